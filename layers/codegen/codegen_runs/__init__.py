@@ -1,0 +1,1 @@
+"""What the handlers share: the HTTP edge, the domain and the storage behind them."""

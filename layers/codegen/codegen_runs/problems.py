@@ -1,0 +1,268 @@
+"""Errors that a caller is meant to read, answered as RFC 9457 problem details.
+
+    Problem
+     +-- BadRequest 400            +-- NoDefaultOrganization
+     +-- Unauthorized 401
+     +-- QuotaExceeded 402
+     +-- Forbidden 403             +-- NotAMember
+     +-- NotFound 404              +-- RouteNotFound
+     +-- Conflict 409
+     +-- TooLarge 413
+     +-- UnsupportedMediaType 415
+     +-- Unprocessable 422
+     +-- RateLimited 429
+     +-- InternalError 500
+     +-- NotSupported 501
+     +-- BadGateway 502            +-- CredentialsRefused, EffectUnknown, AnswerTooLarge
+     +-- Unavailable 503           +-- StorageUnavailable
+     +-- GatewayTimeout 504
+
+Raise them anywhere; the edge answers them. A class says what kind of error it is, an instance what happened.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's own word
+    """The base of every error that is answered in words.
+
+    Attributes:
+        code: The kind of error, for programs.
+        status: The HTTP status.
+        title: The kind of error, for people.
+        remedy: What the caller can do about it.
+        retryable: Whether the very same request may simply be sent again.
+        detail: What happened this time.
+        errors: The faults of the request, each with `loc`, `msg` and `type` as in FastAPI.
+        upstream: What the Codegen API answered: `status`, `message`, `request_id`.
+        retry_after: Seconds after which to try again, or None.
+        extra: Further members of the answer.
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    remedy: str = ""
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        upstream: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+        remedy: str | None = None,
+        **extra: Any,
+    ) -> None:
+        self.detail = detail or f"{self.title}."
+        self.errors = errors
+        self.upstream = upstream
+        self.retry_after = retry_after
+        if remedy is not None:
+            self.remedy = remedy
+        self.extra = extra
+        super().__init__(self.detail)
+
+
+class BadRequest(Problem):
+    """The request makes no sense."""
+
+    code, status, title = "bad_request", 400, "Bad request"
+    remedy = "Correct the request."
+
+
+class NoDefaultOrganization(BadRequest):
+    """The path names no organization, and neither does the deployment."""
+
+    code = "no_default_organization"
+    remedy = "Use the path under /v1/organizations/{org_id}, or set the parameter CodegenOrgId of the deployment."
+
+
+class Unauthorized(Problem):
+    """Nobody knows who sends the request."""
+
+    code, status, title = "unauthorized", 401, "Unauthorized"
+    remedy = "Send a valid Codegen API token as a Bearer token in the Authorization header."
+
+
+class QuotaExceeded(Problem):
+    """The billing plan is used up."""
+
+    code, status, title = "quota_exceeded", 402, "Payment required"
+    remedy = "Upgrade the plan of the organization at Codegen."
+
+
+class Forbidden(Problem):
+    """The caller may not do this."""
+
+    code, status, title = "forbidden", 403, "Forbidden"
+    remedy = "Ask for access, or use another token."
+
+
+class NotAMember(Forbidden):
+    """The caller is not in the organization. The same answer whether or not it exists, in the upstream's words."""
+
+    code = "not_a_member"
+
+    def __init__(self) -> None:
+        super().__init__("You do not have access to this organization.")
+
+
+class NotFound(Problem):
+    """There is no such thing, or the caller may not know that there is."""
+
+    code, status, title = "not_found", 404, "Not found"
+    remedy = "Check the id."
+
+
+class RouteNotFound(NotFound):
+    """The path and method belong to no operation."""
+
+    code = "route_not_found"
+    remedy = "See /docs for the routes there are."
+
+
+class Conflict(Problem):
+    """The state of the thing does not allow this."""
+
+    code, status, title = "conflict", 409, "Conflict"
+    remedy = "Read the current state and decide anew."
+
+
+class TooLarge(Problem):
+    """The request body is over the limit."""
+
+    code, status, title = "body_too_large", 413, "Content too large"
+    remedy = "Send less: fewer or smaller images, a shorter prompt."
+
+
+class UnsupportedMediaType(Problem):
+    """The request body is no JSON."""
+
+    code, status, title = "unsupported_media_type", 415, "Unsupported media type"
+    remedy = "Send JSON with the header Content-Type: application/json."
+
+
+class Unprocessable(Problem):
+    """The request does not fit the operation; `errors` says where."""
+
+    code, status, title = "validation_failed", 422, "Unprocessable content"
+    remedy = "Correct the fields that errors names."
+
+
+class RateLimited(Problem):
+    """Too many requests."""
+
+    code, status, title = "rate_limited", 429, "Too many requests"
+    remedy = "Wait, as long as Retry-After says where it is sent, and try again."
+    retryable = True
+
+
+class InternalError(Problem):
+    """A fault of ours, of which the answer says nothing."""
+
+    code, status, title = "internal_error", 500, "Internal server error"
+    remedy = "Report the request_id to whoever operates this deployment."
+
+
+class NotSupported(Problem):
+    """The Codegen API has no way to do this."""
+
+    code, status, title = "not_supported", 501, "Not implemented"
+    remedy = "There is none: the Codegen API does not offer this."
+
+
+class BadGateway(Problem):
+    """The Codegen API failed, or answered what nobody can read."""
+
+    code, status, title = "upstream_failed", 502, "Bad gateway"
+    remedy = "Try again later."
+    retryable = True
+
+
+class EffectUnknown(BadGateway):
+    """The Codegen API failed on a request that may nevertheless have done its work."""
+
+    code = "upstream_effect_unknown"
+    remedy = "Look whether it took effect, for example in the list of runs, before sending it again."
+    retryable = False
+
+
+class CredentialsRefused(BadGateway):
+    """The Codegen API refused the deployment's own token. No fault of the caller, so never a 401."""
+
+    code = "upstream_refused_deployment"
+    remedy = "Whoever operates this deployment has to renew its Codegen token."
+    retryable = False
+
+
+class AnswerTooLarge(BadGateway):
+    """The answer is larger than a Lambda function can return."""
+
+    code = "answer_too_large"
+    remedy = "Ask for a smaller page with limit."
+    retryable = False
+
+
+class Unavailable(Problem):
+    """The Codegen API is away for a while and says so."""
+
+    code, status, title = "upstream_unavailable", 503, "Service unavailable"
+    remedy = "Wait, as long as Retry-After says where it is sent, and try again."
+    retryable = True
+
+
+class StorageUnavailable(Unavailable):
+    """The deployment's own storage does not answer."""
+
+    code = "storage_unavailable"
+    remedy = "Try again in a moment."
+
+
+class GatewayTimeout(Problem):
+    """The Codegen API took too long."""
+
+    code, status, title = "upstream_timeout", 504, "Gateway timeout"
+    remedy = "Try again."
+    retryable = True
+
+
+class TimeoutEffectUnknown(GatewayTimeout):
+    """The Codegen API took too long over a request that may nevertheless have done its work."""
+
+    code = "upstream_timeout_effect_unknown"
+    remedy = EffectUnknown.remedy
+    retryable = False
+
+
+def render(problem: Problem, instance: str, request_id: str) -> dict[str, Any]:
+    """Return the body of the answer to `problem`.
+
+    RFC 9457's members, ours, and those that programs written for the Codegen API read: `message` and `status_code`, and
+    `detail` as FastAPI's list of faults where there are any.
+    """
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": [dict(error) for error in problem.errors] or problem.detail,
+        "instance": instance,
+        "code": problem.code,
+        "request_id": request_id,
+        "retryable": problem.retryable,
+        "remedy": problem.remedy,
+        "message": problem.detail,
+        "status_code": problem.status,
+    }
+    if problem.errors:
+        body["errors"] = [{"pointer": _pointer(error["loc"]), "detail": error["msg"]} for error in problem.errors]
+    if problem.upstream is not None:
+        body["upstream"] = dict(problem.upstream)
+    return body | problem.extra
+
+
+def _pointer(loc: Sequence[str | int]) -> str:
+    """Return a JSON pointer whose first step is the part of the request: body, query, path or header."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in loc)

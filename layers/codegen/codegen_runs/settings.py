@@ -1,0 +1,59 @@
+"""What the environment says, read when it is needed and never at import.
+
+The names are those of the template. A function that lacks a variable fails on the request that needs it, with an
+error that names the variable, and can still be imported to read its routes.
+"""
+
+import os
+from typing import TypeVar
+
+_Number = TypeVar("_Number", int, float)
+
+
+class SettingError(RuntimeError):
+    """Report an environment variable that is missing or has no usable value."""
+
+
+def required(name: str) -> str:
+    """Return the value of the variable `name`.
+
+    Raises:
+        SettingError: It is missing or empty.
+    """
+    value = os.environ.get(name, "")
+    if not value:
+        raise SettingError(f"The environment variable {name} is not set.")
+    return value
+
+
+def codegen_base_url() -> str:
+    """Return the address of the Codegen API, with or without /v1."""
+    return required("CODEGEN_BASE_URL")
+
+
+def codegen_org_id() -> int | None:
+    """Return the organization that paths without one mean, or None where the deployment names none."""
+    value = os.environ.get("CODEGEN_ORG_ID", "")
+    return _number("CODEGEN_ORG_ID", value, int) if value else None
+
+
+def codegen_timeout() -> float:
+    """Return how many seconds one request to the Codegen API may take."""
+    return _number("CODEGEN_TIMEOUT", required("CODEGEN_TIMEOUT"), float)
+
+
+def codegen_max_retries() -> int:
+    """Return how often a request that is safe to repeat is repeated."""
+    return _number("CODEGEN_MAX_RETRIES", required("CODEGEN_MAX_RETRIES"), int)
+
+
+def allowed_origin() -> str:
+    """Return the browser origin that CORS admits."""
+    return required("ALLOWED_ORIGIN")
+
+
+def _number(name: str, value: str, kind: type[_Number]) -> _Number:
+    try:
+        return kind(value)
+    except ValueError:
+        raise SettingError(f"The environment variable {name} is not a number.") from None

@@ -1,0 +1,119 @@
+"""The Codegen API as the handlers call it: acting as the caller, or as the deployment.
+
+One connection pool per process, opened by the first request and kept while the function is warm. httpx drops
+connections that idle for 5 s, so one that died while the function was frozen is not used again.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from time import perf_counter
+
+import httpx
+
+from codegen_api import CodegenAPI, RetryPolicy
+
+from codegen_runs import settings
+from codegen_runs.callers import Caller
+from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+
+_SECRET_MAX_AGE = 300  # seconds
+
+_seconds_spent: ContextVar[float] = ContextVar("seconds_spent", default=0.0)
+_replacements: list[httpx.BaseTransport] = []
+
+
+def for_caller(caller: Caller, deadline: float | None = None) -> CodegenAPI:
+    """Return a client that acts as `caller`, or as the deployment where the caller has no Codegen token.
+
+    Args:
+        caller: Who asks.
+        deadline: Seconds from now after which no request is waited for or repeated, or None.
+    """
+    if not caller.token:
+        return for_deployment(deadline)
+    return _client(caller.token, auth=None, deadline=deadline)
+
+
+def for_deployment(deadline: float | None = None) -> CodegenAPI:
+    """Return a client that acts as the deployment, for work that no caller waits for.
+
+    Args:
+        deadline: Seconds from now after which no request is waited for or repeated, or None.
+
+    Raises:
+        StorageUnavailable: The deployment's token cannot be read, now or by a later request.
+        CredentialsRefused: From each request, where the Codegen API refuses the deployment's token.
+    """
+    return _client(_deployment_token(), auth=_DeploymentAuth(), deadline=deadline)
+
+
+def seconds_spent() -> float:
+    """Return how long this process, or thread, has waited for the Codegen API so far."""
+    return _seconds_spent.get()
+
+
+@contextmanager
+def over(transport: httpx.BaseTransport) -> Iterator[None]:
+    """Send every request over `transport` instead of the network while the block runs."""
+    _replacements.append(transport)
+    try:
+        yield
+    finally:
+        _replacements.remove(transport)
+
+
+def _client(token: str, *, auth: httpx.Auth | None, deadline: float | None) -> CodegenAPI:
+    return CodegenAPI(
+        token=token,
+        base_url=settings.codegen_base_url(),
+        timeout=settings.codegen_timeout(),
+        retry=RetryPolicy(max_retries=settings.codegen_max_retries()),
+        deadline=deadline,
+        http_client=httpx.Client(transport=_Timed(), auth=auth),
+    )
+
+
+def _deployment_token(*, renewed: bool = False) -> str:
+    # The parameters utility imports boto3, which the functions that act as their callers do without.
+    from aws_lambda_powertools.utilities import parameters
+
+    try:
+        secret = parameters.get_secret(
+            settings.required("CODEGEN_TOKEN_SECRET"), max_age=_SECRET_MAX_AGE, force_fetch=renewed
+        )
+    except parameters.GetParameterError as error:
+        raise StorageUnavailable("The deployment's Codegen token could not be read.") from error
+    return str(secret).strip()
+
+
+class _DeploymentAuth(httpx.Auth):
+    """Send the deployment's token; where it is refused, read it again, since it may have been rotated."""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        for renewed in (False, True):
+            request.headers["Authorization"] = f"Bearer {_deployment_token(renewed=renewed)}"
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return
+        raise CredentialsRefused("The Codegen API refused the deployment's credentials.")
+
+
+class _Timed(httpx.BaseTransport):
+    """The process's connection pool, or what replaces it, under a stopwatch."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        transport = _replacements[-1] if _replacements else _pool()
+        started = perf_counter()
+        try:
+            response = transport.handle_request(request)
+            response.read()
+            return response
+        finally:
+            _seconds_spent.set(_seconds_spent.get() + perf_counter() - started)
+
+
+@cache
+def _pool() -> httpx.HTTPTransport:
+    return httpx.HTTPTransport()
