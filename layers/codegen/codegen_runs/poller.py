@@ -1,0 +1,362 @@
+"""One poller for every run: it launches what is queued, follows what runs, and tells the state machines.
+
+One tick takes the lease, then makes one upstream call per due watch and writes what it learned in one transaction, until
+the time is over or nothing will be due in it. Each step can be repeated: whatever fails in the middle is found by the next
+tick as it was left.
+
+| a due watch is          | the step                                                                             |
+|-------------------------|--------------------------------------------------------------------------------------|
+| queued                  | mark it `launching`, create the upstream run, store its id                           |
+| launching               | the answer was lost: adopt the upstream run that carries our key, or launch it again  |
+| anything not terminal   | read status, result and new logs in one call; append events                          |
+| terminal, with a token  | tell the state machine, forget the token                                             |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from codegen_api import (
+    AgentRun,
+    APIConnectionError,
+    AuthenticationError,
+    CodegenAPI,
+    CodegenAPIError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+)
+from codegen_runs import statuses
+from codegen_runs.clock import Clock
+from codegen_runs.events import Writer, shorten
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import MAX_KEPT_PROMPT, RunsTable, Watch
+from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.task_tokens import TaskTokens
+
+logger = logging.getLogger(__name__)
+
+LEASE = "poller"
+LEASE_SECONDS = 30.0
+
+# A batch at the client's slowest stays within the lease.
+CONCURRENCY = 8
+BATCH = 16
+
+MOST_FOLLOWED = 500
+
+# The metadata entry by which a run we asked for is recognised when the answer was lost.
+CLIENT_RUN_ID = "client_run_id"
+
+# Seconds after which a launch that left no trace upstream is made again.
+LAUNCH_GRACE = 30.0
+ADOPTION_INTERVAL = 5.0
+
+# 95 entries, the watch, its pointer, a change of status and the end fit one DynamoDB transaction.
+LOGS_PER_POLL = 95
+
+NOT_FOUND_MEANS_GONE = 3
+
+# DynamoDB's item limit is 400 KB, and a character can take 4 bytes; the prompt takes its share.
+MAX_RESULT_CHARACTERS = 60_000
+MAX_PREVIEW_CHARACTERS = 500
+
+# Seconds between two looks at a run, by how often nothing was new; and the upstream's limit of logs calls per second,
+# which all followed runs share.
+INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
+LOGS_PER_SECOND = 1.0
+
+# Seconds to wait after a 429 without Retry-After, and after the first, second, ... failure in a row.
+DEFAULT_RETRY_AFTER = 10.0
+RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
+
+
+Step = Callable[[Watch], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a tick did."""
+
+    held_lease: bool
+    polls: int = 0
+
+
+class Poller:
+    """Follow runs until a time. One instance serves one tick after another, in one process."""
+
+    def __init__(
+        self,
+        *,
+        runs: RunsTable,
+        codegen: CodegenAPI,
+        tokens: TaskTokens,
+        clock: Clock,
+        holder: str,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self._runs = runs
+        self._codegen = codegen
+        self._tokens = tokens
+        self._clock = clock
+        self._holder = holder
+        self._concurrency = concurrency
+        self._polls = 0
+        self._followed = 0
+        self._set_aside: dict[tuple[int, str], BaseException] = {}
+        self._blocked_until: dict[str, int] = {}
+
+    def tick(self, until: float) -> Report:
+        """Poll due watches until the epoch second `until`, or until nothing will be due before it.
+
+        Raises an `ExceptionGroup` of what went wrong unexpectedly, after everything else was done.
+        """
+        self._polls = 0
+        self._set_aside = {}
+        held_lease = False
+        while self._acquire():
+            held_lease = True
+            try:
+                self._drain(until)
+            finally:
+                self._runs.release_lease(LEASE, self._holder)
+            # Work that was added while the lease was held found it taken: look once more, now that it is free.
+            if self._clock.now() >= until or not self._due():
+                break
+        if self._set_aside:
+            raise BaseExceptionGroup("Some runs could not be polled.", list(self._set_aside.values()))
+        return Report(held_lease=held_lease, polls=self._polls)
+
+    def poll(self, org_id: int, key: str) -> None:
+        """Make the one step that a due watch asks for."""
+        watch = self._runs.get(org_id, key)
+        if watch is None or watch.due_at is None:
+            return
+        try:
+            if watch.status.terminal:
+                self._release(watch)
+            elif watch.status in (Status.QUEUED, Status.LAUNCHING) and self._overdue(watch):
+                self._end(watch, Status.TIMED_OUT, reason="The run was not launched before its deadline.")
+            elif watch.status is Status.QUEUED:
+                self._within_limit(self._launch, watch)
+            elif watch.status is Status.LAUNCHING:
+                self._within_limit(self._adopt, watch)
+            else:
+                self._within_limit(self._observe, watch)
+        except ConditionFailed:
+            logger.info("Another writer was faster.", extra={"run_key": key})
+
+    # --- the loop ---
+
+    def _drain(self, until: float) -> None:
+        with ThreadPoolExecutor(self._concurrency) as threads:
+            while self._clock.now() < until and self._acquire():
+                due = self._due()
+                self._followed, first_due = self._runs.outlook(most=MOST_FOLLOWED)
+                if due:
+                    steps = {each: threads.submit(self.poll, *each) for each in due}
+                    # A watch that breaks the poller must not keep it from the others: it is left out of this tick.
+                    self._set_aside |= {each: error for each, step in steps.items() if (error := step.exception())}
+                    self._polls += len(due)
+                elif first_due is None or self._followed <= len(self._set_aside) or first_due / 1000 >= until:
+                    break
+                else:
+                    # Short, because work may be added at any time.
+                    self._clock.sleep(min(1.0, max(0.05, first_due / 1000 - self._clock.now())))
+
+    def _due(self) -> list[tuple[int, str]]:
+        due = self._runs.due(self._ms(), BATCH + len(self._set_aside))
+        return [each for each in due if each not in self._set_aside]
+
+    def _acquire(self) -> bool:
+        return self._runs.acquire_lease(LEASE, self._holder, self._ms(), self._ms(LEASE_SECONDS))
+
+    # --- the steps ---
+
+    def _launch(self, watch: Watch) -> None:
+        assert watch.launch is not None
+        watch = self._write(watch, Status.LAUNCHING, launching_since=self._ms(), due_at=self._ms(ADOPTION_INTERVAL))
+        try:
+            run = self._codegen.runs.create(
+                watch.prompt or "",
+                org_id=watch.org_id,
+                repo_id=watch.launch.repo_id,
+                model=watch.launch.model,
+                agent_type=watch.launch.agent_type,
+                metadata=watch.launch.metadata | {CLIENT_RUN_ID: watch.key},
+            )
+        except CodegenAPIError as error:
+            if error.effect_unknown:
+                logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=True)
+            elif isinstance(error, RateLimitError):
+                self._write(watch, Status.QUEUED, launching_since=None, due_at=self._limited(self._launch, error))
+            elif isinstance(error, (APIConnectionError, AuthenticationError, ServerError)):
+                self._retry(watch, error, status=Status.QUEUED, launching_since=None)
+            else:
+                self._end(watch, Status.FAILED, reason=f"The Codegen API refused the run: {error.message}")
+        else:
+            self._launched(watch, run)
+
+    def _adopt(self, watch: Watch) -> None:
+        recent = self._codegen.runs.list(org_id=watch.org_id)
+        ours = [run for run in recent.items if (run.metadata or {}).get(CLIENT_RUN_ID) == watch.key]
+        if ours:
+            self._launched(watch, ours[0])
+        elif self._ms() - (watch.launching_since or 0) >= LAUNCH_GRACE * 1000:
+            self._write(watch, Status.QUEUED, launching_since=None, due_at=self._ms())
+        else:
+            self._write(watch, due_at=self._ms(ADOPTION_INTERVAL))
+
+    def _launched(self, watch: Watch, run: AgentRun) -> None:
+        writer = Writer(watch.position, run_id=run.id, now=self._clock.now())
+        writer.add("run.started", {"turn": watch.turn, "upstream_status": run.status, "web_url": run.web_url})
+        self._write(
+            watch.at(writer.position),
+            Status.RUNNING,
+            writer=writer,
+            launched=True,
+            agent_run_id=run.id,
+            upstream_status=run.status,
+            status_reason=None,
+            web_url=run.web_url,
+            prompt=shorten(watch.prompt, MAX_KEPT_PROMPT)[0],
+            launch=None,
+            launching_since=None,
+            failures=0,
+            due_at=self._ms(self._interval(0)),
+        )
+
+    def _observe(self, watch: Watch) -> None:
+        assert watch.agent_run_id is not None
+        skip = max(0, watch.log_count - 1)
+        answer = self._codegen.runs.logs(watch.agent_run_id, org_id=watch.org_id, skip=skip, limit=LOGS_PER_POLL)
+        writer = Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
+        more = writer.logs(answer, skip)
+        grown = bool(writer.events)
+        status = statuses.from_upstream(answer.status)
+        if more:  # the end is told after the last log
+            status = watch.status
+        else:
+            writer.status(watch.status, watch.upstream_status, status, answer.status, watch.turn)
+        quiet = 0 if writer.events else watch.quiet_polls + 1
+        watch = watch.model_copy(
+            update={
+                "upstream_status": answer.status,
+                "status_reason": None,
+                "web_url": answer.web_url or watch.web_url,
+                "last_log_at": self._ms() if grown else watch.last_log_at,
+                "quiet_polls": quiet,
+                "failures": 0,
+            }
+        ).at(writer.position)
+        if status.terminal and not more:
+            self._end(watch, status, result=answer.result, writer=writer)
+        elif self._overdue(watch) and not more:
+            self._end(watch, Status.TIMED_OUT, reason="The run did not end before its deadline.", writer=writer)
+        else:
+            self._write(watch, status, writer=writer, due_at=self._ms(0 if more else self._interval(quiet)))
+
+    def _end(
+        self,
+        watch: Watch,
+        status: Status,
+        *,
+        reason: str | None = None,
+        result: str | None = None,
+        writer: Writer | None = None,
+    ) -> None:
+        writer = writer or Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
+        kept, truncated = shorten(result, MAX_RESULT_CHARACTERS)
+        data = {
+            "turn": watch.turn,
+            "status": status,
+            "upstream_status": watch.upstream_status,
+            "reason": reason,
+            "result_preview": shorten(result, MAX_PREVIEW_CHARACTERS)[0],
+        }
+        writer.ended(status, data)
+        ended = self._write(
+            watch.at(writer.position),
+            status,
+            writer=writer,
+            status_reason=reason,
+            result=kept,
+            result_truncated=truncated,
+            finished_at=self._ms(),
+            launch=None,
+            due_at=self._ms() if watch.task_token else None,
+        )
+        if ended.task_token:
+            self._release(ended)
+
+    def _release(self, watch: Watch) -> None:
+        if watch.task_token and watch.status is Status.COMPLETED:
+            self._tokens.succeed(watch.task_token, {"run": watch.key, "status": watch.status})
+        elif watch.task_token:
+            cause = watch.status_reason or f"The run ended {watch.status}."
+            self._tokens.fail(watch.task_token, f"Run.{watch.status}", cause)
+        self._write(watch, task_token=None, due_at=None)
+
+    # --- limits and failures of the upstream ---
+
+    def _within_limit(self, step: Step, watch: Watch) -> None:
+        """Make a step that calls the upstream, unless its limit is known to be used up; what fails is tried later."""
+        blocked_until = self._blocked_until.get(step.__name__, 0)
+        if self._ms() < blocked_until:
+            self._write(watch, due_at=blocked_until)
+            return
+        try:
+            step(watch)
+        except RateLimitError as error:
+            self._write(watch, due_at=self._limited(step, error))
+        except NotFoundError as error:
+            if watch.failures + 1 < NOT_FOUND_MEANS_GONE:  # a run may take a moment to be readable
+                self._retry(watch, error)
+            else:
+                self._end(watch, Status.FAILED, reason="The Codegen API does not know this run any more.")
+        except CodegenAPIError as error:
+            if self._overdue(watch):
+                self._end(
+                    watch, Status.TIMED_OUT, reason=f"The run could not be read until its deadline: {error.message}"
+                )
+            else:
+                self._retry(watch, error)
+
+    def _limited(self, step: Step, error: RateLimitError) -> int:
+        until = self._ms(error.retry_after or DEFAULT_RETRY_AFTER)
+        self._blocked_until[step.__name__] = until
+        return until
+
+    def _retry(self, watch: Watch, error: CodegenAPIError, **changes: object) -> None:
+        failures = watch.failures + 1
+        due_at = self._ms(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1])
+        reason = f"The Codegen API could not be asked: {error.message}"
+        self._write(watch, failures=failures, status_reason=reason, due_at=due_at, **changes)
+
+    # --- small parts ---
+
+    def _write(
+        self,
+        watch: Watch,
+        status: Status | None = None,
+        *,
+        writer: Writer | None = None,
+        launched: bool = False,
+        **changes: object,
+    ) -> Watch:
+        update = {"status": status or watch.status, "updated_at": self._ms()} | changes
+        return self._runs.write(watch.model_copy(update=update), writer.events if writer else (), launched=launched)
+
+    def _overdue(self, watch: Watch) -> bool:
+        return self._ms() >= watch.deadline_at
+
+    def _interval(self, quiet_polls: int) -> float:
+        """Seconds until the next look: slower when nothing happens, and so that all runs together keep to the limit."""
+        own = INTERVALS[min(quiet_polls, len(INTERVALS) - 1)]
+        return max(own, self._followed / LOGS_PER_SECOND)
+
+    def _ms(self, seconds_from_now: float = 0) -> int:
+        return round((self._clock.now() + seconds_from_now) * 1000)

@@ -1,0 +1,1 @@
+"""What lasts: one module per table, over the thin DynamoDB door in `table`."""

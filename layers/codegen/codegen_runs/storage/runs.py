@@ -1,0 +1,219 @@
+"""The runs table: what is known of each run that we launch or follow, its event log, and the poller's lease.
+
+| pk                        | sk                           | what                                            |
+|---------------------------|------------------------------|-------------------------------------------------|
+| `run#{org}#{key}`         | `watch`                      | the `Watch`                                     |
+| `run#{org}#{key}`         | `event#{epoch}#{seq}`        | one `Event`                                     |
+| `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
+| `lease#{name}`            | `lease`                      | who holds it, until when                        |
+
+A run that we launch has a key of our own, because it exists before the upstream gives it an id; a run that we only
+follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from codegen_runs.events import Event, Position
+from codegen_runs.statuses import Status
+from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
+
+# All due watches are in one partition of the index: far below its 1,000 writes a second for the runs one poller follows.
+_DUE = "due"
+
+# Characters of a prompt that are kept once the run has started. A DynamoDB item may have 400 KB.
+MAX_KEPT_PROMPT = 30_000
+
+EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
+
+
+class Launch(BaseModel):
+    """What the upstream is asked to start besides the prompt, kept until it has been."""
+
+    repo_id: int | None = None
+    model: str | None = None
+    agent_type: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class Watch(BaseModel):
+    """What is known of one run. Times are epoch milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    org_id: int
+    key: str
+    agent_run_id: int | None = None
+    status: Status
+    upstream_status: str | None = None
+    status_reason: str | None = None
+    turn: int = 1
+    web_url: str | None = None
+    result: str | None = None
+    result_truncated: bool = False
+    created_by: str | None = None
+    created_at: int
+    updated_at: int
+    finished_at: int | None = None
+    last_log_at: int | None = None
+    prompt: str | None = None
+    launch: Launch | None = None
+    launching_since: int | None = None
+    multi_run_id: str | None = None
+    task_token: str | None = None
+    deadline_at: int
+    due_at: int | None = None
+    """When the poller looks next; None takes the watch out of the index."""
+    quiet_polls: int = 0
+    failures: int = 0
+    epoch: int = 0
+    seq: int = 0
+    log_count: int = 0
+    last_log: str | None = None
+    rev: int = 0
+    """Counts the writes; each write names the one it follows, so two pollers cannot both append."""
+
+    @property
+    def position(self) -> Position:
+        """How far the event log has been written."""
+        return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, last_log=self.last_log)
+
+    def at(self, position: Position) -> Watch:
+        """Return the watch with its event log written up to a position."""
+        return self.model_copy(update=position.__dict__)
+
+
+class RunsTable:
+    """Watches, events and leases. Every method may raise `StorageUnavailable`."""
+
+    def __init__(self, name: str) -> None:
+        self._table = Table(name)
+
+    def add(self, watch: Watch, events: Sequence[Event] = ()) -> bool:
+        """Store a new watch with its first events; False when there is one by this key already."""
+        try:
+            self._write(watch, ABSENT, events, launched=watch.agent_run_id is not None)
+        except ConditionFailed:
+            return False
+        return True
+
+    def get(self, org_id: int, key: str) -> Watch | None:
+        """Read one watch."""
+        item = self._table.get(_key(org_id, key))
+        return _watch(item) if item else None
+
+    def get_many(self, org_id: int, keys: Sequence[str]) -> dict[str, Watch]:
+        """Read the watches that exist, by key."""
+        watches = map(_watch, self._table.get_many([_key(org_id, key) for key in keys]))
+        return {watch.key: watch for watch in watches}
+
+    def find(self, org_id: int, agent_run_id: int) -> Watch | None:
+        """Read the watch of an upstream run."""
+        pointer = self._table.get(_pointer(org_id, agent_run_id))
+        return self.get(org_id, pointer["key"]) if pointer else None
+
+    def write(self, watch: Watch, events: Sequence[Event] = (), *, launched: bool = False) -> Watch:
+        """Replace a watch and append events, all or nothing; return the watch as stored.
+
+        `launched` makes it known by the id that the upstream has just given it. Raises `ConditionFailed` when the watch
+        was written since it was read. At most `EVENTS_PER_WRITE` events.
+        """
+        following = watch.model_copy(update={"rev": watch.rev + 1})
+        self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, launched=launched)
+        return following
+
+    def due(self, now: int, limit: int) -> list[tuple[int, str]]:
+        """List (organization, key) of the watches due by `now`, the longest due first."""
+        condition = Condition("#due = :due AND #due_at <= :now", {"due": _DUE, "now": now})
+        items, _ = self._table.query(condition, index="due", limit=limit)
+        return [_parse(item["pk"]) for item in items]
+
+    def outlook(self, most: int) -> tuple[int, int | None]:
+        """Count the watches the poller has to follow (up to `most`), and tell when the first is due."""
+        items, _ = self._table.query(Condition("#due = :due", {"due": _DUE}), index="due", limit=most)
+        return len(items), items[0]["due_at"] if items else None
+
+    def events(self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100) -> list[Event]:
+        """Read the events after an (epoch, seq), oldest first."""
+        first, last = _event_key(*after), _event_key(9999, 0)
+        condition = Condition(
+            "#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": _pk(org_id, key), "first": first + "~", "last": last}
+        )
+        items, _ = self._table.query(condition, limit=limit)
+        return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in items]
+
+    def acquire_lease(self, name: str, holder: str, now: int, until: int) -> bool:
+        """Take or extend a lease that is free, has run out, or is already the holder's."""
+        lease: Item = {"pk": f"lease#{name}", "sk": "lease", "holder": holder, "until": until}
+        free = Condition(
+            "attribute_not_exists(#pk) OR #until < :now OR #holder = :holder", {"now": now, "holder": holder}
+        )
+        try:
+            self._table.put(lease, free)
+        except ConditionFailed:
+            return False
+        return True
+
+    def release_lease(self, name: str, holder: str) -> None:
+        """Give a lease back; one that has gone to somebody else stays theirs."""
+        try:
+            self._table.delete(
+                {"pk": f"lease#{name}", "sk": "lease"}, Condition("#holder = :holder", {"holder": holder})
+            )
+        except ConditionFailed:
+            return
+
+    def _write(self, watch: Watch, condition: Condition, events: Sequence[Event], *, launched: bool) -> None:
+        item = _item(watch)
+        actions = [("Put", self._table.put_action(item, condition))]
+        if launched and watch.agent_run_id is not None:
+            pointer = _pointer(watch.org_id, watch.agent_run_id) | {"key": watch.key}
+            actions.append(("Put", self._table.put_action(pointer)))
+        for event in events:
+            stored = event.model_dump(mode="json", exclude_none=True) | {"data": json.dumps(event.data)}
+            stored |= {"pk": item["pk"], "sk": _event_key(event.epoch, event.seq)}
+            actions.append(("Put", self._table.put_action(stored, ABSENT)))
+        if len(actions) == 1:
+            self._table.put(item, condition)
+        else:
+            transact(actions)
+
+
+def _item(watch: Watch) -> Item:
+    item = _key(watch.org_id, watch.key) | watch.model_dump(mode="json", exclude_none=True, exclude={"launch"})
+    if watch.launch is not None:  # as text: a caller's metadata may hold numbers that DynamoDB does not have
+        item["launch"] = watch.launch.model_dump_json()
+    if watch.due_at is not None:
+        item["due"] = _DUE
+    return item
+
+
+def _watch(item: Item) -> Watch:
+    launch = {"launch": json.loads(item["launch"])} if "launch" in item else {}
+    return Watch.model_validate(item | launch)
+
+
+def _pk(org_id: int, key: str) -> str:
+    return f"run#{org_id}#{key}"
+
+
+def _key(org_id: int, key: str) -> dict[str, str]:
+    return {"pk": _pk(org_id, key), "sk": "watch"}
+
+
+def _pointer(org_id: int, agent_run_id: int) -> dict[str, str]:
+    return {"pk": f"agent_run#{org_id}#{agent_run_id}", "sk": "watch"}
+
+
+def _parse(pk: str) -> tuple[int, str]:
+    _, org_id, key = pk.split("#", 2)
+    return int(org_id), key
+
+
+def _event_key(epoch: int, seq: int) -> str:
+    return f"event#{epoch:04d}#{seq:010d}"

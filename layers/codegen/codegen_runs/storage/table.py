@@ -1,0 +1,238 @@
+"""The one door to DynamoDB: plain dicts in, plain dicts out, three errors.
+
+Numbers are integers on both sides (DynamoDB knows no floats; times are epoch milliseconds). Conditions and updates take
+attribute names as they are: every name is aliased, so none can collide with a reserved word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from codegen_runs.problems import StorageUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+Key = Mapping[str, str]
+
+# DynamoDB's own limits.
+BATCH_GET_KEYS = 100
+TRANSACTION_ACTIONS = 100
+
+
+class ConditionFailed(Exception):  # noqa: N818 - named after DynamoDB's ConditionalCheckFailed
+    """The item is not what the caller thought it was: somebody else wrote first."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition expression with its values; attribute names are written as `#name`, values as `:name`."""
+
+    expression: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+ABSENT = Condition("attribute_not_exists(#pk)")
+PRESENT = Condition("attribute_exists(#pk)")
+
+
+@cache
+def client() -> DynamoDBClient:
+    """Make the process's DynamoDB client on first use: 200 ms that a handler without storage never pays."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("dynamodb", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One DynamoDB table by name."""
+
+    name: str
+
+    def get(self, key: Key) -> Item | None:
+        """Read one item, consistently. Raises `StorageUnavailable`."""
+        with _errors():
+            found = client().get_item(TableName=self.name, Key=marshal(key), ConsistentRead=True)
+        return unmarshal(found["Item"]) if "Item" in found else None
+
+    def get_many(self, keys: Sequence[Key]) -> list[Item]:
+        """Read items consistently, in no order, leaving out those that do not exist. Raises `StorageUnavailable`."""
+        items: list[Item] = []
+        for start in range(0, len(keys), BATCH_GET_KEYS):
+            wanted: Any = {
+                self.name: {
+                    "Keys": [marshal(key) for key in keys[start : start + BATCH_GET_KEYS]],
+                    "ConsistentRead": True,
+                }
+            }
+            while wanted:
+                with _errors():
+                    answer = client().batch_get_item(RequestItems=wanted)
+                items += [unmarshal(item) for item in answer["Responses"].get(self.name, [])]
+                wanted = answer.get("UnprocessedKeys")
+        return items
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        """Write a whole item. Raises `ConditionFailed`, `StorageUnavailable`."""
+        with _errors():
+            client().put_item(**self.put_action(item, condition))
+
+    def update(
+        self,
+        key: Key,
+        changes: Mapping[str, Any],
+        condition: Condition | None = None,
+    ) -> Item:
+        """Set attributes (a None removes one) and return the item as it then is.
+
+        Raises `ConditionFailed`, `StorageUnavailable`.
+        """
+        with _errors():
+            answer = client().update_item(**self.update_action(key, changes, condition), ReturnValues="ALL_NEW")
+        return unmarshal(answer["Attributes"])
+
+    def delete(self, key: Key, condition: Condition | None = None) -> None:
+        """Delete an item; one that does not exist is deleted too. Raises `ConditionFailed`, `StorageUnavailable`."""
+        action: dict[str, Any] = {"TableName": self.name, "Key": marshal(key)}
+        if condition:
+            action |= _conditional(condition)
+        with _errors():
+            client().delete_item(**action)
+
+    def query(
+        self,
+        condition: Condition,
+        *,
+        index: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+        start: Item | None = None,
+    ) -> tuple[list[Item], Item | None]:
+        """Read one page of a query: the items, and where the next page starts (None: there is none).
+
+        Reads a table or a local index consistently; a global index cannot be. Raises `StorageUnavailable`.
+        """
+        names, values = _placeholders(condition)
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition.expression,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": not newest_first,
+        }
+        if index:
+            request["IndexName"] = index
+        else:
+            request["ConsistentRead"] = True
+        if limit:
+            request["Limit"] = limit
+        if start:
+            request["ExclusiveStartKey"] = marshal(start)
+        with _errors():
+            answer = client().query(**request)
+        following = answer.get("LastEvaluatedKey")
+        return [unmarshal(item) for item in answer["Items"]], unmarshal(following) if following else None
+
+    def put_action(self, item: Item, condition: Condition | None = None) -> dict[str, Any]:
+        """Describe a put, for `put` and for `transact`."""
+        action: dict[str, Any] = {"TableName": self.name, "Item": marshal(item)}
+        return action | _conditional(condition) if condition else action
+
+    def update_action(self, key: Key, changes: Mapping[str, Any], condition: Condition | None = None) -> dict[str, Any]:
+        """Describe an update, for `update` and for `transact`."""
+        kept = {name: value for name, value in changes.items() if value is not None}
+        gone = [name for name, value in changes.items() if value is None]
+        clauses = []
+        if kept:
+            clauses.append("SET " + ", ".join(f"#{name} = :new_{name}" for name in kept))
+        if gone:
+            clauses.append("REMOVE " + ", ".join(f"#{name}" for name in gone))
+        names = {f"#{name}": name for name in changes}
+        values = marshal({f":new_{name}": value for name, value in kept.items()})
+        action: dict[str, Any] = {
+            "TableName": self.name,
+            "Key": marshal(key),
+            "UpdateExpression": " ".join(clauses),
+        }
+        if condition:
+            condition_names, condition_values = _placeholders(condition)
+            names |= condition_names
+            values |= condition_values
+            action["ConditionExpression"] = condition.expression
+        action["ExpressionAttributeNames"] = names
+        if values:
+            action["ExpressionAttributeValues"] = values
+        return action
+
+
+def transact(actions: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Do all of the (`"Put"` or `"Update"`, action) pairs or none; at most 100, 4 MB together.
+
+    Raises `ConditionFailed`, `StorageUnavailable`.
+    """
+    with _errors():
+        client().transact_write_items(TransactItems=[{kind: action} for kind, action in actions])  # type: ignore[misc,list-item]
+
+
+def marshal(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a plain dict into DynamoDB's attribute values."""
+    from boto3.dynamodb.types import TypeSerializer
+
+    return {name: TypeSerializer().serialize(value) for name, value in item.items()}
+
+
+def unmarshal(attributes: Mapping[str, Any]) -> Item:
+    """Turn DynamoDB's attribute values into a plain dict."""
+    from boto3.dynamodb.types import TypeDeserializer
+
+    return {name: _plain(TypeDeserializer().deserialize(value)) for name, value in attributes.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return value
+
+
+def _conditional(condition: Condition) -> dict[str, Any]:
+    names, values = _placeholders(condition)
+    action: dict[str, Any] = {"ConditionExpression": condition.expression, "ExpressionAttributeNames": names}
+    if values:
+        action["ExpressionAttributeValues"] = values
+    return action
+
+
+def _placeholders(condition: Condition) -> tuple[dict[str, str], dict[str, Any]]:
+    import re
+
+    names = {f"#{name}": name for name in re.findall(r"#(\w+)", condition.expression)}
+    return names, marshal({f":{name}": value for name, value in condition.values.items()})
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Translate botocore's errors: a lost race is the domain's business, everything else is storage being away."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+        if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
+            raise ConditionFailed from error
+        raise StorageUnavailable(f"DynamoDB answered {code}.") from error
+    except BotoCoreError as error:
+        raise StorageUnavailable("DynamoDB did not answer.") from error

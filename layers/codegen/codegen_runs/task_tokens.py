@@ -1,0 +1,58 @@
+"""Answering Step Functions: what a state machine waits for, told once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+from codegen_runs.problems import StorageUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+# What Step Functions says of a token that was answered before, ran out, or belongs to a stopped execution.
+_RELEASED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
+
+
+class TaskTokens(Protocol):
+    """How the poller tells a state machine that a run has ended."""
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> None:
+        """End the task well; a token that nobody waits for any more is no error."""
+
+    def fail(self, token: str, error: str, cause: str) -> None:
+        """End the task badly; a token that nobody waits for any more is no error."""
+
+
+class StepFunctionsTokens:
+    """Answer tokens through the Step Functions API. Raises `StorageUnavailable` when it does not answer."""
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> None:
+        """See `TaskTokens.succeed`."""
+        self._answer("send_task_success", taskToken=token, output=json.dumps(output))
+
+    def fail(self, token: str, error: str, cause: str) -> None:
+        """See `TaskTokens.fail`."""
+        self._answer("send_task_failure", taskToken=token, error=error, cause=cause)
+
+    def _answer(self, operation: str, **arguments: str) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            getattr(client(), operation)(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _RELEASED:
+                raise StorageUnavailable("Step Functions did not take the outcome of a run.") from error
+        except BotoCoreError as error:
+            raise StorageUnavailable("Step Functions did not answer.") from error
+
+
+@cache
+def client() -> SFNClient:
+    """Make the process's Step Functions client on first use."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("stepfunctions", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}))
