@@ -13,7 +13,6 @@ from time import perf_counter
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
-
 from codegen_runs import settings
 from codegen_runs.callers import Caller
 from codegen_runs.problems import CredentialsRefused, StorageUnavailable

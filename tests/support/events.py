@@ -1,0 +1,111 @@
+"""API Gateway's REST proxy events and Lambda's context, as a handler receives them, and its answers, as a client does."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from codegen_runs.callers import Caller
+
+TOKEN = "a-token-that-opens-nothing"
+CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({123, 124}), token=TOKEN)
+REQUEST_ID = "11111111-2222-3333-4444-555555555555"
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@dataclass
+class Context:
+    """What the Lambda runtime hands over beside the event."""
+
+    function_name: str = "Function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:Function"
+    aws_request_id: str = "99999999-8888-7777-6666-555555555555"
+    milliseconds_left: int = 29_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds_left
+
+
+def rest(
+    method: str,
+    path: str,
+    *,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    resource: str | None = None,
+    path_parameters: Mapping[str, str] | None = None,
+    caller: Caller | None = CALLER,
+    stage: str = "v0",
+) -> dict[str, Any]:
+    """Return the event of one request.
+
+    Args:
+        method: The HTTP method.
+        path: The path without the stage, with its query if there is one.
+        body: A str is sent as it is, anything else as JSON.
+        headers: Further headers; a name given here replaces the default.
+        resource: The route in the template's spelling. The path itself by default.
+        path_parameters: What the gateway read from the path.
+        caller: Who the authorizer says is calling; None where no authorizer was asked.
+        stage: The stage of the API.
+    """
+    path, _, query = path.partition("?")
+    sent = {"Accept": "*/*", "Host": "example.execute-api.us-east-1.amazonaws.com"}
+    if caller is not None:
+        sent["Authorization"] = f"Bearer {caller.token}"
+    if body is not None:
+        sent["Content-Type"] = "application/json"
+        body = body if isinstance(body, str) else json.dumps(body)
+    sent |= headers or {}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    authorizer = {"authorizer": {"principalId": caller.id, **caller.to_context()}} if caller else {}
+    return {
+        "resource": resource or path,
+        "path": path,
+        "httpMethod": method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": dict(pairs) or None,
+        "multiValueQueryStringParameters": {name: [v for n, v in pairs if n == name] for name, _ in pairs} or None,
+        "pathParameters": dict(path_parameters) if path_parameters else None,
+        "stageVariables": None,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "example",
+            "stage": stage,
+            "path": f"/{stage}{path}",
+            "resourcePath": resource or path,
+            "httpMethod": method,
+            "protocol": "HTTP/1.1",
+            "requestId": REQUEST_ID,
+            "identity": {"sourceIp": "127.0.0.1", "userAgent": "pytest"},
+            **authorizer,
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client of the API sees."""
+
+    status: int
+    text: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def call(handler: Handler, event: dict[str, Any], context: Context | None = None) -> Answer:
+    """Hand an event to a handler and read its proxy answer; header names come out in lower case."""
+    answer = handler(event, context or Context())
+    single = dict(answer.get("headers") or {})
+    multi = {name: ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
+    headers = {name.lower(): value for name, value in (single | multi).items()}
+    return Answer(status=answer["statusCode"], text=answer["body"], headers=headers)
