@@ -1,0 +1,244 @@
+"""What the template loader understands, and what it refuses to pass over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.template import Template, TemplateError, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).parents[3]
+
+SMALL = """
+Parameters:
+  Origin: {Type: String, Default: "*"}
+  Secret: {Type: String, MinLength: 1}
+  Retries: {Type: Number, Default: 2, MaxValue: 10}
+Globals:
+  Function:
+    Runtime: python3.13
+    Timeout: 29
+    Layers: [!Ref Layer]
+    Environment:
+      Variables:
+        RETRIES: !Ref Retries
+Resources:
+  Layer:
+    Type: AWS::Serverless::LayerVersion
+    Properties: {ContentUri: layer}
+  Things:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      SSESpecification: {SSEEnabled: true}
+      TimeToLiveSpecification: {AttributeName: expires_at, Enabled: true}
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: v0
+      Cors: {AllowOrigin: !Sub "'${Origin}'", AllowMethods: "'GET,OPTIONS'"}
+      Auth:
+        DefaultAuthorizer: Callers
+        AddDefaultAuthorizerToCorsPreflight: false
+        Authorizers:
+          Callers:
+            FunctionArn: !GetAtt Authorize.Arn
+            FunctionPayloadType: REQUEST
+            Identity: {ReauthorizeEvery: 0}
+      GatewayResponses:
+        UNAUTHORIZED:
+          StatusCode: "401"
+          ResponseParameters: {Headers: {Content-Type: "'application/problem+json'"}}
+          ResponseTemplates: {application/json: '{"id": "$context.requestId"}'}
+  Authorize:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: code, Handler: authorize.handler}
+  GetThing:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: code
+      Handler: get.handler
+      Timeout: 5
+      Environment:
+        Variables:
+          THINGS: !Ref Things
+          MACHINE: !Ref Machine
+          LOUD: true
+      Policies: [{Statement: [{Effect: Allow, Action: "dynamodb:Query", Resource: !Sub "${Things.Arn}/index/x"}]}]
+      Events:
+        Route: {Type: Api, Properties: {RestApiId: !Ref Api, Method: get, Path: "/things/{id}"}}
+        Open: {Type: Api, Properties: {RestApiId: !Ref Api, Method: GET, Path: /open, Auth: {Authorizer: NONE}}}
+        Often: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 minute)}}
+  Machine:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Name: !Sub ${AWS::StackName}-machine
+      DefinitionUri: machine.asl.json
+      DefinitionSubstitutions: {Get: !GetAtt GetThing.Arn}
+Outputs:
+  Url: {Value: !Sub "https://${Api}.execute-api.${AWS::Region}.amazonaws.com"}
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Template]:
+    """Load the small template with one piece of its text replaced."""
+
+    def read(old: str = "", new: str = "", *, parameters: Mapping[str, str] | None = None) -> Template:
+        assert old in SMALL
+        (tmp_path / "template.yaml").write_text(SMALL.replace(old, new, 1) if old else SMALL)
+        return load(tmp_path / "template.yaml", {"Secret": "s", **(parameters or {})})
+
+    return read
+
+
+def test_a_function_has_the_environment_of_globals_and_its_own(read):
+    function = read().functions["GetThing"]
+
+    assert function.environment == {
+        "RETRIES": "2",
+        "THINGS": "Things",
+        "MACHINE": "arn:aws:states:us-east-1:123456789012:stateMachine:codegen-runs-machine",
+        "LOUD": "true",
+    }
+
+
+def test_a_function_takes_from_globals_what_it_does_not_say_itself(read, tmp_path):
+    function = read().functions["GetThing"]
+
+    assert (function.timeout, function.memory, function.runtime) == (5, 128, "python3.13")
+    assert function.arn == "arn:aws:lambda:us-east-1:123456789012:function:GetThing"
+    assert function.code_dir == tmp_path / "code"
+    assert function.layers == (tmp_path / "layer",)
+
+
+def test_a_parameter_takes_the_place_of_its_default(read):
+    assert read(parameters={"Retries": "7"}).functions["GetThing"].environment["RETRIES"] == "7"
+
+
+def test_a_route_has_the_default_authorizer_unless_it_says_none(read):
+    api = read().api
+
+    assert [(route.method, route.path, route.authorizer and route.authorizer.name) for route in api.routes] == [
+        ("GET", "/things/{id}", "Callers"),
+        ("GET", "/open", None),
+    ]
+    assert api.routes[0].authorizer.function.logical_id == "Authorize"
+
+
+def test_cors_and_gateway_responses_lose_their_quotes(read):
+    api = read(parameters={"Origin": "https://ui.example"}).api
+
+    assert api.cors.allow_origin == "https://ui.example"
+    assert api.gateway_responses["UNAUTHORIZED"].status == 401
+    assert api.gateway_responses["UNAUTHORIZED"].headers == {"Content-Type": "application/problem+json"}
+
+
+def test_a_table_is_what_create_table_takes(read):
+    table = read().tables["Things"]
+
+    assert table.create == {
+        "TableName": "Things",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    assert table.ttl_attribute == "expires_at"
+
+
+def test_a_schedule_names_its_function(read):
+    (schedule,) = read().schedules
+
+    assert (schedule.function.logical_id, schedule.expression) == ("GetThing", "rate(1 minute)")
+
+
+def test_a_definition_has_its_substitutions_made(read, tmp_path):
+    (tmp_path / "machine.asl.json").write_text('{"Resource": "${Get}"}')
+
+    machine = read().state_machines["Machine"]
+
+    assert machine.definition == '{"Resource": "arn:aws:lambda:us-east-1:123456789012:function:GetThing"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [('{"Resource": "${Other}"}', r"nothing in DefinitionSubstitutions for \$\{Other\}"), ("{", "Expecting property")],
+)
+def test_a_definition_that_cannot_be_completed_is_refused(read, tmp_path, text, problem):
+    (tmp_path / "machine.asl.json").write_text(text)
+
+    with pytest.raises(TemplateError, match=problem):
+        _ = read().state_machines["Machine"].definition
+
+
+def test_a_definition_that_is_not_there_is_named(read, tmp_path):
+    with pytest.raises(TemplateError, match=r"no definition at .*machine\.asl\.json"):
+        _ = read().state_machines["Machine"].definition
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("!Ref Things", "!Ref Nothing", "GetThing.Environment.Variables.THINGS: there is no Nothing"),
+        ("${Things.Arn}", "${Nothing.Arn}", "there is no Nothing"),
+        ("${Things.Arn}", "${Things.StreamArn}", r"does not know Things\.StreamArn"),
+        ("!Ref Things", "!ImportValue x", "GetThing.Environment.Variables.THINGS: .* Fn::ImportValue"),
+        ("!Ref Things", "!If {a: b}", "!If of a mapping"),
+        ("Timeout: 5", "Timeout: 5\n      Timeout: 6", "Timeout is there twice"),
+        ("Timeout: 5", "EphemeralStorage: {Size: 1024}", "GetThing: .* does not know EphemeralStorage"),
+        ("AWS::DynamoDB::Table", "AWS::SQS::Queue", r"Things: .* does not know AWS::SQS::Queue"),
+        ("Type: ScheduleV2", "Type: SQS", r"GetThing\.Events\.Often: .* does not know SQS"),
+        ("Authorizer: NONE", "Authorizer: Other", "there is no authorizer Other"),
+        ("Path: /open", 'Path: "/things/{id}"', "GET /things/{id} is there twice"),
+        ("\"'GET,OPTIONS'\"", '"GET"', "is not a constant in single quotes"),
+        ("CorsPreflight: false", "CorsPreflight: true", "answers a preflight without asking the authorizer"),
+        ("ReauthorizeEvery: 0", "ReauthorizeEvery: 60", "a cache needs Identity.Headers"),
+        ("FunctionPayloadType: REQUEST", "FunctionPayloadType: TOKEN", "REQUEST authorizers only"),
+        ("!GetAtt Authorize.Arn", "arn:aws:lambda:other", "is not a function of the template"),
+        ("Layers: [!Ref Layer]", "Layers: [arn:aws:lambda:other]", "the layer arn:aws:lambda:other is not in"),
+        ("Outputs:", "Conditions: {}\nOutputs:", "does not know Conditions"),
+        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Condition: x", "does not know Condition"),
+        ("RestApiId: !Ref Api", "RestApiId: other", "its RestApiId is not Api"),
+        ("Handler: get.handler", "MemorySize: 128", "GetThing: Handler is missing"),
+    ],
+)
+def test_what_cannot_be_resolved_is_an_error_that_names_the_place(read, old, new, problem):
+    with pytest.raises(TemplateError, match=problem):
+        read(old, new)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"Secret": ""}, "too short"),
+        ({"Retries": "11"}, "out of range"),
+        ({"Retries": "many"}, "not a number"),
+        ({"Other": "x"}, "Other: no such parameter"),
+    ],
+)
+def test_a_parameter_that_cloudformation_would_refuse_is_refused(read, parameters, problem):
+    with pytest.raises(TemplateError, match=problem):
+        read(parameters=parameters)
+
+
+def test_a_parameter_without_a_default_must_be_given(tmp_path):
+    (tmp_path / "template.yaml").write_text(SMALL)
+
+    with pytest.raises(TemplateError, match="Secret: this parameter has no default"):
+        load(tmp_path / "template.yaml")
+
+
+def test_this_repositorys_template_is_understood():
+    template = load(ROOT / "template.yaml", {"CodegenTokenSecret": "secret"})
+
+    assert {route.function.logical_id for route in template.api.routes} < template.functions.keys()
+    assert template.functions["PollRuns"].environment["CODEGEN_TOKEN_SECRET"] == "secret"
+    assert template.state_machines["MultiRunStateMachine"].name == "codegen-runs-multi-runs"
+    assert [schedule.function.logical_id for schedule in template.schedules] == ["PollRuns"]
