@@ -1,0 +1,1 @@
+"""The operations, one module per resource: each written once, then offered by the two faces."""

@@ -1,0 +1,22 @@
+"""Integrations: `api.integrations`."""
+
+from .._base import AsyncResource, Resource, awaitable, blocking
+from .._core import Call, Core, Id
+from .._models import Integrations
+
+
+def list_(core: Core, *, org_id: Id | None = None) -> Call[Integrations]:
+    """Read an organization's integrations. They come unpaged; their metadata can hold secrets."""
+    return Call("GET", f"/v1/organizations/{core.org(org_id)}/integrations", Integrations.model_validate_json)
+
+
+class IntegrationsResource(Resource):
+    """Integrations."""
+
+    list = blocking(list_)
+
+
+class AsyncIntegrationsResource(AsyncResource):
+    """Integrations."""
+
+    list = awaitable(list_)

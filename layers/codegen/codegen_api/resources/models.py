@@ -1,0 +1,22 @@
+"""Language models: `api.models`."""
+
+from .._base import AsyncResource, Resource, awaitable, blocking
+from .._core import Call, Core, Id
+from .._models import Models
+
+
+def list_(core: Core, *, org_id: Id | None = None) -> Call[Models]:
+    """Read the language models an organization can use, by provider. Known from a third-party document of 2026-02."""
+    return Call("GET", f"/v1/organizations/{core.org(org_id)}/models", Models.model_validate_json)
+
+
+class ModelsResource(Resource):
+    """Language models."""
+
+    list = blocking(list_)
+
+
+class AsyncModelsResource(AsyncResource):
+    """Language models."""
+
+    list = awaitable(list_)

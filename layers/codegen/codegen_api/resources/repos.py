@@ -1,0 +1,35 @@
+"""Repositories: `api.repos`."""
+
+from .._base import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._core import Call, Core, Id
+from .._models import Page, Repo
+from .._pagination import PAGE_SIZE, Listing
+
+
+def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> Call[Page[Repo]]:
+    """Read one page of an organization's repositories."""
+    return Call(
+        "GET",
+        f"/v1/organizations/{core.org(org_id)}/repos",
+        Page[Repo].model_validate_json,
+        params={"skip": skip, "limit": limit},
+    )
+
+
+def iter_(core: Core, *, org_id: Id | None = None, skip: int = 0) -> Listing[Repo]:
+    """Go through every repository of an organization, page by page."""
+    return Listing.of_pages(lambda skip: list_(core, org_id=org_id, skip=skip), skip)
+
+
+class ReposResource(Resource):
+    """Repositories."""
+
+    list = blocking(list_)
+    iter = iterating(iter_)
+
+
+class AsyncReposResource(AsyncResource):
+    """Repositories."""
+
+    list = awaitable(list_)
+    iter = async_iterating(iter_)

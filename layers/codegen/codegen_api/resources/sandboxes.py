@@ -1,0 +1,26 @@
+"""Sandboxes: `api.sandboxes`."""
+
+from .._base import AsyncResource, Resource, awaitable, blocking
+from .._core import Call, Core, Id, as_id
+from .._models import SandboxAnalysis
+
+
+def analyze_logs(core: Core, sandbox_id: Id, *, org_id: Id | None = None) -> Call[SandboxAnalysis]:
+    """Start a run that analyses a sandbox's own setup logs. 5 calls in a minute."""
+    return Call(
+        "POST",
+        f"/v1/organizations/{core.org(org_id)}/sandbox/{as_id(sandbox_id)}/analyze-logs",
+        SandboxAnalysis.model_validate_json,
+    )
+
+
+class SandboxesResource(Resource):
+    """Sandboxes."""
+
+    analyze_logs = blocking(analyze_logs)
+
+
+class AsyncSandboxesResource(AsyncResource):
+    """Sandboxes."""
+
+    analyze_logs = awaitable(analyze_logs)
