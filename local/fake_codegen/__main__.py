@@ -1,0 +1,30 @@
+"""Serve a fake Codegen on loopback in real time: `python -m local.fake_codegen --port 3002`."""
+
+from __future__ import annotations
+
+import argparse
+
+from .demo import DEMO_ORG_ID, DEMO_TOKEN
+from .limits import LIMITS
+from .server import HOST, listen, server
+from .world import FakeCodegen
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m local.fake_codegen", description=__doc__)
+    parser.add_argument("--port", type=int, default=3002, help="port on 127.0.0.1 (default: 3002; 0 for any free one)")
+    parser.add_argument("--pace", type=float, default=1.0, help="how long runs take, times 8 to 12 s (default: 1)")
+    parser.add_argument("--no-limits", action="store_true", help="no rate limits")
+    options = parser.parse_args()
+    fake = FakeCodegen(pace=options.pace, limits={} if options.no_limits else LIMITS)
+    with listen(options.port) as listening:
+        base_url = f"http://{HOST}:{listening.getsockname()[1]}"
+        print(f"Fake Codegen on {base_url}, organization {DEMO_ORG_ID}. Try:")
+        print(f"  curl -H 'Authorization: Bearer {DEMO_TOKEN}' {base_url}/v1/users/me")
+        print(f"  curl {base_url}/_fake", flush=True)
+        server(fake, log_level="info").run([listening])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""What a run answers: plausible Markdown, the same every time for the same run, another for another run.
+
+Three kinds of prompt are told apart, in any wording:
+
+* **A choice.** The prompt carries two or more candidates and asks for only a letter, number, label or id (`Reply with
+  the letter of the best candidate only`): the answer is that label, of the candidate with the most distinct words.
+* **A synthesis.** The prompt carries two or more candidates: the answer names them, gives first what several of them
+  say, then what each adds.
+* **A task.** Everything else.
+
+Candidates are recognised as
+
+* elements whose tag starts with candidate, answer, response or solution: `<candidate id="A">...</candidate>`,
+  `<response_2>...</response_2>`; the label is the `id`, `label`, `name`, `letter`, `number` or `index`, else the tag's
+  ending, else the position;
+* or sections under label lines: `### Candidate A`, `--- BEGIN ANSWER 2 ---`, `Response 3:`, optionally closed by an
+  `END` line, their text optionally inside a code fence.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+_NOUN = r"(?:candidate|answer|response|solution)"
+_ELEMENT = re.compile(rf"<(?!{_NOUN}s\b)({_NOUN}([\w-]*))\b([^>]*)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_LABEL_ATTRIBUTE = re.compile(r"\b(?:id|label|name|letter|number|index)\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
+_LABEL_LINE = re.compile(
+    rf"^\W*(?:BEGIN\W+)?{_NOUN}\W+([A-Z]|\d{{1,3}})\b\W*(?:\([^)\n]*\)|[0-9a-f-]{{6,}})?\W*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_END_LINE = re.compile(rf"^\W*END\b[^\n]*{_NOUN}.*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n]*\n(.*?)\n\1", re.DOTALL)
+_LABEL_WORD = r"(?:letter|number|label|id|identifier|index)"
+_CHOICE = re.compile(
+    rf"\b(?:only|just|nothing but|solely)\b[^.\n]{{0,60}}\b{_LABEL_WORD}\b"
+    rf"|\b{_LABEL_WORD}\b[^.\n]{{0,60}}\b(?:only|alone|nothing else)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer among several, as a prompt presents it."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Approach:
+    name: str
+    opening: str
+    steps: tuple[str, ...]
+    price: str
+
+
+_APPROACHES = (
+    _Approach(
+        "smallest change",
+        "The least that solves it, and nothing beside it.",
+        (
+            "Find the one place that decides the behaviour.",
+            "Change it there; leave callers and names as they are.",
+            "Pin the new behaviour with one test that fails without the change.",
+        ),
+        "Known rough edges around it stay.",
+    ),
+    _Approach(
+        "test first",
+        "A failing test says what is wanted before any code does.",
+        (
+            "Write down the expected behaviour as a test, with the edge cases.",
+            "Make it pass in the simplest way.",
+            "Pin the new behaviour with one test that fails without the change.",
+            "Tidy up while the tests are green.",
+        ),
+        "Slower to a first result.",
+    ),
+    _Approach(
+        "clear boundary",
+        "The logic moves behind one small interface; everything else calls that.",
+        (
+            "Name the interface after what callers want.",
+            "Find the one place that decides the behaviour.",
+            "Move the rules behind it, one caller at a time.",
+            "Document what it promises and what it does not.",
+        ),
+        "More files than before.",
+    ),
+    _Approach(
+        "measure first",
+        "Numbers decide which part deserves work.",
+        (
+            "Reproduce the case and record a baseline.",
+            "Change the part that dominates the baseline, and only that.",
+            "Measure again under the same conditions.",
+            "Document what it promises and what it does not.",
+        ),
+        "Needs a case that can be reproduced.",
+    ),
+    _Approach(
+        "step by step",
+        "Several small changes, each of which could be shipped alone.",
+        (
+            "Make room: rename and move without changing behaviour.",
+            "Write down the expected behaviour as a test, with the edge cases.",
+            "Switch over behind a flag, then remove the flag.",
+        ),
+        "Two ways of doing it exist for a while.",
+    ),
+)
+
+
+def candidates(prompt: str) -> list[Candidate]:
+    """Return the candidates a prompt carries: two or more, or none."""
+    found = [
+        Candidate(_element_label(match, position), match[4].strip())
+        for position, match in enumerate(_ELEMENT.finditer(prompt), start=1)
+    ] or _sections(prompt)
+    return found if len(found) > 1 else []
+
+
+def answer(prompt: str, *, run_id: int, model: str) -> str:
+    """Answer a prompt in Markdown."""
+    found = candidates(prompt)
+    if not found:
+        return _carry_out(prompt, run_id, model)
+    if _CHOICE.search(_without(found, prompt)):
+        return max(found, key=lambda candidate: len(set(candidate.text.lower().split()))).label
+    return _merge(found)
+
+
+def topic(prompt: str) -> str:
+    """Return the first line of a prompt, cut to a heading's length."""
+    first = next((line.strip(" #*>\t") for line in prompt.splitlines() if line.strip(" #*>\t")), "the request")
+    return first if len(first) <= 72 else first[:71].rstrip() + "…"
+
+
+def _carry_out(prompt: str, run_id: int, model: str) -> str:
+    # Neighbouring ids take different approaches, so the candidates of one multi-run differ.
+    approach = _APPROACHES[run_id % len(_APPROACHES)]
+    confidence = random.Random(f"{prompt}|{model}|{run_id}").randint(70, 95)
+    steps = "\n".join(f"{number}. {step}" for number, step in enumerate(approach.steps, start=1))
+    return (
+        f"## {topic(prompt)}\n\n"
+        f"**Approach: {approach.name}.** {approach.opening}\n\n"
+        f"{steps}\n\n"
+        f"- Price: {approach.price}\n"
+        f"- Confidence: {confidence} %\n\n"
+        f"_Run {run_id}, {model}._"
+    )
+
+
+def _merge(found: list[Candidate]) -> str:
+    points = {candidate.label: _points(candidate.text) for candidate in found}
+    counts = Counter(point for own in points.values() for point in own)
+    shared = [point for point, count in counts.items() if count > 1]
+    sections = []
+    if shared:
+        sections.append(("What several candidates say", shared))
+    for label, own in points.items():
+        if alone := [point for point in own if counts[point] == 1]:
+            sections.append((f"What candidate {label} adds", alone))
+    body = "\n\n".join(f"### {title}\n\n" + "\n".join(f"- {point}" for point in lines) for title, lines in sections)
+    return f"## Synthesised answer\n\nJoins {len(found)} candidates: {', '.join(points)}.\n\n{body}"
+
+
+def _points(text: str) -> dict[str, None]:
+    """Return the distinct statements of a text in order: its lines without headings, bullets and numbers."""
+    lines = (re.sub(r"^(?:[-*+]|\d+[.)])\s+", "", line.strip()) for line in text.splitlines())
+    return dict.fromkeys(line for line in lines if line and not line.startswith(("#", "```")))
+
+
+def _element_label(match: re.Match[str], position: int) -> str:
+    if attribute := _LABEL_ATTRIBUTE.search(match[3]):
+        return attribute[1]
+    return match[2].strip("_-") or str(position)
+
+
+def _sections(prompt: str) -> list[Candidate]:
+    starts = list(_LABEL_LINE.finditer(prompt))
+    return [
+        Candidate(start[1], _body(prompt[start.end() : following.start() if following else None]))
+        for start, following in zip(starts, [*starts[1:], None], strict=False)
+    ]
+
+
+def _body(section: str) -> str:
+    if fenced := _FENCED.match(section):
+        return fenced[2].strip()
+    return _END_LINE.sub("", section).strip()
+
+
+def _without(found: list[Candidate], prompt: str) -> str:
+    for candidate in found:
+        prompt = prompt.replace(candidate.text, "")
+    return prompt
+
+
+def setup_commands(repo: str, language: str | None) -> str:
+    """Answer how a repository is set up."""
+    install = "npm ci" if language in ("TypeScript", "JavaScript") else "pip install -r requirements.txt"
+    return f"## Setup commands of {repo}\n\n```bash\n{install}\n```\n\nChecked in a fresh sandbox: it installs."
+
+
+def sandbox_analysis(sandbox_id: int) -> str:
+    """Answer what a sandbox's setup logs say."""
+    return (
+        f"## Setup of sandbox {sandbox_id}\n\n"
+        "- What went wrong: one dependency asks for a newer interpreter than the sandbox has.\n"
+        "- What to do: pin that dependency, or raise the interpreter in the setup commands."
+    )

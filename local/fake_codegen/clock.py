@@ -1,0 +1,64 @@
+"""The fake's own time: real for people, moved by hand in tests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tell the time: one reading serves as wall time and, because it never goes back, for measuring."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC, exact to the microsecond."""
+        ...
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead by `seconds`."""
+        ...
+
+
+class SystemClock:
+    """Follow real time from the wall time of its creation, plus whatever it was advanced by."""
+
+    def __init__(self) -> None:
+        self._offset = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return self._offset + timedelta(seconds=time.monotonic())
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead by `seconds`."""
+        _refuse_going_back(seconds)
+        self._offset += timedelta(seconds=seconds)
+
+
+class ManualClock:
+    """Stand still until advanced."""
+
+    def __init__(self, start: datetime = datetime(2025, 6, 21, 11, 20, 4, 338398, tzinfo=UTC)) -> None:
+        self._now = start
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead by `seconds`."""
+        _refuse_going_back(seconds)
+        with self._lock:
+            self._now += timedelta(seconds=seconds)
+
+
+def _refuse_going_back(seconds: float) -> None:
+    if seconds < 0:
+        raise ValueError(f"a clock only goes forward, not by {seconds} s")
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as the upstream was seen to: a space, microseconds, no zone (`2025-06-21 11:20:04.338398`)."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

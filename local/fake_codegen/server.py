@@ -1,0 +1,92 @@
+"""The fake over real HTTP: uvicorn, with connections that can be cut."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .app import create_app
+from .wire import SocketWire, wired
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from .world import FakeCodegen
+
+HOST = "127.0.0.1"
+
+
+class _Connection(H11Protocol):
+    """Give the app the wire of its connection: ASGI alone has no way to close one without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app = wired(self.app, SocketWire(transport.abort))
+
+
+class _Server(uvicorn.Server):
+    """Tell when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def server(fake: FakeCodegen, *, log_level: str = "critical") -> _Server:
+    """Return a server for `fake`, not yet started."""
+    config = uvicorn.Config(
+        create_app(fake),
+        http=_Connection,
+        ws="none",
+        lifespan="off",
+        log_level=log_level,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    return _Server(config)
+
+
+def listen(port: int = 0) -> socket.socket:
+    """Listen on a loopback port, any free one for 0."""
+    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP (`socket.create_server`'s do not); with
+    # it on, every answer on a kept-alive connection waits 40 ms for the client's delayed acknowledgement.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((HOST, port))
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+@contextmanager
+def serve(fake: FakeCodegen, *, port: int = 0) -> Iterator[str]:
+    """Serve `fake` from a thread on loopback, any free port for 0, and give its base URL (without `/v1`).
+
+    Raises:
+        OSError: the port is taken.
+        RuntimeError: the server did not come up within 10 s.
+    """
+    with listen(port) as listening:
+        running = server(fake)
+        thread = threading.Thread(target=running.run, args=([listening],), name="fake-codegen", daemon=True)
+        thread.start()
+        if not running.ready.wait(timeout=10):
+            raise RuntimeError("the fake Codegen did not start")
+        try:
+            yield f"http://{HOST}:{listening.getsockname()[1]}"
+        finally:
+            running.should_exit = True
+            thread.join(timeout=10)

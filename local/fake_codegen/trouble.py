@@ -1,0 +1,150 @@
+"""What can go wrong with one call, and the queue of what shall go wrong next."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from dataclasses import field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic.dataclasses import dataclass
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from .schemas import AgentRunLimitReachedErrorResponse, APIRateLimitErrorResponse, PermissionsErrorResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from .wire import Wire
+
+Kind = Literal[
+    "none", "error", "html", "cut", "hang", "slow", "lost_answer", "truncated", "empty", "string_ids"
+]  # fmt: skip
+
+ANY_OPERATION = "*"
+
+_MESSAGES = {
+    402: AgentRunLimitReachedErrorResponse().message,
+    403: PermissionsErrorResponse().message,
+    429: APIRateLimitErrorResponse().message,
+}
+
+
+@dataclass(frozen=True, config={"extra": "forbid"})
+class Trouble:
+    """One fault.
+
+    Without any effect of the call:
+
+    * `error`: answer `status` with the upstream's `{message, status_code}`, and `Retry-After: retry_after` if given.
+    * `html`: answer `status` with an HTML page, as a proxy in front of the upstream would.
+    * `cut`: close the connection.
+    * `hang`: answer nothing for `seconds`, then close the connection.
+
+    After the call took its effect:
+
+    * `slow`: answer after `seconds`.
+    * `lost_answer`: close the connection.
+    * `truncated`: answer half of the JSON.
+    * `empty`: answer 200 with no body.
+    * `string_ids`: answer with `token_id` and `installation_id` as strings, seen live in integrations.
+
+    And `none`: let the call through, to reach the n-th one.
+    """
+
+    kind: Kind
+    status: int | None = None
+    retry_after: int | None = None
+    message: str | None = None
+    seconds: float = 30.0
+
+    async def meet(self, request: Request, wire: Wire, effect: Callable[[], Awaitable[Response]]) -> Response:
+        """Answer a call in this way; `effect` carries it out and returns the answer it would have got."""
+        match self.kind:
+            case "error":
+                return self._error(self.status or 500)
+            case "html":
+                return _error_page(self.status or 502)
+            case "cut":
+                return await wire.cut(request)
+            case "hang":
+                await wire.wait(request, self.seconds)
+                return await wire.cut(request)
+        answer = await effect()
+        match self.kind:
+            case "slow":
+                await wire.wait(request, self.seconds)
+            case "lost_answer":
+                return await wire.cut(request)
+            case "truncated":
+                return _with_body(answer, bytes(answer.body[: len(answer.body) // 2]))
+            case "empty":
+                return _with_body(answer, b"")
+            case "string_ids":
+                return _with_body(answer, json.dumps(_string_ids(json.loads(bytes(answer.body)))).encode())
+        return answer
+
+    def _error(self, status: int) -> Response:
+        message = self.message or _MESSAGES.get(status) or HTTPStatus(status).phrase
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return JSONResponse({"message": message, "status_code": status}, status, headers)
+
+
+@dataclass
+class Troubles:
+    """The troubles to come, in order, per operation; those for any operation come after an operation's own."""
+
+    _queues: dict[str, deque[tuple[Trouble, int | None]]] = field(default_factory=lambda: defaultdict(deque))
+
+    def add(self, operation: str, trouble: Trouble, times: int | None = 1) -> None:
+        """Let the next `times` calls of `operation` meet `trouble`; None means every call until cleared."""
+        self._queues[operation].append((trouble, times))
+
+    def next(self, operation: str) -> Trouble | None:
+        """Take what the next call of `operation` meets."""
+        for name in (operation, ANY_OPERATION):
+            if queue := self._queues[name]:
+                trouble, times = queue[0]
+                if times == 1:
+                    queue.popleft()
+                elif times is not None:
+                    queue[0] = (trouble, times - 1)
+                return trouble
+        return None
+
+    def pending(self) -> dict[str, list[dict[str, Any]]]:
+        """Show what is to come, per operation."""
+        return {
+            operation: [{"kind": trouble.kind, "times": times} for trouble, times in queue]
+            for operation, queue in self._queues.items()
+            if queue
+        }
+
+    def clear(self) -> None:
+        """Forget all that was to come."""
+        self._queues.clear()
+
+
+def _error_page(status: int) -> Response:
+    title = f"{status} {HTTPStatus(status).phrase}"
+    page = f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>"
+    return HTMLResponse(page, status)
+
+
+def _with_body(answer: Response, body: bytes) -> Response:
+    return Response(body, answer.status_code, media_type=answer.media_type)
+
+
+def _string_ids(value: Any) -> Any:
+    match value:
+        case dict():
+            return {
+                key: str(item) if key in ("token_id", "installation_id") and item is not None else _string_ids(item)
+                for key, item in value.items()
+            }
+        case list():
+            return [_string_ids(item) for item in value]
+    return value

@@ -1,0 +1,360 @@
+"""The state of the fake: what its operations read and change, and what tests and benchmarks script and count."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from . import answers, demo
+from .clock import Clock, SystemClock
+from .limits import LIMITS, Limit, RateLimiter
+from .plans import Script, Task, make_plan, script_in, without_marker
+from .runs import Entry, Plan, PullRequest, Run, Turn
+from .schemas import (
+    AgentRunNotFoundErrorResponse,
+    ApiAgentRunSourceType,
+    APIRateLimitErrorResponse,
+    BusinessError,
+    CreateAgentRunInput,
+    JsonObject,
+    NoReposFoundInOrgErrorResponse,
+    PermissionsErrorResponse,
+    ResumeAgentRunInput,
+    UserNotFoundErrorResponse,
+    UserResponse,
+)
+from .trouble import Trouble, Troubles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class UpstreamError(Exception):
+    """The upstream's no, in its `{message, status_code}` form."""
+
+    def __init__(self, body: BusinessError, *, retry_after: float | None = None) -> None:
+        super().__init__(body.message)
+        self.body = body
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever a token belongs to."""
+
+    token: str
+    user_id: int
+
+
+@dataclass(frozen=True)
+class Create:
+    """A create that took effect, with the body as it was sent."""
+
+    agent_run_id: int
+    organization_id: int
+    body: JsonObject
+    at: datetime
+
+
+class FakeCodegen:
+    """One Codegen in memory, safe to share between threads of one process.
+
+    Args:
+        clock: whose time runs and rate limits go by; real time if left out.
+        pace: how long runs take, as a multiple of the default 8 to 12 s; 0 ends them at once.
+        limits: calls per bucket and window; `{}` for no limits.
+        retry_after: whether a 429 carries `Retry-After`. Whether the real one does is not known.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        pace: float = 1.0,
+        limits: Mapping[str, Limit] = LIMITS,
+        retry_after: bool = True,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.pace = pace
+        self.limits = limits
+        self.retry_after = retry_after
+        self._lock = threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that happened since the start; clock, pace and limits stay."""
+        with self._lock:
+            self.organizations = {organization.id: organization for organization in demo.organizations()}
+            self.tokens = demo.tokens()
+            self.models = demo.models()
+            self.runs: dict[int, Run] = {}
+            self.pull_requests: dict[int, PullRequest] = {}
+            self.calls: Counter[str] = Counter()
+            """Calls per operation that arrived, answered well or not."""
+            self.creates: list[Create] = []
+            """Creates that took effect, oldest first."""
+            self.troubles = Troubles()
+            self._scripts: deque[Script] = deque()
+            self._script_counts: Counter[str] = Counter()
+            self._run_ids = count(100_001)
+            self._pull_request_ids = count(9_001)
+            self._limiter = RateLimiter(self.limits)
+            self._add_finished_runs()
+
+    # What scripts of trouble, tests and benchmarks use
+
+    def trouble(self, operation: str, trouble: Trouble, *, times: int | None = 1) -> None:
+        """Let the next `times` calls of an operation (`*` for any) meet `trouble`; None means until the reset."""
+        with self._lock:
+            self.troubles.add(operation, trouble, times)
+
+    def script(self, script: Script, *, times: int = 1) -> None:
+        """Let the next `times` created runs follow `script`, unless they carry one of their own."""
+        with self._lock:
+            self._scripts.extend([script] * times)
+
+    def set_plan(self, run_id: int, plan: Plan | Script) -> None:
+        """Let the current turn of a run follow `plan`, from the turn's start."""
+        with self._lock:
+            run = self.runs[run_id]
+            turn = run.turns[-1]
+            turn.plan = self._plan(run, turn.prompt, plan) if isinstance(plan, Script) else plan
+            turn.stopped_at = None
+
+    def finish(self, run_id: int, ending: str = "COMPLETE", *, result: str | None = None) -> None:
+        """End the current turn of a run now; `result` replaces the planned one."""
+        with self._lock:
+            turn = self.runs[run_id].turns[-1]
+            elapsed = turn.elapsed(self.clock.now())
+            written = [entry for entry in turn.plan.entries if entry.at <= elapsed]
+            if ending == "COMPLETE":
+                result = turn.plan.result if result is None else result
+                written.append(Entry(elapsed, {"message_type": "FINAL_ANSWER", "observation": result}))
+            turn.plan = replace(turn.plan, entries=tuple(written), ends_at=elapsed, ending=ending, result=result)
+
+    # Who calls, and may they
+
+    def authenticate(self, authorization: str | None) -> Caller | None:
+        """Return whom an `Authorization` header stands for."""
+        scheme, _, token = (authorization or "").partition(" ")
+        user_id = self.tokens.get(token)
+        return Caller(token, user_id) if scheme.lower() == "bearer" and user_id is not None else None
+
+    def admit(self, caller: Caller, operation: str) -> None:
+        """Refuse a call above the rate limit."""
+        with self._lock:
+            self._limiter.limits = self.limits
+            wait = self._limiter.admit(caller.token, operation, self.clock.now())
+        if wait is not None:
+            raise UpstreamError(APIRateLimitErrorResponse(), retry_after=wait if self.retry_after else None)
+
+    def next_trouble(self, operation: str) -> Trouble | None:
+        """Count a call and take the trouble it meets."""
+        with self._lock:
+            self.calls[operation] += 1
+            return self.troubles.next(operation)
+
+    def organizations_of(self, caller: Caller) -> list[demo.Organization]:
+        """Return the organizations a caller is in."""
+        return [
+            organization
+            for organization in self.organizations.values()
+            if any(member.id == caller.user_id for member in organization.members)
+        ]
+
+    def organization(self, caller: Caller, organization_id: int) -> demo.Organization:
+        """Return an organization, or refuse in the same way whether it is somebody else's or nobody's."""
+        for organization in self.organizations_of(caller):
+            if organization.id == organization_id:
+                return organization
+        raise UpstreamError(PermissionsErrorResponse())
+
+    def user(self, organization: demo.Organization, user_id: int) -> UserResponse:
+        """Return a member."""
+        for member in organization.members:
+            if member.id == user_id:
+                return member
+        raise UpstreamError(UserNotFoundErrorResponse())
+
+    # Runs
+
+    def run(self, organization: demo.Organization, run_id: int) -> Run:
+        """Return a run of an organization."""
+        run = self.runs.get(run_id)
+        if run is None or run.organization_id != organization.id:
+            raise UpstreamError(AgentRunNotFoundErrorResponse())
+        return run
+
+    def list_runs(
+        self, organization: demo.Organization, user_id: int | None, source_type: ApiAgentRunSourceType | None
+    ) -> list[Run]:
+        """Return the runs of an organization, newest first."""
+        with self._lock:
+            runs = [
+                run
+                for run in self.runs.values()
+                if run.organization_id == organization.id
+                and user_id in (None, run.user_id)
+                and source_type in (None, run.source_type)
+            ]
+        return sorted(runs, key=lambda run: (run.created_at, run.id), reverse=True)
+
+    def create(
+        self, organization: demo.Organization, caller: Caller, request: CreateAgentRunInput, body: JsonObject
+    ) -> Run:
+        """Create a run and record that it was; `body` is the request as it was sent.
+
+        Raises:
+            UpstreamError: the organization has no repositories.
+            pydantic.ValidationError: the request carries a script that makes no sense.
+        """
+        if not organization.repos:
+            raise UpstreamError(NoReposFoundInOrgErrorResponse())
+        with self._lock:
+            run = self.start(
+                organization,
+                request.prompt,
+                user_id=caller.user_id,
+                metadata=request.metadata,
+                repo_id=request.repo_id,
+                model=request.model,
+                agent_type=request.agent_type,
+            )
+            self.creates.append(Create(run.id, organization.id, body, run.created_at))
+        return run
+
+    def start(
+        self,
+        organization: demo.Organization,
+        prompt: str,
+        *,
+        user_id: int,
+        source_type: ApiAgentRunSourceType = ApiAgentRunSourceType.API,
+        metadata: JsonObject | None = None,
+        repo_id: int | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        result: str | None = None,
+        script: Script | None = None,
+        ago: float = 0,
+    ) -> Run:
+        """Start a run, `ago` seconds before now; `script` and `result` as in a plan."""
+        with self._lock:
+            script = script or self._next_script(prompt, metadata)
+            run = Run(
+                id=next(self._run_ids),
+                organization_id=organization.id,
+                user_id=user_id,
+                source_type=source_type,
+                metadata=metadata,
+                repo_id=repo_id,
+                model=model or self.models.default_model,
+                agent_type=agent_type or "codegen",
+            )
+            self._add_turn(run, prompt, script, result, self.clock.now() - timedelta(seconds=ago))
+            self.runs[run.id] = run
+        return run
+
+    def resume(self, organization: demo.Organization, request: ResumeAgentRunInput) -> Run:
+        """Give a run another turn, whatever its status; a turn that is not over is cut short."""
+        with self._lock:
+            run = self.run(organization, request.agent_run_id)
+            script = self._next_script(request.prompt, None)
+            now = self.clock.now()
+            run.stop(now)
+            run.model = request.model or run.model
+            self._add_turn(run, request.prompt, script, None, now)
+        return run
+
+    def ban(self, organization: demo.Organization, run_id: int) -> Run:
+        """Mute the checks of a run's pull request and stop every run on it; without one, just this run."""
+        with self._lock:
+            run = self.run(organization, run_id)
+            now = self.clock.now()
+            pull_request = run.visible_pull_request(now)
+            if pull_request is None:
+                run.checks_banned = True
+                run.stop(now)
+            else:
+                pull_request.checks_banned = True
+                for other in self.runs.values():
+                    if other.visible_pull_request(now) is pull_request:
+                        other.stop(now)
+        return run
+
+    def unban(self, organization: demo.Organization, run_id: int) -> Run:
+        """Let checks of a run's pull request through again; nothing starts by that."""
+        with self._lock:
+            run = self.run(organization, run_id)
+            run.checks_banned = False
+            if run.pull_request:
+                run.pull_request.checks_banned = False
+        return run
+
+    def pull_request(self, organization: demo.Organization, pull_request_id: int) -> PullRequest | None:
+        """Return a pull request that a run of the organization has opened."""
+        now = self.clock.now()
+        opened = (run.visible_pull_request(now) for run in self.list_runs(organization, None, None))
+        return next((found for found in opened if found and found.id == pull_request_id), None)
+
+    def _next_script(self, prompt: str, metadata: JsonObject | None) -> Script:
+        script = script_in(prompt, metadata)
+        if script is None:
+            return self._scripts.popleft() if self._scripts else Script()
+        key = script.model_dump_json()
+        self._script_counts[key] += 1
+        return script if script.hits(self._script_counts[key]) else Script()
+
+    def _add_turn(self, run: Run, prompt: str, script: Script, result: str | None, at: datetime) -> None:
+        plan = self._plan(run, prompt, script, result)
+        if script.pull_request_id is not None:
+            run.pull_request = self.pull_requests.get(script.pull_request_id)
+        elif plan.pull_request_at < inf and run.pull_request is None:
+            run.pull_request = self._open_pull_request(run, prompt, at + timedelta(seconds=plan.pull_request_at))
+        run.turns.append(Turn(at, prompt, plan))
+
+    def _plan(self, run: Run, prompt: str, script: Script, result: str | None = None) -> Plan:
+        task = Task(prompt, run.id, len(run.turns), run.model, run.agent_type, result)
+        return make_plan(task, script, pace=self.pace)
+
+    def _open_pull_request(self, run: Run, prompt: str, at: datetime) -> PullRequest:
+        pull_request_id = next(self._pull_request_ids)
+        number = pull_request_id - 9_000
+        repos = {repo.id: repo for repo in self.organizations[run.organization_id].repos}
+        repo = repos.get(run.repo_id or 0) or next(iter(repos.values()))
+        pull_request = PullRequest(
+            id=pull_request_id,
+            number=number,
+            title=answers.topic(without_marker(prompt)),
+            url=f"https://github.com/{repo.full_name}/pull/{number}",
+            head_branch_name=f"codegen-bot/run-{run.id}",
+            repo_id=repo.id,
+            created_at=at,
+        )
+        self.pull_requests[pull_request.id] = pull_request
+        return pull_request
+
+    def _add_finished_runs(self) -> None:
+        organization = self.organizations[demo.DEMO_ORG_ID]
+        day = 86_400.0
+        past: Iterable[tuple[str, ApiAgentRunSourceType, float, dict[str, Any]]] = (
+            ("Update the dependencies", ApiAgentRunSourceType.LINEAR, 9 * day, {"pull_request": True}),
+            ("Why is checkout slow?", ApiAgentRunSourceType.SLACK, 2 * day, {}),
+            ("Migrate the website to the new router", ApiAgentRunSourceType.API, day, {"ending": "ERROR"}),
+            ("Add a health check to the shop", ApiAgentRunSourceType.API, day / 4, {"pull_request": True}),
+        )
+        for prompt, source_type, ago, script in past:
+            self.start(
+                organization,
+                prompt,
+                user_id=demo.DEMO_USER_ID,
+                source_type=source_type,
+                repo_id=demo.DEMO_REPO_ID,
+                script=Script(**script),
+                ago=ago,
+            )
