@@ -50,6 +50,7 @@ from ._models import (
 )
 from ._retry import Attempt, RetryPolicy
 from ._version import __version__
+from .resources.runs import AgentType
 
 __all__ = [
     "APIConnectionError",
@@ -58,6 +59,7 @@ __all__ = [
     "AgentRun",
     "AgentRunLog",
     "AgentRunLogs",
+    "AgentType",
     "AsyncCodegenAPI",
     "Attempt",
     "AuthenticationError",

@@ -1,14 +1,14 @@
 """The event log of a run: what an event is, and which events an answer of the upstream gives rise to.
 
-Everything live is a view of this log. The upstream gives its logs no id, so their position is their identity: every poll
-reads the last stored entry again and compares it. Nothing here reads a clock or a table.
+Everything live is a view of this log. The upstream gives its logs no id, so their position is their identity: every
+poll reads the last stored entry again and compares it. Nothing here reads a clock or a table.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from codegen_api import AgentRunLog, AgentRunLogs
-from codegen_runs import statuses
 from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status
 

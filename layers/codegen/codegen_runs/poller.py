@@ -1,8 +1,8 @@
 """One poller for every run: it launches what is queued, follows what runs, and tells the state machines.
 
-One tick takes the lease, then makes one upstream call per due watch and writes what it learned in one transaction, until
-the time is over or nothing will be due in it. Each step can be repeated: whatever fails in the middle is found by the next
-tick as it was left.
+One tick takes the lease, then makes one upstream call per due watch and writes what it learned in one transaction,
+until the time is over or nothing will be due in it. Each step can be repeated: whatever fails in the middle is found by
+the next tick as it was left.
 
 | a due watch is          | the step                                                                             |
 |-------------------------|--------------------------------------------------------------------------------------|
@@ -18,11 +18,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from codegen_api import (
     AgentRun,
     APIConnectionError,
-    AuthenticationError,
     CodegenAPI,
     CodegenAPIError,
     NotFoundError,
@@ -32,8 +32,9 @@ from codegen_api import (
 from codegen_runs import statuses
 from codegen_runs.clock import Clock
 from codegen_runs.events import Writer, shorten
+from codegen_runs.problems import CredentialsRefused
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import MAX_KEPT_PROMPT, RunsTable, Watch
+from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.task_tokens import TaskTokens
 
@@ -44,7 +45,7 @@ LEASE_SECONDS = 30.0
 
 # A batch at the client's slowest stays within the lease.
 CONCURRENCY = 8
-BATCH = 16
+BATCH = 8
 
 MOST_FOLLOWED = 500
 
@@ -109,15 +110,16 @@ class Poller:
         self._set_aside: dict[tuple[int, str], BaseException] = {}
         self._blocked_until: dict[str, int] = {}
 
-    def tick(self, until: float) -> Report:
+    def tick(self, until: float, *, patient: bool = False) -> Report:
         """Poll due watches until the epoch second `until`, or until nothing will be due before it.
 
-        Raises an `ExceptionGroup` of what went wrong unexpectedly, after everything else was done.
+        Where another tick holds the lease, a patient one waits to go on from where that ends, so that no ticks of
+        different beginnings leave a gap between them; any other one leaves the work to the holder. Raises an `ExceptionGroup` of what went wrong unexpectedly, after everything else was done.
         """
         self._polls = 0
         self._set_aside = {}
         held_lease = False
-        while self._acquire():
+        while self._acquire() or (patient and self._wait_for_lease(until)):
             held_lease = True
             try:
                 self._drain(until)
@@ -167,6 +169,13 @@ class Poller:
                     # Short, because work may be added at any time.
                     self._clock.sleep(min(1.0, max(0.05, first_due / 1000 - self._clock.now())))
 
+    def _wait_for_lease(self, until: float) -> bool:
+        while self._clock.now() < until:
+            self._clock.sleep(1.0)
+            if self._acquire():
+                return True
+        return False
+
     def _due(self) -> list[tuple[int, str]]:
         due = self._runs.due(self._ms(), BATCH + len(self._set_aside))
         return [each for each in due if each not in self._set_aside]
@@ -177,26 +186,28 @@ class Poller:
     # --- the steps ---
 
     def _launch(self, watch: Watch) -> None:
-        assert watch.launch is not None
+        launch = watch.launch or Launch()
         watch = self._write(watch, Status.LAUNCHING, launching_since=self._ms(), due_at=self._ms(ADOPTION_INTERVAL))
         try:
             run = self._codegen.runs.create(
                 watch.prompt or "",
                 org_id=watch.org_id,
-                repo_id=watch.launch.repo_id,
-                model=watch.launch.model,
-                agent_type=watch.launch.agent_type,
-                metadata=watch.launch.metadata | {CLIENT_RUN_ID: watch.key},
+                repo_id=launch.repo_id,
+                model=launch.model,
+                agent_type=launch.agent_type,
+                metadata=launch.metadata | {CLIENT_RUN_ID: watch.key},
             )
+        except RateLimitError as error:
+            self._write(watch, Status.QUEUED, due_at=self._limited(self._launch, error))
+        except CredentialsRefused as error:
+            self._retry(watch, error, Status.QUEUED)
         except CodegenAPIError as error:
             if error.effect_unknown:
                 logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=True)
-            elif isinstance(error, RateLimitError):
-                self._write(watch, Status.QUEUED, launching_since=None, due_at=self._limited(self._launch, error))
-            elif isinstance(error, (APIConnectionError, AuthenticationError, ServerError)):
-                self._retry(watch, error, status=Status.QUEUED, launching_since=None)
+            elif isinstance(error, (APIConnectionError, ServerError)):
+                self._retry(watch, error, Status.QUEUED)
             else:
-                self._end(watch, Status.FAILED, reason=f"The Codegen API refused the run: {error.message}")
+                self._end(watch, Status.FAILED, reason=f"The Codegen API refused the run: {error}")
         else:
             self._launched(watch, run)
 
@@ -206,7 +217,7 @@ class Poller:
         if ours:
             self._launched(watch, ours[0])
         elif self._ms() - (watch.launching_since or 0) >= LAUNCH_GRACE * 1000:
-            self._write(watch, Status.QUEUED, launching_since=None, due_at=self._ms())
+            self._write(watch, Status.QUEUED, due_at=self._ms())
         else:
             self._write(watch, due_at=self._ms(ADOPTION_INTERVAL))
 
@@ -224,13 +235,12 @@ class Poller:
             web_url=run.web_url,
             prompt=shorten(watch.prompt, MAX_KEPT_PROMPT)[0],
             launch=None,
-            launching_since=None,
             failures=0,
             due_at=self._ms(self._interval(0)),
         )
 
     def _observe(self, watch: Watch) -> None:
-        assert watch.agent_run_id is not None
+        assert watch.agent_run_id is not None  # noqa: S101 - a launched watch has one
         skip = max(0, watch.log_count - 1)
         answer = self._codegen.runs.logs(watch.agent_run_id, org_id=watch.org_id, skip=skip, limit=LOGS_PER_POLL)
         writer = Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
@@ -317,11 +327,9 @@ class Poller:
                 self._retry(watch, error)
             else:
                 self._end(watch, Status.FAILED, reason="The Codegen API does not know this run any more.")
-        except CodegenAPIError as error:
+        except (CodegenAPIError, CredentialsRefused) as error:
             if self._overdue(watch):
-                self._end(
-                    watch, Status.TIMED_OUT, reason=f"The run could not be read until its deadline: {error.message}"
-                )
+                self._end(watch, Status.TIMED_OUT, reason=f"The run could not be read until its deadline: {error}")
             else:
                 self._retry(watch, error)
 
@@ -330,11 +338,15 @@ class Poller:
         self._blocked_until[step.__name__] = until
         return until
 
-    def _retry(self, watch: Watch, error: CodegenAPIError, **changes: object) -> None:
+    def _retry(self, watch: Watch, error: Exception, status: Status | None = None) -> None:
         failures = watch.failures + 1
-        due_at = self._ms(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1])
-        reason = f"The Codegen API could not be asked: {error.message}"
-        self._write(watch, failures=failures, status_reason=reason, due_at=due_at, **changes)
+        self._write(
+            watch,
+            status,
+            failures=failures,
+            status_reason=f"The Codegen API could not be asked: {error}",
+            due_at=self._ms(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1]),
+        )
 
     # --- small parts ---
 
@@ -345,7 +357,7 @@ class Poller:
         *,
         writer: Writer | None = None,
         launched: bool = False,
-        **changes: object,
+        **changes: Any,
     ) -> Watch:
         update = {"status": status or watch.status, "updated_at": self._ms()} | changes
         return self._runs.write(watch.model_copy(update=update), writer.events if writer else (), launched=launched)

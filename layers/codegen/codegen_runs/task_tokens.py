@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from codegen_runs.aws import step_functions
 from codegen_runs.problems import StorageUnavailable
-
-if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
 
 # What Step Functions says of a token that was answered before, ran out, or belongs to a stopped execution.
 _RELEASED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
@@ -41,18 +38,9 @@ class StepFunctionsTokens:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            getattr(client(), operation)(**arguments)
+            getattr(step_functions(), operation)(**arguments)
         except ClientError as error:
             if error.response["Error"]["Code"] not in _RELEASED:
                 raise StorageUnavailable("Step Functions did not take the outcome of a run.") from error
         except BotoCoreError as error:
             raise StorageUnavailable("Step Functions did not answer.") from error
-
-
-@cache
-def client() -> SFNClient:
-    """Make the process's Step Functions client on first use."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("stepfunctions", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}))

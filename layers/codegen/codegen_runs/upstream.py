@@ -6,20 +6,18 @@ connections that idle for 5 s, so one that died while the function was frozen is
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
-from time import perf_counter
 
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs import settings
 from codegen_runs.callers import Caller
+from codegen_runs.clock import waiting_for_codegen
 from codegen_runs.problems import CredentialsRefused, StorageUnavailable
 
 _SECRET_MAX_AGE = 300  # seconds
 
-_seconds_spent: ContextVar[float] = ContextVar("seconds_spent", default=0.0)
 _replacements: list[httpx.BaseTransport] = []
 
 
@@ -35,22 +33,18 @@ def for_caller(caller: Caller, deadline: float | None = None) -> CodegenAPI:
     return _client(caller.token, auth=None, deadline=deadline)
 
 
-def for_deployment(deadline: float | None = None) -> CodegenAPI:
+def for_deployment(deadline: float | None = None, *, max_retries: int | None = None) -> CodegenAPI:
     """Return a client that acts as the deployment, for work that no caller waits for.
 
     Args:
         deadline: Seconds from now after which no request is waited for or repeated, or None.
+        max_retries: How often a request that is safe to repeat is repeated, if not as the deployment is set.
 
     Raises:
         StorageUnavailable: The deployment's token cannot be read, now or by a later request.
         CredentialsRefused: From each request, where the Codegen API refuses the deployment's token.
     """
-    return _client(_deployment_token(), auth=_DeploymentAuth(), deadline=deadline)
-
-
-def seconds_spent() -> float:
-    """Return how long this process, or thread, has waited for the Codegen API so far."""
-    return _seconds_spent.get()
+    return _client(_deployment_token(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
 
 
 @contextmanager
@@ -63,15 +57,17 @@ def over(transport: httpx.BaseTransport) -> Iterator[None]:
         _replacements.remove(transport)
 
 
-def _client(token: str, *, auth: httpx.Auth | None, deadline: float | None) -> CodegenAPI:
-    return CodegenAPI(
+def _client(
+    token: str, *, auth: httpx.Auth | None, deadline: float | None, max_retries: int | None = None
+) -> CodegenAPI:
+    client = CodegenAPI(
         token=token,
         base_url=settings.codegen_base_url(),
         timeout=settings.codegen_timeout(),
-        retry=RetryPolicy(max_retries=settings.codegen_max_retries()),
-        deadline=deadline,
+        retry=RetryPolicy(max_retries=settings.codegen_max_retries() if max_retries is None else max_retries),
         http_client=httpx.Client(transport=_Timed(), auth=auth),
     )
+    return client if deadline is None else client.with_deadline(deadline)
 
 
 def _deployment_token(*, renewed: bool = False) -> str:
@@ -104,13 +100,10 @@ class _Timed(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         transport = _replacements[-1] if _replacements else _pool()
-        started = perf_counter()
-        try:
+        with waiting_for_codegen:
             response = transport.handle_request(request)
             response.read()
-            return response
-        finally:
-            _seconds_spent.set(_seconds_spent.get() + perf_counter() - started)
+        return response
 
 
 @cache

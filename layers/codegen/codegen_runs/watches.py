@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
-from typing import TYPE_CHECKING
 
 from codegen_runs import settings, statuses
+from codegen_runs.aws import lambda_
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import Writer, shorten
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +73,7 @@ def enqueue(
     created_by: str | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Queue a run under a key of ours; `deadline` is in epoch seconds. Asked again by the same key, only the token is new.
+    """Queue a run under a key of ours, to end by `deadline` (epoch seconds). Asked again, only the token is new.
 
     Raises `StorageUnavailable`.
     """
@@ -104,12 +100,34 @@ def enqueue(
     kick()
 
 
+def withdraw(watch: Watch, runs: RunsTable, *, now: float) -> None:
+    """Take back what can be: a queued run never starts; one that may exist upstream is followed on for its own sake.
+
+    No state machine is told. Raises `StorageUnavailable`.
+    """
+    current: Watch | None = watch
+    while current and (current.task_token or current.status is Status.QUEUED):
+        writer = Writer(current.position, run_id=current.agent_run_id, now=now)
+        changes: dict[str, object] = {"task_token": None, "updated_at": _ms(now)}
+        if current.status is Status.QUEUED:
+            writer.ended(
+                Status.CANCELLED, {"turn": current.turn, "status": Status.CANCELLED, "reason": "Never launched."}
+            )
+            changes |= {"status": Status.CANCELLED, "finished_at": _ms(now), "launch": None, "due_at": None}
+        try:
+            runs.write(current.model_copy(update=changes).at(writer.position), writer.events)
+        except ConditionFailed:
+            current = runs.get(current.org_id, current.key)
+        else:
+            return
+
+
 def kick() -> None:
     """Start the poller now. The schedule does so within a minute anyway, so a failure here only delays."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        _lambda().invoke(FunctionName=settings.required("POLLER_FUNCTION"), InvocationType="Event", Payload=b"{}")
+        lambda_().invoke(FunctionName=settings.required("POLLER_FUNCTION"), InvocationType="Event", Payload=b'{"kick": true}')
     except (BotoCoreError, ClientError):
         logger.warning("The poller could not be kicked; the schedule will start it.", exc_info=True)
 
@@ -148,14 +166,6 @@ def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: f
         except ConditionFailed:
             continue
         return
-
-
-@cache
-def _lambda() -> LambdaClient:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("lambda", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}))
 
 
 def _ms(seconds: float) -> int:

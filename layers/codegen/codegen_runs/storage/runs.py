@@ -19,11 +19,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codegen_api import AgentType
 from codegen_runs.events import Event, Position
 from codegen_runs.statuses import Status
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
-# All due watches are in one partition of the index: far below its 1,000 writes a second for the runs one poller follows.
+# All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
 _DUE = "due"
 
 # Characters of a prompt that are kept once the run has started. A DynamoDB item may have 400 KB.
@@ -37,7 +38,7 @@ class Launch(BaseModel):
 
     repo_id: int | None = None
     model: str | None = None
-    agent_type: str | None = None
+    agent_type: AgentType | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -10,13 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from codegen_runs.aws import dynamodb
 from codegen_runs.problems import StorageUnavailable
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = dict[str, Any]
 Key = Mapping[str, str]
@@ -42,15 +39,6 @@ ABSENT = Condition("attribute_not_exists(#pk)")
 PRESENT = Condition("attribute_exists(#pk)")
 
 
-@cache
-def client() -> DynamoDBClient:
-    """Make the process's DynamoDB client on first use: 200 ms that a handler without storage never pays."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("dynamodb", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard"}))
-
-
 @dataclass(frozen=True)
 class Table:
     """One DynamoDB table by name."""
@@ -60,7 +48,7 @@ class Table:
     def get(self, key: Key) -> Item | None:
         """Read one item, consistently. Raises `StorageUnavailable`."""
         with _errors():
-            found = client().get_item(TableName=self.name, Key=marshal(key), ConsistentRead=True)
+            found = dynamodb().get_item(TableName=self.name, Key=marshal(key), ConsistentRead=True)
         return unmarshal(found["Item"]) if "Item" in found else None
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
@@ -75,7 +63,7 @@ class Table:
             }
             while wanted:
                 with _errors():
-                    answer = client().batch_get_item(RequestItems=wanted)
+                    answer = dynamodb().batch_get_item(RequestItems=wanted)
                 items += [unmarshal(item) for item in answer["Responses"].get(self.name, [])]
                 wanted = answer.get("UnprocessedKeys")
         return items
@@ -83,7 +71,7 @@ class Table:
     def put(self, item: Item, condition: Condition | None = None) -> None:
         """Write a whole item. Raises `ConditionFailed`, `StorageUnavailable`."""
         with _errors():
-            client().put_item(**self.put_action(item, condition))
+            dynamodb().put_item(**self.put_action(item, condition))
 
     def update(
         self,
@@ -96,7 +84,7 @@ class Table:
         Raises `ConditionFailed`, `StorageUnavailable`.
         """
         with _errors():
-            answer = client().update_item(**self.update_action(key, changes, condition), ReturnValues="ALL_NEW")
+            answer = dynamodb().update_item(**self.update_action(key, changes, condition), ReturnValues="ALL_NEW")
         return unmarshal(answer["Attributes"])
 
     def delete(self, key: Key, condition: Condition | None = None) -> None:
@@ -105,7 +93,7 @@ class Table:
         if condition:
             action |= _conditional(condition)
         with _errors():
-            client().delete_item(**action)
+            dynamodb().delete_item(**action)
 
     def query(
         self,
@@ -137,7 +125,7 @@ class Table:
         if start:
             request["ExclusiveStartKey"] = marshal(start)
         with _errors():
-            answer = client().query(**request)
+            answer = dynamodb().query(**request)
         following = answer.get("LastEvaluatedKey")
         return [unmarshal(item) for item in answer["Items"]], unmarshal(following) if following else None
 
@@ -179,7 +167,7 @@ def transact(actions: Iterable[tuple[str, dict[str, Any]]]) -> None:
     Raises `ConditionFailed`, `StorageUnavailable`.
     """
     with _errors():
-        client().transact_write_items(TransactItems=[{kind: action} for kind, action in actions])  # type: ignore[misc,list-item]
+        dynamodb().transact_write_items(TransactItems=[{kind: action} for kind, action in actions])  # type: ignore[misc]
 
 
 def marshal(item: Mapping[str, Any]) -> dict[str, Any]:

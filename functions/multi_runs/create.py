@@ -1,0 +1,28 @@
+"""POST /v1/organizations/{org_id}/multi-runs - start a multi-run."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from codegen_runs.bodies import with_warnings
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.multi_runs import service
+from codegen_runs.multi_runs.requests import CreateMultiRun
+from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.post("/v1/organizations/<org_id>/multi-runs", status_code=202, tags=["Multi-runs"], summary="Start a multi-run")
+@app.post("/v1/organizations/<org_id>/multi-run", status_code=202, include_in_schema=False)
+@app.post("/organizations/<org_id>/multi-run", status_code=202, include_in_schema=False)
+def create_multi_run(org_id: int, request: CreateMultiRun, caller: CurrentCaller) -> Response[MultiRunSnapshot]:
+    """Start several runs of one prompt, whose answers become one. Follow it at the Location of the answer."""
+    multi_run = service.create(request, org_id=org_id, caller=caller)
+    return Response(
+        status_code=202,
+        content_type="application/json",
+        headers={"Location": f"/v1/organizations/{org_id}/multi-runs/{multi_run.id}"},
+        body=with_warnings(multi_run, request.ignored()),
+    )
+
+
+handler = endpoint(app)

@@ -1,0 +1,10 @@
+"""Task `Judge` of the multi-run state machine: decide what comes after the candidates."""
+
+from typing import Any
+
+from codegen_runs.multi_runs import tasks
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+    """Handle the state's input."""
+    return tasks.judge(event["org_id"], event["multi_run_id"])

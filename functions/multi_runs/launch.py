@@ -1,0 +1,10 @@
+"""Task `Launch` of the multi-run state machine: queue the run of one candidate and keep its task token."""
+
+from typing import Any
+
+from codegen_runs.multi_runs import tasks
+
+
+def handler(event: dict[str, Any], context: object) -> None:
+    """Handle the state's input."""
+    tasks.launch(event["org_id"], event["multi_run_id"], event["index"], event["task_token"])

@@ -1,0 +1,10 @@
+"""Task `Plan` of the multi-run state machine: list the candidates."""
+
+from typing import Any
+
+from codegen_runs.multi_runs import tasks
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, object]:
+    """Handle the state's input."""
+    return tasks.plan(event["org_id"], event["multi_run_id"])

@@ -1,0 +1,39 @@
+"""Every minute, and whenever work is added: launch what is queued, follow what runs, release task tokens."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from codegen_runs import settings, upstream
+from codegen_runs.clock import SystemClock
+from codegen_runs.poller import Poller
+from codegen_runs.storage.runs import RunsTable
+from codegen_runs.task_tokens import StepFunctionsTokens
+
+# Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute, so
+# that one scheduled tick ends where the next begins.
+MARGIN = 27.0
+
+logger = Logger()
+metrics = Metrics()
+clock = SystemClock()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Run one tick."""
+    seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
+    poller = Poller(
+        runs=RunsTable(settings.required("RUNS_TABLE")),
+        codegen=upstream.for_deployment(max_retries=0),
+        tokens=StepFunctionsTokens(),
+        clock=clock,
+        holder=context.aws_request_id,
+    )
+    report = poller.tick(until=clock.now() + seconds, patient="kick" not in event)
+    metrics.add_metric("Polls", MetricUnit.Count, report.polls)
+    logger.info("tick", held_lease=report.held_lease, polls=report.polls)
+    return {"held_lease": report.held_lease, "polls": report.polls}

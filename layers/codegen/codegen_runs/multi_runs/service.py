@@ -1,0 +1,160 @@
+"""Create, read, list and cancel multi-runs."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from codegen_runs import paging, settings
+from codegen_runs.aws import step_functions
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.multi_runs.requests import CreateMultiRun, Variant
+from codegen_runs.multi_runs.snapshots import MultiRunSnapshot, MultiRunSummary, snapshot, summary
+from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
+from codegen_runs.storage.runs import RunsTable, Watch
+from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.watches import withdraw
+
+
+class MultiRunNotFound(NotFound):
+    """The organization has no such multi-run."""
+
+    code = "multi_run_not_found"
+
+
+class MultiRunEnded(Conflict):
+    """The multi-run has ended, so it cannot be cancelled."""
+
+    code = "multi_run_ended"
+
+
+def create(request: CreateMultiRun, *, org_id: int, caller: Caller, clock: Clock | None = None) -> MultiRunSnapshot:
+    """Store a multi-run and start its state machine. Raises `StorageUnavailable`, after which nothing runs."""
+    now = (clock or SystemClock()).now()
+    multi_run = MultiRun(
+        org_id=org_id,
+        id=_new_id(now),
+        prompt=request.prompt,
+        candidates=_candidates(request),
+        repo_id=request.repo_id,
+        metadata=request.metadata or {},
+        strategy=request.strategy,
+        quorum=request.quorum,
+        synthesis=request.synthesis.model_copy(update={"model": request.synthesis.model or request.model}),
+        candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
+        deadline_at=round((now + request.deadline_s) * 1000),
+        created_by=caller.id,
+        created_at=round(now * 1000),
+    )
+    multi_runs = multi_runs_table()
+    multi_runs.add(multi_run)
+    try:
+        _start(multi_run)
+    except StorageUnavailable:
+        multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="It could not be started.")
+        raise
+    return snapshot(multi_run, {})
+
+
+def get(org_id: int, multi_run_id: str) -> MultiRunSnapshot:
+    """Read a multi-run with its runs. Raises `MultiRunNotFound`, `StorageUnavailable`."""
+    multi_run = _get(org_id, multi_run_id)
+    return snapshot(multi_run, watches(multi_run))
+
+
+def newest(org_id: int, *, limit: int, cursor: str | None) -> paging.CursorPage[MultiRunSummary]:
+    """List the multi-runs of an organization, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
+    scope = ("multi-runs", org_id)
+    before = paging.decode(cursor, *scope) if cursor else None
+    multi_runs, position = multi_runs_table().newest(org_id, limit, before)
+    return paging.page([summary(multi_run) for multi_run in multi_runs], position, *scope)
+
+
+def cancel(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:
+    """Stop a multi-run: what is queued never starts; what runs upstream goes on there, unattended.
+
+    Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
+    """
+    now = (clock or SystemClock()).now()
+    multi_runs = multi_runs_table()
+    multi_run = _get(org_id, multi_run_id)
+    while multi_run.status is not MultiRunStatus.CANCELLED:
+        if multi_run.status.terminal:
+            raise MultiRunEnded(f"The multi-run is already {multi_run.status}.")
+        try:
+            multi_run = multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=round(now * 1000))
+        except ConditionFailed:
+            multi_run = _get(org_id, multi_run_id)
+    # From here on the launching tasks find it cancelled; asked again, a cancel that broke off is completed.
+    _stop(multi_run)
+    for watch in watches(multi_run).values():
+        withdraw(watch, runs_table(), now=now)
+    return snapshot(multi_run, watches(multi_run))
+
+
+def watches(multi_run: MultiRun) -> dict[str, Watch]:
+    """Read what the runs of a multi-run are doing, by key."""
+    return runs_table().get_many(multi_run.org_id, [*multi_run.candidate_keys, multi_run.synthesis_key])
+
+
+def multi_runs_table() -> MultiRunsTable:
+    """Open the multi-runs table that the environment names."""
+    return MultiRunsTable(settings.required("MULTI_RUNS_TABLE"))
+
+
+def runs_table() -> RunsTable:
+    """Open the runs table that the environment names."""
+    return RunsTable(settings.required("RUNS_TABLE"))
+
+
+def _get(org_id: int, multi_run_id: str) -> MultiRun:
+    multi_run = multi_runs_table().get(org_id, multi_run_id)
+    if multi_run is None:
+        raise MultiRunNotFound(f"There is no multi-run {multi_run_id} in this organization.")
+    return multi_run
+
+
+def _candidates(request: CreateMultiRun) -> list[Variant]:
+    variants = request.variants or [Variant()]
+    return [
+        Variant(
+            prompt=variant.prompt,
+            model=variant.model or request.model,
+            agent_type=variant.agent_type or request.agent_type,
+        )
+        for variant in (variants[index % len(variants)] for index in range(request.concurrency))
+    ]
+
+
+def _new_id(now: float) -> str:
+    """Name a multi-run so that later ones sort after earlier ones."""
+    return f"mr-{round(now * 1000):012x}-{secrets.token_hex(5)}"
+
+
+def _start(multi_run: MultiRun) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        step_functions().start_execution(
+            stateMachineArn=settings.required("MULTI_RUN_STATE_MACHINE"),
+            name=multi_run.id,
+            input=json.dumps({"org_id": multi_run.org_id, "multi_run_id": multi_run.id}),
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise StorageUnavailable("The multi-run could not be started.") from error
+
+
+def _stop(multi_run: MultiRun) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    state_machine = settings.required("MULTI_RUN_STATE_MACHINE")
+    execution = f"{state_machine.replace(':stateMachine:', ':execution:')}:{multi_run.id}"
+    try:
+        step_functions().stop_execution(executionArn=execution, error="Cancelled", cause="Cancelled by a caller.")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+            raise StorageUnavailable("The multi-run could not be stopped; cancel it again.") from error
+    except BotoCoreError as error:
+        raise StorageUnavailable("The multi-run could not be stopped; cancel it again.") from error

@@ -1,0 +1,145 @@
+"""What a caller reads of a multi-run, while it runs and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, Field
+
+from codegen_api import AgentType
+from codegen_runs.events import timestamp
+from codegen_runs.multi_runs.judging import Candidate, judge
+from codegen_runs.multi_runs.requests import Strategy
+from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus
+from codegen_runs.storage.runs import Watch
+
+
+class Counts(BaseModel):
+    """How many candidates there are of each kind."""
+
+    requested: int
+    launched: int = Field(description="Have a run upstream.")
+    finished: int = Field(description="Have ended, well or not.")
+    usable: int = Field(description="Completed with an answer that is neither empty nor the prompt again.")
+    failed: int = Field(description="Have ended without a usable answer.")
+    missing: int = Field(description="Have not ended.")
+
+
+class RunSnapshot(BaseModel):
+    """One run of a multi-run: a candidate's, or the synthesis."""
+
+    status: Status
+    status_reason: str | None = None
+    upstream_status: str | None = None
+    agent_run_id: int | None = None
+    web_url: str | None = None
+    last_log_at: str | None = None
+    log_count: int = 0
+    finished_at: str | None = None
+    result: str | None = None
+    result_truncated: bool = False
+
+
+class CandidateSnapshot(RunSnapshot):
+    """One candidate."""
+
+    index: int
+    model: str | None = None
+    agent_type: AgentType | None = None
+    usable: bool | None = Field(None, description="Null until it has ended.")
+    reason: str | None = Field(None, description="Why it is not usable.")
+
+
+class Estimate(BaseModel):
+    """What a multi-run costs, told before it starts."""
+
+    runs: int = Field(description="Upstream runs, at the most: the candidates and the synthesis.")
+
+
+class MultiRunSummary(BaseModel):
+    """A multi-run in a list."""
+
+    id: str
+    organization_id: int
+    status: MultiRunStatus
+    strategy: Strategy
+    prompt: str
+    requested: int
+    quorum: int
+    created_at: str
+    deadline_at: str
+    finished_at: str | None = None
+    answer: Answer | None = None
+    reason: str | None = Field(None, description="Why it failed.")
+
+
+class MultiRunSnapshot(MultiRunSummary):
+    """A multi-run with all its runs."""
+
+    counts: Counts
+    candidates: list[CandidateSnapshot]
+    synthesis: RunSnapshot | None = None
+    estimate: Estimate
+
+
+def summary(multi_run: MultiRun) -> MultiRunSummary:
+    """Summarise a multi-run from its own record."""
+    return MultiRunSummary(
+        id=multi_run.id,
+        organization_id=multi_run.org_id,
+        status=multi_run.status,
+        strategy=multi_run.strategy,
+        prompt=multi_run.prompt,
+        requested=len(multi_run.candidates),
+        quorum=multi_run.quorum,
+        created_at=timestamp(multi_run.created_at / 1000),
+        deadline_at=timestamp(multi_run.deadline_at / 1000),
+        finished_at=_time(multi_run.finished_at),
+        answer=multi_run.answer,
+        reason=multi_run.reason,
+    )
+
+
+def snapshot(multi_run: MultiRun, watches: Mapping[str, Watch]) -> MultiRunSnapshot:
+    """Show a multi-run and what its runs, given by key, are doing."""
+    judgement = judge(multi_run, watches)
+    synthesis = watches.get(multi_run.synthesis_key)
+    return MultiRunSnapshot(
+        **summary(multi_run).model_dump(),
+        counts=Counts(**judgement.counts()),
+        candidates=[_candidate(multi_run, candidate) for candidate in judgement.candidates],
+        synthesis=_run(synthesis) if synthesis else None,
+        estimate=Estimate(runs=len(multi_run.candidates) + (multi_run.strategy is not Strategy.NONE)),
+    )
+
+
+def _candidate(multi_run: MultiRun, candidate: Candidate) -> CandidateSnapshot:
+    run = _run(candidate.watch) if candidate.watch else RunSnapshot(status=Status.QUEUED)
+    return CandidateSnapshot(
+        **run.model_dump(),
+        index=candidate.index,
+        model=multi_run.candidates[candidate.index].model,
+        agent_type=multi_run.candidates[candidate.index].agent_type,
+        usable=candidate.usable if candidate.finished else None,
+        reason=candidate.reason,
+    )
+
+
+def _run(watch: Watch) -> RunSnapshot:
+    return RunSnapshot(
+        status=watch.status,
+        status_reason=watch.status_reason,
+        upstream_status=watch.upstream_status,
+        agent_run_id=watch.agent_run_id,
+        web_url=watch.web_url,
+        last_log_at=_time(watch.last_log_at),
+        log_count=watch.log_count,
+        finished_at=_time(watch.finished_at),
+        result=watch.result,
+        result_truncated=watch.result_truncated,
+    )
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return timestamp(milliseconds / 1000) if milliseconds is not None else None

@@ -1,0 +1,150 @@
+"""The multi-runs table: one item per multi-run, under its organization, in the order of creation.
+
+| pk            | sk               | what            |
+|---------------|------------------|-----------------|
+| `org#{org}`   | `multi_run#{id}` | the `MultiRun`  |
+
+What its runs do is not repeated here: they are watches in the runs table.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
+from codegen_runs.storage.table import ABSENT, Condition, Item, Table
+
+
+class MultiRunStatus(StrEnum):
+    """Where a multi-run stands; the last three are terminal."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SYNTHESIZING = "synthesizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more is expected."""
+        return self in (MultiRunStatus.COMPLETED, MultiRunStatus.FAILED, MultiRunStatus.CANCELLED)
+
+
+class AnswerSource(StrEnum):
+    """Where the final answer comes from."""
+
+    SYNTHESIS = "synthesis"
+    SELECTED = "selected"
+    ONLY_CANDIDATE = "only_candidate"
+    FALLBACK = "fallback"
+    """The best candidate's, because the synthesis gave nothing usable."""
+
+
+class Answer(BaseModel):
+    """The answer of a multi-run."""
+
+    text: str
+    source: AnswerSource
+    candidate: int | None = None
+    """Index of the candidate whose words these are."""
+    reason: str | None = None
+    truncated: bool = False
+
+
+class MultiRun(BaseModel):
+    """What is known of one multi-run besides its runs. Times are epoch milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    org_id: int
+    id: str
+    status: MultiRunStatus = MultiRunStatus.QUEUED
+    prompt: str
+    candidates: list[Variant]
+    """One per candidate, complete: with the group's prompt, model and agent type where it has none of its own."""
+    repo_id: int | None = None
+    metadata: dict[str, Any] = {}
+    strategy: Strategy
+    quorum: int
+    synthesis: SynthesisOptions
+    synthesis_order: list[int] | None = None
+    """Indexes of the candidates that the synthesis was given, in that order; None before there is a synthesis."""
+    candidate_timeout_s: int
+    deadline_at: int
+    created_by: str
+    created_at: int
+    finished_at: int | None = None
+    answer: Answer | None = None
+    reason: str | None = None
+
+    def candidate_key(self, index: int) -> str:
+        """Name the watch of a candidate."""
+        return f"{self.id}-{index}"
+
+    @property
+    def synthesis_key(self) -> str:
+        """Name the watch of the synthesis run."""
+        return f"{self.id}-synthesis"
+
+    @property
+    def candidate_keys(self) -> list[str]:
+        """Name the watches of all candidates."""
+        return [self.candidate_key(index) for index in range(len(self.candidates))]
+
+
+class MultiRunsTable:
+    """Multi-runs by organization. Every method may raise `StorageUnavailable`."""
+
+    def __init__(self, name: str) -> None:
+        self._table = Table(name)
+
+    def add(self, multi_run: MultiRun) -> None:
+        """Store a new multi-run. Raises `ConditionFailed` when there is one by this id."""
+        self._table.put(_item(multi_run), ABSENT)
+
+    def get(self, org_id: int, multi_run_id: str) -> MultiRun | None:
+        """Read one multi-run."""
+        item = self._table.get(_key(org_id, multi_run_id))
+        return _multi_run(item) if item else None
+
+    def advance(self, multi_run: MultiRun, status: MultiRunStatus, **changes: Any) -> MultiRun:
+        """Move a multi-run on from the status it was read with; return it as it then is.
+
+        Raises `ConditionFailed` when it is no longer in that status.
+        """
+        changes = {
+            name: value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
+            for name, value in changes.items()
+        }
+        unchanged = Condition("#status = :status", {"status": str(multi_run.status)})
+        item = self._table.update(_key(multi_run.org_id, multi_run.id), {"status": str(status)} | changes, unchanged)
+        return _multi_run(item)
+
+    def newest(self, org_id: int, limit: int, before: str | None = None) -> tuple[list[MultiRun], str | None]:
+        """List multi-runs, newest first, from below the id `before` on; and the id to go on from, if there are more."""
+        start = dict(_key(org_id, before)) if before else None
+        condition = Condition("#pk = :pk AND begins_with(#sk, :sk)", {"pk": f"org#{org_id}", "sk": "multi_run#"})
+        items, following = self._table.query(condition, limit=limit, newest_first=True, start=start)
+        return [_multi_run(item) for item in items], _id(following) if following else None
+
+
+def _key(org_id: int, multi_run_id: str) -> dict[str, str]:
+    return {"pk": f"org#{org_id}", "sk": f"multi_run#{multi_run_id}"}
+
+
+def _id(key: Item) -> str:
+    return str(key["sk"]).removeprefix("multi_run#")
+
+
+def _item(multi_run: MultiRun) -> Item:
+    item = _key(multi_run.org_id, multi_run.id) | multi_run.model_dump(mode="json", exclude_none=True)
+    return item | {"metadata": json.dumps(multi_run.metadata)}  # may hold numbers that DynamoDB does not have
+
+
+def _multi_run(item: Item) -> MultiRun:
+    return MultiRun.model_validate(item | {"metadata": json.loads(item["metadata"])})
