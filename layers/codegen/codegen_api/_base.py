@@ -1,9 +1,8 @@
 """The two ways to drive the core: blocking and asynchronous. All that is here is sending, sleeping and iterating."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 
@@ -14,13 +13,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
 class Driver:
     """Drives exchanges over a blocking HTTP client."""
 
-    core: Core
-    http: httpx.Client
-    sleep: Callable[[float], None]
+    def __init__(self, core: Core, http: httpx.Client, sleep: Callable[[float], None]) -> None:
+        self.core = core
+        self.http = http
+        self.sleep = sleep
 
     def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -35,6 +34,10 @@ class Driver:
             result: T = done.value
             return result
 
+    def within(self, seconds: float) -> "Driver":
+        """Return this driver with a deadline, over the same connections."""
+        return Driver(self.core.within(seconds), self.http, self.sleep)
+
     def walk(self, listing: Listing[T]) -> Iterator[T]:
         """Carry out the calls of a paged list as its items are asked for."""
         walk = Walk(listing)
@@ -47,8 +50,9 @@ class Driver:
             try:
                 content = bytearray()
                 for chunk in response.iter_bytes():
+                    if content:
+                        send.check()
                     content += chunk
-                    send.check()
             finally:
                 response.close()
         except httpx.RequestError as error:
@@ -56,13 +60,13 @@ class Driver:
         return Answer(response.status_code, response.headers, bytes(content))
 
 
-@dataclass(frozen=True)
 class AsyncDriver:
     """Drives exchanges over an asynchronous HTTP client."""
 
-    core: Core
-    http: httpx.AsyncClient
-    sleep: Callable[[float], Awaitable[None]]
+    def __init__(self, core: Core, http: httpx.AsyncClient, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self.core = core
+        self.http = http
+        self.sleep = sleep
 
     async def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -77,6 +81,10 @@ class AsyncDriver:
             result: T = done.value
             return result
 
+    def within(self, seconds: float) -> "AsyncDriver":
+        """Return this driver with a deadline, over the same connections."""
+        return AsyncDriver(self.core.within(seconds), self.http, self.sleep)
+
     async def walk(self, listing: Listing[T]) -> AsyncIterator[T]:
         """Carry out the calls of a paged list as its items are asked for."""
         walk = Walk(listing)
@@ -90,8 +98,9 @@ class AsyncDriver:
             try:
                 content = bytearray()
                 async for chunk in response.aiter_bytes():
+                    if content:
+                        send.check()
                     content += chunk
-                    send.check()
             finally:
                 await response.aclose()
         except httpx.RequestError as error:
@@ -129,7 +138,7 @@ def blocking(operation: Callable[Concatenate[Core, P], Call[T]]) -> Callable[Con
 
 def awaitable(
     operation: Callable[Concatenate[Core, P], Call[T]],
-) -> Callable[Concatenate[AsyncResource, P], Awaitable[T]]:
+) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, T]]:
     """Make an operation a coroutine method."""
 
     @wraps(operation)

@@ -3,9 +3,8 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
@@ -34,9 +33,12 @@ def _core(
     headers: Mapping[str, str] | None,
 ) -> Core:
     env = os.environ
-    org_id = org_id if org_id is not None else env.get("CODEGEN_ORG_ID") or None
-    token = token or env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN")
-    if not token:
+    if org_id is None:
+        org_id = env.get("CODEGEN_ORG_ID") or None
+    # Only None means the environment's: an empty token of a caller's must not become the deployment's own.
+    if token is None:
+        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN")
+    if token is None:
         raise ConfigurationError("no token: pass token or set CODEGEN_API_TOKEN")
     try:
         org = None if org_id is None else as_id(org_id)
@@ -60,10 +62,30 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-class _Client:
+D = TypeVar("D", Driver, AsyncDriver)
+
+
+class _Client(Generic[D]):
     """What the two clients share."""
 
-    _driver: Driver | AsyncDriver
+    _driver: D
+    _owns_http: bool
+
+    def _drive(self, driver: D) -> None:
+        raise NotImplementedError
+
+    def with_deadline(self, seconds: float) -> Self:
+        """Return a view of this client whose calls, taken together, end within `seconds` from now.
+
+        The limit covers every attempt, every pause and every page; when it strikes, DeadlineExceededError. An answer
+        that is already there is never thrown away for it. The view shares the connections and lives no longer than
+        this client; closing the view closes nothing.
+        """
+        view = object.__new__(type(self))
+        vars(view).update(vars(self))
+        view._owns_http = False
+        view._drive(self._driver.within(seconds))
+        return view
 
     def __repr__(self) -> str:
         core = self._driver.core
@@ -73,7 +95,7 @@ class _Client:
         raise TypeError("a client holds a token and open connections: it is not to be pickled or copied")
 
 
-class CodegenAPI(_Client):
+class CodegenAPI(_Client[Driver]):
     """A blocking client of the Codegen API.
 
     Args:
@@ -93,8 +115,6 @@ class CodegenAPI(_Client):
     Raises:
         ConfigurationError: There is no token, or a value cannot be used.
     """
-
-    _driver: Driver
 
     def __init__(
         self,
@@ -126,18 +146,6 @@ class CodegenAPI(_Client):
         self.setup_commands = SetupCommandsResource(driver)
         self.sandboxes = SandboxesResource(driver)
 
-    def with_deadline(self, seconds: float) -> "CodegenAPI":
-        """Return a view of this client whose calls, taken together, end within `seconds` from now.
-
-        The limit covers every attempt, every pause and every page. The view shares the connections and lives no
-        longer than this client; closing the view closes nothing.
-        """
-        core = self._driver.core
-        view = object.__new__(CodegenAPI)
-        view._owns_http = False
-        view._drive(replace(self._driver, core=core.before(core.clock() + seconds)))
-        return view
-
     def close(self) -> None:
         """Close the connections, unless the client was given them."""
         if self._owns_http:
@@ -152,10 +160,8 @@ class CodegenAPI(_Client):
         self.close()
 
 
-class AsyncCodegenAPI(_Client):
+class AsyncCodegenAPI(_Client[AsyncDriver]):
     """An asynchronous client of the Codegen API, for asyncio. Its arguments are those of `CodegenAPI`."""
-
-    _driver: AsyncDriver
 
     def __init__(
         self,
@@ -186,18 +192,6 @@ class AsyncCodegenAPI(_Client):
         self.models = AsyncModelsResource(driver)
         self.setup_commands = AsyncSetupCommandsResource(driver)
         self.sandboxes = AsyncSandboxesResource(driver)
-
-    def with_deadline(self, seconds: float) -> "AsyncCodegenAPI":
-        """Return a view of this client whose calls, taken together, end within `seconds` from now.
-
-        The limit covers every attempt, every pause and every page. The view shares the connections and lives no
-        longer than this client; closing the view closes nothing.
-        """
-        core = self._driver.core
-        view = object.__new__(AsyncCodegenAPI)
-        view._owns_http = False
-        view._drive(replace(self._driver, core=core.before(core.clock() + seconds)))
-        return view
 
     async def aclose(self) -> None:
         """Close the connections, unless the client was given them."""

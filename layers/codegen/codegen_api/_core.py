@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pydantic
@@ -59,10 +60,9 @@ def as_id(value: Id) -> int:
     Raises:
         ValueError: It is not a whole number.
     """
-    digits = str(value)
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 20):
+    if isinstance(value, bool) or (isinstance(value, str) and not (value.isascii() and value.isdecimal())):
         raise ValueError(f"not an id: {value!r}")
-    return int(digits)
+    return int(value)
 
 
 def normalize_base_url(base_url: str) -> str:
@@ -71,15 +71,19 @@ def normalize_base_url(base_url: str) -> str:
     Raises:
         ConfigurationError: It is not an http(s) address, or it carries credentials, a query or a fragment.
     """
+    # No message quotes the address: it may hold credentials.
     try:
-        url = httpx.URL(base_url.strip())
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"not a base URL: {error}") from None
-    if url.userinfo or url.query or url.fragment:
-        raise ConfigurationError("a base URL takes no credentials, query or fragment")
+        parts = urlsplit(base_url.strip())
+        url = httpx.URL(
+            urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
+        )
+    except (ValueError, httpx.InvalidURL):
+        raise ConfigurationError("the base URL cannot be read") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(f"not an http(s) address: {base_url!r}")
-    return str(url).rstrip("/").removesuffix("/v1").rstrip("/")
+        raise ConfigurationError("the base URL must be an http:// or https:// address")
+    if url.userinfo or parts.query or parts.fragment:
+        raise ConfigurationError("the base URL takes no credentials, query or fragment")
+    return str(url)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -123,9 +127,9 @@ class Token:
         """The `Authorization` header's value."""
         return f"Bearer {self._value}"
 
-    def scrub(self, content: bytes) -> bytes:
-        """Blank the token out of what an upstream or a proxy echoes back."""
-        return content.replace(self._value.encode(), b"[token]")
+    def scrub(self, text: str) -> str:
+        """Blank the token out of a text, should an upstream or a proxy echo it."""
+        return text.replace(self._value, "[token]")
 
     def __repr__(self) -> str:
         return "Token(...)"
@@ -198,8 +202,7 @@ class Call(Generic[T]):
         return self.method == "GET"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Wait `after` seconds, send the request, and read its answer before the deadline."""
 
     request: httpx.Request
@@ -207,7 +210,7 @@ class Send:
     after: float = 0.0
 
     def check(self) -> None:
-        """Call after each piece of the answer, so that one that trickles in cannot outlast the deadline.
+        """Call before taking in a further piece of the answer, so that a trickle cannot outlast the deadline.
 
         Raises:
             httpx.ReadTimeout: The deadline has passed.
@@ -216,8 +219,7 @@ class Send:
             raise httpx.ReadTimeout("the answer was still coming in at the deadline")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the upstream answered."""
 
     status: int
@@ -225,8 +227,7 @@ class Answer:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """Why no answer came.
 
     It takes what matters out of the HTTP stack's exception, which leads to the request and so to the token.
@@ -289,9 +290,9 @@ class Core:
             raise ConfigurationError("no organization: pass org_id or set CODEGEN_ORG_ID")
         return self.org_id
 
-    def before(self, moment: float) -> "Core":
-        """Return these settings with a deadline: the given moment on `clock`, or the one already set if earlier."""
-        return replace(self, until=min(self.until, moment))
+    def within(self, seconds: float) -> "Core":
+        """Return these settings with a deadline that many seconds from now, or the one already set if earlier."""
+        return replace(self, until=min(self.until, self.clock() + seconds))
 
     def exchange(self, call: Call[T]) -> Exchange[T]:
         """Carry one call through its attempts; the module's docstring tells how to drive it.
@@ -316,16 +317,20 @@ class Core:
                 number,
                 (self.clock() - started) * 1000,
             )
-            if isinstance(outcome, Answer):
-                if 200 <= outcome.status < 300:
-                    return self._result(call, outcome)
-                error = self._refusal(call, outcome)
-                sent = True
-            else:
+            if isinstance(outcome, Fault):
                 error = self._failure(call, outcome, deadline)
-                sent = outcome.sent
+            elif 200 <= outcome.status < 300:
+                return self._result(call, outcome)
+            else:
+                error = self._refusal(call, outcome)
             wait = self.retry.pause(
-                Attempt(number, call.repeatable, sent=sent, status=error.status_code, retry_after=error.retry_after)
+                Attempt(
+                    number,
+                    call.repeatable,
+                    sent=isinstance(outcome, Answer) or outcome.sent,
+                    status=error.status_code,
+                    retry_after=error.retry_after,
+                )
             )
             if isinstance(error, InvalidResponseError) or wait is None or wait + _INSTANT >= deadline.remaining:
                 raise error
@@ -370,17 +375,15 @@ class Core:
 
     def _refusal(self, call: Call[Any], answer: Answer) -> CodegenAPIError:
         if answer.status < 400:
-            return self._error(
-                InvalidResponseError, call, answer, f"unexpected status {answer.status}: is the base URL right?"
-            )
-        return self._error(error_class(answer.status), call, answer, None)
+            return self._error(InvalidResponseError, call, answer, "unexpected status: is the base URL right?")
+        return self._error(error_class(answer.status), call, answer)
 
     def _error(
-        self, kind: type[CodegenAPIError], call: Call[Any], answer: Answer, message: str | None
+        self, kind: type[CodegenAPIError], call: Call[Any], answer: Answer, message: str | None = None
     ) -> CodegenAPIError:
-        body = read_body(self.token.scrub(answer.content))
+        body = read_body(self.token.scrub(answer.content.decode("utf-8", errors="replace")))
         return kind(
-            message or f"{answer.status}: {read_message(body) or 'no reason given'}",
+            message or read_message(body) or httpx.codes.get_reason_phrase(answer.status),
             status_code=answer.status,
             body=body,
             request_id=next((answer.headers[name] for name in _REQUEST_ID_HEADERS if name in answer.headers), None),
@@ -397,7 +400,12 @@ class Core:
             kind = InvalidResponseError
         elif issubclass(fault.kind, httpx.TimeoutException):
             kind = DeadlineExceededError if deadline.passed else APITimeoutError
-        return kind(fault.reason, effect_unknown=fault.sent and not call.repeatable, method=call.method, path=call.path)
+        return kind(
+            self.token.scrub(fault.reason),
+            effect_unknown=fault.sent and not call.repeatable,
+            method=call.method,
+            path=call.path,
+        )
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

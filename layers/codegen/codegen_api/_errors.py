@@ -23,14 +23,14 @@ import json
 from typing import Any
 
 MAX_BODY = 16_384
-"""Bytes of an answer's body that an error keeps."""
+"""Characters of an answer's body that an error keeps."""
 
 
 class CodegenAPIError(Exception):
     """Anything this client raises about the API.
 
     Attributes:
-        message: What happened, for people.
+        message: What happened, for people; the upstream's own words where it has any.
         status_code: The HTTP status, or None when there was no answer.
         body: The answer's body: parsed JSON, else text (cut to `MAX_BODY`), else None.
         request_id: The upstream's id of the request, when it sent one.
@@ -62,6 +62,9 @@ class CodegenAPIError(Exception):
         self.effect_unknown = effect_unknown
         self.method = method
         self.path = path
+
+    def __str__(self) -> str:
+        return self.message if self.status_code is None else f"{self.status_code}: {self.message}"
 
 
 class ConfigurationError(CodegenAPIError):
@@ -136,15 +139,15 @@ def error_class(status: int) -> type[APIStatusError]:
     return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)
 
 
-def read_body(content: bytes) -> Any:
+def read_body(text: str) -> Any:
     """Read a body for an error: JSON if it is JSON and not too long, else text cut to `MAX_BODY`, None if empty."""
-    text = content[:MAX_BODY].decode("utf-8", errors="replace").strip()
-    if len(content) <= MAX_BODY:
+    text = text.strip()
+    if len(text) <= MAX_BODY:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
             pass
-    return text or None
+    return text[:MAX_BODY] or None
 
 
 def read_message(body: Any) -> str | None:

@@ -2,7 +2,8 @@
 
 They are strict about what the API promises and open about everything else: unknown keys are kept, words such as a
 status are plain strings (the document lists no statuses, and new source types appear without notice), and dumping a
-model gives exactly the JSON that was received. Requiredness follows the official OpenAPI document of 2025-10.
+model gives exactly the JSON that was received. A key is required where the official OpenAPI document of 2025-10
+requires it and does not let it be null.
 """
 
 from datetime import UTC, datetime
@@ -113,13 +114,13 @@ class Repo(Model):
     id: int
     name: str
     full_name: str
-    description: str | None
+    description: str | None = None
     github_id: str
     organization_id: int
-    visibility: str | None
-    archived: bool | None
+    visibility: str | None = None
+    archived: bool | None = None
     setup_status: str
-    language: str | None
+    language: str | None = None
 
 
 class PullRequest(_Created):

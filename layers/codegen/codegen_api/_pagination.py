@@ -23,7 +23,7 @@ class Listing(Generic[T]):
     skip: int = 0
 
     @classmethod
-    def of_pages(cls, call: Callable[[int], Call[Page[T]]], skip: int = 0) -> "Listing[T]":
+    def of_pages(cls, call: "Callable[[int], Call[Page[T]]]", skip: int = 0) -> "Listing[T]":
         """Describe a list that comes in the common envelope."""
         return cls(call, lambda page: (page.items, page.total), skip)
 

@@ -6,7 +6,7 @@ from .._models import Organization, Page
 from .._pagination import PAGE_SIZE, Listing
 
 
-def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> Call[Page[Organization]]:
+def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Organization]]":
     """Read one page of the organizations the token's user is in."""
     return Call(
         "GET", "/v1/organizations", Page[Organization].model_validate_json, params={"skip": skip, "limit": limit}

@@ -6,7 +6,7 @@ from .._models import Page, Repo
 from .._pagination import PAGE_SIZE, Listing
 
 
-def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> Call[Page[Repo]]:
+def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Repo]]":
     """Read one page of an organization's repositories."""
     return Call(
         "GET",

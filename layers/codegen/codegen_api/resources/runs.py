@@ -78,7 +78,7 @@ def list_(
     source_type: str | None = None,
     skip: int = 0,
     limit: int = PAGE_SIZE,
-) -> Call[Page[AgentRun]]:
+) -> "Call[Page[AgentRun]]":
     """Read one page of runs, newest first. The upstream filters by user and source, not by status or time."""
     return Call(
         "GET",
@@ -202,13 +202,17 @@ def _stop(
     return Call(
         "POST",
         f"/v1/organizations/{core.org(org_id)}/agent/run/{verb}",
-        json.loads,
+        _any_json,
         body={
             "agent_run_id": as_id(agent_run_id),
             "before_card_order_id": before,
             "after_card_order_id": after,
         },
     )
+
+
+def _any_json(content: bytes) -> Json:
+    return json.loads(content) if content.strip() else None
 
 
 def _targets(webhooks: Webhooks | None) -> list[dict[str, Any]] | None:

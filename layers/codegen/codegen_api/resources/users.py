@@ -6,7 +6,7 @@ from .._models import Page, User
 from .._pagination import PAGE_SIZE, Listing
 
 
-def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> Call[Page[User]]:
+def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[User]]":
     """Read one page of an organization's users."""
     return Call(
         "GET",
