@@ -1,4 +1,4 @@
-"""API Gateway's REST proxy events and Lambda's context, as a handler receives them, and its answers, as a client does."""
+"""API Gateway's REST proxy events and Lambda's context as a handler receives them, and its answers as a client does."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+CODEGEN = "codegen"
+"""The kind of caller that brings a Codegen token of its own."""
+
 _BEARER = "bearer "
 
 
@@ -33,22 +36,23 @@ class Caller:
             "caller_id": self.id,
             "user_id": str(self.user_id),
             "organizations": ",".join(str(org_id) for org_id in sorted(self.organizations)),
-            "kind": "codegen",
+            "kind": CODEGEN,
         }
 
     @classmethod
     def from_context(cls, context: Mapping[str, str], token: str) -> "Caller":
-        """Read what `to_context` wrote.
+        """Read what `to_context` wrote; keep the request's token if it is one for the Codegen API.
 
         Raises:
             KeyError: The context was not written by the authorizer.
         """
         organizations = context["organizations"]
+        kind = context["kind"]
         return cls(
             id=context["caller_id"],
             user_id=int(context["user_id"]),
             organizations=frozenset(int(org_id) for org_id in organizations.split(",") if org_id),
-            token=token,
+            token=token if kind == CODEGEN else "",
         )
 
 

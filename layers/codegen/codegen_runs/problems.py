@@ -13,15 +13,21 @@
      +-- RateLimited 429
      +-- InternalError 500
      +-- NotSupported 501
-     +-- BadGateway 502            +-- CredentialsRefused, EffectUnknown, AnswerTooLarge
+     +-- BadGateway 502            +-- CredentialsRefused, AnswerTooLarge
      +-- Unavailable 503           +-- StorageUnavailable
      +-- GatewayTimeout 504
 
-Raise them anywhere; the edge answers them. A class says what kind of error it is, an instance what happened.
+Raise them anywhere; the edge answers them. A class says what kind of error it is, an instance what happened. What other
+libraries raise becomes a problem by `told_as`, in the module that uses the library.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+_Error = TypeVar("_Error", bound=Exception)
+_Telling = Callable[[_Error], "Problem"]
+
+_tellings: dict[type[Exception], Callable[[Any], "Problem"]] = {}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
@@ -43,8 +49,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     code: ClassVar[str]
     status: ClassVar[int]
     title: ClassVar[str]
-    remedy: str = ""
-    retryable: ClassVar[bool] = False
+    remedy: str
+    retryable: bool = False
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         errors: Sequence[Mapping[str, Any]] = (),
         upstream: Mapping[str, Any] | None = None,
         retry_after: float | None = None,
+        retryable: bool | None = None,
         remedy: str | None = None,
         **extra: Any,
     ) -> None:
@@ -60,6 +67,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         self.errors = errors
         self.upstream = upstream
         self.retry_after = retry_after
+        if retryable is not None:
+            self.retryable = retryable
         if remedy is not None:
             self.remedy = remedy
         self.extra = extra
@@ -149,7 +158,11 @@ class Unprocessable(Problem):
     """The request does not fit the operation; `errors` says where."""
 
     code, status, title = "validation_failed", 422, "Unprocessable content"
-    remedy = "Correct the fields that errors names."
+    remedy = "Correct what detail names."
+
+    def __init__(self, detail: str | None = None, *, errors: Sequence[Mapping[str, Any]] = (), **rest: Any) -> None:
+        faults = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
+        super().__init__(detail or faults, errors=errors, **rest)
 
 
 class RateLimited(Problem):
@@ -180,14 +193,6 @@ class BadGateway(Problem):
     code, status, title = "upstream_failed", 502, "Bad gateway"
     remedy = "Try again later."
     retryable = True
-
-
-class EffectUnknown(BadGateway):
-    """The Codegen API failed on a request that may nevertheless have done its work."""
-
-    code = "upstream_effect_unknown"
-    remedy = "Look whether it took effect, for example in the list of runs, before sending it again."
-    retryable = False
 
 
 class CredentialsRefused(BadGateway):
@@ -229,12 +234,24 @@ class GatewayTimeout(Problem):
     retryable = True
 
 
-class TimeoutEffectUnknown(GatewayTimeout):
-    """The Codegen API took too long over a request that may nevertheless have done its work."""
+def told_as(kind: type[_Error]) -> Callable[[_Telling[_Error]], _Telling[_Error]]:
+    """Register how errors of `kind`, and of its children, are told to a caller."""
 
-    code = "upstream_timeout_effect_unknown"
-    remedy = EffectUnknown.remedy
-    retryable = False
+    def register(telling: _Telling[_Error]) -> _Telling[_Error]:
+        _tellings[kind] = telling
+        return telling
+
+    return register
+
+
+def of(error: Exception) -> Problem:
+    """Return the problem that tells `error` to a caller; InternalError where nobody said how."""
+    if isinstance(error, Problem):
+        return error
+    for kind in type(error).__mro__:
+        if telling := _tellings.get(kind):
+            return telling(error)
+    return InternalError()
 
 
 def render(problem: Problem, instance: str, request_id: str) -> dict[str, Any]:

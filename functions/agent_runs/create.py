@@ -1,0 +1,20 @@
+"""POST /v1/organizations/{org_id}/agent/run - start an agent run."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from codegen_api import AgentRun
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.runs import CreateAgentRun, start
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.post("/v1/organizations/<org_id>/agent/run", tags=["Agent runs"], summary="Start an agent run")
+@app.post("/organizations/<org_id>/agent/run", include_in_schema=False)
+def create_agent_run(org_id: int, request: CreateAgentRun, codegen: Codegen, caller: CurrentCaller) -> AgentRun:
+    """Start an agent run. The answer comes at once, with the run at work."""
+    return start(request, org_id=org_id, codegen=codegen, caller=caller)
+
+
+handler = endpoint(app)

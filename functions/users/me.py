@@ -1,0 +1,21 @@
+"""GET /v1/users/me - read the user the token acts as."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from codegen_api import User
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.get("/v1/users/me", tags=["Users"], summary="Read the current user")
+@app.get("/users/me", include_in_schema=False)
+@app.get("/v1/current-user", include_in_schema=False)
+@app.get("/current-user", include_in_schema=False)
+def get_current_user(codegen: Codegen) -> User:
+    """Read the user that the token acts as."""
+    return codegen.users.me()
+
+
+handler = endpoint(app)

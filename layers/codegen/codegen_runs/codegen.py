@@ -1,0 +1,103 @@
+"""The Codegen API in a handler's signature, and its errors in the words of ours."""
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Depends, Request
+
+from codegen_api import (
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    CodegenAPI,
+    CodegenAPIError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ValidationError,
+)
+from codegen_runs import problems, upstream
+from codegen_runs.edge import seconds_left
+from codegen_runs.problems import (
+    BadGateway,
+    BadRequest,
+    Forbidden,
+    GatewayTimeout,
+    InternalError,
+    NotFound,
+    Problem,
+    QuotaExceeded,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+    Unprocessable,
+)
+
+
+def _acting_as_caller(request: Request) -> CodegenAPI:
+    return upstream.for_caller(request.context["caller"], deadline=seconds_left(request))
+
+
+Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
+"""A handler's parameter: a client that acts as the caller, within the time that the function has left."""
+
+# Answers that mean to our caller what they mean to us. A 401 is about the caller's own token: `upstream` raises another
+# error where the deployment's is refused.
+_SAME: dict[type[CodegenAPIError], type[Problem]] = {
+    BadRequestError: BadRequest,
+    AuthenticationError: Unauthorized,
+    QuotaExceededError: QuotaExceeded,
+    PermissionDeniedError: Forbidden,
+    NotFoundError: NotFound,
+    RateLimitError: RateLimited,
+}
+
+
+@problems.told_as(CodegenAPIError)
+def tell(error: CodegenAPIError) -> Problem:
+    """Tell a failure of the Codegen API in the status that is true for our caller, and whether to try again."""
+    words = _words(error)
+    more: dict[str, Any] = {
+        "upstream": {"status": error.status_code, "message": words, "request_id": error.request_id},
+        "retry_after": error.retry_after,
+    }
+    if error.effect_unknown:
+        more |= {
+            "retryable": False,
+            "remedy": "Look whether it took effect, for example in the list of runs, before sending it again.",
+        }
+    match error:
+        case ConfigurationError():
+            return InternalError()
+        case ValidationError():
+            return Unprocessable(words, errors=_faults(error.body), **more)
+        case APITimeoutError():
+            return GatewayTimeout("The Codegen API did not answer in time.", **more)
+        case APIConnectionError():
+            return BadGateway("The Codegen API could not be reached.", **more)
+    if same := _SAME.get(type(error)):
+        return same(words, **more)
+    if error.status_code == Unavailable.status and error.retry_after is not None:
+        return Unavailable("The Codegen API is unavailable for now.", **more)
+    if error.status_code is not None and error.status_code >= 500:
+        return BadGateway(f"The Codegen API failed with status {error.status_code}.", **more)
+    return BadGateway("The Codegen API gave an answer that cannot be used.", **more)
+
+
+def _words(error: CodegenAPIError) -> str:
+    """Return the upstream's own sentence; it has two shapes for one."""
+    if isinstance(error.body, dict):
+        for key in ("message", "detail"):
+            if isinstance(sentence := error.body.get(key), str):
+                return sentence
+    return error.message
+
+
+def _faults(body: Any) -> list[dict[str, Any]]:
+    """Return the faults that a 422 lists, as far as they have FastAPI's form."""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    if not isinstance(detail, list):
+        return []
+    return [fault for fault in detail if isinstance(fault, dict) and {"loc", "msg", "type"} <= fault.keys()]

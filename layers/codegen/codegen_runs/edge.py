@@ -1,0 +1,312 @@
+"""The HTTP edge: what every endpoint needs and no handler should have to say.
+
+`endpoint` turns a resolver into a Lambda handler that knows its caller, admits only what the operation can work with,
+answers every error as a problem (see `problems`), and writes one log line and one set of metrics for each request.
+"""
+
+import json
+import math
+import re
+import traceback
+from base64 import b64decode
+from collections.abc import Callable
+from functools import cache
+from itertools import count
+from time import perf_counter
+from typing import Annotated, Any, NoReturn
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Depends, Request
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestUnsupportedContentType, RequestValidationError
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic_core import from_json
+
+from codegen_runs import problems, settings
+from codegen_runs.callers import Caller, token_in
+from codegen_runs.clock import waiting_for_codegen
+from codegen_runs.problems import (
+    AnswerTooLarge,
+    InternalError,
+    NoDefaultOrganization,
+    NotAMember,
+    Problem,
+    RouteNotFound,
+    TooLarge,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+
+Event = dict[str, Any]
+Answer = dict[str, Any]
+Handler = Callable[[Event, LambdaContext], Answer]
+
+MAX_BODY = 5 * 1024 * 1024
+"""Bytes of a request's body. A Lambda event may have 6 MB."""
+
+_MAX_ANSWER = 6 * 1024 * 1024  # Bytes that Lambda returns.
+_MARGIN = 1.0  # Seconds of the function's time that are kept to answer that the upstream took too long.
+_METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
+_ORGANIZATION = re.compile(r"/organizations/([^/]+)")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+logger = Logger()
+
+
+def endpoint(app: APIGatewayRestResolver, *, public: bool = False) -> Handler:
+    """Return the Lambda handler that serves the routes of `app`.
+
+    Args:
+        app: The resolver.
+        public: Whether anybody may call, with no authorizer in front.
+    """
+    # Powertools would answer errors in a form of its own; they all go on to the one place that answers here.
+    app.exception_handler(Exception)(_pass_on)
+    app.not_found(_refuse_route)
+    requests = count(1)
+
+    def handler(event: Event, context: LambdaContext) -> Answer:
+        headers = _headers(event)
+        request_id = _request_id(event, headers)
+        exchange = {
+            "request_id": request_id,
+            "route": f"{event['httpMethod']} {event['resource']}",
+            "organization": _named_organization(event),
+            "caller": _authorized(event).get("caller_id"),
+            "cold_start": next(requests) == 1,
+        }
+        started, waited = perf_counter(), waiting_for_codegen.seconds
+        with logger.append_context_keys(**exchange):
+            try:
+                _admit(app, event, context, public=public)
+                answer = _fitting(app.resolve(event, context))
+                code = None
+            except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
+                problem = problems.of(error)
+                if isinstance(problem, InternalError):
+                    _log_fault(error, secret=token_in(headers))
+                answer = _refusal(problem, event["path"], request_id)
+                code = problem.code
+            answer["multiValueHeaders"] |= {
+                "X-Request-Id": [request_id],
+                "Access-Control-Allow-Origin": [settings.allowed_origin()],
+                "Access-Control-Expose-Headers": ["Location,Retry-After,X-Request-Id"],
+            }
+            _report(
+                exchange,
+                status=answer["statusCode"],
+                code=code,
+                seconds=perf_counter() - started,
+                upstream_seconds=waiting_for_codegen.seconds - waited,
+            )
+        return answer
+
+    return handler
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.context["caller"]
+    return caller
+
+
+CurrentCaller = Annotated[Caller, Depends(_caller)]
+"""A handler's parameter: who sends the request."""
+
+
+def seconds_left(request: Request) -> float:
+    """Return the seconds an operation may still take."""
+    seconds: float = request.context["seconds_left"]
+    return seconds
+
+
+def organization(caller: Caller, named: int | None = None) -> int:
+    """Return the organization that a request without one in its path is about.
+
+    Args:
+        caller: Who asks.
+        named: The organization that the body names; None means the deployment's.
+
+    Raises:
+        NoDefaultOrganization: Neither the request nor the deployment names one.
+        NotAMember: The caller is not in it.
+    """
+    org_id = settings.codegen_org_id() if named is None else named
+    if org_id is None:
+        raise NoDefaultOrganization("The request names no organization, and the deployment has none of its own.")
+    if not caller.is_in(org_id):
+        raise NotAMember
+    return org_id
+
+
+def _default_organization(caller: CurrentCaller) -> int:
+    return organization(caller)
+
+
+DefaultOrganization = Annotated[int, Depends(_default_organization)]
+"""A handler's parameter on paths without an organization: the deployment's, if the caller is in it."""
+
+
+# --- before the handler ---------------------------------------------------------------------------------------------
+
+
+def _admit(app: APIGatewayRestResolver, event: Event, context: LambdaContext, *, public: bool) -> None:
+    """Refuse what no operation can work with, before the operation's own validation says a word about it.
+
+    The organization is read from the very path that Powertools matches, so that the two cannot disagree.
+    """
+    if not public:
+        caller = _authenticate(event)
+        if (named := _named_organization(event)) is not None:
+            _check_membership(caller, named)
+        app.context.update(caller=caller)
+    if event["httpMethod"] in _METHODS_WITH_BODY:
+        _check_body(event)
+    app.context.update(seconds_left=context.get_remaining_time_in_millis() / 1000 - _MARGIN)
+
+
+def _authenticate(event: Event) -> Caller:
+    try:
+        return Caller.from_context(_authorized(event), token_in(_headers(event)) or "")
+    except KeyError:
+        raise Unauthorized("The request carries no token that the authorizer has seen.") from None
+
+
+def _check_membership(caller: Caller, named: str) -> None:
+    if not re.fullmatch(r"[0-9]{1,18}", named):
+        raise Unprocessable(
+            errors=[
+                {
+                    "loc": ["path", "org_id"],
+                    "msg": "Input should be a valid integer, unable to parse string as an integer",
+                    "type": "int_parsing",
+                }
+            ]
+        )
+    if not caller.is_in(int(named)):
+        raise NotAMember
+
+
+def _check_body(event: Event) -> None:
+    """Refuse a body that is no JSON object.
+
+    Stricter than Powertools, which reads forms as well, takes the first element of a list for an object, and fails on
+    nesting, numbers or surrogates that Python's parser or the way to the upstream cannot take.
+    """
+    body = event.get("body")
+    if not body:
+        return
+    content = b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    if len(content) > MAX_BODY:
+        raise TooLarge(f"The request body has {len(content)} bytes; the limit is {MAX_BODY}.")
+    media_type = _headers(event).get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in ("", "application/json"):
+        raise UnsupportedMediaType(f"The request body is {media_type}.")
+    try:
+        parsed = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise _unfit_body("json_invalid", f"JSON decode error: {error}") from None
+    if not isinstance(parsed, dict | None):
+        raise _unfit_body(
+            "model_attributes_type", "Input should be a valid dictionary or object to extract fields from"
+        )
+
+
+def _unfit_body(kind: str, message: str) -> Unprocessable:
+    return Unprocessable(errors=[{"loc": ["body"], "msg": message, "type": kind}])
+
+
+def _headers(event: Event) -> dict[str, str]:
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+
+
+def _authorized(event: Event) -> dict[str, str]:
+    return event["requestContext"].get("authorizer") or {}
+
+
+def _named_organization(event: Event) -> str | None:
+    found = _ORGANIZATION.search(event["path"])
+    return found[1] if found else None
+
+
+def _request_id(event: Event, headers: dict[str, str]) -> str:
+    """Return the id that the caller gave the request, if it is fit for a log, or else the gateway's."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else str(event["requestContext"]["requestId"])
+
+
+# --- after the handler ----------------------------------------------------------------------------------------------
+
+
+def _pass_on(error: Exception) -> NoReturn:
+    raise error
+
+
+def _refuse_route(_: Exception) -> NoReturn:
+    raise RouteNotFound("No such route.")
+
+
+@problems.told_as(RequestValidationError)
+def _tell_validation(error: RequestValidationError) -> Problem:
+    faults = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in error.errors()]
+    # Powertools raises the same error where what the handler returned is not what it declares.
+    return InternalError() if faults[0]["loc"][0] == "response" else Unprocessable(errors=faults)
+
+
+@problems.told_as(RequestUnsupportedContentType)
+def _tell_content_type(_: RequestUnsupportedContentType) -> Problem:
+    return UnsupportedMediaType("The request body is not application/json.")
+
+
+def _fitting(answer: Answer) -> Answer:
+    # A quarter of the limit is far from it, whatever the escaping of the body inside Lambda's own JSON adds.
+    if len(answer["body"] or "") > _MAX_ANSWER // 4 and len(json.dumps(answer).encode()) > _MAX_ANSWER:
+        raise AnswerTooLarge("The answer is larger than a Lambda function can return.")
+    return answer
+
+
+def _refusal(problem: Problem, path: str, request_id: str) -> Answer:
+    headers = {"Content-Type": ["application/problem+json"]}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = [str(math.ceil(problem.retry_after))]
+    if problem.status == Unauthorized.status:
+        headers["WWW-Authenticate"] = ["Bearer"]
+    return {
+        "statusCode": problem.status,
+        "multiValueHeaders": headers,
+        "body": json.dumps(problems.render(problem, path, request_id)),
+        "isBase64Encoded": False,
+    }
+
+
+def _log_fault(error: Exception, secret: str | None) -> None:
+    text = "".join(traceback.format_exception(error))
+    if secret:
+        text = text.replace(secret, "[token]")
+    logger.error("fault", exception_name=type(error).__name__, exception=text)
+
+
+def _report(
+    exchange: dict[str, Any], *, status: int, code: str | None, seconds: float, upstream_seconds: float
+) -> None:
+    logger.info(
+        "request",
+        status=status,
+        code=code,
+        duration_ms=round(seconds * 1000, 1),
+        upstream_ms=round(upstream_seconds * 1000, 1),
+    )
+    metrics = _metrics()
+    metrics.add_dimension("route", exchange["route"])
+    metrics.add_metric("Requests", MetricUnit.Count, 1)
+    metrics.add_metric("ClientErrors", MetricUnit.Count, int(400 <= status < 500))
+    metrics.add_metric("ServerErrors", MetricUnit.Count, int(status >= 500))
+    metrics.add_metric("ColdStarts", MetricUnit.Count, int(exchange["cold_start"]))
+    metrics.add_metric("Latency", MetricUnit.Milliseconds, seconds * 1000)
+    metrics.add_metric("UpstreamLatency", MetricUnit.Milliseconds, upstream_seconds * 1000)
+    metrics.flush_metrics()
+
+
+@cache
+def _metrics() -> Metrics:
+    return Metrics()

@@ -1,0 +1,175 @@
+"""Starting agent runs: the upstream does the work, and what it started is followed from then on."""
+
+import json
+from typing import Any, Literal
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from codegen_api import AgentRun, CodegenAPI, SandboxAnalysis, SetupCommands, Webhook
+from codegen_runs.bodies import Body, Warned, with_warnings
+from codegen_runs.callers import Caller
+from codegen_runs.problems import StorageUnavailable
+
+logger = Logger()
+
+
+class FollowUp(Body):
+    """What to say to a run that exists."""
+
+    prompt: str
+    images: list[str] | None = Field(default=None, description="Base64 data URIs.")
+    model: str | None = Field(default=None, description="The run's own model if absent.")
+    webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
+
+
+class ResumeAgentRun(FollowUp):
+    """A follow-up that names its run."""
+
+    agent_run_id: int
+
+
+class CreateAgentRun(Body):
+    """What to start a run with."""
+
+    prompt: str
+    images: list[str] | None = Field(default=None, description="Base64 data URIs.")
+    metadata: dict[str, Any] | None = Field(default=None, description="Kept with the run and given back.")
+    repo_id: int | None = None
+    model: str | None = Field(default=None, description="The organization's default if absent.")
+    agent_type: Literal["codegen", "claude_code"] | None = Field(
+        default=None, description="The organization's default if absent."
+    )
+    webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _no_infinity(cls, metadata: Any) -> Any:
+        # Python reads 1e999 as infinity, which JSON cannot say.
+        try:
+            json.dumps(metadata, allow_nan=False)
+        except ValueError:
+            raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
+        return metadata
+
+
+class CardOrder(Body):
+    """Where the card of a stopped run goes on the upstream's board, in the column of cancelled runs."""
+
+    before_card_order_id: str | None = None
+    after_card_order_id: str | None = None
+
+    def card_order(self) -> dict[str, str | None]:
+        """Return the two keys."""
+        return {
+            "before_card_order_id": self.before_card_order_id,
+            "after_card_order_id": self.after_card_order_id,
+        }
+
+
+class StopAgentRun(CardOrder):
+    """The run whose pull request is meant."""
+
+    agent_run_id: int
+
+
+class GenerateSetupCommands(Body):
+    """The repository to find setup commands for."""
+
+    repo_id: int
+    prompt: str | None = None
+    trigger_source: str | None = None
+
+
+def start(request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> AgentRun:
+    """Start a run and follow it.
+
+    Raises:
+        CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
+    """
+    run = codegen.runs.create(
+        request.prompt,
+        org_id=org_id,
+        images=request.images,
+        metadata=request.metadata,
+        repo_id=request.repo_id,
+        model=request.model,
+        agent_type=request.agent_type,
+        webhooks=request.webhooks,
+    )
+    unfollowed = _follow(run.id, run.status, org_id=org_id, caller=caller, web_url=run.web_url, prompt=request.prompt)
+    return with_warnings(run, request.ignored() + unfollowed)
+
+
+def resume(agent_run_id: int, request: FollowUp, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> AgentRun:
+    """Send a run its next prompt and follow it.
+
+    Raises:
+        CodegenAPIError: The upstream did not take it, or nobody knows (`effect_unknown`).
+    """
+    run = codegen.runs.resume(
+        agent_run_id,
+        request.prompt,
+        org_id=org_id,
+        images=request.images,
+        model=request.model,
+        webhooks=request.webhooks,
+    )
+    unfollowed = _follow(run.id, run.status, org_id=org_id, caller=caller, web_url=run.web_url, prompt=request.prompt)
+    return with_warnings(run, request.ignored() + unfollowed)
+
+
+def generate_setup_commands(
+    request: GenerateSetupCommands, *, org_id: int, codegen: CodegenAPI, caller: Caller
+) -> SetupCommands:
+    """Start the run that finds a repository's setup commands, and follow it.
+
+    Raises:
+        CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
+    """
+    run = codegen.setup_commands.generate(request.repo_id, request.prompt, request.trigger_source, org_id=org_id)
+    unfollowed = _follow(
+        run.agent_run_id, run.status, org_id=org_id, caller=caller, web_url=run.url, prompt=request.prompt
+    )
+    return with_warnings(run, request.ignored() + unfollowed)
+
+
+def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> SandboxAnalysis:
+    """Start the run that reads a sandbox's setup logs, and follow it.
+
+    Raises:
+        CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
+    """
+    run = codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
+    return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller))
+
+
+def _follow(
+    agent_run_id: int,
+    status: str | None,
+    *,
+    org_id: int,
+    caller: Caller,
+    web_url: str | None = None,
+    prompt: str | None = None,
+) -> list[Warned]:
+    """Have the poller follow a run. It exists whether or not that succeeds, so a failure is only a warning."""
+    # Here, because the operations that start nothing share this module and need no storage.
+    from codegen_runs import watches
+
+    try:
+        watches.follow(
+            org_id=org_id,
+            agent_run_id=agent_run_id,
+            status=status,
+            web_url=web_url,
+            created_by=caller.id,
+            prompt=prompt,
+        )
+    except StorageUnavailable:
+        logger.exception("A run that was started is not followed.", agent_run_id=agent_run_id)
+        Metrics().add_metric("RunsNotFollowed", MetricUnit.Count, 1)
+        return [Warned(code="not_followed", pointer="", detail="The run was started, but it has no live log here.")]
+    return []
