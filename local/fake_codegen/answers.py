@@ -13,8 +13,8 @@ Candidates are recognised as
 * elements whose tag starts with candidate, answer, response or solution: `<candidate id="A">...</candidate>`,
   `<response_2>...</response_2>`; the label is the `id`, `label`, `name`, `letter`, `number` or `index`, else the tag's
   ending, else the position;
-* or sections under label lines: `### Candidate A`, `--- BEGIN ANSWER 2 ---`, `Response 3:`, optionally closed by an
-  `END` line, their text optionally inside a code fence.
+* or sections under label lines: `### Candidate A`, `--- BEGIN ANSWER 2 ---`, `BEGIN 0123abcd candidate A` with any
+  hexadecimal mark, `Response 3:`; optionally closed by an `END` line, their text optionally inside a code fence.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from dataclasses import dataclass
 _NOUN = r"(?:candidate|answer|response|solution)"
 _ELEMENT = re.compile(rf"<(?!{_NOUN}s\b)({_NOUN}([\w-]*))\b([^>]*)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
 _LABEL_ATTRIBUTE = re.compile(r"\b(?:id|label|name|letter|number|index)\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
+_MARK = r"[0-9a-f-]{6,}"
 _LABEL_LINE = re.compile(
-    rf"^\W*(?:BEGIN\W+)?{_NOUN}\W+([A-Z]|\d{{1,3}})\b\W*(?:\([^)\n]*\)|[0-9a-f-]{{6,}})?\W*$",
+    rf"^[^\w\n]*(?:BEGIN\W+(?:{_MARK}\W+)?)?{_NOUN}[^\w\n]+([A-Z]|\d{{1,3}})\b\W*?(?:\([^)\n]*\)|{_MARK})?[^\w\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_END_LINE = re.compile(rf"^\W*END\b[^\n]*{_NOUN}.*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_END_LINE = re.compile(rf"^[^\w\n]*END\b[^\n]*(?:{_NOUN}|{_MARK}).*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_MARKED = re.compile(rf"^[^\w\n]*BEGIN\W+({_MARK})\b.*?^\W*END\W+\1\b", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n]*\n(.*?)\n\1", re.DOTALL)
 _LABEL_WORD = r"(?:letter|number|label|id|identifier|index)"
 _CHOICE = re.compile(
@@ -54,7 +56,7 @@ class _Approach:
     name: str
     opening: str
     steps: tuple[str, ...]
-    price: str
+    trade_off: str
 
 
 _APPROACHES = (
@@ -148,9 +150,8 @@ def _carry_out(prompt: str, run_id: int, model: str) -> str:
         f"## {topic(prompt)}\n\n"
         f"**Approach: {approach.name}.** {approach.opening}\n\n"
         f"{steps}\n\n"
-        f"- Price: {approach.price}\n"
-        f"- Confidence: {confidence} %\n\n"
-        f"_Run {run_id}, {model}._"
+        f"Trade-off: {approach.trade_off}\n\n"
+        f"_Run {run_id}, {model}, {confidence} % confident._"
     )
 
 
@@ -169,9 +170,9 @@ def _merge(found: list[Candidate]) -> str:
 
 
 def _points(text: str) -> dict[str, None]:
-    """Return the distinct statements of a text in order: its lines without headings, bullets and numbers."""
+    """Return the distinct lines of a text, in order, without bullets, headings, fences and signatures."""
     lines = (re.sub(r"^(?:[-*+]|\d+[.)])\s+", "", line.strip()) for line in text.splitlines())
-    return dict.fromkeys(line for line in lines if line and not line.startswith(("#", "```")))
+    return dict.fromkeys(line for line in lines if line and not line.startswith(("#", "`", "~", "_")))
 
 
 def _element_label(match: re.Match[str], position: int) -> str:
@@ -195,9 +196,10 @@ def _body(section: str) -> str:
 
 
 def _without(found: list[Candidate], prompt: str) -> str:
+    """Return a prompt without its candidates, and without whatever else is quoted between marks."""
     for candidate in found:
         prompt = prompt.replace(candidate.text, "")
-    return prompt
+    return _MARKED.sub("", prompt)
 
 
 def setup_commands(repo: str, language: str | None) -> str:

@@ -114,10 +114,6 @@ def _fake(request: Request) -> FakeCodegen:
 
 def _caller(request: Request, authorization: Annotated[Any, Header()] = None) -> Caller:  # noqa: ARG001
     """Return the caller; the header is here because the upstream documents it as a parameter of each operation."""
-    return _caller_without_header(request)
-
-
-def _caller_without_header(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
@@ -130,15 +126,14 @@ def _organization(org_id: int, fake: Fake, caller: CurrentCaller) -> demo.Organi
     return fake.organization(caller, org_id)
 
 
-def _organization_without_header(
-    org_id: int, fake: Fake, caller: Annotated[Caller, Depends(_caller_without_header)]
-) -> demo.Organization:
-    return fake.organization(caller, org_id)
+def _undocumented_organization(request: Request, fake: Fake) -> demo.Organization:
+    """Return the organization in the path of an operation that documents neither it nor the header."""
+    org_id = request.path_params["org_id"]
+    return fake.organization(request.state.caller, int(org_id) if org_id.isdecimal() else 0)
 
 
 Organization = Annotated[demo.Organization, Depends(_organization)]
-# The check suite operations do not list the header.
-OrganizationWithoutHeader = Annotated[demo.Organization, Depends(_organization_without_header)]
+UndocumentedOrganization = Annotated[demo.Organization, Depends(_undocumented_organization)]
 Skip = Annotated[int, Query(ge=0)]
 PageSize = Annotated[int, Query(ge=1, le=100)]
 
@@ -415,14 +410,14 @@ def _edit(pull_request: PullRequest | None, body: EditPRInput) -> EditPRResponse
 
 
 @router.get("/v1/organizations/{org_id}/repos/check-suite-settings", responses=_responses())
-async def get_check_suite_settings(organization: OrganizationWithoutHeader, repo_id: int) -> CheckSuiteSettingsResponse:
+async def get_check_suite_settings(organization: UndocumentedOrganization, repo_id: int) -> CheckSuiteSettingsResponse:
     """Get the check settings of a repository."""
     return organization.check_suite(repo_id)
 
 
 @router.put("/v1/organizations/{org_id}/repos/check-suite-settings", responses=_responses())
 async def update_check_suite_settings(
-    organization: OrganizationWithoutHeader, repo_id: int, body: CheckSuiteSettingsRequest
+    organization: UndocumentedOrganization, repo_id: int, body: CheckSuiteSettingsRequest
 ) -> dict[str, Any]:
     """Change the check settings of a repository."""
     changes = body.model_dump(exclude_none=True)

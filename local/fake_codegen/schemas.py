@@ -410,7 +410,7 @@ class ValidationError(BaseModel):
 class HTTPValidationError(BaseModel):
     """422."""
 
-    detail: list[ValidationError] = []
+    detail: list[ValidationError] = Field(default_factory=list)
 
 
 BusinessError = (
