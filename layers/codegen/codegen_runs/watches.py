@@ -127,7 +127,9 @@ def kick() -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        lambda_().invoke(FunctionName=settings.required("POLLER_FUNCTION"), InvocationType="Event", Payload=b'{"kick": true}')
+        lambda_().invoke(
+            FunctionName=settings.required("POLLER_FUNCTION"), InvocationType="Event", Payload=b'{"kick": true}'
+        )
     except (BotoCoreError, ClientError):
         logger.warning("The poller could not be kicked; the schedule will start it.", exc_info=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 
-from codegen_runs import paging, settings
+from codegen_runs import cursors, settings
 from codegen_runs.aws import step_functions
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
@@ -64,12 +64,12 @@ def get(org_id: int, multi_run_id: str) -> MultiRunSnapshot:
     return snapshot(multi_run, watches(multi_run))
 
 
-def newest(org_id: int, *, limit: int, cursor: str | None) -> paging.CursorPage[MultiRunSummary]:
+def newest(org_id: int, *, limit: int, cursor: str | None) -> cursors.CursorPage[MultiRunSummary]:
     """List the multi-runs of an organization, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("multi-runs", org_id)
-    before = paging.decode(cursor, *scope) if cursor else None
+    before = cursors.decode(cursor, *scope) if cursor else None
     multi_runs, position = multi_runs_table().newest(org_id, limit, before)
-    return paging.page([summary(multi_run) for multi_run in multi_runs], position, *scope)
+    return cursors.page([summary(multi_run) for multi_run in multi_runs], position, *scope)
 
 
 def cancel(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:

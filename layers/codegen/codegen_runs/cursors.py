@@ -1,0 +1,63 @@
+"""Cursors: where the next page starts, in a form that callers only pass back.
+
+A cursor is bound to what it was made for (tenant and filters), and holds a position inside that alone: one from
+elsewhere is refused, and a forged one can name nothing that the request itself could not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, Field
+
+from codegen_runs.problems import BadRequest
+
+T = TypeVar("T")
+
+_DIGEST = 8
+
+
+class InvalidCursor(BadRequest):
+    """The cursor is no cursor, or one of another list."""
+
+    code = "invalid_cursor"
+    remedy = "Start again without a cursor."
+
+
+class CursorPage(BaseModel, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    next_cursor: str | None = Field(None, description="Send it as `cursor` to get the next page.")
+    has_more: bool
+
+
+def page(items: list[T], position: str | None, *scope: object) -> CursorPage[T]:
+    """Make a page that goes on at `position`, or is the last one when that is None."""
+    return CursorPage(
+        items=items, next_cursor=encode(position, *scope) if position else None, has_more=position is not None
+    )
+
+
+def encode(position: str, *scope: object) -> str:
+    """Make a cursor for a position inside a scope."""
+    return base64.urlsafe_b64encode(_digest(scope) + position.encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, *scope: object) -> str:
+    """Read a cursor's position. Raises `InvalidCursor` when it was not made for this scope."""
+    try:
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        digest, position = content[:_DIGEST], content[_DIGEST:].decode()
+    except (binascii.Error, ValueError):
+        raise InvalidCursor("The cursor cannot be read.") from None
+    if digest != _digest(scope):
+        raise InvalidCursor("The cursor belongs to another list.")
+    return position
+
+
+def _digest(scope: tuple[object, ...]) -> bytes:
+    return hashlib.sha256(repr(scope).encode()).digest()[:_DIGEST]

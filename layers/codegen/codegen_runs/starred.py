@@ -1,0 +1,106 @@
+"""Starred runs: what a caller wants to find again, each with its card."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field
+
+from codegen_api import AgentRun, CodegenAPI, NotFoundError
+from codegen_runs import cursors, settings
+from codegen_runs.bodies import Body
+from codegen_runs.callers import Caller
+from codegen_runs.cards import RunCard, card
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.storage.starred import Star, StarredRunsTable
+
+MAX_NOTE_CHARACTERS = 1000
+
+# One list call of the upstream brings 100 runs; for a few stars, asking for each is less.
+FEW = 3
+CONCURRENCY = 8
+
+
+class StarRun(Body):
+    """Which run to star, or to take the star away from."""
+
+    agent_run_id: int = Field(description="A number, also as a string.")
+    starred: bool = True
+    note: str | None = Field(None, max_length=MAX_NOTE_CHARACTERS)
+
+
+class StarredRun(BaseModel):
+    """Whether a run is starred."""
+
+    agent_run_id: int
+    organization_id: int
+    starred: bool
+    starred_at: datetime | None = None
+    note: str | None = None
+
+
+class StarredRunCard(StarredRun):
+    """A starred run with its card."""
+
+    run: RunCard | None = Field(None, description="Null when the Codegen API does not know the run any more.")
+
+
+def star(
+    request: StarRun, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None
+) -> StarredRun:
+    """Star a run that exists, or take its star away. Raises `codegen_api.NotFoundError`, `StorageUnavailable`."""
+    if not request.starred:
+        unstar(request.agent_run_id, org_id=org_id, caller=caller)
+        return StarredRun(agent_run_id=request.agent_run_id, organization_id=org_id, starred=False)
+    codegen.runs.get(request.agent_run_id, org_id=org_id)
+    now = round((clock or SystemClock()).now() * 1000)
+    stored = _table().add(org_id, caller.id, Star(agent_run_id=request.agent_run_id, starred_at=now, note=request.note))
+    return StarredRun(**_members(stored, org_id))
+
+
+def unstar(agent_run_id: int, *, org_id: int, caller: Caller) -> None:
+    """Take the star of a run away; a run without one is left so. Raises `StorageUnavailable`."""
+    _table().remove(org_id, caller.id, agent_run_id)
+
+
+def newest(
+    *, org_id: int, caller: Caller, codegen: CodegenAPI, limit: int, cursor: str | None
+) -> cursors.CursorPage[StarredRunCard]:
+    """List a caller's starred runs, newest first. Raises `InvalidCursor`, `StorageUnavailable`, `CodegenAPIError`."""
+    scope = ("starred-runs", org_id, caller.id)
+    after = Star.model_validate_json(cursors.decode(cursor, *scope)) if cursor else None
+    stars, last = _table().newest(org_id, caller.id, limit, after)
+    runs = _runs([each.agent_run_id for each in stars], org_id, codegen)
+    cards = [
+        StarredRunCard(**_members(each, org_id), run=card(run) if (run := runs.get(each.agent_run_id)) else None)
+        for each in stars
+    ]
+    return cursors.page(cards, last.model_dump_json(exclude={"note"}) if last else None, *scope)
+
+
+def _runs(ids: list[int], org_id: int, codegen: CodegenAPI) -> dict[int, AgentRun]:
+    recent = codegen.runs.list(org_id=org_id).items if len(ids) > FEW else []
+    runs = {run.id: run for run in recent}
+    missing = [agent_run_id for agent_run_id in ids if agent_run_id not in runs]
+
+    def read(agent_run_id: int) -> AgentRun | None:
+        try:
+            return codegen.runs.get(agent_run_id, org_id=org_id)
+        except NotFoundError:
+            return None
+
+    with ThreadPoolExecutor(CONCURRENCY) as threads:
+        return runs | {run.id: run for run in threads.map(read, missing) if run}
+
+
+def _members(stored: Star, org_id: int) -> dict[str, object]:
+    return stored.model_dump() | {
+        "organization_id": org_id,
+        "starred": True,
+        "starred_at": datetime.fromtimestamp(stored.starred_at / 1000, UTC),
+    }
+
+
+def _table() -> StarredRunsTable:
+    return StarredRunsTable(settings.required("STARRED_RUNS_TABLE"))
