@@ -23,7 +23,7 @@ def main() -> None:
         print(f"Fake Codegen on {base_url}, organization {DEMO_ORG_ID}. Try:")
         print(f"  curl -H 'Authorization: Bearer {DEMO_TOKEN}' {base_url}/v1/users/me")
         print(f"  curl {base_url}/_fake", flush=True)
-        server(fake, log_level="info").run([listening])
+        server(fake, timeout_graceful_shutdown=1).run([listening])
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Operation(APIRoute):
 
         async def answer(request: Request) -> Response:
             fake: FakeCodegen = request.app.state.fake
-            trouble = fake.next_trouble(self.name)
+            fake.count(self.name)
             caller = fake.authenticate(request.headers.get("authorization"))
             if caller is None:
                 # Seen live for a bad token: JSON of 41 bytes, which this text fits. For no token at all: not known.
@@ -89,6 +89,7 @@ class Operation(APIRoute):
                 fake.admit(caller, self.name)
                 return await handle(request)
 
+            trouble = fake.next_trouble(self.name)
             return await (trouble.meet(request, wire_of(request), effect) if trouble else effect())
 
         return answer

@@ -1,6 +1,7 @@
 """The control surface under `/_fake`: no part of the upstream's API, without a token, for loopback only.
 
 GET    /_fake             what there is to script, and what happened so far
+GET    /_fake/help        this page, every trouble and every word of a script
 POST   /_fake/troubles    {"operation": "create_agent_run", "trouble": {"kind": "error", "status": 402}, "times": 2}
 DELETE /_fake/troubles    let everything through again
 POST   /_fake/scripts     {"script": {"ending": "FAILED"}, "times": 1}: how the next created runs go
@@ -13,11 +14,14 @@ POST   /_fake/reset       begin anew
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from . import plans
 from .clock import timestamp
 from .limits import LIMITS
 from .plans import Script
@@ -74,13 +78,22 @@ async def show(fake: Fake, request: Request) -> dict[str, Any]:
     return {
         "now": timestamp(fake.clock.now()),
         "pace": fake.pace,
-        "rate_limits": bool(fake.limits),
-        "retry_after": fake.retry_after,
+        "rate_limits": bool(fake.limiter.limits),
+        "retry_after": fake.limiter.retry_after,
         "calls": dict(fake.calls),
         "creates": len(fake.creates),
         "troubles": fake.troubles.pending(),
         "operations": _operations(request),
     }
+
+
+@router.get("/help", response_class=PlainTextResponse)
+async def explain() -> str:
+    """Explain the control surface, troubles and scripts."""
+    words = Script.model_json_schema()["properties"]
+    script = "\n".join(f"* `{word}`: {' '.join(about['description'].split())}" for word, about in words.items())
+    pages = (__doc__, inspect.getdoc(Trouble), plans.__doc__, script)
+    return "\n\n".join(str(page).strip() for page in pages) + "\n"
 
 
 @router.post("/troubles")
@@ -144,9 +157,9 @@ async def change_settings(fake: Fake, settings: Settings, request: Request) -> d
     if settings.pace is not None:
         fake.pace = settings.pace
     if settings.rate_limits is not None:
-        fake.limits = LIMITS if settings.rate_limits else {}
+        fake.limiter.limits = LIMITS if settings.rate_limits else {}
     if settings.retry_after is not None:
-        fake.retry_after = settings.retry_after
+        fake.limiter.retry_after = settings.retry_after
     return await show(fake, request)
 
 

@@ -54,12 +54,12 @@ BUCKETS: Mapping[str, str] = {
 
 @dataclass
 class RateLimiter:
-    """Count admitted calls per token and bucket in a sliding window, the strictest of the possible kinds.
-
-    `limits` may be replaced at any time; empty means no limit at all.
-    """
+    """Count admitted calls per token and bucket in a sliding window, the strictest of the possible kinds."""
 
     limits: Mapping[str, Limit]
+    """May be replaced at any time; empty means no limit at all."""
+    retry_after: bool = True
+    """Whether refusals say how long to wait. Whether the real ones do is not known."""
     _admitted: dict[tuple[str, str], deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
 
     def admit(self, token: str, operation: str, now: datetime) -> float | None:
@@ -76,3 +76,7 @@ class RateLimiter:
             admitted.append(now)
             return None
         return (admitted[len(admitted) - limit.calls] + window - now).total_seconds()
+
+    def clear(self) -> None:
+        """Forget every call."""
+        self._admitted.clear()

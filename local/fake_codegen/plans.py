@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import answers
-from .runs import Entry, Plan
+from .runs import CANCELLED, Entry, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ _CHANGES_CODE = re.compile(
 class Script(BaseModel):
     """How a turn goes. What is left out is decided from the prompt and the run's id."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     ending: str = "COMPLETE"
     """The last status word: FAILED, ERROR, TIMEOUT, MAX_ITERATIONS_REACHED, OUT_OF_TOKENS, PAUSED, any other word, or
@@ -130,7 +130,7 @@ def make_plan(task: Task, script: Script, *, pace: float = 1.0) -> Plan:
     entries = _disturb(entries, script.logs, lasts)
     if script.ending == "COMPLETE":
         entries.append(Entry(lasts, {"message_type": "FINAL_ANSWER", "observation": result}))
-    elif not well:
+    elif script.ending not in (NEVER, CANCELLED, "PAUSED"):
         entries.append(Entry(lasts, _error(script.ending)))
 
     never = script.ending == NEVER

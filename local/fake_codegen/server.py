@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -42,18 +42,9 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def server(fake: FakeCodegen, *, log_level: str = "critical") -> _Server:
-    """Return a server for `fake`, not yet started."""
-    config = uvicorn.Config(
-        create_app(fake),
-        http=_Connection,
-        ws="none",
-        lifespan="off",
-        log_level=log_level,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
-    return _Server(config)
+def server(fake: FakeCodegen, **options: Any) -> _Server:
+    """Return a server for `fake`, not yet started; `options` are uvicorn's."""
+    return _Server(uvicorn.Config(create_app(fake), http=_Connection, ws="none", lifespan="off", **options))
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -80,12 +71,12 @@ def serve(fake: FakeCodegen, *, port: int = 0) -> Iterator[str]:
         RuntimeError: the server did not come up within 10 s.
     """
     with listen(port) as listening:
-        running = server(fake)
+        running = server(fake, log_config=None, log_level="error", access_log=False, timeout_graceful_shutdown=1)
         thread = threading.Thread(target=running.run, args=([listening],), name="fake-codegen", daemon=True)
         thread.start()
-        if not running.ready.wait(timeout=10):
-            raise RuntimeError("the fake Codegen did not start")
         try:
+            if not running.ready.wait(timeout=10):
+                raise RuntimeError("the fake Codegen did not start")
             yield f"http://{HOST}:{listening.getsockname()[1]}"
         finally:
             running.should_exit = True

@@ -26,6 +26,7 @@ Kind = Literal[
 
 ANY_OPERATION = "*"
 
+# The errors known to answer `{message, status_code}`; for all others the framework's `{detail}` is presumed.
 _MESSAGES = {
     402: AgentRunLimitReachedErrorResponse().message,
     403: PermissionsErrorResponse().message,
@@ -35,12 +36,12 @@ _MESSAGES = {
 
 @dataclass(frozen=True, config={"extra": "forbid"})
 class Trouble:
-    """One fault.
+    """What one call meets instead of its plain answer.
 
     Without any effect of the call:
 
-    * `error`: answer `status` with the upstream's `{message, status_code}`, and `Retry-After: retry_after` if given.
-    * `html`: answer `status` with an HTML page, as a proxy in front of the upstream would.
+    * `error`: answer `status` (500) in the upstream's form, with `message` and `Retry-After: retry_after` if given.
+    * `html`: answer `status` (502) with an HTML page, as a proxy in front of the upstream would.
     * `cut`: close the connection.
     * `hang`: answer nothing for `seconds`, then close the connection.
 
@@ -89,8 +90,9 @@ class Trouble:
 
     def _error(self, status: int) -> Response:
         message = self.message or _MESSAGES.get(status) or HTTPStatus(status).phrase
+        body = {"message": message, "status_code": status} if status in _MESSAGES else {"detail": message}
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return JSONResponse({"message": message, "status_code": status}, status, headers)
+        return JSONResponse(body, status, headers)
 
 
 @dataclass

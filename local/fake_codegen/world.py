@@ -81,8 +81,7 @@ class FakeCodegen:
     ) -> None:
         self.clock = clock or SystemClock()
         self.pace = pace
-        self.limits = limits
-        self.retry_after = retry_after
+        self.limiter = RateLimiter(limits, retry_after)
         self._lock = threading.RLock()
         self.reset()
 
@@ -103,7 +102,7 @@ class FakeCodegen:
             self._script_counts: Counter[str] = Counter()
             self._run_ids = count(100_001)
             self._pull_request_ids = count(9_001)
-            self._limiter = RateLimiter(self.limits)
+            self.limiter.clear()
             self._add_finished_runs()
 
     # What scripts of trouble, tests and benchmarks use
@@ -132,10 +131,14 @@ class FakeCodegen:
             turn = self.runs[run_id].turns[-1]
             elapsed = turn.elapsed(self.clock.now())
             written = [entry for entry in turn.plan.entries if entry.at <= elapsed]
+            summary = None
             if ending == "COMPLETE":
                 result = turn.plan.result if result is None else result
+                summary = turn.plan.summary
                 written.append(Entry(elapsed, {"message_type": "FINAL_ANSWER", "observation": result}))
-            turn.plan = replace(turn.plan, entries=tuple(written), ends_at=elapsed, ending=ending, result=result)
+            turn.plan = replace(
+                turn.plan, entries=tuple(written), ends_at=elapsed, ending=ending, result=result, summary=summary
+            )
 
     # Who calls, and may they
 
@@ -148,15 +151,18 @@ class FakeCodegen:
     def admit(self, caller: Caller, operation: str) -> None:
         """Refuse a call above the rate limit."""
         with self._lock:
-            self._limiter.limits = self.limits
-            wait = self._limiter.admit(caller.token, operation, self.clock.now())
+            wait = self.limiter.admit(caller.token, operation, self.clock.now())
         if wait is not None:
-            raise UpstreamError(APIRateLimitErrorResponse(), retry_after=wait if self.retry_after else None)
+            raise UpstreamError(APIRateLimitErrorResponse(), retry_after=wait if self.limiter.retry_after else None)
 
-    def next_trouble(self, operation: str) -> Trouble | None:
-        """Count a call and take the trouble it meets."""
+    def count(self, operation: str) -> None:
+        """Count a call."""
         with self._lock:
             self.calls[operation] += 1
+
+    def next_trouble(self, operation: str) -> Trouble | None:
+        """Take the trouble that a call meets."""
+        with self._lock:
             return self.troubles.next(operation)
 
     def organizations_of(self, caller: Caller) -> list[demo.Organization]:
