@@ -35,9 +35,9 @@ def _core(
     env = os.environ
     if org_id is None:
         org_id = env.get("CODEGEN_ORG_ID") or None
-    # Only None means the environment's: an empty token of a caller's must not become the deployment's own.
+    # Only None means the environment: an empty token, lost somewhere on the way, must not act as somebody else's.
     if token is None:
-        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN")
+        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN") or None
     if token is None:
         raise ConfigurationError("no token: pass token or set CODEGEN_API_TOKEN")
     try:

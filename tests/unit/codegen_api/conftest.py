@@ -1,0 +1,197 @@
+"""A fake wire and a fake clock under real clients, blocking and asynchronous."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from codegen_api import AsyncCodegenAPI, CodegenAPI, RetryPolicy
+
+TOKEN = "sk-not-a-real-token"
+
+
+class Clock:
+    """Stands still until it is moved; sleeping on it moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+    async def async_sleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+class Wire:
+    """The upstream as the HTTP stack sees it: gives the scripted answers in order and keeps the requests."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.requests: list[httpx.Request] = []
+        self._script: list[Callable[[httpx.Request], httpx.Response]] = []
+
+    def answers(
+        self,
+        status: int = 200,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+        after: float = 0.0,
+    ) -> "Wire":
+        """Answer the next request, `after` seconds later."""
+
+        def step(request: httpx.Request) -> httpx.Response:
+            self.clock.advance(after)
+            return httpx.Response(
+                status, headers=headers, content=json.dumps(body).encode() if content is None else content
+            )
+
+        self._script.append(step)
+        return self
+
+    def streams(self, *chunks: bytes, every: float) -> "Wire":
+        """Answer the next request piece by piece."""
+        self._script.append(lambda request: httpx.Response(200, stream=Trickle(chunks, every, self.clock)))
+        return self
+
+    def fails(self, error: type[httpx.RequestError], text: str = "scripted", *, after: float = 0.0) -> "Wire":
+        """Break the next request in the HTTP stack."""
+
+        def step(request: httpx.Request) -> httpx.Response:
+            self.clock.advance(after)
+            raise error(text, request=request)
+
+        self._script.append(step)
+        return self
+
+    def does(self, step: Callable[[httpx.Request], httpx.Response]) -> "Wire":
+        """Answer the next request by a function."""
+        self._script.append(step)
+        return self
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        assert self._script, f"an unexpected request: {request.method} {request.url}"
+        self.requests.append(request)
+        return self._script.pop(0)(request)
+
+    @property
+    def only(self) -> httpx.Request:
+        """The one request there was."""
+        assert len(self.requests) == 1
+        return self.requests[0]
+
+
+class Trickle(httpx.SyncByteStream, httpx.AsyncByteStream):
+    def __init__(self, chunks: tuple[bytes, ...], every: float, clock: Clock) -> None:
+        self._chunks = chunks
+        self._every = every
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._clock.advance(self._every)
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
+
+
+class Face:
+    """One of the two clients, used the same way: `face(lambda api: api.runs.get(7))`."""
+
+    def __init__(self, asynchronous: bool, wire: Wire, clock: Clock) -> None:
+        self.asynchronous = asynchronous
+        self.wire = wire
+        self.clock = clock
+
+    def __call__(self, operation: Callable[[Any], Any], /, **options: Any) -> Any:
+        """Open a client, carry the operation out, and return its result (a list, if it iterates)."""
+        return self.each(operation, **options)[0]
+
+    def each(
+        self, *operations: Callable[[Any], Any], view: Callable[[Any], Any] = lambda api: api, **options: Any
+    ) -> Any:
+        """Carry several operations out, one after the other, on one view of one client."""
+        options = {
+            "org_id": 42,
+            "token": TOKEN,
+            "base_url": "https://codegen.test",
+            "clock": self.clock,
+            "retry": RetryPolicy(jitter=lambda: 0.0),
+            "transport": httpx.MockTransport(self.wire),
+        } | options
+        if self.asynchronous:
+            return asyncio.run(self._await(operations, view, options))
+        with CodegenAPI(sleep=self.clock.sleep, **options) as api:
+            api = view(api)
+            results = (operation(api) for operation in operations)
+            return [list(result) if isinstance(result, Iterator) else result for result in results]
+
+    async def _await(
+        self, operations: Iterable[Callable[[Any], Any]], view: Callable[[Any], Any], options: dict[str, Any]
+    ) -> list[Any]:
+        async with AsyncCodegenAPI(sleep=self.clock.async_sleep, **options) as api:
+            api = view(api)
+            return [await self._result(operation(api)) for operation in operations]
+
+    async def _result(self, result: Any) -> Any:
+        if isinstance(result, AsyncIterator):
+            return [item async for item in result]
+        return await result if isinstance(result, Awaitable) else result
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CODEGEN_API_TOKEN", "CODEGEN_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def token() -> str:
+    return TOKEN
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def wire(clock: Clock) -> Wire:
+    return Wire(clock)
+
+
+@pytest.fixture(params=["blocking", "asynchronous"])
+def face(request: pytest.FixtureRequest, wire: Wire, clock: Clock) -> Face:
+    return Face(request.param == "asynchronous", wire, clock)
+
+
+@pytest.fixture
+def run() -> dict[str, Any]:
+    """A run as the upstream was seen to send it."""
+    return {
+        "id": 7,
+        "organization_id": 42,
+        "status": "ACTIVE",
+        "created_at": "2025-06-21 11:20:04.338398",
+        "web_url": "https://codegen.sh/agent/trace/7",
+        "result": None,
+        "summary": None,
+        "source_type": "API",
+        "github_pull_requests": [],
+        "metadata": None,
+    }

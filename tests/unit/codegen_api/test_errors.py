@@ -1,0 +1,244 @@
+"""Refusals and failures as errors."""
+
+import copy
+import pickle
+
+import httpx
+import pytest
+
+import codegen_api
+from codegen_api import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    CodegenAPIError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+    ValidationError,
+)
+
+ONCE = RetryPolicy(max_retries=0)
+PROBLEMS = [
+    {"loc": ["body", "prompt"], "msg": "Field required", "type": "missing"},
+    {"loc": ["query", 0], "msg": "Input should be less than or equal to 100", "type": "less_than_equal"},
+]
+
+
+def refused(face, operation=lambda api: api.runs.get(7), **options):
+    with pytest.raises(CodegenAPIError) as caught:
+        face(operation, retry=ONCE, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (402, QuotaExceededError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, APIStatusError),
+        (422, ValidationError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (504, ServerError),
+        (599, ServerError),
+    ],
+)
+def test_a_refusal_is_an_error_of_its_status(face, wire, status, kind):
+    body = {"message": "No.", "status_code": status}
+    wire.answers(status, body, headers={"x-request-id": "r-1"})
+
+    error = refused(face)
+
+    assert type(error) is kind
+    assert (error.status_code, error.body, error.request_id, error.message) == (status, body, "r-1", "No.")
+    assert str(error) == f"{status}: No."
+    assert (error.method, error.path) == ("GET", "/v1/organizations/42/agent/run/7")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"message": "Agent run not found.", "status_code": 404}, "Agent run not found."),
+        ({"detail": "Not Found"}, "Not Found"),
+        (
+            {"detail": PROBLEMS},
+            "body.prompt: Field required; query.0: Input should be less than or equal to 100",
+        ),
+        ({"detail": ["odd"]}, "odd"),
+        ({"detail": {"odd": 1}}, "Not Found"),
+        ({}, "Not Found"),
+        ([], "Not Found"),
+        (None, "Not Found"),
+        ("Gone fishing", "Gone fishing"),
+    ],
+)
+def test_the_message_is_found_in_either_shape_of_body(face, wire, body, message):
+    wire.answers(404, body)
+
+    assert refused(face).message == message
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (b"", None),
+        (b" \n", None),
+        (b"<html>Bad gateway</html>", "<html>Bad gateway</html>"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"[" * 5000, "[" * 5000),
+    ],
+    ids=["empty", "blank", "html", "not text", "too deep"],
+)
+def test_a_body_that_is_not_json_is_kept_as_text(face, wire, content, body):
+    wire.answers(502, content=content)
+
+    assert refused(face).body == body
+
+
+def test_an_error_keeps_no_more_of_a_body_than_is_useful(face, wire):
+    wire.answers(500, {"message": "x" * 1_000_000})
+
+    error = refused(face)
+
+    assert len(error.body) == 16_384
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "17"}, 17.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        (
+            {"retry-after": "Sat, 21 Jun 2025 11:20:30 GMT", "date": "Sat, 21 Jun 2025 11:20:04 GMT"},
+            26.0,
+        ),
+        (
+            {"retry-after": "Sat, 21 Jun 2025 11:20:00 GMT", "date": "Sat, 21 Jun 2025 11:20:04 GMT"},
+            0.0,
+        ),
+    ],
+)
+def test_retry_after_is_read_in_both_its_forms(face, wire, headers, seconds):
+    wire.answers(429, {}, headers=headers)
+
+    assert refused(face).retry_after == seconds
+
+
+def test_without_a_date_in_the_answer_retry_after_is_measured_from_now():
+    from codegen_api._core import retry_after
+
+    assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=40.0) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (httpx.ConnectError, APIConnectionError),
+        (httpx.ReadError, APIConnectionError),
+        (httpx.RemoteProtocolError, APIConnectionError),
+        (httpx.ConnectTimeout, APITimeoutError),
+        (httpx.ReadTimeout, APITimeoutError),
+        (httpx.PoolTimeout, APITimeoutError),
+        (httpx.DecodingError, InvalidResponseError),
+    ],
+)
+def test_no_answer_is_an_error_that_says_why(face, wire, failure, kind):
+    wire.fails(failure, "the reason")
+
+    error = refused(face)
+
+    assert type(error) is kind
+    assert str(error) == f"{failure.__name__}: the reason"
+    assert error.status_code is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "unknown"),
+    [
+        (httpx.ConnectError, False),
+        (httpx.ConnectTimeout, False),
+        (httpx.PoolTimeout, False),
+        (httpx.WriteError, True),
+        (httpx.ReadTimeout, True),
+        (httpx.ReadError, True),
+        (httpx.RemoteProtocolError, True),
+        (httpx.DecodingError, True),
+    ],
+)
+def test_a_failed_post_says_whether_it_may_have_taken_effect(face, wire, failure, unknown):
+    wire.fails(failure).fails(failure)
+
+    assert refused(face, lambda api: api.runs.create("Do it")).effect_unknown is unknown
+    assert refused(face, lambda api: api.runs.get(7)).effect_unknown is False
+
+
+@pytest.mark.parametrize(
+    ("status", "unknown"), [(200, True), (307, False), (402, False), (429, False), (500, True), (503, True)]
+)
+def test_a_refused_post_says_whether_it_may_have_taken_effect(face, wire, status, unknown):
+    wire.answers(status, {}).answers(status, {})
+
+    assert refused(face, lambda api: api.runs.create("Do it")).effect_unknown is unknown
+    assert refused(face, lambda api: api.runs.get(7)).effect_unknown is False
+
+
+def test_a_redirect_is_not_followed_with_the_token(face, wire):
+    wire.answers(307, {}, headers={"location": "https://elsewhere.test/"})
+
+    assert isinstance(refused(face), InvalidResponseError)
+    assert wire.only.url.host == "codegen.test"
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_survives_being_pickled_and_copied(face, wire, duplicate):
+    wire.answers(429, {"message": "Slow down."}, headers={"retry-after": "9"})
+    error = refused(face, lambda api: api.runs.create("Do it"))
+
+    again = duplicate(error)
+
+    assert type(again) is RateLimitError
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_classes():
+    from codegen_api import _errors
+
+    def branch(kind):
+        return {kind.__name__: [branch(child) for child in kind.__subclasses__()]}
+
+    drawn: list[tuple[int, str]] = []
+    for line in _errors.__doc__.splitlines():
+        name = next((word for word in line.split() if word.endswith("Error")), None)
+        if name and line.startswith("    ") and line.strip(" │├└─").startswith(name):
+            drawn.append(((line.index(name) - 4) // 4, name))
+    root: dict = {}
+    path = [root]
+    for depth, name in drawn:
+        node: dict = {name: []}
+        if depth == 0:
+            root = node
+            path = [root]
+            continue
+        path = path[:depth]
+        next(iter(path[-1].values())).append(node)
+        path.append(node)
+
+    assert root == branch(CodegenAPIError)
+    assert {name for _, name in drawn} <= set(codegen_api.__all__)

@@ -1,0 +1,203 @@
+"""Answers as models: they survive what was seen live, and dump to what was received."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen_api import (
+    AgentRun,
+    AgentRunLogs,
+    Integrations,
+    InvalidResponseError,
+    Organization,
+    Page,
+    User,
+    Webhook,
+    parse_timestamp,
+)
+
+ORGANIZATION = {"id": 42, "name": "Acme", "settings": {"enable_pr_creation": True, "new_setting": None}}
+LOGS = {
+    "id": 7,
+    "organization_id": 42,
+    "status": "SOMETHING_NEW",
+    "created_at": "2025-06-21 11:20:04.338398",
+    "result": None,
+    "metadata": {"client_run_id": None},
+    "total_logs": None,
+    "logs": [
+        {
+            "agent_run_id": 7,
+            "created_at": "2025-06-21 12:06:31.108894",
+            "message_type": "NEVER_SEEN_BEFORE",
+            "thought": None,
+            "observation": {"nested": {"deep": None}},
+            "tool_input": None,
+            "tool_output": "a string where an object was promised",
+            "unknown": [None, {"x": None}],
+        },
+        {"agent_run_id": 7, "observation": "text", "tool_output": ["a", 1]},
+    ],
+}
+INTEGRATIONS = {
+    "organization_id": 42,
+    "organization_name": "Acme",
+    "integrations": [
+        {"integration_type": "slack_app", "active": True, "token_id": "17", "installation_id": None},
+        {"integration_type": "github", "active": False, "token_id": 17, "metadata": {"webhook_secret": "hush"}},
+    ],
+    "total_active_integrations": 1,
+}
+RUN = {
+    "id": 7,
+    "organization_id": 42,
+    "status": None,
+    "created_at": "2024-01-15T10:30:00Z",
+    "result": None,
+    "source_type": "CARRIER_PIGEON",
+    "github_pull_requests": [{"id": 1, "url": None, "created_at": "2024-01-15T10:30:00Z", "merged": None}],
+    "metadata": {"a": [1, 2.5, None, {"b": None}]},
+    "model_dump": "a key that is also a method",
+    "created": "a key that is also a property",
+    "parent": None,
+}
+PAGE = {"items": [RUN, {"id": 8, "organization_id": 42}], "total": 5001, "page": 1, "size": 2, "pages": 2501}
+RECEIVED = [
+    pytest.param(AgentRun, RUN, id="run"),
+    pytest.param(AgentRun, {"id": 7, "organization_id": 42}, id="bare run"),
+    pytest.param(Page[AgentRun], PAGE, id="page"),
+    pytest.param(AgentRunLogs, LOGS, id="logs"),
+    pytest.param(Integrations, INTEGRATIONS, id="integrations"),
+    pytest.param(Organization, ORGANIZATION, id="organization"),
+]
+
+
+@pytest.mark.parametrize(("model", "received"), RECEIVED)
+@pytest.mark.parametrize("option", [None, "exclude_none", "exclude_defaults", "exclude_unset", "by_alias"])
+def test_a_model_dumps_to_exactly_the_json_it_was_read_from(model, received, option):
+    options = {option: True} if option else {}
+    read = model.model_validate_json(json.dumps(received))
+
+    assert read.model_dump(**options) == received
+    assert read.model_dump(mode="json", **options) == received
+    assert json.loads(read.model_dump_json(**options)) == received
+
+
+@pytest.mark.parametrize(("model", "received"), RECEIVED)
+def test_a_model_reads_its_own_dump(model, received):
+    read = model.model_validate(received)
+
+    assert model.model_validate(read.model_dump()) == read
+
+
+def test_a_dump_can_still_be_narrowed_by_its_caller():
+    run = AgentRun.model_validate(RUN)
+
+    assert run.model_dump(include={"id", "result"}) == {"id": 7, "result": None}
+    assert "result" not in run.model_dump(exclude={"result"}, exclude_none=True)
+
+
+def test_a_changed_copy_dumps_its_change():
+    run = AgentRun.model_validate(RUN).model_copy(update={"result": "Done"})
+
+    assert run.model_dump() == RUN | {"result": "Done"}
+
+
+def test_the_json_schema_keeps_the_fields_so_that_documents_made_from_it_do():
+    schema = AgentRun.model_json_schema(mode="serialization")
+
+    assert schema["properties"]["status"]["anyOf"] == [{"type": "string"}, {"type": "null"}]
+    assert schema["required"] == ["id", "organization_id"]
+
+
+def test_ids_of_integrations_stay_as_they_came():
+    read = Integrations.model_validate_json(json.dumps(INTEGRATIONS))
+
+    assert [integration.token_id for integration in read.integrations] == ["17", 17]
+
+
+def test_secrets_in_models_stay_out_of_their_repr():
+    assert "hush" not in repr(Integrations.model_validate(INTEGRATIONS))
+    assert "hush" not in repr(Webhook(url="https://hook.test", secret="hush"))
+
+
+def test_unknown_keys_can_be_read_as_attributes():
+    assert (
+        User.model_validate({"id": 1, "github_user_id": "1", "github_username": "ada", "team": "core"}).team == "core"
+    )  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Bad gateway</html>",
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b'{"id": "7", "organization_id": 42}',
+        b'{"id": 7}',
+        b"[" * 5000,
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_an_answer_of_another_shape_is_an_invalid_response(face, wire, body):
+    wire.answers(content=body, headers={"x-request-id": "r-1"})
+
+    with pytest.raises(InvalidResponseError) as caught:
+        face(lambda api: api.runs.get(7))
+
+    assert caught.value.status_code == 200
+    assert caught.value.request_id == "r-1"
+    assert not caught.value.effect_unknown
+
+
+def test_an_invalid_response_names_the_key_that_is_wrong(face, wire):
+    wire.answers(body={"items": [{"id": 7}], "total": 1, "page": 1, "size": 1, "pages": 1})
+
+    with pytest.raises(InvalidResponseError, match=r"items\.0\.organization_id: Field required"):
+        face(lambda api: api.runs.list())
+
+
+@pytest.mark.parametrize("body", [b"", b"\n"])
+def test_a_ban_may_be_answered_with_nothing(face, wire, body):
+    wire.answers(content=body)
+
+    assert face(lambda api: api.runs.ban(7)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2025-06-21 11:20:04.338398", datetime(2025, 6, 21, 11, 20, 4, 338398, UTC)),
+        ("2024-01-15T10:30:00Z", datetime(2024, 1, 15, 10, 30, tzinfo=UTC)),
+        ("2024-01-15T10:30:00+02:00", datetime(2024, 1, 15, 8, 30, tzinfo=UTC)),
+    ],
+)
+def test_both_forms_of_timestamp_are_read_as_utc(text, moment):
+    run = AgentRun.model_validate({"id": 7, "organization_id": 42, "created_at": text})
+
+    assert run.created == moment == parse_timestamp(text)
+    assert run.created.tzinfo is UTC
+    assert run.created_at == text
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday", "0001-01-01T00:00:00+14:00"])
+def test_a_timestamp_that_cannot_be_read_costs_only_the_moment(text):
+    run = AgentRun.model_validate({"id": 7, "organization_id": 42, "created_at": text})
+
+    assert run.created is None
+    assert run.created_at == text
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])))
+def test_any_moment_survives_being_written_and_read(moment):
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        return
+    assert parse_timestamp(moment.isoformat()) == moment
+    assert parse_timestamp(str(utc.replace(tzinfo=None))) == moment

@@ -1,0 +1,86 @@
+"""The package as a package: what it exports, what it needs, that it stands alone."""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import codegen_api
+from codegen_api import AsyncCodegenAPI, CodegenAPI
+
+PACKAGE = Path(codegen_api.__file__).parent
+RESOURCES = ["runs", "users", "organizations", "repos", "integrations", "models", "setup_commands", "sandboxes"]
+
+
+def test_every_public_name_is_exported_and_exists():
+    assert len(set(codegen_api.__all__)) == len(codegen_api.__all__)
+    for name in codegen_api.__all__:
+        assert getattr(codegen_api, name) is not None
+    assert re.fullmatch(r"\d+\.\d+\.\d+", codegen_api.__version__)
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_it_works_when_copied_out_of_the_repository_without_boto3_or_powertools(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "codegen_api", ignore=shutil.ignore_patterns("__pycache__"))
+    program = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("boto3", "botocore", "aws_lambda_powertools", "codegen_runs"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse())
+import codegen_api, httpx
+assert codegen_api.__file__.startswith(sys.argv[1]), codegen_api.__file__
+transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"id": 7, "organization_id": 42}))
+print(codegen_api.CodegenAPI(42, "sk-fake", transport=transport).runs.get(7).id)
+print([name for name in ("asyncio", "anyio") if name in sys.modules])
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CODEGEN"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout.split("\n")[:2] == ["7", "[]"], "a blocking client pays for no event loop"
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_both_faces_offer_the_same_operations_with_the_same_arguments(resource):
+    def operations(client):
+        methods = inspect.getmembers(getattr(client("1", "sk-fake"), resource), inspect.ismethod)
+        return {name: str(inspect.signature(method)) for name, method in methods if not name.startswith("_")}
+
+    blocking = operations(CodegenAPI)
+    assert blocking == operations(AsyncCodegenAPI)
+    assert blocking
+
+
+def test_both_faces_are_made_and_closed_with_the_same_arguments():
+    def arguments(client):
+        return [
+            (p.name, p.kind, p.name in ("sleep",) or p.default) for p in inspect.signature(client).parameters.values()
+        ]
+
+    assert arguments(CodegenAPI) == arguments(AsyncCodegenAPI)
+
+
+def test_every_operation_says_what_it_does():
+    for client in (CodegenAPI, AsyncCodegenAPI):
+        for resource in RESOURCES:
+            for name, method in inspect.getmembers(getattr(client(1, "sk-fake"), resource), inspect.ismethod):
+                if not name.startswith("_"):
+                    assert inspect.getdoc(method), f"{resource}.{name}"
+                    assert "core" not in inspect.signature(method).parameters

@@ -1,0 +1,118 @@
+"""Iterators over paged lists."""
+
+import pytest
+
+from codegen_api import InvalidResponseError
+
+
+def users(*ids, total):
+    return {
+        "items": [{"id": id_, "github_user_id": "1", "github_username": "ada"} for id_ in ids],
+        "total": total,
+        "page": 1,
+        "size": 100,
+        "pages": 1,
+    }
+
+
+def logs(*thoughts, total):
+    return {
+        "id": 7,
+        "organization_id": 42,
+        "logs": [{"agent_run_id": 7, "thought": thought} for thought in thoughts],
+        "total_logs": total,
+    }
+
+
+def ids(items):
+    return [item.id for item in items]
+
+
+def skips(wire):
+    return [int(request.url.params["skip"]) for request in wire.requests]
+
+
+def test_an_iterator_asks_for_pages_until_it_has_the_total(face, wire):
+    wire.answers(body=users(1, 2, total=3)).answers(body=users(3, total=3))
+
+    assert ids(face(lambda api: api.users.iter())) == [1, 2, 3]
+    assert skips(wire) == [0, 2]
+    assert {request.url.params["limit"] for request in wire.requests} == {"100"}
+
+
+@pytest.mark.parametrize(
+    "iterate",
+    [
+        lambda api: api.runs.iter(user_id=3, source_type="API"),
+        lambda api: api.users.iter(),
+        lambda api: api.organizations.iter(),
+        lambda api: api.repos.iter(),
+    ],
+)
+def test_an_empty_list_takes_one_call(face, wire, iterate):
+    wire.answers(body=users(total=0))
+
+    assert face(iterate) == []
+
+
+def test_an_iterator_passes_its_filters_on_to_every_page(face, wire):
+    page = {"total": 2, "page": 1, "size": 1, "pages": 2}
+    for number in (1, 2):
+        wire.answers(body=page | {"items": [{"id": number, "organization_id": 42}]})
+
+    assert ids(face(lambda api: api.runs.iter(user_id="3", source_type="API", skip=0))) == [1, 2]
+    assert {(r.url.params["user_id"], r.url.params["source_type"]) for r in wire.requests} == {("3", "API")}
+
+
+def test_an_item_pushed_onto_the_next_page_by_a_new_one_comes_once(face, wire):
+    wire.answers(body=users(3, 2, total=3)).answers(body=users(2, 1, total=4))
+
+    assert ids(face(lambda api: api.users.iter())) == [3, 2, 1]
+
+
+def test_an_iterator_follows_a_total_that_grows(face, wire):
+    wire.answers(body=users(1, total=2)).answers(body=users(2, total=3)).answers(body=users(3, total=3))
+
+    assert ids(face(lambda api: api.users.iter())) == [1, 2, 3]
+
+
+def test_an_iterator_ends_at_an_empty_page_though_the_total_promised_more(face, wire):
+    wire.answers(body=users(1, total=9)).answers(body=users(total=9))
+
+    assert ids(face(lambda api: api.users.iter())) == [1]
+
+
+def test_an_upstream_that_repeats_a_page_cannot_hold_an_iterator(face, wire):
+    wire.answers(body=logs("a", total=None)).answers(body=logs("a", total=None))
+
+    with pytest.raises(InvalidResponseError, match="same items"):
+        face(lambda api: api.runs.iter_logs(7))
+
+
+def test_logs_are_followed_from_a_position_on(face, wire):
+    wire.answers(body=logs("c", "d", total=5)).answers(body=logs("e", total=5))
+
+    assert [log.thought for log in face(lambda api: api.runs.iter_logs(7, skip=2))] == ["c", "d", "e"]
+    assert skips(wire) == [2, 4]
+
+
+def test_logs_without_a_total_are_followed_to_an_empty_page(face, wire):
+    wire.answers(body=logs("a", total=None)).answers(body=logs("b", total=None)).answers(body=logs(total=None))
+
+    assert [log.thought for log in face(lambda api: api.runs.iter_logs(7, reverse=True))] == ["a", "b"]
+    assert {request.url.params["reverse"] for request in wire.requests} == {"true"}
+
+
+def test_logs_that_look_alike_are_all_kept(face, wire):
+    wire.answers(body=logs("a", "a", total=3)).answers(body=logs("a", total=3))
+
+    assert len(face(lambda api: api.runs.iter_logs(7))) == 3
+
+
+def test_an_iterator_calls_nothing_before_it_is_asked(face, wire):
+    def take_none(api):
+        api.users.iter()
+        return "nothing taken"
+
+    assert face(take_none) == "nothing taken"
+    assert wire.requests == []

@@ -1,0 +1,173 @@
+"""What is sent again, when, and what never is."""
+
+import dataclasses
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen_api import (
+    APIConnectionError,
+    APITimeoutError,
+    Attempt,
+    CodegenAPIError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
+
+
+def get(api):
+    return api.runs.get(7)
+
+
+def create(api):
+    return api.runs.create("Do it")
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_get_is_tried_again_after_a_passing_trouble(face, wire, clock, run, status):
+    wire.answers(status, {}).answers(status, {}).answers(200, run)
+
+    assert face(get).id == 7
+    assert clock.sleeps == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError])
+def test_a_get_is_tried_again_after_a_broken_connection(face, wire, run, failure):
+    wire.fails(failure).answers(200, run)
+
+    assert face(get).id == 7
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 307])
+@pytest.mark.parametrize("operation", [get, create])
+def test_a_refusal_is_final(face, wire, clock, operation, status):
+    wire.answers(status, {})
+
+    with pytest.raises(CodegenAPIError):
+        face(operation)
+    assert clock.sleeps == []
+
+
+def test_garbage_is_final(face, wire):
+    wire.answers(content=b"garbage")
+
+    with pytest.raises(CodegenAPIError):
+        face(get)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_post_is_never_sent_again_after_a_server_error(face, wire, status):
+    wire.answers(status, {}, headers={"retry-after": "1"})
+
+    with pytest.raises(ServerError):
+        face(create)
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "failure", [httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError]
+)
+def test_a_post_is_never_sent_again_once_it_may_have_arrived(face, wire, failure):
+    wire.fails(failure)
+
+    with pytest.raises(APIConnectionError):
+        face(create)
+    assert len(wire.requests) == 1
+
+
+def test_a_post_that_was_turned_away_is_sent_again(face, wire, clock, run):
+    wire.answers(429, {}, headers={"retry-after": "6"}).answers(200, run)
+
+    assert face(create).id == 7
+    assert clock.sleeps == [6.0]
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_a_post_that_was_never_sent_is_sent_again(face, wire, run, failure):
+    wire.fails(failure).answers(200, run)
+
+    assert face(create).id == 7
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_waited_for(face, wire, clock, run, status):
+    wire.answers(status, {}, headers={"retry-after": "30"}).answers(200, run)
+
+    face(get)
+    assert clock.sleeps == [30.0]
+
+
+def test_a_retry_after_longer_than_is_worth_waiting_raises_at_once(face, wire, clock):
+    wire.answers(429, {}, headers={"retry-after": "3600"})
+
+    with pytest.raises(RateLimitError) as caught:
+        face(get)
+    assert caught.value.retry_after == 3600
+    assert clock.sleeps == []
+
+
+def test_the_last_error_is_raised_when_the_retries_are_used_up(face, wire):
+    wire.answers(500, {}).fails(httpx.ConnectError).fails(httpx.ReadTimeout)
+
+    with pytest.raises(APITimeoutError):
+        face(get)
+
+
+def test_a_policy_without_retries_tries_once(face, wire):
+    wire.answers(500, {})
+
+    with pytest.raises(ServerError):
+        face(get, retry=RetryPolicy(max_retries=0))
+
+
+attempts = st.builds(
+    Attempt,
+    number=st.integers(1, 2000),
+    repeatable=st.booleans(),
+    sent=st.booleans(),
+    status=st.none() | st.integers(300, 599),
+    retry_after=st.none() | st.floats(0, 1e6),
+)
+policies = st.builds(
+    RetryPolicy,
+    max_retries=st.integers(0, 2000),
+    base=st.floats(0, 10),
+    cap=st.floats(0, 100),
+    max_retry_after=st.floats(0, 1000),
+    jitter=st.floats(0, 1, exclude_max=True).map(lambda value: lambda: value),
+)
+
+
+@given(policies, attempts)
+def test_no_pause_exceeds_the_policy(policy, attempt):
+    pause = policy.pause(attempt)
+
+    assert pause is None or 0 <= pause <= max(policy.cap, policy.max_retry_after)
+    assert pause is None or attempt.number <= policy.max_retries
+
+
+@given(policies, attempts)
+def test_no_post_is_repeated_whose_effect_is_unknown(policy, attempt):
+    post = dataclasses.replace(attempt, repeatable=False)
+
+    if policy.pause(post) is not None:
+        assert not post.sent or post.status == 429
+
+
+@given(policies, attempts)
+def test_whatever_a_post_may_repeat_a_get_may_too(policy, attempt):
+    pauses = [policy.pause(dataclasses.replace(attempt, repeatable=repeatable)) for repeatable in (False, True)]
+
+    assert pauses[0] in (None, pauses[1])
+
+
+def test_pauses_double_up_to_the_cap_and_lose_up_to_half_to_jitter():
+    def pauses(jitter):
+        policy = RetryPolicy(max_retries=9, base=1, cap=5, jitter=lambda: jitter)
+        return [policy.pause(Attempt(number, repeatable=True, status=500)) for number in range(1, 5)]
+
+    assert pauses(0.0) == [1, 2, 4, 5]
+    assert pauses(1.0) == [0.5, 1, 2, 2.5]
