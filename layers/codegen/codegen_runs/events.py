@@ -40,7 +40,7 @@ class Event(BaseModel):
     epoch: int
     seq: int
     type: str
-    run_id: int | None
+    run_id: int | None = None
     """The upstream's run id; None before the run is launched."""
     ts: str
     v: int = VERSION

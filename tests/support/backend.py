@@ -1,0 +1,85 @@
+"""What stands around the handlers in a test: AWS in this process, the fake Codegen, and a clock that tests move."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+import codegen_runs.aws
+from codegen_api import CodegenAPI, RetryPolicy
+from codegen_runs.storage.runs import RunsTable
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
+from local.template import Template, load
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+def template() -> Template:
+    """Read the project's template as it would be deployed for the fake's demo organization."""
+    return load(TEMPLATE, {"CodegenOrgId": "123", "CodegenTokenSecret": "codegen-token"})
+
+
+class TestClock:
+    """The fake's clock in the shape the backend takes: sleeping moves it."""
+
+    __test__ = False
+
+    def __init__(self, manual: ManualClock) -> None:
+        self.manual = manual
+
+    def now(self) -> float:
+        return self.manual.now().timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.manual.advance(seconds)
+
+
+@dataclass
+class Tokens:
+    """Task tokens that a state machine waits for, and what it was told."""
+
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def succeed(self, token: str, output: Any) -> None:
+        self.answers[token] = dict(output)
+
+    def fail(self, token: str, error: str, cause: str) -> None:
+        self.answers[token] = (error, cause)
+
+
+@contextmanager
+def tables() -> Iterator[Template]:
+    """Serve the template's tables from memory."""
+    found = template()
+    with mock_aws():
+        _forget_clients()
+        for table in found.tables.values():
+            boto3.client("dynamodb").create_table(**table.create)
+        yield found
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    for client in (codegen_runs.aws.dynamodb, codegen_runs.aws.step_functions, codegen_runs.aws.lambda_):
+        client.cache_clear()
+
+
+def codegen(fake: FakeCodegen) -> CodegenAPI:
+    """Make a client of the fake that never retries by itself."""
+    import httpx
+
+    return CodegenAPI(
+        token=DEMO_TOKEN,
+        base_url="http://codegen.test",
+        http_client=httpx.Client(transport=FakeTransport(fake)),
+        retry=RetryPolicy(max_retries=0),
+    )
+
+
+def runs_table(found: Template) -> RunsTable:
+    """Open the runs table."""
+    return RunsTable(found.tables["RunsTable"].name)
