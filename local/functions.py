@@ -1,0 +1,339 @@
+"""The functions of the template, running as they run in Lambda.
+
+A function is a pool of worker processes (`runtime.py`). A worker is started when an event finds no idle one, has
+exactly the environment that the template gives the function and the Lambda runtime adds, is fed through the Lambda
+Runtime API one event at a time, and is killed when an event takes longer than the function's timeout. Where Lambda
+would refuse an event for want of capacity, the event waits: a laptop is not a region.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from asyncio.subprocess import PIPE, STDOUT
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import h11
+
+from local.template import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+    from local.template import Function
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+# Lambda gives a module ten seconds to import. Many workers may start at once here, on few cores.
+_INIT_TIMEOUT = 60.0
+# Bytes.
+_ANSWER_LIMIT = 6 * 1024 * 1024 + 100
+_RUNTIME = Path(__file__).with_name("runtime.py")
+
+
+class UnknownFunctionError(Exception):
+    """No function has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a function answered: JSON, either its result or, with `is_error`, the description of its error."""
+
+    payload: bytes
+    is_error: bool = False
+
+    @classmethod
+    def error(cls, error_type: str, message: str) -> Answer:
+        """Describe an error that the function could not describe itself."""
+        return cls(json.dumps({"errorType": error_type, "errorMessage": message}).encode(), is_error=True)
+
+
+def runtime_environment(function: Function, runtime_api: str) -> dict[str, str]:
+    """Return the whole environment of a worker: the template's variables and Lambda's, nothing of this process's."""
+    # A layer's folder is its source here, or what `sam build` made of it, which has the packages under python/.
+    layers = [layer / "python" if (layer / "python").is_dir() else layer for layer in function.layers]
+    return {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "AWS_REGION": REGION,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "LAMBDA_TASK_ROOT": str(function.code_dir),
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(map(str, layers)),
+        "TZ": ":UTC",
+        "_HANDLER": function.handler,
+        **function.environment,
+    }
+
+
+class Functions:
+    """The Lambda service: functions by name. Made on the event loop that it then lives on.
+
+    Args:
+        functions: What there is to invoke.
+        log_dir: Where each function writes `<name>.log`. None: to this process's standard error.
+        python: The interpreter of the workers.
+        max_workers: How many events one function handles at a time.
+    """
+
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        *,
+        log_dir: Path | None = None,
+        python: str = sys.executable,
+        max_workers: int = 4,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pools = {function.name: _Pool(function, python, log_dir, max_workers) for function in functions}
+        self._events: set[asyncio.Task[Answer]] = set()
+
+    async def invoke(self, name: str, event: bytes) -> Answer:
+        """Hand `event` (JSON) to the function and return what it answers.
+
+        Raises:
+            UnknownFunctionError: no function has this name.
+        """
+        answer = await self._pool(name).invoke(event)
+        if len(answer.payload) > _ANSWER_LIMIT:
+            message = f"Response payload size exceeded maximum allowed payload size ({_ANSWER_LIMIT} bytes)."
+            answer = Answer.error("Function.ResponseSizeTooLarge", message)
+        if answer.is_error:
+            error = json.loads(answer.payload)
+            _log.warning("%s: %s: %s", name, error.get("errorType"), error.get("errorMessage"))
+        return answer
+
+    async def send(self, name: str, event: bytes) -> None:
+        """Hand `event` (JSON) to the function and wait for nothing. Lambda would repeat a failed event; this does not.
+
+        Raises:
+            UnknownFunctionError: no function has this name.
+        """
+        self._pool(name)
+        task = asyncio.create_task(self.invoke(name, event))
+        self._events.add(task)
+        task.add_done_callback(self._events.discard)
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Await one of the coroutines of this object in another thread than the loop's."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def close(self) -> None:
+        """End every worker and wait until it is gone."""
+        for task in self._events:
+            task.cancel()
+        await asyncio.gather(*self._events, return_exceptions=True)
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    def _pool(self, name: str) -> _Pool:
+        if name not in self._pools:
+            raise UnknownFunctionError(name)
+        return self._pools[name]
+
+
+class _Pool:
+    """The workers of one function."""
+
+    def __init__(self, function: Function, python: str, log_dir: Path | None, max_workers: int) -> None:
+        self._function = function
+        self._python = python
+        self._log_path = log_dir / f"{function.name}.log" if log_dir else None
+        self._slots = asyncio.Semaphore(max_workers)
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+
+    async def invoke(self, event: bytes) -> Answer:
+        async with self._slots:
+            worker = await self._worker()
+            self._busy.add(worker)
+            try:
+                answer = await worker.invoke(event)
+            except asyncio.CancelledError:
+                worker.kill()
+                raise
+            finally:
+                self._busy.remove(worker)
+                if worker.is_alive:
+                    self._idle.append(worker)
+                else:
+                    await worker.close()
+            return answer
+
+    async def _worker(self) -> Worker:
+        """Take an idle worker, or start one."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            await worker.close()
+        return await Worker.start(self._function, self._python, self._log_path)
+
+    async def close(self) -> None:
+        workers = [*self._idle, *self._busy]
+        self._idle.clear()
+        for worker in workers:
+            worker.kill()
+        await asyncio.gather(*(worker.close() for worker in workers))
+
+
+@dataclass(eq=False)
+class _Invocation:
+    """One event on its way through a worker."""
+
+    event: bytes
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def settle(self, answer: Answer) -> None:
+        self.taken.set()
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+
+class Worker:
+    """One process with one handler in it, and the Runtime API that feeds it."""
+
+    _server: asyncio.Server
+    _process: asyncio.subprocess.Process
+    _exit: asyncio.Task[None]
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+        self._inbox: asyncio.Queue[_Invocation | None] = asyncio.Queue()
+        self._invocation: _Invocation | None = None
+        self._init_error: Answer | None = None
+
+    @classmethod
+    async def start(cls, function: Function, python: str, log_path: Path | None) -> Worker:
+        """Start a process; it imports its handler while the first event already waits for it."""
+        worker = cls(function)
+        worker._server = await asyncio.start_server(worker._serve, "127.0.0.1", 0)
+        host, port = worker._server.sockets[0].getsockname()
+        with ExitStack() as stack:
+            worker._process = await asyncio.create_subprocess_exec(
+                # -P: a script's own folder, here that of the local stack, is nothing a handler may import from.
+                *(python, "-P", "-u", str(_RUNTIME)),
+                env=runtime_environment(function, f"{host}:{port}"),
+                stdin=PIPE,
+                stdout=stack.enter_context(log_path.open("ab")) if log_path else 2,
+                stderr=STDOUT,
+                # Ctrl-C in a terminal is for the stack, which ends its workers itself.
+                start_new_session=True,
+            )
+        worker._exit = asyncio.create_task(worker._watch())
+        return worker
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process can take another event."""
+        return self._process.returncode is None and self._init_error is None
+
+    async def invoke(self, event: bytes) -> Answer:
+        """Hand over one event and return the answer, which may be that the process died or took too long."""
+        self._invocation = invocation = _Invocation(event)
+        self._inbox.put_nowait(invocation)
+        try:
+            async with asyncio.timeout(_INIT_TIMEOUT):
+                await invocation.taken.wait()
+            async with asyncio.timeout(self._function.timeout):
+                return await invocation.answer
+        except TimeoutError:
+            self.kill()
+            await self._exit
+            return Answer.error(
+                "Sandbox.Timedout",
+                f"RequestId: {invocation.request_id} Error: Task timed out after {self._function.timeout:.2f} seconds",
+            )
+
+    def kill(self) -> None:
+        """End the process, and what it may have started, now."""
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Wait for the end of a process that was killed or has failed."""
+        await self._exit
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _watch(self) -> None:
+        """When the process ends, its event has an answer and its Runtime API nobody to talk to."""
+        status = await self._process.wait()
+        self._inbox.put_nowait(None)
+        if self._invocation:
+            reason = f"exit status {status}" if status >= 0 else f"signal: {str(signal.strsignal(-status)).lower()}"
+            message = f"RequestId: {self._invocation.request_id} Error: Runtime exited with error: {reason}"
+            self._invocation.settle(self._init_error or Answer.error("Runtime.ExitError", message))
+
+    # --- the Runtime API ---
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h11.Connection(h11.SERVER)
+        request, body = None, b""
+        try:
+            while True:
+                event = connection.next_event()
+                if event is h11.NEED_DATA:
+                    connection.receive_data(await reader.read(65536))
+                elif isinstance(event, h11.Request):
+                    request, body = event, b""
+                elif isinstance(event, h11.Data):
+                    body += event.data
+                elif isinstance(event, h11.EndOfMessage) and request:
+                    response = await self._respond(request.target.decode(), body)
+                    if response is None:
+                        break
+                    headers, payload = response
+                    for part in (
+                        h11.Response(status_code=200 if payload else 202, headers=headers),
+                        h11.Data(payload),
+                        h11.EndOfMessage(),
+                    ):
+                        writer.write(connection.send(part) or b"")
+                    connection.start_next_cycle()
+                else:
+                    break
+        except (ConnectionError, h11.RemoteProtocolError):
+            pass  # the process is gone, which `_watch` sees
+        finally:
+            writer.close()
+
+    async def _respond(self, target: str, body: bytes) -> tuple[list[tuple[str, str]], bytes] | None:
+        """Answer one request with headers and a body, or None when nothing is left to say."""
+        path = target.removeprefix("/2018-06-01/runtime/")
+        if path == "invocation/next":
+            invocation = await self._inbox.get()
+            if invocation is None:
+                return None
+            invocation.taken.set()
+            deadline = int((time.time() + self._function.timeout) * 1000)
+            return [
+                ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
+                ("Lambda-Runtime-Deadline-Ms", str(deadline)),
+                ("Lambda-Runtime-Invoked-Function-Arn", self._function.arn),
+                ("Content-Length", str(len(invocation.event))),
+            ], invocation.event
+        if path == "init/error":
+            self._init_error = Answer(body, is_error=True)
+        elif self._invocation and path == f"invocation/{self._invocation.request_id}/response":
+            self._invocation.settle(Answer(body))
+        elif self._invocation and path == f"invocation/{self._invocation.request_id}/error":
+            self._invocation.settle(Answer(body, is_error=True))
+        return [("Content-Length", "0")], b""

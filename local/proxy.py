@@ -1,0 +1,209 @@
+"""What passes between API Gateway and a function: the REST proxy event, and the answer to it.
+
+The shapes are those of payload format 1.0 of AWS's Lambda proxy integration.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from local.template import ACCOUNT_ID, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from starlette.requests import Request
+
+    from local.template import Api, Route
+
+_IDENTITY = (
+    *("accessKey", "accountId", "apiKey", "apiKeyId", "caller", "cognitoAuthenticationProvider"),
+    *("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId", "user", "userArn"),
+)
+# Headers of a function that API Gateway renames on their way out, and those it writes itself.
+_REMAPPED = {"authorization", "date", "server", "www-authenticate"}
+_OWN = {"connection", "content-length", "transfer-encoding"}
+_WITHOUT_BODY = {204, 304}
+
+
+class Routes:
+    """Finds the resource that a path belongs to, as API Gateway does: the most specific one, then its method."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._resources: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            self._resources.setdefault(route.path, {})[route.method] = route
+        self._patterns = [(path, re.compile(_pattern(path))) for path in sorted(self._resources, key=_specificity)]
+
+    def find(self, path: str) -> tuple[Mapping[str, Route], dict[str, str]]:
+        """Return the routes of the resource at `path` (percent-encoded) by method, and its path parameters.
+
+        No resource is no routes. A slash at the end makes no difference.
+        """
+        for resource, pattern in self._patterns:
+            if found := pattern.fullmatch(path if path == "/" else path.removesuffix("/")):
+                return self._resources[resource], {name: unquote(value) for name, value in found.groupdict().items()}
+        return {}, {}
+
+
+def _pattern(resource: str) -> str:
+    """Write a resource as a regular expression: `{id}` is one segment, `{rest+}` all that remain."""
+
+    def segment(text: str) -> str:
+        if not text.startswith("{"):
+            return re.escape(text)
+        return f"(?P<{text[1:-2]}>.+)" if text.endswith("+}") else f"(?P<{text[1:-1]}>[^/]+)"
+
+    return "/".join(map(segment, resource.split("/")))
+
+
+def _specificity(resource: str) -> list[int]:
+    """Sort what is written out before a parameter, segment by segment, and a parameter before one that takes all."""
+    return [0 if not s.startswith("{") else 2 if s.endswith("+}") else 1 for s in resource.split("/")]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one route, read completely."""
+
+    api: Api
+    route: Route
+    request: Request
+    body: bytes
+    path_parameters: Mapping[str, str]
+    request_id: str
+    time: float
+
+    @property
+    def path(self) -> str:
+        """The path as the client sent it, percent-encoded."""
+        return raw_path(self.request)
+
+    @property
+    def method_arn(self) -> str:
+        """What a policy allows or denies."""
+        return (
+            f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{self.api.id}"
+            f"/{self.api.stage}/{self.request.method}/{self.path[1:]}"
+        )
+
+    def event(self, authorizer: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the event of the function. `authorizer` is what the authorizer passes on."""
+        try:
+            body, is_base64 = self.body.decode() or None, False
+        except UnicodeDecodeError:
+            body, is_base64 = base64.b64encode(self.body).decode(), True
+        event = self._common(empty=None)
+        if authorizer is not None:
+            event["requestContext"]["authorizer"] = authorizer
+        return {**event, "body": body, "isBase64Encoded": is_base64}
+
+    def authorizer_event(self) -> dict[str, Any]:
+        """Return the event of a REQUEST authorizer, which sees no body."""
+        return {"type": "REQUEST", "methodArn": self.method_arn, **self._common(empty={})}
+
+    def _common(self, empty: Any) -> dict[str, Any]:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.request.headers.raw]
+        client = self.request.client.host if self.request.client else "127.0.0.1"
+        headers += [
+            ("X-Amzn-Trace-Id", f"Root=1-{int(self.time):08x}-{uuid.uuid4().hex[:24]}"),
+            ("X-Forwarded-For", client),
+            ("X-Forwarded-Port", str(self.request.url.port or 80)),
+            ("X-Forwarded-Proto", self.request.url.scheme),
+        ]
+        query = parse_qsl(self.request.url.query, keep_blank_values=True)
+        moment = datetime.fromtimestamp(self.time, UTC)
+        return {
+            "resource": self.route.path,
+            "path": self.path,
+            "httpMethod": self.request.method,
+            "headers": dict(headers),
+            "multiValueHeaders": _grouped(headers),
+            "queryStringParameters": dict(query) or empty,
+            "multiValueQueryStringParameters": _grouped(query) or empty,
+            "pathParameters": dict(self.path_parameters) or empty,
+            "stageVariables": empty,
+            "requestContext": {
+                "accountId": ACCOUNT_ID,
+                "apiId": self.api.id,
+                "domainName": self.request.headers.get("host", ""),
+                "domainPrefix": self.api.id,
+                "extendedRequestId": self.request_id,
+                "httpMethod": self.request.method,
+                "identity": {
+                    **dict.fromkeys(_IDENTITY),
+                    "sourceIp": client,
+                    "userAgent": self.request.headers.get("user-agent"),
+                },
+                "path": self.path,
+                "protocol": f"HTTP/{self.request.scope['http_version']}",
+                "requestId": self.request_id,
+                "requestTime": f"{moment:%d/%b/%Y:%H:%M:%S +0000}",
+                "requestTimeEpoch": int(self.time * 1000),
+                "resourceId": self.route.function.logical_id.lower(),
+                "resourcePath": self.route.path,
+                "stage": self.api.stage,
+            },
+        }
+
+
+def raw_path(request: Request) -> str:
+    """Return the path as the client sent it, percent-encoded, without the query."""
+    raw: bytes = request.scope["raw_path"]
+    return raw.decode("latin-1")
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name, value in pairs:
+        grouped.setdefault(name, []).append(value)
+    return grouped
+
+
+class ProxyAnswer(BaseModel):
+    """What a function may answer. Anything else is a malformed answer, as it is for API Gateway."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    statusCode: int  # noqa: N815 - the names on the wire
+    headers: dict[str, str | int | float | bool] | None = None
+    multiValueHeaders: dict[str, list[str | int | float | bool]] | None = None  # noqa: N815
+    body: str | None = None
+    isBase64Encoded: bool = False  # noqa: N815
+
+    def response(self) -> Response:
+        """Return the HTTP response.
+
+        Raises:
+            ValueError: the body is not base64 although it says so, or a header cannot be sent.
+        """
+        body = (self.body or "").encode()
+        if self.isBase64Encoded:
+            body = base64.b64decode(body, validate=True)
+        if self.statusCode in _WITHOUT_BODY:
+            body = b""
+        values = {name: [value] for name, value in (self.headers or {}).items()} | (self.multiValueHeaders or {})
+        response = Response(body, self.statusCode, media_type="application/json")
+        if any(name.lower() == "content-type" for name in values):
+            del response.headers["content-type"]
+        for name, several in values.items():
+            if name.lower() in _OWN:
+                continue
+            sent_name = f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name
+            for value in several:
+                response.headers.append(sent_name, text_of(value))
+        return response
+
+
+def text_of(value: str | float | bool) -> str:
+    """Write a JSON scalar as API Gateway passes it on."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

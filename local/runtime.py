@@ -1,0 +1,151 @@
+"""Run one handler as Lambda runs it: the worker's side of the Lambda Runtime API.
+
+`functions.py` runs this file, alone in a process, with the environment of one function. It uses the standard library
+only and knows nothing of the rest of the local stack, so that what a handler can import is what its layer and its
+folder hold. The error shapes are those of Lambda's own Python runtime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RUNTIME_API = "/2018-06-01/runtime"
+
+
+class LambdaError(Exception):
+    """What goes wrong around a handler. `error_type` is the name Lambda gives to the reason."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+
+
+class Context:
+    """What Lambda passes to a handler beside the event."""
+
+    client_context = None
+    identity = None
+
+    def __init__(self, request_id: str, deadline_ms: int, arn: str) -> None:
+        self.aws_request_id = request_id
+        self.invoked_function_arn = arn
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = f"/aws/lambda/{self.function_name}"
+        self.log_stream_name = str(os.getpid())
+        self._deadline_ms = deadline_ms
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until Lambda ends this invocation."""
+        return max(0, self._deadline_ms - int(time.time() * 1000))
+
+
+def find(handler: str) -> Callable[[Any, Context], Any]:
+    """Import `module.function` from the function's folder.
+
+    Raises:
+        LambdaError: the module or the function is not there. What the module itself raises passes through.
+    """
+    module_name, _, name = handler.rpartition(".")
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise LambdaError("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}") from error
+    except SyntaxError as error:
+        raise LambdaError("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}") from error
+    if not hasattr(module, name):
+        raise LambdaError("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module_name}'")
+    found: Callable[[Any, Context], Any] = getattr(module, name)
+    return found
+
+
+def describe(error: BaseException, request_id: str = "") -> dict[str, Any]:
+    """Write an error as Lambda answers it, without the frames of this file."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    return {
+        "errorMessage": str(error),
+        "errorType": error.error_type if isinstance(error, LambdaError) else type(error).__name__,
+        "requestId": request_id,
+        "stackTrace": [] if isinstance(error, LambdaError) else traceback.format_list(frames),
+    }
+
+
+class _Api:
+    """The worker's one connection to the Runtime API."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address)
+
+    def next(self) -> tuple[http.client.HTTPMessage, bytes]:
+        self._connection.request("GET", f"{_RUNTIME_API}/invocation/next")
+        response = self._connection.getresponse()
+        return response.headers, response.read()
+
+    def post(self, path: str, body: str) -> None:
+        self._connection.request("POST", f"{_RUNTIME_API}/{path}", body.encode())
+        self._connection.getresponse().read()
+
+    def fail(self, path: str, error: dict[str, Any]) -> None:
+        print(f"[ERROR] {error['errorType']}: {error['errorMessage']}\n" + "".join(error["stackTrace"]), flush=True)
+        self.post(path, json.dumps(error))
+
+
+def serve(api: _Api, handler: Callable[[Any, Context], Any]) -> NoReturn:
+    """Answer one event after the other."""
+    while True:
+        headers, event = api.next()
+        request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+        invocation = f"invocation/{request_id}"
+        context = Context(
+            request_id, int(headers["Lambda-Runtime-Deadline-Ms"]), headers["Lambda-Runtime-Invoked-Function-Arn"]
+        )
+        try:
+            result = handler(json.loads(event), context)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever a handler raises is its answer
+            api.fail(f"{invocation}/error", describe(error, request_id))
+            continue
+        try:
+            answer = json.dumps(result)
+        except (TypeError, ValueError) as error:
+            unmarshalled = LambdaError("Runtime.MarshalError", f"Unable to marshal response: {error}")
+            api.fail(f"{invocation}/error", describe(unmarshalled, request_id))
+        else:
+            api.post(f"{invocation}/response", answer)
+
+
+def main() -> None:
+    """Import the handler, then serve until the other side of the Runtime API is gone."""
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+    api = _Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    with contextlib.suppress(ConnectionError, http.client.HTTPException):
+        try:
+            os.chdir(os.environ["LAMBDA_TASK_ROOT"])
+            handler = find(os.environ["_HANDLER"])
+        except Exception as error:  # noqa: BLE001 - the edge: whatever a module raises ends the worker
+            api.fail("init/error", describe(error))
+            sys.exit(1)
+        serve(api, handler)
+
+
+def _end_with_the_parent() -> None:
+    """End this process, also in the middle of a handler, once the parent no longer holds our standard input."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
