@@ -1,0 +1,87 @@
+"""What runs answer."""
+
+import pytest
+
+from local.fake_codegen.answers import answer, candidates
+
+TEXTS = ["Use a queue.\nKeep it small.", "Use a queue.\nMeasure it, and write the numbers down."]
+
+PROMPTS = {
+    "elements with an attribute": (
+        "<candidates>\n<candidate id='A'>\n{0}\n</candidate>\n<candidate id='B'>\n{1}\n</candidate>\n</candidates>"
+    ),
+    "elements with an ending": "<response_A>{0}</response_A>\n\n<response_B>{1}</response_B>",
+    "headings": "### Candidate A\n{0}\n\n### Candidate B\n{1}",
+    "headings over code fences": "## Answer A:\n```markdown\n{0}\n```\n## Answer B:\n````\n{1}\n````",
+    "rules": (
+        "--- BEGIN CANDIDATE A ---\n{0}\n--- END CANDIDATE A ---\n"
+        "--- BEGIN CANDIDATE B ---\n{1}\n--- END CANDIDATE B ---"
+    ),
+    "marks": "BEGIN 0f1e2d3c candidate A\n{0}\nEND 0f1e2d3c\n\nBEGIN 0f1e2d3c candidate B\n{1}\nEND 0f1e2d3c\n",
+}
+
+
+@pytest.fixture(params=PROMPTS.values(), ids=PROMPTS)
+def carried(request):
+    return request.param.format(*TEXTS)
+
+
+def test_candidates_are_found_with_their_labels_in_whatever_dress(carried):
+    found = candidates(f"Join these answers.\n\n{carried}")
+
+    assert [(candidate.label, candidate.text) for candidate in found] == [("A", TEXTS[0]), ("B", TEXTS[1])]
+
+
+def test_a_synthesis_says_shared_points_once_and_what_each_candidate_adds(carried):
+    text = answer(f"Join these answers.\n\n{carried}", run_id=1, model="m")
+
+    assert text.startswith("## Synthesised answer\n\nJoins 2 candidates: A, B.")
+    assert [text.count(point) for point in ("Use a queue.", "Keep it small.", "Measure it")] == [1, 1, 1]
+    assert text.index("Use a queue.") < text.index("### What candidate A adds") < text.index("Keep it small.")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which is best? Answer only with the letter of the best candidate.",
+        "Reply with the letter of that candidate alone.",
+        "Give just the label, nothing else.",
+    ],
+)
+def test_a_choice_is_answered_with_the_label_of_the_richest_candidate(carried, question):
+    assert answer(f"{question}\n\n{carried}", run_id=1, model="m") == "B"
+
+
+def test_words_inside_a_candidate_or_a_quoted_task_do_not_ask_for_a_choice():
+    prompt = (
+        "Join these.\nBEGIN 0f1e2d3c task\nPrint only the number of carts.\nEND 0f1e2d3c\n"
+        "BEGIN 0f1e2d3c candidate A\nReturn just the id.\nEND 0f1e2d3c\nBEGIN 0f1e2d3c candidate B\nNo.\nEND 0f1e2d3c"
+    )
+
+    assert answer(prompt, run_id=1, model="m").startswith("## Synthesised answer")
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Is candidate A any good?", "Candidate A: yes", "<candidate id='A'>alone</candidate>"]
+)
+def test_a_prompt_that_speaks_of_one_candidate_is_a_task(prompt):
+    assert candidates(prompt) == []
+    assert answer(prompt, run_id=1, model="m").startswith("## ")
+
+
+def test_neighbouring_runs_and_other_models_answer_differently():
+    answers = {answer("Explain the cart", run_id=run_id, model=model) for run_id in range(5) for model in ("a", "b")}
+
+    assert len(answers) == 10
+
+
+def test_an_answer_names_its_topic_and_is_not_the_prompt_again():
+    text = answer("# Explain the cart\n\nAt length.", run_id=1, model="m")
+
+    assert text.startswith("## Explain the cart\n")
+    assert "At length." not in text
+
+
+def test_a_long_prompt_without_words_still_gets_an_answer():
+    assert answer("\n\n***\n", run_id=1, model="m").startswith("## the request")
+    assert len(answer("x" * 90_000, run_id=1, model="m").splitlines()[0]) < 80

@@ -1,0 +1,238 @@
+"""How scripts change what a run does."""
+
+from itertools import pairwise
+
+import pytest
+
+from local.fake_codegen import DEMO_ORG_ID, Entry, FakeCodegen, ManualClock, Plan, Script
+
+RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
+
+
+def create(client, prompt="Explain the cart", **fields):
+    answer = client.post(RUNS, json={"prompt": prompt, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["id"]
+
+
+def get(client, run_id):
+    return client.get(f"{RUNS}/{run_id}").json()
+
+
+def logs(client, run_id):
+    return client.get(f"/v1/alpha{RUNS[3:]}/{run_id}/logs").json()["logs"]
+
+
+def watch(client, fake, run_id, seconds=14.0, step=0.25):
+    """Return what the logs were at each step of the clock."""
+    seen = []
+    for _ in range(int(seconds / step)):
+        seen.append(logs(client, run_id))
+        fake.clock.advance(step)
+    return seen
+
+
+@pytest.fixture
+def fake():
+    return FakeCodegen(clock=ManualClock(), limits={})
+
+
+# Endings
+
+
+@pytest.mark.parametrize("word", ["FAILED", "ERROR", "TIMEOUT", "MAX_ITERATIONS_REACHED", "OUT_OF_TOKENS", "BORED"])
+def test_a_run_can_end_badly_with_any_word(client, fake, word):
+    run_id = create(client, metadata={"fake": {"ending": word, "seconds": 3}})
+    fake.clock.advance(3)
+
+    run = get(client, run_id)
+    assert (run["status"], run["result"], run["summary"]) == (word, None, None)
+    assert logs(client, run_id)[-1]["message_type"] == "ERROR"
+
+
+def test_a_run_can_stay_active_for_ever(client, fake):
+    run_id = create(client, "Wait [[fake ending=NEVER]]")
+    fake.clock.advance(365 * 86_400)
+
+    assert get(client, run_id)["status"] == "ACTIVE"
+    assert logs(client, run_id)[-1]["message_type"] != "FINAL_ANSWER"
+
+
+def test_a_run_can_pass_through_a_status_nobody_has_heard_of(client, fake):
+    run_id = create(client, metadata={"fake": {"via": "QUANTUM_REVIEW", "seconds": 10}})
+    seen = []
+    for _ in range(3):
+        seen.append(get(client, run_id)["status"])
+        fake.clock.advance(5)
+
+    assert seen == ["ACTIVE", "QUANTUM_REVIEW", "COMPLETE"]
+
+
+@pytest.mark.parametrize("result", ["", "Forty-two."])
+def test_a_run_can_answer_what_it_is_told_even_nothing(client, fake, result):
+    run_id = create(client, metadata={"fake": {"result": result}})
+    fake.clock.advance(12)
+
+    assert get(client, run_id)["result"] == result
+
+
+def test_the_pace_stretches_every_run(client, fake):
+    fake.pace = 10
+    run_id = create(client)
+    fake.clock.advance(79)
+    assert get(client, run_id)["status"] == "ACTIVE"
+    fake.clock.advance(41)
+    assert get(client, run_id)["status"] == "COMPLETE"
+
+
+# Logs
+
+
+def test_a_steady_log_only_grows(client, fake):
+    seen = watch(client, fake, create(client))
+
+    assert all(after[: len(before)] == before for before, after in pairwise(seen))
+    assert len({len(entries) for entries in seen}) > 3
+
+
+@pytest.mark.parametrize(("how", "followed"), [("late", False), ("very_late", True)])
+def test_late_outputs_arrive_before_or_after_the_next_entry(client, fake, how, followed):
+    seen = watch(client, fake, create(client, metadata={"fake": {"logs": how, "steps": 6}}))
+    position = next(place for place, entry in enumerate(seen[-1]) if entry["message_type"] == "ACTION")
+    waiting = [entries for entries in seen if len(entries) > position and entries[position]["tool_output"] is None]
+
+    assert waiting
+    assert seen[-1][position]["tool_output"] is not None
+    assert seen[-1][position] == {**waiting[0][position], "tool_output": seen[-1][position]["tool_output"]}
+    assert any(len(entries) > position + 1 for entries in waiting) == followed
+
+
+def test_a_rewritten_log_changes_entries_that_were_there_and_keeps_its_length(client, fake):
+    seen = watch(client, fake, create(client, metadata={"fake": {"logs": "rewritten"}}))
+    changes = [(before, after) for before, after in pairwise(seen) if after[: len(before)] != before]
+
+    [(before, after)] = changes
+    assert len(after) >= len(before)
+    assert [entry["created_at"] for entry in after[: len(before)]] == [entry["created_at"] for entry in before]
+
+
+def test_a_shrunk_log_loses_its_end_and_goes_on(client, fake):
+    seen = watch(client, fake, create(client, metadata={"fake": {"logs": "shrunk", "steps": 10}}))
+    lengths = [len(entries) for entries in seen]
+    [drop] = [place for place, (before, after) in enumerate(pairwise(lengths)) if after < before]
+
+    assert lengths[drop] - lengths[drop + 1] in (1, 2)
+    assert seen[drop + 1] == seen[drop][: lengths[drop + 1]]
+    assert lengths[-1] > lengths[drop]
+
+
+# Where scripts come from
+
+
+def test_a_marker_in_a_prompt_scripts_the_run_and_leaves_no_trace_in_its_answer(client, fake):
+    run_id = create(client, 'Explain the cart [[fake seconds=2 result="I do not know"]]')
+    other_id = create(client, "[[fake seconds=2]] Explain the cart")
+    fake.clock.advance(2)
+
+    assert get(client, run_id)["result"] == "I do not know"
+    assert get(client, other_id)["status"] == "COMPLETE"
+    assert "[[" not in get(client, other_id)["result"]
+    assert logs(client, other_id)[0]["tool_input"]["message"] == "[[fake seconds=2]] Explain the cart"
+
+
+def test_a_marker_for_one_of_several_hits_that_one_each_time(client, fake):
+    prompt = "Explain the cart [[fake ending=FAILED nth=2 of=3]]"
+    run_ids = [create(client, prompt) for _ in range(6)]
+    fake.clock.advance(12)
+
+    statuses = [get(client, run_id)["status"] for run_id in run_ids]
+    assert statuses == ["COMPLETE", "FAILED", "COMPLETE"] * 2
+
+
+def test_a_synthesis_heeds_only_the_marker_meant_for_it(client, fake):
+    task = "Explain the cart [[fake ending=FAILED]]"
+    candidates = '<candidate id="A">one</candidate><candidate id="B">two</candidate>'
+    joined = create(client, f"Join these.\n{task}\n{candidates}")
+    broken = create(client, f"Join these.\n{task} [[fake-synthesis ending=ERROR]]\n{candidates}")
+    fake.clock.advance(12)
+
+    assert get(client, joined)["status"] == "COMPLETE"
+    assert get(client, broken)["status"] == "ERROR"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "x [[fake ending=FAILED colour=red]]"},
+        {"prompt": "x [[fake seconds=soon]]"},
+        {"prompt": "x", "metadata": {"fake": {"logs": "odd"}}},
+    ],
+)
+def test_a_script_that_makes_no_sense_is_told_and_has_no_effect(client, fake, body):
+    answer = client.post(RUNS, json=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][:2] == ["body", "fake"]
+    assert fake.creates == []
+
+
+def test_metadata_that_only_looks_like_a_script_is_just_metadata(client):
+    assert create(client, metadata={"fake": "news"})
+
+
+def test_the_next_runs_follow_what_a_test_scripts(client, fake):
+    fake.script(Script(ending="FAILED"), times=2)
+    run_ids = [create(client) for _ in range(3)]
+    fake.clock.advance(12)
+
+    assert [get(client, run_id)["status"] for run_id in run_ids] == ["FAILED", "FAILED", "COMPLETE"]
+
+
+def test_a_run_s_own_script_goes_before_and_leaves_the_queue_alone(client, fake):
+    fake.script(Script(ending="FAILED"))
+    own = create(client, metadata={"fake": {"ending": "TIMEOUT"}})
+    following = create(client)
+    fake.clock.advance(12)
+
+    assert [get(client, own)["status"], get(client, following)["status"]] == ["TIMEOUT", "FAILED"]
+
+
+def test_a_plan_gives_a_test_full_control(client, fake):
+    run_id = create(client)
+    fake.set_plan(
+        run_id,
+        Plan(
+            entries=(Entry(0, {"thought": "a"}, until=5), Entry(5, {"thought": "b"}), Entry(9, {"thought": "c"})),
+            statuses=((4, "EVALUATION"),),
+            ends_at=10,
+            ending="COMPLETE",
+            result=None,
+        ),
+    )
+    fake.clock.advance(5)
+    assert get(client, run_id)["status"] == "EVALUATION"
+    assert [entry["thought"] for entry in logs(client, run_id)] == ["b"]
+    fake.clock.advance(5)
+    assert (get(client, run_id)["status"], get(client, run_id)["result"]) == ("COMPLETE", None)
+
+
+def test_a_test_can_end_a_run_at_once(client, fake):
+    good, bad = create(client), create(client)
+    fake.clock.advance(3)
+    fake.finish(good, result="Done.")
+    fake.finish(bad, "FAILED")
+
+    assert (get(client, good)["status"], get(client, good)["result"]) == ("COMPLETE", "Done.")
+    assert logs(client, good)[-1]["observation"] == "Done."
+    assert (get(client, bad)["status"], get(client, bad)["result"]) == ("FAILED", None)
+
+
+def test_everything_is_the_same_in_another_process_with_the_same_clock():
+    def story():
+        fake = FakeCodegen(clock=ManualClock())
+        organization = fake.organizations[DEMO_ORG_ID]
+        run = fake.start(organization, "Fix the cart", user_id=1)
+        fake.clock.advance(12)
+        return run.response(fake.clock.now()), run.logs(fake.clock.now())
+
+    assert story() == story()
