@@ -102,7 +102,7 @@ class Functions:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._pools = {function.name: _Pool(function, python, log_dir, max_workers) for function in functions}
-        self._events: set[asyncio.Task[Answer]] = set()
+        self._events: set[asyncio.Task[None]] = set()
 
     async def invoke(self, name: str, event: bytes) -> Answer:
         """Hand `event` (JSON) to the function and return what it answers.
@@ -114,9 +114,6 @@ class Functions:
         if len(answer.payload) > _ANSWER_LIMIT:
             message = f"Response payload size exceeded maximum allowed payload size ({_ANSWER_LIMIT} bytes)."
             answer = Answer.error("Function.ResponseSizeTooLarge", message)
-        if answer.is_error:
-            error = json.loads(answer.payload)
-            _log.warning("%s: %s: %s", name, error.get("errorType"), error.get("errorMessage"))
         return answer
 
     async def send(self, name: str, event: bytes) -> None:
@@ -126,7 +123,7 @@ class Functions:
             UnknownFunctionError: no function has this name.
         """
         self._pool(name)
-        task = asyncio.create_task(self.invoke(name, event))
+        task = asyncio.create_task(self._handle(name, event))
         self._events.add(task)
         task.add_done_callback(self._events.discard)
 
@@ -140,6 +137,12 @@ class Functions:
             task.cancel()
         await asyncio.gather(*self._events, return_exceptions=True)
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    async def _handle(self, name: str, event: bytes) -> None:
+        answer = await self.invoke(name, event)
+        if answer.is_error:
+            error = json.loads(answer.payload)
+            _log.warning("%s: %s: %s", name, error.get("errorType"), error.get("errorMessage"))
 
     def _pool(self, name: str) -> _Pool:
         if name not in self._pools:

@@ -1,0 +1,130 @@
+"""Run the whole system on this machine: `python -m local`, and `python -m local demo`.
+
+With CODEGEN_API_TOKEN and CODEGEN_ORG_ID set it works with the real Codegen API (CODEGEN_BASE_URL for another address),
+else with a fake one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+
+import httpx
+from rich.console import Console
+
+from local import demo
+from local.stack import Codegen, Ports, PortTakenError, Stack
+
+_REAL_CODEGEN = "https://api.codegen.com"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line says and return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    # SIGTERM ends this as Ctrl-C does: in order, leaving no process behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(options.run(options))
+    except PortTakenError as error:
+        print(f"Something else listens on port {error.port} of 127.0.0.1. Choose another: {_PORTS}", file=sys.stderr)
+        return 1
+
+
+_PORTS = "PORT or --port (API), CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; 0 is any free one."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__, allow_abbrev=False)
+    parser.set_defaults(run=_run)
+    for flag, variable, port, what in (
+        ("--port", "PORT", 3000, "the API"),
+        ("--codegen-port", "CODEGEN_PORT", 3002, "the fake Codegen"),
+        ("--aws-port", "AWS_PORT", 3003, "the AWS stand-in"),
+    ):
+        default = os.environ.get(variable, port)
+        parser.add_argument(flag, type=int, default=default, help=f"port of {what} (default: {variable}, or {port})")
+    parser.add_argument("--verbose", action="store_true", help="show requests and the functions' logs")
+    commands = parser.add_subparsers(title="instead of staying")
+    show = commands.add_parser("demo", help="run one multi-run and print its answer")
+    show.set_defaults(run=_demo)
+    show.add_argument("--prompt", default=demo.PROMPT, help="what every candidate is asked")
+    show.add_argument("--candidates", type=int, default=3, help="how many there are, 1 to 20 (default: 3)")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    codegen = _real_codegen()
+    ports = Ports(api=options.port, codegen=options.codegen_port, aws=options.aws_port)
+    try:
+        with Stack(codegen=codegen, ports=ports, verbose=options.verbose) as stack:
+            print(_first_screen(stack), flush=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    console = Console()
+    try:
+        with (
+            Stack(codegen=_real_codegen(), verbose=options.verbose) as stack,
+            httpx.Client(
+                base_url=stack.api_url,
+                headers={"Authorization": f"Bearer {stack.codegen.token}"},
+                timeout=35,
+                trust_env=False,
+            ) as api,
+        ):
+            demo.run(api, stack.codegen.org_id, console=console, prompt=options.prompt, candidates=options.candidates)
+    except demo.DemoError as error:
+        print(f"The demo failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _real_codegen() -> Codegen | None:
+    """Return the Codegen API that the environment names, or None for a fake."""
+    token, org_id = os.environ.get("CODEGEN_API_TOKEN"), os.environ.get("CODEGEN_ORG_ID")
+    if not token and not org_id:
+        return None
+    if not token or not org_id:
+        sys.exit("Set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID to work with the real Codegen API, or neither.")
+    if not org_id.isdecimal():
+        sys.exit(f"CODEGEN_ORG_ID is a number, not {org_id!r}.")
+    return Codegen(os.environ.get("CODEGEN_BASE_URL") or _REAL_CODEGEN, int(org_id), token)
+
+
+def _first_screen(stack: Stack) -> str:
+    organization = f"{stack.api_url}/v1/organizations/{stack.codegen.org_id}"
+    # A real token is not for the screen; the shell has it.
+    token = stack.codegen.token if stack.fake else "$CODEGEN_API_TOKEN"
+    multi_run = shlex.quote('{"prompt": "Explain this repository", "concurrency": 3}')
+    return f"""
+Codegen Runs, on this machine.
+
+  API              {stack.api_url}
+  {"fake Codegen   " if stack.fake else "Codegen        "}  {stack.codegen.base_url}
+  AWS stand-in     {stack.aws_url}
+  functions' logs  {stack.log_dir or "here"}
+  token            {token}
+
+Try:
+
+  curl {stack.api_url}/health
+  curl -H "Authorization: Bearer {token}" {organization}/agent/runs
+  curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" -d {multi_run} {organization}/multi-runs
+
+Ctrl-C ends it."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
