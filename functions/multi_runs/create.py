@@ -2,7 +2,6 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.bodies import with_warnings
 from codegen_runs.edge import CurrentCaller, endpoint
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.requests import CreateMultiRun
@@ -21,7 +20,7 @@ def create_multi_run(org_id: int, request: CreateMultiRun, caller: CurrentCaller
         status_code=202,
         content_type="application/json",
         headers={"Location": f"/v1/organizations/{org_id}/multi-runs/{multi_run.id}"},
-        body=with_warnings(multi_run, request.ignored()),
+        body=multi_run.model_copy(update={"warnings": request.ignored()}),
     )
 
 

@@ -5,6 +5,6 @@ from typing import Any
 from codegen_runs.multi_runs import tasks
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """Handle the state's input."""
     return tasks.judge(event["org_id"], event["multi_run_id"])

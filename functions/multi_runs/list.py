@@ -5,10 +5,10 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from codegen_runs.cursors import CursorPage
 from codegen_runs.edge import endpoint
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunSummary
-from codegen_runs.cursors import CursorPage
 
 app = APIGatewayRestResolver(enable_validation=True)
 

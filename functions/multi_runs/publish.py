@@ -5,7 +5,7 @@ from typing import Any
 from codegen_runs.multi_runs import tasks
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """Handle the state's input; its `error` is there when an earlier state failed."""
     error = event.get("error")
     return tasks.publish(

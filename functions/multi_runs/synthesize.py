@@ -5,6 +5,6 @@ from typing import Any
 from codegen_runs.multi_runs import tasks
 
 
-def handler(event: dict[str, Any], context: object) -> None:
+def handler(event: dict[str, Any], _context: object) -> None:
     """Handle the state's input."""
     tasks.synthesize(event["org_id"], event["multi_run_id"], event["task_token"])

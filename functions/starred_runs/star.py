@@ -3,7 +3,6 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs import starred
-from codegen_runs.bodies import with_warnings
 from codegen_runs.codegen import Codegen
 from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
 from codegen_runs.starred import StarredRun, StarRun
@@ -15,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def star_run(org_id: int, request: StarRun, codegen: Codegen, caller: CurrentCaller) -> StarredRun:
     """Star a run, with a note if there is one, or take its star away. Starred twice is starred once."""
     answer = starred.star(request, org_id=org_id, caller=caller, codegen=codegen)
-    return with_warnings(answer, request.ignored())
+    return answer.model_copy(update={"warnings": request.ignored()})
 
 
 @app.post("/v1/starred-runs", include_in_schema=False)

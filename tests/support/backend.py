@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from local.template import Template, load
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
+@cache
 def template() -> Template:
     """Read the project's template as it would be deployed for the fake's demo organization."""
     return load(TEMPLATE, {"CodegenOrgId": "123", "CodegenTokenSecret": "codegen-token"})

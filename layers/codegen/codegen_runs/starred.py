@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI, NotFoundError
 from codegen_runs import cursors, settings
-from codegen_runs.bodies import Body
+from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
 from codegen_runs.cards import RunCard, card
 from codegen_runs.clock import Clock, SystemClock
@@ -38,6 +38,7 @@ class StarredRun(BaseModel):
     starred: bool
     starred_at: datetime | None = None
     note: str | None = None
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
 
 
 class StarredRunCard(StarredRun):

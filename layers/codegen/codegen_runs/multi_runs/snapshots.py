@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentType
+from codegen_runs.bodies import Warned
 from codegen_runs.events import timestamp
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.multi_runs.requests import Strategy
@@ -81,6 +82,7 @@ class MultiRunSnapshot(MultiRunSummary):
     candidates: list[CandidateSnapshot]
     synthesis: RunSnapshot | None = None
     estimate: Estimate
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
 
 
 def summary(multi_run: MultiRun) -> MultiRunSummary:

@@ -1,0 +1,42 @@
+"""Multi-runs and watches with everything but what a test is about."""
+
+from typing import Any
+
+from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
+from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.runs import Watch
+
+
+def multi_run(**changes: Any) -> MultiRun:
+    """Make a multi-run of three candidates."""
+    defaults: dict[str, Any] = {
+        "org_id": 123,
+        "id": "mr-1",
+        "prompt": "Fix the race in the cache.",
+        "candidates": [Variant(), Variant(), Variant()],
+        "strategy": Strategy.SYNTHESIZE,
+        "quorum": 1,
+        "synthesis": SynthesisOptions(),
+        "candidate_timeout_s": 3600,
+        "deadline_at": 3_600_000,
+        "created_by": "user:1",
+        "created_at": 0,
+    }
+    return MultiRun(**defaults | changes)
+
+
+def watch_of(key: str, status: Status, result: str | None = None, **changes: Any) -> Watch:
+    """Make a watch; one that is past its launch has a run upstream."""
+    defaults: dict[str, Any] = {
+        "org_id": 123,
+        "key": key,
+        "agent_run_id": None if status in (Status.QUEUED, Status.LAUNCHING) else 7,
+        "status": status,
+        "upstream_status": str(status).upper(),
+        "result": result,
+        "created_at": 0,
+        "updated_at": 0,
+        "deadline_at": 3_600_000,
+    }
+    return Watch(**defaults | changes)

@@ -1,0 +1,244 @@
+"""The multi-run endpoints and the state machine's tasks, with the state machine itself left out."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from codegen_runs import watches
+from codegen_runs.multi_runs.service import multi_runs_table, runs_table
+from codegen_runs.multi_runs.tasks import MultiRunGone
+from codegen_runs.poller import Poller
+from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import MultiRunStatus
+from local.fake_codegen import FakeCodegen, Script
+from local.template import Template
+from tests.support import backend, handlers
+from tests.support.events import CALLER, Answer, call, rest
+
+ORG = 123
+PATH = f"/v1/organizations/{ORG}/multi-runs"
+
+
+@pytest.fixture(autouse=True)
+def _state_machine(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "kick", lambda: None)
+    machine = deployed.state_machines["MultiRunStateMachine"]
+    boto3.client("stepfunctions").create_state_machine(
+        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
+    )
+
+
+def create(body: Any = None, path: str = PATH) -> Answer:
+    return call(handlers.handler("multi_runs/create"), rest("POST", path, body=body or {"prompt": "Say hello."}))
+
+
+def get(multi_run_id: str) -> Answer:
+    return call(handlers.handler("multi_runs/get"), rest("GET", f"{PATH}/{multi_run_id}"))
+
+
+def cancel(multi_run_id: str) -> Answer:
+    return call(handlers.handler("multi_runs/cancel"), rest("POST", f"{PATH}/{multi_run_id}/cancel"))
+
+
+def task(name: str, multi_run_id: str, **more: Any) -> Any:
+    event = {"org_id": ORG, "multi_run_id": multi_run_id, **more}
+    return json.loads(json.dumps(handlers.load(f"multi_runs/{name}").handler(event, None)))
+
+
+def test_a_multi_run_is_accepted_with_the_place_to_follow_it(deployed: Template) -> None:
+    answer = create()
+
+    assert answer.status == 202
+    assert answer.headers["location"] == f"{PATH}/{answer.json['id']}"
+    assert answer.json["status"] == "queued"
+    assert answer.json["counts"]["requested"] == 3
+    assert answer.json["estimate"] == {"runs": 4}
+    execution = boto3.client("stepfunctions").list_executions(
+        stateMachineArn=deployed.state_machines["MultiRunStateMachine"].arn
+    )["executions"]
+    assert [each["name"] for each in execution] == [answer.json["id"]]
+
+
+def test_the_seeds_request_is_taken_and_what_has_no_effect_is_told() -> None:
+    answer = create(
+        {
+            "prompt": "Create a React component",
+            "concurrency": 3,
+            "repo_id": 456,
+            "model": "gpt-4",
+            "temperature": 0.7,
+            "synthesis_temperature": 0.2,
+        },
+        path=f"/organizations/{ORG}/multi-run",
+    )
+
+    assert answer.status == 202
+    assert {warning["pointer"] for warning in answer.json["warnings"]} == {"/temperature", "/synthesis_temperature"}
+    assert [candidate["model"] for candidate in answer.json["candidates"]] == ["gpt-4"] * 3
+
+
+def test_variants_are_dealt_out_in_turn() -> None:
+    answer = create({"prompt": "Go.", "concurrency": 3, "model": "one", "variants": [{}, {"model": "two"}]})
+
+    assert [candidate["model"] for candidate in answer.json["candidates"]] == ["one", "two", "one"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/body/prompt"),
+        ({"prompt": "   "}, "/body/prompt"),
+        ({"prompt": "Go.", "concurrency": 21}, "/body/concurrency"),
+        ({"prompt": "Go.", "concurrency": 0}, "/body/concurrency"),
+        ({"prompt": "Go.", "concurrency": "many"}, "/body/concurrency"),
+        ({"prompt": "Go.", "concurrency": 2, "quorum": 3}, "/body"),
+        ({"prompt": "Go.", "deadline_s": 5}, "/body/deadline_s"),
+        ({"prompt": "Go.", "strategy": "vote"}, "/body/strategy"),
+        ({"prompt": "Go.", "variants": [{"agent_type": "robot"}]}, "/body/variants/0/agent_type"),
+        ({"prompt": "x" * 60_001}, "/body/prompt"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_where_it_does_not(body: Any, pointer: str) -> None:
+    event = rest("POST", PATH, body=body)
+    answer = call(handlers.handler("multi_runs/create"), event)
+
+    assert answer.status == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+
+
+def test_another_organizations_multi_run_is_not_found() -> None:
+    multi_run_id = create().json["id"]
+    event = rest("GET", f"/v1/organizations/124/multi-runs/{multi_run_id}")
+
+    assert call(handlers.handler("multi_runs/get"), event).status == 404
+
+
+def test_an_unknown_multi_run_is_not_found() -> None:
+    for answer in (get("mr-0"), cancel("mr-0")):
+        assert answer.status == 404
+        assert answer.json["code"] == "multi_run_not_found"
+
+
+def test_multi_runs_are_listed_newest_first_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    created = [create({"prompt": f"Number {n}."}).json["id"] for n in range(5)]
+    seen, cursor, pages = [], "", 0
+    while True:
+        event = rest("GET", f"{PATH}?limit=2{cursor}")
+        answer = call(handlers.handler("multi_runs/list"), event)
+        seen += [item["id"] for item in answer.json["items"]]
+        pages += 1
+        if not answer.json["has_more"]:
+            break
+        cursor = f"&cursor={answer.json['next_cursor']}"
+
+    assert sorted(seen) == sorted(created)
+    assert seen == sorted(seen, reverse=True)
+    assert pages == 3
+
+
+@pytest.mark.parametrize("cursor", ["nonsense!", "", "AAAA", "e30"])
+def test_a_cursor_from_elsewhere_is_refused(cursor: str) -> None:
+    answer = call(handlers.handler("multi_runs/list"), rest("GET", f"{PATH}?cursor={cursor or '%20'}"))
+
+    assert answer.status == 400
+    assert answer.json["code"] == "invalid_cursor"
+
+
+def test_when_the_state_machine_cannot_be_started_nothing_is_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTI_RUN_STATE_MACHINE", "arn:aws:states:us-east-1:123456789012:stateMachine:gone")
+    answer = create()
+
+    assert answer.status == 503
+    (left,), _ = multi_runs_table().newest(ORG, 10)
+    assert left.status is MultiRunStatus.FAILED
+
+
+def test_a_cancelled_multi_run_launches_nothing_more(clock: backend.TestClock, fake: FakeCodegen) -> None:
+    multi_run_id = create().json["id"]
+    task("plan", multi_run_id)
+    task("launch", multi_run_id, index=0, task_token="token-0")
+    answer = cancel(multi_run_id)
+
+    assert answer.status == 200
+    assert answer.json["status"] == "cancelled"
+    assert answer.json["candidates"][0]["status"] == "cancelled"
+    with pytest.raises(MultiRunGone):
+        task("launch", multi_run_id, index=1, task_token="token-1")
+    assert runs_table().outlook(10) == (0, None)
+
+
+def test_a_multi_run_that_has_ended_cannot_be_cancelled() -> None:
+    multi_run_id = create().json["id"]
+    task("plan", multi_run_id)
+    task("publish", multi_run_id)
+    answer = cancel(multi_run_id)
+
+    assert answer.status == 409
+    assert answer.json["code"] == "multi_run_ended"
+
+
+def test_cancelling_twice_is_cancelling_once() -> None:
+    multi_run_id = create().json["id"]
+
+    assert [cancel(multi_run_id).status for _ in range(2)] == [200, 200]
+
+
+def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
+    clock: backend.TestClock, fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = backend.Tokens()
+    poller = Poller(
+        runs=runs_table(), codegen=backend.codegen(fake), tokens=tokens, clock=clock, holder="me", concurrency=1
+    )
+
+    def follow() -> None:
+        for _ in range(5):
+            poller.tick(clock.now() + 58)
+            clock.sleep(2)
+
+    # The handlers' own time is the fake's.
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+    fake.script(Script(ending="FAILED"))
+    multi_run_id = create().json["id"]
+    plan = [task("plan", multi_run_id) for _ in range(2)][-1]
+    assert plan["candidates"] == [0, 1, 2]
+    for index in plan["candidates"]:
+        task("launch", multi_run_id, index=index, task_token=f"first-{index}")
+        task("launch", multi_run_id, index=index, task_token=f"second-{index}")
+    follow()
+    assert {token: answer for token, answer in tokens.answers.items() if token.startswith("first")} == {}
+    assert len([answer for answer in tokens.answers.values() if isinstance(answer, dict)]) == 2
+    assert len(fake.creates) == 3
+
+    assert [task("judge", multi_run_id) for _ in range(2)] == [{"next": "synthesize"}] * 2
+    for attempt in ("first", "second"):
+        task("synthesize", multi_run_id, task_token=f"{attempt}-synthesis")
+    assert get(multi_run_id).json["status"] == "synthesizing"
+    follow()
+    assert "second-synthesis" in tokens.answers
+    published = [task("publish", multi_run_id) for _ in range(2)]
+    assert published[0] == published[1]
+
+    answer = get(multi_run_id).json
+    assert answer["status"] == "completed"
+    assert answer["answer"]["source"] == "synthesis"
+    assert answer["counts"] == {
+        "requested": 3, "launched": 3, "finished": 3, "usable": 2, "failed": 1, "missing": 0
+    }  # fmt: skip
+    assert answer["synthesis"]["status"] == Status.COMPLETED
+    assert len(fake.creates) == 4
+    assert all(candidate["web_url"] for candidate in answer["candidates"])
+
+
+def test_a_multi_run_that_broke_says_what_broke_it() -> None:
+    multi_run_id = create().json["id"]
+    task("plan", multi_run_id)
+    task("publish", multi_run_id, error={"Error": "States.TaskFailed", "Cause": "It fell over."})
+    answer = get(multi_run_id).json
+
+    assert answer["status"] == "failed"
+    assert answer["reason"].startswith("States.TaskFailed: It fell over.")
+    assert CALLER.token not in json.dumps(answer)
