@@ -239,9 +239,7 @@ class Fault(NamedTuple):
     @classmethod
     def of(cls, error: httpx.RequestError) -> "Fault":
         """Describe an exception of the HTTP stack."""
-        # A LocalProtocolError quotes the header it dislikes.
-        text = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
-        return cls(type(error), f"{type(error).__name__}: {text}" if text else type(error).__name__)
+        return cls(type(error), f"{type(error).__name__}: {error}")
 
     @property
     def sent(self) -> bool:
@@ -332,7 +330,7 @@ class Core:
                     retry_after=error.retry_after,
                 )
             )
-            if isinstance(error, InvalidResponseError) or wait is None or wait + _INSTANT >= deadline.remaining:
+            if wait is None or wait + _INSTANT >= deadline.remaining:
                 raise error
             number, pause = number + 1, wait
 
@@ -367,8 +365,8 @@ class Core:
         try:
             return call.parse(answer.content)
         except pydantic.ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False, include_input=False)
-            reason = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:3])
+            # Not its text, which quotes the values: they may be anybody's.
+            reason = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()[:3])
         except (ValueError, RecursionError) as error:
             reason = str(error)
         raise self._error(InvalidResponseError, call, answer, f"the answer cannot be read: {reason}")

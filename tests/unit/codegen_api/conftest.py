@@ -62,10 +62,11 @@ class Wire:
         self._script.append(step)
         return self
 
-    def streams(self, *chunks: bytes, every: float) -> "Wire":
+    def streams(self, *chunks: bytes, every: float) -> "Trickle":
         """Answer the next request piece by piece."""
-        self._script.append(lambda request: httpx.Response(200, stream=Trickle(chunks, every, self.clock)))
-        return self
+        stream = Trickle(chunks, every, self.clock)
+        self._script.append(lambda request: httpx.Response(200, stream=stream))
+        return stream
 
     def fails(self, error: type[httpx.RequestError], text: str = "scripted", *, after: float = 0.0) -> "Wire":
         """Break the next request in the HTTP stack."""
@@ -99,6 +100,13 @@ class Trickle(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._chunks = chunks
         self._every = every
         self._clock = clock
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:

@@ -69,12 +69,13 @@ def test_a_timeout_before_the_deadline_is_tried_again_within_it(face, wire, run)
 
 
 def test_an_answer_that_trickles_in_does_not_outlast_the_deadline(face, wire, clock):
-    wire.streams(*[b" "] * 100, every=1.0)
+    stream = wire.streams(*[b" "] * 100, every=1.0)
 
     with pytest.raises(DeadlineExceededError):
         face(lambda api: api.with_deadline(5).runs.get(7))
 
     assert clock.now == 1005
+    assert stream.closed
 
 
 def test_an_answer_that_is_there_is_not_thrown_away_for_the_deadline(face, wire, run):
@@ -108,13 +109,15 @@ def test_the_clients_own_deadline_is_for_each_call_anew(face, wire, run):
 
 
 def test_the_nearest_of_several_deadlines_counts(face, wire):
-    for _ in range(2):
+    for _ in range(3):
         wire.fails(httpx.ReadTimeout, after=5)
 
     with pytest.raises(DeadlineExceededError):
         face(lambda api: api.with_deadline(5).with_deadline(50).runs.get(7))
     with pytest.raises(DeadlineExceededError):
         face(lambda api: api.with_deadline(50).runs.get(7), deadline=5)
+    with pytest.raises(DeadlineExceededError):
+        face(lambda api: api.with_deadline(5).runs.get(7), deadline=50)
 
 
 def test_closing_a_view_leaves_the_client_open(wire, clock, token, run):

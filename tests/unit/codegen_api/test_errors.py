@@ -201,7 +201,10 @@ def test_a_refused_post_says_whether_it_may_have_taken_effect(face, wire, status
 def test_a_redirect_is_not_followed_with_the_token(face, wire):
     wire.answers(307, {}, headers={"location": "https://elsewhere.test/"})
 
-    assert isinstance(refused(face), InvalidResponseError)
+    error = refused(face)
+
+    assert isinstance(error, InvalidResponseError)
+    assert "base URL" in str(error)
     assert wire.only.url.host == "codegen.test"
 
 

@@ -155,11 +155,24 @@ def test_an_answer_of_another_shape_is_an_invalid_response(face, wire, body):
     assert not caught.value.effect_unknown
 
 
-def test_an_invalid_response_names_the_key_that_is_wrong(face, wire):
-    wire.answers(body={"items": [{"id": 7}], "total": 1, "page": 1, "size": 1, "pages": 1})
+def test_an_invalid_response_names_the_key_that_is_wrong_and_quotes_no_value(face, wire):
+    wire.answers(body={"items": [{"id": "hush"}], "total": 1, "page": 1, "size": 1, "pages": 1})
 
-    with pytest.raises(InvalidResponseError, match=r"items\.0\.organization_id: Field required"):
+    with pytest.raises(InvalidResponseError, match=r"items\.0\.organization_id: Field required") as caught:
         face(lambda api: api.runs.list())
+
+    assert "items.0.id: Input should be a valid integer" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"not JSON", b"[" * 200_000], ids=["text", "too deep"])
+def test_an_answer_of_no_promised_shape_must_still_be_json(face, wire, body):
+    wire.answers(content=body)
+
+    with pytest.raises(InvalidResponseError) as caught:
+        face(lambda api: api.runs.ban(7))
+
+    assert caught.value.effect_unknown
 
 
 @pytest.mark.parametrize("body", [b"", b"\n"])

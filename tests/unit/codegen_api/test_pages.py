@@ -41,18 +41,27 @@ def test_an_iterator_asks_for_pages_until_it_has_the_total(face, wire):
 
 
 @pytest.mark.parametrize(
-    "iterate",
+    ("iterate", "path"),
     [
-        lambda api: api.runs.iter(user_id=3, source_type="API"),
-        lambda api: api.users.iter(),
-        lambda api: api.organizations.iter(),
-        lambda api: api.repos.iter(),
+        (lambda api: api.runs.iter(org_id=43, skip=5), "/v1/organizations/43/agent/runs"),
+        (lambda api: api.users.iter(org_id=43, skip=5), "/v1/organizations/43/users"),
+        (lambda api: api.organizations.iter(skip=5), "/v1/organizations"),
+        (lambda api: api.repos.iter(org_id=43, skip=5), "/v1/organizations/43/repos"),
     ],
 )
-def test_an_empty_list_takes_one_call(face, wire, iterate):
+def test_an_empty_list_takes_one_call(face, wire, iterate, path):
     wire.answers(body=users(total=0))
 
     assert face(iterate) == []
+    assert wire.only.url.path == path
+    assert skips(wire) == [5]
+
+
+def test_logs_of_a_run_in_another_organization_are_followed_there(face, wire):
+    wire.answers(body=logs(total=0))
+
+    assert face(lambda api: api.runs.iter_logs(7, org_id=43)) == []
+    assert wire.only.url.path == "/v1/alpha/organizations/43/agent/run/7/logs"
 
 
 def test_an_iterator_passes_its_filters_on_to_every_page(face, wire):

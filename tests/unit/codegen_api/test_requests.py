@@ -163,6 +163,22 @@ def test_what_is_not_given_is_not_sent(face, wire, run):
     assert wire.only.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    ("operation", "answer"), [(lambda api: api.runs.list(), PAGE), (lambda api: api.runs.logs(7), LOGS)]
+)
+def test_filters_that_are_not_given_are_not_in_the_query(face, wire, operation, answer):
+    wire.answers(200, answer)
+
+    face(operation)
+
+    assert dict(wire.only.url.params) == WHOLE_PAGE
+
+
+def test_metadata_that_json_cannot_say_is_refused_before_anything_is_sent(face):
+    with pytest.raises(ValueError, match="JSON"):
+        face(lambda api: api.runs.create("Do it", metadata={"score": float("nan")}))
+
+
 def test_every_request_carries_the_token_and_the_given_headers(face, wire, token):
     wire.answers(200, USER)
 
@@ -170,6 +186,7 @@ def test_every_request_carries_the_token_and_the_given_headers(face, wire, token
 
     assert wire.only.headers["authorization"] == f"Bearer {token}"
     assert wire.only.headers["x-codegen-client"] == "tests"
+    assert wire.only.headers["accept-encoding"] == "gzip, deflate"
     assert wire.only.headers["user-agent"].startswith("codegen-api-python/")
 
 
