@@ -12,8 +12,8 @@ from codegen_runs.poller import Poller
 from codegen_runs.storage.runs import RunsTable
 from codegen_runs.task_tokens import StepFunctionsTokens
 
-# Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute, so
-# that one scheduled tick ends where the next begins.
+# Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute,
+# so that one scheduled tick ends where the next begins.
 MARGIN = 27.0
 
 logger = Logger()
