@@ -10,7 +10,6 @@
 """
 
 from ._client import AsyncCodegenAPI, CodegenAPI
-from ._core import Id
 from ._errors import (
     APIConnectionError,
     APIStatusError,
@@ -49,6 +48,7 @@ from ._models import (
     parse_timestamp,
 )
 from ._retry import Attempt, RetryPolicy
+from ._settings import Id
 from ._version import __version__
 from .resources.runs import AgentType
 

@@ -8,10 +8,11 @@ from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
-from ._base import AsyncDriver, Driver
-from ._core import DEFAULT_BASE_URL, Core, Id, Token, as_id, normalize_base_url
+from ._core import Core
+from ._driver import AsyncDriver, Driver
 from ._errors import ConfigurationError
 from ._retry import RetryPolicy
+from ._settings import DEFAULT_BASE_URL, Id, Token, as_id, normalize_base_url
 from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
 from .resources.models import AsyncModelsResource, ModelsResource
 from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
@@ -22,7 +23,7 @@ from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsR
 from .resources.users import AsyncUsersResource, UsersResource
 
 
-def _core(
+def _configure(
     org_id: Id | None,
     token: str | None,
     base_url: str | None,
@@ -131,7 +132,7 @@ class CodegenAPI(_Client[Driver]):
         sleep: Callable[[float], None] = time.sleep,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        core = _core(org_id, token, base_url, timeout, retry, deadline, clock, headers)
+        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers)
         self._owns_http = http_client is None
         self._drive(Driver(core, http_client or httpx.Client(transport=transport), sleep))
 
@@ -178,7 +179,7 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         sleep: Callable[[float], Awaitable[None]] = _sleep,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        core = _core(org_id, token, base_url, timeout, retry, deadline, clock, headers)
+        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers)
         self._owns_http = http_client is None
         self._drive(AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep))
 

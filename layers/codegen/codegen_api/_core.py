@@ -11,13 +11,12 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
-from typing import Any, Generic, NamedTuple, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, TypeVar
 
 import httpx
 import pydantic
 
+from ._deadline import INSTANT, Deadline, PhaseTimeouts
 from ._errors import (
     APIConnectionError,
     APITimeoutError,
@@ -30,224 +29,17 @@ from ._errors import (
     read_message,
 )
 from ._retry import Attempt, RetryPolicy
+from ._settings import Id, Token, as_id
 from ._version import __version__
+from ._wire import Answer, Call, Fault, Send, retry_after
 
 T = TypeVar("T")
 
-Id = int | str
-"""An id: an integer, or its decimal digits as text. The upstream's own are integers everywhere."""
-
-DEFAULT_BASE_URL = "https://api.codegen.com"
+Exchange = Generator[Send, Answer | Fault, T]
 
 log = logging.getLogger("codegen_api")
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "cf-ray")
-_NOTHING_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-)
-# A socket asked to wait 0 s would not wait but fail in another way, and nothing useful fits into less than this.
-_INSTANT = 0.01
-
-
-def as_id(value: Id) -> int:
-    """Return an id as the integer the upstream expects. It is then safe in a path as it stands.
-
-    Raises:
-        ValueError: It is not a whole number.
-    """
-    if isinstance(value, bool) or (isinstance(value, str) and not (value.isascii() and value.isdecimal())):
-        raise ValueError(f"not an id: {value!r}")
-    return int(value)
-
-
-def normalize_base_url(base_url: str) -> str:
-    """Return the address below which `/v1/...` lies: without `/v1`, without a slash at the end, any prefix kept.
-
-    Raises:
-        ConfigurationError: It is not an http(s) address, or it carries credentials, a query or a fragment.
-    """
-    # No message quotes the address: it may hold credentials.
-    try:
-        parts = urlsplit(base_url.strip())
-        url = httpx.URL(
-            urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
-        )
-    except (ValueError, httpx.InvalidURL):
-        raise ConfigurationError("the base URL cannot be read") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError("the base URL must be an http:// or https:// address")
-    if url.userinfo or parts.query or parts.fragment:
-        raise ConfigurationError("the base URL takes no credentials, query or fragment")
-    return str(url)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `Retry-After` as seconds, from its number or its HTTP date; None when absent or unreadable.
-
-    A date is measured against the answer's own `Date` where there is one, so that our clock need not agree with
-    the upstream's; otherwise against `now` (Unix seconds).
-    """
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        until, sent = _unix(value), _unix(headers.get("date", ""))
-        if until is None:
-            return None
-        seconds = until - (now if sent is None else sent)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _unix(http_date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(http_date).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-class Token:
-    """A bearer token that shows itself nowhere but in the header."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        value = value.strip()  # secrets stored from a shell end with a newline
-        # Refused here, because the HTTP stack would quote an illegal header value in its error.
-        if not value or not all("!" <= character <= "~" for character in value):
-            raise ConfigurationError("the token must be visible ASCII characters without spaces")
-        self._value = value
-
-    @property
-    def header(self) -> str:
-        """The `Authorization` header's value."""
-        return f"Bearer {self._value}"
-
-    def scrub(self, text: str) -> str:
-        """Blank the token out of a text, should an upstream or a proxy echo it."""
-        return text.replace(self._value, "[token]")
-
-    def __repr__(self) -> str:
-        return "Token(...)"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a token is not to be pickled")
-
-
-class Deadline:
-    """A moment on a clock, or never."""
-
-    __slots__ = ("_at", "_clock")
-
-    def __init__(self, at: float, clock: Callable[[], float]) -> None:
-        self._at = at
-        self._clock = clock
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left; infinite for never."""
-        return self._at - self._clock()
-
-    @property
-    def passed(self) -> bool:
-        """Whether too little is left to do anything with."""
-        return self.remaining < _INSTANT
-
-
-class PhaseTimeouts(dict[str, float | None]):
-    """Time limits by phase (connect, write, read, pool), in seconds, that shrink as a deadline comes nearer.
-
-    The transport looks a limit up when its phase begins. So the phases of one attempt share what is left, where fixed
-    limits would grant it to each of them anew.
-    """
-
-    def __init__(self, limits: Mapping[str, float | None], deadline: Deadline) -> None:
-        super().__init__(limits)
-        self._deadline = deadline
-
-    def get(self, phase: str, default: Any = None) -> Any:
-        """Return the phase's limit, cut to what is left."""
-        limit = super().get(phase, default)
-        left = max(_INSTANT, self._deadline.remaining)
-        if limit is None:
-            return None if left == math.inf else left
-        return min(limit, left)
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One operation: what to send, and how to read a 200.
-
-    Attributes:
-        method: GET or POST.
-        path: Path below the base URL, from `/v1` on.
-        parse: Turns the body into the result; raises ValueError if it cannot.
-        params: Query; None values are left out.
-        body: JSON body; None values are left out. None: no body.
-    """
-
-    method: str
-    path: str
-    parse: Callable[[bytes], T]
-    params: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether sending it twice is like sending it once."""
-        return self.method == "GET"
-
-
-class Send(NamedTuple):
-    """Wait `after` seconds, send the request, and read its answer before the deadline."""
-
-    request: httpx.Request
-    deadline: Deadline
-    after: float = 0.0
-
-    def check(self) -> None:
-        """Call before taking in a further piece of the answer, so that a trickle cannot outlast the deadline.
-
-        Raises:
-            httpx.ReadTimeout: The deadline has passed.
-        """
-        if self.deadline.passed:
-            raise httpx.ReadTimeout("the answer was still coming in at the deadline")
-
-
-class Answer(NamedTuple):
-    """What the upstream answered."""
-
-    status: int
-    headers: httpx.Headers
-    content: bytes
-
-
-class Fault(NamedTuple):
-    """Why no answer came.
-
-    It takes what matters out of the HTTP stack's exception, which leads to the request and so to the token.
-    """
-
-    kind: type[httpx.RequestError]
-    reason: str
-
-    @classmethod
-    def of(cls, error: httpx.RequestError) -> "Fault":
-        """Describe an exception of the HTTP stack."""
-        return cls(type(error), f"{type(error).__name__}: {error}")
-
-    @property
-    def sent(self) -> bool:
-        """Whether the request may have reached the upstream."""
-        return not issubclass(self.kind, _NOTHING_SENT)
-
-
-Exchange = Generator[Send, Answer | Fault, T]
 
 
 @dataclass(frozen=True)
@@ -307,14 +99,9 @@ class Core:
         while True:
             started = self.clock() + pause
             outcome = yield Send(self._request(call, deadline), deadline, pause)
-            log.debug(
-                "%s %s -> %s (attempt %d, %.0f ms)",
-                call.method,
-                call.path,
-                outcome.status if isinstance(outcome, Answer) else outcome.reason,
-                number,
-                (self.clock() - started) * 1000,
-            )
+            took = (self.clock() - started) * 1000
+            told = outcome.status if isinstance(outcome, Answer) else self.token.scrub(outcome.reason)
+            log.debug("%s %s -> %s (attempt %d, %.0f ms)", call.method, call.path, told, number, took)
             if isinstance(outcome, Fault):
                 error = self._failure(call, outcome, deadline)
             elif 200 <= outcome.status < 300:
@@ -330,7 +117,7 @@ class Core:
                     retry_after=error.retry_after,
                 )
             )
-            if wait is None or wait + _INSTANT >= deadline.remaining:
+            if wait is None or wait + INSTANT >= deadline.remaining:
                 raise error
             number, pause = number + 1, wait
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ._core import Call
 from ._errors import InvalidResponseError
 from ._models import Page
+from ._wire import Call
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from codegen_api import (
     RetryPolicy,
     ServerError,
 )
-from codegen_api._core import Deadline, PhaseTimeouts
+from codegen_api._deadline import Deadline, PhaseTimeouts
 
 REPO = {"full_name": "a/r", "github_id": "1", "organization_id": 42, "setup_status": "done"}
 

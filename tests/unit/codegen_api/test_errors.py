@@ -22,7 +22,9 @@ from codegen_api import (
     RetryPolicy,
     ServerError,
     ValidationError,
+    _errors,
 )
+from codegen_api._wire import retry_after
 
 ONCE = RetryPolicy(max_retries=0)
 PROBLEMS = [
@@ -141,8 +143,6 @@ def test_retry_after_is_read_in_both_its_forms(face, wire, headers, seconds):
 
 
 def test_without_a_date_in_the_answer_retry_after_is_measured_from_now():
-    from codegen_api._core import retry_after
-
     assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=40.0) == 60.0
 
 
@@ -158,13 +158,14 @@ def test_without_a_date_in_the_answer_retry_after_is_measured_from_now():
         (httpx.DecodingError, InvalidResponseError),
     ],
 )
-def test_no_answer_is_an_error_that_says_why(face, wire, failure, kind):
-    wire.fails(failure, "the reason")
+@pytest.mark.parametrize(("reason", "told"), [("the reason", ": the reason"), ("", "")])
+def test_no_answer_is_an_error_that_says_why(face, wire, failure, kind, reason, told):
+    wire.fails(failure, reason)
 
     error = refused(face)
 
     assert type(error) is kind
-    assert str(error) == f"{failure.__name__}: the reason"
+    assert str(error) == failure.__name__ + told
     assert error.status_code is None
 
 
@@ -221,8 +222,6 @@ def test_an_error_survives_being_pickled_and_copied(face, wire, duplicate):
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_classes():
-    from codegen_api import _errors
-
     def branch(kind):
         return {kind.__name__: [branch(child) for child in kind.__subclasses__()]}
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen_api import AsyncCodegenAPI, CodegenAPI, ConfigurationError, Webhook
-from codegen_api._core import normalize_base_url
+from codegen_api._settings import normalize_base_url
 
 RUN = {"id": 7, "organization_id": 42}
 LOGS = {"id": 7, "organization_id": 42, "logs": []}

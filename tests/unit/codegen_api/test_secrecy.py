@@ -50,7 +50,8 @@ def test_a_client_cannot_be_pickled_or_copied_with_its_token(client, duplicate, 
     "failure",
     [httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.LocalProtocolError, httpx.DecodingError],
 )
-def test_an_error_of_the_http_stack_leaves_no_way_to_the_token(face, wire, token, failure):
+def test_an_error_of_the_http_stack_leaves_no_way_to_the_token(face, wire, token, failure, caplog):
+    caplog.set_level(logging.DEBUG)
     wire.fails(failure, f"illegal header value b'Bearer {token}'")
 
     with pytest.raises(CodegenAPIError) as caught:
@@ -60,6 +61,7 @@ def test_an_error_of_the_http_stack_leaves_no_way_to_the_token(face, wire, token
     assert caught.value.__context__ is None
     assert token not in everything_in(caught.value)
     assert token not in "".join(traceback.format_exception(caught.value))
+    assert token not in caplog.text
 
 
 @pytest.mark.parametrize("status", [200, 307, 401, 500])

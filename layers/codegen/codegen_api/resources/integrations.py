@@ -1,8 +1,10 @@
 """Integrations: `api.integrations`."""
 
-from .._base import AsyncResource, Resource, awaitable, blocking
-from .._core import Call, Core, Id
+from .._core import Core
 from .._models import Integrations
+from .._resource import AsyncResource, Resource, awaitable, blocking
+from .._settings import Id
+from .._wire import Call
 
 
 def list_(core: Core, *, org_id: Id | None = None) -> Call[Integrations]:

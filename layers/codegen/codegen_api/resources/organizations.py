@@ -1,9 +1,10 @@
 """Organizations: `api.organizations`."""
 
-from .._base import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._core import Call, Core
+from .._core import Core
 from .._models import Organization, Page
 from .._pagination import PAGE_SIZE, Listing
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._wire import Call
 
 
 def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Organization]]":

@@ -1,9 +1,11 @@
 """Repositories: `api.repos`."""
 
-from .._base import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._core import Call, Core, Id
+from .._core import Core
 from .._models import Page, Repo
 from .._pagination import PAGE_SIZE, Listing
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._settings import Id
+from .._wire import Call
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Repo]]":

@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from .._base import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._core import Call, Core, Id, as_id
+from .._core import Core
 from .._models import AgentRun, AgentRunLog, AgentRunLogs, Page, Webhook
 from .._pagination import PAGE_SIZE, Listing
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._settings import Id, as_id
+from .._wire import Call
 
 Json = Any
 AgentType = Literal["codegen", "claude_code"]

@@ -1,8 +1,10 @@
 """Setup commands: `api.setup_commands`."""
 
-from .._base import AsyncResource, Resource, awaitable, blocking
-from .._core import Call, Core, Id, as_id
+from .._core import Core
 from .._models import SetupCommands
+from .._resource import AsyncResource, Resource, awaitable, blocking
+from .._settings import Id, as_id
+from .._wire import Call
 
 
 def generate(  # noqa: D417 - a caller never sees `core`

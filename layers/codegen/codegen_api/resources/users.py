@@ -1,9 +1,11 @@
 """Users: `api.users`."""
 
-from .._base import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._core import Call, Core, Id, as_id
+from .._core import Core
 from .._models import Page, User
 from .._pagination import PAGE_SIZE, Listing
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._settings import Id, as_id
+from .._wire import Call
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[User]]":

@@ -1,15 +1,14 @@
 """The two ways to drive the core: blocking and asynchronous. All that is here is sending, sleeping and iterating."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
 
 import httpx
 
-from ._core import Answer, Call, Core, Fault, Send
+from ._core import Core
 from ._pagination import Listing, Walk
+from ._wire import Answer, Call, Fault, Send
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -106,67 +105,3 @@ class AsyncDriver:
         except httpx.RequestError as error:
             return Fault.of(error)
         return Answer(response.status_code, response.headers, bytes(content))
-
-
-class Resource:
-    """Operations of one resource on a blocking client."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
-
-
-class AsyncResource:
-    """Operations of one resource on an asynchronous client."""
-
-    def __init__(self, driver: AsyncDriver) -> None:
-        self._driver = driver
-
-
-# Each operation is written once, as a function from the core and its arguments to a `Call` or a `Listing`. These four
-# make a method of it, with its signature and its docstring.
-
-
-def blocking(operation: Callable[Concatenate[Core, P], Call[T]]) -> Callable[Concatenate[Resource, P], T]:
-    """Make an operation a method that returns its result."""
-
-    @wraps(operation)
-    def method(self: Resource, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._driver.perform(operation(self._driver.core, *args, **kwargs))
-
-    return method
-
-
-def awaitable(
-    operation: Callable[Concatenate[Core, P], Call[T]],
-) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, T]]:
-    """Make an operation a coroutine method."""
-
-    @wraps(operation)
-    async def method(self: AsyncResource, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._driver.perform(operation(self._driver.core, *args, **kwargs))
-
-    return method
-
-
-def iterating(
-    operation: Callable[Concatenate[Core, P], Listing[T]],
-) -> Callable[Concatenate[Resource, P], Iterator[T]]:
-    """Make a listing a method that iterates over all its items."""
-
-    @wraps(operation)
-    def method(self: Resource, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return self._driver.walk(operation(self._driver.core, *args, **kwargs))
-
-    return method
-
-
-def async_iterating(
-    operation: Callable[Concatenate[Core, P], Listing[T]],
-) -> Callable[Concatenate[AsyncResource, P], AsyncIterator[T]]:
-    """Make a listing a method that iterates asynchronously over all its items."""
-
-    @wraps(operation)
-    def method(self: AsyncResource, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        return self._driver.walk(operation(self._driver.core, *args, **kwargs))
-
-    return method
