@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from . import answers, control, demo
+from .control import Fake
 from .runs import PullRequest, Run, page_numbers
 from .schemas import (
     AgentRunLimitReachedErrorResponse,
@@ -112,18 +113,12 @@ router = APIRouter(route_class=Operation)
 # What operations are given
 
 
-def _fake(request: Request) -> FakeCodegen:
-    fake: FakeCodegen = request.app.state.fake
-    return fake
-
-
 def _caller(request: Request, authorization: Annotated[Any, Header()] = None) -> Caller:  # noqa: ARG001
     """Return the caller; the header is here because the upstream documents it as a parameter of each operation."""
     caller: Caller = request.state.caller
     return caller
 
 
-Fake = Annotated[FakeCodegen, Depends(_fake)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 

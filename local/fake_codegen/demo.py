@@ -19,8 +19,8 @@ from .schemas import (
 )
 
 DEMO_TOKEN = "YOUR_TOKEN"
-"""Ada's token: in the demo organization and in the empty one. It is the placeholder that every example shows, so that an
-example works as it stands."""
+"""Ada's token: in the demo organization and in the empty one. It is the placeholder that every example shows, so that
+an example works as it stands."""
 OTHER_TOKEN = "fake-codegen-token-of-grace"
 """Grace's token: in the foreign organization only."""
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 import random
 import re
 import shlex
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,12 +71,31 @@ class Script(BaseModel):
         return (count - 1) % self.of + 1 == self.nth if self.of else count == self.nth
 
 
-def script_in(prompt: str, metadata: dict[str, Any] | None) -> Script | None:
-    """Return the script a request carries.
+@dataclass
+class Scripts:
+    """The scripts of runs to come: those that requests carry, and a queue for requests that carry none."""
 
-    Raises:
-        pydantic.ValidationError: the script says something that does not exist.
-    """
+    _queue: deque[Script] = field(default_factory=deque)
+    _carried: Counter[Script] = field(default_factory=Counter)
+
+    def add(self, script: Script, times: int = 1) -> None:
+        """Queue a script for the next `times` turns."""
+        self._queue.extend([script] * times)
+
+    def next(self, prompt: str, metadata: dict[str, Any] | None) -> Script:
+        """Take the script of a new turn.
+
+        Raises:
+            pydantic.ValidationError: the request carries a script that says something that does not exist.
+        """
+        carried = _carried_script(prompt, metadata)
+        if carried is None:
+            return self._queue.popleft() if self._queue else Script()
+        self._carried[carried] += 1
+        return carried if carried.hits(self._carried[carried]) else Script()
+
+
+def _carried_script(prompt: str, metadata: dict[str, Any] | None) -> Script | None:
     if metadata and isinstance(metadata.get("fake"), dict):
         return Script.model_validate(metadata["fake"])
     synthesis = bool(answers.candidates(prompt))
@@ -109,7 +130,7 @@ def make_plan(task: Task, script: Script, *, pace: float = 1.0) -> Plan:
     joins = bool(answers.candidates(prompt))
 
     lasts = script.seconds if script.seconds is not None else rng.uniform(4, 6) if joins else rng.uniform(8, 12)
-    lasts *= pace
+    lasts = round(lasts * pace, 6)
     opens_pull_request = script.pull_request
     if opens_pull_request is None:
         opens_pull_request = not joins and bool(_CHANGES_CODE.search(prompt)) and rng.random() < 0.7
@@ -133,15 +154,14 @@ def make_plan(task: Task, script: Script, *, pace: float = 1.0) -> Plan:
     elif script.ending not in (NEVER, CANCELLED, "PAUSED"):
         entries.append(Entry(lasts, _error(script.ending)))
 
-    never = script.ending == NEVER
     return Plan(
         entries=tuple(entries),
         statuses=((lasts / 2, script.via),) if script.via else (),
-        ends_at=float("inf") if never else lasts,
+        ends_at=inf if script.ending == NEVER else lasts,
         ending=script.ending,
         result=result if well else script.result,
         summary=f"{'Joined the candidates' if joins else 'Worked on'}: {answers.topic(prompt)}" if well else None,
-        pull_request_at=0 if script.pull_request_id else times[-1] if opens_pull_request and well else float("inf"),
+        pull_request_at=0 if script.pull_request_id else times[-1] if opens_pull_request and well else inf,
     )
 
 
@@ -158,9 +178,7 @@ def _disturb(entries: list[Entry], how: str, lasts: float) -> list[Entry]:
         case "shrunk":
             there = [entry for entry in entries if entry.at < lasts * 0.6]
             going = there[max(1, len(there) - 2) :]
-            return [
-                Entry(entry.at, entry.log, until=lasts * 0.6) if entry in going else entry for entry in entries
-            ]  # fmt: skip
+            return [replace(entry, until=lasts * 0.6) if entry in going else entry for entry in entries]
     return entries
 
 
@@ -173,7 +191,7 @@ def _filled_later(entry: Entry, at: float) -> Iterator[Entry]:
 
 
 def _rewritten(entry: Entry, at: float) -> Iterator[Entry]:
-    yield Entry(entry.at, entry.log, until=at)
+    yield replace(entry, until=at)
     yield Entry(at, {**entry.log, "thought": "Looking at it again, from the start."}, dated=entry.at)
 
 

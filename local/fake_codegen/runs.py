@@ -38,6 +38,11 @@ class Entry:
     dated: float | None = None
     """When the entry says it was written, if not at `at`."""
 
+    @property
+    def written_at(self) -> float:
+        """When the entry says it was written."""
+        return self.at if self.dated is None else self.dated
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -161,7 +166,7 @@ class Run:
         return [
             AgentRunLogResponse(
                 agent_run_id=self.id,
-                created_at=timestamp(turn.started_at + timedelta(seconds=_first(entry.dated, entry.at))),
+                created_at=timestamp(turn.started_at + timedelta(seconds=entry.written_at)),
                 **entry.log,
             )
             for turn in self.turns
@@ -208,7 +213,3 @@ _WITH_LOGS = {"id", "organization_id", "status", "created_at", "web_url", "resul
 def page_numbers(total: int, skip: int, limit: int) -> dict[str, int]:
     """Return `page`, `size` and `pages`, counted as one live observation suggests."""
     return {"page": skip // limit + 1, "size": limit, "pages": -(-total // limit)}
-
-
-def _first(value: float | None, default: float) -> float:
-    return default if value is None else value

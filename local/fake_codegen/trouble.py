@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic.dataclasses import dataclass
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from .schemas import AgentRunLimitReachedErrorResponse, APIRateLimitErrorResponse, PermissionsErrorResponse
+from .schemas import (
+    AgentRunLimitReachedErrorResponse,
+    AgentRunNotFoundErrorResponse,
+    APIRateLimitErrorResponse,
+    PermissionsErrorResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,9 +25,7 @@ if TYPE_CHECKING:
 
     from .wire import Wire
 
-Kind = Literal[
-    "none", "error", "html", "cut", "hang", "slow", "lost_answer", "truncated", "empty", "string_ids"
-]  # fmt: skip
+Kind = Literal["none", "error", "html", "cut", "hang", "slow", "lost_answer", "truncated", "empty", "string_ids"]
 
 ANY_OPERATION = "*"
 
@@ -30,6 +33,7 @@ ANY_OPERATION = "*"
 _MESSAGES = {
     402: AgentRunLimitReachedErrorResponse().message,
     403: PermissionsErrorResponse().message,
+    404: AgentRunNotFoundErrorResponse().message,
     429: APIRateLimitErrorResponse().message,
 }
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import answers, demo
 from .clock import Clock, SystemClock
 from .limits import LIMITS, Limit, RateLimiter
-from .plans import Script, Task, make_plan, script_in, without_marker
+from .plans import Script, Scripts, Task, make_plan, without_marker
 from .runs import Entry, Plan, PullRequest, Run, Turn
 from .schemas import (
     AgentRunNotFoundErrorResponse,
@@ -31,7 +31,7 @@ from .schemas import (
 from .trouble import Trouble, Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 class UpstreamError(Exception):
@@ -98,8 +98,7 @@ class FakeCodegen:
             self.creates: list[Create] = []
             """Creates that took effect, oldest first."""
             self.troubles = Troubles()
-            self._scripts: deque[Script] = deque()
-            self._script_counts: Counter[str] = Counter()
+            self.scripts = Scripts()
             self._run_ids = count(100_001)
             self._pull_request_ids = count(9_001)
             self.limiter.clear()
@@ -113,17 +112,16 @@ class FakeCodegen:
             self.troubles.add(operation, trouble, times)
 
     def script(self, script: Script, *, times: int = 1) -> None:
-        """Let the next `times` created runs follow `script`, unless they carry one of their own."""
+        """Let the next `times` runs created or resumed follow `script`, unless they carry one of their own."""
         with self._lock:
-            self._scripts.extend([script] * times)
+            self.scripts.add(script, times)
 
     def set_plan(self, run_id: int, plan: Plan | Script) -> None:
-        """Let the current turn of a run follow `plan`, from the turn's start."""
+        """Let the last turn of a run follow `plan` from the turn's start, even if it was stopped."""
         with self._lock:
             run = self.runs[run_id]
-            turn = run.turns[-1]
-            turn.plan = self._plan(run, turn.prompt, plan) if isinstance(plan, Script) else plan
-            turn.stopped_at = None
+            turn = run.turns.pop()
+            self._add_turn(run, turn.prompt, plan, turn.started_at)
 
     def finish(self, run_id: int, ending: str = "COMPLETE", *, result: str | None = None) -> None:
         """End the current turn of a run now; `result` replaces the planned one."""
@@ -251,7 +249,7 @@ class FakeCodegen:
     ) -> Run:
         """Start a run, `ago` seconds before now; `script` and `result` as in a plan."""
         with self._lock:
-            script = script or self._next_script(prompt, metadata)
+            script = script or self.scripts.next(prompt, metadata)
             run = Run(
                 id=next(self._run_ids),
                 organization_id=organization.id,
@@ -262,7 +260,7 @@ class FakeCodegen:
                 model=model or self.models.default_model,
                 agent_type=agent_type or "codegen",
             )
-            self._add_turn(run, prompt, script, result, self.clock.now() - timedelta(seconds=ago))
+            self._add_turn(run, prompt, script, self.clock.now() - timedelta(seconds=ago), result)
             self.runs[run.id] = run
         return run
 
@@ -270,14 +268,14 @@ class FakeCodegen:
         """Give a run another turn, whatever its status; a turn that is not over is cut short."""
         with self._lock:
             run = self.run(organization, request.agent_run_id)
-            script = self._next_script(request.prompt, None)
+            script = self.scripts.next(request.prompt, None)
             now = self.clock.now()
             run.stop(now)
             run.model = request.model or run.model
-            self._add_turn(run, request.prompt, script, None, now)
+            self._add_turn(run, request.prompt, script, now)
         return run
 
-    def ban(self, organization: demo.Organization, run_id: int) -> Run:
+    def ban(self, organization: demo.Organization, run_id: int) -> None:
         """Mute the checks of a run's pull request and stop every run on it; without one, just this run."""
         with self._lock:
             run = self.run(organization, run_id)
@@ -291,16 +289,14 @@ class FakeCodegen:
                 for other in self.runs.values():
                     if other.visible_pull_request(now) is pull_request:
                         other.stop(now)
-        return run
 
-    def unban(self, organization: demo.Organization, run_id: int) -> Run:
+    def unban(self, organization: demo.Organization, run_id: int) -> None:
         """Let checks of a run's pull request through again; nothing starts by that."""
         with self._lock:
             run = self.run(organization, run_id)
             run.checks_banned = False
             if run.pull_request:
                 run.pull_request.checks_banned = False
-        return run
 
     def pull_request(self, organization: demo.Organization, pull_request_id: int) -> PullRequest | None:
         """Return a pull request that a run of the organization has opened."""
@@ -308,25 +304,15 @@ class FakeCodegen:
         opened = (run.visible_pull_request(now) for run in self.list_runs(organization, None, None))
         return next((found for found in opened if found and found.id == pull_request_id), None)
 
-    def _next_script(self, prompt: str, metadata: JsonObject | None) -> Script:
-        script = script_in(prompt, metadata)
-        if script is None:
-            return self._scripts.popleft() if self._scripts else Script()
-        key = script.model_dump_json()
-        self._script_counts[key] += 1
-        return script if script.hits(self._script_counts[key]) else Script()
-
-    def _add_turn(self, run: Run, prompt: str, script: Script, result: str | None, at: datetime) -> None:
-        plan = self._plan(run, prompt, script, result)
-        if script.pull_request_id is not None:
-            run.pull_request = self.pull_requests.get(script.pull_request_id)
-        elif plan.pull_request_at < inf and run.pull_request is None:
+    def _add_turn(self, run: Run, prompt: str, plan: Plan | Script, at: datetime, result: str | None = None) -> None:
+        if isinstance(plan, Script):
+            if plan.pull_request_id is not None:
+                run.pull_request = self.pull_requests.get(plan.pull_request_id)
+            task = Task(prompt, run.id, len(run.turns), run.model, run.agent_type, result)
+            plan = make_plan(task, plan, pace=self.pace)
+        if plan.pull_request_at < inf and run.pull_request is None:
             run.pull_request = self._open_pull_request(run, prompt, at + timedelta(seconds=plan.pull_request_at))
         run.turns.append(Turn(at, prompt, plan))
-
-    def _plan(self, run: Run, prompt: str, script: Script, result: str | None = None) -> Plan:
-        task = Task(prompt, run.id, len(run.turns), run.model, run.agent_type, result)
-        return make_plan(task, script, pace=self.pace)
 
     def _open_pull_request(self, run: Run, prompt: str, at: datetime) -> PullRequest:
         pull_request_id = next(self._pull_request_ids)
@@ -347,12 +333,12 @@ class FakeCodegen:
 
     def _add_finished_runs(self) -> None:
         organization = self.organizations[demo.DEMO_ORG_ID]
-        day = 86_400.0
-        past: Iterable[tuple[str, ApiAgentRunSourceType, float, dict[str, Any]]] = (
-            ("Update the dependencies", ApiAgentRunSourceType.LINEAR, 9 * day, {"pull_request": True}),
-            ("Why is checkout slow?", ApiAgentRunSourceType.SLACK, 2 * day, {}),
-            ("Migrate the website to the new router", ApiAgentRunSourceType.API, day, {"ending": "ERROR"}),
-            ("Add a health check to the shop", ApiAgentRunSourceType.API, day / 4, {"pull_request": True}),
+        hours = 3600
+        past = (
+            ("Update the dependencies", ApiAgentRunSourceType.LINEAR, 200 * hours, Script(pull_request=True)),
+            ("Why is checkout slow?", ApiAgentRunSourceType.SLACK, 50 * hours, Script()),
+            ("Migrate the website to the new router", ApiAgentRunSourceType.API, 20 * hours, Script(ending="ERROR")),
+            ("Add a health check to the shop", ApiAgentRunSourceType.API, 6 * hours, Script(pull_request=True)),
         )
         for prompt, source_type, ago, script in past:
             self.start(
@@ -361,6 +347,6 @@ class FakeCodegen:
                 user_id=demo.DEMO_USER_ID,
                 source_type=source_type,
                 repo_id=demo.DEMO_REPO_ID,
-                script=Script(**script),
+                script=script,
                 ago=ago,
             )
