@@ -80,7 +80,10 @@ def run(
         raise DemoError(_why(snapshot))
     answer = snapshot["answer"]
     console.rule(f"answer ({answer['source']})")
-    console.print(Markdown(answer["text"]) if console.is_terminal else escape(answer["text"]), soft_wrap=True)
+    if console.is_terminal:
+        console.print(Markdown(answer["text"]))
+    else:
+        console.print(answer["text"], markup=False, soft_wrap=True)
 
 
 def _read(api: httpx.Client, location: str, sleep: Callable[[float], None]) -> Snapshot:
@@ -143,9 +146,11 @@ def _table(snapshot: Snapshot) -> Table:
         caption=f"{counts['finished']} of {counts['requested']} finished, {counts['usable']} usable",
         title_justify="left",
         caption_justify="left",
+        expand=True,
     )
-    for column in ("candidate", "status", "agent run", "logs", "latest"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for column in ("candidate", "status", "agent run", "logs"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("latest", ratio=1, no_wrap=True)
     rows = [(str(candidate["index"] + 1), candidate) for candidate in snapshot["candidates"]]
     if synthesis := snapshot.get("synthesis"):
         rows.append(("synthesis", synthesis))

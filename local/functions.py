@@ -82,6 +82,12 @@ def runtime_environment(function: Function, runtime_api: str) -> dict[str, str]:
     }
 
 
+def _changed_at(function: Function) -> int:
+    """Return when the source of a function was last changed: an edit needs no restart. What is built stays as it is."""
+    folders = [function.code_dir, *(layer for layer in function.layers if not (layer / "python").is_dir())]
+    return max((file.stat().st_mtime_ns for folder in folders for file in folder.rglob("*.py")), default=0)
+
+
 class Functions:
     """The Lambda service: functions by name. Made on the event loop that it then lives on.
 
@@ -179,11 +185,13 @@ class _Pool:
             return answer
 
     async def _worker(self) -> Worker:
-        """Take an idle worker, or start one."""
+        """Take an idle worker that has the code as it now is, or start one."""
+        changed_at = _changed_at(self._function)
         while self._idle:
             worker = self._idle.pop()
-            if worker.is_alive:
+            if worker.is_alive and worker.changed_at == changed_at:
                 return worker
+            worker.kill()
             await worker.close()
         return await Worker.start(self._function, self._python, self._log_path)
 
@@ -211,13 +219,17 @@ class _Invocation:
 
 
 class Worker:
-    """One process with one handler in it, and the Runtime API that feeds it."""
+    """One process with one handler in it, and the Runtime API that feeds it.
+
+    `changed_at` tells which version of the code the process has (see `_changed_at`).
+    """
 
     _server: asyncio.Server
     _process: asyncio.subprocess.Process
     _exit: asyncio.Task[None]
 
     def __init__(self, function: Function) -> None:
+        self.changed_at = _changed_at(function)
         self._function = function
         self._inbox: asyncio.Queue[_Invocation | None] = asyncio.Queue()
         self._invocation: _Invocation | None = None

@@ -191,7 +191,6 @@ class Gateway:
         body = _VARIABLE.sub(lambda match: variables[match[1]], template)
         response = Response(body, chosen.status or status, media_type="application/json")
         response.headers.update(chosen.headers)
-        response.headers["x-amzn-ErrorType"] = kind
         return response
 
 

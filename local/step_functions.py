@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from botocore.client import BaseClient
 
@@ -62,7 +62,7 @@ def engine(endpoint_url: str, *, retry_scale: float = 1.0) -> Iterator[None]:
             (StepFunctionsParserBackend, "start_execution", _start_execution),
             (StepFunctionResponse, "stop_execution", _stop_execution),
             (BaseExecutionWorkerCommunication, "_reflect_execution_status", _reflect_execution_status),
-            (boto_client, "boto3", SimpleNamespace(client=_cached_clients(endpoint_url))),
+            (boto_client, "boto3", stack.enter_context(closing(_Clients(endpoint_url)))),
             (retrier_decl, "time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds * retry_scale))),
         ):
             stack.enter_context(patch.object(target, name, mend))
@@ -112,17 +112,26 @@ def _reflect_execution_status(worker: BaseExecutionWorkerCommunication) -> None:
         _log.warning("%s %s: %s %s", execution.name, execution.exec_status, execution.error, execution.cause)
 
 
-def _cached_clients(endpoint_url: str) -> Callable[..., BaseClient]:
-    """Stand in for `boto3.client`: one client per service, many threads share it."""
-    clients: dict[str, BaseClient] = {}
-    lock = threading.Lock()
+class _Clients:
+    """Stand in for boto3 in the engine: one client per service, which many threads share."""
 
-    def client(*, service_name: str, config: Config, **options: Any) -> BaseClient:
-        with lock:
-            if service_name not in clients:
-                config = config.merge(Config(max_pool_connections=100, proxies={}))
-                options |= {"endpoint_url": endpoint_url}
-                clients[service_name] = boto3.client(service_name, config=config, **options)
-            return clients[service_name]
+    def __init__(self, endpoint_url: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._clients: dict[str, BaseClient] = {}
+        self._lock = threading.Lock()
 
-    return client
+    def client(self, *, service_name: str, config: Config, **options: Any) -> BaseClient:
+        """Take what `boto3.client` takes, as the engine calls it."""
+        with self._lock:
+            if service_name not in self._clients:
+                options |= {
+                    "config": config.merge(Config(max_pool_connections=100, proxies={})),
+                    "endpoint_url": self._endpoint_url,
+                }
+                self._clients[service_name] = boto3.client(service_name, **options)
+            return self._clients[service_name]
+
+    def close(self) -> None:
+        """Close the clients' connections."""
+        for client in self._clients.values():
+            client.close()

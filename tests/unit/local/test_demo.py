@@ -1,0 +1,117 @@
+"""What the demo sends and shows, over a fake API."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from local import demo
+
+
+def snapshot(status: str, *statuses: str, **more: Any) -> dict[str, Any]:
+    candidates = [
+        {"index": index, "status": status, "agent_run_id": 100 + index, "reason": None, "result": "[red] and more"}
+        for index, status in enumerate(statuses)
+    ]
+    counts = {"requested": len(candidates), "finished": statuses.count("completed"), "usable": 0}
+    return {"id": "mr-1", "status": status, "counts": counts, "candidates": candidates, "reason": None, **more}
+
+
+class FakeApi:
+    """Answers the POST with the first snapshot and each GET with the next; an int is an answer with that status."""
+
+    def __init__(self, *answers: dict[str, Any] | int) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, int):
+            return httpx.Response(answer, text="no")
+        status = 202 if request.method == "POST" else 200
+        return httpx.Response(status, json=answer, headers={"Location": "/v1/organizations/123/multi-runs/mr-1"})
+
+
+def play(fake: FakeApi, *, terminal: bool = False) -> str:
+    """Run the demo and return what it shows."""
+    screen = StringIO()
+    console = Console(file=screen, force_terminal=terminal, width=100, color_system=None)
+    with httpx.Client(transport=httpx.MockTransport(fake), base_url="http://api") as api:
+        demo.run(api, 123, console=console, prompt="Say hi", sleep=lambda _: None)
+    return screen.getvalue()
+
+
+ANSWER = {"text": "The [bold] answer", "source": "synthesis"}
+
+
+def test_it_starts_a_multi_run_and_prints_its_answer():
+    fake = FakeApi(
+        snapshot("queued", "queued", "queued", "queued"),
+        snapshot("running", "completed", "running", "running"),
+        snapshot("completed", "completed", "completed", "completed", answer=ANSWER),
+    )
+
+    shown = play(fake)
+
+    create, *reads = fake.requests
+    assert (create.method, create.url.path) == ("POST", "/v1/organizations/123/multi-runs")
+    assert json.loads(create.content) == {"prompt": "Say hi", "concurrency": 3}
+    assert {(read.method, read.url.path) for read in reads} == {("GET", "/v1/organizations/123/multi-runs/mr-1")}
+    assert shown.endswith("The [bold] answer\n")
+    assert "answer (synthesis)" in shown
+
+
+def test_without_a_terminal_each_change_is_a_line():
+    running = snapshot("running", "running", synthesis=None)
+    fake = FakeApi(
+        running, running, snapshot("completed", "completed", synthesis={"status": "completed"}, answer=ANSWER)
+    )
+
+    lines = play(fake).splitlines()
+
+    assert lines.count("candidate 1: running, agent run 100") == 1
+    assert lines.count("candidate 1: completed, agent run 100") == 1
+    assert lines.count("synthesis: completed") == 1
+    assert lines.index("mr-1: running") < lines.index("mr-1: completed")
+
+
+def test_in_a_terminal_it_is_a_table():
+    fake = FakeApi(snapshot("running", "running"), snapshot("completed", "completed", synthesis=None, answer=ANSWER))
+
+    shown = play(fake, terminal=True)
+
+    assert "candidate" in shown
+    assert "[red] and more" in shown
+    assert "mr-1: completed" in shown
+
+
+def test_a_multi_run_that_fails_tells_why():
+    failed = snapshot("failed", "failed", reason="no candidate is usable")
+    failed["candidates"][0]["reason"] = "out of credits"
+
+    with pytest.raises(
+        demo.DemoError, match=r"(?s)failed: no candidate is usable.*candidate 1: failed: out of credits"
+    ):
+        play(FakeApi(failed))
+
+
+def test_a_refusal_is_told():
+    with pytest.raises(demo.DemoError, match="refused: 402 no"):
+        play(FakeApi(402))
+
+
+def test_a_read_may_fail_now_and_then():
+    done = snapshot("completed", "completed", answer=ANSWER)
+
+    assert "The [bold] answer" in play(FakeApi(snapshot("running", "running"), 502, 502, done))
+
+
+def test_a_multi_run_that_cannot_be_read_ends_the_demo():
+    with pytest.raises(demo.DemoError, match="cannot be read: 502"):
+        play(FakeApi(snapshot("running", "running"), *[502] * 20))

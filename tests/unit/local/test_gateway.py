@@ -1,0 +1,467 @@
+"""What the local API Gateway makes of a request and of a function's answer, over a fake Lambda Invoke API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.gateway import Gateway
+from local.template import Api, Authorizer, Cors, Function, GatewayResponse, Route, TemplateError
+
+Event = dict[str, Any]
+NOW = 1_700_000_000.5
+
+
+class FakeLambda:
+    """The Lambda Invoke API: functions are Python functions, or what they answer; `events` are what they were given."""
+
+    def __init__(self, **functions: Any) -> None:
+        self.functions = functions
+        self.events: dict[str, list[Event]] = {}
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        name = re.fullmatch(r"/2015-03-31/functions/(.+)/invocations", request.url.path)[1]
+        event = json.loads(request.content)
+        self.events.setdefault(name, []).append(event)
+        answer = self.functions[name]
+        if callable(answer):
+            answer = answer(event)
+            if isinstance(answer, Awaitable):
+                answer = await answer
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+
+
+def failure(error_type: str, message: str) -> httpx.Response:
+    return httpx.Response(
+        200,
+        json={"errorType": error_type, "errorMessage": message},
+        headers={"X-Amz-Function-Error": "Unhandled"},
+    )
+
+
+def function(name: str) -> Function:
+    return Function(name, name, f"arn:{name}", "code.handler", Path(), (), {}, 3, 128, "python3.13")
+
+
+def policy(effect: str = "Allow", resource: Any = "*", **context: Any) -> Event:
+    return {
+        "principalId": "user:1",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": effect, "Action": "execute-api:Invoke", "Resource": resource}],
+        },
+        "context": context,
+    }
+
+
+def an_api(
+    *paths: str,
+    method: str = "GET",
+    authorizer: Authorizer | None = None,
+    cors: Cors | None = None,
+    responses: dict[str, GatewayResponse] | None = None,
+) -> Api:
+    """An API in which each path is answered by `Handler`."""
+    routes = tuple(Route(method, path, function("Handler"), authorizer) for path in paths)
+    return Api("Api", "v0", routes, cors, responses or {})
+
+
+def send(
+    api: Api,
+    fake: FakeLambda,
+    method: str,
+    url: str,
+    *,
+    gateway: Callable[..., Gateway] = Gateway,
+    **request: Any,
+) -> httpx.Response:
+    """Send one request to the gateway of an API."""
+    (response,) = send_all(api, fake, [(method, url, request)], gateway=gateway)
+    return response
+
+
+def send_all(
+    api: Api, fake: FakeLambda, requests: list[tuple[str, str, Event]], *, gateway: Callable[..., Gateway] = Gateway
+) -> list[httpx.Response]:
+    async def exchange() -> list[httpx.Response]:
+        functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda", timeout=None)
+        app = gateway(api, functions, clock=lambda: NOW)
+        async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            return await asyncio.gather(*(client.request(method, url, **more) for method, url, more in requests))
+
+    return asyncio.run(exchange())
+
+
+OK = {"statusCode": 200, "body": "{}"}
+CALLERS = Authorizer("Callers", function("Authorize"), 0, ())
+
+# --- the event -------------------------------------------------------------------------------------------------------
+
+
+def test_a_function_gets_a_proxy_event():
+    fake = FakeLambda(Handler=OK)
+
+    send(
+        an_api("/orgs/{org_id}/runs"),
+        fake,
+        "GET",
+        "/orgs/a%2Fb%20c/runs?tag=x&tag=y%20z&empty=",
+        headers=[("X-Twice", "1"), ("X-Twice", "2"), ("User-Agent", "curl")],
+    )
+
+    (event,) = fake.events["Handler"]
+    assert event["resource"] == "/orgs/{org_id}/runs"
+    assert event["path"] == "/orgs/a%2Fb%20c/runs"
+    assert event["httpMethod"] == "GET"
+    assert event["pathParameters"] == {"org_id": "a/b c"}
+    assert event["queryStringParameters"] == {"tag": "y z", "empty": ""}
+    assert event["multiValueQueryStringParameters"] == {"tag": ["x", "y z"], "empty": [""]}
+    assert event["headers"]["x-twice"] == "2"
+    assert event["multiValueHeaders"]["x-twice"] == ["1", "2"]
+    assert event["headers"]["X-Forwarded-For"] == "127.0.0.1"
+    assert (event["body"], event["isBase64Encoded"]) == (None, False)
+
+
+def test_an_event_tells_its_context():
+    fake = FakeLambda(Handler=OK)
+
+    response = send(an_api("/runs/{id}"), fake, "GET", "/runs/7", headers={"User-Agent": "curl"})
+
+    context = fake.events["Handler"][0]["requestContext"]
+    assert context["resourcePath"] == "/runs/{id}"
+    assert (context["path"], context["stage"], context["httpMethod"]) == ("/runs/7", "v0", "GET")
+    assert (context["identity"]["sourceIp"], context["identity"]["userAgent"]) == ("127.0.0.1", "curl")
+    assert (context["requestTime"], context["requestTimeEpoch"]) == ("14/Nov/2023:22:13:20 +0000", 1_700_000_000_500)
+    assert context["requestId"] == response.headers["x-amzn-RequestId"]
+    assert "authorizer" not in context
+
+
+def test_what_a_request_does_not_have_is_null():
+    fake = FakeLambda(Handler=OK)
+
+    send(an_api("/health"), fake, "GET", "/health")
+
+    (event,) = fake.events["Handler"]
+    absent = ("pathParameters", "queryStringParameters", "multiValueQueryStringParameters", "stageVariables", "body")
+    assert [event[name] for name in absent] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "is_base64"),
+    [("ä".encode(), "ä", False), (b"\xff\x00", base64.b64encode(b"\xff\x00").decode(), True)],
+)
+def test_a_body_is_text_if_it_can_be(body, expected, is_base64):
+    fake = FakeLambda(Handler=OK)
+
+    send(an_api("/runs", method="POST"), fake, "POST", "/runs", content=body)
+
+    (event,) = fake.events["Handler"]
+    assert (event["body"], event["isBase64Encoded"]) == (expected, is_base64)
+
+
+# --- routes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [
+        ("/runs/me", "/runs/me"),
+        ("/runs/7", "/runs/{id}"),
+        ("/runs/7/", "/runs/{id}"),
+        ("/runs/me/logs", "/runs/{id}/logs"),
+        ("/runs/7/files/a/b", "/runs/{id}/files/{path+}"),
+        ("/", "/"),
+    ],
+)
+def test_the_most_specific_resource_answers(path, resource):
+    fake = FakeLambda(Handler=OK)
+    api = an_api("/runs/{id}/files/{path+}", "/runs/{id}", "/runs/{id}/logs", "/runs/me", "/")
+
+    assert send(api, fake, "GET", path).status_code == 200
+
+    assert fake.events["Handler"][0]["resource"] == resource
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nothing"), ("POST", "/runs/7"), ("GET", "/runs/"), ("GET", "/runs/7/more")]
+)
+def test_no_route_is_answered_as_the_template_says(method, path):
+    fake = FakeLambda(Handler=OK)
+    response = GatewayResponse(
+        404,
+        {"Content-Type": "application/problem+json"},
+        {"application/json": '{"id": "$context.requestId", "why": $context.error.messageString}'},
+    )
+
+    answer = send(an_api("/runs/{id}", responses={"MISSING_AUTHENTICATION_TOKEN": response}), fake, method, path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {"id": answer.headers["x-amzn-RequestId"], "why": "Missing Authentication Token"}
+    assert fake.events == {}
+
+
+def test_a_gateway_answers_in_its_own_words_where_the_template_has_none():
+    answer = send(an_api("/runs"), FakeLambda(), "GET", "/nothing")
+
+    assert (answer.status_code, answer.json()) == (403, {"message": "Missing Authentication Token"})
+
+
+def test_a_body_template_with_an_unknown_variable_is_refused():
+    response = GatewayResponse(404, {}, {"application/json": "$context.identity.sourceIp"})
+
+    with pytest.raises(TemplateError, match=r"does not know \$context\.identity\.sourceIp"):
+        Gateway(an_api("/runs", responses={"UNAUTHORIZED": response}), httpx.AsyncClient())
+
+
+# --- the answer ------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_gets_what_the_function_answers():
+    answer = send(
+        an_api("/runs"),
+        FakeLambda(
+            Handler={
+                "statusCode": 202,
+                "headers": {"Location": "/runs/1", "X-Count": 3, "X-New": True},
+                "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"], "Content-Type": ["text/plain"]},
+                "body": "grüß",
+            }
+        ),
+        "GET",
+        "/runs",
+    )
+
+    assert (answer.status_code, answer.content.decode()) == (202, "grüß")
+    assert (answer.headers["location"], answer.headers["x-count"], answer.headers["x-new"]) == ("/runs/1", "3", "true")
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert answer.headers.get_list("content-type") == ["text/plain"]
+
+
+def test_an_answer_is_json_unless_it_says_otherwise():
+    assert send(an_api("/"), FakeLambda(Handler=OK), "GET", "/").headers["content-type"] == "application/json"
+
+
+def test_a_base64_body_arrives_decoded():
+    body = base64.b64encode(b"\x89PNG").decode()
+    fake = FakeLambda(Handler={"statusCode": 200, "body": body, "isBase64Encoded": True})
+
+    assert send(an_api("/"), fake, "GET", "/").content == b"\x89PNG"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_has_none(status):
+    answer = send(an_api("/"), FakeLambda(Handler={"statusCode": status, "body": "left out"}), "GET", "/")
+
+    assert (answer.status_code, answer.content) == (status, b"")
+
+
+def test_headers_that_are_the_gateways_are_renamed():
+    headers = {"WWW-Authenticate": "Bearer", "Content-Length": "999"}
+
+    answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": headers}), "GET", "/")
+
+    assert answer.headers["x-amzn-remapped-www-authenticate"] == "Bearer"
+    assert "www-authenticate" not in answer.headers
+    assert answer.headers["content-length"] == "2"
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        None,
+        "text",
+        {"body": "no status"},
+        {"statusCode": 200, "body": {"not": "text"}},
+        {"statusCode": 200, "headers": ["not", "a", "mapping"]},
+        {"statusCode": 200, "unknown": 1},
+        {"statusCode": 200, "body": "no base64!", "isBase64Encoded": True},
+    ],
+)
+def test_a_malformed_answer_is_a_bad_gateway(malformed):
+    answer = send(an_api("/"), FakeLambda(Handler=lambda _: httpx.Response(200, json=malformed)), "GET", "/")
+
+    assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
+
+
+def test_a_function_that_fails_is_a_bad_gateway_in_the_templates_words():
+    response = GatewayResponse(None, {}, {"application/json": '{"code": "$context.error.responseType"}'})
+    api = an_api("/", responses={"DEFAULT_5XX": response})
+
+    answer = send(api, FakeLambda(Handler=failure("KeyError", "'X'")), "GET", "/")
+
+    assert (answer.status_code, answer.json()) == (502, {"code": "DEFAULT_5XX"})
+
+
+def test_a_function_that_takes_too_long_is_a_gateway_timeout():
+    def gateway(*arguments: Any, **options: Any) -> Gateway:
+        return Gateway(*arguments, **options, integration_timeout=0.01)
+
+    fake = FakeLambda(Handler=lambda _: asyncio.Event().wait())
+
+    assert send(an_api("/"), fake, "GET", "/", gateway=gateway).status_code == 504
+
+
+def test_a_request_does_not_wait_for_another():
+    second_came = asyncio.Event()
+
+    async def answer(event: Event) -> Event:
+        if event["path"] == "/2":
+            second_came.set()
+        await second_came.wait()
+        return OK
+
+    answers = send_all(an_api("/{id}"), FakeLambda(Handler=answer), [("GET", "/1", {}), ("GET", "/2", {})])
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_over_ten_megabytes_is_too_large():
+    api, fake = an_api("/", method="POST"), FakeLambda(Handler=OK)
+
+    assert send(api, fake, "POST", "/", content=bytes(10 * 1024 * 1024 + 1)).status_code == 413
+    assert fake.events == {}
+
+
+def test_an_event_that_lambda_finds_too_large_is_too_large():
+    fake = FakeLambda(Handler=httpx.Response(413, json={}))
+
+    assert send(an_api("/"), fake, "GET", "/").status_code == 413
+
+
+# --- authorizers -----------------------------------------------------------------------------------------------------
+
+
+def test_an_authorizer_sees_the_request_without_its_body():
+    fake = FakeLambda(Authorize=policy(), Handler=OK)
+
+    send(an_api("/runs/{id}", method="POST", authorizer=CALLERS), fake, "POST", "/runs/7?a=b", content=b"secret")
+
+    (event,) = fake.events["Authorize"]
+    assert event["type"] == "REQUEST"
+    assert event["methodArn"] == "arn:aws:execute-api:us-east-1:123456789012:Api/v0/POST/runs/7"
+    assert event["pathParameters"] == {"id": "7"}
+    assert event["queryStringParameters"] == {"a": "b"}
+    assert event["multiValueHeaders"]["host"] == ["api"]
+    assert "body" not in event
+
+
+def test_a_function_gets_what_the_authorizer_passes_on_as_text():
+    fake = FakeLambda(Authorize=policy(user_id=7, admin=True, name="ada"), Handler=OK)
+
+    send(an_api("/", authorizer=CALLERS), fake, "GET", "/")
+
+    authorizer = fake.events["Handler"][0]["requestContext"]["authorizer"]
+    assert authorizer == {"principalId": "user:1", "user_id": "7", "admin": "true", "name": "ada"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (failure("Exception", "Unauthorized"), 401),
+        (policy("Deny"), 403),
+        (policy("Allow", "arn:aws:execute-api:*:*:*/v0/DELETE/*"), 403),
+        (failure("KeyError", "'TABLE'"), 500),
+        ({"principalId": "user:1"}, 500),
+        (policy(roles=["not", "a", "scalar"]), 500),
+        ({**policy(), "policyDocument": {"Statement": [{"Effect": "Allow"}]}}, 500),
+    ],
+)
+def test_nobody_passes_an_authorizer_that_does_not_let_them(answer, status):
+    fake = FakeLambda(Authorize=answer, Handler=OK)
+
+    assert send(an_api("/runs", authorizer=CALLERS), fake, "GET", "/runs").status_code == status
+    assert "Handler" not in fake.events
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("UNAUTHORIZED", failure("Exception", "Unauthorized")),
+        ("ACCESS_DENIED", policy("Deny")),
+        ("AUTHORIZER_FAILURE", failure("KeyError", "'TABLE'")),
+        ("AUTHORIZER_CONFIGURATION_ERROR", None),
+    ],
+)
+def test_each_refusal_has_its_own_gateway_response(kind, answer):
+    response = GatewayResponse(418, {}, {"application/json": '"$context.error.responseType"'})
+    api = an_api("/", authorizer=CALLERS, responses={kind: response})
+
+    refused = send(api, FakeLambda(Authorize=lambda _: answer or httpx.Response(200, json=None)), "GET", "/")
+
+    assert (refused.status_code, refused.json()) == (418, kind)
+
+
+def test_an_authorization_is_asked_for_once_while_it_is_cached():
+    authorizer = Authorizer("Callers", function("Authorize"), 300, ("Authorization",))
+    fake, now = FakeLambda(Authorize=policy(), Handler=OK), [NOW]
+
+    async def exchange() -> list[int]:
+        asked = []
+        functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda")
+        app = Gateway(an_api("/", authorizer=authorizer), functions, clock=lambda: now[0])
+        async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            for token, later in (("a", 0), ("a", 299), ("b", 0), ("a", 2)):
+                now[0] += later
+                await client.get("/", headers={"Authorization": token})
+                asked.append(len(fake.events["Authorize"]))
+        return asked
+
+    assert asyncio.run(exchange()) == [1, 1, 2, 3]
+
+
+def test_a_cached_policy_is_applied_to_each_request():
+    authorizer = Authorizer("Callers", function("Authorize"), 300, ("Authorization",))
+    fake = FakeLambda(Authorize=policy("Allow", "*/GET/a"), Handler=OK)
+    headers = {"headers": {"Authorization": "x"}}
+
+    async def exchange() -> list[int]:
+        functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda")
+        app = Gateway(an_api("/a", "/b", authorizer=authorizer), functions, clock=lambda: NOW)
+        async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            return [(await client.get(path, **headers)).status_code for path in ("/a", "/b")]
+
+    assert asyncio.run(exchange()) == [200, 403]
+    assert len(fake.events["Authorize"]) == 1
+
+
+def test_a_request_without_the_header_that_identifies_it_is_unauthorized_unasked():
+    authorizer = Authorizer("Callers", function("Authorize"), 300, ("Authorization",))
+    fake = FakeLambda(Authorize=policy(), Handler=OK)
+
+    assert send(an_api("/", authorizer=authorizer), fake, "GET", "/").status_code == 401
+    assert fake.events == {}
+
+
+# --- CORS ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_preflight_is_answered_from_the_template_and_asks_nobody():
+    fake = FakeLambda(Authorize=policy("Deny"), Handler=OK)
+    cors = Cors("https://ui.example", "GET,OPTIONS", "Authorization", "600")
+
+    answer = send(an_api("/runs/{id}", authorizer=CALLERS, cors=cors), fake, "OPTIONS", "/runs/7")
+
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://ui.example"
+    assert answer.headers["access-control-allow-methods"] == "GET,OPTIONS"
+    assert answer.headers["access-control-allow-headers"] == "Authorization"
+    assert answer.headers["access-control-max-age"] == "600"
+    assert fake.events == {}
+
+
+def test_there_is_no_preflight_where_there_is_no_resource():
+    cors = Cors("*", "GET", None, None)
+
+    assert send(an_api("/runs", cors=cors), FakeLambda(), "OPTIONS", "/nothing").status_code == 403
