@@ -6,7 +6,8 @@
     run = api.runs.create("Fix the flaky test in tests/test_clock.py")
     print(run.id, run.status, run.web_url)
 
-`AsyncCodegenAPI` is the same with `await`. Whatever fails raises a `CodegenAPIError`.
+`AsyncCodegenAPI` is the same with `await`. Whatever fails raises a `CodegenAPIError`; `api.with_deadline(5)` is the
+same client with 5 seconds for everything that is asked of it.
 """
 
 from ._client import AsyncCodegenAPI, CodegenAPI

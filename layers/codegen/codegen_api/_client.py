@@ -107,7 +107,8 @@ class CodegenAPI(_Client[Driver]):
         timeout: Seconds for each phase of one attempt (connect, write, read, pool).
         retry: What is sent again, and when.
         deadline: Seconds each call may take with all its retries. To bound several calls, see `with_deadline`.
-        http_client: A client to share, for its connection pool; it is not closed with this one.
+        http_client: A client to share, for its connection pool; it is not closed with this one. Where it has an `auth`
+            of its own, that one has the last word about the token.
         transport: A transport to build the client with (tests).
         clock: Monotonic seconds.
         sleep: Waits that many seconds.

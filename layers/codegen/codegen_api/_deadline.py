@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Less than this leaves no time for anything; and a socket told to wait 0 s would not wait but fail in another way.
 INSTANT = 0.01
-"""Seconds that count as none."""
+"""Seconds too few to do anything in. Not 0: a socket told to wait 0 s does not wait, it becomes non-blocking."""
 
 
 class Deadline:

@@ -12,6 +12,7 @@ from ._deadline import Deadline
 
 T = TypeVar("T")
 
+# Failures before the first byte: whatever the request was to do, it was not done.
 _NOTHING_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,

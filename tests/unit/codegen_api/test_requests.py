@@ -323,3 +323,16 @@ def test_a_shared_http_client_outlives_the_clients_that_use_it(wire):
 
         assert not shared.is_closed
     assert [request.headers["authorization"][-3:] for request in wire.requests] == ["ada", "bob"]
+
+
+def test_the_auth_of_a_shared_http_client_has_the_last_word(wire):
+    class Renewed(httpx.Auth):
+        def auth_flow(self, request):
+            request.headers["authorization"] = "Bearer sk-fake-renewed"
+            yield request
+
+    wire.answers(200, USER)
+    with httpx.Client(transport=httpx.MockTransport(wire), auth=Renewed()) as shared:
+        CodegenAPI(token="sk-fake-old", base_url="https://codegen.test", http_client=shared).users.me()
+
+    assert wire.only.headers["authorization"] == "Bearer sk-fake-renewed"
