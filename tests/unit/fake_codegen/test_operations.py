@@ -10,6 +10,7 @@ from local.fake_codegen import (
     DEMO_ORG_ID,
     DEMO_REPO_ID,
     DEMO_SANDBOX_ID,
+    DEMO_TOKEN,
     EMPTY_ORG_ID,
     FOREIGN_ORG_ID,
     OTHER_TOKEN,
@@ -39,7 +40,8 @@ def logs(client, run, **params):
 
 
 @pytest.mark.parametrize(
-    "authorization", [{"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic wrong"}]
+    "authorization",
+    [{"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {DEMO_TOKEN}"}],
 )
 def test_a_call_without_a_good_token_is_401_with_a_detail_of_the_observed_length(client, authorization):
     answer = client.get("/v1/organizations", headers=authorization)

@@ -236,3 +236,14 @@ def test_everything_is_the_same_in_another_process_with_the_same_clock():
         return run.response(fake.clock.now()), run.logs(fake.clock.now())
 
     assert story() == story()
+
+
+def test_a_plan_set_afterwards_opens_its_pull_request_and_wakes_a_stopped_run(client, fake):
+    run_id = create(client)
+    client.post(f"{RUNS}/ban", json={"agent_run_id": run_id})
+
+    fake.set_plan(run_id, Script(pull_request=True, seconds=2))
+    fake.clock.advance(2)
+
+    run = get(client, run_id)
+    assert (run["status"], len(run["github_pull_requests"])) == ("COMPLETE", 1)
