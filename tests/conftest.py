@@ -6,7 +6,7 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs.storage.runs import RunsTable
-from local.fake_codegen import FakeCodegen, ManualClock
+from local.fake_codegen import FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
 from tests.support import backend
 
@@ -48,4 +48,4 @@ def clock(fake: FakeCodegen) -> backend.TestClock:
 
 @pytest.fixture
 def codegen(fake: FakeCodegen) -> CodegenAPI:
-    return backend.codegen(fake)
+    return backend.codegen(FakeTransport(fake))

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 from moto import mock_aws
 
 import codegen_runs.aws
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs.storage.runs import RunsTable
-from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
+from local.fake_codegen import DEMO_TOKEN, ManualClock
 from local.template import Template, load
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -70,14 +71,12 @@ def _forget_clients() -> None:
         client.cache_clear()
 
 
-def codegen(fake: FakeCodegen) -> CodegenAPI:
+def codegen(transport: httpx.BaseTransport) -> CodegenAPI:
     """Make a client of the fake that never retries by itself."""
-    import httpx
-
     return CodegenAPI(
         token=DEMO_TOKEN,
         base_url="http://codegen.test",
-        http_client=httpx.Client(transport=FakeTransport(fake)),
+        http_client=httpx.Client(transport=transport),
         retry=RetryPolicy(max_retries=0),
     )
 

@@ -64,6 +64,16 @@ def endpoint(app: APIGatewayRestResolver, *, public: bool = False) -> Handler:
     # Powertools would answer errors in a form of its own; they all go on to the one place that answers here.
     app.exception_handler(Exception)(_pass_on)
     app.not_found(_refuse_route)
+
+    def serve(event: Event, context: LambdaContext) -> Answer:
+        _admit(app, event, context, public=public)
+        return app.resolve(event, context)
+
+    return answering(serve)
+
+
+def answering(serve: Handler) -> Handler:
+    """Return the Lambda handler whose answers `serve` makes, and whose errors are answered as problems."""
     requests = count(1)
 
     def handler(event: Event, context: LambdaContext) -> Answer:
@@ -79,8 +89,7 @@ def endpoint(app: APIGatewayRestResolver, *, public: bool = False) -> Handler:
         started, waited = perf_counter(), waiting_for_codegen.seconds
         with logger.append_context_keys(**exchange):
             try:
-                _admit(app, event, context, public=public)
-                answer = _fitting(app.resolve(event, context))
+                answer = _fitting(serve(event, context))
                 code = None
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
                 problem = problems.of(error)
@@ -150,16 +159,26 @@ DefaultOrganization = Annotated[int, Depends(_default_organization)]
 # --- before the handler ---------------------------------------------------------------------------------------------
 
 
-def _admit(app: APIGatewayRestResolver, event: Event, context: LambdaContext, *, public: bool) -> None:
-    """Refuse what no operation can work with, before the operation's own validation says a word about it.
+def identify(event: Event) -> Caller:
+    """Return who sends the request, which may name only an organization that the caller is in.
 
     The organization is read from the very path that Powertools matches, so that the two cannot disagree.
+
+    Raises:
+        Unauthorized: The authorizer has not seen the request.
+        Unprocessable: The organization is no number.
+        NotAMember: The caller is not in the organization.
     """
+    caller = _authenticate(event)
+    if (named := _named_organization(event)) is not None:
+        _check_membership(caller, named)
+    return caller
+
+
+def _admit(app: APIGatewayRestResolver, event: Event, context: LambdaContext, *, public: bool) -> None:
+    """Refuse what no operation can work with, before the operation's own validation says a word about it."""
     if not public:
-        caller = _authenticate(event)
-        if (named := _named_organization(event)) is not None:
-            _check_membership(caller, named)
-        app.context.update(caller=caller)
+        app.context.update(caller=identify(event))
     if event["httpMethod"] in _METHODS_WITH_BODY:
         _check_body(event)
     app.context.update(seconds_left=context.get_remaining_time_in_millis() / 1000 - _MARGIN)

@@ -113,8 +113,9 @@ class Poller:
     def tick(self, until: float, *, patient: bool = False) -> Report:
         """Poll due watches until the epoch second `until`, or until nothing will be due before it.
 
-        Where another tick holds the lease, a patient one waits to go on from where that ends, so that no ticks of
-        different beginnings leave a gap between them; any other one leaves the work to the holder. Raises an `ExceptionGroup` of what went wrong unexpectedly, after everything else was done.
+        Where another tick holds the lease, a patient one waits to go on from where that ends, so that ticks with
+        different beginnings leave no gap between them; any other one leaves the work to the holder. Raises an
+        `ExceptionGroup` of what went wrong unexpectedly, after everything else was done.
         """
         self._polls = 0
         self._set_aside = {}

@@ -12,7 +12,7 @@ from codegen_runs.multi_runs.tasks import MultiRunGone
 from codegen_runs.poller import Poller
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunStatus
-from local.fake_codegen import FakeCodegen, Script
+from local.fake_codegen import FakeCodegen, FakeTransport, Script
 from local.template import Template
 from tests.support import backend, handlers
 from tests.support.events import CALLER, Answer, call, rest
@@ -191,7 +191,12 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
 ) -> None:
     tokens = backend.Tokens()
     poller = Poller(
-        runs=runs_table(), codegen=backend.codegen(fake), tokens=tokens, clock=clock, holder="me", concurrency=1
+        runs=runs_table(),
+        codegen=backend.codegen(FakeTransport(fake)),
+        tokens=tokens,
+        clock=clock,
+        holder="me",
+        concurrency=1,
     )
 
     def follow() -> None:

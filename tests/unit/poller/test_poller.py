@@ -327,7 +327,7 @@ def test_killing_the_poller_at_each_of_its_calls_delays_and_loses_nothing(
             monkeypatch.setattr(target, name, saboteur.wrap(getattr(target, name)))
 
     def play(key: str, fatal: int | None) -> list[str]:
-        """Run one run to its end; the poller dies once, at its `fatal`-th call, and is started again by the schedule."""
+        """Run one run to its end; the poller dies at its `fatal`-th call, and the schedule starts it again."""
         creates = len(fake.creates)
         fake.script(Script(seconds=1, steps=1))
         saboteur.fatal = None

@@ -11,6 +11,7 @@ from codegen_runs.bodies import Warned
 from codegen_runs.events import timestamp
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.multi_runs.requests import Strategy
+from codegen_runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Watch
@@ -25,21 +26,6 @@ class Counts(BaseModel):
     usable: int = Field(description="Completed with an answer that is neither empty nor the prompt again.")
     failed: int = Field(description="Have ended without a usable answer.")
     missing: int = Field(description="Have not ended.")
-
-
-class RunSnapshot(BaseModel):
-    """One run of a multi-run: a candidate's, or the synthesis."""
-
-    status: Status
-    status_reason: str | None = None
-    upstream_status: str | None = None
-    agent_run_id: int | None = None
-    web_url: str | None = None
-    last_log_at: str | None = None
-    log_count: int = 0
-    finished_at: str | None = None
-    result: str | None = None
-    result_truncated: bool = False
 
 
 class CandidateSnapshot(RunSnapshot):
@@ -111,13 +97,13 @@ def snapshot(multi_run: MultiRun, watches: Mapping[str, Watch]) -> MultiRunSnaps
         **summary(multi_run).model_dump(),
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate) for candidate in judgement.candidates],
-        synthesis=_run(synthesis) if synthesis else None,
+        synthesis=run_snapshot(synthesis) if synthesis else None,
         estimate=Estimate(runs=len(multi_run.candidates) + (multi_run.strategy is not Strategy.NONE)),
     )
 
 
 def _candidate(multi_run: MultiRun, candidate: Candidate) -> CandidateSnapshot:
-    run = _run(candidate.watch) if candidate.watch else RunSnapshot(status=Status.QUEUED)
+    run = run_snapshot(candidate.watch) if candidate.watch else RunSnapshot(status=Status.QUEUED)
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
@@ -125,21 +111,6 @@ def _candidate(multi_run: MultiRun, candidate: Candidate) -> CandidateSnapshot:
         agent_type=multi_run.candidates[candidate.index].agent_type,
         usable=candidate.usable if candidate.finished else None,
         reason=candidate.reason,
-    )
-
-
-def _run(watch: Watch) -> RunSnapshot:
-    return RunSnapshot(
-        status=watch.status,
-        status_reason=watch.status_reason,
-        upstream_status=watch.upstream_status,
-        agent_run_id=watch.agent_run_id,
-        web_url=watch.web_url,
-        last_log_at=_time(watch.last_log_at),
-        log_count=watch.log_count,
-        finished_at=_time(watch.finished_at),
-        result=watch.result,
-        result_truncated=watch.result_truncated,
     )
 
 

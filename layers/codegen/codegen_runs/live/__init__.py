@@ -1,0 +1,1 @@
+"""Views of a run's event log for those who watch it."""

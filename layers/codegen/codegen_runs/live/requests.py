@@ -1,0 +1,43 @@
+"""What a viewer asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, Field, ValidationError
+
+from codegen_runs.problems import Unprocessable
+
+
+class StreamRequest(BaseModel):
+    """A request for a run's events."""
+
+    org_id: int
+    agent_run_id: int
+    after: str | None = Field(None, description="The id of the last event seen, else from the start.")
+    poll_interval: float = Field(1.0, ge=0.5, le=10, description="Seconds between two looks for news.")
+
+    @classmethod
+    def read(cls, event: Mapping[str, Any]) -> Self:
+        """Read a proxy event; `Last-Event-ID`, which a browser sends, stands for `after`. Raises `Unprocessable`."""
+        query = event.get("queryStringParameters") or {}
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        given = {
+            **(event.get("pathParameters") or {}),
+            **{name: query[name] for name in ("after", "poll_interval") if name in query},
+        }
+        if "last-event-id" in headers:
+            given["after"] = headers["last-event-id"]
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            faults = [
+                {"loc": [_part(fault["loc"][0]), *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
+                for fault in error.errors()
+            ]
+            raise Unprocessable(errors=faults) from None
+
+
+def _part(name: int | str) -> str:
+    return "path" if name in ("org_id", "agent_run_id") else "query"
