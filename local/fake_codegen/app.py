@@ -110,10 +110,10 @@ async def _refuse(_: Request, error: Exception) -> Response:
 router = APIRouter(route_class=Operation)
 
 
-# What operations are given
+# What operations are given. All of it is async: FastAPI would send anything else through a thread.
 
 
-def _caller(request: Request, authorization: Annotated[Any, Header()] = None) -> Caller:  # noqa: ARG001
+async def _caller(request: Request, authorization: Annotated[Any, Header()] = None) -> Caller:  # noqa: ARG001
     """Return the caller; the header is here because the upstream documents it as a parameter of each operation."""
     caller: Caller = request.state.caller
     return caller
@@ -122,11 +122,11 @@ def _caller(request: Request, authorization: Annotated[Any, Header()] = None) ->
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
-def _organization(org_id: int, fake: Fake, caller: CurrentCaller) -> demo.Organization:
+async def _organization(org_id: int, fake: Fake, caller: CurrentCaller) -> demo.Organization:
     return fake.organization(caller, org_id)
 
 
-def _undocumented_organization(request: Request, fake: Fake) -> demo.Organization:
+async def _undocumented_organization(request: Request, fake: Fake) -> demo.Organization:
     """Return the organization in the path of an operation that documents neither it nor the header."""
     org_id = request.path_params["org_id"]
     return fake.organization(request.state.caller, int(org_id) if org_id.isdecimal() else 0)

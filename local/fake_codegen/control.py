@@ -31,7 +31,7 @@ from .world import FakeCodegen
 router = APIRouter(prefix="/_fake", include_in_schema=False)
 
 
-def _fake(request: Request) -> FakeCodegen:
+async def _fake(request: Request) -> FakeCodegen:
     fake: FakeCodegen = request.app.state.fake
     return fake
 
