@@ -1,0 +1,112 @@
+"""The main job, from the request to the answer: the deployed handlers, the real state machine, a real HTTP upstream."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from local.fake_codegen import DEMO_ORG_ID
+from local.stack import Stack
+
+PATH = f"/v1/organizations/{DEMO_ORG_ID}/multi-runs"
+PATIENCE = 60
+
+
+def follow(http: httpx.Client, location: str, until: set[str] = frozenset({"completed", "failed", "cancelled"})) -> Any:  # type: ignore[assignment]
+    """Read a multi-run until its status is one of these."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        snapshot = http.get(location).raise_for_status().json()
+        if snapshot["status"] in until:
+            return snapshot
+        time.sleep(0.3)
+    pytest.fail(f"still {snapshot['status']} after {PATIENCE} s: {snapshot}")
+
+
+def create(http: httpx.Client, **body: Any) -> str:
+    answer = http.post(PATH, json={"prompt": "Say how to test a cache."} | body)
+    assert answer.status_code == 202, answer.text
+    return answer.headers["Location"]
+
+
+def test_three_candidates_become_one_answer(http: httpx.Client, stack: Stack) -> None:
+    snapshot = follow(http, create(http, concurrency=3))
+
+    assert snapshot["status"] == "completed"
+    assert snapshot["answer"]["source"] == "synthesis"
+    assert "candidates" in snapshot["answer"]["text"]
+    assert snapshot["counts"] == {
+        "requested": 3, "launched": 3, "finished": 3, "usable": 3, "failed": 0, "missing": 0
+    }  # fmt: skip
+    assert all(candidate["web_url"] and candidate["result"] for candidate in snapshot["candidates"])
+    assert snapshot["synthesis"]["status"] == "completed"
+
+    sfn = stack.aws.client("stepfunctions")
+    machine = stack.template.state_machines["MultiRunStateMachine"]
+    execution = f"{machine.arn.replace(':stateMachine:', ':execution:')}:{snapshot['id']}"
+    deadline = time.monotonic() + PATIENCE
+    while sfn.describe_execution(executionArn=execution)["status"] == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert sfn.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+    history = sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+    assert len(history) <= 10 * 3 + 30
+
+
+def test_one_failed_candidate_does_not_end_the_group(http: httpx.Client) -> None:
+    snapshot = follow(http, create(http, prompt="Say it. [[fake ending=FAILED nth=2]]", concurrency=3))
+
+    assert snapshot["status"] == "completed"
+    assert snapshot["counts"]["failed"] == 1
+    (failed,) = [candidate for candidate in snapshot["candidates"] if not candidate["usable"]]
+    assert failed["status"] == "failed"
+    assert failed["reason"]
+
+
+def test_below_the_quorum_the_group_fails_and_keeps_every_output(http: httpx.Client) -> None:
+    snapshot = follow(http, create(http, prompt="Speak. [[fake ending=ERROR nth=1]]", concurrency=2, quorum=2))
+
+    assert snapshot["status"] == "failed"
+    assert snapshot["reason"].startswith("2 usable candidates needed, 1 found.")
+    assert snapshot["answer"] is None
+    assert [candidate["usable"] for candidate in snapshot["candidates"]].count(True) == 1
+    assert any(candidate["result"] for candidate in snapshot["candidates"])
+
+
+def test_a_synthesis_that_fails_falls_back_to_a_candidate(http: httpx.Client) -> None:
+    prompt = "Say why. [[fake-synthesis ending=FAILED]]"
+    snapshot = follow(http, create(http, prompt=prompt, concurrency=2))
+
+    assert snapshot["status"] == "completed"
+    assert snapshot["answer"]["source"] == "fallback"
+    assert snapshot["answer"]["candidate"] in (0, 1)
+
+
+def test_the_best_candidate_is_selected_in_its_own_words(http: httpx.Client) -> None:
+    snapshot = follow(http, create(http, concurrency=2, strategy="select"))
+
+    assert snapshot["answer"]["source"] == "selected"
+    assert snapshot["answer"]["text"] == snapshot["candidates"][snapshot["answer"]["candidate"]]["result"].strip()
+
+
+def test_a_candidate_that_never_ends_is_missing_no_longer_than_its_timeout(http: httpx.Client) -> None:
+    prompt = "Wait. [[fake ending=NEVER nth=1]]"
+    snapshot = follow(http, create(http, prompt=prompt, concurrency=2, deadline_s=30))
+
+    assert snapshot["status"] == "completed"
+    assert sorted(candidate["status"] for candidate in snapshot["candidates"]) == ["completed", "timed_out"]
+    assert snapshot["answer"]["source"] == "only_candidate"
+
+
+def test_a_cancelled_multi_run_stops_and_says_what_goes_on(http: httpx.Client) -> None:
+    location = create(http, prompt="Dig. [[fake ending=NEVER]]", concurrency=2)
+    follow(http, location, {"running"})
+    deadline = time.monotonic() + PATIENCE
+    while http.get(location).json()["counts"]["launched"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    cancelled = http.post(f"{location}/cancel")
+
+    assert cancelled.status_code == 200
+    assert cancelled.json()["status"] == "cancelled"
+    assert [candidate["status"] for candidate in cancelled.json()["candidates"]] == ["running", "running"]
+    assert http.post(f"{location}/cancel").status_code == 200
