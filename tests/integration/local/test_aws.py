@@ -1,0 +1,195 @@
+"""The AWS stand-in as its clients see it: boto3 over HTTP, all services on one endpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local import aws
+from local.aws import Aws
+from local.fake_codegen.server import listen
+from local.template import load
+
+TEMPLATE = """
+Globals:
+  Function: {Runtime: python3.13}
+Resources:
+  Runs:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      TimeToLiveSpecification: {AttributeName: expires_at, Enabled: true}
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}, {AttributeName: due, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      GlobalSecondaryIndexes:
+        - {IndexName: due, KeySchema: [{AttributeName: due, KeyType: HASH}], Projection: {ProjectionType: KEYS_ONLY}}
+  Function:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: code, Handler: code.handler}
+  Machine:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Name: !Sub ${AWS::StackName}-machine
+      DefinitionUri: machine.asl.json
+      DefinitionSubstitutions: {Function: !GetAtt Function.Arn}
+"""
+DEFINITION = {
+    "StartAt": "Call",
+    "States": {
+        "Call": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "${Function}", "Payload.$": "$"},
+            "OutputPath": "$.Payload",
+            "Catch": [{"ErrorEquals": ["ValueError"], "Next": "Caught"}],
+            "End": True,
+        },
+        "Caught": {"Type": "Pass", "End": True},
+    },
+}
+
+
+@pytest.fixture
+def running() -> Iterator[Aws]:
+    with listen() as listening, aws.serve(listening) as it:
+        yield it
+
+
+@pytest.fixture
+def lambda_(running, deploy):
+    """A client for a function that answers its event, or raises what it is told to."""
+    deployed = deploy(
+        """
+        import pathlib
+        def handler(event, context):
+            if "raise" in event: raise ValueError(event["raise"])
+            if "touch" in event: pathlib.Path(event["touch"]).touch()
+            return {"got": event}
+        """
+    )
+    running.functions = deployed.functions
+    return running.client("lambda")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Function",
+        "arn:aws:lambda:us-east-1:123456789012:function:Function",
+        "arn:aws:lambda:us-east-1:123456789012:function:Function:$LATEST",
+    ],
+)
+def test_a_function_is_invoked_by_name_or_arn(lambda_, name):
+    answer = lambda_.invoke(FunctionName=name, Payload=b'{"a": 1}')
+
+    assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "$LATEST")
+    assert json.load(answer["Payload"]) == {"got": {"a": 1}}
+    assert "FunctionError" not in answer
+
+
+def test_a_function_that_fails_is_an_answer_that_says_so(lambda_):
+    answer = lambda_.invoke(FunctionName="Function", Payload=b'{"raise": "no"}')
+
+    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
+    assert json.load(answer["Payload"])["errorType"] == "ValueError"
+
+
+def test_an_event_is_accepted_and_then_handled(lambda_, tmp_path):
+    touched = tmp_path / "touched"
+
+    answer = lambda_.invoke(
+        FunctionName="Function", InvocationType="Event", Payload=json.dumps({"touch": str(touched)})
+    )
+
+    assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
+    started = time.monotonic()
+    while not touched.exists():
+        assert time.monotonic() - started < 10
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("invocation_type", ["RequestResponse", "Event"])
+def test_a_function_that_is_not_there_is_not_found(lambda_, invocation_type):
+    with pytest.raises(lambda_.exceptions.ResourceNotFoundException, match=r"Function not found: arn:.*:Other"):
+        lambda_.invoke(FunctionName="Other", InvocationType=invocation_type)
+
+
+def test_an_event_that_is_no_json_is_refused(lambda_):
+    with pytest.raises(lambda_.exceptions.InvalidRequestContentException):
+        lambda_.invoke(FunctionName="Function", Payload=b"{")
+
+
+@pytest.mark.parametrize(("invocation_type", "megabytes"), [("RequestResponse", 6), ("Event", 1)])
+def test_an_event_over_lambdas_limit_is_refused(running, lambda_, invocation_type, megabytes):
+    answer = httpx.post(
+        f"{running.url}/2015-03-31/functions/Function/invocations",
+        content=json.dumps("x" * megabytes * 1024 * 1024),
+        headers={"X-Amz-Invocation-Type": invocation_type},
+    )
+
+    assert answer.status_code == 413
+    assert answer.headers["X-Amzn-ErrorType"] == "RequestEntityTooLargeException"
+
+
+@pytest.fixture
+def created(running, tmp_path):
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "machine.asl.json").write_text(json.dumps(DEFINITION))
+    template = load(tmp_path / "template.yaml")
+    running.create(template)
+    return template
+
+
+def test_the_templates_tables_are_there(running, created):
+    dynamodb = running.client("dynamodb")
+
+    dynamodb.put_item(TableName="Runs", Item={"pk": {"S": "run#1"}, "due": {"S": "now"}})
+    found = dynamodb.query(
+        TableName="Runs",
+        IndexName="due",
+        KeyConditionExpression="due = :due",
+        ExpressionAttributeValues={":due": {"S": "now"}},
+    )
+
+    assert found["Items"] == [{"pk": {"S": "run#1"}, "due": {"S": "now"}}]
+    ttl = dynamodb.describe_time_to_live(TableName="Runs")["TimeToLiveDescription"]
+    assert ttl == {"AttributeName": "expires_at", "TimeToLiveStatus": "ENABLED"}
+
+
+@pytest.mark.parametrize(
+    ("event", "output"), [({"a": 1}, {"got": {"a": 1}}), ({"raise": "no"}, {"Error": "ValueError"})]
+)
+def test_the_templates_state_machine_calls_the_functions(running, created, lambda_, event, output):
+    step_functions = running.client("stepfunctions")
+    execution = step_functions.start_execution(
+        stateMachineArn=created.state_machines["Machine"].arn, input=json.dumps(event)
+    )["executionArn"]
+
+    started = time.monotonic()
+    while (described := step_functions.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        assert time.monotonic() - started < 10
+        time.sleep(0.01)
+
+    assert described["status"] == "SUCCEEDED"
+    assert json.loads(described["output"]).items() >= output.items()
+
+
+def test_a_secret_is_kept(running):
+    arn = running.create_secret("codegen-token", "fake-token")
+
+    assert running.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"] == "fake-token"
+
+
+def test_there_is_one_at_a_time(running):
+    with listen() as listening, pytest.raises(RuntimeError, match="one state per process"):
+        aws.serve(listening).__enter__()
+
+
+def test_the_next_one_starts_empty():
+    for _ in range(2):
+        with listen() as listening, aws.serve(listening) as it:
+            it.create_secret("codegen-token", "fake-token")

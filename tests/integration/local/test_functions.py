@@ -1,0 +1,364 @@
+"""How functions run on one machine: real processes, fed through a real Runtime API."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from local.functions import UnknownFunctionError
+
+ROOT = Path(__file__).parents[3]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not Path(f"/proc/{pid}/stat").exists() or " Z " not in Path(f"/proc/{pid}/stat").read_text()
+
+
+def wait_until(condition, seconds=10.0):
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds
+        time.sleep(0.01)
+
+
+# --- what a handler gets ---------------------------------------------------------------------------------------------
+
+
+def test_a_handler_gets_the_event_and_answers(deploy):
+    function = deploy("def handler(event, context): return {'got': event}")
+
+    assert function({"a": [1, None, "ä"]}) == (False, {"got": {"a": [1, None, "ä"]}})
+
+
+def test_a_handler_gets_lambdas_context(deploy):
+    function = deploy(
+        """
+        def handler(event, context):
+            return {
+                "name": context.function_name, "version": context.function_version,
+                "arn": context.invoked_function_arn, "memory": context.memory_limit_in_mb,
+                "id": context.aws_request_id, "left": context.get_remaining_time_in_millis(),
+            }
+        """,
+        timeout=20,
+    )
+
+    _, first = function()
+    _, second = function()
+
+    assert (first["name"], first["version"], first["memory"]) == ("Function", "$LATEST", "128")
+    assert first["arn"] == "arn:aws:lambda:us-east-1:123456789012:function:Function"
+    assert first["id"] != second["id"]
+    assert 15_000 < first["left"] <= 20_000
+
+
+def test_a_handler_has_the_templates_environment_and_lambdas_and_nothing_else(deploy, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONLY_OF_THE_PARENT", "x")
+    monkeypatch.setenv("AWS_PROFILE", "somebody")
+    layer = tmp_path / "layer"
+    function = deploy(
+        "import os\ndef handler(event, context): return dict(os.environ)",
+        environment={"TABLE": "Runs", "EMPTY": ""},
+        layers=(layer,),
+    )
+
+    _, environment = function()
+
+    assert environment.pop("AWS_LAMBDA_RUNTIME_API").startswith("127.0.0.1:")
+    assert environment == {
+        "TABLE": "Runs",
+        "EMPTY": "",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "AWS_LAMBDA_FUNCTION_NAME": "Function",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_REGION": "us-east-1",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "LAMBDA_TASK_ROOT": str(tmp_path / "code"),
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(layer),
+        "TZ": ":UTC",
+        "_HANDLER": "code.handler",
+    }
+
+
+def test_a_variable_that_the_template_lacks_is_lacking_here_too(deploy, monkeypatch):
+    monkeypatch.setenv("RUNS_TABLE", "Runs")
+    function = deploy("import os\ndef handler(event, context): return os.environ['RUNS_TABLE']")
+
+    failed, error = function()
+
+    assert failed
+    assert (error["errorType"], error["errorMessage"]) == ("KeyError", "'RUNS_TABLE'")
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_handler_imports_its_layer_built_or_not(deploy, tmp_path, built):
+    packages = tmp_path / "layer" / ("python" if built else "")
+    packages.mkdir(parents=True)
+    (packages / "shared.py").write_text("VALUE = 7")
+    function = deploy("import shared\ndef handler(event, context): return shared.VALUE", layers=(tmp_path / "layer",))
+
+    assert function() == (False, 7)
+
+
+def test_a_handler_cannot_import_the_local_stack(deploy):
+    function = deploy("import scheduler\ndef handler(event, context): return scheduler.__file__")
+
+    assert function()[1]["errorType"] == "Runtime.ImportModuleError"
+
+
+def test_a_module_is_imported_once_and_stays(deploy):
+    function = deploy(
+        """
+        from itertools import count
+        numbers = count()
+        def handler(event, context): return next(numbers)
+        """
+    )
+
+    assert [function()[1] for _ in range(3)] == [0, 1, 2]
+
+
+def test_an_edit_reaches_the_next_event(deploy):
+    function = deploy("def handler(event, context): return 'before'")
+    assert function() == (False, "before")
+
+    function.write("def handler(event, context): return 'after'")
+    os.utime(function.code / "code.py", ns=(1, 1))
+
+    assert function() == (False, "after")
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_an_error_is_answered_as_lambda_answers_it(deploy):
+    function = deploy("def handler(event, context): raise ValueError('no good')")
+
+    failed, error = function()
+
+    assert failed
+    assert (error["errorType"], error["errorMessage"]) == ("ValueError", "no good")
+    assert len(error["stackTrace"]) == 1
+    assert "code.py" in error["stackTrace"][0]
+    assert function()[1]["requestId"] != error["requestId"]
+
+
+@pytest.mark.parametrize(
+    ("source", "handler", "error_type", "message"),
+    [
+        ("", "other.handler", "Runtime.ImportModuleError", "Unable to import module 'other': No module named 'other'"),
+        ("", "code.handler", "Runtime.HandlerNotFound", "Handler 'handler' missing on module 'code'"),
+        ("def", "code.handler", "Runtime.UserCodeSyntaxError", "Syntax error in module 'code': invalid syntax"),
+        ("raise RuntimeError('at import')", "code.handler", "RuntimeError", "at import"),
+        ("def handler(e, c): return {1, 2}", "code.handler", "Runtime.MarshalError", "Unable to marshal response: "),
+    ],
+)
+def test_what_cannot_run_says_why(deploy, source, handler, error_type, message):
+    failed, error = deploy(source, handler=handler)()
+
+    assert failed
+    assert error["errorType"] == error_type
+    assert error["errorMessage"].startswith(message)
+
+
+def test_a_function_without_its_folder_says_so(deploy, tmp_path):
+    failed, error = deploy(code_dir=tmp_path / "nowhere")()
+
+    assert failed
+    assert "nowhere" in error["errorMessage"]
+
+
+def test_an_event_that_takes_too_long_ends_its_process(deploy):
+    function = deploy(
+        """
+        import os, time
+        def handler(event, context):
+            if event == "hang": time.sleep(60)
+            return os.getpid()
+        """,
+        timeout=0.5,
+    )
+    _, pid = function()
+
+    failed, error = function("hang")
+
+    assert failed
+    assert error["errorType"] == "Sandbox.Timedout"
+    assert error["errorMessage"].endswith("Error: Task timed out after 0.50 seconds")
+    assert not is_running(pid)
+    assert function()[1] != pid
+
+
+@pytest.mark.parametrize(
+    ("death", "reason"), [("os._exit(3)", "exit status 3"), ("os.kill(os.getpid(), 9)", "signal: killed")]
+)
+def test_a_process_that_dies_is_replaced(deploy, death, reason):
+    function = deploy(f"import os\ndef handler(event, context): return {death} if event == 'die' else 'alive'")
+    assert function() == (False, "alive")
+
+    failed, error = function("die")
+
+    assert failed
+    assert error["errorType"] == "Runtime.ExitError"
+    assert error["errorMessage"].endswith(f"Error: Runtime exited with error: {reason}")
+    assert function() == (False, "alive")
+
+
+def test_a_process_that_died_while_idle_is_replaced(deploy):
+    function = deploy("import os\ndef handler(event, context): return os.getpid()")
+    _, pid = function()
+
+    os.kill(pid, signal.SIGKILL)
+
+    wait_until(lambda: function()[1] != pid and not function()[0])
+
+
+def test_an_answer_over_six_megabytes_is_an_error(deploy):
+    function = deploy("def handler(event, context): return 'x' * 6 * 1024 * 1024 + 'x' * 200")
+
+    failed, error = function()
+
+    assert failed
+    assert error["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+def test_a_function_that_is_not_there_is_unknown(deploy):
+    functions = deploy().functions
+
+    with pytest.raises(UnknownFunctionError, match="Other"):
+        functions.run(functions.invoke("Other", b"{}"))
+
+
+# --- several at a time -----------------------------------------------------------------------------------------------
+
+MEETING = """
+import os, time
+from pathlib import Path
+
+def handler(event, context):
+    # Waits until as many processes as are to meet have come.
+    Path(event["at"], str(os.getpid())).touch()
+    while len(os.listdir(event["at"])) < event["of"]:
+        time.sleep(0.005)
+    return os.getpid()
+"""
+
+
+def meet(function, place, events):
+    """Send events at the same time and return the processes that answered."""
+    place.mkdir()
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(function({"at": str(place), "of": 3}))) for _ in range(events)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not any(failed for failed, _ in answers)
+    return {pid for _, pid in answers}
+
+
+def test_events_at_the_same_time_have_processes_of_their_own(deploy, tmp_path):
+    function = deploy(MEETING, timeout=20, max_workers=3)
+
+    assert len(meet(function, tmp_path / "place", events=3)) == 3
+
+
+def test_more_events_than_processes_wait(deploy, tmp_path):
+    function = deploy(MEETING, timeout=20, max_workers=3)
+
+    assert len(meet(function, tmp_path / "place", events=9)) == 3
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_closing_leaves_no_process(deploy, portal, tmp_path):
+    function = deploy(
+        """
+        import os, pathlib, time
+        def handler(event, context):
+            if event:
+                pathlib.Path(event).write_text(str(os.getpid()))
+                time.sleep(60)
+            return os.getpid()
+        """
+    )
+    busy_file = tmp_path / "busy"
+    busy = threading.Thread(target=function, args=(str(busy_file),))
+    busy.start()
+    wait_until(lambda: busy_file.exists() and busy_file.read_text())
+    _, idle = function()
+
+    portal.call(function.functions.close)
+
+    busy.join()
+    assert not is_running(idle)
+    assert not is_running(int(busy_file.read_text()))
+
+
+def test_a_process_ends_with_its_parent_also_in_the_middle_of_an_event(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "code.py").write_text(
+        "import os, pathlib, time\n"
+        "def handler(event, context):\n"
+        "    pathlib.Path(event).write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+    )
+    pid_file = tmp_path / "pid"
+    program = f"""
+        import asyncio, json
+        from pathlib import Path
+        from local.functions import Functions
+        from local.template import Function
+
+        function = Function("F", "F", "arn:F", "code.handler", Path({str(tmp_path / "code")!r}), (), {{}}, 60, 128, "x")
+
+        async def main():
+            await Functions([function]).invoke("F", json.dumps({str(pid_file)!r}).encode())
+
+        asyncio.run(main())
+    """
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT)
+    wait_until(lambda: pid_file.exists() and pid_file.read_text())
+
+    parent.kill()
+    parent.wait()
+
+    pid = int(pid_file.read_text())
+    wait_until(lambda: not is_running(pid))
+
+
+def test_what_a_function_prints_is_in_its_log(deploy):
+    function = deploy(
+        """
+        import sys
+        def handler(event, context):
+            print("to standard output")
+            print("to standard error", file=sys.stderr)
+            raise ValueError("no good")
+        """
+    )
+
+    function()
+
+    log = function.log.read_text()
+    assert log.startswith("to standard output\nto standard error\n[ERROR] ValueError: no good\n")

@@ -1,0 +1,131 @@
+"""`python -m local` as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local.__main__ import main
+from local.fake_codegen.server import listen
+
+ROOT = Path(__file__).parents[3]
+ANY_PORT = {"PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    names = {"CODEGEN_API_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL"}
+    return {**{name: value for name, value in os.environ.items() if name not in names}, **ANY_PORT, **variables}
+
+
+@contextmanager
+def running(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `python -m local` and give the process and its first screen."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        screen = ""
+        for line in process.stdout:
+            screen += line
+            if "Ctrl-C" in line:
+                break
+        yield process, screen
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def children(pid: int) -> set[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return {int(child) for child, parent in (line.split() for line in listed.splitlines()) if int(parent) == pid}
+
+
+def is_running(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(listed) and not listed.startswith("Z")
+
+
+def curl(line: str) -> tuple[int, str]:
+    answer = subprocess.run(
+        f"{line} -s -w '\\n%{{http_code}}'", shell=True, capture_output=True, text=True, check=True, timeout=60
+    )
+    body, _, status = answer.stdout.rpartition("\n")
+    return int(status), body
+
+
+def test_it_shows_lines_that_work_as_pasted_and_ends_cleanly():
+    with running() as (process, screen):
+        _, runs, multi_run = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
+
+        assert curl(runs)[0] == 200
+        assert curl(multi_run)[0] == 202
+
+        functions = children(process.pid)
+        assert functions
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+        assert not [pid for pid in functions if is_running(pid)]
+
+
+def test_with_a_token_it_works_with_the_real_codegen_and_never_shows_the_token():
+    with running(CODEGEN_API_TOKEN="not-a-real-token", CODEGEN_ORG_ID="42") as (process, screen):
+        process.terminate()
+        rest = process.stdout.read()
+
+        assert process.wait(timeout=20) == 0
+        assert "https://api.codegen.com" in screen
+        assert "/v1/organizations/42/" in screen
+        assert '"Authorization: Bearer $CODEGEN_API_TOKEN"' in screen
+        assert "not-a-real-token" not in screen + rest
+
+
+@pytest.fixture
+def environ(monkeypatch) -> pytest.MonkeyPatch:
+    """The environment of a person who has set nothing, for `main` in this process."""
+    for name in ("CODEGEN_API_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ANY_PORT.items():
+        monkeypatch.setenv(name, value)
+    terminate = signal.getsignal(signal.SIGTERM)
+    yield monkeypatch
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(environ, capsys):
+    with listen() as taken:
+        port = taken.getsockname()[1]
+        environ.setenv("PORT", str(port))
+
+        assert main([]) == 1
+
+    assert capsys.readouterr().err.startswith(f"Something else listens on port {port} of 127.0.0.1. Choose another:")
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"CODEGEN_API_TOKEN": "not-a-real-token"}, "Set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
+        ({"CODEGEN_ORG_ID": "42"}, "Set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
+        ({"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "acme"}, "CODEGEN_ORG_ID is a number"),
+    ],
+)
+def test_half_of_what_the_real_codegen_needs_is_refused(environ, variables, problem):
+    for name, value in variables.items():
+        environ.setenv(name, value)
+
+    with pytest.raises(SystemExit, match=problem):
+        main([])

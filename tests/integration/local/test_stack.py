@@ -1,0 +1,49 @@
+"""Starting a stack: on which ports, with which Codegen, and of which template."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.fake_codegen import DEMO_TOKEN
+from local.fake_codegen.server import listen
+from local.stack import Codegen, Ports, PortTakenError, Stack
+
+SMALL_SYSTEM = Path(__file__).parent / "small_system" / "template.yaml"
+LET_IN = {"Authorization": "Bearer let-me-in"}
+
+
+def test_another_codegen_takes_the_place_of_the_fake(tmp_path):
+    codegen = Codegen("https://codegen.example/v1/", 42, "fake-token")
+
+    with Stack(SMALL_SYSTEM, codegen=codegen, log_dir=tmp_path) as stack, httpx.Client(base_url=stack.api_url) as api:
+        environment = api.post("/echo/1", headers=LET_IN, timeout=30).json()["environment"]
+        secret = api.get("/count", timeout=30).json()["secret"]
+
+    assert stack.fake is None
+    assert (environment["CODEGEN_BASE_URL"], environment["CODEGEN_ORG_ID"]) == ("https://codegen.example/v1/", "42")
+    assert secret == "fake-token"
+    assert "fake-token" not in repr(codegen)
+    assert "fake-token" not in json.dumps(environment)
+
+
+@pytest.mark.parametrize("which", ["api", "codegen", "aws"])
+def test_a_port_that_is_taken_is_named(which):
+    with listen() as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=str(port)), Stack(SMALL_SYSTEM, ports=Ports(**{which: port})):
+            pass
+
+
+def test_this_repositorys_system_comes_up_and_guards_its_routes(tmp_path):
+    with Stack(log_dir=tmp_path) as stack, httpx.Client(base_url=stack.api_url, timeout=30) as api:
+        missing = api.get("/nowhere")
+        unauthorized = api.get("/v1/organizations", headers={"Authorization": "Bearer nobody"})
+        organizations = api.get("/v1/organizations", headers={"Authorization": f"Bearer {DEMO_TOKEN}"})
+
+    assert (missing.status_code, missing.json()["code"]) == (404, "route_not_found")
+    assert (unauthorized.status_code, unauthorized.json()["code"]) == (401, "unauthorized")
+    assert organizations.status_code == 200

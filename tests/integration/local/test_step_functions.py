@@ -1,0 +1,286 @@
+"""Each mend of moto's Step Functions engine: that it works, and that moto still needs it.
+
+A test of moto alone that fails is good news: remove the mend.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto.core.config import default_user_config
+from moto.moto_api._internal.models import moto_api_backend
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from werkzeug.serving import make_server
+
+from local import aws
+from local.aws import Aws
+from local.fake_codegen.server import listen
+
+ROLE = "arn:aws:iam::123456789012:role/r"
+WAIT = {"Type": "Wait", "Seconds": 30, "End": True}
+
+
+@pytest.fixture
+def alone(monkeypatch) -> Iterator[Aws]:
+    """moto as it is, executing state machines."""
+    moto_api_backend.reset()
+    monkeypatch.setitem(default_user_config["stepfunctions"], "execute_state_machine", True)
+    it = Aws("")
+    server = make_server("127.0.0.1", 0, it.wsgi, threaded=True)
+    it.url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("MOTO_PORT", str(server.server_port))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield it
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def mended() -> Iterator[Aws]:
+    with listen() as listening, aws.serve(listening, retry_scale=0.01) as it:
+        yield it
+
+
+class Machine:
+    """One state machine."""
+
+    def __init__(self, it: Aws, states: dict[str, object], name: str = "machine") -> None:
+        self.client = boto3.client(
+            "stepfunctions",
+            endpoint_url=it.url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        definition = json.dumps({"StartAt": next(iter(states)), "States": states})
+        self.arn = self.client.create_state_machine(name=name, definition=definition, roleArn=ROLE)["stateMachineArn"]
+
+    def start(self, event: object = None, **options: str) -> str:
+        started = self.client.start_execution(stateMachineArn=self.arn, input=json.dumps(event or {}), **options)
+        return started["executionArn"]
+
+    def describe(self, execution: str) -> dict[str, str]:
+        return self.client.describe_execution(executionArn=execution)
+
+    def wait_for(self, execution: str, state: str) -> None:
+        """Wait until the execution has entered the state."""
+        self.until(lambda: any(event["type"] == state for event in self.events(execution)))
+
+    def events(self, execution: str) -> list[dict[str, object]]:
+        return self.client.get_execution_history(executionArn=execution)["events"]
+
+    def stop(self, execution: str) -> None:
+        self.client.stop_execution(executionArn=execution, error="Cancelled", cause="somebody said so")
+
+    def end_of(self, execution: str) -> dict[str, str]:
+        """Wait until the execution has ended and describe it."""
+        self.until(lambda: self.describe(execution)["status"] != "RUNNING")
+        return self.describe(execution)
+
+    @staticmethod
+    def until(condition, seconds=10.0):
+        started = time.monotonic()
+        while not condition():
+            assert time.monotonic() - started < seconds
+            time.sleep(0.01)
+
+
+def outcome(described: dict[str, str]) -> tuple[str | None, ...]:
+    return described["status"], described.get("error"), described.get("cause")
+
+
+ABORTED = ("ABORTED", "Cancelled", "somebody said so")
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_execution_needs_no_name(mended):
+    machine = Machine(mended, {"A": {"Type": "Pass", "End": True}})
+
+    assert [machine.end_of(machine.start())["status"] for _ in range(2)] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_moto_alone_calls_every_execution_none(alone):
+    machine = Machine(alone, {"A": {"Type": "Pass", "End": True}})
+    machine.end_of(machine.start())
+
+    with pytest.raises(machine.client.exceptions.ExecutionAlreadyExists):
+        machine.start()
+
+
+def test_a_name_that_is_given_is_kept_and_taken_once(mended):
+    machine = Machine(mended, {"A": {"Type": "Pass", "End": True}})
+
+    assert machine.start(name="mr-1").endswith(":mr-1")
+    with pytest.raises(machine.client.exceptions.ExecutionAlreadyExists):
+        machine.start({"other": 1}, name="mr-1")
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+MAP = {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": {"StartAt": "W", "States": {"W": WAIT}}, "End": True}
+TOKEN = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+    "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/queue", "MessageBody.$": "$$.Task.Token"},
+    "TimeoutSeconds": 60,
+    "End": True,
+}
+
+
+def stopped(it: Aws, state: dict[str, object], entered: str) -> tuple[Machine, str]:
+    """Start an execution, stop it once an event of this type has happened, and return it."""
+    it.client("sqs").create_queue(QueueName="queue")
+    machine = Machine(it, {"Only": state})
+    execution = machine.start({"items": [1, 2, 3]}, name="mr-1")
+    machine.wait_for(execution, entered)
+    machine.stop(execution)
+    return machine, execution
+
+
+@pytest.mark.parametrize(
+    ("state", "entered"),
+    [(WAIT, "WaitStateEntered"), (MAP, "WaitStateEntered"), (TOKEN, "TaskSubmitted")],
+    ids=["wait", "map", "token"],
+)
+def test_a_stopped_execution_is_aborted_at_once_with_its_error(mended, state, entered):
+    machine, execution = stopped(mended, state, entered)
+
+    assert outcome(machine.describe(execution)) == ABORTED
+
+
+def test_a_stopped_execution_stays_aborted(mended):
+    machine, execution = stopped(mended, MAP, "WaitStateEntered")
+
+    machine.wait_for(execution, "ExecutionFailed")  # so the engine thinks
+
+    assert outcome(machine.describe(execution)) == ABORTED
+
+
+def test_moto_alone_loses_the_error_of_a_stop(alone):
+    machine, execution = stopped(alone, WAIT, "WaitStateEntered")
+
+    assert outcome(machine.end_of(execution)) == ("ABORTED", None, None)
+
+
+def test_moto_alone_fails_what_is_stopped_inside_a_map(alone):
+    machine, execution = stopped(alone, MAP, "WaitStateEntered")
+
+    assert machine.end_of(execution)["status"] == "FAILED"
+
+
+def test_moto_alone_cannot_stop_what_waits_for_a_task_token(alone):
+    machine, execution = stopped(alone, TOKEN, "TaskSubmitted")
+
+    assert machine.describe(execution)["status"] == "RUNNING"
+
+
+@pytest.fixture
+def parsing(monkeypatch) -> Iterator[tuple[threading.Event, Callable[[], None]]]:
+    """An event that executions wait for before they parse their definition, once the second is called."""
+    parse, may_parse = AmazonStateLanguageParser.parse, threading.Event()
+
+    def wait_and_parse(definition: str) -> object:
+        may_parse.wait()
+        return parse(definition)
+
+    yield may_parse, lambda: monkeypatch.setattr(AmazonStateLanguageParser, "parse", staticmethod(wait_and_parse))
+    may_parse.set()
+
+
+def test_an_execution_that_has_only_just_started_can_be_stopped(mended, parsing):
+    may_parse, hold = parsing
+    machine = Machine(mended, {"Only": WAIT})
+    hold()
+    execution = machine.start()
+
+    threading.Timer(0.05, may_parse.set).start()
+    machine.stop(execution)
+
+    assert outcome(machine.describe(execution)) == ABORTED
+
+
+def test_moto_alone_cannot_stop_what_has_only_just_started(alone, parsing):
+    _, hold = parsing
+    machine = Machine(alone, {"Only": WAIT})
+    hold()
+    execution = machine.start(name="mr-1")
+
+    with pytest.raises(machine.client.exceptions.ClientError, match="500"):
+        machine.stop(execution)
+
+
+def test_stopping_what_has_ended_changes_nothing(mended):
+    machine = Machine(mended, {"A": {"Type": "Pass", "End": True}})
+    execution = machine.start()
+    machine.end_of(execution)
+
+    machine.stop(execution)
+
+    assert outcome(machine.describe(execution)) == ("SUCCEEDED", None, None)
+
+
+# --- clients ---------------------------------------------------------------------------------------------------------
+
+
+def clients_of_three_tasks(it: Aws) -> int:
+    """Run three Tasks of the same service and count the clients that were made for them."""
+    states = {
+        name: {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage",
+            "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/queue", "MessageBody": name},
+            **({"Next": following} if following else {"End": True}),
+        }
+        for name, following in (("A", "B"), ("B", "C"), ("C", None))
+    }
+    it.client("sqs").create_queue(QueueName="queue")
+    machine = Machine(it, states)
+    with patch.object(boto3, "client", wraps=boto3.client) as client:
+        ended = machine.end_of(machine.start(name="mr-1"))
+    assert ended["status"] == "SUCCEEDED"
+    return client.call_count
+
+
+def test_tasks_share_a_client(mended):
+    assert clients_of_three_tasks(mended) == 1
+
+
+def test_moto_alone_makes_a_client_for_each_task(alone):
+    assert clients_of_three_tasks(alone) == 3
+
+
+# --- retries ---------------------------------------------------------------------------------------------------------
+
+RETRIED = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::sqs:sendMessage",
+    "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/nowhere", "MessageBody": "x"},
+    "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}],
+    "End": True,
+}
+
+
+def seconds_of_a_retry(it: Aws) -> float:
+    machine = Machine(it, {"Only": RETRIED})
+    started = time.monotonic()
+    assert machine.end_of(machine.start(name="mr-1"))["status"] == "FAILED"
+    return time.monotonic() - started
+
+
+def test_the_delay_of_a_retry_can_be_scaled(mended):
+    assert seconds_of_a_retry(mended) < 0.9
+
+
+def test_moto_alone_waits_in_real_time(alone):
+    assert seconds_of_a_retry(alone) >= 1
