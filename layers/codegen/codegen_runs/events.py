@@ -1,14 +1,14 @@
 """The event log of a run: what an event is, and which events an answer of the upstream gives rise to.
 
 Everything live is a view of this log. The upstream gives its logs no id, so their position is their identity: every
-poll reads the last stored entry again and compares it. Nothing here reads a clock or a table.
+poll reads the end of what is stored again and compares it. Nothing here reads a clock or a table.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,9 @@ VERSION = 1
 # A stored event's JSON stays under this many bytes: 95 of them fit into one DynamoDB transaction, and one into one
 # WebSocket frame.
 MAX_DATA_BYTES = 24 * 1024
+
+# How far back an entry may be filled in late. Half of what one poll reads, so that each poll gets on.
+MAX_TAIL = 45
 
 _TERMINAL_TYPES = {
     Status.COMPLETED: "run.completed",
@@ -61,8 +64,13 @@ class Position:
     """The last event's number."""
     log_count: int = 0
     """How many upstream log entries this epoch has; the next one's offset."""
-    last_log: str | None = None
-    """Fingerprint of the entry at offset `log_count - 1`."""
+    tail: tuple[str, ...] = ()
+    """Fingerprints of the last entries: those that are read again, because they may still be filled in."""
+
+    @property
+    def skip(self) -> int:
+        """The offset to read the upstream's logs from."""
+        return self.log_count - len(self.tail)
 
 
 class Writer:
@@ -87,30 +95,26 @@ class Writer:
         )
         self.events.append(event)
 
-    def logs(self, answer: AgentRunLogs, skip: int) -> bool:
-        """Append what an answer to `logs(skip=max(0, log_count - 1))` adds; tell whether there is more to read at once.
+    def logs(self, answer: AgentRunLogs) -> bool:
+        """Append what an answer to `logs(skip=position.skip)` adds; tell whether there is more to read at once.
 
         An entry that was stored and now reads differently was filled in late when it is still the same step, and is a
-        rewritten history when it is another one; the latter begins a new epoch, to be read from its start.
+        rewritten history when it is another one, or gone; the latter begins a new epoch, to be read from its start.
         """
-        fresh = answer.logs
-        if self.position.log_count:
-            if not fresh or _step(fresh[0]) != _part(self.position.last_log, 0):
-                self._rewritten()
-                return True
-            if _fingerprint(fresh[0]) != self.position.last_log:
-                self.add("run.log_updated", _entry(fresh[0], skip))
-            fresh = fresh[1:]
-        for offset, log in enumerate(fresh, start=self.position.log_count):
-            self.add("run.log", _entry(log, offset))
-        last = answer.logs[-1] if answer.logs else None
-        self.position = replace(
-            self.position,
-            log_count=self.position.log_count + len(fresh),
-            last_log=_fingerprint(last) if last else None,
-        )
-        total = answer.total_logs
-        return bool(fresh) and total is not None and total > self.position.log_count
+        known, skip = self.position.tail, self.position.skip
+        read = tuple(_fingerprint(log) for log in answer.logs)
+        if len(read) < len(known) or any(map(_is_other_step, known, read)):
+            self.position = Position(epoch=self.position.epoch + 1, seq=self.position.seq)
+            self.add("stream.reset", {"reason": "The upstream rewrote the history of this run."})
+            return True
+        for offset, log in enumerate(answer.logs):
+            if offset >= len(known):
+                self.add("run.log", _entry(log, skip + offset))
+            elif read[offset] != known[offset]:
+                self.add("run.log_updated", _entry(log, skip + offset))
+        log_count = skip + len(read)
+        self.position = replace(self.position, log_count=log_count, tail=read[-_reread(answer.logs) :])
+        return len(read) > len(known) and (answer.total_logs is None or answer.total_logs > log_count)
 
     def status(self, before: Status, word_before: str | None, after: Status, word: str | None, turn: int) -> None:
         """Append what a change of status means: a start, a change, or the turn's one terminal event."""
@@ -124,10 +128,6 @@ class Writer:
     def ended(self, status: Status, data: Mapping[str, Any]) -> None:
         """Append the terminal event of a turn."""
         self.add(_TERMINAL_TYPES[status], data)
-
-    def _rewritten(self) -> None:
-        self.position = Position(epoch=self.position.epoch + 1, seq=self.position.seq)
-        self.add("stream.reset", {"reason": "The upstream rewrote the history of this run."})
 
 
 def timestamp(now: float) -> str:
@@ -170,8 +170,15 @@ def _fingerprint(log: AgentRunLog) -> str:
     return f"{_step(log)}:{_digest(log.model_dump(mode='json'))}"
 
 
-def _part(fingerprint: str | None, part: int) -> str | None:
-    return fingerprint.split(":")[part] if fingerprint else None
+def _is_other_step(known: str, read: str) -> bool:
+    return known.split(":")[0] != read.split(":")[0]
+
+
+def _reread(logs: Sequence[AgentRunLog]) -> int:
+    """Count the last entries to read again: from the first action without its output on, and always the very last."""
+    recent = logs[-MAX_TAIL:]
+    unfinished = (offset for offset, log in enumerate(recent) if log.tool_name and log.tool_output is None)
+    return len(recent) - min(next(unfinished, len(recent)), max(0, len(recent) - 1))
 
 
 def _digest(value: Any) -> str:

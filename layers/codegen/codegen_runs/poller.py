@@ -242,10 +242,11 @@ class Poller:
 
     def _observe(self, watch: Watch) -> None:
         assert watch.agent_run_id is not None  # noqa: S101 - a launched watch has one
-        skip = max(0, watch.log_count - 1)
-        answer = self._codegen.runs.logs(watch.agent_run_id, org_id=watch.org_id, skip=skip, limit=LOGS_PER_POLL)
         writer = Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
-        more = writer.logs(answer, skip)
+        answer = self._codegen.runs.logs(
+            watch.agent_run_id, org_id=watch.org_id, skip=watch.position.skip, limit=LOGS_PER_POLL
+        )
+        more = writer.logs(answer)
         grown = bool(writer.events)
         status = statuses.from_upstream(answer.status)
         if more:  # the end is told after the last log

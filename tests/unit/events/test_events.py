@@ -26,12 +26,10 @@ def log(number: int, **changes: Any) -> dict[str, Any]:
 
 def poll(position: Position, history: list[dict[str, Any]], limit: int = 95) -> tuple[list[Event], Position, bool]:
     """Read a history as the poller does: from the last entry that is known."""
-    skip = max(0, position.log_count - 1)
-    answer = AgentRunLogs.model_validate(
-        {"id": 7, "organization_id": 123, "logs": history[skip : skip + limit], "total_logs": len(history)}
-    )
+    logs = history[position.skip : position.skip + limit]
+    answer = AgentRunLogs.model_validate({"id": 7, "organization_id": 123, "logs": logs, "total_logs": len(history)})
     writer = Writer(position, run_id=7, now=1_750_000_000)
-    more = writer.logs(answer, skip)
+    more = writer.logs(answer)
     return writer.events, writer.position, more
 
 

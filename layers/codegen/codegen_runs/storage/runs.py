@@ -75,14 +75,14 @@ class Watch(BaseModel):
     epoch: int = 0
     seq: int = 0
     log_count: int = 0
-    last_log: str | None = None
+    tail: tuple[str, ...] = ()
     rev: int = 0
     """Counts the writes; each write names the one it follows, so two pollers cannot both append."""
 
     @property
     def position(self) -> Position:
         """How far the event log has been written."""
-        return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, last_log=self.last_log)
+        return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail)
 
     def at(self, position: Position) -> Watch:
         """Return the watch with its event log written up to a position."""

@@ -1,0 +1,191 @@
+"""Whatever the upstream does to its history, and wherever pollers die: each viewer ends with the same sequence."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codegen_api import AgentRunLogs, CodegenAPI
+from codegen_runs.events import Event
+from codegen_runs.poller import Poller
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import RunsTable, Watch
+from tests.support.backend import Tokens
+from tests.support.memory import MemoryRuns
+
+ORG, RUN, KEY = 123, 7, "7"
+
+
+class CrashError(Exception):
+    """The poller dies here."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_750_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class Upstream:
+    """A run whose history is whatever the test made of it, read in pages of at most `page` entries."""
+
+    def __init__(self, page: int) -> None:
+        self.history: list[dict[str, Any]] = []
+        self.status = "ACTIVE"
+        self.page = page
+        self.runs = self
+        self._made = 0
+
+    def append(self, count: int) -> None:
+        for _ in range(count):
+            self._made += 1
+            # Several entries may bear the same time and be the same to the letter.
+            entry = {"agent_run_id": RUN, "created_at": f"2025-06-21 12:00:{self._made // 3:02d}.000000"}
+            self.history.append(entry | {"message_type": "ACTION", "tool_name": "search", "tool_output": None})
+
+    def fill(self, back: int) -> None:
+        """Give the entry so far back its output, if it has none yet."""
+        if 0 < back <= len(self.history):
+            self.history[-back] = self.history[-back] | {"tool_output": {"found": back}}
+
+    def rewrite_end(self) -> None:
+        if self.history:
+            self._made += 3
+            self.history[-1] = self.history[-1] | {"created_at": f"2025-06-21 13:00:{self._made:02d}.000000"}
+
+    def shrink(self, count: int) -> None:
+        self.history = self.history[: max(0, len(self.history) - count)]
+
+    def logs(self, agent_run_id: int, *, org_id: int, skip: int, limit: int) -> AgentRunLogs:
+        entries = self.history[skip : skip + min(limit, self.page)]
+        return AgentRunLogs.model_validate(
+            {
+                "id": agent_run_id,
+                "organization_id": org_id,
+                "status": self.status,
+                "result": "Done." if self.status == "COMPLETE" else None,
+                "logs": entries,
+                "total_logs": len(self.history),
+            }
+        )
+
+
+def replay(events: list[Event]) -> list[dict[str, Any]]:
+    """Read the log as a viewer does."""
+    shown: list[dict[str, Any]] = []
+    for event in events:
+        if event.type == "stream.reset":
+            shown.clear()
+        elif event.type == "run.log":
+            assert event.data["position"] == len(shown)
+            shown.append(event.data["log"])
+        elif event.type == "run.log_updated":
+            shown[event.data["position"]] = event.data["log"]
+    return shown
+
+
+changes = st.one_of(
+    st.tuples(st.just("append"), st.integers(0, 130)),
+    st.tuples(st.just("fill"), st.integers(1, 40)),
+    st.tuples(st.just("rewrite"), st.just(0)),
+    st.tuples(st.just("shrink"), st.integers(1, 5)),
+)
+# What happens to the writes of a poll: all well, died before the n-th, died after the n-th.
+fates = st.one_of(st.none(), st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 2)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    story=st.lists(st.tuples(st.lists(changes, max_size=3), fates, st.booleans()), max_size=12),
+    page=st.integers(60, 100),
+)
+def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -> None:
+    runs, upstream, clock, tokens = MemoryRuns(), Upstream(page), Clock(), Tokens()
+    now = round(clock.now() * 1000)
+    runs.add(
+        Watch(org_id=ORG, key=KEY, agent_run_id=RUN, status=Status.UNKNOWN, task_token="token", created_at=now,
+              updated_at=now, deadline_at=now + 10**9, due_at=now)
+    )  # fmt: skip
+    eager: list[Event] = []  # a viewer that is always there
+
+    def poller(name: str) -> Poller:
+        return Poller(
+            runs=cast(RunsTable, runs), codegen=cast(CodegenAPI, upstream), tokens=tokens, clock=clock, holder=name
+        )
+
+    def poll(fate: Any, rival: bool) -> None:
+        writes = 0
+
+        def strike(moment: str) -> Callable[[], None]:
+            def maybe() -> None:
+                nonlocal writes
+                writes += moment == "before"
+                if fate == (moment, writes):
+                    raise CrashError
+
+            return maybe
+
+        if rival:
+            # Another poller reads the same watch, writes first, and this one's write must come to nothing.
+            stale = runs.get(ORG, KEY)
+            poller("rival").poll(ORG, KEY)
+            real, runs.get = runs.get, lambda *_: stale  # type: ignore[method-assign,assignment]
+            poller("late").poll(ORG, KEY)
+            runs.get = real  # type: ignore[method-assign]
+        runs.before, runs.after = strike("before"), strike("after")
+        try:
+            poller("one").poll(ORG, KEY)
+        except CrashError:
+            pass
+        finally:
+            runs.before = runs.after = lambda: None
+        last = (eager[-1].epoch, eager[-1].seq) if eager else (0, 0)
+        eager.extend(runs.events(ORG, KEY, after=last, limit=10_000))
+
+    for done, fate, rival in story:
+        for what, count in done:
+            {"append": upstream.append, "fill": upstream.fill, "shrink": upstream.shrink}.get(
+                what, lambda _: upstream.rewrite_end()
+            )(count)
+        poll(fate, rival)
+        clock.sleep(5)
+    upstream.status = "COMPLETE"
+    for _ in range(60):
+        poll(None, rival=False)
+
+    events = runs.events(ORG, KEY, limit=10_000)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [event.id for event in eager] == [event.id for event in events]
+    ends = [event for event in events if event.type == "run.completed"]
+    assert ends == events[-1:]
+    assert [log["created_at"] for log in replay(events)] == [log["created_at"] for log in upstream.history]
+    assert tokens.answers == {"token": {"run": KEY, "status": "completed"}}
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(1, 300), page=st.integers(60, 95), back=st.integers(1, 20))
+def test_an_output_that_arrives_after_later_entries_is_told(count: int, page: int, back: int) -> None:
+    runs, upstream, clock = MemoryRuns(), Upstream(page), Clock()
+    now = round(clock.now() * 1000)
+    runs.add(
+        Watch(org_id=ORG, key=KEY, agent_run_id=RUN, status=Status.UNKNOWN, created_at=now, updated_at=now,
+              deadline_at=now + 10**9, due_at=now)
+    )  # fmt: skip
+    poller = Poller(
+        runs=cast(RunsTable, runs), codegen=cast(CodegenAPI, upstream), tokens=Tokens(), clock=clock, holder="one"
+    )
+    upstream.append(count)
+    for _ in range(30):
+        poller.poll(ORG, KEY)
+    upstream.fill(back)
+    upstream.status = "COMPLETE"
+    for _ in range(3):
+        poller.poll(ORG, KEY)
+
+    assert replay(runs.events(ORG, KEY, limit=10_000)) == upstream.history
