@@ -58,9 +58,8 @@ _SAME: dict[type[CodegenAPIError], type[Problem]] = {
 @problems.told_as(CodegenAPIError)
 def tell(error: CodegenAPIError) -> Problem:
     """Tell a failure of the Codegen API in the status that is true for our caller, and whether to try again."""
-    words = _words(error)
     more: dict[str, Any] = {
-        "upstream": {"status": error.status_code, "message": words, "request_id": error.request_id},
+        "upstream": {"status": error.status_code, "message": error.message, "request_id": error.request_id},
         "retry_after": error.retry_after,
     }
     if error.effect_unknown:
@@ -72,27 +71,18 @@ def tell(error: CodegenAPIError) -> Problem:
         case ConfigurationError():
             return InternalError()
         case ValidationError():
-            return Unprocessable(words, errors=_faults(error.body), **more)
+            return Unprocessable(error.message, errors=_faults(error.body), **more)
         case APITimeoutError():
             return GatewayTimeout("The Codegen API did not answer in time.", **more)
         case APIConnectionError():
             return BadGateway("The Codegen API could not be reached.", **more)
     if same := _SAME.get(type(error)):
-        return same(words, **more)
+        return same(error.message, **more)
     if error.status_code == Unavailable.status and error.retry_after is not None:
         return Unavailable("The Codegen API is unavailable for now.", **more)
     if error.status_code is not None and error.status_code >= 500:
         return BadGateway(f"The Codegen API failed with status {error.status_code}.", **more)
     return BadGateway("The Codegen API gave an answer that cannot be used.", **more)
-
-
-def _words(error: CodegenAPIError) -> str:
-    """Return the upstream's own sentence; it has two shapes for one."""
-    if isinstance(error.body, dict):
-        for key in ("message", "detail"):
-            if isinstance(sentence := error.body.get(key), str):
-                return sentence
-    return error.message
 
 
 def _faults(body: Any) -> list[dict[str, Any]]:

@@ -21,6 +21,16 @@ _SECRET_MAX_AGE = 300  # seconds
 _replacements: list[httpx.BaseTransport] = []
 
 
+def for_token(token: str, deadline: float | None = None) -> CodegenAPI:
+    """Return a client that acts as the owner of a Codegen token.
+
+    Args:
+        token: The token.
+        deadline: Seconds from now after which no request is waited for or repeated, or None.
+    """
+    return _client(token, auth=None, deadline=deadline)
+
+
 def for_caller(caller: Caller, deadline: float | None = None) -> CodegenAPI:
     """Return a client that acts as `caller`, or as the deployment where the caller has no Codegen token.
 
@@ -28,9 +38,7 @@ def for_caller(caller: Caller, deadline: float | None = None) -> CodegenAPI:
         caller: Who asks.
         deadline: Seconds from now after which no request is waited for or repeated, or None.
     """
-    if not caller.token:
-        return for_deployment(deadline)
-    return _client(caller.token, auth=None, deadline=deadline)
+    return for_token(caller.token, deadline) if caller.token else for_deployment(deadline)
 
 
 def for_deployment(deadline: float | None = None, *, max_retries: int | None = None) -> CodegenAPI:
