@@ -15,10 +15,10 @@ the next tick as it was left.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from codegen_api import (
     AgentRun,
@@ -31,12 +31,13 @@ from codegen_api import (
 )
 from codegen_runs import statuses
 from codegen_runs.clock import Clock
-from codegen_runs.events import Writer, shorten
+from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.task_tokens import TaskTokens
+from codegen_runs.watches import VIEWED_INTERVAL
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,20 @@ RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
 Step = Callable[[Watch], None]
 
 
+class Publisher(Protocol):
+    """How those who watch a run hear of its events at once."""
+
+    def publish(self, watch: Watch, events: Sequence[Event]) -> None:
+        """Push events that have just been stored. Raises nothing: who misses one reads it from the log."""
+
+
+class NoViewers:
+    """Tell nobody."""
+
+    def publish(self, watch: Watch, events: Sequence[Event]) -> None:
+        """See `Publisher.publish`."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What a tick did."""
@@ -97,11 +112,13 @@ class Poller:
         tokens: TaskTokens,
         clock: Clock,
         holder: str,
+        publisher: Publisher | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
         self._runs = runs
         self._codegen = codegen
         self._tokens = tokens
+        self._publisher = publisher or NoViewers()
         self._clock = clock
         self._holder = holder
         self._concurrency = concurrency
@@ -237,7 +254,7 @@ class Poller:
             prompt=shorten(watch.prompt, MAX_KEPT_PROMPT)[0],
             launch=None,
             failures=0,
-            due_at=self._ms(self._interval(0)),
+            due_at=self._ms(self._interval(watch)),
         )
 
     def _observe(self, watch: Watch) -> None:
@@ -251,6 +268,11 @@ class Poller:
         status = statuses.from_upstream(answer.status)
         if more:  # the end is told after the last log
             status = watch.status
+        elif watch.status is Status.CANCELLING and not status.terminal:
+            if self._ms() < (watch.cancel_deadline_at or 0):
+                status = watch.status
+            else:
+                writer.add("run.cancel_unconfirmed", {"turn": watch.turn, "upstream_status": answer.status})
         else:
             writer.status(watch.status, watch.upstream_status, status, answer.status, watch.turn)
         quiet = 0 if writer.events else watch.quiet_polls + 1
@@ -269,7 +291,7 @@ class Poller:
         elif self._overdue(watch) and not more:
             self._end(watch, Status.TIMED_OUT, reason="The run did not end before its deadline.", writer=writer)
         else:
-            self._write(watch, status, writer=writer, due_at=self._ms(0 if more else self._interval(quiet)))
+            self._write(watch, status, writer=writer, due_at=self._ms(0 if more else self._interval(watch)))
 
     def _end(
         self,
@@ -362,14 +384,20 @@ class Poller:
         **changes: Any,
     ) -> Watch:
         update = {"status": status or watch.status, "updated_at": self._ms()} | changes
-        return self._runs.write(watch.model_copy(update=update), writer.events if writer else (), launched=launched)
+        events = writer.events if writer else ()
+        written = self._runs.write(watch.model_copy(update=update), events, launched=launched)
+        if events:
+            self._publisher.publish(written, events)
+        return written
 
     def _overdue(self, watch: Watch) -> bool:
         return self._ms() >= watch.deadline_at
 
-    def _interval(self, quiet_polls: int) -> float:
+    def _interval(self, watch: Watch) -> float:
         """Seconds until the next look: slower when nothing happens, and so that all runs together keep to the limit."""
-        own = INTERVALS[min(quiet_polls, len(INTERVALS) - 1)]
+        own = INTERVALS[min(watch.quiet_polls, len(INTERVALS) - 1)]
+        if (watch.viewed_until or 0) > self._ms():
+            own = min(own, VIEWED_INTERVAL)
         return max(own, self._followed / LOGS_PER_SECOND)
 
     def _ms(self, seconds_from_now: float = 0) -> int:

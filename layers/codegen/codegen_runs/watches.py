@@ -14,6 +14,10 @@ from codegen_runs.storage.table import ConditionFailed
 
 logger = logging.getLogger(__name__)
 
+# Seconds that a look at a run counts, and between two polls of a run that is looked at.
+VIEW_SECONDS = 60
+VIEWED_INTERVAL = 2.0
+
 # Nothing stays non-terminal for longer than this, in seconds.
 DEADLINE = 24 * 3600
 
@@ -97,6 +101,21 @@ def enqueue(
     writer.add("run.queued", {"turn": watch.turn})
     if not runs.add(watch.at(writer.position), writer.events):
         _renew_token(runs, org_id, key, task_token, now)
+    kick()
+
+
+def view(watch: Watch, *, now: float) -> None:
+    """Say that somebody watches a run, so that the poller looks often.
+
+    However many viewers there are, this writes once in half a minute. Raises `StorageUnavailable`.
+    """
+    if watch.due_at is None or (watch.viewed_until or 0) - _ms(now) > VIEW_SECONDS * 500:
+        return
+    changes = {"viewed_until": _ms(now + VIEW_SECONDS), "due_at": min(watch.due_at, _ms(now + VIEWED_INTERVAL))}
+    try:
+        table().write(watch.model_copy(update=changes))
+    except ConditionFailed:
+        return  # the poller, or another viewer, wrote in this moment; the next look says it again
     kick()
 
 

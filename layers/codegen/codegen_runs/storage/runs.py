@@ -70,6 +70,10 @@ class Watch(BaseModel):
     deadline_at: int
     due_at: int | None = None
     """When the poller looks next; None takes the watch out of the index."""
+    viewed_until: int | None = None
+    """Until when somebody is taken to watch; then the poller looks often."""
+    cancel_deadline_at: int | None = None
+    """Until when the upstream has to confirm a cancel that was asked for."""
     quiet_polls: int = 0
     failures: int = 0
     epoch: int = 0
