@@ -1,36 +1,39 @@
 """AWS on loopback: moto as a server, with the Lambda Invoke API answered by our own functions.
 
 All services are on one endpoint, so that whatever takes an `--endpoint-url` can share it: the AWS CLI, a container of
-`sam local invoke`, a test in another process. moto keeps its state per process, so there is one `Aws` at a time.
+`sam local invoke`, a test in another process.
+
+moto keeps its state per process, so there is one `Aws` at a time in one. A stack therefore gives it a process of its
+own (`python -m local.aws`, told what to deploy on standard input), where no test that uses moto itself can empty it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
+import socket
+import sys
 import threading
 import uuid
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
+from anyio.from_thread import start_blocking_portal
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.functions import UnknownFunctionError
+from local.endpoint import Deployment, Endpoint
+from local.functions import Functions, UnknownFunctionError
 from local.step_functions import engine
-from local.template import ACCOUNT_ID, REGION
+from local.template import ACCOUNT_ID, REGION, TemplateError, load
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from local.functions import Functions
-    from local.template import Template
 
 _INVOKE_PATH = re.compile(r"/2015-03-31/functions/(?P<function>[^/]+)/invocations")
 # What Lambda takes and gives, in bytes.
@@ -71,56 +74,13 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
         yield aws
 
 
-class Aws:
+class Aws(Endpoint):
     """What stands in for AWS. `functions` is the Lambda service, once there is one."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        super().__init__(url)
         self.functions: Functions | None = None
         self._moto = DomainDispatcherApplication(create_backend_app)
-
-    def client(self, service: Any) -> Any:
-        """Return a boto3 client for one service."""
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(proxies={}),
-        )
-
-    def create_secret(self, name: str, value: str) -> str:
-        """Keep a secret and return its ARN."""
-        arn: str = self.client("secretsmanager").create_secret(Name=name, SecretString=value)["ARN"]
-        return arn
-
-    def create(self, template: Template) -> None:
-        """Create the template's tables and state machines."""
-        dynamodb = self.client("dynamodb")
-        for table in template.tables.values():
-            dynamodb.create_table(**table.create)
-            if table.ttl_attribute:
-                dynamodb.update_time_to_live(
-                    TableName=table.name,
-                    TimeToLiveSpecification={"AttributeName": table.ttl_attribute, "Enabled": True},
-                )
-        step_functions = self.client("stepfunctions")
-        for machine in template.state_machines.values():
-            step_functions.create_state_machine(
-                name=machine.name,
-                type=machine.type,
-                definition=machine.definition,
-                roleArn=f"arn:aws:iam::{ACCOUNT_ID}:role/local",
-            )
-
-    def stop_executions(self) -> None:
-        """Abort every execution that still runs."""
-        step_functions = self.client("stepfunctions")
-        for machine in step_functions.list_state_machines()["stateMachines"]:
-            running = step_functions.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING")
-            for execution in running["executions"]:
-                step_functions.stop_execution(executionArn=execution["executionArn"], cause="The local stack ends.")
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer any AWS request."""
@@ -167,3 +127,36 @@ class _QuietRequestHandler(MotoRequestHandler):
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
         """Say nothing."""
+
+
+# --- a process of its own --------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Deploy what standard input says, tell the secret's ARN, and serve until standard input ends."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    deployment = Deployment(**json.loads(sys.stdin.readline()))
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(fileno=deployment.socket))
+        aws = stack.enter_context(serve(listening, retry_scale=deployment.retry_scale))
+        secret = aws.create_secret("codegen-token", deployment.token)
+        try:
+            template = load(Path(deployment.template), {**deployment.parameters, "CodegenTokenSecret": secret})
+            aws.create(template)
+        except TemplateError as error:
+            print(json.dumps({"error": str(error)}))
+            return
+
+        async def start() -> Functions:
+            log_dir = Path(deployment.log_dir) if deployment.log_dir else None
+            return Functions(template.functions.values(), log_dir=log_dir, python=deployment.python)
+
+        portal = stack.enter_context(start_blocking_portal())
+        aws.functions = portal.call(start)
+        stack.callback(portal.call, aws.functions.close)
+        print(json.dumps({"secret": secret}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

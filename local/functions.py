@@ -138,11 +138,12 @@ class Functions:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def close(self) -> None:
-        """End every worker and wait until it is gone."""
+        """Know no function any more, end every worker, and wait until it is gone."""
+        pools, self._pools = self._pools, {}
         for task in self._events:
             task.cancel()
         await asyncio.gather(*self._events, return_exceptions=True)
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await asyncio.gather(*(pool.close() for pool in pools.values()))
 
     async def _handle(self, name: str, event: bytes) -> None:
         answer = await self.invoke(name, event)

@@ -3,17 +3,19 @@
     with Stack() as stack:
         httpx.get(f"{stack.api_url}/health")
 
-The API, the AWS stand-in and the fake Codegen live in threads of this process, the functions in processes of their own.
-There can be one stack per process at a time (see `aws`).
+The API and the fake Codegen live in threads of this process, AWS in a process of its own (see `aws`), which has the
+processes of the functions.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import json
+import subprocess
 import sys
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
@@ -22,10 +24,10 @@ import httpx
 import uvicorn
 from anyio.from_thread import start_blocking_portal
 
-from local import aws, scheduler
+from local import scheduler
+from local.endpoint import Deployment, Endpoint
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
 from local.fake_codegen.server import listen
-from local.functions import Functions
 from local.gateway import Gateway
 from local.template import TemplateError, load
 
@@ -36,11 +38,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from local.aws import Aws
     from local.template import Template
 
-TEMPLATE = Path(__file__).parent.parent / "template.yaml"
-_SECRET_NAME = "codegen-token"
+_ROOT = Path(__file__).parent.parent
+# How long AWS may take to end its functions and itself.
+_END_SECONDS = 15
+TEMPLATE = _ROOT / "template.yaml"
 
 
 class PortTakenError(Exception):
@@ -88,7 +91,7 @@ class Stack:
     api_url: str
     aws_url: str
     template: Template
-    aws: Aws
+    aws: Endpoint
     codegen: Codegen
 
     def __init__(
@@ -133,24 +136,20 @@ class Stack:
                 with _port(self._ports.codegen):
                     url = stack.enter_context(serve(self.fake, port=self._ports.codegen))
                 self.codegen = Codegen(url, DEMO_ORG_ID, DEMO_TOKEN)
-            self.aws = stack.enter_context(aws.serve(aws_socket, retry_scale=self._retry_scale))
-            self.aws_url = self.aws.url
-            self.api_url = _url(api_socket)
-            self.template = load(
-                self._template_path,
-                {
-                    "AwsEndpointUrl": self.aws_url,
-                    "CodegenBaseUrl": self.codegen.base_url,
-                    "CodegenOrgId": str(self.codegen.org_id),
-                    "CodegenTokenSecret": self.aws.create_secret(_SECRET_NAME, self.codegen.token),
-                    **self._parameters,
-                },
-            )
-            self.aws.create(self.template)
             if not self._verbose and self.log_dir is None:
                 self.log_dir = Path(stack.enter_context(TemporaryDirectory(prefix="codegen-runs-")))
+            self.api_url, self.aws_url = _url(api_socket), _url(aws_socket)
+            self.aws = Endpoint(self.aws_url)
+            parameters = {
+                "AwsEndpointUrl": self.aws_url,
+                "CodegenBaseUrl": self.codegen.base_url,
+                "CodegenOrgId": str(self.codegen.org_id),
+                **self._parameters,
+            }
+            secret = stack.enter_context(self._serve_aws(aws_socket, parameters))
+            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": secret})
             portal = stack.enter_context(start_blocking_portal())
-            stack.enter_context(portal.wrap_async_context_manager(self._serve(api_socket)))
+            stack.enter_context(portal.wrap_async_context_manager(self._serve_api(api_socket)))
             self._running = stack.pop_all()
         return self
 
@@ -160,30 +159,64 @@ class Stack:
         """End everything; no process is left."""
         self._running.close()
 
+    @contextmanager
+    def _serve_aws(self, listening: socket.socket, parameters: dict[str, str]) -> Iterator[str]:
+        """Run AWS, with the template deployed, in a process of its own and give the ARN of the secret."""
+        deployment = Deployment(
+            socket=listening.fileno(),
+            template=str(self._template_path.resolve()),
+            parameters=parameters,
+            token=self.codegen.token,
+            log_dir=None if self._verbose else str(self.log_dir),
+            python=self._python,
+            retry_scale=self._retry_scale,
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.aws"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[deployment.socket],
+            start_new_session=True,  # Ctrl-C in a terminal is for this process, which ends that one
+        )
+        with process:
+            listening.close()
+            assert process.stdin
+            assert process.stdout
+            print(json.dumps(asdict(deployment)), file=process.stdin, flush=True)
+            answer = json.loads(process.stdout.readline() or '{"error": "AWS did not start"}')
+            if "error" in answer:
+                raise TemplateError(answer["error"])
+            try:
+                yield answer["secret"]
+            finally:
+                process.stdin.close()
+                try:
+                    process.wait(_END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
     @asynccontextmanager
-    async def _serve(self, listening: socket.socket) -> AsyncIterator[None]:
-        """Serve the functions, the API and the schedules on this event loop."""
+    async def _serve_api(self, listening: socket.socket) -> AsyncIterator[None]:
+        """Serve the API and the schedules on this event loop."""
         if self.template.api is None:
             raise TemplateError(f"{self.template.path}: there is no API")
         async with AsyncExitStack() as stack:
-            functions = Functions(
-                self.template.functions.values(),
-                log_dir=None if self._verbose else self.log_dir,
-                python=self._python,
+            functions = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=self.aws_url, timeout=None, limits=httpx.Limits(), trust_env=False)
             )
-            stack.push_async_callback(functions.close)
-            self.aws.functions = functions
-            client = await stack.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=self.aws_url,
-                    timeout=None,
-                    limits=httpx.Limits(),
-                    trust_env=False,
+
+            async def send(name: str, event: bytes) -> None:
+                await functions.post(
+                    f"/2015-03-31/functions/{name}/invocations",
+                    content=event,
+                    headers={"X-Amz-Invocation-Type": "Event"},
                 )
-            )
-            gateway = Gateway(self.template.api, client)
+
+            gateway = Gateway(self.template.api, functions)
             await stack.enter_async_context(_http(gateway, listening, access_log=self._verbose))
-            schedules = asyncio.create_task(scheduler.run(self.template.schedules, functions.send, sleep=self._sleep))
+            schedules = asyncio.create_task(scheduler.run(self.template.schedules, send, sleep=self._sleep))
             stack.callback(schedules.cancel)
             yield
 
