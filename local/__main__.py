@@ -18,6 +18,7 @@ import httpx
 from rich.console import Console
 
 from local import demo
+from local.fake_codegen import FakeCodegen
 from local.stack import Codegen, Ports, PortTakenError, Stack
 
 _REAL_CODEGEN = "https://api.codegen.com"
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     # SIGTERM ends this as Ctrl-C does: in order, leaving no process behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return int(options.run(options))
+        return _demo(options) if options.command == "demo" else _run(options)
     except PortTakenError as error:
         print(f"Something else listens on port {error.port} of 127.0.0.1. Choose another: {_PORTS}", file=sys.stderr)
         return 1
@@ -41,28 +42,26 @@ _PORTS = "PORT or --port (API), CODEGEN_PORT or --codegen-port, AWS_PORT or --aw
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__, allow_abbrev=False)
-    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("command", nargs="?", choices=["run", "demo"], default="run", help="serve until Ctrl-C, or show one multi-run")
     for flag, variable, port, what in (
         ("--port", "PORT", 3000, "the API"),
         ("--codegen-port", "CODEGEN_PORT", 3002, "the fake Codegen"),
         ("--aws-port", "AWS_PORT", 3003, "the AWS stand-in"),
     ):
         default = os.environ.get(variable, port)
-        parser.add_argument(flag, type=int, default=default, help=f"port of {what} (default: {variable}, or {port})")
-    parser.add_argument("--verbose", action="store_true", help="show requests and the functions' logs")
-    commands = parser.add_subparsers(title="instead of staying")
-    show = commands.add_parser("demo", help="run one multi-run and print its answer")
-    show.set_defaults(run=_demo)
-    show.add_argument("--prompt", default=demo.PROMPT, help="what every candidate is asked")
-    show.add_argument("--candidates", type=int, default=3, help="how many there are, 1 to 20 (default: 3)")
+        add(flag, type=int, default=default, help=f"run: port of {what} (default: {variable}, or {port})")
+    add("--prompt", default=demo.PROMPT, help="demo: what every candidate is asked")
+    add("--candidates", type=int, default=3, help="demo: how many there are, 1 to 20 (default: 3)")
+    add("--pace", type=float, default=1.0, help="how long runs of the fake take, times 8 to 12 s (default: 1)")
+    add("--verbose", action="store_true", help="show requests and the functions' logs")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    codegen = _real_codegen()
     ports = Ports(api=options.port, codegen=options.codegen_port, aws=options.aws_port)
     try:
-        with Stack(codegen=codegen, ports=ports, verbose=options.verbose) as stack:
+        with _stack(options, ports) as stack:
             print(_first_screen(stack), flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
@@ -74,7 +73,7 @@ def _demo(options: argparse.Namespace) -> int:
     console = Console()
     try:
         with (
-            Stack(codegen=_real_codegen(), verbose=options.verbose) as stack,
+            _stack(options, Ports()) as stack,
             httpx.Client(
                 base_url=stack.api_url,
                 headers={"Authorization": f"Bearer {stack.codegen.token}"},
@@ -89,6 +88,11 @@ def _demo(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _stack(options: argparse.Namespace, ports: Ports) -> Stack:
+    fake = FakeCodegen(pace=options.pace)
+    return Stack(codegen=_real_codegen(), fake=fake, ports=ports, verbose=options.verbose)
 
 
 def _real_codegen() -> Codegen | None:

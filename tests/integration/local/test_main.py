@@ -120,6 +120,20 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(environ, capsys):
     assert capsys.readouterr().err.startswith(f"Something else listens on port {port} of 127.0.0.1. Choose another:")
 
 
+def test_the_demo_ends_with_an_answer(environ, capsys):
+    assert main(["demo", "--pace", "0", "--candidates", "2"]) == 0
+
+    shown = capsys.readouterr().out
+    assert re.search(r"^candidate 2: completed, agent run \d+$", shown, re.MULTILINE)
+    assert re.search(r"answer \(synthesis\)", shown)
+
+
+def test_a_demo_that_fails_says_why_and_fails(environ, capsys):
+    assert main(["demo", "--pace", "0", "--candidates", "99"]) == 1
+
+    assert capsys.readouterr().err.startswith("The demo failed: the multi-run was refused: 422")
+
+
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
