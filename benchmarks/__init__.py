@@ -1,0 +1,1 @@
+"""Measurements against a baseline that does the same job; see README.md."""

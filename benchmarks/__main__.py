@@ -1,0 +1,73 @@
+"""`python -m benchmarks [cold] [warm] [size] [multi-run] [--quick] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from benchmarks import cold, multi_run, size, warm
+from benchmarks.artifacts import ROOT, NotBuiltError, artifacts
+from benchmarks.multi_run import MultiRunError
+from benchmarks.sandbox import SandboxError
+from benchmarks.world import NothingToDoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.artifacts import Artifacts
+    from benchmarks.report import Section
+
+SECTIONS = ("cold", "warm", "size", "multi-run")
+
+
+def main() -> None:
+    """Measure, print, and exit with 0 unless measuring itself failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure against the baseline.")
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"{', '.join(SECTIONS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
+    parser.add_argument(
+        "--build", type=Path, default=ROOT / ".aws-sam" / "build", metavar="DIR", help="what `sam build` wrote"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    console = Console(width=110, soft_wrap=True)
+    started = time.monotonic()
+    found = []
+    try:
+        with artifacts(options.build.resolve()) as built:
+            for section in _measure(built, options.sections or SECTIONS, quick=options.quick):
+                section.show(console)
+                found.append(section)
+    except (MultiRunError, NotBuiltError, NothingToDoError, SandboxError) as error:
+        sys.exit(f"Measuring failed: {error}")
+    missed = [f"{target.name} ({section.title})" for section in found for target in section.targets if not target.met]
+    console.print(f"\n{len(missed)} target(s) missed after {time.monotonic() - started:.0f} s", *missed, sep="\n  ")
+    if options.json:
+        machine = {"python": platform.python_version(), "platform": platform.platform(), "quick": options.quick}
+        report = {"machine": machine, "sections": {section.title: section.json() for section in found}}
+        options.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+
+
+def _measure(built: Artifacts, sections: tuple[str, ...], *, quick: bool) -> Iterator[Section]:
+    if "size" in sections:
+        yield size.section(built)
+    if "cold" in sections:
+        yield from cold.sections(built, repetitions=2 if quick else 7)
+    if "warm" in sections:
+        yield warm.section(built, blocks=3 if quick else 10)
+    if "multi-run" in sections:
+        paces = [multi_run.SHORT] if quick else [multi_run.SHORT, multi_run.LONG]
+        yield multi_run.section(repetitions=2 if quick else 3, paces=paces)
+
+
+if __name__ == "__main__":
+    main()

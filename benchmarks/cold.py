@@ -1,0 +1,79 @@
+"""Cold start: from the start of a process to the answer to its first event, which is what a caller waits."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.progress import track
+
+from benchmarks.artifacts import EQUAL, SHIPPED
+from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
+from benchmarks.sandbox import Sandbox
+from benchmarks.world import checked, world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.artifacts import Artifacts
+    from benchmarks.world import Event
+    from local.template import Function
+
+_TITLES = {
+    EQUAL: "Cold start under equal conditions: valid bytecode on both sides",
+    SHIPPED: "Cold start as shipped by a plain sam build: the baseline has no bytecode",
+}
+
+
+def sections(artifacts: Artifacts, *, repetitions: int) -> Iterator[Section]:
+    """Measure every function of the template in both conditions."""
+    for condition in (EQUAL, SHIPPED):
+        shared, own = _measure(artifacts, condition, repetitions)
+        yield Section(
+            title=_TITLES[condition],
+            notes=[
+                *artifacts.notes,
+                f"Init and first invocation, {repetitions} interleaved pairs each after a warm-up, medians.",
+                "* the baseline has nothing like it: its start and the reading of a run stand beside it.",
+            ],
+            head=PAIRS_HEAD,
+            rows=[pairs.row() for pairs in (*shared, *own)],
+            targets=_targets(condition, shared, own),
+            numbers={pairs.name: {"ours_s": pairs.ours, "baseline_s": pairs.baseline} for pairs in (*shared, *own)},
+        )
+
+
+def _targets(condition: str, shared: list[Pairs], own: list[Pairs]) -> list[Target]:
+    median = statistics.median(pairs.ratio for pairs in shared)
+    everything = statistics.median(pairs.ratio for pairs in (*shared, *own))
+    limit = 0.7 if condition == EQUAL else 0.4
+    targets = [
+        Target("median over the functions with a counterpart", median, limit),
+        Target("median over all functions", everything, limit),
+    ]
+    if condition == EQUAL:
+        targets.append(Target("the slowest function", max(pairs.ratio for pairs in (*shared, *own)), 1.0))
+    return targets
+
+
+def _measure(artifacts: Artifacts, condition: str, repetitions: int) -> tuple[list[Pairs], list[Pairs]]:
+    """Return the pairs of the functions that the baseline has, too, and of those that only we have."""
+    shared, own = [], []
+    with TemporaryDirectory() as folder, world(artifacts, condition, Path(folder)) as around:
+
+        def start(function: Function, event: Event) -> float:
+            with Sandbox(artifacts.python, function, Path(folder)) as sandbox:
+                answer = checked(function, sandbox.invoke(event))
+                return sandbox.init_seconds + answer.seconds
+
+        start(around.baseline, around.baseline_event())
+        for work in track(around.works(), f"cold, {condition}", transient=True):
+            start(work.function, work.event())
+            ours, baseline = [], []
+            for _ in range(repetitions):
+                ours.append(start(work.function, work.event()))
+                baseline.append(start(around.baseline, work.event() if work.shared else around.baseline_event()))
+            (shared if work.shared else own).append(Pairs(work.name + ("" if work.shared else " *"), ours, baseline))
+    return shared, own
