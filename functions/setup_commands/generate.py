@@ -3,9 +3,10 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SetupCommands
+from codegen_runs import runs
 from codegen_runs.codegen import Codegen
 from codegen_runs.edge import CurrentCaller, endpoint, organization
-from codegen_runs.runs import GenerateSetupCommands, generate_setup_commands
+from codegen_runs.runs import GenerateSetupCommands
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -17,17 +18,21 @@ class GenerateSetupCommandsAnywhere(GenerateSetupCommands):
 
 
 @app.post("/v1/organizations/<org_id>/setup-commands/generate", tags=["Setup commands"], summary="Find setup commands")
-def generate(org_id: int, request: GenerateSetupCommands, codegen: Codegen, caller: CurrentCaller) -> SetupCommands:
+def generate_setup_commands(
+    org_id: int, request: GenerateSetupCommands, codegen: Codegen, caller: CurrentCaller
+) -> SetupCommands:
     """Start a run that finds the setup commands of a repository; they are in its result."""
-    return generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
+    return runs.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
 
 
 @app.post("/v1/setup-commands", include_in_schema=False)
 @app.post("/setup-commands", include_in_schema=False)
-def generate_anywhere(request: GenerateSetupCommandsAnywhere, codegen: Codegen, caller: CurrentCaller) -> SetupCommands:
+def generate_setup_commands_anywhere(
+    request: GenerateSetupCommandsAnywhere, codegen: Codegen, caller: CurrentCaller
+) -> SetupCommands:
     """Do the same in the organization that the body names, or the deployment's."""
     org_id = organization(caller, request.org_id)
-    return generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
+    return runs.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
 
 
 handler = endpoint(app)

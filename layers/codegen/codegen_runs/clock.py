@@ -1,7 +1,8 @@
 """Time as a value that can be handed over, so that no test has to wait for it."""
 
+import threading
 import time
-from typing import Protocol, Self
+from typing import Protocol
 
 
 class Clock(Protocol):
@@ -29,18 +30,25 @@ class SystemClock:
 
 
 class Stopwatch:
-    """Adds up the seconds spent inside its `with` blocks, which may not nest."""
+    """Adds up the seconds in which at least one `with` block of it was being run, in whatever thread."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._running = 0
         self._started = 0.0
+        self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        self._started = time.perf_counter()
-        return self
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._running == 0:
+                self._started = time.perf_counter()
+            self._running += 1
 
     def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._started
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                self.seconds += time.perf_counter() - self._started
 
 
 waiting_for_codegen = Stopwatch()

@@ -7,14 +7,18 @@ connections that idle for 5 s, so one that died while the function was frozen is
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
-from codegen_runs import settings
+from codegen_runs import aws, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
 from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
 _SECRET_MAX_AGE = 300  # seconds
 
@@ -79,16 +83,21 @@ def _client(
 
 
 def _deployment_token(*, renewed: bool = False) -> str:
-    # The parameters utility imports boto3, which the functions that act as their callers do without.
-    from aws_lambda_powertools.utilities import parameters
+    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
     try:
-        secret = parameters.get_secret(
-            settings.required("CODEGEN_TOKEN_SECRET"), max_age=_SECRET_MAX_AGE, force_fetch=renewed
-        )
-    except parameters.GetParameterError as error:
+        secret = _secrets().get(settings.required("CODEGEN_TOKEN_SECRET"), max_age=_SECRET_MAX_AGE, force_fetch=renewed)
+    except GetParameterError as error:
         raise StorageUnavailable("The deployment's Codegen token could not be read.") from error
     return str(secret).strip()
+
+
+@cache
+def _secrets() -> "SecretsProvider":
+    # The parameters utility imports boto3, which the functions that act as their callers do without.
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
+    return SecretsProvider(boto3_client=aws.secrets_manager())
 
 
 class _DeploymentAuth(httpx.Auth):

@@ -1,0 +1,81 @@
+"""GET /openapi.json, GET /docs, GET /redoc - serve the OpenAPI document and its two readers."""
+
+from importlib import resources
+from pathlib import Path
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from codegen_runs.edge import endpoint
+from codegen_runs.problems import NotFound
+
+app = APIGatewayRestResolver()
+
+HERE = Path(__file__).parent
+SWAGGER = resources.files("aws_lambda_powertools.event_handler.openapi") / "swagger_ui"
+
+# What /docs?asset= answers. Swagger UI itself comes with Powertools.
+ASSETS = {
+    "swagger-ui-bundle.min.js": (SWAGGER / "swagger-ui-bundle.min.js", "text/javascript; charset=utf-8"),
+    "swagger-ui.min.css": (SWAGGER / "swagger-ui.min.css", "text/css; charset=utf-8"),
+    "swagger.js": (HERE / "swagger.js", "text/javascript; charset=utf-8"),
+}
+
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'"
+SWAGGER_POLICY = f"{_NOTHING}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+REDOC_POLICY = (
+    f"{_NOTHING}; script-src https://cdn.redoc.ly; style-src 'unsafe-inline'; img-src data: https://cdn.redoc.ly; "
+    "worker-src blob:"
+)
+
+
+@app.get(
+    "/openapi.json",
+    tags=["Service"],
+    summary="Read the OpenAPI document",
+    responses={200: {"description": "The document.", "content": {"application/json": {}}}},
+)
+def get_document() -> Response[str]:
+    """Read this document."""
+    return _file(HERE / "openapi.json", "application/json", "no-cache")
+
+
+@app.get(
+    "/docs",
+    tags=["Service"],
+    summary="Try the API in Swagger UI",
+    responses={200: {"description": "A page.", "content": {"text/html": {}}}},
+)
+def get_swagger_ui() -> Response[str]:
+    """Show the document in Swagger UI, which can send requests."""
+    name = app.current_event.query_string_parameters.get("asset")
+    if name is None:
+        return _page("swagger.html", SWAGGER_POLICY)
+    if name not in ASSETS:
+        raise NotFound("No such asset.")
+    asset, content_type = ASSETS[name]
+    return _file(asset, content_type, "public, max-age=86400")
+
+
+@app.get(
+    "/redoc",
+    tags=["Service"],
+    summary="Read the API in Redoc",
+    responses={200: {"description": "A page.", "content": {"text/html": {}}}},
+)
+def get_redoc() -> Response[str]:
+    """Show the document in Redoc."""
+    return _page("redoc.html", REDOC_POLICY)
+
+
+def _page(name: str, policy: str) -> Response[str]:
+    response = _file(HERE / name, "text/html; charset=utf-8", "no-cache")
+    response.headers["Content-Security-Policy"] = policy
+    return response
+
+
+def _file(file: "resources.abc.Traversable", content_type: str, cache_control: str) -> Response[str]:
+    headers: dict[str, str | list[str]] = {"Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
+    return Response(200, content_type, file.read_text("utf-8"), headers)
+
+
+handler = endpoint(app, public=True)

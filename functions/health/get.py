@@ -1,0 +1,37 @@
+"""GET /health - tell that the service is up."""
+
+import time
+from datetime import UTC, datetime
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from pydantic import BaseModel, Field
+
+from codegen_runs import __version__
+from codegen_runs.edge import endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+started = time.monotonic()
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    status: str
+    timestamp: datetime
+    version: str
+    uptime_seconds: float = Field(description="Of the execution environment that answers.")
+
+
+@app.get("/health", tags=["Service"], summary="Tell that the service is up")
+@app.get("/api/health", include_in_schema=False)
+def get_health() -> Health:
+    """Tell that the service is up. It asks nobody else: the Codegen API may be down."""
+    return Health(
+        status="healthy",
+        timestamp=datetime.now(UTC),
+        version=__version__,
+        uptime_seconds=round(time.monotonic() - started, 3),
+    )
+
+
+handler = endpoint(app, public=True)

@@ -1,0 +1,254 @@
+"""Write the OpenAPI document of the whole API, or tell whether the written one is still true.
+
+    python -m local.openapi            # writes functions/docs/openapi.json, which openapi.json at the root points at
+    python -m local.openapi --check    # exits 1 where it differs from what the handlers say
+
+Each handler describes its own operation; the merge finds them by reading their sources. What the merge does not know is
+added here: which paths of the template are other spellings of which operation, how callers authenticate, and that every
+operation answers errors as problems.
+"""
+
+import argparse
+import json
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from difflib import unified_diff
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
+
+from local.template import Route, load
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = ROOT / "functions"
+DOCUMENT = FUNCTIONS / "docs" / "openapi.json"
+
+DESCRIPTION = """\
+Agent runs of the Codegen API behind one serverless backend: every upstream operation at the upstream's own path, and
+beside them multi-runs with one synthesised answer, starred runs and resumable live logs.
+
+Send a Codegen API token as `Authorization: Bearer YOUR_TOKEN`, or in `X-API-Key`. Other spellings that an operation
+answers at are in its `x-aliases`."""
+
+SECURITY_SCHEMES: Json = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A Codegen API token."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same token."},
+}
+
+PROBLEM: Json = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details, with the members that programs written for the Codegen API read.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id", "retryable", "remedy"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string", "description": "The kind of error, for people."},
+        "status": {"type": "integer"},
+        "detail": {
+            "description": "What happened; for a 422 the faults of the request.",
+            "oneOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}}],
+        },
+        "instance": {"type": "string", "description": "The path of the request."},
+        "code": {"type": "string", "description": "The kind of error, for programs."},
+        "request_id": {"type": "string"},
+        "retryable": {"type": "boolean", "description": "Whether the same request may simply be sent again."},
+        "remedy": {"type": "string", "description": "What to do about it."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+        "upstream": {
+            "type": "object",
+            "description": "What the Codegen API answered.",
+            "properties": {
+                "status": {"type": ["integer", "null"]},
+                "message": {"type": "string"},
+                "request_id": {"type": ["string", "null"]},
+            },
+        },
+        "message": {"type": "string", "description": "As the Codegen API calls it."},
+        "status_code": {"type": "integer", "description": "As the Codegen API calls it."},
+    },
+}
+FAULT: Json = {
+    "title": "Fault",
+    "type": "object",
+    "required": ["loc", "msg", "type"],
+    "properties": {
+        "loc": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}},
+        "msg": {"type": "string"},
+        "type": {"type": "string"},
+    },
+}
+PROBLEM_RESPONSE: Json = {
+    "description": "A problem.",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in ("4XX", "5XX")}
+
+
+class DisagreementError(Exception):
+    """Two handlers mean different things by one name, or a handler and the template disagree about a route."""
+
+
+def build() -> Json:
+    """Return the document.
+
+    Raises:
+        DisagreementError: See there.
+    """
+    # In Lambda the layer is on the path; here nothing is installed.
+    sys.path.insert(0, str(ROOT / "layers" / "codegen"))
+    from codegen_runs import __version__
+
+    described = {file: description(file) for file in resolvers()} | dict(declarations())
+    check_names(described)
+    merge = OpenAPIMerge(
+        title="Codegen Runs",
+        version=__version__,
+        openapi_version="3.1.0",
+        description=DESCRIPTION,
+        security=[{name: []} for name in SECURITY_SCHEMES],
+        on_conflict="error",
+    )
+    for schema in described.values():
+        merge.add_schema(deepcopy(schema))  # The merge writes into the first schema that has a path.
+    document = merge.get_openapi_schema()
+    # Relative to the document itself, so it holds behind a stage, under a domain of one's own and on loopback.
+    document["servers"] = [{"url": "."}]
+    schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT}
+    document["components"] = {"securitySchemes": SECURITY_SCHEMES, "responses": {"Problem": PROBLEM_RESPONSE}}
+    for path, method, operation in operations(document):
+        complete(operation, path, method)
+    add_what_the_template_knows(document, described)
+    document["components"]["schemas"] = used(schemas, document)
+    return document
+
+
+def resolvers() -> list[Path]:
+    """Return the modules of the handlers that describe themselves."""
+    return OpenAPIMerge().discover(FUNCTIONS, pattern="*.py", recursive=True)
+
+
+def description(file: Path) -> Json:
+    """Return the document of one handler."""
+    alone = OpenAPIMerge(on_conflict="error")
+    alone.add_file(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # A handler that cannot be imported is only warned of.
+        found: Json = json.loads(alone.get_openapi_json_schema())
+    return found
+
+
+def declarations() -> Iterator[tuple[Path, Json]]:
+    """Yield the documents that handlers without a resolver declare by hand, as a dict named OPENAPI."""
+    for file in sorted({source(route) for route in routes()} - set(resolvers())):
+        spec = spec_from_file_location(f"declared_{file.parent.name}_{file.stem}", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        if declared := getattr(module, "OPENAPI", None):
+            yield file, declared
+
+
+def routes() -> tuple[Route, ...]:
+    """Return the routes of the template."""
+    api = load(ROOT / "template.yaml", {"CodegenTokenSecret": "unknown"}).api
+    assert api is not None
+    return api.routes
+
+
+def source(route: Route) -> Path:
+    """Return the module whose handler serves a route."""
+    return route.function.code_dir / f"{route.function.handler.rpartition('.')[0]}.py"
+
+
+def check_names(described: dict[Path, Json]) -> None:
+    """Refuse two different schemas of one name: the merge would keep the last one without a word."""
+    seen: dict[str, tuple[Path, Json]] = {}
+    for file, schema in described.items():
+        for name, component in schema.get("components", {}).get("schemas", {}).items():
+            first, known = seen.setdefault(name, (file, component))
+            if component != known:
+                raise DisagreementError(f"{first} and {file} mean different things by the name {name}")
+
+
+def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Yield the path, method and operation of each operation."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def complete(operation: Json, path: str, method: str) -> None:
+    """Name the operation by its function alone, and answer its errors as problems."""
+    generated = re.sub(r"\W", "_", path) + f"_{method}"
+    operation["operationId"] = operation["operationId"].removesuffix(generated)
+    operation["responses"].pop("422", None)  # Powertools' own form of it, which the edge replaces.
+    operation["responses"] |= ERRORS
+
+
+def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> None:
+    """Add to each operation its other spellings, and whether anybody may call it."""
+    for file, schema in described.items():
+        served = {(route.path, route.method.lower()): route for route in routes() if source(route) == file}
+        documented = {(path, method) for path, method, _ in operations(schema)}
+        if unknown := documented - served.keys():
+            raise DisagreementError(f"{file} documents routes that the template does not have: {sorted(unknown)}")
+        aliases = sorted(f"{method.upper()} {path}" for path, method in served.keys() - documented)
+        if aliases and len(documented) != 1:
+            raise DisagreementError(f"{file} has other spellings, but not one operation that they belong to: {aliases}")
+        for path, method in documented:
+            operation = document["paths"][path][method]
+            if aliases:
+                operation["x-aliases"] = aliases
+            if served[path, method].authorizer is None:
+                operation["security"] = []
+
+
+def used(schemas: Json, *documents: Json) -> Json:
+    """Return the schemas that the documents refer to, and those that these refer to, by name."""
+    found: Json = {}
+    wanted = set(references(documents))
+    while missing := wanted - found.keys():
+        for name in missing:
+            found[name] = schemas[name]
+            wanted |= set(references(schemas[name]))
+    return dict(sorted(found.items()))
+
+
+def references(value: Any) -> Iterable[str]:
+    """Return the names of the schemas that a piece of a document refers to."""
+    return re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(value))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local.openapi", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the document is out of date")
+    check = parser.parse_args(arguments).check
+    text = json.dumps(build(), indent=2) + "\n"
+    written = DOCUMENT.read_text("utf-8") if DOCUMENT.exists() else ""
+    if not check:
+        DOCUMENT.write_text(text, "utf-8")
+    elif text != written:
+        changes = unified_diff(written.splitlines(), text.splitlines(), "openapi.json", "the handlers", lineterm="")
+        print("\n".join(islice(changes, 40)), "\n\nopenapi.json is out of date: run `make openapi`.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
