@@ -20,6 +20,7 @@ from rich.console import Console
 from local import demo
 from local.fake_codegen import FakeCodegen
 from local.stack import Codegen, Ports, PortTakenError, Stack
+from local.template import TemplateError
 
 _REAL_CODEGEN = "https://api.codegen.com"
 
@@ -34,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _demo(options) if options.command == "demo" else _run(options)
     except PortTakenError as error:
         print(f"Something else listens on port {error.port} of 127.0.0.1. Choose another: {_PORTS}", file=sys.stderr)
-        return 1
+    except TemplateError as error:
+        print(f"The template cannot be run here: {error}", file=sys.stderr)
+    return 1
 
 
 _PORTS = "PORT or --port (API), CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; 0 is any free one."

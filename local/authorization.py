@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.proxy import text_of
+from local.cloudformation import text_of
 
 
 class Statement(BaseModel):

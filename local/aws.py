@@ -26,7 +26,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.endpoint import Deployment, Endpoint
+from local.endpoint import Deployment, Endpoint, invocations
 from local.functions import Functions, UnknownFunctionError
 from local.step_functions import engine
 from local.template import ACCOUNT_ID, REGION, TemplateError, load
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_INVOKE_PATH = re.compile(r"/2015-03-31/functions/(?P<function>[^/]+)/invocations")
+_INVOKE_PATH = re.compile(invocations("([^/]+)"))
 # What Lambda takes and gives, in bytes.
 _SYNC_LIMIT = 6 * 1024 * 1024
 _ASYNC_LIMIT = 1024 * 1024
@@ -87,7 +87,7 @@ class Aws(Endpoint):
         invoked = _INVOKE_PATH.fullmatch(environ["PATH_INFO"])
         app: WSGIApplication = self._moto
         if invoked and self.functions:
-            app = _invoke(self.functions, invoked["function"], Request(environ))
+            app = _invoke(self.functions, invoked[1], Request(environ))
         return app(environ, start_response)
 
 

@@ -100,7 +100,7 @@ def required(where: str, properties: Mapping[str, Any], key: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """Write a scalar as CloudFormation hands it on."""
+    """Write a scalar as AWS hands it on."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

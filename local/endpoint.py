@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from local.template import Template
 
 
+def invocations(function: str) -> str:
+    """Return the path at which Lambda takes a function's events."""
+    return f"/2015-03-31/functions/{function}/invocations"
+
+
 class Endpoint:
     """Every AWS service at one URL."""
 

@@ -348,8 +348,6 @@ class Worker:
             ], invocation.event
         if path == "init/error":
             self._init_error = Answer(body, is_error=True)
-        elif self._invocation and path == f"invocation/{self._invocation.request_id}/response":
-            self._invocation.settle(Answer(body))
-        elif self._invocation and path == f"invocation/{self._invocation.request_id}/error":
-            self._invocation.settle(Answer(body, is_error=True))
+        elif self._invocation and path.startswith(f"invocation/{self._invocation.request_id}/"):
+            self._invocation.settle(Answer(body, is_error=path.endswith("/error")))
         return [("Content-Length", "0")], b""

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from local.authorization import Authorization
+from local.endpoint import invocations
 from local.proxy import Call, ProxyAnswer, Routes, raw_path
 from local.template import GatewayResponse, TemplateError
 
@@ -162,9 +163,7 @@ class Gateway:
 
     async def _invoke(self, function: Function, event: dict[str, Any]) -> bytes:
         try:
-            response = await self._functions.post(
-                f"/2015-03-31/functions/{function.name}/invocations", content=json.dumps(event)
-            )
+            response = await self._functions.post(invocations(function.name), content=json.dumps(event))
         except httpx.TransportError as error:
             raise GatewayError("DEFAULT_5XX", f"{function.name}: {error!r}") from error
         if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:

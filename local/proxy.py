@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
+from local.cloudformation import text_of
 from local.template import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -202,8 +203,3 @@ class ProxyAnswer(BaseModel):
             for value in several:
                 response.headers.append(sent_name, text_of(value))
         return response
-
-
-def text_of(value: str | float | bool) -> str:
-    """Write a JSON scalar as API Gateway passes it on."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import subprocess
 import sys
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
@@ -25,7 +26,7 @@ import uvicorn
 from anyio.from_thread import start_blocking_portal
 
 from local import scheduler
-from local.endpoint import Deployment, Endpoint
+from local.endpoint import Deployment, Endpoint, invocations
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
 from local.fake_codegen.server import listen
 from local.gateway import Gateway
@@ -174,6 +175,8 @@ class Stack:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.aws"],
             cwd=_ROOT,
+            # What is set here for the real AWS, a profile for instance, is none of its business.
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -185,7 +188,10 @@ class Stack:
             assert process.stdin
             assert process.stdout
             print(json.dumps(asdict(deployment)), file=process.stdin, flush=True)
-            answer = json.loads(process.stdout.readline() or '{"error": "AWS did not start"}')
+            said = process.stdout.readline()
+            if not said:
+                raise RuntimeError("AWS did not start")
+            answer = json.loads(said)
             if "error" in answer:
                 raise TemplateError(answer["error"])
             try:
@@ -208,11 +214,7 @@ class Stack:
             )
 
             async def send(name: str, event: bytes) -> None:
-                await functions.post(
-                    f"/2015-03-31/functions/{name}/invocations",
-                    content=event,
-                    headers={"X-Amz-Invocation-Type": "Event"},
-                )
+                await functions.post(invocations(name), content=event, headers={"X-Amz-Invocation-Type": "Event"})
 
             gateway = Gateway(self.template.api, functions)
             await stack.enter_async_context(_http(gateway, listening, access_log=self._verbose))

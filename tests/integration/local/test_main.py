@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,7 @@ def curl(line: str) -> tuple[int, str]:
 
 
 def test_it_shows_lines_that_work_as_pasted_and_ends_cleanly():
-    with running() as (process, screen):
+    with running(AWS_PROFILE="of-somebody") as (process, screen):
         _, runs, multi_run = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
 
         assert curl(runs)[0] == 200
@@ -84,6 +85,21 @@ def test_it_shows_lines_that_work_as_pasted_and_ends_cleanly():
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
         assert not [pid for pid in started if is_running(pid)]
+
+
+def test_killed_outright_it_leaves_no_process_behind():
+    with running() as (process, screen):
+        health, *_ = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
+        curl(health)
+        started = descendants(process.pid)
+        assert len(started) > 1
+
+        process.kill()
+
+        deadline = time.monotonic() + 20
+        while any(is_running(pid) for pid in started):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_with_a_token_it_works_with_the_real_codegen_and_never_shows_the_token():

@@ -11,6 +11,7 @@ import pytest
 from local.fake_codegen import DEMO_TOKEN
 from local.fake_codegen.server import listen
 from local.stack import Codegen, Ports, PortTakenError, Stack
+from local.template import TemplateError
 
 SMALL_SYSTEM = Path(__file__).parent / "small_system" / "template.yaml"
 LET_IN = {"Authorization": "Bearer let-me-in"}
@@ -36,6 +37,14 @@ def test_a_port_that_is_taken_is_named(which):
         port = taken.getsockname()[1]
         with pytest.raises(PortTakenError, match=str(port)), Stack(SMALL_SYSTEM, ports=Ports(**{which: port})):
             pass
+
+
+def test_a_template_that_cannot_run_here_is_refused(tmp_path):
+    machine = "  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties: {DefinitionUri: nowhere.asl.json}\n"
+    (tmp_path / "template.yaml").write_text(SMALL_SYSTEM.read_text() + machine)
+
+    with pytest.raises(TemplateError, match="Machine: there is no definition at"), Stack(tmp_path / "template.yaml"):
+        pass
 
 
 def test_this_repositorys_system_comes_up_and_guards_its_routes(tmp_path):
