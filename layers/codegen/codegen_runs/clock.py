@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -32,8 +33,9 @@ class SystemClock:
 class Stopwatch:
     """Adds up the seconds in which at least one `with` block of it was being run, in whatever thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self.seconds = 0.0
+        self._now = now
         self._running = 0
         self._started = 0.0
         self._lock = threading.Lock()
@@ -41,14 +43,14 @@ class Stopwatch:
     def __enter__(self) -> None:
         with self._lock:
             if self._running == 0:
-                self._started = time.perf_counter()
+                self._started = self._now()
             self._running += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._running -= 1
             if self._running == 0:
-                self.seconds += time.perf_counter() - self._started
+                self.seconds += self._now() - self._started
 
 
 waiting_for_codegen = Stopwatch()

@@ -1,0 +1,179 @@
+"""What every answer carries, what is logged of it, and what nobody may read in either."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from codegen_runs.edge import endpoint
+from tests.support.events import CALLER, REQUEST_ID, TOKEN, Answer, call, rest
+from tests.support.handlers import handler
+from tests.support.wire import Wire
+
+PATH = "/v1/organizations/123/agent/run/7"
+ROUTE = "/v1/organizations/{org_id}/agent/run/{agent_run_id}"
+RUN = {"id": 7, "organization_id": 123}
+
+
+def serve(operation: Callable[..., Any]) -> Answer:
+    app = APIGatewayRestResolver(enable_validation=True)
+    app.get("/operation")(operation)
+    return call(endpoint(app), rest("GET", "/operation"))
+
+
+def get(**headers: str) -> Answer:
+    return call(handler("agent_runs/get"), rest("GET", PATH, resource=ROUTE, headers=headers))
+
+
+def test_an_answer_carries_the_gateways_request_id_and_the_allowed_origin(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGIN", "https://app.example")
+    wire.answer(httpx.Response(200, json=RUN))
+
+    answer = get()
+
+    assert answer.headers["x-request-id"] == REQUEST_ID
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_request_keeps_the_id_that_its_sender_gave_it(wire: Wire) -> None:
+    wire.answer(httpx.Response(404, json={"message": "No.", "status_code": 404}))
+
+    answer = get(**{"x-request-id": "trace-1.2_3"})
+
+    assert answer.headers["x-request-id"] == "trace-1.2_3"
+    assert answer.json["request_id"] == "trace-1.2_3"
+
+
+@pytest.mark.parametrize("unfit", ["", "a b", "a\nb", "x" * 129, "<script>", "\u00e9"])
+def test_an_id_that_is_unfit_for_a_log_is_replaced(wire: Wire, unfit: str) -> None:
+    wire.answer(httpx.Response(200, json=RUN))
+
+    assert get(**{"X-Request-Id": unfit}).headers["x-request-id"] == REQUEST_ID
+
+
+def test_a_fault_of_ours_is_answered_without_a_word_about_it_and_logged(logs: StringIO) -> None:
+    def operation() -> dict[str, str]:
+        raise LookupError(f"the shelf of {TOKEN} is empty")
+
+    answer = serve(operation)
+
+    assert answer.status == 500
+    assert answer.json["detail"] == "Internal server error."
+    assert answer.json["request_id"] == REQUEST_ID
+    assert "shelf" not in answer.text
+    fault, request = map(json.loads, logs.getvalue().splitlines())
+    assert (fault["level"], fault["exception_name"], fault["request_id"]) == ("ERROR", "LookupError", REQUEST_ID)
+    assert "the shelf of [token] is empty" in fault["exception"]
+    assert "raise LookupError" in fault["exception"]
+    assert (request["status"], request["code"]) == (500, "internal_error")
+
+
+def test_an_answer_that_is_not_what_the_operation_declares_is_a_fault_of_ours(logs: StringIO) -> None:
+    def operation() -> int:
+        return "many"  # type: ignore[return-value]
+
+    assert serve(operation).status == 500
+    assert "RequestValidationError" in logs.getvalue()
+
+
+def test_an_answer_that_cannot_be_written_is_a_fault_of_ours() -> None:
+    def operation() -> Any:
+        return {"it": object()}
+
+    assert serve(operation).status == 500
+
+
+def test_an_answer_that_is_too_large_for_lambda_is_told_instead_of_cut_off(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=RUN | {"result": "x" * 7_000_000}))
+
+    answer = get()
+
+    assert answer.status == 502
+    assert answer.json["code"] == "answer_too_large"
+    assert "limit" in answer.json["remedy"]
+
+
+def test_a_large_answer_that_fits_is_sent(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=RUN | {"result": "x" * 5_000_000}))
+
+    assert get().status == 200
+
+
+def test_a_request_is_one_line_in_the_log(wire: Wire, logs: StringIO) -> None:
+    wire.answer(httpx.Response(429, json={"message": "No.", "status_code": 429}))
+
+    get()
+
+    (line,) = map(json.loads, logs.getvalue().splitlines())
+    assert line["message"] == "request"
+    assert {name: line[name] for name in ("request_id", "caller", "organization", "route", "status", "code")} == {
+        "request_id": REQUEST_ID,
+        "caller": CALLER.id,
+        "organization": "123",
+        "route": f"GET {ROUTE}",
+        "status": 429,
+        "code": "rate_limited",
+    }
+    assert line["duration_ms"] >= line["upstream_ms"] >= 0
+
+
+def test_no_log_holds_a_token_or_a_body(wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    wire.answer(httpx.Response(500, json={"message": "an answer", "result": "an answer"}))
+    body = {"prompt": "a prompt", "images": ["data:image"], "metadata": {"a": "a secret"}}
+
+    call(handler("agent_runs/create"), rest("POST", "/v1/organizations/123/agent/run", body=body))
+    call(handler("agent_runs/create"), rest("POST", "/v1/organizations/123/agent/run", body=body | {"repo_id": "x"}))
+
+    written = logs.getvalue() + capsys.readouterr().out
+    for secret in (TOKEN, "a prompt", "data:image", "a secret", "an answer"):
+        assert secret not in written
+
+
+def test_a_request_counts_in_the_metrics(wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+    wire.answer(httpx.Response(500))
+
+    get()
+
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["route"] == f"GET {ROUTE}"
+    assert (line["Requests"], line["ClientErrors"], line["ServerErrors"]) == ([1], [0], [1])
+    assert line["Latency"][0] >= line["UpstreamLatency"][0] > 0
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["route", "service"]]
+
+
+def test_only_the_first_request_of_a_process_is_a_cold_start(logs: StringIO) -> None:
+    app = APIGatewayRestResolver()
+    app.get("/operation")(dict)
+    handle = endpoint(app)
+
+    for _ in range(3):
+        call(handle, rest("GET", "/operation"))
+
+    assert [json.loads(line)["cold_start"] for line in logs.getvalue().splitlines()] == [True, False, False]
+
+
+def test_one_request_leaves_nothing_behind_for_the_next(logs: StringIO) -> None:
+    app = APIGatewayRestResolver()
+    app.get("/organizations/<org_id>/operation")(lambda org_id: {})
+    app.get("/operation")(lambda: {"caller": "caller" in app.context})
+    handle = endpoint(app, public=True)
+
+    call(endpoint(app), rest("GET", "/organizations/123/operation"))
+
+    assert call(handle, rest("GET", "/operation", caller=None)).json == {"caller": False}
+    assert "organization" not in json.loads(logs.getvalue().splitlines()[-1])
+
+
+def test_an_error_is_logged_once(logs: StringIO, caplog: pytest.LogCaptureFixture) -> None:
+    serve(lambda: 1 / 0)
+
+    assert logs.getvalue().count("ZeroDivisionError: division by zero") == 1
+    assert [record.name for record in caplog.records if "aws_lambda_powertools" in record.name] == []

@@ -1,0 +1,56 @@
+import pytest
+
+from codegen_runs.callers import Caller, token_in
+
+CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({7, 123}), token="a-token-that-opens-nothing")
+
+
+def test_a_caller_survives_the_way_through_the_authorizer() -> None:
+    assert Caller.from_context(CALLER.to_context(), CALLER.token) == CALLER
+
+
+def test_a_caller_without_organizations_survives_it_too() -> None:
+    lonely = Caller(id="user:1", user_id=1, organizations=frozenset(), token="t")
+
+    assert Caller.from_context(lonely.to_context(), "t") == lonely
+
+
+def test_what_the_authorizer_hands_on_is_flat_text_without_the_token() -> None:
+    assert CALLER.to_context() == {
+        "caller_id": "user:42",
+        "user_id": "42",
+        "organizations": "7,123",
+        "kind": "codegen",
+    }
+
+
+def test_a_token_of_another_kind_is_not_taken_for_a_codegen_token() -> None:
+    assert Caller.from_context(CALLER.to_context() | {"kind": "deployment"}, "a-token-of-ours").token == ""
+
+
+def test_a_caller_does_not_show_the_token() -> None:
+    assert CALLER.token not in repr(CALLER)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer abc"},
+        {"authorization": "bearer abc"},
+        {"AUTHORIZATION": "BEARER  abc "},
+        {"X-API-Key": "abc"},
+        {"x-api-key": " abc "},
+        {"Authorization": "Bearer abc", "X-API-Key": "other"},
+        {"Authorization": "Basic dXNlcjpwYXNz", "X-API-Key": "abc"},
+    ],
+)
+def test_a_token_is_found_in_either_header_in_any_case(headers: dict[str, str]) -> None:
+    assert token_in(headers) == "abc"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "abc"}, {"Authorization": "Bearer "}, {"Authorization": "Basic abc"}, {"X-API-Key": ""}],
+)
+def test_other_headers_carry_no_token(headers: dict[str, str]) -> None:
+    assert token_in(headers) is None

@@ -1,0 +1,136 @@
+"""How the functions reach the Codegen API."""
+
+from collections.abc import Iterator
+
+import boto3
+import httpx
+import pytest
+from moto import mock_aws
+
+from codegen_api import AuthenticationError
+from codegen_runs import aws, upstream
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Stopwatch
+from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+from tests.support.wire import Wire
+
+ME = {"id": 1, "github_user_id": "1", "github_username": "ada"}
+
+
+class Secret:
+    """The deployment's token in Secrets Manager."""
+
+    def __init__(self) -> None:
+        self._client = boto3.client("secretsmanager")
+        self._client.create_secret(Name="the-secret", SecretString="first-token\n")
+
+    def rotate(self, token: str) -> None:
+        self._client.put_secret_value(SecretId="the-secret", SecretString=token)
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secret]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "CODEGEN_TOKEN_SECRET": "the-secret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        aws.secrets_manager.cache_clear()
+        upstream._secrets.cache_clear()
+        yield Secret()
+    aws.secrets_manager.cache_clear()
+    upstream._secrets.cache_clear()
+
+
+def accepting(token: str) -> httpx.MockTransport:
+    def answer(request: httpx.Request) -> httpx.Response:
+        good = request.headers["authorization"] == f"Bearer {token}"
+        return httpx.Response(200, json=ME) if good else httpx.Response(401, json={"detail": "Invalid token."})
+
+    return httpx.MockTransport(answer)
+
+
+def test_a_caller_acts_with_the_callers_token(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=ME))
+
+    upstream.for_caller(Caller(id="user:1", user_id=1, organizations=frozenset(), token="hers")).users.me()
+
+    assert wire.requests[-1].headers["authorization"] == "Bearer hers"
+
+
+def test_a_callers_refused_token_is_the_callers_business() -> None:
+    with upstream.over(accepting("other")), pytest.raises(AuthenticationError):
+        upstream.for_token("hers").users.me()
+
+
+def test_the_deployment_acts_with_the_token_of_its_secret(secret: Secret) -> None:
+    with upstream.over(accepting("first-token")):
+        assert upstream.for_deployment().users.me().id == 1
+
+
+def test_a_caller_without_a_codegen_token_acts_as_the_deployment(secret: Secret) -> None:
+    with upstream.over(accepting("first-token")):
+        assert upstream.for_caller(Caller(id="key:1", user_id=1, organizations=frozenset())).users.me().id == 1
+
+
+def test_a_token_that_was_rotated_is_read_again_within_the_same_request(secret: Secret) -> None:
+    api = upstream.for_deployment()
+    secret.rotate("second-token")
+
+    with upstream.over(accepting("second-token")):
+        assert api.users.me().id == 1
+
+
+def test_a_token_that_still_works_is_not_read_again(secret: Secret) -> None:
+    api = upstream.for_deployment()
+    secret.rotate("second-token")
+
+    with upstream.over(accepting("first-token")):
+        assert api.users.me().id == 1
+
+
+def test_a_deployment_whose_token_is_refused_says_so(secret: Secret) -> None:
+    with upstream.over(accepting("another-token")), pytest.raises(CredentialsRefused):
+        upstream.for_deployment().users.me()
+
+
+def test_a_secret_that_is_not_there_is_storage_that_is_away(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEGEN_TOKEN_SECRET", "no-secret")
+
+    with pytest.raises(StorageUnavailable, match=r"token could not be read\.$"):
+        upstream.for_deployment()
+
+
+def test_the_settings_of_the_deployment_hold(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEGEN_BASE_URL", "http://elsewhere.test/v1/")
+    monkeypatch.setenv("CODEGEN_TIMEOUT", "7.5")
+    monkeypatch.setenv("CODEGEN_MAX_RETRIES", "1")
+    wire.answer(httpx.Response(429, headers={"Retry-After": "0"}), httpx.Response(200, json=ME))
+
+    upstream.for_token("hers").users.me()
+
+    assert [str(request.url) for request in wire.requests] == ["http://elsewhere.test/v1/users/me"] * 2
+    assert wire.requests[0].extensions["timeout"]["read"] == 7.5
+
+
+def test_a_deadline_cuts_every_wait(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=ME))
+
+    upstream.for_token("hers", deadline=3.0).users.me()
+
+    assert wire.requests[0].extensions["timeout"].get("read") <= 3.0
+
+
+def test_a_stopwatch_counts_the_time_in_which_anything_ran() -> None:
+    moments = iter([1.0, 4.0, 10.0, 11.0])
+    watch = Stopwatch(now=lambda: next(moments))
+
+    with watch, watch:
+        pass
+    with watch:
+        pass
+
+    assert watch.seconds == 3.0 + 1.0
