@@ -95,6 +95,16 @@ class Table:
         with _errors():
             dynamodb().delete_item(**action)
 
+    def take(self, key: Key, condition: Condition) -> Item:
+        """Delete an item and return it as it was: of all who ask at once, one gets it.
+
+        Raises `ConditionFailed`, `StorageUnavailable`.
+        """
+        action = {"TableName": self.name, "Key": marshal(key), "ReturnValues": "ALL_OLD"} | _conditional(condition)
+        with _errors():
+            taken = dynamodb().delete_item(**action)
+        return unmarshal(taken["Attributes"])
+
     def query(
         self,
         condition: Condition,
