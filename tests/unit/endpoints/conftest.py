@@ -1,11 +1,10 @@
 """What an endpoint without storage finds around it in Lambda: its environment, and a wire to the Codegen API."""
 
 from collections.abc import Iterator
-from io import StringIO
 
 import pytest
 
-from codegen_runs import edge, upstream
+from codegen_runs import upstream
 from tests.support.backend import template
 from tests.support.wire import Wire
 
@@ -14,7 +13,6 @@ from tests.support.wire import Wire
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in template().functions["GetAgentRun"].environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
 
 
 @pytest.fixture
@@ -22,12 +20,3 @@ def wire() -> Iterator[Wire]:
     wire = Wire()
     with upstream.over(wire):
         yield wire
-
-
-@pytest.fixture
-def logs() -> Iterator[StringIO]:
-    """What the functions log."""
-    written = StringIO()
-    usual = edge.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
-    yield written
-    edge.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]

@@ -1,0 +1,25 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from codegen_runs import __version__
+from tests.support.events import call, rest
+from tests.support.handlers import handler
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/health"])
+def test_the_service_tells_anybody_that_it_is_up(path: str) -> None:
+    answer = call(handler("health/get"), rest("GET", path, caller=None))
+
+    assert answer.status == 200
+    assert answer.json.keys() == {"status", "timestamp", "version", "uptime_seconds"}
+    assert answer.json["status"] == "healthy"
+    assert answer.json["version"] == __version__
+    assert answer.json["uptime_seconds"] >= 0
+    assert datetime.now(UTC) - datetime.fromisoformat(answer.json["timestamp"]) < timedelta(minutes=1)
+
+
+def test_the_service_is_up_whether_or_not_the_upstream_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CODEGEN_BASE_URL")
+
+    assert call(handler("health/get"), rest("GET", "/health", caller=None)).status == 200

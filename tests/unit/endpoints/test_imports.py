@@ -1,0 +1,47 @@
+"""What a cold start does not pay for."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.handlers import FUNCTIONS
+
+ROOT = FUNCTIONS.parent
+
+# The operations that the upstream answers alone, health and docs; those that start a run touch storage only when asked.
+WITHOUT_STORAGE = [
+    *("agent_runs/ban", "agent_runs/create", "agent_runs/get", "agent_runs/list", "agent_runs/logs"),
+    *("agent_runs/remove_from_pr", "agent_runs/resume", "agent_runs/unban", "docs/serve", "health/get"),
+    *("integrations/list", "models/list", "organizations/list", "repos/list", "sandboxes/analyze_logs"),
+    *("setup_commands/generate", "users/get", "users/list", "users/me", "authorizer/authorize"),
+]
+
+
+def imported_by(*names: str) -> set[str]:
+    """Return the modules that a fresh interpreter, without any of the functions' environment, ends up with."""
+    files = [str(FUNCTIONS / f"{name}.py") for name in names]
+    script = f"import runpy, sys\nfor file in {files}: runpy.run_path(file)\nprint(*sys.modules)"
+    path = {"PYTHONPATH": str(ROOT / "layers" / "codegen")}
+    return set(
+        subprocess.run([sys.executable, "-c", script], env=path, capture_output=True, check=True)
+        .stdout.decode()
+        .split()
+    )
+
+
+def test_operations_that_the_upstream_answers_alone_start_without_boto3() -> None:
+    modules = imported_by(*WITHOUT_STORAGE)
+
+    assert "codegen_runs.upstream" in modules
+    # Powertools imports the bare package `botocore`, which is next to nothing.
+    assert not {"boto3", "botocore.session", "aws_xray_sdk"} & modules
+
+
+@pytest.mark.parametrize("name", ["health/get", "docs/serve"])
+def test_operations_that_need_no_upstream_start_without_an_http_client(name: str) -> None:
+    assert not {"httpx", "codegen_api"} & imported_by(name)
+
+
+def test_the_docs_start_without_the_models() -> None:
+    assert "pydantic" not in imported_by("docs/serve")

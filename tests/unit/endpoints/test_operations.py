@@ -1,0 +1,250 @@
+"""Each operation that the upstream answers alone: which paths lead to it, what it is asked, and what comes back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.backend import template
+from tests.support.events import CALLER, TOKEN, call, rest
+from tests.support.handlers import FUNCTIONS, handler
+from tests.support.wire import Wire
+
+ORG = "/v1/organizations/123"
+PAGE = {"total": 1, "page": 1, "size": 100, "pages": 1}
+USER = {
+    "id": 42,
+    "github_user_id": "42",
+    "github_username": "ada",
+    "email": None,
+    "is_admin": True,
+    "new": {"a": [1.5]},
+}
+RUN = {
+    "id": 7,
+    "organization_id": 123,
+    "status": "SOMETHING_NEW",
+    "created_at": "2025-06-21 11:20:04.338398",
+    "result": None,
+    "source_type": "A_NEW_SOURCE",
+    "github_pull_requests": [{"id": 1, "created_at": "2024-01-15T10:30:00Z", "head_branch_name": None, "merged": True}],
+    "metadata": {"deep": {"er": [None, "\u00fc", 1e30]}},
+    "extra": "kept",
+}
+STOP = {"agent_run_id": 7, "before_card_order_id": "a", "after_card_order_id": "b"}
+CARDS = {"before_card_order_id": "a", "after_card_order_id": "b"}
+
+
+@dataclass
+class Operation:
+    """One operation: how it is asked for, what the upstream is asked, and what the upstream answers."""
+
+    handler: str
+    paths: dict[str, Any]
+    """Path to body."""
+    asked: tuple[str, str, dict[str, str], Any]
+    reply: Any
+    method: str = "GET"
+    query: str = ""
+
+
+OPERATIONS = [
+    Operation(
+        "users/list",
+        {f"{ORG}/users": None, "/organizations/123/users": None},
+        ("GET", f"{ORG}/users", {"skip": "20", "limit": "10"}, None),
+        PAGE | {"items": [USER]},
+        query="skip=20&limit=10",
+    ),
+    Operation(
+        "users/get",
+        {f"{ORG}/users/42": None, "/organizations/123/users/42": None},
+        ("GET", f"{ORG}/users/42", {}, None),
+        USER,
+    ),
+    Operation(
+        "users/me",
+        {"/v1/users/me": None, "/users/me": None, "/v1/current-user": None, "/current-user": None},
+        ("GET", "/v1/users/me", {}, None),
+        USER,
+    ),
+    Operation(
+        "organizations/list",
+        {"/v1/organizations": None, "/organizations": None},
+        ("GET", "/v1/organizations", {"skip": "0", "limit": "100"}, None),
+        PAGE | {"items": [{"id": 123, "name": "Example", "settings": {"enable_pr_creation": False, "new": 1}}]},
+    ),
+    Operation(
+        "repos/list",
+        {f"{ORG}/repos": None, "/organizations/123/repos": None},
+        ("GET", f"{ORG}/repos", {"skip": "0", "limit": "1"}, None),
+        PAGE
+        | {
+            "items": [
+                {
+                    "id": 456,
+                    "name": "shop",
+                    "full_name": "example/shop",
+                    "description": None,
+                    "github_id": "456000",
+                    "organization_id": 123,
+                    "visibility": None,
+                    "archived": None,
+                    "setup_status": "NEW",
+                    "language": None,
+                }
+            ]
+        },
+        query="limit=1",
+    ),
+    Operation(
+        "agent_runs/get",
+        {f"{ORG}/agent/run/7": None, "/organizations/123/agent/run/7": None},
+        ("GET", f"{ORG}/agent/run/7", {}, None),
+        RUN,
+    ),
+    Operation(
+        "agent_runs/list",
+        {f"{ORG}/agent/runs": None, "/organizations/123/agent/runs": None},
+        ("GET", f"{ORG}/agent/runs", {"user_id": "3", "source_type": "CLICKUP", "skip": "0", "limit": "100"}, None),
+        PAGE | {"items": [RUN], "new": True},
+        query="user_id=3&source_type=CLICKUP&page=2",
+    ),
+    Operation(
+        "agent_runs/logs",
+        {
+            "/v1/alpha/organizations/123/agent/run/7/logs": None,
+            f"{ORG}/agent/run/7/logs": None,
+            "/organizations/123/agent/run/7/logs": None,
+        },
+        (
+            "GET",
+            "/v1/alpha/organizations/123/agent/run/7/logs",
+            {"skip": "0", "limit": "2", "reverse": "true"},
+            None,
+        ),
+        {
+            "id": 7,
+            "organization_id": 123,
+            "logs": [
+                {"agent_run_id": 7, "message_type": "ODD", "observation": "text", "tool_output": "text", "n": None}
+            ],
+            "total_logs": None,
+        },
+        query="limit=2&reverse=true",
+    ),
+    Operation(
+        "integrations/list",
+        {f"{ORG}/integrations": None, "/organizations/123/integrations": None},
+        ("GET", f"{ORG}/integrations", {}, None),
+        {
+            "organization_id": 123,
+            "organization_name": "Example",
+            "integrations": [{"integration_type": "slack_app", "active": True, "token_id": "61", "installation_id": 5}],
+            "total_active_integrations": 1,
+        },
+    ),
+    Operation(
+        "models/list",
+        {f"{ORG}/models": None, "/organizations/123/models": None},
+        ("GET", f"{ORG}/models", {}, None),
+        {"providers": [{"name": "A", "models": [{"label": "B", "value": "b", "beta": True}]}], "default_model": "b"},
+    ),
+    *(
+        Operation(
+            f"agent_runs/{name}",
+            {
+                f"{ORG}/agent/run/{path}": STOP,
+                f"{ORG}/agent/run/7/{seed}": CARDS,
+                f"/organizations/123/agent/run/7/{seed}": CARDS,
+            },
+            ("POST", f"{ORG}/agent/run/{path}", {}, STOP),
+            reply,
+            method="POST",
+        )
+        for name, path, seed, reply in [
+            ("ban", "ban", "ban-all-checks", {"message": "Done.", "status_code": 200}),
+            ("unban", "unban", "unban-all-checks", None),
+            ("remove_from_pr", "remove-from-pr", "remove-codegen-from-pr", [{"odd": True}]),
+        ]
+    ),
+]
+REQUESTS = [(operation, path, body) for operation in OPERATIONS for path, body in operation.paths.items()]
+
+
+@pytest.mark.parametrize(
+    ("operation", "path", "body"), REQUESTS, ids=[f"{operation.method} {path}" for operation, path, _ in REQUESTS]
+)
+def test_an_operation_is_passed_on_and_its_answer_comes_back_as_it_was(
+    operation: Operation, path: str, body: Any, wire: Wire
+) -> None:
+    wire.answer(httpx.Response(200, json=operation.reply))
+
+    answer = call(handler(operation.handler), rest(operation.method, f"{path}?{operation.query}", body=body))
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json == operation.reply
+    assert wire.asked == operation.asked
+    assert wire.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_every_path_that_the_template_gives_these_operations_is_tried() -> None:
+    api = template().api
+    assert api is not None
+    tried = {(operation.handler, path) for operation, path, _ in REQUESTS}
+    known = {"org_id": "123", "agent_run_id": "7", "user_id": "42"}
+    modules = {operation.handler for operation in OPERATIONS}
+    given = {
+        (f"{route.function.code_dir.relative_to(FUNCTIONS)}/{route.function.handler.split('.')[0]}", route.path)
+        for route in api.routes
+    }
+
+    assert {(module, path.format_map(known)) for module, path in given if module in modules} == tried
+
+
+@pytest.mark.parametrize("name", ["ban", "unban", "remove_from_pr"])
+def test_an_id_in_the_path_needs_no_body(name: str, wire: Wire) -> None:
+    seed = {"ban": "ban-all-checks", "unban": "unban-all-checks", "remove_from_pr": "remove-codegen-from-pr"}[name]
+    wire.answer(httpx.Response(200, json={}))
+
+    answer = call(handler(f"agent_runs/{name}"), rest("POST", f"{ORG}/agent/run/7/{seed}"))
+
+    assert (answer.status, answer.json) == (200, {})
+    assert wire.asked[3] == {"agent_run_id": 7}
+
+
+def test_a_field_that_means_nothing_is_answered_with_a_warning(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json={"message": "Done."}))
+    body = {"reason": "flaky", "a/b": 1, "agent_run_id": 8}
+
+    answer = call(handler("agent_runs/ban"), rest("POST", f"{ORG}/agent/run/7/ban-all-checks", body=body))
+
+    assert answer.json == {
+        "message": "Done.",
+        "warnings": [
+            {
+                "code": "ignored_parameter",
+                "pointer": pointer,
+                "detail": f"{name} was ignored: there is no such parameter.",
+            }
+            for name, pointer in [("reason", "/reason"), ("a/b", "/a~1b"), ("agent_run_id", "/agent_run_id")]
+        ],
+    }
+    assert wire.asked[3] == {"agent_run_id": 7}
+
+
+def test_an_answer_with_no_room_for_warnings_comes_without_them(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=None))
+
+    answer = call(handler("agent_runs/unban"), rest("POST", f"{ORG}/agent/run/unban", body=STOP | {"why": 1}))
+
+    assert (answer.status, answer.text) == (200, "null")
+
+
+def test_a_caller_in_no_organization_can_still_ask_who_she_is(wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=USER))
+    nobody = type(CALLER)(id="user:1", user_id=1, organizations=frozenset(), token=TOKEN)
+
+    assert call(handler("users/me"), rest("GET", "/v1/users/me", caller=nobody)).status == 200
