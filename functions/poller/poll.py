@@ -6,10 +6,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import settings, upstream
+from codegen_runs import upstream, watches
 from codegen_runs.clock import SystemClock
 from codegen_runs.poller import Poller
-from codegen_runs.storage.runs import RunsTable
 from codegen_runs.task_tokens import StepFunctionsTokens
 
 # Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute,
@@ -27,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run one tick."""
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
     poller = Poller(
-        runs=RunsTable(settings.required("RUNS_TABLE")),
+        runs=watches.table(),
         codegen=upstream.for_deployment(max_retries=0),
         tokens=StepFunctionsTokens(),
         clock=clock,

@@ -48,7 +48,9 @@ class MemoryRuns:
         waiting = sorted(w.due_at for w in self.watches.values() if w.due_at is not None)[:most]
         return len(waiting), waiting[0] if waiting else None
 
-    def events(self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100) -> list[Event]:
+    def events(
+        self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
+    ) -> list[Event]:
         return [event for event in self.log.get((org_id, key), []) if (event.epoch, event.seq) > after][:limit]
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int) -> bool:

@@ -7,6 +7,7 @@
      +-- Forbidden 403             +-- NotAMember
      +-- NotFound 404              +-- RouteNotFound
      +-- Conflict 409
+     +-- Gone 410
      +-- TooLarge 413
      +-- UnsupportedMediaType 415
      +-- Unprocessable 422
@@ -138,6 +139,13 @@ class Conflict(Problem):
 
     code, status, title = "conflict", 409, "Conflict"
     remedy = "Read the current state and decide anew."
+
+
+class Gone(Problem):
+    """What was asked for existed, and does not any more."""
+
+    code, status, title = "gone", 410, "Gone"
+    remedy = "Start again without it."
 
 
 class TooLarge(Problem):

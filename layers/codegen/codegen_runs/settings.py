@@ -47,6 +47,11 @@ def codegen_max_retries() -> int:
     return _number("CODEGEN_MAX_RETRIES", required("CODEGEN_MAX_RETRIES"), int)
 
 
+def event_retention() -> int:
+    """Return how many seconds the events of a run are kept."""
+    return _number("EVENT_RETENTION_DAYS", required("EVENT_RETENTION_DAYS"), int) * 86_400
+
+
 def allowed_origin() -> str:
     """Return the browser origin that CORS admits."""
     return required("ALLOWED_ORIGIN")

@@ -155,7 +155,7 @@ def kick() -> None:
 
 def table() -> RunsTable:
     """Open the runs table that the environment names."""
-    return RunsTable(settings.required("RUNS_TABLE"))
+    return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
 
 
 def _reopen(runs: RunsTable, watch: Watch, now: float) -> bool:

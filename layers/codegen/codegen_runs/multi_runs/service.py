@@ -106,7 +106,7 @@ def multi_runs_table() -> MultiRunsTable:
 
 def runs_table() -> RunsTable:
     """Open the runs table that the environment names."""
-    return RunsTable(settings.required("RUNS_TABLE"))
+    return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
 
 
 def _get(org_id: int, multi_run_id: str) -> MultiRun:

@@ -9,12 +9,14 @@
 
 A run that we launch has a key of our own, because it exists before the upstream gives it an id; a run that we only
 follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time.
+DynamoDB deletes events and watches some time after `expires_at` (epoch seconds).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +33,11 @@ _DUE = "due"
 MAX_KEPT_PROMPT = 30_000
 
 EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
+
+# Seconds that an event is kept. A watch is kept longer than its last event, so that a cursor can be told from nonsense
+# when what it names is gone; that of a multi-run's run as long as the multi-run, which shows its result: for good.
+RETENTION = 30 * 86_400
+_WATCH_KEPT_LONGER = 30 * 86_400
 
 
 class Launch(BaseModel):
@@ -96,8 +103,9 @@ class Watch(BaseModel):
 class RunsTable:
     """Watches, events and leases. Every method may raise `StorageUnavailable`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, retention: int = RETENTION) -> None:
         self._table = Table(name)
+        self._retention = retention
 
     def add(self, watch: Watch, events: Sequence[Event] = ()) -> bool:
         """Store a new watch with its first events; False when there is one by this key already."""
@@ -149,8 +157,12 @@ class RunsTable:
         condition = Condition(
             "#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": _pk(org_id, key), "first": first + "~", "last": last}
         )
-        items, _ = self._table.query(condition, limit=limit)
-        return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in items]
+        start: Item | None = None
+        while True:
+            items, start = self._table.query(condition, limit=limit, start=start)
+            kept = [item for item in items if now is None or item.get("expires_at", now + 1) > now]
+            if kept or start is None:
+                return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in kept]
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int) -> bool:
         """Take or extend a lease that is free, has run out, or is already the holder's."""
@@ -175,13 +187,17 @@ class RunsTable:
 
     def _write(self, watch: Watch, condition: Condition, events: Sequence[Event], *, launched: bool) -> None:
         item = _item(watch)
+        if watch.multi_run_id is None:
+            item["expires_at"] = watch.updated_at // 1000 + self._retention + _WATCH_KEPT_LONGER
         actions = [("Put", self._table.put_action(item, condition))]
         if launched and watch.agent_run_id is not None:
+            # Written once, and so without an expiry: found without its watch, the run is followed anew.
             pointer = _pointer(watch.org_id, watch.agent_run_id) | {"key": watch.key}
             actions.append(("Put", self._table.put_action(pointer)))
         for event in events:
             stored = event.model_dump(mode="json", exclude_none=True) | {"data": json.dumps(event.data)}
             stored |= {"pk": item["pk"], "sk": _event_key(event.epoch, event.seq)}
+            stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
             actions.append(("Put", self._table.put_action(stored, ABSENT)))
         if len(actions) == 1:
             self._table.put(item, condition)
