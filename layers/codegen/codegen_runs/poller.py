@@ -7,9 +7,12 @@ the next tick as it was left.
 | a due watch is          | the step                                                                             |
 |-------------------------|--------------------------------------------------------------------------------------|
 | queued                  | mark it `launching`, create the upstream run, store its id                           |
+| queued, held or recalled | pause it until its deadline, or cancel it                                           |
 | launching               | the answer was lost: adopt the upstream run that carries our key, or launch it again  |
+| launched, but recalled  | ask the upstream to stop it, if that was allowed                                      |
 | anything not terminal   | read status, result and new logs in one call; append events                          |
 | terminal, with a token  | tell the state machine, forget the token                                             |
+| cancelled a while ago   | see whether the upstream says otherwise by now                                       |
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from codegen_runs import statuses
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
+from codegen_runs.run_control import transitions
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
@@ -157,13 +161,20 @@ class Poller:
             return
         try:
             if watch.status.terminal:
-                self._release(watch)
-            elif watch.status in (Status.QUEUED, Status.LAUNCHING) and self._overdue(watch):
-                self._end(watch, Status.TIMED_OUT, reason="The run was not launched before its deadline.")
-            elif watch.status is Status.QUEUED:
+                self._settle(watch)
+            elif watch.unlaunched and watch.cancel:
+                self._settle(self._apply(transitions.cancelled(watch, watch.cancel, now=self._clock.now())))
+            elif watch.agent_run_id is None and self._overdue(watch):
+                waiting = "still paused at" if watch.paused_at else "not launched before"
+                self._end(watch, Status.TIMED_OUT, reason=f"The run was {waiting} its deadline.")
+            elif watch.unlaunched and watch.paused_at:
+                self._apply(transitions.paused(watch, now=self._clock.now()))
+            elif watch.unlaunched:
                 self._within_limit(self._launch, watch)
             elif watch.status is Status.LAUNCHING:
                 self._within_limit(self._adopt, watch)
+            elif watch.cancel and watch.status is not Status.CANCELLING:
+                self._within_limit(self._stop, watch)
             else:
                 self._within_limit(self._observe, watch)
         except ConditionFailed:
@@ -254,8 +265,29 @@ class Poller:
             prompt=shorten(watch.prompt, MAX_KEPT_PROMPT)[0],
             launch=None,
             failures=0,
-            due_at=self._ms(self._interval(watch)),
+            due_at=self._ms(0 if watch.cancel else self._interval(watch)),
         )
+
+    def _stop(self, watch: Watch) -> None:
+        """Carry out a cancel that was asked for while nobody knew whether the run existed."""
+        assert watch.cancel is not None  # noqa: S101 - that is how it came here
+        assert watch.agent_run_id is not None  # noqa: S101 - a launched watch has one
+        if not watch.cancel.allow_pr_ban:
+            reason = "The run had been launched, and its pull request may not be banned."
+            self._apply(transitions.cancel_unconfirmed(watch, watch.status, reason, now=self._clock.now()))
+            return
+        # Written first: whoever reads the run sees that it is being stopped, and nobody asks for it twice.
+        cancelling = self._apply(transitions.cancelling(watch, watch.cancel, now=self._clock.now()))
+        try:
+            self._codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
+        except RateLimitError as error:
+            self._write(cancelling, watch.status, cancel_deadline_at=None, due_at=self._limited(self._stop, error))
+        except (CodegenAPIError, CredentialsRefused) as error:
+            if isinstance(error, CodegenAPIError) and error.effect_unknown:
+                logger.warning("The answer to a ban was lost.", extra={"run_key": watch.key}, exc_info=True)
+            else:
+                reason = f"The Codegen API refused to stop the run: {error}"
+                self._apply(transitions.cancel_unconfirmed(cancelling, watch.status, reason, now=self._clock.now()))
 
     def _observe(self, watch: Watch) -> None:
         assert watch.agent_run_id is not None  # noqa: S101 - a launched watch has one
@@ -272,7 +304,10 @@ class Poller:
             if self._ms() < (watch.cancel_deadline_at or 0):
                 status = watch.status
             else:
-                writer.add("run.cancel_unconfirmed", {"turn": watch.turn, "upstream_status": answer.status})
+                reason = "The Codegen API did not confirm in time that the run was stopped."
+                told = {"turn": watch.turn, "upstream_status": answer.status, "reason": reason}
+                writer.add("run.cancel_unconfirmed", told)
+                watch = watch.model_copy(update={"cancel": None, "cancel_deadline_at": None})
         else:
             writer.status(watch.status, watch.upstream_status, status, answer.status, watch.turn)
         quiet = 0 if writer.events else watch.quiet_polls + 1
@@ -321,10 +356,38 @@ class Poller:
             result_truncated=truncated,
             finished_at=self._ms(),
             launch=None,
-            due_at=self._ms() if watch.task_token else None,
+            due_at=self._ms() if watch.task_token else self._last_look(watch.model_copy(update={"status": status})),
         )
         if ended.task_token:
             self._release(ended)
+
+    def _settle(self, watch: Watch) -> None:
+        """Do what is left to do for a run that has ended."""
+        if watch.task_token:
+            self._release(watch)
+        elif self._last_look(watch) is not None:
+            self._look_again(watch)
+        elif watch.due_at is not None:
+            self._write(watch, due_at=None)
+
+    def _look_again(self, watch: Watch) -> None:
+        """Tell what else the upstream may say by now of a run that it had stopped; it stays cancelled."""
+        assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
+        try:
+            run = self._codegen.runs.get(watch.agent_run_id, org_id=watch.org_id)
+        except (CodegenAPIError, CredentialsRefused):
+            logger.info("A cancelled run could not be looked at again.", extra={"run_key": watch.key}, exc_info=True)
+            self._write(watch, cancel_deadline_at=None, due_at=None)
+            return
+        settled: dict[str, Any] = {"cancel_deadline_at": None, "due_at": None}
+        writer = Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
+        if run.status != watch.upstream_status:
+            told = {"from": watch.status, "to": watch.status, "upstream_status": run.status}
+            preview = shorten(run.result, MAX_PREVIEW_CHARACTERS)[0]
+            writer.add("run.status_changed", told | {"result_preview": preview})
+            result, truncated = shorten(run.result, MAX_RESULT_CHARACTERS)
+            settled |= {"upstream_status": run.status, "result": result, "result_truncated": truncated}
+        self._write(watch.at(writer.position), writer=writer, **settled)
 
     def _release(self, watch: Watch) -> None:
         if watch.task_token and watch.status is Status.COMPLETED:
@@ -332,7 +395,7 @@ class Poller:
         elif watch.task_token:
             cause = watch.status_reason or f"The run ended {watch.status}."
             self._tokens.fail(watch.task_token, f"Run.{watch.status}", cause)
-        self._write(watch, task_token=None, due_at=None)
+        self._write(watch, task_token=None, due_at=self._last_look(watch))
 
     # --- limits and failures of the upstream ---
 
@@ -389,6 +452,20 @@ class Poller:
         if events:
             self._publisher.publish(written, events)
         return written
+
+    def _apply(self, change: transitions.Change) -> Watch:
+        written = self._runs.write(change.watch, change.events)
+        if change.events:
+            self._publisher.publish(written, change.events)
+        return written
+
+    def _last_look(self, watch: Watch) -> int | None:
+        """Tell when to look at a run that has ended; None for never.
+
+        An agent that is stopped may still come to its end: the upstream's word is read once more when the time to
+        confirm is over.
+        """
+        return watch.cancel_deadline_at if watch.status is Status.CANCELLED else None
 
     def _overdue(self, watch: Watch) -> bool:
         return self._ms() >= watch.deadline_at

@@ -8,8 +8,9 @@ from codegen_runs import settings, statuses
 from codegen_runs.aws import lambda_
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import Writer, shorten
+from codegen_runs.run_control.transitions import Change, cancelled
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
+from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 logger = logging.getLogger(__name__)
@@ -119,22 +120,19 @@ def view(watch: Watch, *, now: float) -> None:
     kick()
 
 
-def withdraw(watch: Watch, runs: RunsTable, *, now: float) -> None:
+def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None = None) -> None:
     """Take back what can be: a queued run never starts; one that may exist upstream is followed on for its own sake.
 
     No state machine is told. Raises `StorageUnavailable`.
     """
     current: Watch | None = watch
-    while current and (current.task_token or current.status is Status.QUEUED):
-        writer = Writer(current.position, run_id=current.agent_run_id, now=now)
-        changes: dict[str, object] = {"task_token": None, "updated_at": _ms(now)}
-        if current.status is Status.QUEUED:
-            writer.ended(
-                Status.CANCELLED, {"turn": current.turn, "status": Status.CANCELLED, "reason": "Never launched."}
-            )
-            changes |= {"status": Status.CANCELLED, "finished_at": _ms(now), "launch": None, "due_at": None}
+    while current and (current.task_token or current.unlaunched):
+        without_token = current.model_copy(update={"task_token": None, "updated_at": _ms(now)})
+        change = Change(without_token, ())
+        if current.unlaunched:
+            change = cancelled(without_token, cancel, now=now)
         try:
-            runs.write(current.model_copy(update=changes).at(writer.position), writer.events)
+            runs.write(*change)
         except ConditionFailed:
             current = runs.get(current.org_id, current.key)
         else:
@@ -171,6 +169,9 @@ def _reopen(runs: RunsTable, watch: Watch, now: float) -> bool:
             "due_at": _ms(now),
             "quiet_polls": 0,
             "failures": 0,
+            "cancel": None,
+            "cancel_deadline_at": None,
+            "turn_since": _ms(now),
         }
     )
     try:

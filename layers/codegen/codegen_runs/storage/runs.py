@@ -49,6 +49,16 @@ class Launch(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+class Cancel(BaseModel):
+    """That somebody asked for a run to be cancelled."""
+
+    requested_at: int
+    requested_by: str
+    allow_pr_ban: bool = False
+    """Whether the pull request may be banned, which is the upstream's only way to stop a run."""
+    reason: str | None = None
+
+
 class Watch(BaseModel):
     """What is known of one run. Times are epoch milliseconds."""
 
@@ -79,8 +89,15 @@ class Watch(BaseModel):
     """When the poller looks next; None takes the watch out of the index."""
     viewed_until: int | None = None
     """Until when somebody is taken to watch; then the poller looks often."""
+    cancel: Cancel | None = None
+    """The cancel that was asked for in this turn; while the run is neither `cancelling` nor ended, it has still to be
+    carried out."""
     cancel_deadline_at: int | None = None
     """Until when the upstream has to confirm a cancel that was asked for."""
+    paused_at: int | None = None
+    """Since when nothing is sent upstream for this run, neither its launch nor a follow-up."""
+    turn_since: int | None = None
+    """When the turn began, if it is not the first."""
     quiet_polls: int = 0
     failures: int = 0
     epoch: int = 0
@@ -94,6 +111,11 @@ class Watch(BaseModel):
     def position(self) -> Position:
         """How far the event log has been written."""
         return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail)
+
+    @property
+    def unlaunched(self) -> bool:
+        """Whether the upstream has never been asked for this run."""
+        return self.agent_run_id is None and self.status in (Status.QUEUED, Status.PAUSED)
 
     def at(self, position: Position) -> Watch:
         """Return the watch with its event log written up to a position."""
@@ -151,8 +173,14 @@ class RunsTable:
         items, _ = self._table.query(Condition("#due = :due", {"due": _DUE}), index="due", limit=most)
         return len(items), items[0]["due_at"] if items else None
 
-    def events(self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100) -> list[Event]:
-        """Read the events after an (epoch, seq), oldest first."""
+    def events(
+        self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
+    ) -> list[Event]:
+        """Read the events after an (epoch, seq), oldest first; fewer than `limit` does not mean that these are all.
+
+        DynamoDB deletes what has expired within days and in no order; with `now`, in epoch seconds, what has expired
+        by then is left out, so that what is read has no holes.
+        """
         first, last = _event_key(*after), _event_key(9999, 0)
         condition = Condition(
             "#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": _pk(org_id, key), "first": first + "~", "last": last}
