@@ -1,0 +1,98 @@
+"""The template's functions, their modules, their sample events and their environment belong together."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from local.template import Function, Template
+from tests.support import backend, handlers, samples, sources
+from tests.support.sources import FUNCTIONS, LAYER
+
+NAMES = sorted(backend.template().functions)
+
+# Read by Powertools itself, or by boto3.
+READ_BY_LIBRARIES = {
+    "AWS_ENDPOINT_URL",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_SERVICE_NAME",
+}
+
+
+def module(function: Function) -> Path:
+    return function.code_dir / f"{function.handler.removesuffix('.handler')}.py"
+
+
+def variables(files: set[Path]) -> set[str]:
+    """Name the environment variables that the files read: the text given to `required` and `os.environ`."""
+    found = set()
+    for file in files:
+        for node in ast.walk(sources.tree(file)):
+            if isinstance(node, ast.Call) and node.args and isinstance(name := node.args[0], ast.Constant):
+                called = ast.unparse(node.func)
+                if called.endswith(("required", "environ.get", "getenv")):
+                    found.add(str(name.value))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_handler_of_a_function_can_be_called(template: Template, name: str) -> None:
+    file = module(template.functions[name])
+
+    assert file.is_file()
+    assert callable(handlers.handler(str(file.relative_to(FUNCTIONS).with_suffix(""))))
+
+
+def test_every_module_under_functions_is_the_handler_of_one_function(template: Template) -> None:
+    used = [module(function) for function in template.functions.values()]
+
+    assert sorted(used) == sources.modules(FUNCTIONS)
+
+
+def test_every_function_has_a_sample_event_and_every_sample_a_function() -> None:
+    assert samples.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sample_of_an_endpoint_is_a_request_to_one_of_its_routes(template: Template, name: str) -> None:
+    assert template.api
+    routes = {(route.method, route.path) for route in template.api.routes if route.function.logical_id == name}
+    event = samples.read(name)
+
+    if routes:
+        assert (event["httpMethod"], event["resource"]) in routes
+        assert event["path"] == event["resource"].format(**event["pathParameters"] or {})
+        assert event["requestContext"]["path"] == f"/{template.api.stage}{event['path']}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_brings_no_token_but_the_placeholder(name: str) -> None:
+    event = samples.read(name)
+
+    assert event.get("headers", {}).get("Authorization", "Bearer YOUR_TOKEN") == "Bearer YOUR_TOKEN"
+
+
+def test_the_environment_of_sam_local_overrides_declared_variables_only(template: Template) -> None:
+    """`sam local` passes on no variable that the template does not declare, without a word."""
+    declared = set().union(*(function.environment for function in template.functions.values()))
+    overridden = json.loads((samples.EVENTS / "env.json").read_text("utf-8"))
+
+    assert overridden.keys() == {"Parameters"}
+    assert overridden["Parameters"].keys() <= declared
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_is_given_no_variable_that_its_code_does_not_read(template: Template, name: str) -> None:
+    """Those of Globals are for all, so their use is asked of the whole; a variable of its own is asked of its code."""
+    own = set(template.functions[name].environment) - set(template.functions["GetHealth"].environment)
+
+    assert own <= variables(sources.closure(module(template.functions[name])))
+
+
+def test_every_variable_that_is_read_is_declared_and_the_other_way_round(template: Template) -> None:
+    declared = set().union(*(function.environment for function in template.functions.values()))
+    read = variables({*sources.modules(FUNCTIONS), *sources.modules(LAYER / "codegen_runs")})
+
+    assert read == declared - READ_BY_LIBRARIES

@@ -1,0 +1,239 @@
+"""Each function may do what it does, and nothing else.
+
+The functions do all of their work once, over the fake Codegen and AWS in memory, also what they do only when two of
+them meet or a service fails. Every call to AWS is written down under the function that makes it, as the IAM action and
+the resource that AWS would ask about, and compared with the template in both directions.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import boto3
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from codegen_runs import upstream
+from local.cloudformation import ACCOUNT_ID, REGION, Document
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, serve
+from local.template import Template
+from tests.support import backend, handlers, samples
+from tests.support.backend import TestClock
+from tests.support.events import Context
+from tests.support.sources import FUNCTIONS
+
+Permission = tuple[str, str]
+
+ORG = 123
+
+
+class Functions:
+    """The template's functions in this process, and what each asks of AWS."""
+
+    def __init__(self, template: Template, fake: FakeCodegen) -> None:
+        self.template = template
+        self.fake = fake
+        self.asked: dict[str, set[Permission]] = defaultdict(set)
+        self.failing: set[str] = set()
+        """Operations that fail once, because a condition is not met."""
+        self._running: str | None = None
+
+    def run(self, name: str, event: dict[str, Any] | None = None, **more: Any) -> Any:
+        """Hand a function its sample, or another event."""
+        function = self.template.functions[name]
+        file = (function.code_dir / function.handler.removesuffix(".handler")).relative_to(FUNCTIONS)
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in function.environment.items():
+                patch.setenv(variable, value)
+            self._running = name
+            try:
+                return handlers.load(str(file)).handler((event or samples.read(name)) | more, Context())
+            finally:
+                self._running = None
+
+    def call(self, client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        """Stand in for botocore's one door: note the call, then let it through or fail it."""
+        service = client.meta.service_model.service_name
+        if self._running:
+            self.asked[self._running] |= set(self._permissions(service, operation, arguments))
+            if operation in self.failing:
+                self.failing.remove(operation)
+                raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, operation)
+            if operation.startswith("SendTask") or operation == "Invoke":
+                return {}  # no state machine runs here, and the poller is called by hand
+        return _make_api_call(client, operation, arguments)
+
+    def _permissions(self, service: str, operation: str, arguments: dict[str, Any]) -> Iterator[Permission]:
+        match service, operation:
+            case "dynamodb", "TransactWriteItems":
+                for (kind, action), *_ in (item.items() for item in arguments["TransactItems"]):
+                    yield f"dynamodb:{kind}Item", self._table(action)
+            case "dynamodb", "BatchGetItem":
+                for table in arguments["RequestItems"]:
+                    yield "dynamodb:BatchGetItem", self._table({"TableName": table})
+            case "dynamodb", _:
+                yield f"dynamodb:{operation}", self._table(arguments)
+            case "lambda", "Invoke":
+                yield "lambda:InvokeFunction", self.template.functions[arguments["FunctionName"]].arn
+            case "secretsmanager", _:
+                yield f"secretsmanager:{operation}", arguments["SecretId"]
+            case "stepfunctions", _:
+                arn = arguments.get("stateMachineArn") or arguments.get("executionArn")
+                (machine,) = self.template.state_machines.values()  # a task token says nothing of its machine
+                yield f"states:{operation}", arn or machine.arn
+            case _:
+                raise AssertionError(f"nobody has said what {service}:{operation} needs")
+
+    def _table(self, arguments: dict[str, Any]) -> str:
+        arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{arguments['TableName']}"
+        return f"{arn}/index/{arguments['IndexName']}" if "IndexName" in arguments else arn
+
+
+_make_api_call = BaseClient._make_api_call
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[dict[str, set[Permission]]]:
+    """What every function asked of AWS when all of them had done their work."""
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(variable, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        fake = FakeCodegen(clock=ManualClock(), limits={})
+        clock = TestClock(fake.clock)
+        url = stack.enter_context(serve(fake))
+        template = stack.enter_context(backend.tables())
+        functions = Functions(template, fake)
+        patch.setattr(BaseClient, "_make_api_call", lambda *arguments: functions.call(*arguments))
+        patch.setattr("codegen_runs.clock.time.time", clock.now)
+        patch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
+        patch.setattr("codegen_runs.settings.codegen_base_url", lambda: url)
+        upstream._secrets.cache_clear()
+        boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+        handle_requests(functions)
+        follow_a_run(functions)
+        run_a_multi_run(functions)
+        cancel_a_multi_run(functions)
+        yield functions.asked
+    upstream._secrets.cache_clear()
+
+
+def handle_requests(functions: Functions) -> None:
+    functions.run("Authorize")
+    for name in functions.template.functions:
+        if name not in TASKS | {"Authorize", "PollRuns", "StreamAgentRunLogs", *MULTI_RUN_ENDPOINTS}:
+            functions.run(name)
+    functions.run("StarRun")
+    functions.run("StarRun")  # again: the star is there
+    functions.run("StarRun", body='{"agent_run_id": 100001, "starred": false}')
+
+
+def follow_a_run(functions: Functions) -> None:
+    functions.run("PollRuns")
+    functions.run("ResumeAgentRun")  # the run has ended and is followed again
+    functions.run("StreamAgentRunLogs")
+
+
+def run_a_multi_run(functions: Functions) -> None:
+    functions.run("CreateMultiRun")  # there is no state machine
+    machine = functions.template.state_machines["MultiRunStateMachine"]
+    boto3.client("stepfunctions").create_state_machine(
+        name=machine.name, definition=machine.definition, roleArn=f"arn:aws:iam::{ACCOUNT_ID}:role/any"
+    )
+    functions.fake.script(Script(fails=True))
+    multi_run = start_a_multi_run(functions)
+    functions.run("PlanMultiRun", **multi_run)
+    for index in range(3):
+        functions.run("LaunchCandidate", **multi_run, index=index)
+    functions.run("LaunchCandidate", **multi_run)  # again: it is queued
+    functions.run("PollRuns")
+    functions.run("JudgeCandidates", **multi_run)
+    functions.run("SynthesizeCandidates", **multi_run)
+    functions.run("SynthesizeCandidates", **multi_run)
+    functions.run("PollRuns")
+    functions.run("PublishMultiRun", **multi_run)
+    assert '"completed"' in read_a_multi_run(functions, multi_run)
+    functions.run("ListMultiRuns")
+
+
+def cancel_a_multi_run(functions: Functions) -> None:
+    multi_run = start_a_multi_run(functions)
+    functions.run("PlanMultiRun", **multi_run)
+    functions.run("LaunchCandidate", **multi_run)
+    functions.failing.add("PutItem")  # the poller writes in this moment
+    event = samples.read("CancelMultiRun")
+    functions.run("CancelMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
+    assert '"cancelled"' in read_a_multi_run(functions, multi_run)
+
+
+TASKS = {"PlanMultiRun", "LaunchCandidate", "JudgeCandidates", "SynthesizeCandidates", "PublishMultiRun"}
+MULTI_RUN_ENDPOINTS = {"CreateMultiRun", "GetMultiRun", "ListMultiRuns", "CancelMultiRun"}
+
+
+def start_a_multi_run(functions: Functions) -> dict[str, Any]:
+    found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun")["body"])
+    assert found
+    return {"org_id": ORG, "multi_run_id": found[0]}
+
+
+def read_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> str:
+    event = samples.read("GetMultiRun")
+    answer = functions.run("GetMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
+    return str(answer["body"])
+
+
+def at(event: dict[str, Any], multi_run: dict[str, Any]) -> str:
+    return str(event["resource"].format(**multi_run))
+
+
+def parameters(multi_run: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in multi_run.items()}
+
+
+def granted(document: Document, name: str) -> set[Permission]:
+    """Read what the template lets a function do."""
+    policies = document.resources[name].properties.get("Policies", [])
+    statements = [statement for policy in policies for statement in policy["Statement"]]
+    assert all(statement["Effect"] == "Allow" for statement in statements)
+    return {(action, statement["Resource"]) for statement in statements for action in statement["Action"]}
+
+
+def covers(grant: Permission, ask: Permission) -> bool:
+    return grant[0] == ask[0] and re.fullmatch(re.escape(grant[1]).replace(r"\*", ".*"), ask[1]) is not None
+
+
+@pytest.mark.parametrize("name", sorted(backend.template().functions))
+def test_a_function_may_do_what_it_does(document: Document, asked: dict[str, set[Permission]], name: str) -> None:
+    grants = granted(document, name)
+
+    assert {ask for ask in asked[name] if not any(covers(grant, ask) for grant in grants)} == set()
+
+
+@pytest.mark.parametrize("name", sorted(backend.template().functions))
+def test_a_function_may_do_nothing_that_it_does_not(
+    document: Document, asked: dict[str, set[Permission]], name: str
+) -> None:
+    assert {grant for grant in granted(document, name) if not any(covers(grant, ask) for ask in asked[name])} == set()
+
+
+def test_a_wildcard_is_of_the_executions_of_the_state_machine_or_of_log_delivery(document: Document) -> None:
+    wide = {(name, *grant) for name in document.resources for grant in granted_to(document, name) if "*" in str(grant)}
+
+    executions = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:execution:codegen-runs-multi-runs:*"
+    deliveries = {(name, action, on) for name, action, on in wide if action.startswith("logs:") and on == "*"}
+    assert {name for name, *_ in deliveries} == {"MultiRunStateMachine"}
+    assert wide - deliveries == {("CancelMultiRun", "states:StopExecution", executions)}
+
+
+def granted_to(document: Document, name: str) -> set[Permission]:
+    found = set()
+    for policy in document.resources[name].properties.get("Policies", []):
+        for statement in policy["Statement"]:
+            resources = statement["Resource"]
+            for resource in resources if isinstance(resources, list) else [resources]:
+                found |= {(action, resource) for action in statement["Action"]}
+    return found

@@ -1,0 +1,81 @@
+"""The template, the handlers and the OpenAPI document agree about the routes."""
+
+import ast
+import json
+
+import pytest
+
+from local.template import Template
+from tests.support import backend, sources
+from tests.support.sources import FUNCTIONS, ROOT
+
+DOCUMENT = json.loads((ROOT / "openapi.json").read_text("utf-8"))
+VERBS = {"get", "post", "put", "patch", "delete"}
+API = backend.template().api
+assert API
+SERVED = {f"{route.method} {route.path}" for route in API.routes}
+
+
+def resolved(name: str) -> set[str]:
+    """Name the routes that the module of a function gives its resolver."""
+    calls = [node for node in ast.walk(sources.tree(FUNCTIONS / f"{name}.py")) if isinstance(node, ast.Call)]
+    return {
+        f"{call.func.attr.upper()} {call.args[0].value}".replace("<", "{").replace(">", "}")
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in VERBS
+        and ast.unparse(call.func.value) == "app"
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("name", sorted({route.function.logical_id for route in API.routes}))
+def test_a_handler_answers_at_the_routes_that_the_template_sends_to_it(template: Template, name: str) -> None:
+    assert template.api
+    function = template.functions[name]
+    served = {f"{route.method} {route.path}" for route in template.api.routes if route.function == function}
+    file = function.code_dir / f"{function.handler.removesuffix('.handler')}.py"
+    routes = resolved(str(file.relative_to(FUNCTIONS).with_suffix("")))
+
+    # The event stream has no resolver, so nothing that could disagree with the template.
+    assert routes in (served, set())
+    assert routes or name == "StreamAgentRunLogs"
+
+
+def test_the_document_has_every_route_of_the_template_and_no_other() -> None:
+    documented: list[str] = []
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            documented += [f"{method.upper()} {path}", *operation.get("x-aliases", [])]
+
+    assert sorted(documented) == sorted(SERVED)
+
+
+def test_a_canonical_route_is_versioned_and_only_the_service_itself_is_not() -> None:
+    unversioned = {path for path in DOCUMENT["paths"] if not path.startswith("/v1/")}
+
+    assert unversioned == {"/health", "/openapi.json", "/docs", "/redoc"}
+
+
+def test_anybody_may_ask_for_health_and_documentation_and_for_nothing_else(template: Template) -> None:
+    assert template.api
+
+    assert {route.path for route in template.api.routes if route.authorizer is None} == {
+        "/health",
+        "/api/health",
+        "/openapi.json",
+        "/docs",
+        "/redoc",
+    }
+
+
+def test_a_path_parameter_has_one_name_wherever_it_stands() -> None:
+    """API Gateway refuses two names for the same segment of two routes."""
+    names: dict[str, str] = {}
+    for route in SERVED:
+        prefix = ""
+        for segment in route.split(" ")[1].split("/"):
+            if segment.startswith("{"):
+                assert names.setdefault(prefix, segment) == segment, route
+                segment = "{}"
+            prefix += f"/{segment}"
