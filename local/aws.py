@@ -80,15 +80,20 @@ class Aws(Endpoint):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.functions: Functions | None = None
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self._dynamodb = threading.Lock()
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer any AWS request."""
         invoked = _INVOKE_PATH.fullmatch(environ["PATH_INFO"])
-        app: WSGIApplication = self._moto
         if invoked and self.functions:
-            app = _invoke(self.functions, invoked[1], Request(environ))
-        return app(environ, start_response)
+            return _invoke(self.functions, invoked[1], Request(environ))(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
+            # moto's tables are not made for threads: a transaction that fails puts back the table as it was before, and
+            # with it what others have written since.
+            with self._dynamodb:
+                return self._moto(environ, start_response)
+        return self._moto(environ, start_response)
 
 
 def _invoke(functions: Functions, function: str, request: Request) -> Response:

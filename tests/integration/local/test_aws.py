@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx
+import moto.dynamodb.models
 import pytest
 
 from local import aws
@@ -158,6 +163,30 @@ def test_the_templates_tables_are_there(running, created):
     assert found["Items"] == [{"pk": {"S": "run#1"}, "due": {"S": "now"}}]
     ttl = dynamodb.describe_time_to_live(TableName="Runs")["TimeToLiveDescription"]
     assert ttl == {"AttributeName": "expires_at", "TimeToLiveStatus": "ENABLED"}
+
+
+def test_a_transaction_that_fails_takes_nothing_of_others_with_it(running, created, monkeypatch):
+    dynamodb = running.client("dynamodb")
+    nobody = {"TableName": "Runs", "Key": {"pk": {"S": "nobody"}}, "ConditionExpression": "attribute_exists(pk)"}
+    copied, written = threading.Event(), threading.Event()
+
+    def slow_copy(table: object) -> object:
+        # moto copies the table to put it back if the transaction fails; a large one takes its time.
+        copy_of_table = copy.deepcopy(table)
+        copied.set()
+        written.wait(timeout=0.2)
+        return copy_of_table
+
+    monkeypatch.setattr(moto.dynamodb.models, "copy", SimpleNamespace(deepcopy=slow_copy, copy=copy.copy))
+
+    with ThreadPoolExecutor() as threads:
+        failing = threads.submit(dynamodb.transact_write_items, TransactItems=[{"ConditionCheck": nobody}])
+        copied.wait()
+        dynamodb.put_item(TableName="Runs", Item={"pk": {"S": "somebody"}})
+        written.set()
+
+    assert isinstance(failing.exception(), dynamodb.exceptions.TransactionCanceledException)
+    assert dynamodb.scan(TableName="Runs")["Items"] == [{"pk": {"S": "somebody"}}]
 
 
 @pytest.mark.parametrize(
