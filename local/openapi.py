@@ -72,9 +72,9 @@ PROBLEM: Json = {
             "type": "object",
             "description": "What the Codegen API answered.",
             "properties": {
-                "status": {"type": ["integer", "null"]},
+                "status": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
                 "message": {"type": "string"},
-                "request_id": {"type": ["string", "null"]},
+                "request_id": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             },
         },
         "message": {"type": "string", "description": "As the Codegen API calls it."},

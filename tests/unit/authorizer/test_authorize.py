@@ -1,0 +1,108 @@
+"""The authorizer, as the gateway calls it."""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from codegen_api import ServerError
+from codegen_runs import upstream
+from codegen_runs.callers import Caller
+from local.authorization import Authorization
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, DEMO_USER_ID, EMPTY_ORG_ID, FakeCodegen, FakeTransport, Trouble
+from local.template import Template
+from tests.support.events import Context
+from tests.support.handlers import load
+
+API = "arn:aws:execute-api:us-east-1:123456789012:abcdef/v0"
+
+
+@pytest.fixture
+def authorizer(deployed: Template, fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
+    module = load("authorizer/authorize")
+    module.authenticator.cache_clear()
+    with upstream.over(FakeTransport(fake)):
+        yield module
+    module.authenticator.cache_clear()
+
+
+def ask(authorizer: ModuleType, headers: dict[str, str] | None, context: Context | None = None) -> dict[str, Any]:
+    event = {
+        "type": "REQUEST",
+        "methodArn": f"{API}/GET/v1/organizations/{DEMO_ORG_ID}/agent/run/7",
+        "resource": "/v1/organizations/{org_id}/agent/run/{agent_run_id}",
+        "path": f"/v1/organizations/{DEMO_ORG_ID}/agent/run/7",
+        "httpMethod": "GET",
+        "headers": headers,
+        "requestContext": {"requestId": "1", "stage": "v0"},
+    }
+    answer: dict[str, Any] = authorizer.handler(event, context or Context())
+    return answer
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": f"bearer {DEMO_TOKEN}"}, {"x-api-key": DEMO_TOKEN}])
+def test_a_caller_is_allowed_every_route_and_told_to_the_functions(
+    authorizer: ModuleType, headers: dict[str, str]
+) -> None:
+    answer = ask(authorizer, headers)
+
+    authorization = Authorization.model_validate(answer)
+    assert authorization.allows(f"{API}/DELETE/v1/organizations/9/starred-runs/7")
+    assert not authorization.allows("arn:aws:execute-api:us-east-1:123456789012:another/v0/GET/health")
+    assert not authorization.allows("arn:aws:execute-api:us-east-1:123456789012:abcdef/v1/GET/health")
+    assert answer["principalId"] == f"user:{DEMO_USER_ID}"
+    assert Caller.from_context(authorization.passed_on(), "") == Caller(
+        f"user:{DEMO_USER_ID}", DEMO_USER_ID, frozenset({DEMO_ORG_ID, EMPTY_ORG_ID})
+    )
+
+
+def test_the_token_is_in_nothing_that_leaves_the_authorizer(
+    authorizer: ModuleType, deployed: Template, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})
+
+    stored = boto3.client("dynamodb").scan(TableName=deployed.tables["CallersTable"].name)["Items"]
+    assert len(stored) == 1
+    assert all(isinstance(value, str) for value in answer["context"].values())
+    assert DEMO_TOKEN not in str(answer) + str(stored) + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [None, {}, {"Authorization": "Bearer nobodys"}, {"Authorization": DEMO_TOKEN}, {"Authorization": "Bearer a b"}],
+    ids=["null", "none", "unknown", "no scheme", "malformed"],
+)
+def test_whoever_has_no_good_token_is_unauthorized(authorizer: ModuleType, headers: dict[str, str] | None) -> None:
+    with pytest.raises(Exception, match=r"^Unauthorized$") as refusal:
+        ask(authorizer, headers)
+
+    # The gateway compares the whole message; the cause would be logged, with frames that hold the token.
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__
+
+
+def test_an_upstream_that_is_down_makes_nobody_unauthorized(authorizer: ModuleType, fake: FakeCodegen) -> None:
+    fake.troubles.add("*", Trouble("error", status=500), times=None)
+
+    with pytest.raises(ServerError) as failure:
+        ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})
+
+    assert DEMO_TOKEN not in str(failure.value)
+
+
+def test_a_caller_whom_the_table_knows_goes_on_working_while_the_upstream_is_down(
+    authorizer: ModuleType, fake: FakeCodegen
+) -> None:
+    ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})
+    fake.troubles.add("*", Trouble("error", status=500), times=None)
+    authorizer.authenticator.cache_clear()  # Another process.
+
+    assert ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})["principalId"] == f"user:{DEMO_USER_ID}"
+
+
+def test_nobody_waits_longer_than_the_function_lives(authorizer: ModuleType) -> None:
+    with pytest.raises(Exception, match="deadline"):
+        ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"}, Context(milliseconds_left=900))
