@@ -40,10 +40,9 @@ def test_the_document_does_not_depend_on_the_order_of_hashes() -> None:
 def test_a_document_that_is_out_of_date_is_told_with_the_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    written = openapi.DOCUMENT.read_text("utf-8")
     outdated = tmp_path / "openapi.json"
-    outdated.write_text(
-        openapi.DOCUMENT.read_text("utf-8").replace("Start an agent run", "Begin an agent run"), "utf-8"
-    )
+    outdated.write_text(written.replace("Start an agent run", "Begin an agent run"), "utf-8")
     monkeypatch.setattr(openapi, "DOCUMENT", outdated)
 
     assert openapi.main(["--check"]) == 1
