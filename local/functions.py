@@ -27,7 +27,7 @@ import h11
 from local.template import REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from local.template import Function
 
@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 # Lambda gives a module ten seconds to import. Many workers may start at once here, on few cores.
 _INIT_TIMEOUT = 60.0
+# A process costs about 50 MB, and there are as many functions as endpoints.
+_IDLE_SECONDS = 300.0
 # Bytes.
 _ANSWER_LIMIT = 6 * 1024 * 1024 + 100
 _RUNTIME = Path(__file__).with_name("runtime.py")
@@ -96,6 +98,7 @@ class Functions:
         log_dir: Where each function writes `<name>.log`. None: to this process's standard error.
         python: The interpreter of the workers.
         max_workers: How many events one function handles at a time.
+        clock: Counts seconds. A worker that had nothing to do for five minutes is ended with the next event.
     """
 
     def __init__(
@@ -105,9 +108,10 @@ class Functions:
         log_dir: Path | None = None,
         python: str = sys.executable,
         max_workers: int = 4,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pools = {function.name: _Pool(function, python, log_dir, max_workers) for function in functions}
+        self._pools = {function.name: _Pool(function, python, log_dir, max_workers, clock) for function in functions}
         self._events: set[asyncio.Task[None]] = set()
 
     async def invoke(self, name: str, event: bytes) -> Answer:
@@ -116,6 +120,7 @@ class Functions:
         Raises:
             UnknownFunctionError: no function has this name.
         """
+        await asyncio.gather(*(pool.retire() for pool in self._pools.values()))
         answer = await self._pool(name).invoke(event)
         if len(answer.payload) > _ANSWER_LIMIT:
             message = f"Response payload size exceeded maximum allowed payload size ({_ANSWER_LIMIT} bytes)."
@@ -160,12 +165,21 @@ class Functions:
 class _Pool:
     """The workers of one function."""
 
-    def __init__(self, function: Function, python: str, log_dir: Path | None, max_workers: int) -> None:
+    def __init__(
+        self,
+        function: Function,
+        python: str,
+        log_dir: Path | None,
+        max_workers: int,
+        clock: Callable[[], float],
+    ) -> None:
         self._function = function
+        self._clock = clock
         self._python = python
         self._log_path = log_dir / f"{function.name}.log" if log_dir else None
         self._slots = asyncio.Semaphore(max_workers)
-        self._idle: list[Worker] = []
+        # Each with the time since when; the one that worked last comes last.
+        self._idle: list[tuple[float, Worker]] = []
         self._busy: set[Worker] = set()
 
     async def invoke(self, event: bytes) -> Answer:
@@ -175,33 +189,36 @@ class _Pool:
             try:
                 answer = await worker.invoke(event)
             except asyncio.CancelledError:
-                worker.kill()
+                await worker.end()
                 raise
             finally:
                 self._busy.remove(worker)
                 if worker.is_alive:
-                    self._idle.append(worker)
+                    self._idle.append((self._clock(), worker))
                 else:
-                    await worker.close()
+                    await worker.end()
             return answer
 
     async def _worker(self) -> Worker:
         """Take an idle worker that has the code as it now is, or start one."""
         changed_at = _changed_at(self._function)
         while self._idle:
-            worker = self._idle.pop()
+            _, worker = self._idle.pop()
             if worker.is_alive and worker.changed_at == changed_at:
                 return worker
-            worker.kill()
-            await worker.close()
+            await worker.end()
         return await Worker.start(self._function, self._python, self._log_path)
 
+    async def retire(self) -> None:
+        """End the workers that have had nothing to do for long."""
+        while self._idle and self._idle[0][0] < self._clock() - _IDLE_SECONDS:
+            _, worker = self._idle.pop(0)
+            await worker.end()
+
     async def close(self) -> None:
-        workers = [*self._idle, *self._busy]
+        workers = [*(worker for _, worker in self._idle), *self._busy]
         self._idle.clear()
-        for worker in workers:
-            worker.kill()
-        await asyncio.gather(*(worker.close() for worker in workers))
+        await asyncio.gather(*(worker.end() for worker in workers))
 
 
 @dataclass(eq=False)
@@ -283,8 +300,9 @@ class Worker:
         if self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def close(self) -> None:
-        """Wait for the end of a process that was killed or has failed."""
+    async def end(self) -> None:
+        """End the process, if it has not ended by itself, and what it may have started."""
+        self.kill()
         await self._exit
         self._server.close()
         await self._server.wait_closed()

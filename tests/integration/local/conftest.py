@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,12 @@ def deploy(portal: BlockingPortal, tmp_path: Path) -> Iterator[Deploy]:
     """Deploy a function from the source of its module."""
     deployed: list[Deployed] = []
 
-    def deploy(source: str = "", *, max_workers: int = 4, **properties: Any) -> Deployed:
+    def deploy(
+        source: str = "", *, max_workers: int = 4, clock: Callable[[], float] = time.monotonic, **properties: Any
+    ) -> Deployed:
         async def functions() -> Functions:
-            return Functions([a_function(tmp_path, **properties)], log_dir=tmp_path, max_workers=max_workers)
+            function = a_function(tmp_path, **properties)
+            return Functions([function], log_dir=tmp_path, max_workers=max_workers, clock=clock)
 
         function = Deployed(portal.call(functions), tmp_path / "code", tmp_path / "Function.log")
         function.write(source)

@@ -145,6 +145,19 @@ def test_an_edit_reaches_the_next_event(deploy):
     assert function() == (False, "after")
 
 
+def test_a_process_that_is_not_needed_for_long_ends(deploy):
+    now = [0.0]
+    function = deploy("import os\ndef handler(event, context): return os.getpid()", clock=lambda: now[0])
+    _, pid = function()
+
+    now[0] += 299
+    assert function() == (False, pid)
+
+    now[0] += 301
+    assert function() != (False, pid)
+    assert not is_running(pid)
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
