@@ -9,9 +9,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
+from threading import Lock
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -40,17 +42,19 @@ class Functions:
         self.failing: set[str] = set()
         """Operations that fail once, because a condition is not met."""
         self._running: str | None = None
+        self._one_at_a_time = Lock()
 
     def run(self, name: str, event: dict[str, Any] | None = None, **more: Any) -> Any:
         """Hand a function its sample, or another event."""
         function = self.template.functions[name]
         file = (function.code_dir / function.handler.removesuffix(".handler")).relative_to(FUNCTIONS)
+        context = Context(milliseconds_left=function.timeout * 1000)
         with pytest.MonkeyPatch.context() as patch:
             for variable, value in function.environment.items():
                 patch.setenv(variable, value)
             self._running = name
             try:
-                return handlers.load(str(file)).handler((event or samples.read(name)) | more, Context())
+                return handlers.load(str(file)).handler((event or samples.read(name)) | more, context)
             finally:
                 self._running = None
 
@@ -64,7 +68,8 @@ class Functions:
                 raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, operation)
             if operation.startswith("SendTask") or operation == "Invoke":
                 return {}  # no state machine runs here, and the poller is called by hand
-        return _make_api_call(client, operation, arguments)
+        with self._one_at_a_time:  # moto is not made for the poller's threads
+            return _make_api_call(client, operation, arguments)
 
     def _permissions(self, service: str, operation: str, arguments: dict[str, Any]) -> Iterator[Permission]:
         match service, operation:
@@ -112,13 +117,20 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         patch.setattr("codegen_runs.clock.time.time", clock.now)
         patch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
         patch.setattr("codegen_runs.settings.codegen_base_url", lambda: url)
-        upstream._secrets.cache_clear()
+        stack.enter_context(upstream.over(stack.enter_context(httpx.HTTPTransport())))
+        forget()
         boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
         handle_requests(functions)
         follow_a_run(functions)
         run_a_multi_run(functions)
         cancel_a_multi_run(functions)
         yield functions.asked
+    forget()
+
+
+def forget() -> None:
+    """Load the handlers anew: warm ones remember what they have asked for."""
+    handlers.load.cache_clear()
     upstream._secrets.cache_clear()
 
 
@@ -136,6 +148,9 @@ def follow_a_run(functions: Functions) -> None:
     functions.run("PollRuns")
     functions.run("ResumeAgentRun")  # the run has ended and is followed again
     functions.run("StreamAgentRunLogs")
+    event = samples.read("StreamAgentRunLogs")  # of a run that nobody follows yet
+    place = {"org_id": ORG, "agent_run_id": 100002}
+    functions.run("StreamAgentRunLogs", event, path=at(event, place), pathParameters=parameters(place))
 
 
 def run_a_multi_run(functions: Functions) -> None:
@@ -144,7 +159,7 @@ def run_a_multi_run(functions: Functions) -> None:
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn=f"arn:aws:iam::{ACCOUNT_ID}:role/any"
     )
-    functions.fake.script(Script(fails=True))
+    functions.fake.script(Script(ending="FAILED"))
     multi_run = start_a_multi_run(functions)
     functions.run("PlanMultiRun", **multi_run)
     for index in range(3):
@@ -164,7 +179,7 @@ def cancel_a_multi_run(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions)
     functions.run("PlanMultiRun", **multi_run)
     functions.run("LaunchCandidate", **multi_run)
-    functions.failing.add("PutItem")  # the poller writes in this moment
+    functions.failing.add("TransactWriteItems")  # the poller writes in this moment
     event = samples.read("CancelMultiRun")
     functions.run("CancelMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
@@ -186,12 +201,12 @@ def read_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> str:
     return str(answer["body"])
 
 
-def at(event: dict[str, Any], multi_run: dict[str, Any]) -> str:
-    return str(event["resource"].format(**multi_run))
+def at(event: dict[str, Any], place: dict[str, Any]) -> str:
+    return str(event["resource"].format(**place))
 
 
-def parameters(multi_run: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in multi_run.items()}
+def parameters(place: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in place.items()}
 
 
 def granted(document: Document, name: str) -> set[Permission]:

@@ -35,4 +35,6 @@ def test_nothing_committed_holds(what: str) -> None:
     files = [file for file in committed() if file != Path(__file__)]
     texts = {file: file.read_text("utf-8", errors="replace") for file in files}
 
-    assert {str(file.relative_to(ROOT)): found[0] for file, text in texts.items() if (found := pattern.search(text))} == {}
+    assert {
+        str(file.relative_to(ROOT)): found[0] for file, text in texts.items() if (found := pattern.search(text))
+    } == {}
