@@ -9,6 +9,7 @@ operation answers errors as problems.
 """
 
 import argparse
+import inspect
 import json
 import re
 import sys
@@ -19,6 +20,7 @@ from difflib import unified_diff
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
@@ -129,8 +131,6 @@ def build() -> Json:
     document["servers"] = [{"url": "."}]
     schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT}
     document["components"] = {"securitySchemes": SECURITY_SCHEMES, "responses": {"Problem": PROBLEM_RESPONSE}}
-    for path, method, operation in operations(document):
-        complete(operation, path, method)
     add_what_the_template_knows(document, described)
     document["components"]["schemas"] = used(schemas, document)
     return document
@@ -142,25 +142,36 @@ def resolvers() -> list[Path]:
 
 
 def description(file: Path) -> Json:
-    """Return the document of one handler."""
+    """Return the document of one handler, each operation named and described by its function."""
     alone = OpenAPIMerge(on_conflict="error")
     alone.add_file(file)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # A handler that cannot be imported is only warned of.
         found: Json = json.loads(alone.get_openapi_json_schema())
+    module = imported(file)
+    for path, method, operation in operations(found):
+        generated = re.sub(r"\W", "_", path) + f"_{method}"
+        operation["operationId"] = operation["operationId"].removesuffix(generated)
+        operation["description"] = inspect.getdoc(getattr(module, operation["operationId"]))
+        operation["responses"].pop("422", None)  # Powertools' own form of it, which the edge replaces.
     return found
 
 
 def declarations() -> Iterator[tuple[Path, Json]]:
     """Yield the documents that handlers without a resolver declare by hand, as a dict named OPENAPI."""
     for file in sorted({source(route) for route in routes()} - set(resolvers())):
-        spec = spec_from_file_location(f"declared_{file.parent.name}_{file.stem}", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        if declared := getattr(module, "OPENAPI", None):
+        if declared := getattr(imported(file), "OPENAPI", None):
             yield file, declared
+
+
+def imported(file: Path) -> ModuleType:
+    """Import a handler's module by its path, since several have the same name."""
+    spec = spec_from_file_location(f"described_{file.parent.name}_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def routes() -> tuple[Route, ...]:
@@ -192,16 +203,8 @@ def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
             yield path, method, operation
 
 
-def complete(operation: Json, path: str, method: str) -> None:
-    """Name the operation by its function alone, and answer its errors as problems."""
-    generated = re.sub(r"\W", "_", path) + f"_{method}"
-    operation["operationId"] = operation["operationId"].removesuffix(generated)
-    operation["responses"].pop("422", None)  # Powertools' own form of it, which the edge replaces.
-    operation["responses"] |= ERRORS
-
-
 def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> None:
-    """Add to each operation its other spellings, and whether anybody may call it."""
+    """Add to each operation its other spellings, how it fails, and whether anybody may call it."""
     for file, schema in described.items():
         served = {(route.path, route.method.lower()): route for route in routes() if source(route) == file}
         documented = {(path, method) for path, method, _ in operations(schema)}
@@ -212,6 +215,7 @@ def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> 
             raise DisagreementError(f"{file} has other spellings, but not one operation that they belong to: {aliases}")
         for path, method in documented:
             operation = document["paths"][path][method]
+            operation["responses"] |= ERRORS
             if aliases:
                 operation["x-aliases"] = aliases
             if served[path, method].authorizer is None:

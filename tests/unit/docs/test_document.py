@@ -91,6 +91,7 @@ def test_every_operation_tells_how_it_fails_and_has_a_name_of_its_own(document: 
     for _, _, operation in openapi.operations(document):
         names.append(operation["operationId"])
         assert operation["summary"]
+        assert operation["description"]
         assert operation["tags"]
         assert {"4XX", "5XX"} <= operation["responses"].keys()
         assert "422" not in operation["responses"]
