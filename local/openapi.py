@@ -210,16 +210,24 @@ def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> 
         documented = {(path, method) for path, method, _ in operations(schema)}
         if unknown := documented - served.keys():
             raise DisagreementError(f"{file} documents routes that the template does not have: {sorted(unknown)}")
-        aliases = sorted(f"{method.upper()} {path}" for path, method in served.keys() - documented)
-        if aliases and len(documented) != 1:
-            raise DisagreementError(f"{file} has other spellings, but not one operation that they belong to: {aliases}")
         for path, method in documented:
             operation = document["paths"][path][method]
             operation["responses"] |= ERRORS
-            if aliases:
-                operation["x-aliases"] = aliases
             if served[path, method].authorizer is None:
                 operation["security"] = []
+        for path, method in sorted(served.keys() - documented):
+            operation = document["paths"][meant_by(path, method, documented)][method]
+            operation.setdefault("x-aliases", []).append(f"{method.upper()} {path}")
+
+
+def meant_by(path: str, method: str, documented: set[tuple[str, str]]) -> str:
+    """Return the path of the operation of the same handler that a path is another spelling of."""
+    candidates = [known for known, known_method in documented if known_method == method]
+    unversioned = [known for known in candidates if known.removeprefix("/v1") == path]
+    match unversioned or candidates:
+        case [only]:
+            return only
+    raise DisagreementError(f"{method.upper()} {path} is another spelling of {sorted(candidates) or 'nothing'}")
 
 
 def used(schemas: Json, *documents: Json) -> Json:

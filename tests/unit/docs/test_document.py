@@ -134,3 +134,14 @@ def test_a_documented_route_that_the_template_does_not_have_is_refused() -> None
 
     with pytest.raises(openapi.DisagreementError, match="/wealth"):
         openapi.add_what_the_template_knows(made_up, {file: made_up})
+
+
+def test_a_path_is_another_spelling_of_the_same_path_or_of_the_only_operation() -> None:
+    documented = {("/v1/a/{id}/stop", "post"), ("/v1/a/stop", "post"), ("/v1/a", "get")}
+
+    assert openapi.meant_by("/a/{id}/stop", "post", documented) == "/v1/a/{id}/stop"
+    assert openapi.meant_by("/b", "get", documented) == "/v1/a"
+    with pytest.raises(openapi.DisagreementError, match="POST /c"):
+        openapi.meant_by("/c", "post", documented)
+    with pytest.raises(openapi.DisagreementError, match="DELETE /a"):
+        openapi.meant_by("/a", "delete", documented)
