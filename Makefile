@@ -19,7 +19,7 @@ run: .venv/installed ## Serve everything on loopback until Ctrl-C
 	@$(python) -m local $(ARGS)
 
 demo: .venv/installed ## Watch a multi-run of three candidates from start to answer
-	@$(python) -m local.demo $(ARGS)
+	@$(python) -m local demo $(ARGS)
 
 test: .venv/installed ## Run the tests; ARGS='-k poller' for some of them
 	@$(python) -m pytest $(ARGS)

@@ -1,14 +1,19 @@
 """Every minute, and whenever work is added: launch what is queued, follow what runs, release task tokens."""
 
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import upstream, watches
+from codegen_runs import settings, upstream, watches
 from codegen_runs.clock import SystemClock
+from codegen_runs.live.connections import GatewayConnections
+from codegen_runs.live.push import Publisher, Sender
 from codegen_runs.poller import Poller
+from codegen_runs.storage.connections import ConnectionsTable
+from codegen_runs.storage.multi_runs import MultiRunsTable
 from codegen_runs.task_tokens import StepFunctionsTokens
 
 # Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute,
@@ -24,6 +29,7 @@ clock = SystemClock()
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run one tick."""
+    publisher().look()
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
     poller = Poller(
         runs=watches.table(),
@@ -31,8 +37,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         tokens=StepFunctionsTokens(),
         clock=clock,
         holder=context.aws_request_id,
+        publisher=publisher(),
+        budget=upstream.deployment_budget(),
     )
     report = poller.tick(until=clock.now() + seconds, patient="kick" not in event)
     metrics.add_metric("Polls", MetricUnit.Count, report.polls)
     logger.info("tick", held_lease=report.held_lease, polls=report.polls)
     return {"held_lease": report.held_lease, "polls": report.polls}
+
+
+@cache
+def publisher() -> Publisher:
+    """Return what tells those who are connected, with its threads that last as long as the process."""
+    table = ConnectionsTable(settings.required("CONNECTIONS_TABLE"))
+    multi_runs = MultiRunsTable(settings.required("MULTI_RUNS_TABLE"))
+    connections = GatewayConnections()
+    sender = Sender(table, runs=watches.table(), multi_runs=multi_runs, connections=connections, clock=clock)
+    return Publisher(table, sender, clock)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.table import ConditionFailed
@@ -14,6 +15,7 @@ class MemoryRuns:
         self.watches: dict[tuple[int, str], Watch] = {}
         self.log: dict[tuple[int, str], list[Event]] = {}
         self.leases: dict[str, tuple[str, int]] = {}
+        self.buckets: dict[tuple[str, str], Bucket] = {}
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
 
@@ -52,6 +54,18 @@ class MemoryRuns:
         self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
     ) -> list[Event]:
         return [event for event in self.log.get((org_id, key), []) if (event.epoch, event.seq) > after][:limit]
+
+    def queue(self, most: int) -> list[tuple[int, str]]:
+        ranked = sorted((w.rank, place) for place, w in self.watches.items() if w.rank is not None)
+        return [place for _, place in ranked[:most]]
+
+    def get_bucket(self, budget: str, name: str) -> Bucket:
+        return self.buckets.get((budget, name), Bucket())
+
+    def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
+        if self.get_bucket(budget, name).rev != bucket.rev:
+            raise ConditionFailed
+        self.buckets[budget, name] = bucket.model_copy(update={"rev": bucket.rev + 1})
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int) -> bool:
         taken_by, taken_until = self.leases.get(name, (holder, 0))

@@ -6,13 +6,15 @@ the next tick as it was left.
 
 | a due watch is          | the step                                                                             |
 |-------------------------|--------------------------------------------------------------------------------------|
-| queued                  | mark it `launching`, create the upstream run, store its id                           |
 | queued, held or recalled | pause it until its deadline, or cancel it                                           |
 | launching               | the answer was lost: adopt the upstream run that carries our key, or launch it again  |
 | launched, but recalled  | ask the upstream to stop it, if that was allowed                                      |
 | anything not terminal   | read status, result and new logs in one call; append events                          |
 | terminal, with a token  | tell the state machine, forget the token                                             |
 | cancelled a while ago   | see whether the upstream says otherwise by now                                       |
+
+Queued watches wait in the launch queue, by rank. As many as there are permits are launched at a time: marked
+`launching`, created upstream, their id stored.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 from codegen_api import (
@@ -29,10 +32,12 @@ from codegen_api import (
     CodegenAPI,
     CodegenAPIError,
     NotFoundError,
+    QuotaExceededError,
     RateLimitError,
     ServerError,
 )
 from codegen_runs import statuses
+from codegen_runs.buckets import Buckets
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
@@ -41,7 +46,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.task_tokens import TaskTokens
-from codegen_runs.watches import VIEWED_INTERVAL
+from codegen_runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,9 @@ CONCURRENCY = 8
 BATCH = 8
 
 MOST_FOLLOWED = 500
+
+# Permits to create runs that the queue leaves to people who ask for a single run.
+RESERVED_CREATES = 2
 
 # The metadata entry by which a run we asked for is recognised when the answer was lost.
 CLIENT_RUN_ID = "client_run_id"
@@ -75,8 +83,11 @@ MAX_PREVIEW_CHARACTERS = 500
 INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 LOGS_PER_SECOND = 1.0
 
-# Seconds to wait after a 429 without Retry-After, and after the first, second, ... failure in a row.
+# Seconds to wait after a 429 without Retry-After, after the plan's runs are used up, after our credentials were
+# refused, and after the first, second, ... failure in a row.
 DEFAULT_RETRY_AFTER = 10.0
+QUOTA_PAUSE = 300.0
+CREDENTIALS_PAUSE = 30.0
 RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -89,12 +100,19 @@ class Publisher(Protocol):
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:
         """Push events that have just been stored. Raises nothing: who misses one reads it from the log."""
 
+    def watched(self, watch: Watch) -> bool:
+        """Tell whether somebody is connected who hears of the run's events in this way. Raises nothing."""
+
 
 class NoViewers:
     """Tell nobody."""
 
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:
         """See `Publisher.publish`."""
+
+    def watched(self, watch: Watch) -> bool:
+        """See `Publisher.watched`."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -116,11 +134,13 @@ class Poller:
         tokens: TaskTokens,
         clock: Clock,
         holder: str,
+        budget: str = "deployment",
         publisher: Publisher | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
         self._runs = runs
         self._codegen = codegen
+        self._buckets = Buckets(runs, budget, clock)
         self._tokens = tokens
         self._publisher = publisher or NoViewers()
         self._clock = clock
@@ -128,8 +148,11 @@ class Poller:
         self._concurrency = concurrency
         self._polls = 0
         self._followed = 0
+        self._queued = 0
+        self._launches_resume_at: int | None = None
+        # The threads of a tick share its buckets: one at a time, rather than each against the others' writes.
+        self._one_taker = Lock()
         self._set_aside: dict[tuple[int, str], BaseException] = {}
-        self._blocked_until: dict[str, int] = {}
 
     def tick(self, until: float, *, patient: bool = False) -> Report:
         """Poll due watches until the epoch second `until`, or until nothing will be due before it.
@@ -148,7 +171,7 @@ class Poller:
             finally:
                 self._runs.release_lease(LEASE, self._holder)
             # Work that was added while the lease was held found it taken: look once more, now that it is free.
-            if self._clock.now() >= until or not self._due():
+            if self._clock.now() >= until or not (self._due() or self._launchable()):
                 break
         if self._set_aside:
             raise BaseExceptionGroup("Some runs could not be polled.", list(self._set_aside.values()))
@@ -170,13 +193,13 @@ class Poller:
             elif watch.unlaunched and watch.paused_at:
                 self._apply(transitions.paused(watch, now=self._clock.now()))
             elif watch.unlaunched:
-                self._within_limit(self._launch, watch)
+                self._write(watch, due_at=watch.deadline_at)  # its turn comes by the queue
             elif watch.status is Status.LAUNCHING:
-                self._within_limit(self._adopt, watch)
+                self._within_limit("standard", self._adopt, watch)
             elif watch.cancel and watch.status is not Status.CANCELLING:
-                self._within_limit(self._stop, watch)
+                self._within_limit("standard", self._stop, watch)
             else:
-                self._within_limit(self._observe, watch)
+                self._within_limit("logs", self._observe, watch)
         except ConditionFailed:
             logger.info("Another writer was faster.", extra={"run_key": key})
 
@@ -185,18 +208,27 @@ class Poller:
     def _drain(self, until: float) -> None:
         with ThreadPoolExecutor(self._concurrency) as threads:
             while self._clock.now() < until and self._acquire():
+                queued = self._next_to_launch(threads)
+                launches = queued[: self._permits_to_launch(len(queued))]
                 due = self._due()
                 self._followed, first_due = self._runs.outlook(most=MOST_FOLLOWED)
-                if due:
-                    steps = {each: threads.submit(self.poll, *each) for each in due}
-                    # A watch that breaks the poller must not keep it from the others: it is left out of this tick.
-                    self._set_aside |= {each: error for each, step in steps.items() if (error := step.exception())}
-                    self._polls += len(due)
-                elif first_due is None or self._followed <= len(self._set_aside) or first_due / 1000 >= until:
+                self._followed -= self._queued
+                steps = {_place(watch): threads.submit(self._launch, watch) for watch in launches}
+                steps |= {place: threads.submit(self.poll, *place) for place in due if place not in steps}
+                # A watch that breaks the poller must not keep it from the others: it is left out of this tick.
+                self._set_aside |= {place: error for place, step in steps.items() if (error := step.exception())}
+                self._polls += len(steps)
+                if steps:
+                    continue
+                next_turns = [at for at in (first_due, self._launches_resume_at if queued else None) if at is not None]
+                if (
+                    not next_turns
+                    or self._followed + self._queued <= len(self._set_aside)
+                    or min(next_turns) / 1000 >= until
+                ):
                     break
-                else:
-                    # Short, because work may be added at any time.
-                    self._clock.sleep(min(1.0, max(0.05, first_due / 1000 - self._clock.now())))
+                # Short, because work may be added at any time.
+                self._clock.sleep(min(1.0, max(0.05, min(next_turns) / 1000 - self._clock.now())))
 
     def _wait_for_lease(self, until: float) -> bool:
         while self._clock.now() < until:
@@ -209,12 +241,44 @@ class Poller:
         due = self._runs.due(self._ms(), BATCH + len(self._set_aside))
         return [each for each in due if each not in self._set_aside]
 
+    def _next_to_launch(self, threads: ThreadPoolExecutor) -> list[Watch]:
+        """Read those whose turn comes next; the index may be a moment behind, so each is asked for its own word."""
+        places = self._queue()
+        self._queued = len(places)
+        reads = {place: threads.submit(self._runs.get, *place) for place in places[:BATCH]}
+        self._set_aside |= {place: error for place, read in reads.items() if (error := read.exception())}
+        watches = [read.result() for place, read in reads.items() if place not in self._set_aside]
+        return [watch for watch in watches if watch and watch.rank is not None and not self._overdue(watch)]
+
+    def _queue(self) -> list[tuple[int, str]]:
+        return [place for place in self._runs.queue(MOST_FOLLOWED) if place not in self._set_aside]
+
+    def _launchable(self) -> bool:
+        resumes_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
+        return resumes_at <= self._ms() and bool(self._queue())
+
+    def _permits_to_launch(self, wanted: int) -> int:
+        if not wanted:
+            return 0
+        granted = self._buckets.take("create", wanted, reserve=RESERVED_CREATES)
+        self._launches_resume_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
+        return granted
+
     def _acquire(self) -> bool:
         return self._runs.acquire_lease(LEASE, self._holder, self._ms(), self._ms(LEASE_SECONDS))
 
     # --- the steps ---
 
     def _launch(self, watch: Watch) -> None:
+        """Launch a run whose turn it is. Call with a permit."""
+        if self._buckets.read("create").blocked_until > self._ms():
+            return  # since the permit was given, the upstream has refused another launch
+        try:
+            self._create(watch)
+        except ConditionFailed:
+            logger.info("Another writer was faster.", extra={"run_key": watch.key})
+
+    def _create(self, watch: Watch) -> None:
         launch = watch.launch or Launch()
         watch = self._write(watch, Status.LAUNCHING, launching_since=self._ms(), due_at=self._ms(ADOPTION_INTERVAL))
         try:
@@ -227,18 +291,31 @@ class Poller:
                 metadata=launch.metadata | {CLIENT_RUN_ID: watch.key},
             )
         except RateLimitError as error:
-            self._write(watch, Status.QUEUED, due_at=self._limited(self._launch, error))
+            self._requeue(watch, error, error.retry_after or DEFAULT_RETRY_AFTER)
         except CredentialsRefused as error:
-            self._retry(watch, error, Status.QUEUED)
+            self._requeue(watch, error, CREDENTIALS_PAUSE)
         except CodegenAPIError as error:
             if error.effect_unknown:
                 logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=True)
             elif isinstance(error, (APIConnectionError, ServerError)):
-                self._retry(watch, error, Status.QUEUED)
+                self._requeue(watch, error, _nth(RETRY_INTERVALS, watch.failures))
             else:
+                if isinstance(error, QuotaExceededError):  # whoever is next would hear the same
+                    self._buckets.block("create", QUOTA_PAUSE, str(error))
                 self._end(watch, Status.FAILED, reason=f"The Codegen API refused the run: {error}")
         else:
             self._launched(watch, run)
+
+    def _requeue(self, watch: Watch, error: Exception, pause: float) -> None:
+        """Put a run that the upstream did not take back to its place, and launch nothing for a while."""
+        self._buckets.block("create", pause, str(error))
+        self._write(
+            watch,
+            Status.QUEUED,
+            failures=watch.failures + 1,
+            status_reason=f"The Codegen API could not be asked: {error}",
+            due_at=watch.deadline_at,
+        )
 
     def _adopt(self, watch: Watch) -> None:
         recent = self._codegen.runs.list(org_id=watch.org_id)
@@ -246,11 +323,14 @@ class Poller:
         if ours:
             self._launched(watch, ours[0])
         elif self._ms() - (watch.launching_since or 0) >= LAUNCH_GRACE * 1000:
-            self._write(watch, Status.QUEUED, due_at=self._ms())
+            held = watch.cancel or watch.paused_at
+            self._write(watch, Status.QUEUED, due_at=self._ms() if held else watch.deadline_at)
         else:
             self._write(watch, due_at=self._ms(ADOPTION_INTERVAL))
 
     def _launched(self, watch: Watch, run: AgentRun) -> None:
+        if self._publisher.watched(watch):
+            watch = watch.model_copy(update={"viewed_until": self._ms(VIEW_SECONDS)})
         writer = Writer(watch.position, run_id=run.id, now=self._clock.now())
         writer.add("run.started", {"turn": watch.turn, "upstream_status": run.status, "web_url": run.web_url})
         self._write(
@@ -281,7 +361,8 @@ class Poller:
         try:
             self._codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
         except RateLimitError as error:
-            self._write(cancelling, watch.status, cancel_deadline_at=None, due_at=self._limited(self._stop, error))
+            until = self._limited("standard", error)
+            self._write(cancelling, watch.status, cancel_deadline_at=None, due_at=until)
         except (CodegenAPIError, CredentialsRefused) as error:
             if isinstance(error, CodegenAPIError) and error.effect_unknown:
                 logger.warning("The answer to a ban was lost.", extra={"run_key": watch.key}, exc_info=True)
@@ -319,6 +400,7 @@ class Poller:
                 "last_log_at": self._ms() if grown else watch.last_log_at,
                 "quiet_polls": quiet,
                 "failures": 0,
+                "viewed_until": self._viewed_until(watch),
             }
         ).at(writer.position)
         if status.terminal and not more:
@@ -399,16 +481,17 @@ class Poller:
 
     # --- limits and failures of the upstream ---
 
-    def _within_limit(self, step: Step, watch: Watch) -> None:
-        """Make a step that calls the upstream, unless its limit is known to be used up; what fails is tried later."""
-        blocked_until = self._blocked_until.get(step.__name__, 0)
-        if self._ms() < blocked_until:
-            self._write(watch, due_at=blocked_until)
+    def _within_limit(self, limit: str, step: Step, watch: Watch) -> None:
+        """Make a step that calls the upstream, if there is a permit; what fails is tried later."""
+        with self._one_taker:
+            granted = self._buckets.take(limit)
+        if not granted:
+            self._write(watch, due_at=self._buckets.opens_at(limit))
             return
         try:
             step(watch)
         except RateLimitError as error:
-            self._write(watch, due_at=self._limited(step, error))
+            self._write(watch, due_at=self._limited(limit, error))
         except NotFoundError as error:
             if watch.failures + 1 < NOT_FOUND_MEANS_GONE:  # a run may take a moment to be readable
                 self._retry(watch, error)
@@ -420,19 +503,15 @@ class Poller:
             else:
                 self._retry(watch, error)
 
-    def _limited(self, step: Step, error: RateLimitError) -> int:
-        until = self._ms(error.retry_after or DEFAULT_RETRY_AFTER)
-        self._blocked_until[step.__name__] = until
-        return until
+    def _limited(self, limit: str, error: RateLimitError) -> int:
+        return self._buckets.block(limit, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
 
-    def _retry(self, watch: Watch, error: Exception, status: Status | None = None) -> None:
-        failures = watch.failures + 1
+    def _retry(self, watch: Watch, error: Exception) -> None:
         self._write(
             watch,
-            status,
-            failures=failures,
+            failures=watch.failures + 1,
             status_reason=f"The Codegen API could not be asked: {error}",
-            due_at=self._ms(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1]),
+            due_at=self._ms(_nth(RETRY_INTERVALS, watch.failures)),
         )
 
     # --- small parts ---
@@ -470,12 +549,28 @@ class Poller:
     def _overdue(self, watch: Watch) -> bool:
         return self._ms() >= watch.deadline_at
 
+    def _viewed_until(self, watch: Watch) -> int | None:
+        """Until when somebody watches: prolonged in time for those who are connected, and do not say it again."""
+        if watch.viewed_until is None or watch.viewed_until > self._ms(VIEW_SECONDS / 3):
+            return watch.viewed_until
+        if self._publisher.watched(watch):
+            return self._ms(VIEW_SECONDS)
+        return watch.viewed_until if watch.viewed_until > self._ms() else None
+
     def _interval(self, watch: Watch) -> float:
         """Seconds until the next look: slower when nothing happens, and so that all runs together keep to the limit."""
-        own = INTERVALS[min(watch.quiet_polls, len(INTERVALS) - 1)]
+        own = _nth(INTERVALS, watch.quiet_polls)
         if (watch.viewed_until or 0) > self._ms():
             own = min(own, VIEWED_INTERVAL)
         return max(own, self._followed / LOGS_PER_SECOND)
 
     def _ms(self, seconds_from_now: float = 0) -> int:
         return round((self._clock.now() + seconds_from_now) * 1000)
+
+
+def _place(watch: Watch) -> tuple[int, str]:
+    return watch.org_id, watch.key
+
+
+def _nth(seconds: Sequence[float], number: int) -> float:
+    return seconds[min(number, len(seconds) - 1)]

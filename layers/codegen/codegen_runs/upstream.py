@@ -4,6 +4,7 @@ One connection pool per process, opened by the first request and kept while the 
 connections that idle for 5 s, so one that died while the function was frozen is not used again.
 """
 
+import hashlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -57,6 +58,28 @@ def for_deployment(deadline: float | None = None, *, max_retries: int | None = N
         CredentialsRefused: From each request, where the Codegen API refuses the deployment's token.
     """
     return _client(_deployment_token(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
+
+
+def budget_of(caller: Caller) -> str:
+    """Name the budget of calls that a caller's requests draw on: the Codegen API counts per token.
+
+    Raises:
+        StorageUnavailable: The caller has no token, and the deployment's cannot be read.
+    """
+    return _budget(caller.token) if caller.token else deployment_budget()
+
+
+def deployment_budget() -> str:
+    """Name the budget of calls that background work draws on.
+
+    Raises:
+        StorageUnavailable: The deployment's token cannot be read.
+    """
+    return _budget(_deployment_token())
+
+
+def _budget(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -58,7 +58,8 @@ def follow(
             )
             added = runs.add(watch)
         elif watch.status.terminal and not statuses.from_upstream(status).terminal:
-            added = _reopen(runs, watch, now)
+            reopened = _reopen(runs, watch, now)
+            added, watch = reopened is not None, reopened or watch
         else:
             return watch
         if added:
@@ -75,12 +76,13 @@ def enqueue(
     task_token: str,
     multi_run_id: str,
     deadline: float,
+    priority: int = 0,
     created_by: str | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Queue a run under a key of ours, to end by `deadline` (epoch seconds). Asked again, only the token is new.
 
-    Raises `StorageUnavailable`.
+    The lowest priority is launched first, and of equals the oldest. Raises `StorageUnavailable`.
     """
     now = (clock or SystemClock()).now()
     runs = table()
@@ -95,8 +97,9 @@ def enqueue(
         launch=launch,
         multi_run_id=multi_run_id,
         task_token=task_token,
+        priority=priority,
         deadline_at=_ms(deadline),
-        due_at=_ms(now),
+        due_at=_ms(deadline),
     )
     writer = Writer(watch.position, run_id=None, now=now)
     writer.add("run.queued", {"turn": watch.turn})
@@ -156,7 +159,7 @@ def table() -> RunsTable:
     return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
 
 
-def _reopen(runs: RunsTable, watch: Watch, now: float) -> bool:
+def _reopen(runs: RunsTable, watch: Watch, now: float) -> Watch | None:
     reopened = watch.model_copy(
         update={
             "status": Status.UNKNOWN,
@@ -175,10 +178,9 @@ def _reopen(runs: RunsTable, watch: Watch, now: float) -> bool:
         }
     )
     try:
-        runs.write(reopened)
+        return runs.write(reopened)
     except ConditionFailed:
-        return False
-    return True
+        return None
 
 
 def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: float) -> None:

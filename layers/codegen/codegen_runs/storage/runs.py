@@ -6,9 +6,11 @@
 | `run#{org}#{key}`         | `event#{epoch}#{seq}`        | one `Event`                                     |
 | `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
 | `lease#{name}`            | `lease`                      | who holds it, until when                        |
+| `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
 
 A run that we launch has a key of our own, because it exists before the upstream gives it an id; a run that we only
-follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time.
+follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time; the
+sparse index `queue` those that wait for their launch, by rank.
 DynamoDB deletes events and watches some time after `expires_at` (epoch seconds).
 """
 
@@ -22,12 +24,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from codegen_api import AgentType
+from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, Position
 from codegen_runs.statuses import Status
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
 # All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
 _DUE = "due"
+_QUEUE = "queue"
+
+# Digits of a time in milliseconds, above which a rank has the priority.
+_RANK_STEP = 10**14
 
 # Characters of a prompt that are kept once the run has started. A DynamoDB item may have 400 KB.
 MAX_KEPT_PROMPT = 30_000
@@ -81,6 +88,8 @@ class Watch(BaseModel):
     last_log_at: int | None = None
     prompt: str | None = None
     launch: Launch | None = None
+    priority: int = 0
+    """Among those that wait for their launch, the lowest goes first; among equals, the oldest."""
     launching_since: int | None = None
     multi_run_id: str | None = None
     task_token: str | None = None
@@ -111,6 +120,12 @@ class Watch(BaseModel):
     def position(self) -> Position:
         """How far the event log has been written."""
         return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail)
+
+    @property
+    def rank(self) -> int | None:
+        """The place in the launch queue; None outside of it."""
+        waits = self.unlaunched and self.status is Status.QUEUED and not self.paused_at and not self.cancel
+        return self.priority * _RANK_STEP + self.created_at if waits else None
 
     @property
     def unlaunched(self) -> bool:
@@ -172,6 +187,23 @@ class RunsTable:
         """Count the watches the poller has to follow (up to `most`), and tell when the first is due."""
         items, _ = self._table.query(Condition("#due = :due", {"due": _DUE}), index="due", limit=most)
         return len(items), items[0]["due_at"] if items else None
+
+    def queue(self, most: int) -> list[tuple[int, str]]:
+        """List (organization, key) of the watches that wait for their launch, in the order of their turn."""
+        items, _ = self._table.query(Condition("#queue = :queue", {"queue": _QUEUE}), index="queue", limit=most)
+        return [_parse(item["pk"]) for item in items]
+
+    def get_bucket(self, budget: str, name: str) -> Bucket:
+        """Read a bucket; an empty one if there is none."""
+        item = self._table.get(_bucket_key(budget, name))
+        return Bucket.model_validate(item) if item else Bucket()
+
+    def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
+        """Replace a bucket. Raises `ConditionFailed` when it was written since it was read."""
+        following = bucket.model_copy(update={"rev": bucket.rev + 1})
+        unchanged = Condition("#rev = :rev", {"rev": bucket.rev}) if bucket.rev else ABSENT
+        item = _bucket_key(budget, name) | following.model_dump(mode="json", exclude_none=True)
+        self._table.put(item, unchanged)
 
     def events(
         self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
@@ -239,6 +271,8 @@ def _item(watch: Watch) -> Item:
         item["launch"] = watch.launch.model_dump_json()
     if watch.due_at is not None:
         item["due"] = _DUE
+    if watch.rank is not None:
+        item |= {"queue": _QUEUE, "rank": watch.rank}
     return item
 
 
@@ -257,6 +291,10 @@ def _key(org_id: int, key: str) -> dict[str, str]:
 
 def _pointer(org_id: int, agent_run_id: int) -> dict[str, str]:
     return {"pk": f"agent_run#{org_id}#{agent_run_id}", "sk": "watch"}
+
+
+def _bucket_key(budget: str, name: str) -> dict[str, str]:
+    return {"pk": f"bucket#{budget}#{name}", "sk": "bucket"}
 
 
 def _parse(pk: str) -> tuple[int, str]:

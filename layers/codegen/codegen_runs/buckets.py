@@ -1,0 +1,143 @@
+"""How many calls the upstream still takes, counted once for all functions that share a token.
+
+The upstream limits calls per token and kind in a window of time. A bucket remembers when its last permits were given,
+so that in no window of that length are there more than the limit, however many functions ask at once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from codegen_runs.clock import Clock
+from codegen_runs.storage.table import ConditionFailed
+
+# Seconds that a window is taken to be longer than it is: a call arrives upstream some time after its permit.
+MARGIN = 2.0
+
+
+class Limit(BaseModel):
+    """So many calls in so many seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calls: int
+    seconds: float
+
+
+# As each operation's description in the upstream's OpenAPI document says.
+LIMITS = {
+    "create": Limit(calls=10, seconds=60),
+    "logs": Limit(calls=60, seconds=60),
+    "setup": Limit(calls=5, seconds=60),
+    "standard": Limit(calls=60, seconds=30),
+}
+
+
+class Bucket(BaseModel):
+    """One limit's permits. Times are epoch milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    given: tuple[int, ...] = ()
+    """When the permits of the current window were given, oldest first."""
+    blocked_until: int = 0
+    """Until when the upstream takes nothing, as it said itself."""
+    blocked_reason: str | None = None
+    rev: int = 0
+
+    def room(self, limit: Limit, now: int, reserve: int = 0) -> int:
+        """Count the permits that can be given now, leaving `reserve` of them to others."""
+        if now < self.blocked_until:
+            return 0
+        return max(0, limit.calls - reserve - len(self._within(limit, now)))
+
+    def opens_at(self, limit: Limit, now: int, *, ahead: int = 0, reserve: int = 0) -> int:
+        """Tell when a permit can be given to one who waits behind `ahead` others."""
+        at, given = max(now, self.blocked_until), list(self._within(limit, now))
+        most = max(1, limit.calls - reserve)
+        for _ in range(ahead + 1):
+            if len(given) >= most:
+                at = max(at, given[-most] + _window(limit))
+            given.append(at)
+        return at
+
+    def give(self, limit: Limit, now: int, count: int) -> Bucket:
+        """Return the bucket with permits given now."""
+        return self.model_copy(update={"given": (*self._within(limit, now), *[now] * count)})
+
+    def _within(self, limit: Limit, now: int) -> tuple[int, ...]:
+        return tuple(at for at in self.given if at > now - _window(limit))
+
+
+class BucketStore(Protocol):
+    """Where buckets are kept."""
+
+    def get_bucket(self, budget: str, name: str) -> Bucket:
+        """Read a bucket; an empty one if there is none."""
+        ...
+
+    def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
+        """Replace a bucket. Raises `ConditionFailed` when it was written since it was read."""
+        ...
+
+
+class Buckets:
+    """The buckets of one token. Every method may raise `StorageUnavailable`.
+
+    Args:
+        store: Where they are kept.
+        budget: Whose they are: a name for the token, not the token.
+        clock: Whose time it is.
+    """
+
+    def __init__(self, store: BucketStore, budget: str, clock: Clock) -> None:
+        self._store = store
+        self._budget = budget
+        self._clock = clock
+
+    def take(self, name: str, count: int = 1, *, reserve: int = 0) -> int:
+        """Take up to `count` permits for calls that are made at once; return how many there were."""
+        limit = LIMITS[name]
+        while True:
+            now = self._now()
+            bucket = self.read(name)
+            granted = min(count, bucket.room(limit, now, reserve))
+            if not granted:
+                return 0
+            try:
+                self._store.put_bucket(self._budget, name, bucket.give(limit, now, granted))
+            except ConditionFailed:
+                continue
+            return granted
+
+    def block(self, name: str, seconds: float, reason: str) -> int:
+        """Give no permits for so many seconds, because the upstream said so; return until when."""
+        until = self._now() + math.ceil(seconds * 1000)
+        while True:
+            bucket = self.read(name)
+            if bucket.blocked_until >= until:
+                return bucket.blocked_until
+            try:
+                blocked = bucket.model_copy(update={"blocked_until": until, "blocked_reason": reason})
+                self._store.put_bucket(self._budget, name, blocked)
+            except ConditionFailed:
+                continue
+            return until
+
+    def opens_at(self, name: str, *, ahead: int = 0, reserve: int = 0) -> int:
+        """Tell when a permit can be given to one who waits behind `ahead` others, in epoch milliseconds."""
+        return self.read(name).opens_at(LIMITS[name], self._now(), ahead=ahead, reserve=reserve)
+
+    def read(self, name: str) -> Bucket:
+        """Read one bucket."""
+        return self._store.get_bucket(self._budget, name)
+
+    def _now(self) -> int:
+        return math.ceil(self._clock.now() * 1000)
+
+
+def _window(limit: Limit) -> int:
+    return round((limit.seconds + MARGIN) * 1000)
