@@ -18,6 +18,9 @@ from codegen_runs.storage.table import ConditionFailed
 # The state machine's own timeouts are a net under the poller's deadlines: later by so many seconds.
 NET_SECONDS = 300
 
+# Places in the launch queue: a group that is nearly done comes before one that has yet to begin.
+SYNTHESIS, CANDIDATE = 1, 2
+
 # The synthesis begins when the candidates' time may be over; it has at least so many seconds.
 SYNTHESIS_SECONDS = 900
 
@@ -50,6 +53,7 @@ def launch(org_id: int, multi_run_id: str, index: int, task_token: str, clock: C
         launch=_launch(multi_run, variant.model, variant.agent_type, candidate=index),
         task_token=task_token,
         multi_run_id=multi_run_id,
+        priority=CANDIDATE,
         deadline=min(now + multi_run.candidate_timeout_s, multi_run.deadline_at / 1000),
         created_by=multi_run.created_by,
         clock=clock,
@@ -80,6 +84,7 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, clock: Clock | N
         launch=_launch(multi_run, multi_run.synthesis.model, None, role="synthesis"),
         task_token=task_token,
         multi_run_id=multi_run_id,
+        priority=SYNTHESIS,
         deadline=max(multi_run.deadline_at / 1000, now + SYNTHESIS_SECONDS),
         created_by=multi_run.created_by,
         clock=clock,

@@ -1,0 +1,59 @@
+"""Permits for calls that a caller waits for, from the same buckets that background work draws on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from codegen_api import RateLimitError
+from codegen_runs import upstream, watches
+from codegen_runs.buckets import Buckets
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.problems import RateLimited, StorageUnavailable
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a caller is made to wait for a permit before she is told to come back.
+PATIENCE = 8.0
+
+# Seconds to give no permits after a 429 that does not say how long.
+DEFAULT_RETRY_AFTER = 10.0
+
+
+class NoPermit(RateLimited):
+    """The upstream's limit is used up, so it was not asked."""
+
+    code = "limit_used_up"
+
+
+@contextmanager
+def permit(limit: str, caller: Caller, clock: Clock | None = None) -> Iterator[None]:
+    """Make one call inside the block with a permit; what the upstream says of its limit there is remembered for all.
+
+    Where the buckets cannot be read, the upstream judges by itself. Raises `NoPermit`.
+    """
+    clock = clock or SystemClock()
+    buckets = Buckets(watches.table(), upstream.budget_of(caller), clock)
+    try:
+        _wait(buckets, limit, clock)
+    except StorageUnavailable:
+        logger.warning("The limits of the Codegen API could not be read.", exc_info=True)
+    try:
+        yield
+    except RateLimitError as error:
+        buckets.block(limit, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
+        raise
+
+
+def _wait(buckets: Buckets, limit: str, clock: Clock) -> None:
+    until = clock.now() + PATIENCE
+    while not buckets.take(limit):
+        opens_at = buckets.opens_at(limit) / 1000
+        if opens_at > until:
+            seconds = opens_at - clock.now()
+            raise NoPermit(
+                f"The Codegen API takes no more such calls for {seconds:.0f} s.", retry_after=max(1.0, seconds)
+            )
+        clock.sleep(max(0.05, opens_at - clock.now()))

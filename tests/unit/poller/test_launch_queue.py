@@ -1,0 +1,121 @@
+"""The launch queue: in turn, within the limit, and with room for somebody who asks for a single run."""
+
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs import watches
+from codegen_runs.buckets import Buckets
+from codegen_runs.poller import Poller
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import Launch, RunsTable
+from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Trouble
+from tests.support.backend import TestClock, Tokens
+from tests.support.memory import MemoryRuns
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+    memory = MemoryRuns()
+    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "table", lambda: cast(RunsTable, memory))
+    return memory
+
+
+@pytest.fixture
+def tick(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock) -> Callable[[float], None]:
+    def tick(seconds: float) -> None:
+        runs = cast(RunsTable, memory)
+        until = clock.now() + seconds
+        Poller(runs=runs, codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1).tick(until)
+        clock.sleep(max(0.0, until - clock.now()))
+
+    return tick
+
+
+def enqueue(clock: TestClock, name: str, count: int, priority: int = 2) -> None:
+    for number in range(count):
+        watches.enqueue(
+            org_id=DEMO_ORG_ID,
+            key=f"{name}-{number:02d}",
+            prompt="Say hello.",
+            launch=Launch(),
+            task_token=f"token-{name}-{number}",
+            multi_run_id=name,
+            priority=priority,
+            deadline=clock.now() + 3600,
+            clock=clock,
+        )
+        clock.sleep(0.001)
+
+
+def launched(fake: FakeCodegen) -> list[str]:
+    return [create.body["metadata"]["client_run_id"] for create in fake.creates]
+
+
+def test_twenty_runs_are_never_created_faster_than_ten_a_minute_and_all_in_turn(
+    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+) -> None:
+    enqueue(clock, "mr", 20)
+    for _ in range(4):
+        tick(58)
+        clock.sleep(2)
+
+    assert launched(fake) == [f"mr-{number:02d}" for number in range(20)]
+    times = [create.at.timestamp() for create in fake.creates]
+    assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 10
+    # The upstream was never asked in vain.
+    assert fake.calls["create_agent_run"] == 20
+
+
+def test_somebody_who_asks_for_a_single_run_meanwhile_is_served_at_once(
+    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, codegen: CodegenAPI, tick: Callable[[float], None]
+) -> None:
+    enqueue(clock, "mr", 20)
+    tick(5)
+    assert len(fake.creates) == 8
+
+    for _ in range(2):
+        assert Buckets(memory, "deployment", clock).take("create") == 1
+        codegen.runs.create("A question of my own.", org_id=DEMO_ORG_ID)
+
+
+def test_a_synthesis_goes_before_candidates_that_wait(
+    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+) -> None:
+    enqueue(clock, "mr", 12)
+    tick(5)
+    enqueue(clock, "synthesis", 1, priority=1)
+    tick(70)
+
+    assert launched(fake)[8] == "synthesis-00"
+
+
+def test_a_used_up_plan_fails_the_run_that_met_it_and_holds_the_others(
+    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+) -> None:
+    fake.trouble("create_agent_run", Trouble("error", status=402, message="Upgrade your plan."))
+    enqueue(clock, "mr", 3)
+    tick(58)
+
+    statuses = [memory.watches[DEMO_ORG_ID, f"mr-{number:02d}"].status for number in range(3)]
+    assert statuses == [Status.FAILED, Status.QUEUED, Status.QUEUED]
+    assert fake.calls["create_agent_run"] == 1
+    assert "Upgrade your plan." in (Buckets(memory, "deployment", clock).read("create").blocked_reason or "")
+    for _ in range(6):
+        tick(60)
+    assert launched(fake) == ["mr-01", "mr-02"]
+
+
+def test_a_run_whose_turn_never_comes_is_timed_out(
+    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+) -> None:
+    Buckets(memory, "deployment", clock).block("create", 7200, "Closed.")
+    enqueue(clock, "mr", 1)
+    for _ in range(70):
+        tick(60)
+
+    assert memory.watches[DEMO_ORG_ID, "mr-00"].status is Status.TIMED_OUT
+    assert fake.creates == []
