@@ -1,10 +1,16 @@
-"""POST /v1/organizations/{org_id}/agent/run/resume - send a follow-up prompt to an agent run."""
+"""POST /v1/organizations/{org_id}/agent/run/resume - send a follow-up prompt to an agent run.
+
+With the run's id in the path, and without a prompt, it lets a paused run go on.
+"""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun
 from codegen_runs.codegen import Codegen
 from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.run_control import pausing
+from codegen_runs.run_control.paths import RunId
+from codegen_runs.run_control.requests import ControlledRun, ResumeRun
 from codegen_runs.runs import FollowUp, ResumeAgentRun, resume
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -13,16 +19,24 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post("/v1/organizations/<org_id>/agent/run/resume", tags=["Agent runs"], summary="Send a follow-up prompt")
 def resume_agent_run(org_id: int, request: ResumeAgentRun, codegen: Codegen, caller: CurrentCaller) -> AgentRun:
     """Send a follow-up prompt to an agent run, which then works on under the same id."""
-    return resume(request.agent_run_id, request, org_id=org_id, codegen=codegen, caller=caller)
+    return resume(str(request.agent_run_id), request, org_id=org_id, codegen=codegen, caller=caller)
 
 
-@app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/resume", include_in_schema=False)
+@app.post(
+    "/v1/organizations/<org_id>/agent/run/<agent_run_id>/resume",
+    tags=["Run control"],
+    summary="Resume a paused run, or send a follow-up prompt",
+)
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/resume", include_in_schema=False)
 def resume_agent_run_in_path(
-    org_id: int, agent_run_id: int, request: FollowUp, codegen: Codegen, caller: CurrentCaller
-) -> AgentRun:
-    """Do the same with the run's id in the path."""
-    return resume(agent_run_id, request, org_id=org_id, codegen=codegen, caller=caller)
+    org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller, request: ResumeRun | None = None
+) -> ControlledRun | AgentRun:
+    """Let a paused run go on; with a prompt, follow a run up, which then works on under the same id."""
+    request = request or ResumeRun()
+    if request.prompt is None:
+        return pausing.unpause(agent_run_id, request, org_id=org_id, codegen=codegen)
+    follow_up = FollowUp.model_validate(request.model_dump(exclude_unset=True))
+    return resume(agent_run_id, follow_up, org_id=org_id, codegen=codegen, caller=caller)
 
 
 handler = endpoint(app)

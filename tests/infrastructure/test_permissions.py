@@ -18,9 +18,10 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from codegen_api import CodegenAPI
 from codegen_runs import upstream
 from local.cloudformation import ACCOUNT_ID, REGION, Document
-from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, serve
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script, serve
 from local.template import Template
 from tests.support import backend, handlers, samples
 from tests.support.backend import TestClock
@@ -122,6 +123,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
         handle_requests(functions)
         follow_a_run(functions)
+        control_a_run(functions)
         run_a_multi_run(functions)
         cancel_a_multi_run(functions)
         yield functions.asked
@@ -151,6 +153,13 @@ def follow_a_run(functions: Functions) -> None:
     event = samples.read("StreamAgentRunLogs")  # of a run that nobody follows yet
     place = {"org_id": ORG, "agent_run_id": 100002}
     functions.run("StreamAgentRunLogs", event, path=at(event, place), pathParameters=parameters(place))
+
+
+def control_a_run(functions: Functions) -> None:
+    """Pause and cancel a run that nobody follows yet; the samples are of one that is followed."""
+    for name in ("PauseAgentRun", "CancelAgentRun"):
+        event, place = samples.read(name), {"org_id": ORG, "agent_run_id": start_upstream(functions)}
+        functions.run(name, event, path=at(event, place), pathParameters=parameters(place))
 
 
 def run_a_multi_run(functions: Functions) -> None:
@@ -187,6 +196,11 @@ def cancel_a_multi_run(functions: Functions) -> None:
 
 TASKS = {"PlanMultiRun", "LaunchCandidate", "JudgeCandidates", "SynthesizeCandidates", "PublishMultiRun"}
 MULTI_RUN_ENDPOINTS = {"CreateMultiRun", "GetMultiRun", "ListMultiRuns", "CancelMultiRun"}
+
+
+def start_upstream(functions: Functions) -> int:
+    codegen = CodegenAPI(token=DEMO_TOKEN, base_url="http://codegen.test", transport=FakeTransport(functions.fake))
+    return codegen.runs.create("Say hello.", org_id=ORG).id
 
 
 def start_a_multi_run(functions: Functions) -> dict[str, Any]:

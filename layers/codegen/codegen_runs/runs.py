@@ -103,14 +103,19 @@ def start(request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: 
     return with_warnings(run, request.ignored() + unfollowed)
 
 
-def resume(agent_run_id: int, request: FollowUp, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> AgentRun:
+def resume(run_id: str, request: FollowUp, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> AgentRun:
     """Send a run its next prompt and follow it.
 
     Raises:
         CodegenAPIError: The upstream did not take it, or nobody knows (`effect_unknown`).
+        FollowUpHeld: The run is paused, being cancelled, or not launched.
+        RunNotFound: There is no run by this key.
+        StorageUnavailable: Nobody knows whether it is paused; nothing was sent.
     """
+    from codegen_runs.run_control.pausing import run_to_follow_up
+
     run = codegen.runs.resume(
-        agent_run_id,
+        run_to_follow_up(run_id, org_id=org_id),
         request.prompt,
         org_id=org_id,
         images=request.images,

@@ -20,16 +20,6 @@ TOKEN = "a-task-token"
 
 
 @pytest.fixture
-def runs() -> MemoryRuns:
-    return MemoryRuns()
-
-
-@pytest.fixture
-def tokens() -> Tokens:
-    return Tokens()
-
-
-@pytest.fixture
 def tick(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: Tokens) -> Callable[[float], None]:
     poller = Poller(runs=runs, codegen=codegen, tokens=tokens, clock=clock, holder="me", concurrency=1)
 

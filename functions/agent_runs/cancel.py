@@ -1,0 +1,34 @@
+"""POST /v1/organizations/{org_id}/agent/run/{agent_run_id}/cancel - cancel an agent run."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.run_control import cancelling
+from codegen_runs.run_control.paths import RunId
+from codegen_runs.run_control.requests import CancelRun, ControlledRun
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.post(
+    "/v1/organizations/<org_id>/agent/run/<agent_run_id>/cancel", tags=["Run control"], summary="Cancel an agent run"
+)
+@app.post("/organizations/<org_id>/agent/run/<agent_run_id>/cancel", include_in_schema=False)
+def cancel_agent_run(
+    org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller, request: CancelRun | None = None
+) -> Response[ControlledRun]:
+    """Cancel a run: 200 when it has ended, 202 while that is to be confirmed.
+
+    A run that waits is never launched. One that works upstream can only be stopped by a ban of its pull request, which
+    stops other agents too and mutes its checks: 409, unless `allow_pr_ban` accepts that.
+    """
+    run = cancelling.cancel(agent_run_id, request or CancelRun(), org_id=org_id, caller=caller, codegen=codegen)
+    return Response(
+        status_code=200 if run.status.terminal else 202,
+        content_type="application/json",
+        body=run,
+    )
+
+
+handler = endpoint(app)

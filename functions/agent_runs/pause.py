@@ -1,0 +1,23 @@
+"""POST /v1/organizations/{org_id}/agent/run/{agent_run_id}/pause - hold what would be sent upstream for a run."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.run_control import pausing
+from codegen_runs.run_control.paths import RunId
+from codegen_runs.run_control.requests import ControlledRun
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.post(
+    "/v1/organizations/<org_id>/agent/run/<agent_run_id>/pause", tags=["Run control"], summary="Pause an agent run"
+)
+@app.post("/organizations/<org_id>/agent/run/<agent_run_id>/pause", include_in_schema=False)
+def pause_agent_run(org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller) -> ControlledRun:
+    """Hold the launch of a run that waits, and the follow-ups of one that works: an agent itself cannot be paused."""
+    return pausing.pause(agent_run_id, org_id=org_id, caller=caller, codegen=codegen)
+
+
+handler = endpoint(app)

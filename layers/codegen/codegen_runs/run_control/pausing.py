@@ -1,0 +1,127 @@
+"""Pausing a run, as far as it can be: what would be sent upstream is held, and an agent that works there goes on."""
+
+from __future__ import annotations
+
+from codegen_api import CodegenAPI
+from codegen_runs import watches
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.problems import Conflict
+from codegen_runs.run_control import transitions
+from codegen_runs.run_control.actions import refused_follow_up, refused_pause
+from codegen_runs.run_control.requests import ControlledRun, ResumeRun
+from codegen_runs.run_control.runs import RunEnded, RunNotFound, change, find, look_up
+from codegen_runs.run_control.transitions import Change
+from codegen_runs.snapshots import run_snapshot
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import RunsTable, Watch
+
+
+class RunCancelling(Conflict):
+    """The run is being cancelled."""
+
+    code = "run_cancelling"
+
+
+class RunNotPaused(Conflict):
+    """The run is not paused here."""
+
+    code = "run_not_paused"
+    remedy = "Send a prompt to follow the run up, or nothing."
+
+
+class FollowUpHeld(Conflict):
+    """The run takes no follow-up now."""
+
+    code = "follow_up_held"
+
+
+def pause(
+    run_id: str, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None
+) -> ControlledRun:
+    """Hold what would be sent upstream for a run: its launch, or its follow-ups.
+
+    Raises `RunNotFound`, `RunEnded`, `RunCancelling`, `CodegenAPIError`, `StorageUnavailable`.
+    """
+    runs = watches.table()
+    watch = find(run_id, org_id=org_id, codegen=codegen, caller=caller, runs=runs, clock=clock)
+    watch = pause_watch(watch, runs, now=(clock or SystemClock()).now())
+    if watch.status is Status.PAUSED and watch.agent_run_id is None:
+        detail = "The run is not launched until it is resumed. Its deadline stays as it is."
+    else:
+        detail = "Follow-ups are refused until the run is resumed. The agent itself goes on: it cannot be paused."
+    return ControlledRun(**run_snapshot(watch, clock).model_dump(), detail=detail)
+
+
+def unpause(
+    run_id: str, request: ResumeRun, *, org_id: int, codegen: CodegenAPI, clock: Clock | None = None
+) -> ControlledRun:
+    """Let a paused run go on. Raises `RunNotFound`, `RunNotPaused`, `CodegenAPIError`, `StorageUnavailable`."""
+    runs = watches.table()
+    watch = look_up(run_id, org_id=org_id, runs=runs)
+    if watch is None:
+        if run_id.isdecimal():
+            codegen.runs.get(int(run_id), org_id=org_id)
+            raise RunNotPaused("The run is not paused, and the request has no prompt to follow it up with.")
+        raise RunNotFound(f"There is no run {run_id} in this organization.")
+    watch = unpause_watch(watch, runs, now=(clock or SystemClock()).now())
+    if watch.unlaunched:
+        watches.kick()
+        detail = "The run is queued again."
+    else:
+        detail = "Follow-ups are taken again."
+    return ControlledRun(**run_snapshot(watch, clock).model_dump(), detail=detail, warnings=request.ignored())
+
+
+def pause_watch(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+    """Pause a run that is followed here; one that is paused stays so. Raises `RunEnded`, `RunCancelling`."""
+
+    def decide(current: Watch) -> Change | None:
+        if not current.status.terminal and current.paused_at is not None:
+            return None
+        refusal = refused_pause(current.status, paused=False, recalled=current.cancel is not None)
+        if refusal is None:
+            return transitions.paused(current, now=now)
+        raise RunEnded(refusal) if current.status.terminal else RunCancelling(refusal)
+
+    return change(watch, runs, decide)
+
+
+def unpause_watch(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+    """Let a paused run that is followed here go on. Raises `RunNotPaused`."""
+
+    def decide(current: Watch) -> Change | None:
+        if current.paused_at is None:
+            raise RunNotPaused(_not_paused(current))
+        return transitions.unpaused(current, now=now)
+
+    return change(watch, runs, decide)
+
+
+def run_to_follow_up(run_id: str, *, org_id: int) -> int:
+    """Return the upstream's id of a run that may be sent another prompt.
+
+    Raises `RunNotFound`, `FollowUpHeld`, `StorageUnavailable`.
+    """
+    watch = look_up(run_id, org_id=org_id, runs=watches.table())
+    if watch is None:
+        if run_id.isdecimal():
+            return int(run_id)
+        raise RunNotFound(f"There is no run {run_id} in this organization.")
+    refusal = refused_follow_up(
+        watch.status,
+        launched=watch.agent_run_id is not None,
+        paused=watch.paused_at is not None,
+        recalled=watch.cancel is not None,
+    )
+    if refusal or watch.agent_run_id is None:
+        raise FollowUpHeld(refusal)
+    return watch.agent_run_id
+
+
+def _not_paused(watch: Watch) -> str:
+    if watch.status.terminal:
+        return f"The run has ended: {watch.status}. Without a prompt there is nothing to go on with."
+    if watch.status is Status.PAUSED:
+        return "The agent is paused at Codegen, where only a follow-up prompt lets it go on."
+    return f"The run is {watch.status}, not paused, and the request has no prompt to follow it up with."

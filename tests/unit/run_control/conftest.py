@@ -1,0 +1,84 @@
+"""The handlers that control runs, over the fake Codegen and a runs table in memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs import upstream, watches
+from codegen_runs.callers import Caller
+from codegen_runs.poller import Poller
+from codegen_runs.storage.runs import Launch, Watch
+from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, Script
+from tests.support import handlers
+from tests.support.backend import TestClock, Tokens, template
+from tests.support.events import Answer, call, rest
+from tests.support.memory import MemoryRuns
+from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, Kicks, stored
+
+
+@pytest.fixture
+def runs() -> MemoryRuns:
+    return MemoryRuns()
+
+
+@pytest.fixture
+def kicks(monkeypatch: pytest.MonkeyPatch) -> Kicks:
+    kicks = Kicks()
+    monkeypatch.setattr(watches, "kick", kicks)
+    return kicks
+
+
+@pytest.fixture
+def act(
+    runs: MemoryRuns, fake: FakeCodegen, clock: TestClock, kicks: Kicks, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Act]:
+    """Cancel, pause or resume a run as Ada does, or as somebody else."""
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+    monkeypatch.setattr(watches, "table", lambda: runs)
+    for function in template().functions.values():
+        for name, value in function.environment.items():
+            monkeypatch.setenv(name, value)
+
+    def act(verb: str, run: Any, body: Any = None, *, org_id: int = DEMO_ORG_ID, caller: Caller = ADA) -> Answer:
+        path = f"/v1/organizations/{org_id}/agent/run/{run}/{verb}"
+        return call(handlers.handler(f"agent_runs/{verb}"), rest("POST", path, body=body, caller=caller))
+
+    with upstream.over(FakeTransport(fake)):
+        yield act
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+def poll(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: Tokens) -> Callable[[float], None]:
+    poller = Poller(runs=runs, codegen=codegen, tokens=tokens, clock=clock, holder="me", concurrency=1)
+    return lambda seconds: poller.tick(clock.now() + seconds) and None
+
+
+@pytest.fixture
+def queued(act: Act, runs: MemoryRuns, clock: TestClock) -> Watch:
+    """A run that waits for its launch, and a state machine that waits for it."""
+    watches.enqueue(
+        org_id=DEMO_ORG_ID,
+        key=KEY,
+        prompt="Say hello.",
+        launch=Launch(),
+        task_token=TOKEN,
+        multi_run_id="mr-1",
+        deadline=clock.now() + 3600,
+        clock=clock,
+    )
+    return stored(runs)
+
+
+@pytest.fixture
+def running(queued: Watch, fake: FakeCodegen, runs: MemoryRuns, poll: Callable[[float], None]) -> Watch:
+    """The same run, at work upstream, and without an end of its own."""
+    fake.script(Script(ending="NEVER"))
+    poll(5)
+    return stored(runs)

@@ -1,0 +1,40 @@
+"""Who controls runs in these tests, which run it is, and what can be read of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from codegen_runs.callers import Caller
+from codegen_runs.storage.runs import Watch
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
+from tests.support.events import Answer
+from tests.support.memory import MemoryRuns
+
+ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), token=DEMO_TOKEN)
+KEY = "mr-1-0"
+TOKEN = "a-task-token"
+
+Act = Callable[..., Answer]
+
+
+class Kicks:
+    """How often the poller was kicked."""
+
+    count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+def stored(runs: MemoryRuns, key: str = KEY) -> Watch:
+    watch = runs.get(DEMO_ORG_ID, key)
+    assert watch is not None
+    return watch
+
+
+def history(runs: MemoryRuns, key: str = KEY) -> list[str]:
+    return [event.type for event in runs.events(DEMO_ORG_ID, key, limit=1000) if event.type != "run.log"]
+
+
+def offers(answer: Any) -> dict[str, bool]:
+    """Read which actions a card or snapshot offers."""
+    return {each["action"]: each["enabled"] for each in answer["allowed_actions"]}

@@ -1,0 +1,316 @@
+"""Cancelling a run, through the handler."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs.callers import Caller
+from codegen_runs.run_control.transitions import CONFIRMATION_SECONDS
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import Watch
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
+from tests.support.backend import TestClock, Tokens
+from tests.support.memory import MemoryRuns
+from tests.unit.run_control.controls import KEY, TOKEN, Act, Kicks, history, offers, stored
+
+CONSENT = {"allow_pr_ban": True}
+BAN = "ban_all_checks_for_agent_run"
+EFFECTS = ["stops_other_agents", "mutes_checks"]
+
+Poll = Callable[[float], None]
+
+
+def codes(side_effects: Any) -> list[str]:
+    return [effect["code"] for effect in side_effects]
+
+
+def test_a_queued_run_is_cancelled_here_and_never_reaches_the_upstream(
+    queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns, tokens: Tokens, kicks: Kicks
+) -> None:
+    answer = act("cancel", KEY, {"reason": "Not needed."})
+
+    assert answer.status == 200
+    assert answer.json["status"] == "cancelled"
+    assert answer.json["status_reason"] == "The run was cancelled before it was launched: Not needed."
+    assert (answer.json["means"], answer.json["side_effects"]) == ("local", [])
+    assert not any(offers(answer.json).values())
+    assert kicks.count > 1
+    poll(58)
+    assert not fake.calls
+    assert history(runs) == ["run.queued", "run.cancelled"]
+    assert tokens.answers[TOKEN] == ("Run.cancelled", answer.json["status_reason"])
+    assert stored(runs).due_at is None
+
+
+def test_a_running_run_is_not_stopped_by_means_that_nobody_allowed(
+    running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    for body in (None, {}, {"allow_pr_ban": False}):
+        answer = act("cancel", running.agent_run_id, body)
+
+        assert answer.status == 409
+        assert answer.json["code"] == "cancel_needs_pr_ban"
+        assert "allow_pr_ban" in answer.json["remedy"]
+        assert answer.json["means"] == "pr_ban"
+        assert codes(answer.json["side_effects"]) == EFFECTS
+    assert fake.calls[BAN] == 0
+    assert stored(runs) == running
+
+
+def test_a_running_run_is_stopped_by_the_ban_that_was_allowed_and_is_cancelled_when_that_is_confirmed(
+    running: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock, tokens: Tokens
+) -> None:
+    answer = act("cancel", running.agent_run_id, CONSENT | {"reason": "Wrong branch. sk-0123456789abcdef0123"})
+
+    assert answer.status == 202
+    assert answer.json["status"] == "cancelling"
+    assert answer.json["means"] == "pr_ban"
+    assert codes(answer.json["side_effects"]) == EFFECTS
+    assert answer.json["cancel_deadline_at"] > answer.json["deadline_at"][:0]
+    assert fake.calls[BAN] == 1
+    poll(30)
+
+    watch = stored(runs)
+    assert watch.status is Status.CANCELLED
+    assert watch.upstream_status == "CANCELLED"
+    assert history(runs) == ["run.queued", "run.started", "run.cancel_requested", "run.cancelled"]
+    (requested,) = [e for e in runs.events(DEMO_ORG_ID, KEY) if e.type == "run.cancel_requested"]
+    assert requested.data == {
+        "turn": 1,
+        "means": "pr_ban",
+        "reason": "Wrong branch. [redacted]",
+        "requested_by": "user:789",
+    }
+    assert tokens.answers[TOKEN][0] == "Run.cancelled"
+
+
+def test_a_run_may_be_named_by_its_key_too(running: Watch, act: Act) -> None:
+    assert act("cancel", KEY, CONSENT).json["agent_run_id"] == running.agent_run_id
+
+
+def test_cancelling_again_waits_on_and_bans_nothing_twice(
+    running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    first = act("cancel", running.agent_run_id, CONSENT)
+    for body in (CONSENT, None):
+        again = act("cancel", running.agent_run_id, body)
+
+        assert again.status == 202
+        assert again.json == first.json
+    assert fake.calls[BAN] == 1
+    assert history(runs).count("run.cancel_requested") == 1
+
+
+def test_an_unconfirmed_cancel_lets_the_run_go_on_and_be_cancelled_again(
+    running: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock
+) -> None:
+    fake.trouble(BAN, Trouble("error", status=500))  # nobody knows what it did
+    answer = act("cancel", running.agent_run_id, CONSENT)
+    assert answer.status == 202
+    assert [warning["code"] for warning in answer.json["warnings"]] == ["effect_unknown"]
+    poll(CONFIRMATION_SECONDS + 60)
+
+    assert stored(runs).status is Status.RUNNING
+    assert history(runs)[-1] == "run.cancel_unconfirmed"
+    assert act("cancel", running.agent_run_id, CONSENT).status == 202
+    assert fake.calls[BAN] == 2
+
+
+@pytest.mark.parametrize("trouble", [Trouble("lost_answer"), Trouble("truncated"), Trouble("hang"), Trouble("html")])
+def test_a_ban_whose_answer_is_lost_stays_open_until_the_upstream_tells(
+    trouble: Trouble, running: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    fake.trouble(BAN, trouble)
+    answer = act("cancel", running.agent_run_id, CONSENT)
+    poll(30)
+
+    assert answer.status == 202
+    assert answer.json["status"] == "cancelling"
+    assert [warning["code"] for warning in answer.json["warnings"]] == ["effect_unknown"]
+    took_effect = trouble.kind in ("lost_answer", "truncated")
+    assert stored(runs).status is (Status.CANCELLED if took_effect else Status.CANCELLING)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [(403, 403, "forbidden"), (404, 404, "not_found"), (422, 422, "validation_failed"), (429, 429, "rate_limited")],
+)
+def test_a_ban_that_the_upstream_refuses_is_told_and_leaves_the_run_as_it_was(
+    refusal: int, status: int, code: str, running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    fake.trouble(BAN, Trouble("error", status=refusal, message="No, thank you."), times=None)
+    answer = act("cancel", running.agent_run_id, CONSENT)
+    fake.troubles.clear()
+
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.json["upstream"]["status"] == refusal
+    watch = stored(runs)
+    assert (watch.status, watch.cancel, watch.cancel_deadline_at) == (Status.RUNNING, None, None)
+    assert history(runs)[-2:] == ["run.cancel_requested", "run.cancel_unconfirmed"]
+    assert act("cancel", running.agent_run_id, CONSENT).status == 202
+
+
+@pytest.mark.parametrize("ending", ["COMPLETE", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_TOKENS"])
+def test_a_run_that_has_ended_cannot_be_cancelled(
+    ending: Any, queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    fake.script(Script(ending=ending))
+    poll(58)
+    answer = act("cancel", KEY, CONSENT)
+
+    assert answer.status == 409
+    assert answer.json["code"] == "run_ended"
+    assert stored(runs).status in answer.json["detail"]
+    assert fake.calls[BAN] == 0
+
+
+def test_a_run_that_was_cancelled_here_cannot_be_cancelled_again(queued: Watch, act: Act) -> None:
+    assert [act("cancel", KEY).status for _ in range(2)] == [200, 409]
+
+
+def test_a_run_that_nobody_follows_is_found_upstream_and_followed_and_stopped(
+    act: Act, poll: Poll, codegen: CodegenAPI, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    fake.script(Script(ending="NEVER"))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    assert act("cancel", run.id).status == 409
+    answer = act("cancel", run.id, CONSENT)
+    poll(30)
+
+    assert answer.status == 202
+    assert stored(runs, str(run.id)).status is Status.CANCELLED
+
+
+def test_a_finished_run_that_nobody_follows_cannot_be_cancelled(
+    act: Act, codegen: CodegenAPI, runs: MemoryRuns
+) -> None:
+    finished = codegen.runs.list(org_id=DEMO_ORG_ID).items[0].id
+    answer = act("cancel", finished, CONSENT)
+
+    assert (answer.status, answer.json["code"]) == (409, "run_ended")
+    assert runs.find(DEMO_ORG_ID, finished) is None
+
+
+def test_a_run_that_was_followed_up_elsewhere_is_stopped_in_its_new_turn(
+    queued: Watch, act: Act, poll: Poll, codegen: CodegenAPI, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    poll(58)
+    agent_run_id = stored(runs).agent_run_id
+    assert agent_run_id is not None
+    fake.script(Script(ending="NEVER"))
+    codegen.runs.resume(agent_run_id, "Go on.", org_id=DEMO_ORG_ID)
+    answer = act("cancel", agent_run_id, CONSENT)
+    poll(30)
+
+    assert answer.status == 202
+    assert stored(runs).turn == 2
+    assert stored(runs).status is Status.CANCELLED
+
+
+def test_a_launch_under_way_is_cancelled_once_somebody_knows(
+    queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
+) -> None:
+    fake.script(Script(ending="NEVER"))
+    fake.trouble("create_agent_run", Trouble("lost_answer"))
+    poll(1)
+    without, with_consent, again = (act("cancel", KEY, body) for body in (None, CONSENT, None))
+
+    assert [answer.status for answer in (without, with_consent, again)] == [202] * 3
+    assert [answer.json["status"] for answer in (without, with_consent, again)] == ["launching"] * 3
+    assert [answer.json["means"] for answer in (without, with_consent, again)] == ["local", "pr_ban", "pr_ban"]
+    poll(58)
+    assert stored(runs).status is Status.CANCELLED
+    assert len(fake.creates) == 1
+    assert history(runs) == ["run.queued", "run.cancel_requested", "run.started", "run.cancelled"]
+
+
+def test_a_cancel_that_meets_the_poller_takes_the_run_as_it_then_is(
+    queued: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.script(Script(ending="NEVER"))
+    write = MemoryRuns.write
+
+    def overtaken(table: MemoryRuns, *args: Any, **more: Any) -> Watch:
+        monkeypatch.setattr(MemoryRuns, "write", write)
+        poll(5)  # launches it between the read and the write of the cancel
+        return write(table, *args, **more)
+
+    monkeypatch.setattr(MemoryRuns, "write", overtaken)
+    answer = act("cancel", KEY)
+
+    assert (answer.status, answer.json["code"]) == (409, "cancel_needs_pr_ban")
+    assert stored(runs).status is Status.RUNNING
+    assert history(runs) == ["run.queued", "run.started"]
+
+
+def test_a_run_that_is_written_all_the_time_is_told_to_be_tried_again(
+    queued: Watch, act: Act, runs: MemoryRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MemoryRuns.write
+
+    def overtaken(table: MemoryRuns, *args: Any, **more: Any) -> Watch:
+        write(table, stored(runs))
+        return write(table, *args, **more)
+
+    monkeypatch.setattr(MemoryRuns, "write", overtaken)
+    answer = act("cancel", KEY)
+
+    assert answer.status == 503
+    assert answer.json["retryable"] is True
+    assert stored(runs).status is Status.QUEUED
+
+
+@pytest.mark.parametrize("run", ["mr-none", "999999999", "000000000000000001"])
+@pytest.mark.parametrize("verb", ["cancel", "pause"])
+def test_a_run_that_is_not_there_is_not_found(verb: str, run: str, act: Act) -> None:
+    assert act(verb, run, CONSENT).status == 404
+
+
+@pytest.mark.parametrize("run", ["-1", "1.5", "1234567890123456789", "x" * 81])
+@pytest.mark.parametrize("verb", ["cancel", "pause", "resume"])
+def test_an_id_that_is_none_is_refused(verb: str, run: str, act: Act) -> None:
+    answer = act(verb, run, {})
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["pointer"] == "/path/agent_run_id"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"allow_pr_ban": "yes"}, "/body/allow_pr_ban"),
+        ({"allow_pr_ban": 1}, "/body/allow_pr_ban"),
+        ({"allow_pr_ban": None}, "/body/allow_pr_ban"),
+        ({"reason": 7}, "/body/reason"),
+        ({"reason": "x" * 501}, "/body/reason"),
+        ("[]", "/body"),
+        ("{", "/body"),
+    ],
+)
+def test_consent_and_reason_have_to_be_what_they_are(body: Any, pointer: str, running: Watch, act: Act) -> None:
+    answer = act("cancel", running.agent_run_id, body)
+
+    assert answer.status == 422
+    assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+
+
+def test_what_a_cancel_does_not_know_is_ignored_aloud(queued: Watch, act: Act) -> None:
+    answer = act("cancel", KEY, {"force": True})
+
+    assert answer.status == 200
+    assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/force"]
+
+
+def test_a_run_of_another_organization_is_not_there(queued: Watch, running: Watch, act: Act) -> None:
+    assert act("cancel", KEY, CONSENT, org_id=124).status == 404
+    assert act("cancel", running.agent_run_id, CONSENT, org_id=124).status == 404
+
+
+def test_an_organization_that_the_caller_is_not_in_is_refused(running: Watch, act: Act, runs: MemoryRuns) -> None:
+    eve = Caller(id="user:2", user_id=2, organizations=frozenset({124}), token=DEMO_TOKEN)
+
+    for verb in ("cancel", "pause", "resume"):
+        assert act(verb, KEY, CONSENT, caller=eve).status == 403
+    assert stored(runs) == running
