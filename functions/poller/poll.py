@@ -31,14 +31,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run one tick."""
     publisher().look()
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
+    runs, budget = watches.table(), upstream.deployment_budget()
+    runs.note_deployment_budget(budget)
     poller = Poller(
-        runs=watches.table(),
+        runs=runs,
         codegen=upstream.for_deployment(max_retries=0),
         tokens=StepFunctionsTokens(),
         clock=clock,
         holder=context.aws_request_id,
         publisher=publisher(),
-        budget=upstream.deployment_budget(),
+        budget=budget,
     )
     report = poller.tick(until=clock.now() + seconds, patient="kick" not in event)
     metrics.add_metric("Polls", MetricUnit.Count, report.polls)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from codegen_runs.buckets import Bucket
-from codegen_runs.events import Event
-from codegen_runs.storage.runs import Watch
+from codegen_runs.events import Event, timestamp
+from codegen_runs.storage.runs import RETENTION, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 
@@ -53,11 +53,16 @@ class MemoryRuns:
     def events(
         self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
     ) -> list[Event]:
-        return [event for event in self.log.get((org_id, key), []) if (event.epoch, event.seq) > after][:limit]
+        log = self.log.get((org_id, key), [])
+        oldest = timestamp(now - RETENTION) if now else ""
+        return [event for event in log if (event.epoch, event.seq) > after and event.ts > oldest][:limit]
 
     def queue(self, most: int) -> list[tuple[int, str]]:
         ranked = sorted((w.rank, place) for place, w in self.watches.items() if w.rank is not None)
         return [place for _, place in ranked[:most]]
+
+    def deployment_budget(self) -> str:
+        return DEFAULT_BUDGET
 
     def get_bucket(self, budget: str, name: str) -> Bucket:
         return self.buckets.get((budget, name), Bucket())

@@ -35,6 +35,9 @@ LIMITS = {
     "standard": Limit(calls=60, seconds=30),
 }
 
+# Permits to create runs that the launch queue leaves to people who ask for a single run.
+RESERVED_CREATES = 2
+
 
 class Bucket(BaseModel):
     """One limit's permits. Times are epoch milliseconds."""

@@ -37,13 +37,13 @@ from codegen_api import (
     ServerError,
 )
 from codegen_runs import statuses
-from codegen_runs.buckets import Buckets
+from codegen_runs.buckets import RESERVED_CREATES, Buckets
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.run_control import transitions
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Launch, RunsTable, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_KEPT_PROMPT, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.task_tokens import TaskTokens
 from codegen_runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
@@ -58,9 +58,6 @@ CONCURRENCY = 8
 BATCH = 8
 
 MOST_FOLLOWED = 500
-
-# Permits to create runs that the queue leaves to people who ask for a single run.
-RESERVED_CREATES = 2
 
 # The metadata entry by which a run we asked for is recognised when the answer was lost.
 CLIENT_RUN_ID = "client_run_id"
@@ -134,7 +131,7 @@ class Poller:
         tokens: TaskTokens,
         clock: Clock,
         holder: str,
-        budget: str = "deployment",
+        budget: str = DEFAULT_BUDGET,
         publisher: Publisher | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 
-from codegen_runs import cursors, settings
+from codegen_runs import cursors, launch_queue, settings
 from codegen_runs.aws import step_functions
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
@@ -61,7 +61,9 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, clock: Clock
 def get(org_id: int, multi_run_id: str) -> MultiRunSnapshot:
     """Read a multi-run with its runs. Raises `MultiRunNotFound`, `StorageUnavailable`."""
     multi_run = _get(org_id, multi_run_id)
-    return snapshot(multi_run, watches(multi_run))
+    found = watches(multi_run)
+    waits = any(watch.rank is not None for watch in found.values())
+    return snapshot(multi_run, found, launch_queue.places(runs_table(), SystemClock()) if waits else None)
 
 
 def newest(org_id: int, *, limit: int, cursor: str | None) -> cursors.CursorPage[MultiRunSummary]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from codegen_api import AgentType
 from codegen_runs.bodies import Warned
 from codegen_runs.events import timestamp
+from codegen_runs.launch_queue import QueuePlace
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.multi_runs.requests import Strategy
 from codegen_runs.snapshots import RunSnapshot, run_snapshot
@@ -34,6 +35,7 @@ class CandidateSnapshot(RunSnapshot):
     index: int
     model: str | None = None
     agent_type: AgentType | None = None
+    queue: QueuePlace | None = Field(None, description="Its place among those that wait for their launch.")
     usable: bool | None = Field(None, description="Null until it has ended.")
     reason: str | None = Field(None, description="Why it is not usable.")
 
@@ -89,24 +91,29 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
     )
 
 
-def snapshot(multi_run: MultiRun, watches: Mapping[str, Watch]) -> MultiRunSnapshot:
+def snapshot(
+    multi_run: MultiRun, watches: Mapping[str, Watch], queue: Mapping[tuple[int, str], QueuePlace] | None = None
+) -> MultiRunSnapshot:
     """Show a multi-run and what its runs, given by key, are doing."""
     judgement = judge(multi_run, watches)
     synthesis = watches.get(multi_run.synthesis_key)
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(),
         counts=Counts(**judgement.counts()),
-        candidates=[_candidate(multi_run, candidate) for candidate in judgement.candidates],
+        candidates=[_candidate(multi_run, candidate, queue or {}) for candidate in judgement.candidates],
         synthesis=run_snapshot(synthesis) if synthesis else None,
         estimate=Estimate(runs=len(multi_run.candidates) + (multi_run.strategy is not Strategy.NONE)),
     )
 
 
-def _candidate(multi_run: MultiRun, candidate: Candidate) -> CandidateSnapshot:
+def _candidate(
+    multi_run: MultiRun, candidate: Candidate, queue: Mapping[tuple[int, str], QueuePlace]
+) -> CandidateSnapshot:
     run = run_snapshot(candidate.watch) if candidate.watch else RunSnapshot(status=Status.QUEUED)
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
+        queue=queue.get((multi_run.org_id, multi_run.candidate_key(candidate.index))),
         model=multi_run.candidates[candidate.index].model,
         agent_type=multi_run.candidates[candidate.index].agent_type,
         usable=candidate.usable if candidate.finished else None,

@@ -7,6 +7,7 @@
 | `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
 | `lease#{name}`            | `lease`                      | who holds it, until when                        |
 | `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
+| `budget`                  | `deployment`                 | the name of the deployment's budget             |
 
 A run that we launch has a key of our own, because it exists before the upstream gives it an id; a run that we only
 follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time; the
@@ -32,6 +33,9 @@ from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, C
 # All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
 _DUE = "due"
 _QUEUE = "queue"
+
+DEFAULT_BUDGET = "deployment"
+_BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
 
 # Digits of a time in milliseconds, above which a rank has the priority.
 _RANK_STEP = 10**14
@@ -192,6 +196,16 @@ class RunsTable:
         """List (organization, key) of the watches that wait for their launch, in the order of their turn."""
         items, _ = self._table.query(Condition("#queue = :queue", {"queue": _QUEUE}), index="queue", limit=most)
         return [_parse(item["pk"]) for item in items]
+
+    def deployment_budget(self) -> str:
+        """Read whose budget background work draws on, as the poller noted it; its default before it ever ran."""
+        item = self._table.get(_BUDGET_KEY)
+        return str(item["budget"]) if item else DEFAULT_BUDGET
+
+    def note_deployment_budget(self, budget: str) -> None:
+        """Note whose budget background work draws on, for those who may not read the deployment's token."""
+        if self.deployment_budget() != budget:
+            self._table.put(_BUDGET_KEY | {"budget": budget})
 
     def get_bucket(self, budget: str, name: str) -> Bucket:
         """Read a bucket; an empty one if there is none."""

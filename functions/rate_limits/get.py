@@ -1,0 +1,19 @@
+"""GET /v1/organizations/{org_id}/rate-limits - what the Codegen API still takes, and what waits for it."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from codegen_runs import watches
+from codegen_runs.clock import SystemClock
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.launch_queue import RateLimits, rate_limits
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.get("/v1/organizations/<org_id>/rate-limits", tags=["Rate limits"], summary="Read the limits and the launch queue")
+def get_rate_limits(org_id: int, caller: CurrentCaller) -> RateLimits:
+    """Read what is left of each limit of the Codegen API, and which runs wait for their launch, with their turn."""
+    return rate_limits(watches.table(), org_id=org_id, caller=caller, clock=SystemClock())
+
+
+handler = endpoint(app)

@@ -1,0 +1,105 @@
+"""What callers can see of the limits and of the launch queue."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from codegen_runs import upstream
+from codegen_runs.buckets import LIMITS, RESERVED_CREATES, Buckets
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.storage.runs import RunsTable
+
+MOST_SHOWN = 500
+
+
+class QueuePlace(BaseModel):
+    """A run's place in the launch queue."""
+
+    position: int = Field(description="How many are launched before it.")
+    expected_at: str = Field(description="When its launch is expected, if nobody else asks meanwhile.")
+
+
+class LimitState(BaseModel):
+    """One limit of the Codegen API, and what is left of it."""
+
+    name: str
+    calls: int
+    window_seconds: float
+    remaining: int
+    opens_at: str | None = Field(None, description="When the next call is possible; null: now.")
+    blocked_reason: str | None = Field(None, description="Why the Codegen API takes no calls for now, in its words.")
+
+
+class QueuedRun(QueuePlace):
+    """A run of the organization that waits for its launch."""
+
+    run: str
+    multi_run_id: str | None = None
+
+
+class LaunchQueue(BaseModel):
+    """The launch queue of the deployment."""
+
+    length: int
+    runs: list[QueuedRun] = Field(description="Those of this organization, in the order of their turn.")
+
+
+class RateLimits(BaseModel):
+    """What the Codegen API still takes, and what waits for it."""
+
+    background: list[LimitState] = Field(description="Of the deployment's own token: launches and polling.")
+    caller: list[LimitState] = Field(description="Of the caller's token.")
+    queue: LaunchQueue
+
+
+def places(runs: RunsTable, clock: Clock) -> dict[tuple[int, str], QueuePlace]:
+    """Tell the place of each watch in the launch queue, by (organization, key). Raises `StorageUnavailable`."""
+    bucket, now = Buckets(runs, runs.deployment_budget(), clock).read("create"), round(clock.now() * 1000)
+    return {
+        watch: QueuePlace(
+            position=position,
+            expected_at=timestamp(
+                bucket.opens_at(LIMITS["create"], now, ahead=position, reserve=RESERVED_CREATES) / 1000
+            ),
+        )
+        for position, watch in enumerate(runs.queue(MOST_SHOWN))
+    }
+
+
+def rate_limits(runs: RunsTable, *, org_id: int, caller: Caller, clock: Clock) -> RateLimits:
+    """Show the limits and the queue to a member of an organization. Raises `StorageUnavailable`."""
+    queued = places(runs, clock)
+    watches = runs.get_many(org_id, [key for organization, key in queued if organization == org_id])
+    return RateLimits(
+        background=_states(Buckets(runs, runs.deployment_budget(), clock), clock),
+        caller=_states(Buckets(runs, upstream.budget_of(caller), clock), clock),
+        queue=LaunchQueue(
+            length=len(queued),
+            runs=[
+                QueuedRun(run=key, multi_run_id=watches[key].multi_run_id, **place.model_dump())
+                for (organization, key), place in queued.items()
+                if organization == org_id and key in watches
+            ],
+        ),
+    )
+
+
+def _states(buckets: Buckets, clock: Clock) -> list[LimitState]:
+    now = round(clock.now() * 1000)
+    states = []
+    for name, limit in LIMITS.items():
+        bucket = buckets.read(name)
+        opens_at = bucket.opens_at(limit, now)
+        states.append(
+            LimitState(
+                name=name,
+                calls=limit.calls,
+                window_seconds=limit.seconds,
+                remaining=bucket.room(limit, now),
+                opens_at=timestamp(opens_at / 1000) if opens_at > now else None,
+                blocked_reason=bucket.blocked_reason if bucket.blocked_until > now else None,
+            )
+        )
+    return states

@@ -1,0 +1,80 @@
+"""What callers see of the limits and of the launch queue."""
+
+import pytest
+
+from codegen_runs import watches
+from codegen_runs.buckets import Buckets
+from codegen_runs.storage.runs import Launch, RunsTable
+from local.fake_codegen import DEMO_ORG_ID
+from tests.support import handlers
+from tests.support.backend import TestClock
+from tests.support.events import Answer, call, rest
+
+
+@pytest.fixture(autouse=True)
+def _own_time(clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+
+
+def read(org_id: int = DEMO_ORG_ID) -> Answer:
+    return call(handlers.handler("rate_limits/get"), rest("GET", f"/v1/organizations/{org_id}/rate-limits"))
+
+
+def enqueue(clock: TestClock, org_id: int, number: int) -> None:
+    watches.enqueue(
+        org_id=org_id,
+        key=f"mr-1-{number}",
+        prompt="Say hello.",
+        launch=Launch(),
+        task_token=f"token-{number}",
+        multi_run_id="mr-1",
+        priority=2,
+        deadline=clock.now() + 3600,
+        clock=clock,
+    )
+    clock.sleep(0.001)
+
+
+def test_an_idle_deployment_has_all_its_calls_left(runs: RunsTable) -> None:
+    answer = read().json
+
+    assert {limit["name"]: limit["remaining"] for limit in answer["background"]} == {
+        "create": 10, "logs": 60, "setup": 5, "standard": 60
+    }  # fmt: skip
+    assert answer["queue"] == {"length": 0, "runs": []}
+
+
+def test_a_queue_is_shown_in_turn_with_the_time_of_each_launch(runs: RunsTable, clock: TestClock) -> None:
+    for number in range(12):
+        enqueue(clock, DEMO_ORG_ID, number)
+    queue = read().json["queue"]
+
+    assert [run["run"] for run in queue["runs"]] == [f"mr-1-{number}" for number in range(12)]
+    assert [run["position"] for run in queue["runs"]] == list(range(12))
+    times = [run["expected_at"] for run in queue["runs"]]
+    assert len(set(times[:8])) == 1
+    assert times[8] > times[7]
+
+
+def test_the_runs_of_other_organizations_are_counted_and_not_shown(runs: RunsTable, clock: TestClock) -> None:
+    enqueue(clock, 124, 0)
+    enqueue(clock, DEMO_ORG_ID, 1)
+    queue = read().json["queue"]
+
+    assert queue["length"] == 2
+    assert [(run["run"], run["position"]) for run in queue["runs"]] == [("mr-1-1", 1)]
+
+
+def test_the_upstreams_refusal_is_told_in_its_words(runs: RunsTable, clock: TestClock) -> None:
+    runs.note_deployment_budget("a-token")
+    Buckets(runs, "a-token", clock).block("create", 300, "Upgrade your plan.")
+    (create,) = [limit for limit in read().json["background"] if limit["name"] == "create"]
+
+    assert create["remaining"] == 0
+    assert create["blocked_reason"] == "Upgrade your plan."
+    assert create["opens_at"]
+
+
+def test_an_organization_the_caller_is_not_in_is_forbidden(runs: RunsTable) -> None:
+    assert read(125).status == 403
