@@ -1,105 +1,42 @@
-"""Following a run by server-sent events, as a buffered page that is resumed."""
+"""Following a run by server-sent events: pages that are resumed, and live streams."""
 
-import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
-import httpx
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream, watches
-from codegen_runs.callers import Caller
-from codegen_runs.poller import Poller
-from codegen_runs.storage.runs import RunsTable
-from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, Script
-from tests.support import backend, handlers
-from tests.support.backend import TestClock, Tokens
-from tests.support.events import Answer, call, rest
+from codegen_runs import settings
+from codegen_runs.live import sse
+from codegen_runs.problems import StorageUnavailable
+from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script
+from tests.support import handlers
+from tests.support.backend import TestClock
+from tests.support.events import Context, rest
+from tests.support.memory import MemoryRuns
+from tests.support.viewers import frames, stream, stream_event, stream_live
 
-ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), token=DEMO_TOKEN)
-
-
-class Apart(httpx.BaseTransport):
-    """Asks the fake from a thread of its own, so that its event loop is not the one that Mangum keeps."""
-
-    def __init__(self, fake: FakeCodegen) -> None:
-        self._transport = FakeTransport(fake)
-        self._thread = ThreadPoolExecutor(1)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._thread.submit(self._transport.handle_request, request).result()
+pytestmark = pytest.mark.usefixtures("served")
+Poll = Callable[[float], None]
 
 
-@pytest.fixture
-def transport(fake: FakeCodegen) -> Apart:
-    return Apart(fake)
-
-
-@pytest.fixture
-def codegen(transport: Apart) -> CodegenAPI:
-    return backend.codegen(transport)
-
-
-@pytest.fixture(autouse=True)
-def _upstream(deployed: object, transport: Apart, clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
-    monkeypatch.setattr(watches, "kick", lambda: None)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    with upstream.over(transport):
-        yield
-    loop.close()
-    asyncio.set_event_loop(None)
-
-
-@pytest.fixture
-def poll(runs: RunsTable, codegen: CodegenAPI, clock: TestClock) -> Callable[[float], None]:
-    poller = Poller(runs=runs, codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1)
-    return lambda seconds: poller.tick(clock.now() + seconds) and None
-
-
-def stream(agent_run_id: Any, query: str = "", last_id: str | None = None, org_id: int = DEMO_ORG_ID) -> Answer:
-    path = f"/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream"
-    event = rest(
-        "GET",
-        path + query,
-        caller=ADA,
-        headers={"Last-Event-ID": last_id} if last_id else {},
-        path_parameters={"org_id": str(org_id), "agent_run_id": str(agent_run_id)},
-    )
-    return call(handlers.handler("live/stream"), event)
-
-
-def frames(answer: Answer) -> list[dict[str, Any]]:
-    assert answer.status == 200
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    found = []
-    for frame in answer.text.strip().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in frame.split("\n"))
-        if "event" in fields:
-            found.append({"event": fields["event"], "id": fields.get("id"), "data": json.loads(fields["data"])})
-    return found
-
-
-def test_a_run_nobody_followed_is_followed_from_the_first_look_on(
-    codegen: CodegenAPI, runs: RunsTable, fake: FakeCodegen
-) -> None:
+def test_a_run_nobody_followed_is_followed_from_the_first_look_on(codegen: CodegenAPI, runs: MemoryRuns) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
-    (snapshot,) = frames(stream(run.id, "?poll_interval=2.0"))
+    (snapshot,) = frames(stream(run.id, "?poll_interval=2.0").text)
 
     assert snapshot["event"] == "run_snapshot"
     assert snapshot["id"] is None
     assert snapshot["data"]["agent_run_id"] == run.id
-    assert runs.find(DEMO_ORG_ID, run.id) is not None
+    watch = runs.find(DEMO_ORG_ID, run.id)
+    assert watch is not None
+    assert watch.viewed_until
 
 
 def test_a_viewer_that_reconnects_misses_nothing_and_is_told_the_end(
-    codegen: CodegenAPI, poll: Callable[[float], None], fake: FakeCodegen, clock: TestClock
+    codegen: CodegenAPI, poll: Poll, fake: FakeCodegen
 ) -> None:
     fake.script(Script(steps=150, seconds=40))
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -109,37 +46,254 @@ def test_a_viewer_that_reconnects_misses_nothing_and_is_told_the_end(
         answer = stream(run.id, last_id=last_id)
         if answer.status == 204:
             break
-        seen += frames(answer)
+        told = frames(answer.text)
+        assert [told[0]["event"], told[0]["id"]] == ["run_snapshot", None]
+        seen += told[1:]
         last_id = next((frame["id"] for frame in reversed(seen) if frame["id"]), None)
         poll(3)
-        clock.sleep(3)
     else:
         pytest.fail("the stream never ended")
 
     numbered = [frame for frame in seen if frame["id"]]
     assert [frame["id"] for frame in numbered] == [f"0-{n}" for n in range(1, len(numbered) + 1)]
+    assert [frame["data"]["id"] for frame in numbered] == [frame["id"] for frame in numbered]
     assert [frame["event"] for frame in numbered].count("run_completed") == 1
-    assert seen[-1]["event"] == "stream_end"
+    assert (seen[-1]["event"], seen[-1]["id"]) == ("stream_end", None)
     assert sum(frame["event"] == "run_log" for frame in numbered) > 150
 
 
-def test_a_request_without_news_is_held_and_ends_without_events(
-    codegen: CodegenAPI, poll: Callable[[float], None], fake: FakeCodegen, clock: TestClock
+def test_a_page_without_news_is_held_and_then_ends(
+    codegen: CodegenAPI, poll: Poll, fake: FakeCodegen, clock: TestClock
 ) -> None:
     fake.script(Script(ending="NEVER", steps=0))
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     first = stream(run.id)
     poll(30)
-    second = frames(stream(run.id))
+    second = frames(stream(run.id).text)
     before = clock.now()
-    third = frames(stream(run.id, last_id=second[-1]["id"]))
+    third = frames(stream(run.id, last_id=second[-1]["id"]).text)
 
     assert re.search(r"^retry: \d+$", first.text, re.MULTILINE)
-    assert third == []
-    assert clock.now() - before >= 20
+    assert [frame["event"] for frame in third] == ["run_snapshot"]
+    assert clock.now() - before == pytest.approx(20)
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "0-999999", "7-1", "0-1; DROP", "-1"])
+def test_an_answer_tells_how_long_events_are_kept(codegen: CodegenAPI) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    answer = stream(run.id)
+
+    assert answer.headers["stream-retention-seconds"] == str(settings.event_retention()) == str(30 * 86_400)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_cursor_whose_events_are_kept_no_longer_is_gone_with_a_link_to_the_run(
+    codegen: CodegenAPI, poll: Poll, clock: TestClock
+) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    poll(60)
+    clock.sleep(30 * 86_400)
+    answer = stream(run.id, last_id="0-1")
+
+    assert answer.status == 410
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["code"] == "cursor_expired"
+    assert answer.json["links"] == {"run": f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run.id}"}
+
+
+def test_whoever_starts_late_is_told_how_many_events_are_kept_no_longer(
+    codegen: CodegenAPI, poll: Poll, clock: TestClock, fake: FakeCodegen
+) -> None:
+    fake.script(Script(steps=3, seconds=10))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    poll(60)
+    total = len(frames(stream(run.id).text)) - 2
+    clock.sleep(30 * 86_400)
+    told = frames(stream(run.id).text)
+
+    assert [frame["event"] for frame in told] == ["run_snapshot", "stream_end"]
+    assert told[0]["data"]["expired"] == total
+    assert stream(run.id, last_id=told[1]["data"]["cursor"]).status == 204
+
+
+def test_a_follow_up_goes_on_after_the_end(codegen: CodegenAPI, poll: Poll, runs: MemoryRuns) -> None:
+    from codegen_runs import watches
+
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    poll(60)
+    first_turn = frames(stream(run.id).text)
+    cursor = first_turn[-1]["data"]["cursor"]
+    assert stream(run.id, last_id=cursor).status == 204
+
+    resumed = codegen.runs.resume(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
+    watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status)
+    assert stream(run.id, last_id=cursor).status == 200
+    poll(60)
+    second_turn = frames(stream(run.id, last_id=cursor).text)
+
+    assert [frame["event"] for frame in second_turn].count("run_completed") == 1
+    assert second_turn[-1]["event"] == "stream_end"
+
+
+def test_an_entry_too_large_for_a_frame_is_a_preview_with_a_link(
+    codegen: CodegenAPI, poll: Poll, runs: MemoryRuns
+) -> None:
+    from codegen_runs.events import Writer
+
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    watch = runs.find(DEMO_ORG_ID, run.id)
+    assert watch is not None
+    writer = Writer(watch.position, run_id=run.id, now=watch.updated_at / 1000)
+    writer.add("run.log", {"position": 4, "log": {"tool_output": "x" * 100}, "truncated": True})
+    runs.write(watch.at(writer.position), writer.events)
+    preview = frames(stream(run.id).text)[1]["data"]
+
+    assert preview["link"] == f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run.id}/logs?skip=4&limit=1"
+
+
+def test_a_page_ends_before_it_is_too_large_for_lambda(
+    codegen: CodegenAPI, poll: Poll, fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "MAX_PAGE", 3000)
+    fake.script(Script(steps=20, seconds=5))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    poll(30)
+    seen, last_id = [], None
+    while (answer := stream(run.id, last_id=last_id)).status == 200:
+        assert len(answer.text) < 10_000
+        seen += [frame["id"] for frame in frames(answer.text) if frame["id"]]
+        last_id = seen[-1]
+
+    assert seen == [f"0-{n}" for n in range(1, len(seen) + 1)]
+
+
+# --- live ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_live_stream_goes_on_to_the_end(codegen: CodegenAPI, fake: FakeCodegen, polled_meanwhile: None) -> None:
+    fake.script(Script(steps=40, seconds=100))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    parts: list[bytes] = []
+    answer = stream_live(stream_event(run.id), parts.append)
+    told = frames(answer.text)
+
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert [frame["event"] for frame in told].count("run_completed") == 1
+    assert told[0]["event"] == "run_snapshot"
+    assert told[-1]["event"] == "stream_end"
+    assert len(parts) >= len(told)
+
+
+def test_silence_is_broken_by_comments_and_ends_before_the_platform_ends_it(
+    codegen: CodegenAPI, fake: FakeCodegen, clock: TestClock, runs: MemoryRuns
+) -> None:
+    fake.script(Script(ending="NEVER", steps=0))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    spoke = [began := clock.now()]
+    answer = stream_live(stream_event(run.id), lambda _: spoke.append(clock.now()))
+
+    assert clock.now() - began == pytest.approx(840)
+    assert max(after - before for before, after in pairwise(spoke)) < 30
+    assert ": keep-alive\n\n" in answer.text
+    watch = runs.find(DEMO_ORG_ID, run.id)
+    assert watch is not None
+    assert (watch.viewed_until or 0) / 1000 > clock.now()  # the poller was told all the time
+
+
+def test_a_viewer_that_reads_slowly_gets_all_of_it_in_several_streams(
+    codegen: CodegenAPI, poll: Poll, fake: FakeCodegen, clock: TestClock
+) -> None:
+    fake.script(Script(steps=30, seconds=5))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    poll(30)
+    seen: list[str] = []
+    for attempts in range(20):  # noqa: B007 - read below
+        last_id = seen[-1] if seen else None
+        answer = stream_live(stream_event(run.id, last_id=last_id), lambda _: clock.sleep(100))
+        if answer.status == 204:
+            break
+        seen += [frame["id"] for frame in frames(answer.text) if frame["id"]]
+
+    assert attempts > 3
+    assert seen == [f"0-{n}" for n in range(1, len(seen) + 1)]
+
+
+def test_a_stream_ends_in_order_when_storage_fails_in_the_middle(
+    codegen: CodegenAPI,
+    fake: FakeCodegen,
+    runs: MemoryRuns,
+    polled_meanwhile: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake.script(Script(ending="NEVER", steps=0))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    read, reads = runs.events, iter(range(100))
+
+    def fail_later(*args: Any, **kwargs: Any) -> Any:
+        if next(reads) > 5:
+            raise StorageUnavailable("DynamoDB answered ThrottlingException.")
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(runs, "events", fail_later)
+    live = stream_live(stream_event(run.id))
+
+    assert live.status == 200
+    assert live.text.endswith("\n\n")
+    assert stream_live(stream_event(run.id)).status == 503  # and says so where it can
+
+
+def test_a_live_stream_refuses_as_a_problem_before_it_begins() -> None:
+    answer = stream_live(stream_event(99_999_999))
+
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["code"] == "not_found"
+
+
+# --- by ticket -------------------------------------------------------------------------------------------------------
+
+
+def by_ticket(agent_run_id: int, last_id: str | None = None) -> dict[str, Any]:
+    """Return the event of a viewer whom the authorizer let in by a ticket: no token, but a stream key."""
+    event = stream_event(agent_run_id, last_id=last_id)
+    del event["headers"]["Authorization"]
+    event["requestContext"]["authorizer"]["stream_key"] = "the-key"
+    return event
+
+
+def test_who_comes_by_ticket_gets_the_stream_key_in_every_id_and_before_the_first(
+    codegen: CodegenAPI, poll: Poll
+) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    stream(run.id)
+    poll(60)
+    text = handlers.handler("live/stream")(by_ticket(run.id), Context())["body"]
+    ids = re.findall(r"^id: (.*)$", text, re.MULTILINE)
+
+    assert ids[:3] == ["0-0~the-key", "0-1~the-key", "0-2~the-key"]
+    assert all(id_.endswith("~the-key") for id_ in ids)
+    assert frames(text)[1]["data"]["id"] == "0-1"
+    resumed = handlers.handler("live/stream")(by_ticket(run.id, "0-2~the-key"), Context())["body"]
+    assert re.findall(r"^id: (.*)$", resumed, re.MULTILINE)[:2] == ["0-2~the-key", "0-3~the-key"]
+
+
+def test_who_comes_by_ticket_for_a_run_nobody_follows_is_told_so() -> None:
+    answer = handlers.handler("live/stream")(by_ticket(99_999_999), Context())
+
+    assert answer["statusCode"] == 404
+    assert json.loads(answer["body"])["code"] == "run_not_followed"
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "0-999999", "7-1", "0-1; DROP", "-1", "0-1~a b", "0-٣"])
 def test_a_cursor_that_is_none_of_this_run_is_refused(cursor: str, codegen: CodegenAPI) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     answer = stream(run.id, last_id=cursor)
@@ -161,9 +315,21 @@ def test_a_run_that_does_not_exist_is_not_found() -> None:
     assert stream(99_999_999).status == 404
 
 
+def test_a_run_of_another_organization_is_not_found(codegen: CodegenAPI) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+
+    assert stream(run.id, org_id=124).status == 404
+
+
 def test_an_id_that_is_no_number_is_refused() -> None:
     assert stream("abc123").status == 422
 
 
 def test_an_organization_the_caller_is_not_in_is_forbidden() -> None:
     assert stream(1, org_id=125).status == 403
+
+
+def test_nobody_watches_without_the_authorizer() -> None:
+    event = rest("GET", "/v1/organizations/123/agent/run/1/logs/stream", caller=None)
+
+    assert handlers.handler("live/stream")(event, Context())["statusCode"] == 401

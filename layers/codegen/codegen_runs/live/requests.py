@@ -11,7 +11,7 @@ from codegen_runs.problems import Unprocessable
 
 
 class StreamRequest(BaseModel):
-    """A request for a run's events."""
+    """A request for a stream of a run's events."""
 
     org_id: int
     agent_run_id: int

@@ -1,0 +1,41 @@
+"""A run's events as JSON, held until there is news."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from codegen_runs.live.entries import EventEntry, entry
+from codegen_runs.live.subscriptions import Subscription
+from codegen_runs.snapshots import RunSnapshot
+
+# Seconds that a request may be held. API Gateway gives up after 29.
+MAX_WAIT = 25
+
+
+class EventList(BaseModel):
+    """The events of a run that follow a place in its log."""
+
+    run: RunSnapshot
+    items: list[EventEntry]
+    next_cursor: str = Field(description="Send it as `after` to get what follows, now or later.")
+    has_more: bool = Field(description="Whether more events are there already.")
+    ended: bool = Field(description="Whether the run has ended and these are its last events.")
+    expired: int = Field(0, description="How many events before these were left out because they are kept no longer.")
+
+
+def read(subscription: Subscription, *, limit: int, until: float) -> EventList:
+    """Read the events that follow; where there are none yet, wait for them until the epoch second `until`.
+
+    Raises `CursorExpired`.
+    """
+    events = subscription.wait(until, limit)
+    if events and not subscription.watch.status.terminal:
+        subscription.refresh()
+    return EventList(
+        run=subscription.snapshot(),
+        items=[entry(event, subscription.watch.org_id) for event in events],
+        next_cursor=subscription.cursor,
+        has_more=subscription.behind,
+        ended=subscription.settled,
+        expired=subscription.expired,
+    )

@@ -1,0 +1,87 @@
+"""A run that is polled, and those who watch it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import httpx
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs import upstream, watches
+from codegen_runs.poller import Poller
+from codegen_runs.storage.runs import RunsTable
+from local.fake_codegen import FakeCodegen, FakeTransport
+from tests.support import backend
+from tests.support.backend import TestClock, Tokens
+from tests.support.memory import MemoryRuns
+
+Poll = Callable[[float], None]
+
+
+class Apart(httpx.BaseTransport):
+    """Asks the fake from a thread of its own, so that its event loop is not the one that Mangum keeps."""
+
+    def __init__(self, fake: FakeCodegen) -> None:
+        self._transport = FakeTransport(fake)
+        self._thread = ThreadPoolExecutor(1)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._thread.submit(self._transport.handle_request, request).result()
+
+
+@pytest.fixture
+def transport(fake: FakeCodegen) -> Apart:
+    return Apart(fake)
+
+
+@pytest.fixture
+def codegen(transport: Apart) -> CodegenAPI:
+    return backend.codegen(transport)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+    """The runs table of the handlers, in memory: they read it thousands of times."""
+    table = MemoryRuns()
+    monkeypatch.setattr(watches, "table", lambda: table)
+    return table
+
+
+@pytest.fixture
+def served(runs: MemoryRuns, transport: Apart, clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The handlers in their environment, on the tests' clock and over the fake."""
+    for function in backend.template().functions.values():
+        for name, value in function.environment.items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+    monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
+    monkeypatch.setattr(watches, "kick", lambda: None)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    with upstream.over(transport):
+        yield
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def poll(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock) -> Poll:
+    """Have the poller work for some seconds."""
+    poller = Poller(
+        runs=cast(RunsTable, runs), codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1
+    )
+
+    def work(seconds: float) -> None:
+        until = clock.now() + seconds
+        poller.tick(until)
+        clock.sleep(max(0.0, until - clock.now()))
+
+    return work
+
+
+@pytest.fixture
+def polled_meanwhile(served: None, poll: Poll, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for news gives the poller that time."""
+    monkeypatch.setattr("codegen_runs.clock.time.sleep", poll)
