@@ -43,8 +43,15 @@ def permit(limit: str, caller: Caller, clock: Clock | None = None) -> Iterator[N
     try:
         yield
     except RateLimitError as error:
-        buckets.block(limit, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
+        _remember(buckets, limit, error)
         raise
+
+
+def _remember(buckets: Buckets, limit: str, error: RateLimitError) -> None:
+    try:
+        buckets.block(limit, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
+    except StorageUnavailable:
+        logger.warning("A limit of the Codegen API could not be noted.", exc_info=True)
 
 
 def _wait(buckets: Buckets, limit: str, clock: Clock) -> None:

@@ -88,17 +88,22 @@ def start(request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: 
 
     Raises:
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
+        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
-    run = codegen.runs.create(
-        request.prompt,
-        org_id=org_id,
-        images=request.images,
-        metadata=request.metadata,
-        repo_id=request.repo_id,
-        model=request.model,
-        agent_type=request.agent_type,
-        webhooks=request.webhooks,
-    )
+    # Here and below, because the operations that start nothing share this module and need no storage.
+    from codegen_runs.permits import permit
+
+    with permit("create", caller):
+        run = codegen.runs.create(
+            request.prompt,
+            org_id=org_id,
+            images=request.images,
+            metadata=request.metadata,
+            repo_id=request.repo_id,
+            model=request.model,
+            agent_type=request.agent_type,
+            webhooks=request.webhooks,
+        )
     unfollowed = _follow(run.id, run.status, org_id=org_id, caller=caller, web_url=run.web_url, prompt=request.prompt)
     return with_warnings(run, request.ignored() + unfollowed)
 
@@ -133,8 +138,12 @@ def generate_setup_commands(
 
     Raises:
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
+        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
-    run = codegen.setup_commands.generate(request.repo_id, request.prompt, request.trigger_source, org_id=org_id)
+    from codegen_runs.permits import permit
+
+    with permit("setup", caller):
+        run = codegen.setup_commands.generate(request.repo_id, request.prompt, request.trigger_source, org_id=org_id)
     unfollowed = _follow(
         run.agent_run_id, run.status, org_id=org_id, caller=caller, web_url=run.url, prompt=request.prompt
     )
@@ -146,8 +155,12 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, codegen: CodegenAPI, c
 
     Raises:
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
+        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
-    run = codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
+    from codegen_runs.permits import permit
+
+    with permit("setup", caller):
+        run = codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
     return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller))
 
 
@@ -161,7 +174,6 @@ def _follow(
     prompt: str | None = None,
 ) -> list[Warned]:
     """Have the poller follow a run. It exists whether or not that succeeds, so a failure is only a warning."""
-    # Here, because the operations that start nothing share this module and need no storage.
     from codegen_runs import watches
 
     try:

@@ -188,4 +188,15 @@ def test_creations_beyond_the_upstreams_limit_are_told_when_to_come_back(fake: F
     answers = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(11)]
 
     assert [answer.status for answer in answers] == [200] * 10 + [429]
-    assert answers[-1].json["message"] == "Rate limit exceeded. Please try again later."
+    assert answers[-1].json["code"] == "limit_used_up"
+    assert 55 <= int(answers[-1].headers["retry-after"]) <= 62
+    assert fake.calls["create_agent_run"] == 10
+
+
+def test_a_refusal_of_the_upstream_is_passed_on_and_keeps_the_next_request_from_it(fake: FakeCodegen) -> None:
+    fake.trouble("create_agent_run", Trouble("error", status=429, retry_after=30), times=None)
+    first, second = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(2)]
+
+    assert first.json["message"] == "Rate limit exceeded. Please try again later."
+    assert first.headers["retry-after"] == "30"
+    assert second.json["code"] == "limit_used_up"
