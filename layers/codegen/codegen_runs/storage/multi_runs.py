@@ -4,7 +4,8 @@
 |---------------|------------------|-----------------|
 | `org#{org}`   | `multi_run#{id}` | the `MultiRun`  |
 
-What its runs do is not repeated here: they are watches in the runs table.
+What its runs do is not repeated here: they are watches in the runs table. The sparse index `open` has the multi-runs
+that have not ended, by the time of their creation.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
 from codegen_runs.storage.table import ABSENT, Condition, Item, Table
+
+_OPEN = "open"
 
 
 class MultiRunStatus(StrEnum):
@@ -79,6 +82,8 @@ class MultiRun(BaseModel):
     created_by: str
     created_at: int
     finished_at: int | None = None
+    paused_at: int | None = None
+    """Since when none of its runs is launched."""
     answer: Answer | None = None
     reason: str | None = None
 
@@ -121,9 +126,18 @@ class MultiRunsTable:
             name: value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
             for name, value in changes.items()
         }
+        if status.terminal:
+            changes["open"] = None
         unchanged = Condition("#status = :status", {"status": str(multi_run.status)})
         item = self._table.update(_key(multi_run.org_id, multi_run.id), {"status": str(status)} | changes, unchanged)
         return _multi_run(item)
+
+    def open(self, *, created_before: int, limit: int) -> list[MultiRun]:
+        """List multi-runs of any organization that have not ended, oldest first."""
+        condition = Condition("#open = :open AND #created_at < :before", {"open": _OPEN, "before": created_before})
+        items, _ = self._table.query(condition, index="open", limit=limit)
+        found = self._table.get_many([{"pk": item["pk"], "sk": item["sk"]} for item in items])
+        return [multi_run for multi_run in map(_multi_run, found) if not multi_run.status.terminal]
 
     def newest(self, org_id: int, limit: int, before: str | None = None) -> tuple[list[MultiRun], str | None]:
         """List multi-runs, newest first, from below the id `before` on; and the id to go on from, if there are more."""
@@ -143,7 +157,8 @@ def _id(key: Item) -> str:
 
 def _item(multi_run: MultiRun) -> Item:
     item = _key(multi_run.org_id, multi_run.id) | multi_run.model_dump(mode="json", exclude_none=True)
-    return item | {"metadata": json.dumps(multi_run.metadata)}  # may hold numbers that DynamoDB does not have
+    # As text: it may hold numbers that DynamoDB does not have.
+    return item | {"metadata": json.dumps(multi_run.metadata), "open": _OPEN}
 
 
 def _multi_run(item: Item) -> MultiRun:

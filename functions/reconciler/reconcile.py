@@ -1,0 +1,24 @@
+"""Every five minutes: settle the multi-runs whose state machine ended without doing so."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from codegen_runs import reconciler
+from codegen_runs.clock import SystemClock
+from codegen_runs.multi_runs.service import multi_runs_table
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    """Run one reconciliation."""
+    report = reconciler.reconcile(multi_runs_table(), reconciler.StepFunctionsExecutions(), SystemClock())
+    metrics.add_metric("OpenMultiRuns", MetricUnit.Count, report.open)
+    metrics.add_metric("SettledMultiRuns", MetricUnit.Count, report.settled)
+    return {"open": report.open, "settled": report.settled}

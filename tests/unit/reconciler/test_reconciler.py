@@ -1,0 +1,153 @@
+"""Nothing stays open: neither a multi-run whose state machine died, nor any of a thousand runs in a bad week."""
+
+import random
+from typing import Any, cast
+
+import boto3
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs import reconciler, watches
+from codegen_runs.multi_runs import tasks
+from codegen_runs.multi_runs.service import multi_runs_table
+from codegen_runs.poller import Poller
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
+from codegen_runs.storage.runs import Launch, RunsTable
+from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, ManualClock, Script, Trouble
+from local.template import Template
+from tests.support import backend, handlers
+from tests.support.events import Context
+from tests.support.memory import MemoryRuns
+from tests.unit.multi_runs.records import multi_run
+
+
+class Executions:
+    """State machines that ended, or not, as the test says."""
+
+    def __init__(self, **ended: str) -> None:
+        self._ended = ended
+
+    def ended(self, found: MultiRun) -> str | None:
+        return self._ended.get(found.id.replace("-", "_"))
+
+
+@pytest.fixture(autouse=True)
+def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "kick", lambda: None)
+
+
+def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(
+    deployed: Template, clock: backend.TestClock
+) -> None:
+    table = multi_runs_table()
+    for name in ("mr-dead", "mr-alive"):
+        table.add(multi_run(id=name, created_at=round(clock.now() * 1000)))
+    clock.sleep(600)
+    report = reconciler.reconcile(table, Executions(mr_dead="TIMED_OUT"), clock)
+
+    dead, alive = table.get(123, "mr-dead"), table.get(123, "mr-alive")
+    assert report == reconciler.Report(open=2, settled=1)
+    assert dead is not None
+    assert dead.status is MultiRunStatus.FAILED
+    assert (dead.reason or "").startswith("The state machine ended TIMED_OUT.")
+    assert alive is not None
+    assert alive.status is MultiRunStatus.QUEUED
+
+
+def test_a_settled_multi_run_is_open_no_more(deployed: Template, clock: backend.TestClock) -> None:
+    table = multi_runs_table()
+    table.add(multi_run(id="mr-dead", created_at=round(clock.now() * 1000)))
+    clock.sleep(600)
+    for _ in range(2):
+        report = reconciler.reconcile(table, Executions(mr_dead="ABORTED"), clock)
+
+    assert report == reconciler.Report(open=0, settled=0)
+
+
+def test_a_multi_run_that_has_just_been_created_is_left_alone(deployed: Template, clock: backend.TestClock) -> None:
+    table = multi_runs_table()
+    table.add(multi_run(id="mr-new", created_at=round(clock.now() * 1000)))
+    clock.sleep(5)
+
+    assert reconciler.reconcile(table, Executions(mr_new="MISSING"), clock).open == 0
+
+
+def test_one_that_was_published_meanwhile_keeps_its_answer(deployed: Template, clock: backend.TestClock) -> None:
+    table = multi_runs_table()
+    record = multi_run(id="mr-done", created_at=round(clock.now() * 1000))
+    table.add(record)
+    table.advance(record, MultiRunStatus.COMPLETED, reason="As it was.")
+    tasks.publish(123, "mr-done", "The state machine ended FAILED.", clock)
+
+    found = table.get(123, "mr-done")
+    assert found is not None
+    assert (found.status, found.reason) == (MultiRunStatus.COMPLETED, "As it was.")
+
+
+def test_the_function_asks_step_functions(
+    deployed: Template, clock: backend.TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = deployed.state_machines["MultiRunStateMachine"]
+    boto3.client("stepfunctions").create_state_machine(
+        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
+    )
+    multi_runs_table().add(multi_run(id="mr-never-started", created_at=round(clock.now() * 1000)))
+    clock.sleep(600)
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+
+    answer = handlers.load("reconciler/reconcile").handler({}, Context())
+    assert answer == {"open": 1, "settled": 1}
+
+
+class Killed(BaseException):
+    """The poller's process is gone."""
+
+
+def test_a_thousand_runs_with_faults_at_random_leave_none_stranded(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(20261121)
+    fake = FakeCodegen(clock=ManualClock(), limits={})
+    clock = backend.TestClock(cast(ManualClock, fake.clock))
+    runs, tokens = MemoryRuns(), backend.Tokens()
+    monkeypatch.setattr(watches, "table", lambda: cast(RunsTable, runs))
+    # A plan without limits: the simulated time goes by faster.
+    monkeypatch.setattr("codegen_runs.poller.LOGS_PER_SECOND", 1000.0)
+    monkeypatch.setattr("codegen_runs.buckets.Bucket.room", lambda *_, **__: 1000)
+    codegen: CodegenAPI = backend.codegen(FakeTransport(fake))
+
+    endings = ["COMPLETE"] * 6 + ["FAILED", "TIMEOUT", "NEVER", "PONDERING", "MAX_ITERATIONS_REACHED"]
+    kinds = ["error", "html", "cut", "hang", "lost_answer", "truncated", "empty"]
+    operations = ["create_agent_run", "get_agent_run_logs", "list_agent_runs"]
+
+    def strike(*_: Any) -> None:
+        if chance.random() < 0.005:
+            raise Killed
+
+    runs.before = runs.after = cast(Any, strike)
+    waiting = list(range(1000))
+    for tick in range(400):
+        for number in [waiting.pop() for _ in range(min(40, len(waiting)))]:
+            fake.script(Script(ending=chance.choice(endings), seconds=chance.uniform(0, 60), steps=1))
+            watches.enqueue(
+                org_id=DEMO_ORG_ID, key=f"mr-{number}", prompt="Say hello.", launch=Launch(),
+                task_token=f"token-{number}", multi_run_id="mr", deadline=clock.now() + 1800, clock=clock,
+            )  # fmt: skip
+        for _ in range(chance.randint(0, 3)):
+            kind: Any = chance.choice(kinds)
+            fake.trouble(chance.choice(operations), Trouble(kind, status=chance.choice([429, 500, 503])))
+        poller = Poller(
+            runs=cast(RunsTable, runs), codegen=codegen, tokens=tokens, clock=clock, holder=str(tick), concurrency=1
+        )
+        try:
+            poller.tick(clock.now() + 20)
+        except (Killed, BaseExceptionGroup):
+            clock.sleep(60)  # its lease has to run out
+        clock.sleep(chance.uniform(1, 30))
+        if not waiting and runs.outlook(1) == (0, None):
+            break
+
+    stranded = [watch.key for watch in runs.watches.values() if not watch.status.terminal or watch.task_token]
+    assert stranded == []
+    assert len(runs.watches) == 1000
+    assert set(tokens.answers) == {f"token-{number}" for number in range(1000)}
+    intents = [create.body["metadata"]["client_run_id"] for create in fake.creates]
+    assert len(intents) == len(set(intents)), "two upstream runs for one intent"
