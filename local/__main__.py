@@ -40,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-_PORTS = "PORT or --port (API), CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; 0 is any free one."
+_PORTS = (
+    "PORT or --port (API), WEBSOCKET_PORT or --websocket-port, CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; "
+    "0 is any free one."
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add("command", nargs="?", choices=["run", "demo"], default="run", help="serve until Ctrl-C, or show one multi-run")
     for flag, variable, port, what in (
         ("--port", "PORT", 3000, "the API"),
+        ("--websocket-port", "WEBSOCKET_PORT", 3001, "the WebSocket API"),
         ("--codegen-port", "CODEGEN_PORT", 3002, "the fake Codegen"),
         ("--aws-port", "AWS_PORT", 3003, "the AWS stand-in"),
     ):
@@ -62,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    ports = Ports(api=options.port, codegen=options.codegen_port, aws=options.aws_port)
+    ports = Ports(
+        api=options.port, websocket=options.websocket_port, codegen=options.codegen_port, aws=options.aws_port
+    )
     try:
         with _stack(options, ports) as stack:
             print(_first_screen(stack), flush=True)
@@ -119,6 +125,7 @@ def _first_screen(stack: Stack) -> str:
 Codegen Runs, on this machine.
 
   API              {stack.api_url}
+  WebSocket        {stack.websocket_url}
   {"fake Codegen   " if stack.fake else "Codegen        "}  {stack.codegen.base_url}
   AWS stand-in     {stack.aws_url}
   functions' logs  {stack.log_dir or "here"}

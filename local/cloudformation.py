@@ -141,6 +141,10 @@ _KINDS = {
         ("Auth", "Cors", "GatewayResponses", "StageName"),
         ("AccessLogSetting", "Description", "EndpointConfiguration", "Name", "TracingEnabled"),
     ),
+    "AWS::Serverless::WebSocketApi": _Kind(
+        ("RouteSelectionExpression", "Routes", "StageName"),
+        ("AccessLogSettings", "DefaultRouteSettings", "Description", "Name"),
+    ),
     "AWS::Serverless::StateMachine": _Kind(
         ("DefinitionSubstitutions", "DefinitionUri", "Name", "Type"),
         ("Logging", "Policies", "Tracing"),

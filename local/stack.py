@@ -31,6 +31,7 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
 from local.fake_codegen.server import listen
 from local.gateway import Gateway
 from local.template import TemplateError, load
+from local.websocket import WebSocketGateway
 
 if TYPE_CHECKING:
     import socket
@@ -69,8 +70,18 @@ class Ports:
     """Where to listen on 127.0.0.1; 0 is any free port."""
 
     api: int = 0
+    websocket: int = 0
     codegen: int = 0
     aws: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    """What the APIs listen on; `management` is where functions post to WebSocket connections."""
+
+    api: socket.socket
+    websocket: socket.socket
+    management: socket.socket
 
 
 class Stack:
@@ -90,6 +101,7 @@ class Stack:
     """
 
     api_url: str
+    websocket_url: str
     aws_url: str
     template: Template
     aws: Endpoint
@@ -133,6 +145,9 @@ class Stack:
                 api_socket = stack.enter_context(listen(self._ports.api))
             with _port(self._ports.aws):
                 aws_socket = stack.enter_context(listen(self._ports.aws))
+            with _port(self._ports.websocket):
+                websocket_socket = stack.enter_context(listen(self._ports.websocket))
+            management_socket = stack.enter_context(listen(0))
             if self.fake:
                 with _port(self._ports.codegen):
                     url = stack.enter_context(serve(self.fake, port=self._ports.codegen))
@@ -140,17 +155,20 @@ class Stack:
             if not self._verbose and self.log_dir is None:
                 self.log_dir = Path(stack.enter_context(TemporaryDirectory(prefix="codegen-runs-")))
             self.api_url, self.aws_url = _url(api_socket), _url(aws_socket)
+            self.websocket_url = _url(websocket_socket).replace("http:", "ws:")
             self.aws = Endpoint(self.aws_url)
             parameters = {
                 "AwsEndpointUrl": self.aws_url,
                 "CodegenBaseUrl": self.codegen.base_url,
                 "CodegenOrgId": str(self.codegen.org_id),
+                "WebSocketEndpointUrl": _url(management_socket),
                 **self._parameters,
             }
             secret = stack.enter_context(self._serve_aws(aws_socket, parameters))
             self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": secret})
             portal = stack.enter_context(start_blocking_portal())
-            stack.enter_context(portal.wrap_async_context_manager(self._serve_api(api_socket)))
+            sockets = _Sockets(api_socket, websocket_socket, management_socket)
+            stack.enter_context(portal.wrap_async_context_manager(self._serve_apis(sockets)))
             self._running = stack.pop_all()
         return self
 
@@ -204,8 +222,8 @@ class Stack:
                     process.kill()
 
     @asynccontextmanager
-    async def _serve_api(self, listening: socket.socket) -> AsyncIterator[None]:
-        """Serve the API and the schedules on this event loop."""
+    async def _serve_apis(self, sockets: _Sockets) -> AsyncIterator[None]:
+        """Serve the APIs and the schedules on this event loop."""
         if self.template.api is None:
             raise TemplateError(f"{self.template.path}: there is no API")
         async with AsyncExitStack() as stack:
@@ -217,7 +235,11 @@ class Stack:
                 await functions.post(invocations(name), content=event, headers={"X-Amz-Invocation-Type": "Event"})
 
             gateway = Gateway(self.template.api, functions)
-            await stack.enter_async_context(_http(gateway, listening, access_log=self._verbose))
+            await stack.enter_async_context(_http(gateway, sockets.api, access_log=self._verbose))
+            if self.template.websocket_api:
+                websocket = WebSocketGateway(self.template.websocket_api, functions)
+                await stack.enter_async_context(_http(websocket.management, sockets.management, access_log=False))
+                await stack.enter_async_context(websocket.serve(sockets.websocket))
             schedules = asyncio.create_task(scheduler.run(self.template.schedules, send, sleep=self._sleep))
             stack.callback(schedules.cancel)
             yield

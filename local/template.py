@@ -36,6 +36,7 @@ __all__ = [
     "Table",
     "Template",
     "TemplateError",
+    "WebSocketApi",
     "load",
 ]
 
@@ -107,6 +108,25 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSocketApi:
+    """The WebSocket API. `routes` maps a route key to its function."""
+
+    id: str
+    stage: str
+    selection: str
+    routes: Mapping[str, Function]
+
+    def route(self, message: str) -> str:
+        """Return the key of the route that a message takes."""
+        try:
+            content = json.loads(message)
+        except (ValueError, RecursionError):
+            content = None
+        key = content.get(self.selection) if isinstance(content, dict) else None
+        return key if isinstance(key, str) and key in self.routes else "$default"
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One DynamoDB table: the arguments of `create_table`, and the attribute that holds an item's expiry."""
 
@@ -168,6 +188,7 @@ class Template:
     parameters: Mapping[str, str]
     functions: Mapping[str, Function]
     api: Api | None
+    websocket_api: WebSocketApi | None
     tables: Mapping[str, Table]
     schedules: tuple[Schedule, ...]
     state_machines: Mapping[str, StateMachine]
@@ -194,11 +215,15 @@ def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
     apis = [_api(resource, document, functions) for resource in document.of("AWS::Serverless::Api")]
     if len(apis) > 1:
         raise TemplateError(f"{path}: the local stack serves one API")
+    websocket_apis = [_websocket_api(each, functions) for each in document.of("AWS::Serverless::WebSocketApi")]
+    if len(websocket_apis) > 1:
+        raise TemplateError(f"{path}: the local stack serves one WebSocket API")
     return Template(
         path=path,
         parameters=document.parameters,
         functions=functions,
         api=apis[0] if apis else None,
+        websocket_api=websocket_apis[0] if websocket_apis else None,
         tables={resource.logical_id: _table(resource) for resource in document.of("AWS::DynamoDB::Table")},
         schedules=tuple(_schedules(document, functions)),
         state_machines={
@@ -295,6 +320,23 @@ def _api(resource: Resource, document: Document, functions: Mapping[str, Functio
             kind: _gateway_response(f"{where}.GatewayResponses.{kind}", raw)
             for kind, raw in properties.get("GatewayResponses", {}).items()
         },
+    )
+
+
+def _websocket_api(resource: Resource, functions: Mapping[str, Function]) -> WebSocketApi:
+    where, properties = resource.logical_id, resource.properties
+    by_arn = {function.arn: function for function in functions.values()}
+    routes = {}
+    for key, route in required(where, properties, "Routes").items():
+        arn = required(f"{where}.Routes.{key}", only(f"{where}.Routes.{key}", route, "FunctionArn"), "FunctionArn")
+        if arn not in by_arn:
+            raise TemplateError(f"{where}.Routes.{key}: {arn} is not a function of the template")
+        routes[key] = by_arn[arn]
+    selection = re.fullmatch(r"\$request\.body\.(\w+)", required(where, properties, "RouteSelectionExpression"))
+    if selection is None:
+        raise TemplateError(f"{where}: the local stack selects routes by one key of the body")
+    return WebSocketApi(
+        id=resource.name, stage=properties.get("StageName", "default"), selection=selection[1], routes=routes
     )
 
 

@@ -18,7 +18,7 @@ from local.__main__ import main
 from local.fake_codegen.server import listen
 
 ROOT = Path(__file__).parents[3]
-ANY_PORT = {"PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
+ANY_PORT = {"PORT": "0", "WEBSOCKET_PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -1,0 +1,314 @@
+"""The WebSocket protocol: who may connect, and what a client's messages mean.
+
+| action        | with                                                                               |
+|---------------|------------------------------------------------------------------------------------|
+| `subscribe`   | `run_id` or `multi_run_id`; `organization_id` and `after` where they are not implied |
+| `unsubscribe` | the same, without `after`                                                          |
+| `ping`        |                                                                                    |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, Self
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import from_json
+
+from codegen_api import CodegenAPI
+from codegen_runs import edge, problems, watches
+from codegen_runs.clock import Clock
+from codegen_runs.cursors import InvalidCursor
+from codegen_runs.live.connections import Connections
+from codegen_runs.live.push import Sender
+from codegen_runs.live.subscriptions import START, parse_cursor, subscribe
+from codegen_runs.live.subscriptions import Subscription as Place
+from codegen_runs.live.tickets import Subject, TicketForAnother
+from codegen_runs.live.websocket_frames import frame
+from codegen_runs.multi_runs.service import MultiRunNotFound
+from codegen_runs.problems import BadRequest, Conflict, Unprocessable
+from codegen_runs.storage.connections import Connection, ConnectionsTable, Subscription
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
+from codegen_runs.storage.runs import RunsTable, Watch
+
+MOST_RUNS = 100
+
+_VIEW_ATTEMPTS = 3
+
+
+class InvalidMessage(BadRequest):
+    """The message is no JSON object."""
+
+    code = "invalid_message"
+    remedy = 'Send a JSON object such as {"action": "subscribe", "run_id": 1}.'
+
+
+class UnknownAction(BadRequest):
+    """The message asks for something that there is not."""
+
+    code = "unknown_action"
+    remedy = "Send one of the actions subscribe, unsubscribe and ping."
+
+
+class ConnectionUnknown(Conflict):
+    """The connection is not known, or not any more."""
+
+    code = "connection_unknown"
+    remedy = "Connect again."
+
+
+class TooManyRuns(Conflict):
+    """The connection would follow too many runs."""
+
+    code = "too_many_runs"
+    remedy = "Unsubscribe from others first, or use another connection."
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class _AboutRuns(_Message):
+    run_id: int | None = Field(None, ge=1, lt=2**63)
+    multi_run_id: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
+    organization_id: int | None = Field(None, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.run_id is None) == (self.multi_run_id is None):
+            raise ValueError("Name either run_id or multi_run_id.")
+        return self
+
+
+class Subscribe(_AboutRuns):
+    """Follow a run, or all runs of a multi-run."""
+
+    action: Literal["subscribe"]
+    after: str | dict[str, str] | None = None
+    """The id of the last event seen; for a multi-run one for each part that was seen."""
+
+    @model_validator(mode="after")
+    def _fitting_cursor(self) -> Self:
+        if self.after is not None and isinstance(self.after, str) != (self.run_id is not None):
+            raise ValueError("after is an event's id for a run, and an object of part and id for a multi-run.")
+        return self
+
+
+class Unsubscribe(_AboutRuns):
+    """Follow no longer."""
+
+    action: Literal["unsubscribe"]
+
+
+class Ping(_Message):
+    """Keep the connection from being idle."""
+
+    action: Literal["ping"]
+
+
+Message = Annotated[Subscribe | Unsubscribe | Ping, Field(discriminator="action")]
+_messages: TypeAdapter[Subscribe | Unsubscribe | Ping] = TypeAdapter(Message)
+
+
+def read(body: str | None) -> Subscribe | Unsubscribe | Ping:
+    """Read a message. Raises `InvalidMessage`, `UnknownAction`, `Unprocessable`."""
+    try:
+        content = from_json(body or "", allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidMessage(f"The message is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InvalidMessage("The message is no JSON object.")
+    try:
+        return _messages.validate_python(content)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        if faults[0]["type"].startswith("union_tag"):
+            raise UnknownAction("The message names no action that there is.") from None
+        # The first step of each location is the action.
+        told = [{"loc": ["message", *fault["loc"][1:]], "msg": fault["msg"], "type": fault["type"]} for fault in faults]
+        raise Unprocessable(errors=told) from None
+
+
+@dataclass(frozen=True)
+class Session:
+    """What answers the messages of clients.
+
+    Attributes:
+        table: Who is connected and follows what.
+        runs: The runs and their logs.
+        multi_runs: The multi-runs.
+        codegen: Opens a client that acts as the deployment, to look for runs that nobody follows yet.
+        connections: The open connections.
+        clock: The time.
+    """
+
+    table: ConnectionsTable
+    runs: RunsTable
+    multi_runs: MultiRunsTable
+    codegen: Callable[[], CodegenAPI]
+    connections: Connections
+    clock: Clock
+
+    def answer(self, connection_id: str, body: str | None, *, request_id: str, until: float) -> str | None:
+        """Do what a message asks for, and answer it with frames; return the code of the problem, if there was one.
+
+        Args:
+            connection_id: Whose message it is.
+            body: The message.
+            request_id: What a problem is reported by.
+            until: The epoch second at which to leave what is still to be sent to the poller.
+
+        Raises:
+            Gone, Congested, EffectUnknown: The client could not be answered.
+        """
+        action = None
+        try:
+            message = read(body)
+            action = message.action
+            match message:
+                case Ping():
+                    self.connections.post(connection_id, frame("pong"))
+                case Subscribe():
+                    self._subscribe(self._connection(connection_id), message, until)
+                case Unsubscribe():
+                    self._unsubscribe(self._connection(connection_id), message)
+        except Exception as error:
+            problem = problems.of(error)
+            if problem.status == problems.InternalError.status:
+                raise
+            told = problems.render(problem, f"websocket:{action or 'message'}", request_id)
+            self.connections.post(connection_id, frame("error", action=action, error=told))
+            return problem.code
+        return None
+
+    def _connection(self, connection_id: str) -> Connection:
+        found = self.table.get(connection_id)
+        if found is None:
+            raise ConnectionUnknown("This connection is not known any more.")
+        return found
+
+    def _subscribe(self, connection: Connection, message: Subscribe, until: float) -> None:
+        org_id = _organization(connection, message)
+        subject = Subject(org_id, message.run_id, message.multi_run_id)
+        if connection.subject not in (None, subject.name):
+            raise TicketForAnother("This connection was opened with a ticket for another run.")
+        if message.run_id is not None:
+            subscriptions = [self._to_run(connection, message, org_id)]
+        else:
+            subscriptions = list(self._to_multi_run(connection, message, org_id))
+        others = {(other.org_id, other.key) for other in self.table.followed(connection.id)}
+        if len(others | {(one.org_id, one.key) for one in subscriptions}) > MOST_RUNS:
+            raise TooManyRuns(f"A connection can follow {MOST_RUNS} runs.")
+        parts = {"parts": [one.part for one in subscriptions]} if message.multi_run_id is not None else {}
+        self.connections.post(
+            connection.id,
+            frame("subscribed", subscription=subscriptions[0].id, **_named(message), organization_id=org_id, **parts),
+        )
+        everything = True
+        for subscription in subscriptions:
+            everything &= self.sender.begin(subscription, until=until)
+            self._view(org_id, subscription.key)
+        if not everything:
+            watches.kick()
+
+    @property
+    def sender(self) -> Sender:
+        """What sends to those who have subscribed."""
+        return Sender(
+            self.table, runs=self.runs, multi_runs=self.multi_runs, connections=self.connections, clock=self.clock
+        )
+
+    def _to_run(self, connection: Connection, message: Subscribe, org_id: int) -> Subscription:
+        assert message.run_id is not None  # noqa: S101 - a message names one of the two
+        assert not isinstance(message.after, dict)  # noqa: S101 - see `Subscribe`
+        place = subscribe(
+            org_id=org_id,
+            agent_run_id=message.run_id,
+            after=message.after,
+            caller=connection.caller(),
+            codegen=self.codegen(),
+            clock=self.clock,
+        )
+        _check_kept(place)
+        return self._subscription(connection, uuid4().hex, place.watch.key, org_id, place.after, run_id=message.run_id)
+
+    def _to_multi_run(self, connection: Connection, message: Subscribe, org_id: int) -> Iterator[Subscription]:
+        assert message.multi_run_id is not None  # noqa: S101 - a message names one of the two
+        multi_run = self.multi_runs.get(org_id, message.multi_run_id)
+        if multi_run is None:
+            raise MultiRunNotFound(f"There is no multi-run {message.multi_run_id} in this organization.")
+        parts, after = _parts(multi_run), message.after if isinstance(message.after, dict) else {}
+        if after.keys() - parts.keys():
+            raise InvalidCursor("A cursor names a part that this multi-run does not have.")
+        known = self.runs.get_many(org_id, list(parts.values()))
+        id_ = uuid4().hex
+        for part, key in parts.items():
+            place = self._place(after.get(part), known.get(key))
+            yield self._subscription(connection, id_, key, org_id, place, multi_run_id=multi_run.id, part=part)
+
+    def _place(self, cursor: str | None, watch: Watch | None) -> tuple[int, int]:
+        if cursor is None:
+            return START
+        if watch is None:
+            raise InvalidCursor("A cursor names a run that has not begun.")
+        place = Place(self.runs, watch, self.clock, parse_cursor(cursor, watch))
+        _check_kept(place)
+        return place.after
+
+    def _subscription(
+        self, connection: Connection, id_: str, key: str, org_id: int, place: tuple[int, int], **named: Any
+    ) -> Subscription:
+        return Subscription(
+            connection_id=connection.id,
+            org_id=org_id,
+            key=key,
+            id=id_,
+            epoch=place[0],
+            seq=place[1],
+            due_at=round(self.clock.now() * 1000),
+            expires_at=connection.expires_at,
+            **named,
+        )
+
+    def _view(self, org_id: int, key: str) -> None:
+        """Have the poller look often; unlike other viewers, this one does not come back to say it again."""
+        for _ in range(_VIEW_ATTEMPTS):
+            watch, now = self.runs.get(org_id, key), self.clock.now()
+            if watch is None or watch.due_at is None or (watch.viewed_until or 0) > now * 1000:
+                return
+            watches.view(watch, now=now)
+
+    def _unsubscribe(self, connection: Connection, message: Unsubscribe) -> None:
+        org_id = _organization(connection, message)
+        if message.run_id is not None:
+            watch = self.runs.find(org_id, message.run_id)
+            keys = [watch.key] if watch else []
+        else:
+            multi_run = self.multi_runs.get(org_id, message.multi_run_id or "")
+            keys = list(_parts(multi_run).values()) if multi_run else []
+        for key in keys:
+            self.table.unsubscribe(connection.id, org_id, key)
+        self.connections.post(connection.id, frame("unsubscribed", **_named(message), organization_id=org_id))
+
+
+def _organization(connection: Connection, message: _AboutRuns) -> int:
+    return edge.organization(connection.caller(), message.organization_id)
+
+
+def _named(message: _AboutRuns) -> Mapping[str, Any]:
+    if message.run_id is not None:
+        return {"run_id": message.run_id}
+    return {"multi_run_id": message.multi_run_id}
+
+
+def _parts(multi_run: MultiRun) -> dict[str, str]:
+    """Return the keys of a multi-run's runs by part."""
+    candidates = {str(index): key for index, key in enumerate(multi_run.candidate_keys)}
+    return candidates | {"synthesis": multi_run.synthesis_key}
+
+
+def _check_kept(place: Place) -> None:
+    """Raise `CursorExpired` where what follows a cursor is not kept any more."""
+    replace(place).next(limit=1)

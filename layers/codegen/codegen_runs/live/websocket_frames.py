@@ -1,0 +1,91 @@
+"""The frames that a WebSocket client gets.
+
+| type          | what                                                                        |
+|---------------|-----------------------------------------------------------------------------|
+| `subscribed`  | a subscription has begun; all that belongs to it carries its id             |
+| `snapshot`    | the run as it is now                                                        |
+| `events`      | the next events of the log                                                  |
+| `stream.end`  | the run has ended, and so has the subscription to it                        |
+| `unsubscribed`, `pong` | answers                                                            |
+| `error`       | the problem with a message                                                  |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from codegen_runs.events import Event, shorten
+from codegen_runs.live.entries import entry
+from codegen_runs.live.subscriptions import run_path
+from codegen_runs.snapshots import run_snapshot
+from codegen_runs.storage.connections import Subscription
+from codegen_runs.storage.runs import Watch
+
+# Bytes. API Gateway takes larger messages, in units of this.
+MAX_FRAME = 32 * 1024
+
+MAX_RESULT_CHARACTERS = 2_000
+MAX_REASON_CHARACTERS = 500
+
+
+def frame(type_: str, **content: Any) -> bytes:
+    """Write a frame."""
+    return json.dumps({"type": type_, **content}).encode()
+
+
+def snapshot_frame(subscription: Subscription, watch: Watch) -> bytes:
+    """Show a run as it is now. A long result is a preview; the link leads to the whole."""
+    snapshot = run_snapshot(watch).model_dump(mode="json")
+    result, cut = shorten(watch.result, MAX_RESULT_CHARACTERS)
+    snapshot |= {"result": result, "result_truncated": cut or watch.result_truncated}
+    snapshot |= {"status_reason": shorten(watch.status_reason, MAX_REASON_CHARACTERS)[0]}
+    link = {"link": run_path(subscription.org_id, watch.agent_run_id)} if watch.agent_run_id else {}
+    return frame("snapshot", **target(subscription), snapshot=snapshot | link)
+
+
+def end_frame(subscription: Subscription, cursor: tuple[int, int]) -> bytes:
+    """Tell that no more events are expected."""
+    return frame("stream.end", **target(subscription), cursor="{}-{}".format(*cursor))
+
+
+def event_frames(subscription: Subscription, events: Sequence[Event]) -> Iterator[tuple[Event, bytes]]:
+    """Write events into as few frames as they fit; yield each with the last event in it."""
+    room = MAX_FRAME - len(_events_frame(subscription, []))
+    batch: list[str] = []
+    size = 0
+    last = None
+    for event in events:
+        text = _event(subscription, event, room)
+        if last and size + len(text) + 2 > room:
+            yield last, _events_frame(subscription, batch)
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text) + 2
+        last = event
+    if last:
+        yield last, _events_frame(subscription, batch)
+
+
+def target(subscription: Subscription) -> dict[str, Any]:
+    """Name what a frame is about."""
+    named: Mapping[str, Any] = {"run_id": subscription.run_id}
+    if subscription.multi_run_id is not None:
+        named = {"multi_run_id": subscription.multi_run_id, "part": subscription.part}
+    return {"subscription": subscription.id, **named}
+
+
+def _events_frame(subscription: Subscription, events: Sequence[str]) -> bytes:
+    head = frame("events", **target(subscription))
+    return head[:-1] + b', "events": [' + ", ".join(events).encode() + b"]}"
+
+
+def _event(subscription: Subscription, event: Event, room: int) -> str:
+    content = entry(event, subscription.org_id).model_dump(mode="json")
+    text = json.dumps(content)
+    if len(text) > room:
+        kept = {name: event.data[name] for name in ("turn", "status", "position") if name in event.data}
+        link = content["link"] or run_path(subscription.org_id, event.run_id)
+        text = json.dumps(content | {"data": kept | {"truncated": True}, "link": link})
+    return text
