@@ -1,10 +1,12 @@
 """POST /v1/organizations/{org_id}/multi-runs/{multi_run_id}/cancel - cancel a multi-run."""
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.edge import endpoint
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, endpoint
 from codegen_runs.multi_runs import service
-from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
+from codegen_runs.multi_runs.snapshots import CancelledMultiRun
+from codegen_runs.run_control.requests import CancelRun
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -12,9 +14,20 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post(
     "/v1/organizations/<org_id>/multi-runs/<multi_run_id>/cancel", tags=["Multi-runs"], summary="Cancel a multi-run"
 )
-def cancel_multi_run(org_id: int, multi_run_id: str) -> MultiRunSnapshot:
-    """Stop a multi-run. Candidates that run upstream go on there: the Codegen API cannot cancel a run."""
-    return service.cancel(org_id, multi_run_id)
+def cancel_multi_run(
+    org_id: int, multi_run_id: str, codegen: Codegen, caller: CurrentCaller, request: CancelRun | None = None
+) -> Response[CancelledMultiRun]:
+    """Stop a multi-run: 200 when nothing is left to confirm, 202 while runs are being stopped.
+
+    Runs that wait are never launched. Those that work upstream go on there, unless `allow_pr_ban` accepts that their
+    pull requests are banned; a further cancel may do so.
+    """
+    multi_run = service.cancel(org_id, multi_run_id, request or CancelRun(), caller=caller, codegen=codegen)
+    return Response(
+        status_code=202 if any(run.open for run in multi_run.cancelled_runs) else 200,
+        content_type="application/json",
+        body=multi_run,
+    )
 
 
 handler = endpoint(app)

@@ -125,7 +125,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         follow_a_run(functions)
         control_a_run(functions)
         run_a_multi_run(functions)
-        cancel_a_multi_run(functions)
+        control_a_multi_run(functions)
         yield functions.asked
     forget()
 
@@ -143,6 +143,7 @@ def handle_requests(functions: Functions) -> None:
             functions.run(name)
     functions.run("StarRun")
     functions.run("StarRun")  # again: the star is there
+    functions.run("ListStarredRuns")
     functions.run("StarRun", body='{"agent_run_id": 100001, "starred": false}')
 
 
@@ -184,18 +185,22 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("ListMultiRuns")
 
 
-def cancel_a_multi_run(functions: Functions) -> None:
+def control_a_multi_run(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions)
     functions.run("PlanMultiRun", **multi_run)
     functions.run("LaunchCandidate", **multi_run)
-    functions.failing.add("TransactWriteItems")  # the poller writes in this moment
-    event = samples.read("CancelMultiRun")
-    functions.run("CancelMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
+    for name in ("PauseMultiRun", "ResumeMultiRun", "CancelMultiRun"):
+        functions.failing.add("TransactWriteItems")  # the poller writes in this moment
+        event = samples.read(name)
+        functions.run(name, event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
 
 
 TASKS = {"PlanMultiRun", "LaunchCandidate", "JudgeCandidates", "SynthesizeCandidates", "PublishMultiRun"}
-MULTI_RUN_ENDPOINTS = {"CreateMultiRun", "GetMultiRun", "ListMultiRuns", "CancelMultiRun"}
+MULTI_RUN_ENDPOINTS = {
+    *("CreateMultiRun", "GetMultiRun", "ListMultiRuns"),
+    *("CancelMultiRun", "PauseMultiRun", "ResumeMultiRun"),
+}
 
 
 def start_upstream(functions: Functions) -> int:

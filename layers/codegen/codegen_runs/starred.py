@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI, NotFoundError
-from codegen_runs import cursors, settings
+from codegen_runs import cursors, settings, watches
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
 from codegen_runs.cards import RunCard, card
@@ -72,9 +72,14 @@ def newest(
     scope = ("starred-runs", org_id, caller.id)
     after = Star.model_validate_json(cursors.decode(cursor, *scope)) if cursor else None
     stars, last = _table().newest(org_id, caller.id, limit, after)
-    runs = _runs([each.agent_run_id for each in stars], org_id, codegen)
+    ids = [each.agent_run_id for each in stars]
+    runs = _runs(ids, org_id, codegen)
+    followed = watches.table().find_many(org_id, ids)
     cards = [
-        StarredRunCard(**_members(each, org_id), run=card(run) if (run := runs.get(each.agent_run_id)) else None)
+        StarredRunCard(
+            **_members(each, org_id),
+            run=card(run, followed.get(run.id)) if (run := runs.get(each.agent_run_id)) else None,
+        )
         for each in stars
     ]
     return cursors.page(cards, last.model_dump_json(exclude={"note"}) if last else None, *scope)

@@ -8,7 +8,7 @@ from codegen_runs import settings, statuses
 from codegen_runs.aws import lambda_
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import Writer, shorten
-from codegen_runs.run_control.transitions import Change, cancelled
+from codegen_runs.run_control.transitions import QUEUE_ONLY, Change, cancelled
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
@@ -77,19 +77,22 @@ def enqueue(
     multi_run_id: str,
     deadline: float,
     priority: int = 0,
+    paused: bool = False,
     created_by: str | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Queue a run under a key of ours, to end by `deadline` (epoch seconds). Asked again, only the token is new.
 
-    The lowest priority is launched first, and of equals the oldest. Raises `StorageUnavailable`.
+    The lowest priority is launched first, and of equals the oldest; a paused one not before it is resumed. Raises
+    `StorageUnavailable`.
     """
     now = (clock or SystemClock()).now()
     runs = table()
     watch = Watch(
         org_id=org_id,
         key=key,
-        status=Status.QUEUED,
+        status=Status.PAUSED if paused else Status.QUEUED,
+        paused_at=_ms(now) if paused else None,
         created_by=created_by,
         created_at=_ms(now),
         updated_at=_ms(now),
@@ -102,7 +105,7 @@ def enqueue(
         due_at=_ms(deadline),
     )
     writer = Writer(watch.position, run_id=None, now=now)
-    writer.add("run.queued", {"turn": watch.turn})
+    writer.add("run.queued", {"turn": watch.turn, "paused_scope": QUEUE_ONLY} if paused else {"turn": watch.turn})
     if not runs.add(watch.at(writer.position), writer.events):
         _renew_token(runs, org_id, key, task_token, now)
     kick()
@@ -123,23 +126,19 @@ def view(watch: Watch, *, now: float) -> None:
     kick()
 
 
-def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None = None) -> None:
+def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None = None) -> Watch:
     """Take back what can be: a queued run never starts; one that may exist upstream is followed on for its own sake.
 
-    No state machine is told. Raises `StorageUnavailable`.
+    No state machine is told. Return the run as it then is. Raises `StorageUnavailable`.
     """
-    current: Watch | None = watch
-    while current and (current.task_token or current.unlaunched):
-        without_token = current.model_copy(update={"task_token": None, "updated_at": _ms(now)})
-        change = Change(without_token, ())
-        if current.unlaunched:
-            change = cancelled(without_token, cancel, now=now)
+    while watch.task_token or watch.unlaunched:
+        without_token = watch.model_copy(update={"task_token": None, "updated_at": _ms(now)})
+        change = cancelled(without_token, cancel, now=now) if watch.unlaunched else Change(without_token, ())
         try:
-            runs.write(*change)
+            return runs.write(*change)
         except ConditionFailed:
-            current = runs.get(current.org_id, current.key)
-        else:
-            return
+            watch = runs.get(watch.org_id, watch.key) or watch
+    return watch
 
 
 def kick() -> None:

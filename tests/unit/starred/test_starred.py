@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from codegen_runs import upstream
+from codegen_runs import upstream, watches
 from codegen_runs.callers import Caller
+from codegen_runs.run_control import transitions
+from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport
 from local.template import Template
 from tests.support import handlers
@@ -121,6 +123,22 @@ def test_a_run_that_has_gone_leaves_its_star_without_a_card(ids: list[int], fake
     (item,) = starred().json["items"]
 
     assert item["run"] is None
+
+
+def test_the_card_of_a_run_that_is_held_here_offers_what_can_be_done(
+    ids: list[int], runs: RunsTable, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "kick", lambda: None)
+    watch = watches.follow(org_id=ORG, agent_run_id=ids[0], status="COMPLETE")
+    runs.write(*transitions.paused(watch, now=clock.now()))
+    for agent_run_id in ids[:2]:
+        star(agent_run_id)
+    offered = {
+        item["agent_run_id"]: [each["action"] for each in item["run"]["allowed_actions"] if each["enabled"]]
+        for item in starred().json["items"]
+    }
+
+    assert offered == {ids[0]: ["resume"], ids[1]: ["follow_up"]}
 
 
 def test_pages_follow_one_another(ids: list[int], clock: TestClock) -> None:

@@ -1,21 +1,39 @@
-"""Create, read, list and cancel multi-runs."""
+"""Create, read, list, cancel and pause multi-runs."""
 
 from __future__ import annotations
 
 import json
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
+from codegen_api import CodegenAPI, CodegenAPIError
 from codegen_runs import cursors, launch_queue, settings
+from codegen_runs import watches as watching
 from codegen_runs.aws import step_functions
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.multi_runs.requests import CreateMultiRun, Variant
-from codegen_runs.multi_runs.snapshots import MultiRunSnapshot, MultiRunSummary, snapshot, summary
-from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
+from codegen_runs.multi_runs.snapshots import (
+    CancelledMultiRun,
+    MultiRunSnapshot,
+    MultiRunSummary,
+    RunCancel,
+    snapshot,
+    summary,
+)
+from codegen_runs.problems import Conflict, CredentialsRefused, NotFound, StorageUnavailable
+from codegen_runs.run_control import pausing
+from codegen_runs.run_control.actions import Means, effects_of
+from codegen_runs.run_control.cancelling import CancelNeedsBan, cancel_watch
+from codegen_runs.run_control.requests import CancelRun
+from codegen_runs.run_control.runs import RunEnded
+from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
-from codegen_runs.storage.runs import RunsTable, Watch
+from codegen_runs.storage.runs import Cancel, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
-from codegen_runs.watches import withdraw
+
+# Runs of a multi-run that are stopped at the same time. A ban takes the upstream a second or more.
+CONCURRENCY = 8
 
 
 class MultiRunNotFound(NotFound):
@@ -25,9 +43,15 @@ class MultiRunNotFound(NotFound):
 
 
 class MultiRunEnded(Conflict):
-    """The multi-run has ended, so it cannot be cancelled."""
+    """The multi-run has ended."""
 
     code = "multi_run_ended"
+
+
+class MultiRunNotPaused(Conflict):
+    """The multi-run is not paused."""
+
+    code = "multi_run_not_paused"
 
 
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, clock: Clock | None = None) -> MultiRunSnapshot:
@@ -74,25 +98,82 @@ def newest(org_id: int, *, limit: int, cursor: str | None) -> cursors.CursorPage
     return cursors.page([summary(multi_run) for multi_run in multi_runs], position, *scope)
 
 
-def cancel(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:
-    """Stop a multi-run: what is queued never starts; what runs upstream goes on there, unattended.
+def cancel(
+    org_id: int,
+    multi_run_id: str,
+    request: CancelRun,
+    *,
+    caller: Caller,
+    codegen: CodegenAPI,
+    clock: Clock | None = None,
+) -> CancelledMultiRun:
+    """Stop a multi-run: what waits never starts, and what works upstream is stopped by the means that are allowed.
 
-    Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
+    Without any, it goes on there, unattended; a further cancel may allow them. Raises `MultiRunNotFound`,
+    `MultiRunEnded`, `StorageUnavailable`.
     """
     now = (clock or SystemClock()).now()
     multi_runs = multi_runs_table()
     multi_run = _get(org_id, multi_run_id)
     while multi_run.status is not MultiRunStatus.CANCELLED:
-        if multi_run.status.terminal:
-            raise MultiRunEnded(f"The multi-run is already {multi_run.status}.")
+        _check_open(multi_run)
         try:
             multi_run = multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=round(now * 1000))
         except ConditionFailed:
             multi_run = _get(org_id, multi_run_id)
     # From here on the launching tasks find it cancelled; asked again, a cancel that broke off is completed.
     _stop(multi_run)
+    runs = runs_table()
+
+    def cancel_one(watch: Watch) -> RunCancel:
+        return _cancel_run(multi_run, watch, request, caller=caller, codegen=codegen, runs=runs, clock=clock)
+
+    going_on = [watch for watch in watches(multi_run).values() if not watch.status.terminal]
+    with ThreadPoolExecutor(CONCURRENCY) as threads:
+        cancelled = list(threads.map(cancel_one, going_on))
+    if cancelled:
+        watching.kick()
+    return CancelledMultiRun(
+        **snapshot(multi_run, watches(multi_run)).model_dump() | {"warnings": request.ignored()},
+        cancelled_runs=sorted(cancelled, key=lambda run: run.key),
+    )
+
+
+def pause(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:
+    """Launch none of the runs of a multi-run before it is resumed; those that work upstream go on.
+
+    Its deadlines stay as they are. Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
+    """
+    now = (clock or SystemClock()).now()
+    multi_run = _get(org_id, multi_run_id)
+    _check_open(multi_run)
+    while multi_run.paused_at is None:
+        multi_run = _mark_paused(multi_run, round(now * 1000))
+    # From here on the launching tasks find it paused.
+    runs = runs_table()
     for watch in watches(multi_run).values():
-        withdraw(watch, runs_table(), now=now)
+        pausing.hold(watch, runs, now=now)
+    return snapshot(multi_run, watches(multi_run))
+
+
+def resume(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:
+    """Let a paused multi-run go on.
+
+    Raises `MultiRunNotFound`, `MultiRunEnded`, `MultiRunNotPaused`, `StorageUnavailable`.
+    """
+    now = (clock or SystemClock()).now()
+    multi_run = _get(org_id, multi_run_id)
+    _check_open(multi_run)
+    paused = multi_run.paused_at is not None
+    if not paused:
+        raise MultiRunNotPaused(f"The multi-run is {multi_run.status}, not paused.")
+    while paused:
+        multi_run = _mark_paused(multi_run, None)
+        paused = multi_run.paused_at is not None
+    runs = runs_table()
+    for watch in watches(multi_run).values():
+        pausing.release(watch, runs, now=now)
+    watching.kick()
     return snapshot(multi_run, watches(multi_run))
 
 
@@ -116,6 +197,63 @@ def _get(org_id: int, multi_run_id: str) -> MultiRun:
     if multi_run is None:
         raise MultiRunNotFound(f"There is no multi-run {multi_run_id} in this organization.")
     return multi_run
+
+
+def _check_open(multi_run: MultiRun) -> None:
+    if multi_run.status.terminal:
+        raise MultiRunEnded(f"The multi-run is already {multi_run.status}.")
+
+
+def _mark_paused(multi_run: MultiRun, paused_at: int | None) -> MultiRun:
+    """Write the mark and return the multi-run as it then is: without the mark, if it moved on at the same time.
+
+    Raises `MultiRunEnded`.
+    """
+    try:
+        return multi_runs_table().advance(multi_run, multi_run.status, paused_at=paused_at)
+    except ConditionFailed:
+        moved_on = _get(multi_run.org_id, multi_run.id)
+        _check_open(moved_on)
+        return moved_on
+
+
+def _cancel_run(
+    multi_run: MultiRun,
+    watch: Watch,
+    request: CancelRun,
+    *,
+    caller: Caller,
+    codegen: CodegenAPI,
+    runs: RunsTable,
+    clock: Clock | None,
+) -> RunCancel:
+    now = (clock or SystemClock()).now()
+    asked = Cancel(requested_at=round(now * 1000), requested_by=caller.id, reason=request.told_reason)
+    # Its state machine has stopped: nobody waits for its token.
+    watch = watching.withdraw(watch, runs, now=now, cancel=asked)
+    means: Means | None = None
+    if watch.status is Status.CANCELLED:
+        means, detail = Means.LOCAL, "The run was never launched, and will not be."
+    else:
+        try:
+            cancelled = cancel_watch(watch, request, caller=caller, codegen=codegen, runs=runs, clock=clock)
+            watch, means = cancelled.watch, cancelled.means
+            detail = " ".join([cancelled.detail, *(warning.detail for warning in cancelled.warnings)])
+        except CancelNeedsBan:
+            detail = "The run goes on upstream, unattended: only a ban would stop it, and none was allowed."
+        except (CodegenAPIError, CredentialsRefused) as error:
+            detail = f"The run goes on upstream: the Codegen API refused to stop it: {error}"
+        except RunEnded as error:
+            detail = error.detail
+    return RunCancel(
+        key=watch.key,
+        candidate=None if watch.key == multi_run.synthesis_key else multi_run.candidate_keys.index(watch.key),
+        agent_run_id=watch.agent_run_id,
+        status=watch.status,
+        means=means,
+        side_effects=effects_of(means),
+        detail=detail,
+    )
 
 
 def _candidates(request: CreateMultiRun) -> list[Variant]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +13,15 @@ from codegen_runs.events import timestamp
 from codegen_runs.launch_queue import QueuePlace
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.multi_runs.requests import Strategy
+from codegen_runs.run_control.actions import (
+    Action,
+    AllowedAction,
+    Means,
+    SideEffect,
+    effects_of,
+    means_for,
+    offered,
+)
 from codegen_runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus
@@ -59,6 +69,9 @@ class MultiRunSummary(BaseModel):
     created_at: str
     deadline_at: str
     finished_at: str | None = None
+    paused_scope: Literal["queue_only"] | None = Field(
+        None, description="Set while it is paused: no run is launched, but agents that work upstream go on."
+    )
     answer: Answer | None = None
     reason: str | None = Field(None, description="Why it failed.")
 
@@ -70,7 +83,31 @@ class MultiRunSnapshot(MultiRunSummary):
     candidates: list[CandidateSnapshot]
     synthesis: RunSnapshot | None = None
     estimate: Estimate
+    allowed_actions: list[AllowedAction] = []
     warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+
+
+class RunCancel(BaseModel):
+    """What the cancel of a multi-run did to one of its runs."""
+
+    key: str
+    candidate: int | None = Field(None, description="Index of the candidate; null for the synthesis.")
+    agent_run_id: int | None = None
+    status: Status
+    means: Means | None = Field(None, description="How it is cancelled; null where it goes on.")
+    side_effects: list[SideEffect] = Field([], description="What that does besides.")
+    detail: str
+
+    @property
+    def open(self) -> bool:
+        """Whether the cancel is still to be confirmed."""
+        return self.means is not None and not self.status.terminal
+
+
+class CancelledMultiRun(MultiRunSnapshot):
+    """A multi-run after it was cancelled, and what that did to each of its runs that had not ended."""
+
+    cancelled_runs: list[RunCancel]
 
 
 def summary(multi_run: MultiRun) -> MultiRunSummary:
@@ -86,6 +123,7 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
         created_at=timestamp(multi_run.created_at / 1000),
         deadline_at=timestamp(multi_run.deadline_at / 1000),
         finished_at=_time(multi_run.finished_at),
+        paused_scope="queue_only" if multi_run.paused_at is not None and not multi_run.status.terminal else None,
         answer=multi_run.answer,
         reason=multi_run.reason,
     )
@@ -103,7 +141,32 @@ def snapshot(
         candidates=[_candidate(multi_run, candidate, queue or {}) for candidate in judgement.candidates],
         synthesis=run_snapshot(synthesis) if synthesis else None,
         estimate=Estimate(runs=len(multi_run.candidates) + (multi_run.strategy is not Strategy.NONE)),
+        allowed_actions=_allowed_actions(multi_run, watches),
     )
+
+
+def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[AllowedAction]:
+    """List what can be done with a multi-run.
+
+    One that is cancelled may still have runs upstream, which a cancel that allows bans can stop.
+    """
+    ended = f"It has ended: {multi_run.status}." if multi_run.status.terminal else None
+    means = {
+        means_for(watch.status, launched=watch.agent_run_id is not None)
+        for watch in watches.values()
+        if not watch.status.terminal and watch.status is not Status.CANCELLING and watch.cancel is None
+    }
+    banning = Means.PR_BAN in means
+    cancel = offered(Action.CANCEL, None if multi_run.status is MultiRunStatus.CANCELLED and banning else ended)
+    if cancel.enabled:
+        cancel.means = Means.PR_BAN if banning else Means.LOCAL
+        cancel.side_effects = effects_of(cancel.means)
+    paused = multi_run.paused_at is not None
+    return [
+        cancel,
+        offered(Action.PAUSE, ended or ("It is paused already." if paused else None)),
+        offered(Action.RESUME, ended or (None if paused else "It is not paused.")),
+    ]
 
 
 def _candidate(

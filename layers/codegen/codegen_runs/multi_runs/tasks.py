@@ -11,6 +11,7 @@ from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.multi_runs import judging, synthesis
 from codegen_runs.multi_runs.service import multi_runs_table, runs_table
 from codegen_runs.multi_runs.service import watches as read_watches
+from codegen_runs.run_control import pausing
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch
 from codegen_runs.storage.table import ConditionFailed
@@ -55,10 +56,11 @@ def launch(org_id: int, multi_run_id: str, index: int, task_token: str, clock: C
         multi_run_id=multi_run_id,
         priority=CANDIDATE,
         deadline=min(now + multi_run.candidate_timeout_s, multi_run.deadline_at / 1000),
+        paused=multi_run.paused_at is not None,
         created_by=multi_run.created_by,
         clock=clock,
     )
-    _withdraw_if_cancelled(multi_run, multi_run.candidate_key(index), now)
+    _catch_up(multi_run, multi_run.candidate_key(index), now)
 
 
 def judge(org_id: int, multi_run_id: str) -> dict[str, str]:
@@ -86,10 +88,11 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, clock: Clock | N
         multi_run_id=multi_run_id,
         priority=SYNTHESIS,
         deadline=max(multi_run.deadline_at / 1000, now + SYNTHESIS_SECONDS),
+        paused=multi_run.paused_at is not None,
         created_by=multi_run.created_by,
         clock=clock,
     )
-    _withdraw_if_cancelled(multi_run, multi_run.synthesis_key, now)
+    _catch_up(multi_run, multi_run.synthesis_key, now)
 
 
 def publish(org_id: int, multi_run_id: str, error: str | None = None, clock: Clock | None = None) -> dict[str, str]:
@@ -132,10 +135,18 @@ def _launch(multi_run: MultiRun, model: str | None, agent_type: AgentType | None
     return Launch(repo_id=multi_run.repo_id, model=model, agent_type=agent_type, metadata=metadata)
 
 
-def _withdraw_if_cancelled(multi_run: MultiRun, key: str, now: float) -> None:
-    """Undo a queueing that a cancel did not see, because it came between our read and our write."""
+def _catch_up(multi_run: MultiRun, key: str, now: float) -> None:
+    """Do to a run that was just queued what a caller did to the others between our read and our write."""
     current = multi_runs_table().get(multi_run.org_id, multi_run.id)
-    if current and current.status is MultiRunStatus.CANCELLED:
-        runs = runs_table()
-        if watch := runs.get(multi_run.org_id, key):
+    cancelled = current is not None and current.status is MultiRunStatus.CANCELLED
+    paused = current is not None and current.paused_at is not None
+    if not (cancelled or paused or multi_run.paused_at):
+        return
+    runs = runs_table()
+    if watch := runs.get(multi_run.org_id, key):
+        if cancelled:
             watches.withdraw(watch, runs, now=now)
+        elif paused:
+            pausing.hold(watch, runs, now=now)
+        else:
+            pausing.release(watch, runs, now=now)

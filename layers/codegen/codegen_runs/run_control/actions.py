@@ -76,9 +76,9 @@ def allowed_actions(
     """
     return [
         _cancel(status, launched=launched, recalled=recalled),
-        _action(Action.PAUSE, refused_pause(status, paused=paused, recalled=recalled)),
-        _action(Action.RESUME, None if paused else "It is not paused."),
-        _action(Action.FOLLOW_UP, refused_follow_up(status, launched=launched, paused=paused, recalled=recalled)),
+        offered(Action.PAUSE, refused_pause(status, paused=paused, recalled=recalled)),
+        offered(Action.RESUME, None if paused else "It is not paused."),
+        offered(Action.FOLLOW_UP, refused_follow_up(status, launched=launched, paused=paused, recalled=recalled)),
     ]
 
 
@@ -122,14 +122,15 @@ def refused_follow_up(status: Status, *, launched: bool, paused: bool, recalled:
     return None
 
 
+def offered(action: Action, refusal: str | None) -> AllowedAction:
+    """Offer an action, unless there is a reason to refuse it."""
+    return AllowedAction(action=action, enabled=refusal is None, reason=refusal)
+
+
 def _cancel(status: Status, *, launched: bool, recalled: bool) -> AllowedAction:
     if status.terminal:
-        return _action(Action.CANCEL, f"It has ended: {status}.")
+        return offered(Action.CANCEL, f"It has ended: {status}.")
     if status is Status.CANCELLING or recalled:
-        return _action(Action.CANCEL, "It is being cancelled.")
+        return offered(Action.CANCEL, "It is being cancelled.")
     means = means_for(status, launched=launched)
     return AllowedAction(action=Action.CANCEL, enabled=True, means=means, side_effects=effects_of(means))
-
-
-def _action(action: Action, refusal: str | None) -> AllowedAction:
-    return AllowedAction(action=action, enabled=refusal is None, reason=refusal)

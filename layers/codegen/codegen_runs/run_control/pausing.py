@@ -98,6 +98,22 @@ def unpause_watch(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
     return change(watch, runs, decide)
 
 
+def hold(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+    """Pause a run if it waits for its launch, or may have to wait for it again; leave any other as it is."""
+
+    def decide(current: Watch) -> Change | None:
+        waits = current.unlaunched or current.status is Status.LAUNCHING
+        held = current.paused_at is not None or current.cancel is not None
+        return transitions.paused(current, now=now) if waits and not held else None
+
+    return change(watch, runs, decide)
+
+
+def release(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+    """Let a run go on if it is paused; leave any other as it is."""
+    return change(watch, runs, lambda current: transitions.unpaused(current, now=now) if current.paused_at else None)
+
+
 def run_to_follow_up(run_id: str, *, org_id: int) -> int:
     """Return the upstream's id of a run that may be sent another prompt.
 

@@ -95,7 +95,9 @@ def paused(watch: Watch, *, now: float) -> Change:
     changes: dict[str, Any] = {"paused_at": watch.paused_at or _ms(now)}
     if watch.unlaunched:
         changes |= {"status": Status.PAUSED, "due_at": watch.deadline_at}
-    _changed(writer, watch, changes.get("status", watch.status), paused_scope=QUEUE_ONLY)
+    status = changes.get("status", watch.status)
+    if watch.paused_at is None or status is not watch.status:
+        _changed(writer, watch, status, paused_scope=QUEUE_ONLY)
     return _change(watch, writer, now, **changes)
 
 

@@ -171,6 +171,12 @@ class RunsTable:
         pointer = self._table.get(_pointer(org_id, agent_run_id))
         return self.get(org_id, pointer["key"]) if pointer else None
 
+    def find_many(self, org_id: int, agent_run_ids: Sequence[int]) -> dict[int, Watch]:
+        """Read the watches of upstream runs that are followed, by the upstream's id."""
+        pointers = self._table.get_many([_pointer(org_id, agent_run_id) for agent_run_id in agent_run_ids])
+        watches = self.get_many(org_id, [pointer["key"] for pointer in pointers])
+        return {watch.agent_run_id: watch for watch in watches.values() if watch.agent_run_id is not None}
+
     def write(self, watch: Watch, events: Sequence[Event] = (), *, launched: bool = False) -> Watch:
         """Replace a watch and append events, all or nothing; return the watch as stored.
 

@@ -1,0 +1,68 @@
+"""How a run is doing, and what is said of it."""
+
+from typing import Any
+
+import pytest
+
+from codegen_runs.health import LATE, QUIET, STALLED, assess
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import Watch
+
+NOW = 1_750_000_000.0
+
+
+def ago(seconds: float) -> int:
+    return round((NOW - seconds) * 1000)
+
+
+def watch(**changes: Any) -> Watch:
+    """A run that works and was looked at just now; times are given in seconds ago."""
+    times = {"created_at": 3600, "updated_at": 0, "last_log_at": 1} | {
+        name: value for name, value in changes.items() if name.endswith(("_at", "_since"))
+    }
+    others: dict[str, Any] = {"org_id": 1, "key": "7", "agent_run_id": 7, "status": Status.RUNNING} | {
+        name: value for name, value in changes.items() if name not in times
+    }
+    moments = {name: value if value is None else ago(value) for name, value in times.items()}
+    return Watch(**{"deadline_at": ago(-3600), "due_at": ago(0)} | others | moments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "health", "detail"),
+    [
+        ({}, "ok", "The agent is working."),
+        ({"last_log_at": QUIET - 1}, "ok", "The agent is working."),
+        ({"last_log_at": QUIET}, "quiet", "The agent has logged nothing for 2 minutes."),
+        ({"last_log_at": STALLED - 1}, "quiet", "The agent has logged nothing for 14 minutes."),
+        ({"last_log_at": STALLED}, "stalled", "The agent has logged nothing for 15 minutes. It may be stuck."),
+        ({"last_log_at": 3 * 3600}, "stalled", "The agent has logged nothing for 60 minutes. It may be stuck."),
+        (
+            {"last_log_at": 3 * 3600, "created_at": 9 * 3600},
+            "stalled",
+            "The agent has logged nothing for 3 hours. It may be stuck.",
+        ),
+        ({"last_log_at": None, "launching_since": 5}, "ok", "The agent is working."),
+        ({"last_log_at": 3000, "turn_since": 5}, "ok", "The agent is working."),
+        ({"failures": 1}, "ok", "The agent is working."),
+        ({"failures": 3}, "unreachable", "The Codegen API could not be asked about the run, 3 times in a row."),
+        ({"due_at": LATE - 1}, "ok", "The agent is working."),
+        (
+            {"due_at": LATE + 1, "updated_at": 0},
+            "unreachable",
+            "Nobody has looked at the run for a while; this is how it was at 2025-06-15T15:06:40.000Z.",
+        ),
+        ({"status": Status.QUEUED, "agent_run_id": None}, "ok", "The run waits to be launched."),
+        ({"status": Status.QUEUED}, "ok", "The run waits at Codegen to be begun."),
+        ({"status": Status.LAUNCHING, "agent_run_id": None}, "ok", "The run is being launched."),
+        ({"status": Status.PAUSED, "agent_run_id": None}, "ok", "The run is paused and waits to be resumed."),
+        ({"status": Status.PAUSED}, "ok", "The agent is paused at Codegen and waits for a follow-up."),
+        ({"status": Status.CANCELLING, "last_log_at": STALLED}, "stalled", None),
+        ({"status": Status.UNKNOWN}, "ok", "The agent is working."),
+        ({"status": Status.COMPLETED, "failures": 9, "last_log_at": 9999}, "ok", "The run has ended."),
+    ],
+)
+def test_the_health_of_a_run_is_told_in_a_word_and_a_sentence(changes: Any, health: str, detail: str | None) -> None:
+    found = assess(watch(**changes), now=NOW)
+
+    assert found.health == health
+    assert detail is None or found.detail == detail
