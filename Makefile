@@ -1,7 +1,7 @@
 # Everything done here by hand. Needs python3 >= 3.11, make and git; the environments make themselves on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench openapi build sam-test deploy clean
+.PHONY: help run demo test check bench openapi build bridge sam-test deploy clean
 
 # The first of these that starts, is new enough and can make environments: a version manager leaves commands on PATH for
 # Pythons that it does not have.
@@ -42,6 +42,9 @@ openapi: .venv/installed ## Write openapi.json from the handlers
 build: .venv-sam/installed ## Build what deploys into .aws-sam/ (sam build)
 	@find functions -name __pycache__ -prune -exec rm -rf {} +
 	@env -u MAKEFLAGS -u MAKELEVEL PYTHON=$(CURDIR)/.venv-sam/bin/python $(sam) build
+
+bridge: .venv/installed ## Let containers of `sam local` reach `make run` (Docker on Linux)
+	@$(python) -m local.bridge $(ARGS)
 
 sam-test: .venv/installed build ## Run what was built under `sam local` (needs a container engine)
 	@SAM_LOCAL=1 $(python) -m pytest tests/e2e/test_sam_local.py $(ARGS)

@@ -1,10 +1,24 @@
 """The sample events under events/, one per function, and what has to be there for each to succeed."""
 
 import json
+import secrets
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
+from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
+from codegen_runs.storage.runs import RunsTable, Watch
+from local.endpoint import Endpoint
+
 EVENTS = Path(__file__).parents[2] / "events"
+
+ORG = 123
+MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
+"""The multi-run that samples name."""
 
 
 def names() -> list[str]:
@@ -12,12 +26,73 @@ def names() -> list[str]:
     return sorted(file.stem for file in EVENTS.glob("[A-Z]*.json"))
 
 
-def path(name: str) -> Path:
-    """Return where the sample of a function is."""
-    return EVENTS / f"{name}.json"
-
-
 def read(name: str) -> dict[str, Any]:
     """Read the sample of a function."""
-    event: dict[str, Any] = json.loads(path(name).read_text("utf-8"))
+    event: dict[str, Any] = json.loads(_text(name))
     return event
+
+
+def ready(name: str, aws: Endpoint) -> str:
+    """Return the sample of a function as text; if it names a multi-run, one that was put into the tables for it."""
+    text = _text(name)
+    if MULTI_RUN not in text:
+        return text
+    multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("codegen_runs.storage.table.dynamodb", lambda: aws.client("dynamodb"))
+        _store(multi_run_id)
+    return text.replace(MULTI_RUN, multi_run_id)
+
+
+def succeeded(name: str, answer: Any) -> bool:
+    """Tell whether a function answered its sample as it should."""
+    if answer is None:
+        return name in ("LaunchCandidate", "SynthesizeCandidates")
+    if "statusCode" in answer:
+        return 200 <= int(answer["statusCode"]) < 300
+    return "errorType" not in answer and _SAID.get(name, {}).items() <= answer.items()
+
+
+# What functions that answer no request say, as far as it is known before.
+_SAID: dict[str, dict[str, Any]] = {
+    "Authorize": {"principalId": "user:789"},
+    "JudgeCandidates": {"next": "synthesize"},
+    "PlanMultiRun": {"candidates": [0, 1, 2]},
+}
+
+
+def _text(name: str) -> str:
+    return (EVENTS / f"{name}.json").read_text("utf-8")
+
+
+def _store(multi_run_id: str) -> None:
+    """Store a running multi-run whose three candidates have answered."""
+    now = round(time.time() * 1000)
+    multi_run = MultiRun(
+        org_id=ORG,
+        id=multi_run_id,
+        status=MultiRunStatus.RUNNING,
+        prompt="Explain how to test a cache",
+        candidates=[Variant()] * 3,
+        strategy=Strategy.SYNTHESIZE,
+        quorum=1,
+        synthesis=SynthesisOptions(),
+        candidate_timeout_s=3600,
+        deadline_at=now + 3_600_000,
+        created_by="user:789",
+        created_at=now,
+    )
+    MultiRunsTable("MultiRunsTable").add(multi_run)
+    for key in multi_run.candidate_keys:
+        watch = Watch(
+            org_id=ORG,
+            key=key,
+            status=Status.COMPLETED,
+            result=f"The answer of {key}.",
+            multi_run_id=multi_run_id,
+            created_at=now,
+            updated_at=now,
+            finished_at=now,
+            deadline_at=now + 3_600_000,
+        )
+        RunsTable("RunsTable").add(watch)
