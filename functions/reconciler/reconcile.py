@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import reconciler
 from codegen_runs.clock import SystemClock
+from codegen_runs.multi_runs import executions
 from codegen_runs.multi_runs.service import multi_runs_table
 
 logger = Logger()
@@ -18,7 +19,7 @@ metrics = Metrics()
 @metrics.log_metrics
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Run one reconciliation."""
-    report = reconciler.reconcile(multi_runs_table(), reconciler.StepFunctionsExecutions(), SystemClock())
+    report = reconciler.reconcile(multi_runs_table(), executions.ended, SystemClock())
     metrics.add_metric("OpenMultiRuns", MetricUnit.Count, report.open)
     metrics.add_metric("SettledMultiRuns", MetricUnit.Count, report.settled)
     return {"open": report.open, "settled": report.settled}

@@ -107,7 +107,7 @@ class NoViewers:
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:
         """See `Publisher.publish`."""
 
-    def watched(self, watch: Watch) -> bool:
+    def watched(self, watch: Watch) -> bool:  # noqa: ARG002 - nobody watches any
         """See `Publisher.watched`."""
         return False
 

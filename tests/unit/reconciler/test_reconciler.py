@@ -1,6 +1,7 @@
 """Nothing stays open: neither a multi-run whose state machine died, nor any of a thousand runs in a bad week."""
 
 import random
+from collections.abc import Callable
 from typing import Any, cast
 
 import boto3
@@ -21,14 +22,9 @@ from tests.support.memory import MemoryRuns
 from tests.unit.multi_runs.records import multi_run
 
 
-class Executions:
-    """State machines that ended, or not, as the test says."""
-
-    def __init__(self, **ended: str) -> None:
-        self._ended = ended
-
-    def ended(self, found: MultiRun) -> str | None:
-        return self._ended.get(found.id.replace("-", "_"))
+def executions(**ended: str) -> Callable[[MultiRun], str | None]:
+    """Say of state machines that they ended, and how; of all others that they run."""
+    return lambda found: ended.get(found.id.replace("-", "_"))
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +39,7 @@ def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(
     for name in ("mr-dead", "mr-alive"):
         table.add(multi_run(id=name, created_at=round(clock.now() * 1000)))
     clock.sleep(600)
-    report = reconciler.reconcile(table, Executions(mr_dead="TIMED_OUT"), clock)
+    report = reconciler.reconcile(table, executions(mr_dead="TIMED_OUT"), clock)
 
     dead, alive = table.get(123, "mr-dead"), table.get(123, "mr-alive")
     assert report == reconciler.Report(open=2, settled=1)
@@ -59,7 +55,7 @@ def test_a_settled_multi_run_is_open_no_more(deployed: Template, clock: backend.
     table.add(multi_run(id="mr-dead", created_at=round(clock.now() * 1000)))
     clock.sleep(600)
     for _ in range(2):
-        report = reconciler.reconcile(table, Executions(mr_dead="ABORTED"), clock)
+        report = reconciler.reconcile(table, executions(mr_dead="ABORTED"), clock)
 
     assert report == reconciler.Report(open=0, settled=0)
 
@@ -69,7 +65,7 @@ def test_a_multi_run_that_has_just_been_created_is_left_alone(deployed: Template
     table.add(multi_run(id="mr-new", created_at=round(clock.now() * 1000)))
     clock.sleep(5)
 
-    assert reconciler.reconcile(table, Executions(mr_new="MISSING"), clock).open == 0
+    assert reconciler.reconcile(table, executions(mr_new="MISSING"), clock).open == 0
 
 
 def test_one_that_was_published_meanwhile_keeps_its_answer(deployed: Template, clock: backend.TestClock) -> None:

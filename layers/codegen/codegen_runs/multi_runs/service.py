@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 from codegen_api import CodegenAPI, CodegenAPIError
 from codegen_runs import cursors, launch_queue, settings
 from codegen_runs import watches as watching
-from codegen_runs.aws import step_functions
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.multi_runs import executions
 from codegen_runs.multi_runs.requests import CreateMultiRun, Variant
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
@@ -75,7 +74,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, clock: Clock
     multi_runs = multi_runs_table()
     multi_runs.add(multi_run)
     try:
-        _start(multi_run)
+        executions.start(multi_run)
     except StorageUnavailable:
         multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="It could not be started.")
         raise
@@ -122,7 +121,7 @@ def cancel(
         except ConditionFailed:
             multi_run = _get(org_id, multi_run_id)
     # From here on the launching tasks find it cancelled; asked again, a cancel that broke off is completed.
-    _stop(multi_run)
+    executions.stop(multi_run)
     runs = runs_table()
 
     def cancel_one(watch: Watch) -> RunCancel:
@@ -271,30 +270,3 @@ def _candidates(request: CreateMultiRun) -> list[Variant]:
 def _new_id(now: float) -> str:
     """Name a multi-run so that later ones sort after earlier ones."""
     return f"mr-{round(now * 1000):012x}-{secrets.token_hex(5)}"
-
-
-def _start(multi_run: MultiRun) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        step_functions().start_execution(
-            stateMachineArn=settings.required("MULTI_RUN_STATE_MACHINE"),
-            name=multi_run.id,
-            input=json.dumps({"org_id": multi_run.org_id, "multi_run_id": multi_run.id}),
-        )
-    except (BotoCoreError, ClientError) as error:
-        raise StorageUnavailable("The multi-run could not be started.") from error
-
-
-def _stop(multi_run: MultiRun) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    state_machine = settings.required("MULTI_RUN_STATE_MACHINE")
-    execution = f"{state_machine.replace(':stateMachine:', ':execution:')}:{multi_run.id}"
-    try:
-        step_functions().stop_execution(executionArn=execution, error="Cancelled", cause="Cancelled by a caller.")
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-            raise StorageUnavailable("The multi-run could not be stopped; cancel it again.") from error
-    except BotoCoreError as error:
-        raise StorageUnavailable("The multi-run could not be stopped; cancel it again.") from error
