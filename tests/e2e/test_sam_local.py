@@ -78,7 +78,7 @@ def invoke(name: str, event: str, environment: Path, build: Path = BUILT) -> Any
 
 @pytest.mark.parametrize("name", samples.names())
 def test_a_built_function_answers_its_sample_in_a_container(stack: Stack, environment: Path, name: str) -> None:
-    answer = invoke(name, samples.ready(name, stack.aws), environment)
+    answer = invoke(name, samples.ready(name, stack), environment)
 
     assert samples.succeeded(name, answer), answer
 

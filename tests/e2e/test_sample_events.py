@@ -10,7 +10,7 @@ from tests.support import samples
 
 @pytest.mark.parametrize("name", samples.names())
 def test_a_function_answers_its_sample(stack: Stack, name: str) -> None:
-    event = samples.ready(name, stack.aws)
+    event = samples.ready(name, stack)
 
     answer = stack.aws.client("lambda").invoke(FunctionName=name, Payload=event)
 

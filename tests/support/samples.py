@@ -6,19 +6,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
 from codegen_runs.storage.runs import RunsTable, Watch
-from local.endpoint import Endpoint
+from local.stack import Stack
 
 EVENTS = Path(__file__).parents[2] / "events"
 
 ORG = 123
 MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
 """The multi-run that samples name."""
+NEW_RUN = "100005"
+"""The first run that a new fake starts, which is what samples name that need one that runs."""
 
 
 def names() -> list[str]:
@@ -32,16 +35,18 @@ def read(name: str) -> dict[str, Any]:
     return event
 
 
-def ready(name: str, aws: Endpoint) -> str:
-    """Return the sample of a function as text; if it names a multi-run, one that was put into the tables for it."""
+def ready(name: str, stack: Stack) -> str:
+    """Return the sample of a function as text, with what it names replaced by what was put there for it."""
     text = _text(name)
-    if MULTI_RUN not in text:
-        return text
-    multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("codegen_runs.storage.table.dynamodb", lambda: aws.client("dynamodb"))
-        _store(multi_run_id)
-    return text.replace(MULTI_RUN, multi_run_id)
+    if NEW_RUN in text:
+        text = text.replace(NEW_RUN, _start_run(stack))
+    if MULTI_RUN in text:
+        multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("codegen_runs.storage.table.dynamodb", lambda: stack.aws.client("dynamodb"))
+            _store(multi_run_id, paused=name == "ResumeMultiRun")
+        text = text.replace(MULTI_RUN, multi_run_id)
+    return text
 
 
 def succeeded(name: str, answer: Any) -> bool:
@@ -65,7 +70,18 @@ def _text(name: str) -> str:
     return (EVENTS / f"{name}.json").read_text("utf-8")
 
 
-def _store(multi_run_id: str) -> None:
+def _start_run(stack: Stack) -> str:
+    """Start a run that does not end by itself, and return its id."""
+    started = httpx.post(
+        f"{stack.api_url}/v1/organizations/{ORG}/agent/run",
+        headers={"Authorization": f"Bearer {stack.codegen.token}"},
+        json={"prompt": "Explain how to test a cache", "metadata": {"fake": {"ending": "NEVER"}}},
+        timeout=60,
+    )
+    return str(started.raise_for_status().json()["id"])
+
+
+def _store(multi_run_id: str, *, paused: bool) -> None:
     """Store a running multi-run whose three candidates have answered."""
     now = round(time.time() * 1000)
     multi_run = MultiRun(
@@ -81,6 +97,7 @@ def _store(multi_run_id: str) -> None:
         deadline_at=now + 3_600_000,
         created_by="user:789",
         created_at=now,
+        paused_at=now if paused else None,
     )
     MultiRunsTable("MultiRunsTable").add(multi_run)
     for key in multi_run.candidate_keys:
