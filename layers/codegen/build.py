@@ -79,11 +79,17 @@ def is_runtime(python: Path) -> bool:
 def compile_bytecode(target: Path, python: Path) -> None:
     """Compile `target` to bytecode that stays valid when zipping changes the files' times.
 
-    The paths in tracebacks are those of the layer in Lambda, which also makes two builds the same.
+    The paths in it are those of the layer in Lambda, so that two builds are the same to the byte.
     """
     paths = ["-s", str(target), "-p", "/opt/python"]
     mode = ["-q", "-j0", "--invalidation-mode=unchecked-hash"]
     subprocess.run([python, "-m", "compileall", *mode, *paths, target], check=True)
+
+
+def report(target: Path, python: Path | None) -> str:
+    """Return what the build has to say: the layer's size, in MB of 10^6 bytes, and who compiled it, if anybody."""
+    megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
+    return f"Layer: {megabytes:.1f} MB unzipped" + (f", bytecode by {python}" if python else NO_BYTECODE)
 
 
 def main(folder: str) -> None:
@@ -95,9 +101,7 @@ def main(folder: str) -> None:
     python = next(filter(is_runtime, interpreters()), None)
     if python:
         compile_bytecode(target, python)
-    megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
-    # To stdout: SAM shows a makefile's standard error only when it fails.
-    print(f"Layer: {megabytes:.1f} MB unzipped, bytecode by {python or 'nobody'}" + ("" if python else NO_BYTECODE))
+    print(report(target, python))  # to stdout: SAM shows a makefile's standard error only when it fails
 
 
 if __name__ == "__main__":
