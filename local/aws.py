@@ -19,7 +19,9 @@ import uuid
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import httpx
 from anyio.from_thread import start_blocking_portal
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -75,11 +77,16 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
 
 
 class Aws(Endpoint):
-    """What stands in for AWS. `functions` is the Lambda service, once there is one."""
+    """What stands in for AWS.
+
+    `functions` is the Lambda service, once there is one; `connections` is where the management API of the WebSocket API
+    is.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.functions: Functions | None = None
+        self.connections: str | None = None
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self._dynamodb = threading.Lock()
 
@@ -88,6 +95,8 @@ class Aws(Endpoint):
         invoked = _INVOKE_PATH.fullmatch(environ["PATH_INFO"])
         if invoked and self.functions:
             return _invoke(self.functions, invoked[1], Request(environ))(environ, start_response)
+        if self.connections and environ["PATH_INFO"].startswith("/@connections/"):
+            return _pass_on(self.connections, Request(environ))(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
             # moto's tables are not made for threads: a transaction that fails puts back the table as it was before, and
             # with it what others have written since.
@@ -120,6 +129,13 @@ def _invoke(functions: Functions, function: str, request: Request) -> Response:
     if answer.is_error:
         headers["X-Amz-Function-Error"] = "Unhandled"
     return Response(answer.payload, headers=headers, content_type="application/json")
+
+
+def _pass_on(url: str, request: Request) -> Response:
+    path = quote(request.path, safe="/@")
+    answer = httpx.request(request.method, url + path, content=request.get_data(), trust_env=False)
+    kept = {name: value for name, value in answer.headers.items() if name in ("content-type", "x-amzn-errortype")}
+    return Response(answer.content, answer.status_code, kept)
 
 
 def _refusal(status: int, error_type: str, message: str) -> Response:
@@ -158,6 +174,7 @@ def main() -> None:
 
         portal = stack.enter_context(start_blocking_portal())
         aws.functions = portal.call(start)
+        aws.connections = deployment.connections
         stack.callback(portal.call, aws.functions.close)
         print(json.dumps({"secret": secret}), flush=True)
         sys.stdin.read()

@@ -78,7 +78,7 @@ class Deployment:
     """What a stack tells its AWS to deploy.
 
     `socket` is the descriptor of the socket to listen on, `parameters` those of the template but for the ARN of the
-    secret, which keeps `token`.
+    secret, which keeps `token`. `connections` is where to post to WebSocket connections.
     """
 
     socket: int
@@ -88,3 +88,4 @@ class Deployment:
     log_dir: str | None
     python: str
     retry_scale: float
+    connections: str

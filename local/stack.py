@@ -161,10 +161,9 @@ class Stack:
                 "AwsEndpointUrl": self.aws_url,
                 "CodegenBaseUrl": self.codegen.base_url,
                 "CodegenOrgId": str(self.codegen.org_id),
-                "WebSocketEndpointUrl": _url(management_socket),
                 **self._parameters,
             }
-            secret = stack.enter_context(self._serve_aws(aws_socket, parameters))
+            secret = stack.enter_context(self._serve_aws(aws_socket, parameters, _url(management_socket)))
             self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": secret})
             portal = stack.enter_context(start_blocking_portal())
             sockets = _Sockets(api_socket, websocket_socket, management_socket)
@@ -179,7 +178,7 @@ class Stack:
         self._running.close()
 
     @contextmanager
-    def _serve_aws(self, listening: socket.socket, parameters: dict[str, str]) -> Iterator[str]:
+    def _serve_aws(self, listening: socket.socket, parameters: dict[str, str], connections: str) -> Iterator[str]:
         """Run AWS, with the template deployed, in a process of its own and give the ARN of the secret."""
         deployment = Deployment(
             socket=listening.fileno(),
@@ -189,6 +188,7 @@ class Stack:
             log_dir=None if self._verbose else str(self.log_dir),
             python=self._python,
             retry_scale=self._retry_scale,
+            connections=connections,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "local.aws"],

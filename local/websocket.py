@@ -116,6 +116,7 @@ class WebSocketGateway:
             process_request=self._admit,
             max_size=(MESSAGE_LIMIT, FRAME_LIMIT),
             write_limit=4 * UNREAD_LIMIT,
+            compression=None,
             ping_interval=None,
             server_header=None,
             close_timeout=1,
@@ -212,10 +213,11 @@ class WebSocketGateway:
             context = self._context(
                 connection.id, connection.headers, "$disconnect", "DISCONNECT", connection.source_ip
             )
+            closed = connection.socket.protocol.close_rcvd or connection.socket.protocol.close_sent
             context |= {
                 "connectedAt": _ms(connection.connected_at),
-                "disconnectStatusCode": connection.socket.close_code or _CLOSE_ABNORMAL,
-                "disconnectReason": connection.socket.close_reason or "",
+                "disconnectStatusCode": closed.code if closed else _CLOSE_ABNORMAL,
+                "disconnectReason": closed.reason if closed else "",
             }
             host = [(name, value) for name, value in connection.headers if name.lower() == "host"]
             await self._status(function, {**_headers(host), "requestContext": context, "isBase64Encoded": False})

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import codegen, settings, upstream  # noqa: F401 - codegen says how upstream errors are told
+from codegen_runs import settings, upstream
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.connections import GatewayConnections, Gone
 from codegen_runs.live.websocket import Session

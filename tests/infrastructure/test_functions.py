@@ -12,9 +12,8 @@ from tests.support.sources import FUNCTIONS, LAYER
 
 NAMES = sorted(backend.template().functions)
 
-# Read by Powertools itself, or by boto3.
+# Read by Powertools itself.
 READ_BY_LIBRARIES = {
-    "AWS_ENDPOINT_URL",
     "POWERTOOLS_LOG_LEVEL",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",

@@ -20,6 +20,10 @@ from botocore.exceptions import ClientError
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.callers import Caller
+from codegen_runs.clock import SystemClock
+from codegen_runs.live.tickets import Subject, Tickets
+from codegen_runs.storage.table import Table
 from local.cloudformation import ACCOUNT_ID, REGION, Document
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script, serve
 from local.template import Template
@@ -42,6 +46,8 @@ class Functions:
         self.asked: dict[str, set[Permission]] = defaultdict(set)
         self.failing: set[str] = set()
         """Operations that fail once, because a condition is not met."""
+        self.gone = False
+        """Whether those who were connected have left."""
         self._running: str | None = None
         self._one_at_a_time = Lock()
 
@@ -69,8 +75,17 @@ class Functions:
                 raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, operation)
             if operation.startswith("SendTask") or operation == "Invoke":
                 return {}  # no state machine runs here, and the poller is called by hand
+            if service == "apigatewaymanagementapi":
+                return self.post(operation)
         with self._one_at_a_time:  # moto is not made for the poller's threads
             return _make_api_call(client, operation, arguments)
+
+    def post(self, operation: str) -> dict[str, Any]:
+        """Stand in for API Gateway, where clients are connected until `gone` says otherwise."""
+        if self.gone:
+            answer = {"Error": {"Code": "GoneException"}, "ResponseMetadata": {"HTTPStatusCode": 410}}
+            raise ClientError(answer, operation)
+        return {}
 
     def _permissions(self, service: str, operation: str, arguments: dict[str, Any]) -> Iterator[Permission]:
         match service, operation:
@@ -90,6 +105,12 @@ class Functions:
                 arn = arguments.get("stateMachineArn") or arguments.get("executionArn")
                 (machine,) = self.template.state_machines.values()  # a task token says nothing of its machine
                 yield f"states:{operation}", arn or machine.arn
+            case "apigatewaymanagementapi", _:
+                assert self.template.websocket_api
+                api = f"{self.template.websocket_api.id}/{self.template.websocket_api.stage}"
+                method = {"PostToConnection": "POST", "DeleteConnection": "DELETE"}[operation]
+                place = f"{api}/{method}/@connections/{arguments['ConnectionId']}"
+                yield "execute-api:ManageConnections", f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{place}"
             case _:
                 raise AssertionError(f"nobody has said what {service}:{operation} needs")
 
@@ -126,6 +147,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         control_a_run(functions)
         run_a_multi_run(functions)
         control_a_multi_run(functions)
+        follow_by_websocket(functions)
         yield functions.asked
     forget()
 
@@ -139,7 +161,7 @@ def forget() -> None:
 def handle_requests(functions: Functions) -> None:
     functions.run("Authorize")
     for name in functions.template.functions:
-        if name not in TASKS | {"Authorize", "PollRuns", "StreamAgentRunLogs", *MULTI_RUN_ENDPOINTS}:
+        if name not in TASKS | {"Authorize", "PollRuns", "StreamAgentRunLogs", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
             functions.run(name)
     functions.run("StarRun")
     functions.run("StarRun")  # again: the star is there
@@ -196,7 +218,35 @@ def control_a_multi_run(functions: Functions) -> None:
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
 
 
+def follow_by_websocket(functions: Functions) -> None:
+    functions.run("OpenConnection")
+    tickets = Tickets(Table(functions.template.tables["CallersTable"].name), SystemClock())
+    ticket, _ = tickets.issue(Caller("user:789", 789, frozenset({ORG})), Subject(ORG, agent_run_id=1))
+    functions.run("OpenConnection", queryStringParameters={"ticket": ticket})
+    SystemClock().sleep(600)  # the token's owner is not remembered any more
+    functions.run("OpenConnection")
+    upstream._secrets.cache_clear()
+    run_id = start_upstream(functions)
+    functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "run_id": run_id}))
+    multi_run = start_a_multi_run(functions)["multi_run_id"]
+    functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "multi_run_id": multi_run}))
+    functions.run("PollRuns")
+    SystemClock().sleep(61)  # all that nothing happened to is looked at
+    functions.run("PollRuns")
+    functions.run("AnswerMessage", body=json.dumps({"action": "unsubscribe", "multi_run_id": multi_run}))
+    functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "run_id": start_upstream(functions)}))
+    functions.gone = True
+    functions.run("PollRuns")
+    functions.run("AnswerMessage")
+    functions.run("OpenConnection")
+    functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "multi_run_id": multi_run}))
+    functions.gone = False
+    functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "multi_run_id": multi_run}))
+    functions.run("CloseConnection")
+
+
 TASKS = {"PlanMultiRun", "LaunchCandidate", "JudgeCandidates", "SynthesizeCandidates", "PublishMultiRun"}
+WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
 MULTI_RUN_ENDPOINTS = {
     *("CreateMultiRun", "GetMultiRun", "ListMultiRuns"),
     *("CancelMultiRun", "PauseMultiRun", "ResumeMultiRun"),
@@ -233,7 +283,7 @@ def granted(document: Document, name: str) -> set[Permission]:
     policies = document.resources[name].properties.get("Policies", [])
     statements = [statement for policy in policies for statement in policy["Statement"]]
     assert all(statement["Effect"] == "Allow" for statement in statements)
-    return {(action, statement["Resource"]) for statement in statements for action in statement["Action"]}
+    return granted_to(document, name)
 
 
 def covers(grant: Permission, ask: Permission) -> bool:
@@ -260,7 +310,9 @@ def test_a_wildcard_is_of_the_executions_of_the_state_machine_or_of_log_delivery
     executions = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:execution:codegen-runs-multi-runs:*"
     deliveries = {(name, action, on) for name, action, on in wide if action.startswith("logs:") and on == "*"}
     assert {name for name, *_ in deliveries} == {"MultiRunStateMachine"}
-    assert wide - deliveries == {("CancelMultiRun", "states:StopExecution", executions)}
+    posts = {each for each in wide if each[1] == "execute-api:ManageConnections"}
+    assert {name for name, *_ in posts} == {"AnswerMessage", "PollRuns"}
+    assert wide - deliveries - posts == {("CancelMultiRun", "states:StopExecution", executions)}
 
 
 def granted_to(document: Document, name: str) -> set[Permission]:

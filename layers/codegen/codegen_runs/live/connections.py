@@ -82,7 +82,8 @@ def _client() -> Any:
 
     return boto3.client(
         "apigatewaymanagementapi",
-        endpoint_url=os.environ.get("WEBSOCKET_ENDPOINT_URL") or settings.required("WEBSOCKET_ENDPOINT"),
+        # An address for every AWS service has this one, too; boto3 would prefer the one that is named here.
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or settings.required("WEBSOCKET_ENDPOINT"),
         config=Config(
             connect_timeout=1,
             read_timeout=POST_SECONDS - 1,

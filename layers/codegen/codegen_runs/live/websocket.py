@@ -17,6 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
+import codegen_runs.codegen  # noqa: F401 - says how errors of the Codegen API are told
 from codegen_api import CodegenAPI
 from codegen_runs import edge, problems, watches
 from codegen_runs.clock import Clock
