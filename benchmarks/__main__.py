@@ -16,7 +16,6 @@ from benchmarks import cold, multi_run, size, warm
 from benchmarks.artifacts import ROOT, NotBuiltError, artifacts
 from benchmarks.multi_run import MultiRunError
 from benchmarks.sandbox import SandboxError
-from benchmarks.world import NothingToDoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +46,7 @@ def main() -> None:
             for section in _measure(built, options.sections or SECTIONS, quick=options.quick):
                 section.show(console)
                 found.append(section)
-    except (MultiRunError, NotBuiltError, NothingToDoError, SandboxError) as error:
+    except (MultiRunError, NotBuiltError, SandboxError) as error:
         sys.exit(f"Measuring failed: {error}")
     missed = [f"{target.name} ({section.title})" for section in found for target in section.targets if not target.met]
     console.print(f"\n{len(missed)} target(s) missed after {time.monotonic() - started:.0f} s", *missed, sep="\n  ")
@@ -65,8 +64,8 @@ def _measure(built: Artifacts, sections: tuple[str, ...], *, quick: bool) -> Ite
     if "warm" in sections:
         yield warm.section(built, blocks=3 if quick else 10)
     if "multi-run" in sections:
-        paces = [multi_run.SHORT] if quick else [multi_run.SHORT, multi_run.LONG]
-        yield multi_run.section(repetitions=2 if quick else 3, paces=paces)
+        cases = multi_run.QUICK if quick else multi_run.FULL
+        yield multi_run.section(repetitions=2 if quick else 3, cases=cases)
 
 
 if __name__ == "__main__":

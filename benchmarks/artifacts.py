@@ -106,11 +106,12 @@ def artifacts(build: Path) -> Iterator[Artifacts]:
         folder = Path(temporary)
         python = next(filter(layer_build.is_runtime, layer_build.interpreters()), None)
         if python and _imports(python, layer):
-            wheels = _RuntimeWheels()
+            wheels: _Wheels = _RuntimeWheels()
             notes = (f"{python} runs the layer as built.",)
             layer = Path(shutil.copytree(layer, folder / "layer"))
         else:
-            python, wheels = Path(sys.executable).resolve(), _Wheels()
+            python = Path(sys.executable).resolve()
+            wheels = _Wheels()
             notes = (
                 f"NO CPython {layer_build.RUNTIME} that can load the layer's wheels was found. Measured instead, on "
                 f"{python}: the layer's requirements and packages, installed for that Python with bytecode.",
@@ -151,8 +152,8 @@ class _Wheels:
             CACHE.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=CACHE) as temporary:
                 target = Path(temporary) / "packages"
-                pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile"]
-                pinned = ["-c", CONSTRAINTS, "-r", requirements]
+                pip = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile")
+                pinned = (f"--constraint={CONSTRAINTS}", f"--requirement={requirements}")
                 subprocess.run([*pip, *self.options, f"--target={target}", *pinned], check=True)
                 target.rename(cached)
         return cached
@@ -171,8 +172,8 @@ class _RuntimeWheels(_Wheels):
 
 def _imports(python: Path, layer: Path) -> bool:
     """Tell whether this machine can load the layer's compiled wheels."""
-    probe = [python, "-c", f"import sys; sys.path.insert(0, {str(layer)!r}); import pydantic"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    probe = f"import sys; sys.path.insert(0, {str(layer)!r}); import pydantic"
+    return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from rich.progress import track
 from benchmarks.artifacts import EQUAL, SHIPPED
 from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
 from benchmarks.sandbox import Sandbox
-from benchmarks.world import checked, world
+from benchmarks.world import checked, is_own, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,20 +60,22 @@ def _targets(condition: str, shared: list[Pairs], own: list[Pairs]) -> list[Targ
 
 def _measure(artifacts: Artifacts, condition: str, repetitions: int) -> tuple[list[Pairs], list[Pairs]]:
     """Return the pairs of the functions that the baseline has, too, and of those that only we have."""
-    shared, own = [], []
+    shared: list[Pairs] = []
+    alone: list[Pairs] = []
     with TemporaryDirectory() as folder, world(artifacts, condition, Path(folder)) as around:
 
         def start(function: Function, event: Event) -> float:
             with Sandbox(artifacts.python, function, Path(folder)) as sandbox:
-                answer = checked(function, sandbox.invoke(event))
-                return sandbox.init_seconds + answer.seconds
+                return sandbox.init_seconds + checked(function.name, sandbox.invoke(event)).seconds
 
-        start(around.baseline, around.baseline_event())
-        for work in track(around.works(), f"cold, {condition}", transient=True):
-            start(work.function, work.event())
-            ours, baseline = [], []
-            for _ in range(repetitions):
-                ours.append(start(work.function, work.event()))
-                baseline.append(start(around.baseline, work.event() if work.shared else around.baseline_event()))
-            (shared if work.shared else own).append(Pairs(work.name + ("" if work.shared else " *"), ours, baseline))
-    return shared, own
+        for function in track(around.functions(), f"cold, {condition}", transient=True):
+            own = is_own(function)
+            pairs = Pairs(f"{function.name} *" if own else function.name, [], [])
+            for repetition in range(repetitions + 1):
+                ours = start(function, around.event(function))
+                baseline = start(around.baseline, around.baseline_event(function))
+                if repetition:
+                    pairs.ours.append(ours)
+                    pairs.baseline.append(baseline)
+            (alone if own else shared).append(pairs)
+    return shared, alone

@@ -12,11 +12,12 @@ from rich.progress import track
 from benchmarks.artifacts import EQUAL
 from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
 from benchmarks.sandbox import Sandbox
-from benchmarks.world import checked, world
+from benchmarks.world import checked, is_own, world
 
 if TYPE_CHECKING:
     from benchmarks.artifacts import Artifacts
-    from benchmarks.world import Work, World
+    from benchmarks.world import World
+    from local.template import Function
 
 WARM_UP = 20
 BLOCK = 20
@@ -25,12 +26,12 @@ BLOCK = 20
 def section(artifacts: Artifacts, *, blocks: int) -> Section:
     """Measure the operations in which both sides do the same: what only ask the upstream."""
     with TemporaryDirectory() as folder, world(artifacts, EQUAL, Path(folder)) as around:
-        works = [work for work in around.works() if work.shared and not _stores(work)]
+        functions = [each for each in around.functions() if not is_own(each) and not _stores(each)]
         with Sandbox(artifacts.python, around.baseline, Path(folder)) as baseline:
             found = []
-            for work in track(works, "warm", transient=True):
-                with Sandbox(artifacts.python, work.function, Path(folder)) as ours:
-                    found.append(_measure(around, work, ours, baseline, blocks))
+            for function in track(functions, "warm", transient=True):
+                with Sandbox(artifacts.python, function, Path(folder)) as ours:
+                    found.append(_measure(around, function, ours, baseline, blocks))
     return Section(
         title="Warm overhead of a request",
         notes=[
@@ -49,20 +50,20 @@ def section(artifacts: Artifacts, *, blocks: int) -> Section:
     )
 
 
-def _stores(work: Work) -> bool:
-    return any(name.endswith("_TABLE") for name in work.function.environment)
+def _stores(function: Function) -> bool:
+    return any(name.endswith("_TABLE") for name in function.environment)
 
 
-def _measure(around: World, work: Work, ours: Sandbox, baseline: Sandbox, blocks: int) -> Pairs:
+def _measure(around: World, function: Function, ours: Sandbox, baseline: Sandbox, blocks: int) -> Pairs:
     def overhead(sandbox: Sandbox) -> float:
-        answer = checked(work.function, sandbox.invoke(work.event()))
+        answer = checked(function.name, sandbox.invoke(around.event(function)))
         return answer.seconds - sum(around.codegen.seconds())
 
     around.codegen.seconds()
     for _ in range(WARM_UP):
         overhead(ours)
         overhead(baseline)
-    pairs = Pairs(work.name, [], [])
+    pairs = Pairs(function.name, [], [])
     for _ in range(blocks):
         block = [(overhead(ours), overhead(baseline)) for _ in range(BLOCK)]
         for side, seconds in zip((pairs.ours, pairs.baseline), zip(*block, strict=True), strict=True):

@@ -1,30 +1,24 @@
-"""What stands around the functions while they are measured, and events for each that make it do its work once.
-
-Where the baseline does the same, the request has the path that both know (the one without a version), so that both
-sides get the very same event.
-"""
+"""What stands around the functions while they are measured, and what they are given to do: their sample events."""
 
 from __future__ import annotations
 
 import json
-import time
-import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
+from starlette.routing import Match
 
+from benchmarks.artifacts import ROOT
+from benchmarks.baseline.app import app
 from benchmarks.sandbox import Sandbox, SandboxError
 from benchmarks.upstream import upstream
 from local import aws
-from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_SANDBOX_ID, DEMO_TOKEN, DEMO_USER_ID
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.fake_codegen.server import listen
-from local.proxy import Call, Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Coroutine, Iterator
     from pathlib import Path
 
     from benchmarks.artifacts import Artifacts
@@ -34,80 +28,10 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-ORG = f"/organizations/{DEMO_ORG_ID}"
-PROMPT = "Create a React component"
-RUN_ID = 100_010
-OTHER_RUN_ID = 100_011
-RUN = f"{ORG}/agent/run/{RUN_ID}"
-OTHER_RUN = f"{ORG}/agent/run/{OTHER_RUN_ID}"
+# The one multi-run of the samples. It does not last: whatever is done with it changes what can be done next.
+MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
 
-# Requests that both sides serve: method, path, body. What is read again and again is not what is changed.
-SHARED: tuple[tuple[str, str, Any], ...] = (
-    ("POST", f"{ORG}/agent/run", {"prompt": PROMPT, "repo_id": DEMO_REPO_ID}),
-    ("GET", RUN, None),
-    ("GET", f"{ORG}/agent/runs?limit=20", None),
-    ("POST", f"{OTHER_RUN}/resume", {"prompt": "Now add a test"}),
-    ("POST", f"{OTHER_RUN}/ban-all-checks", {}),
-    ("POST", f"{OTHER_RUN}/unban-all-checks", {}),
-    ("POST", f"{OTHER_RUN}/remove-codegen-from-pr", {}),
-    ("GET", f"{RUN}/logs", None),
-    ("GET", f"{RUN}/logs/stream", None),
-    ("GET", f"{ORG}/users", None),
-    ("GET", f"{ORG}/users/{DEMO_USER_ID}", None),
-    ("GET", "/current-user", None),
-    ("GET", "/organizations", None),
-    ("GET", f"{ORG}/repos", None),
-    ("GET", f"{ORG}/integrations", None),
-    ("GET", f"{ORG}/models", None),
-    ("POST", "/setup-commands", {"repo_id": DEMO_REPO_ID}),
-    ("POST", "/sandbox/analyze-logs", {"sandbox_id": DEMO_SANDBOX_ID}),
-    ("POST", "/starred-runs", {"agent_run_id": RUN_ID, "starred": True}),
-    ("GET", "/starred-runs", None),
-    ("POST", f"{ORG}/multi-run", {"prompt": PROMPT, "concurrency": 3, "repo_id": DEMO_REPO_ID}),
-    ("GET", "/health", None),
-)
-# Requests that only ours serves; `*` stands for a multi-run that has just been made.
-OWN: tuple[tuple[str, str, Any], ...] = (
-    ("DELETE", f"/v1{ORG}/starred-runs/{RUN_ID}", None),
-    ("GET", f"/v1{ORG}/multi-runs/*", None),
-    ("GET", f"/v1{ORG}/multi-runs", None),
-    ("POST", f"/v1{ORG}/multi-runs/*/cancel", {}),
-    ("GET", "/docs", None),
-)
-# Tasks of the state machine: what their input has beside the ids of a multi-run that has just been made.
-TASKS: dict[str, Event] = {
-    "PlanMultiRun": {},
-    "LaunchCandidate": {"index": 0, "task_token": "a-token"},
-    "JudgeCandidates": {},
-    "SynthesizeCandidates": {"task_token": "a-token"},
-    "PublishMultiRun": {},
-}
-
-_CONTEXT = {
-    "caller_id": f"user:{DEMO_USER_ID}",
-    "user_id": str(DEMO_USER_ID),
-    "organizations": str(DEMO_ORG_ID),
-    "kind": "codegen",
-}
 _DONE_AT_ONCE = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
-
-
-class NothingToDoError(Exception):
-    """There is no event for a function."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One function and the events for it. `shared` tells whether the baseline serves them, too."""
-
-    function: Function
-    event: Callable[[], Event]
-    shared: bool = False
-
-    @property
-    def name(self) -> str:
-        """The function's name in the template."""
-        return self.function.logical_id
 
 
 @dataclass(frozen=True)
@@ -119,79 +43,52 @@ class World:
     baseline: Function
     _creator: Sandbox
 
-    def baseline_event(self) -> Event:
-        """Return an event for the baseline where it does not do what a function does: the start is what counts."""
-        return self._call("GET", RUN, None).event(_CONTEXT)
+    def functions(self) -> list[Function]:
+        """Return what there is to measure: the poller first, while there is nothing to poll."""
+        return sorted(self.template.functions.values(), key=lambda function: function.name != "PollRuns")
 
-    def preparation(self) -> list[tuple[Function, Event]]:
-        """Return what makes the run that is read a followed one, with an event log to stream."""
-        functions = self.template.functions
-        resume = self._call("POST", f"{RUN}/resume", {"prompt": PROMPT}).event(_CONTEXT)
-        return [(functions["ResumeAgentRun"], resume), (functions["PollRuns"], {"kick": True})]
+    def event(self, function: Function) -> Event:
+        """Return the function's sample event, its multi-run replaced by one that has just been made."""
+        sample = _sample(function.name)
+        if MULTI_RUN in sample:
+            created = checked("CreateMultiRun", self._creator.invoke(json.loads(_sample("CreateMultiRun"))))
+            sample = sample.replace(MULTI_RUN, json.loads(created.result["body"])["id"])
+        event: Event = json.loads(sample)
+        return event
 
-    def works(self) -> list[Work]:
-        """Return what there is to measure: the poller first, while there is nothing to poll.
+    def baseline_event(self, function: Function) -> Event:
+        """Return the same for the baseline, or the reading of a run where it has nothing of the kind."""
+        event: Event = json.loads(_sample("GetAgentRun")) if is_own(function) else self.event(function)
+        return event
 
-        Raises:
-            NothingToDoError: the template has a function that is not thought of here.
-        """
-        functions = self.template.functions
-        works = [
-            Work(functions["PollRuns"], dict),
-            *(self._request(*exchange, shared=True) for exchange in SHARED),
-            *(self._request(*exchange) for exchange in OWN),
-            *(Work(functions[name], partial(self._task, more)) for name, more in TASKS.items()),
-            Work(functions["Authorize"], lambda: self._call("GET", RUN, None).authorizer_event()),
-        ]
-        if idle := functions.keys() - {work.name for work in works}:
-            raise NothingToDoError(f"benchmarks/world.py knows no event for {', '.join(sorted(idle))}")
-        return works
 
-    def _request(self, method: str, path: str, body: Any, *, shared: bool = False) -> Work:
-        def event() -> Event:
-            found = path.replace("*", self._new_multi_run()) if "*" in path else path
-            return self._call(method, found, body).event(_CONTEXT)
+def is_own(function: Function) -> bool:
+    """Tell whether only we have such a function.
 
-        name = self._call(method, path, body).route.function.logical_id
-        return Work(self.template.functions[name], event, shared)
+    The baseline has no tasks, and knows no multi-run by its id: it keeps them in a memory that a fresh process has not.
+    """
+    sample = _sample(function.name)
+    event = json.loads(sample)
+    if "httpMethod" not in event or "type" in event or MULTI_RUN in sample:
+        return True
+    scope = {"type": "http", "method": event["httpMethod"], "path": event["path"], "headers": []}
+    return all(route.matches(scope)[0] is not Match.FULL for route in app.routes)
 
-    def _call(self, method: str, path: str, body: Any) -> Call:
-        """Return a request as API Gateway passes it on."""
-        assert self.template.api
-        path, _, query = path.partition("?")
-        routes, parameters = Routes(self.template.api.routes).find(path)
-        headers = {
-            "accept": "*/*",
-            "authorization": f"Bearer {DEMO_TOKEN}",
-            "content-type": "application/json",
-            "host": "example.execute-api.us-east-1.amazonaws.com",
-            "user-agent": "benchmarks",
-        }
-        request = Request(
-            {
-                "type": "http",
-                "http_version": "1.1",
-                "method": method,
-                "scheme": "https",
-                "path": path,
-                "raw_path": path.encode(),
-                "query_string": query.encode(),
-                "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-                "client": ("127.0.0.1", 1),
-                "server": (headers["host"], 443),
-            }
-        )
-        content = b"" if body is None else json.dumps(body).encode()
-        return Call(self.template.api, routes[method], request, content, parameters, str(uuid.uuid4()), time.time())
 
-    def _task(self, more: Event) -> Event:
-        return {"org_id": DEMO_ORG_ID, "multi_run_id": self._new_multi_run(), **more}
+def _sample(name: str) -> str:
+    return (ROOT / "events" / f"{name}.json").read_text("utf-8")
 
-    def _new_multi_run(self) -> str:
-        request = {"prompt": PROMPT, "concurrency": 3}
-        answer = self._creator.invoke(self._call("POST", f"/v1{ORG}/multi-runs", request).event(_CONTEXT)).result
-        multi_run_id: str = json.loads(answer["body"])["id"]
-        return multi_run_id
+
+def checked(name: str, answer: Answer) -> Answer:
+    """Return the answer of a function if it is a good one: a refusal is no work to measure.
+
+    Raises:
+        SandboxError: it is an HTTP error.
+    """
+    result = answer.result
+    if isinstance(result, dict) and result.get("statusCode", 200) >= 400:
+        raise SandboxError(f"{name} answered {result['statusCode']}: {result['body']}")
+    return answer
 
 
 @contextmanager
@@ -201,15 +98,13 @@ def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World
         codegen = stack.enter_context(upstream())
         stand_in = stack.enter_context(aws.serve(stack.enter_context(listen())))
         stand_in.functions = _Nobody()  # type: ignore[assignment]
-        template = artifacts.template(
-            {
-                "AwsEndpointUrl": stand_in.url,
-                "CodegenBaseUrl": codegen.url,
-                "CodegenOrgId": str(DEMO_ORG_ID),
-                "CodegenTokenSecret": stand_in.create_secret("codegen-token", DEMO_TOKEN),
-            },
-            condition,
-        )
+        addresses = {
+            "AwsEndpointUrl": stand_in.url,
+            "CodegenBaseUrl": codegen.url,
+            "CodegenOrgId": str(DEMO_ORG_ID),
+            "CodegenTokenSecret": stand_in.create_secret("codegen-token", DEMO_TOKEN),
+        }
+        template = artifacts.template(addresses, condition)
         stand_in.create(replace(template, state_machines={}))
         for machine in template.state_machines.values():
             stand_in.client("stepfunctions").create_state_machine(
@@ -217,23 +112,11 @@ def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World
             )
         baseline = artifacts.baseline({"CODEGEN_BASE_URL": codegen.url, "CODEGEN_ORG_ID": str(DEMO_ORG_ID)}, condition)
         creator = stack.enter_context(Sandbox(artifacts.python, template.functions["CreateMultiRun"], log_dir))
-        around = World(codegen, template, baseline, creator)
-        for work, event in around.preparation():
-            with Sandbox(artifacts.python, work, log_dir) as sandbox:
-                checked(work, sandbox.invoke(event))
-        yield around
-
-
-def checked(function: Function, answer: Answer) -> Answer:
-    """Return the answer if it is a good one: what is refused is no work to measure.
-
-    Raises:
-        SandboxError: it is an HTTP error.
-    """
-    result = answer.result
-    if isinstance(result, dict) and result.get("statusCode", 200) >= 400:
-        raise SandboxError(f"{function.name} answered {result['statusCode']}: {result['body']}")
-    return answer
+        # The run of the samples becomes a followed one, with an event log to stream.
+        for name, event in (("ResumeAgentRun", json.loads(_sample("ResumeAgentRun"))), ("PollRuns", {"kick": True})):
+            with Sandbox(artifacts.python, template.functions[name], log_dir) as sandbox:
+                checked(name, sandbox.invoke(event))
+        yield World(codegen, template, baseline, creator)
 
 
 class _Nobody:

@@ -27,7 +27,6 @@ from pydantic import BaseModel, ConfigDict, Field
 logger = logging.getLogger("baseline")
 
 BASE_URL = os.environ.get("CODEGEN_BASE_URL", "https://api.codegen.com").rstrip("/").removesuffix("/v1")
-ORG_ID = int(os.environ.get("CODEGEN_ORG_ID") or 0)
 POLL_SECONDS = 2.0
 
 T = TypeVar("T")
@@ -166,9 +165,10 @@ class Page(BaseModel, Generic[T]):
 
 
 class StarredRun(BaseModel):
-    agent_run_id: str
-    starred: bool
+    agent_run_id: int
+    organization_id: int
     starred_at: datetime
+    note: str | None = None
 
 
 class Candidate(BaseModel):
@@ -201,31 +201,27 @@ class AgentRunRequest(BaseModel):
 
 
 class ResumeRequest(BaseModel):
+    agent_run_id: int
     prompt: str
     images: list[str] | None = None
     model: str | None = None
 
 
 class StopRequest(BaseModel):
+    agent_run_id: int
     before_card_order_id: str | None = None
     after_card_order_id: str | None = None
 
 
 class SetupCommandsRequest(BaseModel):
     repo_id: int
-    org_id: int | None = None
     prompt: str | None = None
     trigger_source: str = "setup-commands"
 
 
-class AnalyzeSandboxLogsRequest(BaseModel):
-    sandbox_id: int
-    org_id: int | None = None
-
-
 class StarredRunRequest(BaseModel):
-    agent_run_id: int | str
-    starred: bool = True
+    agent_run_id: int
+    note: str | None = None
 
 
 class MultiRunRequest(BaseModel):
@@ -305,37 +301,37 @@ app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], all
 # Users, organizations and what they have
 
 
-@app.get("/organizations/{org_id}/users")
+@app.get("/v1/organizations/{org_id}/users")
 async def get_users(org_id: int, codegen: Client, skip: Skip = 0, limit: Limit = 100) -> Page[User]:
     return await codegen.get(f"/organizations/{org_id}/users", skip=skip, limit=limit)
 
 
-@app.get("/organizations/{org_id}/users/{user_id}")
+@app.get("/v1/organizations/{org_id}/users/{user_id}")
 async def get_user(org_id: int, user_id: int, codegen: Client) -> User:
     return await codegen.get(f"/organizations/{org_id}/users/{user_id}")
 
 
-@app.get("/current-user")
+@app.get("/v1/users/me")
 async def get_current_user(codegen: Client) -> User:
     return await codegen.get("/users/me")
 
 
-@app.get("/organizations")
+@app.get("/v1/organizations")
 async def get_organizations(codegen: Client, skip: Skip = 0, limit: Limit = 100) -> Page[Organization]:
     return await codegen.get("/organizations", skip=skip, limit=limit)
 
 
-@app.get("/organizations/{org_id}/repos")
+@app.get("/v1/organizations/{org_id}/repos")
 async def get_repos(org_id: int, codegen: Client, skip: Skip = 0, limit: Limit = 100) -> Page[Repo]:
     return await codegen.get(f"/organizations/{org_id}/repos", skip=skip, limit=limit)
 
 
-@app.get("/organizations/{org_id}/integrations")
+@app.get("/v1/organizations/{org_id}/integrations")
 async def get_integrations(org_id: int, codegen: Client) -> Integrations:
     return await codegen.get(f"/organizations/{org_id}/integrations")
 
 
-@app.get("/organizations/{org_id}/models")
+@app.get("/v1/organizations/{org_id}/models")
 async def get_models(org_id: int, codegen: Client) -> Models:
     return await codegen.get(f"/organizations/{org_id}/models")
 
@@ -343,17 +339,17 @@ async def get_models(org_id: int, codegen: Client) -> Models:
 # Agent runs
 
 
-@app.post("/organizations/{org_id}/agent/run")
+@app.post("/v1/organizations/{org_id}/agent/run")
 async def create_agent_run(org_id: int, request: AgentRunRequest, codegen: Client) -> AgentRun:
     return await codegen.post(f"/organizations/{org_id}/agent/run", request)
 
 
-@app.get("/organizations/{org_id}/agent/run/{agent_run_id}")
+@app.get("/v1/organizations/{org_id}/agent/run/{agent_run_id}")
 async def get_agent_run(org_id: int, agent_run_id: int, codegen: Client) -> AgentRun:
     return await codegen.get(f"/organizations/{org_id}/agent/run/{agent_run_id}")
 
 
-@app.get("/organizations/{org_id}/agent/runs")
+@app.get("/v1/organizations/{org_id}/agent/runs")
 async def list_agent_runs(
     org_id: int,
     codegen: Client,
@@ -367,33 +363,27 @@ async def list_agent_runs(
     )
 
 
-@app.post("/organizations/{org_id}/agent/run/{agent_run_id}/resume")
-async def resume_agent_run(org_id: int, agent_run_id: int, request: ResumeRequest, codegen: Client) -> AgentRun:
-    body = {"agent_run_id": agent_run_id, **request.model_dump(exclude_none=True)}
-    return await codegen.post(f"/organizations/{org_id}/agent/run/resume", body)
+@app.post("/v1/organizations/{org_id}/agent/run/resume")
+async def resume_agent_run(org_id: int, request: ResumeRequest, codegen: Client) -> AgentRun:
+    return await codegen.post(f"/organizations/{org_id}/agent/run/resume", request)
 
 
-async def _stop(action: str, org_id: int, agent_run_id: int, request: StopRequest | None, codegen: Codegen) -> Any:
-    body = {"agent_run_id": agent_run_id, **(request.model_dump(exclude_none=True) if request else {})}
-    return await codegen.post(f"/organizations/{org_id}/agent/run/{action}", body)
+@app.post("/v1/organizations/{org_id}/agent/run/ban")
+async def ban_all_checks(org_id: int, request: StopRequest, codegen: Client) -> Any:
+    return await codegen.post(f"/organizations/{org_id}/agent/run/ban", request)
 
 
-@app.post("/organizations/{org_id}/agent/run/{agent_run_id}/ban-all-checks")
-async def ban_all_checks(org_id: int, agent_run_id: int, codegen: Client, request: StopRequest | None = None) -> Any:
-    return await _stop("ban", org_id, agent_run_id, request, codegen)
+@app.post("/v1/organizations/{org_id}/agent/run/unban")
+async def unban_all_checks(org_id: int, request: StopRequest, codegen: Client) -> Any:
+    return await codegen.post(f"/organizations/{org_id}/agent/run/unban", request)
 
 
-@app.post("/organizations/{org_id}/agent/run/{agent_run_id}/unban-all-checks")
-async def unban_all_checks(org_id: int, agent_run_id: int, codegen: Client, request: StopRequest | None = None) -> Any:
-    return await _stop("unban", org_id, agent_run_id, request, codegen)
+@app.post("/v1/organizations/{org_id}/agent/run/remove-from-pr")
+async def remove_from_pr(org_id: int, request: StopRequest, codegen: Client) -> Any:
+    return await codegen.post(f"/organizations/{org_id}/agent/run/remove-from-pr", request)
 
 
-@app.post("/organizations/{org_id}/agent/run/{agent_run_id}/remove-codegen-from-pr")
-async def remove_from_pr(org_id: int, agent_run_id: int, codegen: Client, request: StopRequest | None = None) -> Any:
-    return await _stop("remove-from-pr", org_id, agent_run_id, request, codegen)
-
-
-@app.get("/organizations/{org_id}/agent/run/{agent_run_id}/logs")
+@app.get("/v1/alpha/organizations/{org_id}/agent/run/{agent_run_id}/logs")
 async def get_agent_run_logs(
     org_id: int, agent_run_id: int, codegen: Client, skip: Skip = 0, limit: Limit = 100, reverse: bool = False
 ) -> AgentRunLogs:
@@ -401,7 +391,7 @@ async def get_agent_run_logs(
     return await codegen.get(path, skip=skip, limit=limit, reverse=reverse)
 
 
-@app.get("/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream")
+@app.get("/v1/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream")
 async def stream_agent_run_logs(
     org_id: int, agent_run_id: int, codegen: Client, poll_interval: Annotated[float, Query(ge=0.5)] = POLL_SECONDS
 ) -> StreamingResponse:
@@ -423,38 +413,41 @@ async def stream_agent_run_logs(
 # Runs that the upstream starts for other ends
 
 
-@app.post("/setup-commands")
-async def generate_setup_commands(request: SetupCommandsRequest, codegen: Client) -> StartedRun:
-    body = request.model_dump(exclude_none=True, exclude={"org_id"})
-    return await codegen.post(f"/organizations/{request.org_id or ORG_ID}/setup-commands/generate", body)
+@app.post("/v1/organizations/{org_id}/setup-commands/generate")
+async def generate_setup_commands(org_id: int, request: SetupCommandsRequest, codegen: Client) -> StartedRun:
+    return await codegen.post(f"/organizations/{org_id}/setup-commands/generate", request)
 
 
-@app.post("/sandbox/analyze-logs")
-async def analyze_sandbox_logs(request: AnalyzeSandboxLogsRequest, codegen: Client) -> StartedRun:
-    org_id = request.org_id or ORG_ID
-    return await codegen.post(f"/organizations/{org_id}/sandbox/{request.sandbox_id}/analyze-logs")
+@app.post("/v1/organizations/{org_id}/sandbox/{sandbox_id}/analyze-logs")
+async def analyze_sandbox_logs(org_id: int, sandbox_id: int, codegen: Client) -> StartedRun:
+    return await codegen.post(f"/organizations/{org_id}/sandbox/{sandbox_id}/analyze-logs")
 
 
 # Starred runs
 
-starred_runs: dict[str, StarredRun] = {}
+starred_runs: dict[int, StarredRun] = {}
 
 
-@app.get("/starred-runs")
-async def get_starred_runs(_: Client) -> list[StarredRun]:
-    return sorted(starred_runs.values(), key=lambda starred: starred.starred_at, reverse=True)
+@app.get("/v1/organizations/{org_id}/starred-runs")
+async def get_starred_runs(org_id: int, _: Client) -> list[StarredRun]:
+    starred = [starred for starred in starred_runs.values() if starred.organization_id == org_id]
+    return sorted(starred, key=lambda starred: starred.starred_at, reverse=True)
 
 
-@app.post("/starred-runs")
-async def update_starred_run(request: StarredRunRequest, codegen: Client) -> StarredRun:
-    agent_run_id = str(request.agent_run_id)
-    await codegen.get(f"/organizations/{ORG_ID}/agent/run/{agent_run_id}")
-    starred = StarredRun(agent_run_id=agent_run_id, starred=request.starred, starred_at=datetime.now(UTC))
-    if request.starred:
-        starred_runs[agent_run_id] = starred
-    else:
-        starred_runs.pop(agent_run_id, None)
-    return starred
+@app.post("/v1/organizations/{org_id}/starred-runs")
+async def star_run(org_id: int, request: StarredRunRequest, codegen: Client) -> StarredRun:
+    run = await codegen.get(f"/organizations/{org_id}/agent/run/{request.agent_run_id}")
+    starred = StarredRun(
+        agent_run_id=run["id"], organization_id=org_id, starred_at=datetime.now(UTC), note=request.note
+    )
+    return starred_runs.setdefault(starred.agent_run_id, starred)
+
+
+@app.delete("/v1/organizations/{org_id}/starred-runs/{agent_run_id}", status_code=204)
+async def unstar_run(org_id: int, agent_run_id: int, _: Client) -> None:
+    starred = starred_runs.get(agent_run_id)
+    if starred and starred.organization_id == org_id:
+        del starred_runs[agent_run_id]
 
 
 # Multi-runs
@@ -463,7 +456,7 @@ multi_runs: dict[str, MultiRun] = {}
 _tasks: set[asyncio.Task[None]] = set()
 
 
-@app.post("/organizations/{org_id}/multi-run")
+@app.post("/v1/organizations/{org_id}/multi-runs")
 async def create_multi_run(org_id: int, request: MultiRunRequest, codegen: Client) -> MultiRun:
     multi_run = MultiRun(id=uuid.uuid4().hex, org_id=org_id, prompt=request.prompt)
     multi_runs[multi_run.id] = multi_run
@@ -473,8 +466,13 @@ async def create_multi_run(org_id: int, request: MultiRunRequest, codegen: Clien
     return multi_run
 
 
-@app.get("/organizations/{org_id}/multi-run/{multi_run_id}")
-async def get_multi_run(org_id: int, multi_run_id: str) -> MultiRun:
+@app.get("/v1/organizations/{org_id}/multi-runs")
+async def list_multi_runs(org_id: int, _: Client) -> list[MultiRun]:
+    return [multi_run for multi_run in multi_runs.values() if multi_run.org_id == org_id]
+
+
+@app.get("/v1/organizations/{org_id}/multi-runs/{multi_run_id}")
+async def get_multi_run(org_id: int, multi_run_id: str, _: Client) -> MultiRun:
     multi_run = multi_runs.get(multi_run_id)
     if multi_run is None or multi_run.org_id != org_id:
         raise HTTPException(404, "There is no such multi-run.")

@@ -1,0 +1,247 @@
+"""What watching costs: counted in simulated time, so that the figures are exact, beside a poller per viewer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import httpx
+from moto import mock_aws
+
+from benchmarks.artifacts import ROOT
+from benchmarks.report import Section, Target
+from codegen_api import CodegenAPI, RetryPolicy, parse_timestamp
+from codegen_runs import watches
+from codegen_runs.aws import dynamodb
+from codegen_runs.events import Writer
+from codegen_runs.poller import Poller
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import EVENTS_PER_WRITE, RunsTable, Watch
+from codegen_runs.watches import VIEWED_INTERVAL
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script
+from local.template import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+VIEWERS = (1, 10, 1000)
+_RUN_SECONDS = 60
+_LOGS = 40
+_LOOK_SECONDS = 25.0  # a viewer by long poll or page comes back at the latest after so long, and at once after news
+_NAIVE_INTERVAL = 2.0
+_APPENDED = 950
+
+
+class _Clock:
+    """The fake's time, for the poller."""
+
+    def __init__(self, manual: ManualClock) -> None:
+        self.manual = manual
+
+    def now(self) -> float:
+        return self.manual.now().timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.manual.advance(seconds)
+
+
+class _Tokens:
+    """No state machine waits here."""
+
+    def succeed(self, token: str, output: object) -> None:
+        raise AssertionError(token, output)
+
+    fail = succeed  # type: ignore[assignment]
+
+
+@dataclass
+class _Viewer:
+    seen: tuple[int, int] = (0, 0)
+    due: float = 0.0
+    delays: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def _world() -> Iterator[tuple[RunsTable, FakeCodegen, _Clock, CodegenAPI]]:
+    template = load(ROOT / "template.yaml", {"CodegenOrgId": "1", "CodegenTokenSecret": "none"})
+    environment = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
+    for function in template.functions.values():
+        environment |= function.environment
+    before = dict(os.environ)
+    os.environ.update(environment)
+    with mock_aws():
+        dynamodb.cache_clear()
+        for table in template.tables.values():
+            dynamodb().create_table(**table.create)
+        fake = FakeCodegen(clock=ManualClock(), limits={})
+        client = httpx.Client(transport=FakeTransport(fake))
+        codegen = CodegenAPI(
+            token=DEMO_TOKEN, base_url="http://codegen.test", http_client=client, retry=RetryPolicy(max_retries=0)
+        )
+        assert isinstance(fake.clock, ManualClock)
+        yield watches.table(), fake, _Clock(fake.clock), codegen
+    dynamodb.cache_clear()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def section() -> Section:
+    """Count and show."""
+    kick, watches.kick = watches.kick, lambda: None
+    try:
+        ours = {viewers: _watched(viewers) for viewers in VIEWERS}
+    finally:
+        watches.kick = kick
+    naive = {viewers: _naive(viewers) for viewers in VIEWERS}
+    delays = sorted(delay / VIEWED_INTERVAL for delay in ours[10][1])
+    p50, p95 = median(delays), quantiles(delays, n=20)[-1]
+    append_ratios, read_ratios, rates = _throughput()
+    idle = _idle_minute()
+    rows = [
+        [f"upstream calls per run-minute, {viewers} viewer(s)", f"{ours[viewers][0]:.0f}", f"{naive[viewers]:.0f}"]
+        for viewers in VIEWERS
+    ]
+    rows += [
+        ["delay from log to viewer, p50 / p95, in poll intervals", f"{p50:.2f} / {p95:.2f}", ""],
+        ["events appended per second (moto)", f"{rates[0]:.0f}", f"{rates[1]:.0f}"],
+        ["events read per second (moto)", f"{rates[2]:.0f}", f"{rates[3]:.0f}"],
+        ["an idle minute: DynamoDB requests / Lambda invocations", f"{sum(idle.values())} / 1", ""],
+    ]
+    return Section(
+        title="Watching a run",
+        notes=[
+            f"A run of {_RUN_SECONDS} s and about {_LOGS} logs. Baseline: each viewer polls the upstream every "
+            f"{_NAIVE_INTERVAL:.0f} s; each event is put by itself and read one by one.",
+            f"An idle minute is one tick of the poller: {dict(idle)}.",
+        ],
+        head=("what", "ours", "baseline"),
+        rows=rows,
+        targets=[
+            Target("upstream calls with 1,000 viewers by those with 1", ours[1000][0] / ours[1][0], 1.1),
+            Target("delay to a viewer in poll intervals, p95", p95, 1.5),
+            Target("time to append by putting one by one", median(append_ratios), 1.0),
+            Target("time to read by reading one by one", median(read_ratios), 1.0),
+        ],
+        numbers={
+            "upstream_calls_per_run_minute": {
+                str(viewers): {"ours": ours[viewers][0], "baseline": naive[viewers]} for viewers in VIEWERS
+            },
+            "delay_in_poll_intervals": {"p50": p50, "p95": p95},
+            "append_ratios": append_ratios,
+            "read_ratios": read_ratios,
+            "idle_minute": dict(idle),
+        },
+    )
+
+
+def _watched(viewers: int) -> tuple[float, list[float]]:
+    """Return the upstream calls per minute of a run, and the delays (seconds) until viewers saw its logs."""
+    with _world() as (runs, fake, clock, codegen):
+        fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
+        run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+        fake.calls.clear()
+        watch = watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, clock=clock)
+        poller = Poller(runs=runs, codegen=codegen, tokens=_Tokens(), clock=clock, holder="bench", concurrency=1)
+        audience = [_Viewer() for _ in range(viewers)]
+        began = clock.now()
+        while not (current := _read(runs, watch)).status.terminal:
+            due = [viewer for viewer in audience if viewer.due <= clock.now() or viewer.seen < _place(current)]
+            for viewer in due:
+                watches.view(_read(runs, watch), now=clock.now())
+                _look(viewer, runs, watch, clock)
+            poller.tick(clock.now() + 0.5)
+            clock.sleep(0.5)
+        minutes = (clock.now() - began) / 60
+        return sum(fake.calls.values()) / minutes, [delay for viewer in audience[:20] for delay in viewer.delays]
+
+
+def _look(viewer: _Viewer, runs: RunsTable, watch: Watch, clock: _Clock) -> None:
+    for event in runs.events(watch.org_id, watch.key, after=viewer.seen):
+        viewer.seen = (event.epoch, event.seq)
+        created = parse_timestamp(event.data["log"]["created_at"]) if event.type == "run.log" else None
+        if isinstance(created, datetime):
+            viewer.delays.append(clock.now() - created.timestamp())
+    viewer.due = clock.now() + _LOOK_SECONDS
+
+
+def _naive(viewers: int) -> float:
+    with _world() as (_, fake, clock, codegen):
+        fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
+        run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+        fake.calls.clear()
+        began, running = clock.now(), True
+        while running:
+            for _ in range(viewers):
+                running = codegen.runs.logs(run.id, org_id=DEMO_ORG_ID).status != "COMPLETE"
+            clock.sleep(_NAIVE_INTERVAL)
+        return sum(fake.calls.values()) / ((clock.now() - began) / 60)
+
+
+def _throughput() -> tuple[list[float], list[float], tuple[float, float, float, float]]:
+    """Return the ratios of the times to append and to read, and events per second: ours and theirs, twice."""
+    took: list[tuple[float, float, float, float]] = []
+    for _ in range(3):
+        with _world() as (runs, _fake, clock, _codegen):
+            now = round(clock.now() * 1000)
+            watch = Watch(
+                org_id=1,
+                key="1",
+                agent_run_id=1,
+                status=Status.RUNNING,
+                created_at=now,
+                updated_at=now,
+                deadline_at=now,
+            )
+            runs.add(watch)
+            started = time.perf_counter()
+            for _page in range(_APPENDED // 95):
+                writer = Writer(watch.position, run_id=1, now=clock.now())
+                for number in range(min(95, EVENTS_PER_WRITE)):
+                    writer.add("run.log", {"position": number, "log": {"thought": "x" * 200}})
+                watch = runs.write(watch.at(writer.position), writer.events)
+            appended = time.perf_counter()
+            after, count = (0, 0), 0
+            while page := runs.events(1, "1", after=after, limit=100):
+                after, count = (page[-1].epoch, page[-1].seq), count + len(page)
+            read = time.perf_counter()
+            assert count == _APPENDED
+            table = boto3.client("dynamodb")
+            keys: Sequence[dict[str, Any]] = [
+                {"pk": {"S": "naive"}, "sk": {"S": f"{number:010d}"}} for number in range(_APPENDED)
+            ]
+            name = os.environ["RUNS_TABLE"]
+            for key in keys:
+                table.put_item(TableName=name, Item={**key, "data": {"S": "x" * 260}})
+            put = time.perf_counter()
+            for key in keys:
+                table.get_item(TableName=name, Key=key)
+            got = time.perf_counter()
+        took.append((appended - started, put - read, read - appended, got - put))
+    rates = tuple(_APPENDED / median(times) for times in zip(*took, strict=True))
+    assert len(rates) == 4
+    return [a / b for a, b, _, _ in took], [c / d for _, _, c, d in took], rates
+
+
+def _idle_minute() -> Counter[str]:
+    with _world() as (runs, _fake, clock, codegen):
+        requests: Counter[str] = Counter()
+        dynamodb().meta.events.register("before-call.dynamodb", lambda model, **_: requests.update([model.name]))
+        Poller(runs=runs, codegen=codegen, tokens=_Tokens(), clock=clock, holder="bench").tick(clock.now() + 58)
+        return requests
+
+
+def _read(runs: RunsTable, watch: Watch) -> Watch:
+    current = runs.get(watch.org_id, watch.key)
+    assert current is not None
+    return current
+
+
+def _place(watch: Watch) -> tuple[int, int]:
+    return watch.epoch, watch.seq
