@@ -67,10 +67,12 @@ def read(path: Path, parameters: Mapping[str, str]) -> Document:
     """
     text = yaml.load(path.read_text("utf-8"), Loader=_Loader)
     document = only(str(path), text, *_SECTIONS)
+    values = _parameters(document.get("Parameters", {}), parameters)
+    resources = _created(document.get("Resources", {}), document.get("Conditions", {}), values)
     return _Resolver(
-        types=_types(document.get("Resources", {})),
-        raw=_with_globals(document.get("Resources", {}), document.get("Globals", {})),
-        parameters=_parameters(document.get("Parameters", {}), parameters),
+        types=_types(resources),
+        raw=_with_globals(resources, document.get("Globals", {})),
+        parameters=values,
     ).document(document.get("Outputs", {}))
 
 
@@ -108,9 +110,9 @@ def text_of(value: Any) -> str:
 
 _SECTIONS = (
     *("AWSTemplateFormatVersion", "Transform", "Description", "Metadata"),
-    *("Parameters", "Globals", "Resources", "Outputs"),
+    *("Parameters", "Conditions", "Globals", "Resources", "Outputs"),
 )
-_ATTRIBUTES = ("Type", "Properties", "DeletionPolicy", "DependsOn", "Metadata", "UpdateReplacePolicy")
+_ATTRIBUTES = ("Type", "Properties", "Condition", "DeletionPolicy", "DependsOn", "Metadata", "UpdateReplacePolicy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,28 @@ def _problem(name: str, value: str, declaration: Mapping[str, Any]) -> str | Non
     if "AllowedValues" in declaration and value not in map(text_of, declaration["AllowedValues"]):
         return f"is not one of {declaration['AllowedValues']}"
     return None
+
+
+def _created(
+    resources: Mapping[str, Any], conditions: Mapping[str, Any], parameters: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the resources that are created: those without a condition, and those whose condition holds."""
+
+    def holds(condition: Any, where: str) -> bool:
+        match condition:
+            case {"Condition": str(name)} if name in conditions:
+                return holds(conditions[name], name)
+            case {"Fn::Not": [negated]}:
+                return not holds(negated, where)
+            case {"Fn::Equals": [{"Ref": str(name)}, other]} if name in parameters:
+                return parameters[name] == text_of(other)
+        raise TemplateError(f"{where}: the local stack does not know the condition {condition}")
+
+    return {
+        name: resource
+        for name, resource in resources.items()
+        if "Condition" not in resource or holds({"Condition": resource["Condition"]}, name)
+    }
 
 
 def _types(resources: Mapping[str, Any]) -> dict[str, str]:

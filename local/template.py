@@ -69,12 +69,17 @@ class Authorizer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `path` is written as in the template: `/v1/organizations/{org_id}`."""
+    """One method of one path. `path` is written as in the template: `/v1/organizations/{org_id}`.
+
+    `streams` is whether the function's answer is passed on as it comes, `timeout` the seconds that it may take.
+    """
 
     method: str
     path: str
     function: Function
     authorizer: Authorizer | None
+    streams: bool = False
+    timeout: float = 29.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +287,9 @@ def _schedules(document: Document, functions: Mapping[str, Function]) -> Iterato
 # --- the API ---------------------------------------------------------------------------------------------------------
 
 
+_ROUTE = ("Auth", "Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis")
+
+
 def _api(resource: Resource, document: Document, functions: Mapping[str, Function]) -> Api:
     where, properties = resource.logical_id, resource.properties
     auth = only(
@@ -296,7 +304,7 @@ def _api(resource: Resource, document: Document, functions: Mapping[str, Functio
         for name, raw in auth.get("Authorizers", {}).items()
     }
     routes: dict[tuple[str, str], Route] = {}
-    for function, event_where, event in _events(document, "Api", "Auth", "Method", "Path", "RestApiId"):
+    for function, event_where, event in _events(document, "Api", *_ROUTE):
         if required(event_where, event, "RestApiId") != resource.name:
             raise TemplateError(f"{event_where}: its RestApiId is not {resource.logical_id}")
         chosen = only(event_where, event.get("Auth", {}), "Authorizer").get("Authorizer", auth.get("DefaultAuthorizer"))
@@ -307,6 +315,8 @@ def _api(resource: Resource, document: Document, functions: Mapping[str, Functio
             path=required(event_where, event, "Path"),
             function=functions[function],
             authorizer=authorizers.get(chosen),
+            streams=event.get("ResponseTransferMode", "BUFFERED") == "RESPONSE_STREAM",
+            timeout=int(event.get("TimeoutInMillis", 29_000)) / 1000,
         )
         if (route.method, route.path) in routes:
             raise TemplateError(f"{event_where}: {route.method} {route.path} is there twice")

@@ -1,4 +1,4 @@
-"""The authorizer of the REST API: resolve the token of a request to its caller."""
+"""The authorizer of the REST API: resolve the token of a request, or the ticket of a stream, to its caller."""
 
 from functools import cache
 from typing import Any
@@ -9,32 +9,40 @@ from codegen_runs import settings
 from codegen_runs.authentication import Authenticator, TokenRefused
 from codegen_runs.callers import token_in
 from codegen_runs.clock import SystemClock
+from codegen_runs.live.admission import admit, brings_ticket
+from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
 from codegen_runs.storage.table import Table
 
 MARGIN = 1.0  # Seconds of the function's time that are kept to say that the token could not be checked.
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Allow the caller the whole API, or raise: `Unauthorized` makes the gateway answer 401, anything else 502.
+    """Allow the caller what she may call, or raise: `Unauthorized` makes the gateway answer 401, anything else 502.
 
-    The policy covers every route of the stage, so that whoever caches it does not deny the caller's next route.
+    The policy for a token covers every route of the stage, so that whoever caches it does not deny the caller's next
+    route. A ticket opens the one stream that it is shown at.
     """
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
     try:
+        if not token and brings_ticket(event):
+            caller, stream_key = admit(event, tickets())
+            return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = authenticator().caller(token, deadline)
-    except TokenRefused:
+    except TicketForAnother:
+        return _policy("ticket", "Deny", event["methodArn"], {})
+    except (TokenRefused, TicketRefused):
         raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway knows this one message
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
+    return _policy(caller.id, "Allow", f"{api_and_stage}/*", caller.to_context())
+
+
+def _policy(principal: str, effect: str, resource: str, context: dict[str, str]) -> dict[str, Any]:
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
     return {
-        "principalId": caller.id,
-        "policyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api_and_stage}/*"},
-            ],
-        },
-        "context": caller.to_context(),
+        "principalId": principal,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": context,
     }
 
 
@@ -42,3 +50,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def authenticator() -> Authenticator:
     """Open the callers table on first use, and keep what was remembered while the function is warm."""
     return Authenticator(Table(settings.required("CALLERS_TABLE")), clock=SystemClock())
+
+
+@cache
+def tickets() -> Tickets:
+    """Open the callers table for tickets on first use."""
+    return Tickets(Table(settings.required("CALLERS_TABLE")), clock=SystemClock())

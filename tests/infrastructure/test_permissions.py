@@ -5,6 +5,7 @@ them meet or a service fails. Every call to AWS is written down under the functi
 the resource that AWS would ask about, and compared with the template in both directions.
 """
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -160,6 +161,8 @@ def forget() -> None:
 
 def handle_requests(functions: Functions) -> None:
     functions.run("Authorize")
+    with pytest.raises(Exception, match="Unauthorized"):
+        functions.run("Authorize", **shown_ticket("good-for-nothing"))
     for name in functions.template.functions:
         if name not in TASKS | {"Authorize", "PollRuns", "StreamAgentRunLogs", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
             functions.run(name)
@@ -176,6 +179,14 @@ def follow_a_run(functions: Functions) -> None:
     event = samples.read("StreamAgentRunLogs")  # of a run that nobody follows yet
     place = {"org_id": ORG, "agent_run_id": 100002}
     functions.run("StreamAgentRunLogs", event, path=at(event, place), pathParameters=parameters(place))
+
+
+def shown_ticket(ticket: str) -> dict[str, Any]:
+    """Return what of an authorizer's event is different where a viewer shows a ticket."""
+    place = {"org_id": ORG, "agent_run_id": 100001}
+    resource = samples.read("StreamAgentRunLogs")["resource"]
+    query = {"ticket": ticket}
+    return {"headers": {}, "resource": resource, "pathParameters": parameters(place), "queryStringParameters": query}
 
 
 def control_a_run(functions: Functions) -> None:
@@ -205,6 +216,7 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
     functions.run("ListMultiRuns")
+    functions.run("CreateStreamTicket", body=json.dumps({"multi_run_id": multi_run["multi_run_id"]}))
 
 
 def control_a_multi_run(functions: Functions) -> None:

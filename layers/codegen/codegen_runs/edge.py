@@ -100,7 +100,7 @@ def answering(serve: Handler) -> Handler:
             answer["multiValueHeaders"] |= {
                 "X-Request-Id": [request_id],
                 "Access-Control-Allow-Origin": [settings.allowed_origin()],
-                "Access-Control-Expose-Headers": ["Location,Retry-After,X-Request-Id"],
+                "Access-Control-Expose-Headers": ["Location,Retry-After,Stream-Retention-Seconds,X-Request-Id"],
             }
             _report(
                 exchange,

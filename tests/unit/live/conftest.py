@@ -41,6 +41,17 @@ def codegen(transport: Apart) -> CodegenAPI:
     return backend.codegen(transport)
 
 
+@pytest.fixture(autouse=True)
+def loop() -> Iterator[None]:
+    """The event loop that Mangum runs on."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
     """The runs table of the handlers, in memory: they read it thousands of times."""
@@ -58,12 +69,8 @@ def served(runs: MemoryRuns, transport: Apart, clock: TestClock, monkeypatch: py
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
     monkeypatch.setattr(watches, "kick", lambda: None)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     with upstream.over(transport):
         yield
-    loop.close()
-    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

@@ -203,8 +203,13 @@ def test_a_definition_that_is_not_there_is_named(read, tmp_path):
         ("FunctionPayloadType: REQUEST", "FunctionPayloadType: TOKEN", "REQUEST authorizers only"),
         ("!GetAtt Authorize.Arn", "arn:aws:lambda:other", "is not a function of the template"),
         ("Layers: [!Ref Layer]", "Layers: [arn:aws:lambda:other]", "the layer arn:aws:lambda:other is not in"),
-        ("Outputs:", "Conditions: {}\nOutputs:", "does not know Conditions"),
-        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Condition: x", "does not know Condition"),
+        ("Outputs:", "Mappings: {}\nOutputs:", "does not know Mappings"),
+        (
+            "Type: AWS::DynamoDB::Table",
+            "Type: AWS::DynamoDB::Table\n    Condition: x",
+            "Things: .* the condition .*'x'",
+        ),
+        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Transform: x", "does not know Transform"),
         ("RestApiId: !Ref Api", "RestApiId: other", "its RestApiId is not Api"),
         ("Handler: get.handler", "MemorySize: 128", "GetThing: Handler is missing"),
     ],
@@ -212,6 +217,28 @@ def test_a_definition_that_is_not_there_is_named(read, tmp_path):
 def test_what_cannot_be_resolved_is_an_error_that_names_the_place(read, old, new, problem):
     with pytest.raises(TemplateError, match=problem):
         read(old, new)
+
+
+@pytest.mark.parametrize(("origin", "tables"), [("*", {"Things", "More"}), ("https://x.test", {"Things", "Less"})])
+def test_a_resource_with_a_condition_is_there_when_it_holds(read, origin, tables):
+    template = read(
+        "Resources:",
+        """Conditions:
+  Open: !Equals [!Ref Origin, "*"]
+  Closed: !Not [!Condition Open]
+Resources:
+  More: {Type: AWS::DynamoDB::Table, Condition: Open}
+  Less: {Type: AWS::DynamoDB::Table, Condition: Closed}""",
+        parameters={"Origin": origin},
+    )
+
+    assert template.tables.keys() == tables
+
+
+def test_a_route_may_stream_and_take_longer(read):
+    api = read("Path: /open", "Path: /open, ResponseTransferMode: RESPONSE_STREAM, TimeoutInMillis: 900000").api
+
+    assert [(route.streams, route.timeout) for route in api.routes] == [(False, 29), (True, 900)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Issuing tickets to those who may watch."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from codegen_api import CodegenAPI
+from codegen_runs.bodies import Body, Warned
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.live.subscriptions import run_path, subscribe
+from codegen_runs.live.tickets import TICKET_SECONDS, Subject, Tickets
+from codegen_runs.multi_runs.service import MultiRunNotFound, multi_runs_table
+
+
+class IssueTicket(Body):
+    """What to issue a ticket for: one run or one multi-run."""
+
+    agent_run_id: int | None = Field(None, ge=1, lt=2**63)
+    multi_run_id: str | None = Field(None, min_length=1, max_length=64)
+    organization_id: int | None = Field(None, ge=0, lt=2**63, description="The deployment's organization if absent.")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Self:
+        if (self.agent_run_id is None) == (self.multi_run_id is None):
+            raise ValueError("Name either agent_run_id or multi_run_id.")
+        return self
+
+
+class StreamTicket(BaseModel):
+    """A ticket, good for one connection."""
+
+    ticket: str = Field(description="Send it as the query parameter `ticket`.")
+    expires_at: str
+    expires_in: int = Field(TICKET_SECONDS, description="Seconds.")
+    organization_id: int
+    agent_run_id: int | None = None
+    multi_run_id: str | None = None
+    stream_path: str | None = Field(None, description="Where to open an EventSource, for a run.")
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+
+
+def issue(
+    request: IssueTicket, *, org_id: int, caller: Caller, codegen: CodegenAPI, tickets: Tickets, clock: Clock
+) -> StreamTicket:
+    """Issue a ticket to a caller who may watch; the run is followed from now on, so that no token is needed later.
+
+    Raises `codegen_api.NotFoundError`, `MultiRunNotFound`, `StorageUnavailable`.
+    """
+    stream_path = None
+    if request.agent_run_id is not None:
+        subscribe(
+            org_id=org_id, agent_run_id=request.agent_run_id, after=None, caller=caller, codegen=codegen, clock=clock
+        )
+        stream_path = run_path(org_id, request.agent_run_id) + "/logs/stream"
+    elif multi_runs_table().get(org_id, request.multi_run_id or "") is None:
+        raise MultiRunNotFound(f"There is no multi-run {request.multi_run_id} in this organization.")
+    subject = Subject(org_id, agent_run_id=request.agent_run_id, multi_run_id=request.multi_run_id)
+    ticket, expires_at = tickets.issue(caller, subject)
+    return StreamTicket(
+        ticket=ticket,
+        expires_at=timestamp(expires_at),
+        organization_id=org_id,
+        agent_run_id=request.agent_run_id,
+        multi_run_id=request.multi_run_id,
+        stream_path=stream_path,
+        warnings=request.ignored(),
+    )
