@@ -12,7 +12,13 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.post(
-    "/v1/organizations/<org_id>/agent/run/<agent_run_id>/cancel", tags=["Run control"], summary="Cancel an agent run"
+    "/v1/organizations/<org_id>/agent/run/<agent_run_id>/cancel",
+    tags=["Run control"],
+    summary="Cancel an agent run",
+    responses={
+        200: {"description": "It has ended.", "content": {"application/json": {"model": ControlledRun}}},
+        202: {"description": "It is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
+    },
 )
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/cancel", include_in_schema=False)
 def cancel_agent_run(

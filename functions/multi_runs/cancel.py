@@ -12,7 +12,13 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.post(
-    "/v1/organizations/<org_id>/multi-runs/<multi_run_id>/cancel", tags=["Multi-runs"], summary="Cancel a multi-run"
+    "/v1/organizations/<org_id>/multi-runs/<multi_run_id>/cancel",
+    tags=["Multi-runs"],
+    summary="Cancel a multi-run",
+    responses={
+        200: {"description": "It has ended.", "content": {"application/json": {"model": CancelledMultiRun}}},
+        202: {"description": "Runs are being stopped.", "content": {"application/json": {"model": CancelledMultiRun}}},
+    },
 )
 def cancel_multi_run(
     org_id: int, multi_run_id: str, codegen: Codegen, caller: CurrentCaller, request: CancelRun | None = None

@@ -20,7 +20,7 @@ UNREACHABLE_AFTER = 2
 LATE = 180
 
 
-class Health(StrEnum):
+class RunHealth(StrEnum):
     """How a run is doing."""
 
     OK = "ok"
@@ -32,30 +32,30 @@ class Health(StrEnum):
 class Assessment(NamedTuple):
     """A run's health, and a sentence about it."""
 
-    health: Health
+    health: RunHealth
     detail: str
 
 
 def assess(watch: Watch, *, now: float) -> Assessment:
     """Assess a run at `now`, in epoch seconds."""
     if watch.status.terminal:
-        return Assessment(Health.OK, "The run has ended.")
+        return Assessment(RunHealth.OK, "The run has ended.")
     if watch.failures >= UNREACHABLE_AFTER:
         times = f"{watch.failures} times in a row"
-        return Assessment(Health.UNREACHABLE, f"The Codegen API could not be asked about the run, {times}.")
+        return Assessment(RunHealth.UNREACHABLE, f"The Codegen API could not be asked about the run, {times}.")
     if watch.due_at is not None and now - watch.due_at / 1000 > LATE:
         seen = timestamp(watch.updated_at / 1000)
         return Assessment(
-            Health.UNREACHABLE, f"Nobody has looked at the run for a while; this is how it was at {seen}."
+            RunHealth.UNREACHABLE, f"Nobody has looked at the run for a while; this is how it was at {seen}."
         )
     if waiting := _waiting(watch):
-        return Assessment(Health.OK, waiting)
+        return Assessment(RunHealth.OK, waiting)
     silent = now - _last_sign(watch) / 1000
     if silent >= STALLED:
-        return Assessment(Health.STALLED, f"The agent has logged nothing for {_minutes(silent)}. It may be stuck.")
+        return Assessment(RunHealth.STALLED, f"The agent has logged nothing for {_minutes(silent)}. It may be stuck.")
     if silent >= QUIET:
-        return Assessment(Health.QUIET, f"The agent has logged nothing for {_minutes(silent)}.")
-    return Assessment(Health.OK, "The agent is working.")
+        return Assessment(RunHealth.QUIET, f"The agent has logged nothing for {_minutes(silent)}.")
+    return Assessment(RunHealth.OK, "The agent is working.")
 
 
 def _waiting(watch: Watch) -> str | None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import timestamp
-from codegen_runs.health import Health, assess
+from codegen_runs.health import RunHealth, assess
 from codegen_runs.run_control.actions import AllowedAction, actions_on
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
@@ -25,7 +25,7 @@ class RunSnapshot(BaseModel):
     upstream_status: str | None = None
     agent_run_id: int | None = None
     web_url: str | None = None
-    health: Health = Health.OK
+    health: RunHealth = RunHealth.OK
     health_detail: str | None = Field(None, description="A sentence about the health.")
     last_log_at: str | None = None
     log_count: int = 0
