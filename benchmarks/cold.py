@@ -12,7 +12,7 @@ from rich.progress import track
 from benchmarks.artifacts import EQUAL, SHIPPED
 from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
 from benchmarks.sandbox import Sandbox
-from benchmarks.world import checked, is_own, world
+from benchmarks.world import is_own, status, world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ def sections(artifacts: Artifacts, *, repetitions: int) -> Iterator[Section]:
                 *artifacts.notes,
                 f"Init and first invocation, {repetitions} interleaved pairs each after a warm-up, medians.",
                 "* the baseline has nothing like it: its start and the reading of a run stand beside it.",
+                "A status behind the name: what the sample event names is not there, and the function says so.",
             ],
             head=PAIRS_HEAD,
             rows=[pairs.row() for pairs in (*shared, *own)],
@@ -64,18 +65,19 @@ def _measure(artifacts: Artifacts, condition: str, repetitions: int) -> tuple[li
     alone: list[Pairs] = []
     with TemporaryDirectory() as folder, world(artifacts, condition, Path(folder)) as around:
 
-        def start(function: Function, event: Event) -> float:
+        def start(function: Function, event: Event) -> tuple[float, int]:
             with Sandbox(artifacts.python, function, Path(folder)) as sandbox:
-                return sandbox.init_seconds + checked(function.name, sandbox.invoke(event)).seconds
+                answer = sandbox.invoke(event)
+                return sandbox.init_seconds + answer.seconds, status(function, answer)
 
         for function in track(around.functions(), f"cold, {condition}", transient=True):
             own = is_own(function)
-            pairs = Pairs(f"{function.name} *" if own else function.name, [], [])
-            for repetition in range(repetitions + 1):
-                ours = start(function, around.event(function))
-                baseline = start(around.baseline, around.baseline_event(function))
-                if repetition:
-                    pairs.ours.append(ours)
-                    pairs.baseline.append(baseline)
+            _, code = start(function, around.event(function))
+            start(around.baseline, around.baseline_event(function))
+            name = function.name if code < 400 else f"{function.name} ({code})"
+            pairs = Pairs(f"{name} *" if own else name, [], [])
+            for _ in range(repetitions):
+                pairs.ours.append(start(function, around.event(function))[0])
+                pairs.baseline.append(start(around.baseline, around.baseline_event(function))[0])
             (alone if own else shared).append(pairs)
     return shared, alone

@@ -12,7 +12,7 @@ from rich.progress import track
 from benchmarks.artifacts import EQUAL
 from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
 from benchmarks.sandbox import Sandbox
-from benchmarks.world import checked, is_own, world
+from benchmarks.world import is_own, status, world
 
 if TYPE_CHECKING:
     from benchmarks.artifacts import Artifacts
@@ -56,9 +56,11 @@ def _stores(function: Function) -> bool:
 
 def _measure(around: World, function: Function, ours: Sandbox, baseline: Sandbox, blocks: int) -> Pairs:
     def overhead(sandbox: Sandbox) -> float:
-        answer = checked(function.name, sandbox.invoke(around.event(function)))
+        answer = sandbox.invoke(event)
+        status(function, answer)
         return answer.seconds - sum(around.codegen.seconds())
 
+    event = around.event(function)
     around.codegen.seconds()
     for _ in range(WARM_UP):
         overhead(ours)

@@ -51,8 +51,8 @@ class World:
         """Return the function's sample event, its multi-run replaced by one that has just been made."""
         sample = _sample(function.name)
         if MULTI_RUN in sample:
-            created = checked("CreateMultiRun", self._creator.invoke(json.loads(_sample("CreateMultiRun"))))
-            sample = sample.replace(MULTI_RUN, json.loads(created.result["body"])["id"])
+            created = self._creator.invoke(json.loads(_sample("CreateMultiRun"))).result
+            sample = sample.replace(MULTI_RUN, json.loads(created["body"])["id"])
         event: Event = json.loads(sample)
         return event
 
@@ -79,16 +79,19 @@ def _sample(name: str) -> str:
     return (ROOT / "events" / f"{name}.json").read_text("utf-8")
 
 
-def checked(name: str, answer: Answer) -> Answer:
-    """Return the answer of a function if it is a good one: a refusal is no work to measure.
+def status(function: Function, answer: Answer) -> int:
+    """Return the HTTP status of an answer, 200 for one that is none.
+
+    A sample may name what this world has not. To refuse it takes the same imports and the same look into the tables,
+    and is measured; to fail is not.
 
     Raises:
-        SandboxError: it is an HTTP error.
+        SandboxError: the function failed.
     """
-    result = answer.result
-    if isinstance(result, dict) and result.get("statusCode", 200) >= 400:
-        raise SandboxError(f"{name} answered {result['statusCode']}: {result['body']}")
-    return answer
+    code = answer.result.get("statusCode", 200) if isinstance(answer.result, dict) else 200
+    if code >= 500:
+        raise SandboxError(f"{function.name} answered {code}: {answer.result['body']}")
+    return int(code)
 
 
 @contextmanager
@@ -115,7 +118,7 @@ def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World
         # The run of the samples becomes a followed one, with an event log to stream.
         for name, event in (("ResumeAgentRun", json.loads(_sample("ResumeAgentRun"))), ("PollRuns", {"kick": True})):
             with Sandbox(artifacts.python, template.functions[name], log_dir) as sandbox:
-                checked(name, sandbox.invoke(event))
+                status(template.functions[name], sandbox.invoke(event))
         yield World(codegen, template, baseline, creator)
 
 
