@@ -101,7 +101,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _stack(options: argparse.Namespace, ports: Ports) -> Stack:
     fake = FakeCodegen(pace=options.pace)
-    return Stack(codegen=_real_codegen(), fake=fake, ports=ports, verbose=options.verbose)
+    live = {"LiveStreaming": "true"}
+    return Stack(codegen=_real_codegen(), fake=fake, ports=ports, parameters=live, verbose=options.verbose)
 
 
 def _real_codegen() -> Codegen | None:

@@ -13,13 +13,16 @@ import json
 import logging
 import re
 import socket
+import struct
 import sys
 import threading
 import uuid
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from zlib import crc32
 
 import httpx
 from anyio.from_thread import start_blocking_portal
@@ -28,16 +31,18 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.endpoint import Deployment, Endpoint, invocations
-from local.functions import Functions, UnknownFunctionError
+from local.endpoint import Deployment, Endpoint, invocations, streaming_invocations
+from local.functions import Answer, Functions, UnknownFunctionError
 from local.step_functions import engine
 from local.template import ACCOUNT_ID, REGION, TemplateError, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _INVOKE_PATH = re.compile(invocations("([^/]+)"))
+_STREAM_PATH = re.compile(streaming_invocations("([^/]+)"))
 # What Lambda takes and gives, in bytes.
 _SYNC_LIMIT = 6 * 1024 * 1024
 _ASYNC_LIMIT = 1024 * 1024
@@ -93,6 +98,9 @@ class Aws(Endpoint):
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer any AWS request."""
         invoked = _INVOKE_PATH.fullmatch(environ["PATH_INFO"])
+        streamed = _STREAM_PATH.fullmatch(environ["PATH_INFO"])
+        if streamed and self.functions:
+            return _stream(self.functions, streamed[1], Request(environ))(environ, start_response)
         if invoked and self.functions:
             return _invoke(self.functions, invoked[1], Request(environ))(environ, start_response)
         if self.connections and environ["PATH_INFO"].startswith("/@connections/"):
@@ -129,6 +137,49 @@ def _invoke(functions: Functions, function: str, request: Request) -> Response:
     if answer.is_error:
         headers["X-Amz-Function-Error"] = "Unhandled"
     return Response(answer.payload, headers=headers, content_type="application/json")
+
+
+def _stream(functions: Functions, function: str, request: Request) -> Response:
+    """Answer as Lambda's InvokeWithResponseStream does."""
+    parts: SimpleQueue[bytes | Answer | UnknownFunctionError] = SimpleQueue()
+
+    async def invoke() -> None:
+        try:
+            parts.put(await functions.invoke(function, request.get_data() or b"{}", parts.put))
+        except UnknownFunctionError as error:
+            parts.put(error)
+
+    running = functions.begin(invoke())
+    first = parts.get()
+    if isinstance(first, UnknownFunctionError):
+        return _refusal(404, "ResourceNotFoundException", f"Function not found: {function}")
+    return Response(_messages(first, parts, running), content_type="application/vnd.amazon.eventstream")
+
+
+def _messages(first: Any, parts: SimpleQueue[Any], running: Future[None]) -> Iterator[bytes]:
+    """Write the parts of an answer as event-stream messages; who stops listening ends the worker."""
+    try:
+        part = first
+        while not isinstance(part, Answer):
+            yield _message("PayloadChunk", part)
+            part = parts.get()
+        if part.payload and not part.is_error:  # a function that does not stream
+            yield _message("PayloadChunk", part.payload)
+        error = json.loads(part.payload) if part.is_error else {}
+        told = {"ErrorCode": error.get("errorType"), "ErrorDetails": error.get("errorMessage")} if error else {}
+        yield _message("InvokeComplete", json.dumps(told).encode())
+    finally:
+        running.cancel()
+
+
+def _message(event_type: str, payload: bytes) -> bytes:
+    """Write one message of AWS's event-stream encoding: lengths, headers, payload, each followed by a checksum."""
+    headers = b""
+    for name, value in ((":message-type", "event"), (":event-type", event_type)):
+        headers += bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+    prelude = struct.pack(">II", 12 + len(headers) + len(payload) + 4, len(headers))
+    message = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
+    return message + struct.pack(">I", crc32(message))
 
 
 def _pass_on(url: str, request: Request) -> Response:

@@ -19,6 +19,11 @@ def invocations(function: str) -> str:
     return f"/2015-03-31/functions/{function}/invocations"
 
 
+def streaming_invocations(function: str) -> str:
+    """Return the path at which Lambda takes a function's events and streams its answers."""
+    return f"/2021-11-15/functions/{function}/response-streaming-invocations"
+
+
 class Endpoint:
     """Every AWS service at one URL."""
 

@@ -17,6 +17,8 @@ import sys
 import time
 import uuid
 from asyncio.subprocess import PIPE, STDOUT
+from base64 import b64decode
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +29,8 @@ import h11
 from local.template import REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
+    from concurrent.futures import Future
 
     from local.template import Function
 
@@ -41,6 +44,16 @@ _IDLE_SECONDS = 300.0
 # Bytes.
 _ANSWER_LIMIT = 6 * 1024 * 1024 + 100
 _RUNTIME = Path(__file__).with_name("runtime.py")
+
+
+# What the environment names a program by that starts the runtime in its own way, and how many events a function with
+# one, which streams, handles at a time.
+_WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+_MOST_STREAMS = 16
+_ERROR_TRAILER = b"lambda-runtime-function-error-body"
+
+Sink = Callable[[bytes], None]
+"""Takes the parts of a streamed answer."""
 
 
 class UnknownFunctionError(Exception):
@@ -84,6 +97,16 @@ def runtime_environment(function: Function, runtime_api: str) -> dict[str, str]:
     }
 
 
+def _command(function: Function, python: str) -> list[str]:
+    """Return what starts a worker; the template names a wrapper by where its layer is in Lambda, /opt."""
+    # -P: a script's own folder, here that of the local stack, is nothing a handler may import from.
+    command = [python, "-P", "-u", str(_RUNTIME)]
+    if wrapper := function.environment.get(_WRAPPER):
+        places = (layer / wrapper.removeprefix("/opt/") for layer in function.layers)
+        command.insert(0, next((str(place) for place in places if place.is_file()), wrapper))
+    return command
+
+
 def _changed_at(function: Function) -> int:
     """Return when the source of a function was last changed: an edit needs no restart. What is built stays as it is."""
     folders = [function.code_dir, *(layer for layer in function.layers if not (layer / "python").is_dir())]
@@ -114,14 +137,16 @@ class Functions:
         self._pools = {function.name: _Pool(function, python, log_dir, max_workers, clock) for function in functions}
         self._events: set[asyncio.Task[None]] = set()
 
-    async def invoke(self, name: str, event: bytes) -> Answer:
+    async def invoke(self, name: str, event: bytes, sink: Sink | None = None) -> Answer:
         """Hand `event` (JSON) to the function and return what it answers.
+
+        What a function streams goes to the sink as it comes; what is returned then is empty, or what ended it.
 
         Raises:
             UnknownFunctionError: no function has this name.
         """
         await asyncio.gather(*(pool.retire() for pool in self._pools.values()))
-        answer = await self._pool(name).invoke(event)
+        answer = await self._pool(name).invoke(event, sink)
         if len(answer.payload) > _ANSWER_LIMIT:
             message = f"Response payload size exceeded maximum allowed payload size ({_ANSWER_LIMIT} bytes)."
             answer = Answer.error("Function.ResponseSizeTooLarge", message)
@@ -140,7 +165,11 @@ class Functions:
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Await one of the coroutines of this object in another thread than the loop's."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return self.begin(coroutine).result()
+
+    def begin(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Start one of the coroutines of this object from another thread than the loop's."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def close(self) -> None:
         """Know no function any more, end every worker, and wait until it is gone."""
@@ -177,17 +206,18 @@ class _Pool:
         self._clock = clock
         self._python = python
         self._log_path = log_dir / f"{function.name}.log" if log_dir else None
-        self._slots = asyncio.Semaphore(max_workers)
+        # A function that streams has a worker for each viewer.
+        self._slots = asyncio.Semaphore(_MOST_STREAMS if _WRAPPER in function.environment else max_workers)
         # Each with the time since when; the one that worked last comes last.
         self._idle: list[tuple[float, Worker]] = []
         self._busy: set[Worker] = set()
 
-    async def invoke(self, event: bytes) -> Answer:
+    async def invoke(self, event: bytes, sink: Sink | None) -> Answer:
         async with self._slots:
             worker = await self._worker()
             self._busy.add(worker)
             try:
-                answer = await worker.invoke(event)
+                answer = await worker.invoke(event, sink)
             except asyncio.CancelledError:
                 await worker.end()
                 raise
@@ -226,6 +256,7 @@ class _Invocation:
     """One event on its way through a worker."""
 
     event: bytes
+    sink: Sink | None = None
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     taken: asyncio.Event = field(default_factory=asyncio.Event)
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -261,8 +292,7 @@ class Worker:
         host, port = worker._server.sockets[0].getsockname()
         with ExitStack() as stack:
             worker._process = await asyncio.create_subprocess_exec(
-                # -P: a script's own folder, here that of the local stack, is nothing a handler may import from.
-                *(python, "-P", "-u", str(_RUNTIME)),
+                *_command(function, python),
                 env=runtime_environment(function, f"{host}:{port}"),
                 stdin=PIPE,
                 stdout=stack.enter_context(log_path.open("ab")) if log_path else 2,
@@ -278,9 +308,9 @@ class Worker:
         """Whether the process can take another event."""
         return self._process.returncode is None and self._init_error is None
 
-    async def invoke(self, event: bytes) -> Answer:
+    async def invoke(self, event: bytes, sink: Sink | None = None) -> Answer:
         """Hand over one event and return the answer, which may be that the process died or took too long."""
-        self._invocation = invocation = _Invocation(event)
+        self._invocation = invocation = _Invocation(event, sink)
         self._inbox.put_nowait(invocation)
         try:
             async with asyncio.timeout(_INIT_TIMEOUT):
@@ -321,17 +351,23 @@ class Worker:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER)
         request, body = None, b""
+        sink: Sink | None = None
         try:
             while True:
                 event = connection.next_event()
                 if event is h11.NEED_DATA:
                     connection.receive_data(await reader.read(65536))
                 elif isinstance(event, h11.Request):
-                    request, body = event, b""
+                    request, body, sink = event, b"", self._sink(event)
+                elif isinstance(event, h11.Data) and sink:
+                    sink(bytes(event.data))
                 elif isinstance(event, h11.Data):
                     body += event.data
                 elif isinstance(event, h11.EndOfMessage) and request:
-                    response = await self._respond(request.target.decode(), body)
+                    target, trailers = request.target.decode(), dict(event.headers)
+                    if _ERROR_TRAILER in trailers:
+                        target, body = target.replace("/response", "/error"), b64decode(trailers[_ERROR_TRAILER])
+                    response = await self._respond(target, body)
                     if response is None:
                         break
                     headers, payload = response
@@ -348,6 +384,11 @@ class Worker:
             pass  # the process is gone, which `_watch` sees
         finally:
             writer.close()
+
+    def _sink(self, request: h11.Request) -> Sink | None:
+        """Return where the body of a request goes that is the streamed answer to the event."""
+        streams = (b"lambda-runtime-function-response-mode", b"streaming") in request.headers
+        return self._invocation.sink if streams and self._invocation else None
 
     async def _respond(self, target: str, body: bytes) -> tuple[list[tuple[str, str]], bytes] | None:
         """Answer one request with headers and a body, or None when nothing is left to say."""

@@ -12,20 +12,22 @@ import logging
 import re
 import time
 import uuid
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from botocore.eventstream import EventStreamBuffer
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from local.authorization import Authorization
-from local.endpoint import invocations
+from local.endpoint import invocations, streaming_invocations
 from local.proxy import Call, ProxyAnswer, Routes, raw_path
 from local.template import GatewayResponse, TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from starlette.types import Receive, Scope, Send
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# What separates status and headers from the body in an answer that is streamed.
+_PRELUDE_END = b"\0" * 8
 _BODY_LIMIT = 10 * 1024 * 1024
 
 # Status and message of what API Gateway answers itself, where the template says nothing.
@@ -121,6 +125,8 @@ class Gateway:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
         call = Call(self._api, route, request, await _body(request), path_parameters, request_id, self._clock())
         authorizer = await self._authorize(route.authorizer, call) if route.authorizer else None
+        if route.streams:
+            return await self._stream(route.function, call.event(authorizer))
         try:
             async with asyncio.timeout(self._integration_timeout):
                 answer = await self._invoke(route.function, call.event(authorizer))
@@ -132,6 +138,45 @@ class Gateway:
             raise GatewayError("DEFAULT_5XX", f"{route.function.name}: {error}") from error
         except ValueError as error:  # pydantic's, too
             raise GatewayError("DEFAULT_5XX", f"{route.function.name}: malformed answer: {error}") from error
+
+    async def _stream(self, function: Function, event: dict[str, Any]) -> Response:
+        """Pass an answer on as it comes, once its status and headers have come."""
+        parts, head = self._parts(function, event), b""
+        try:
+            while _PRELUDE_END not in head:
+                head += await anext(parts)
+            prelude, first = head.split(_PRELUDE_END, 1)
+            answer = ProxyAnswer.model_validate_json(prelude).response()
+        except _FunctionError as error:
+            raise GatewayError("DEFAULT_5XX", f"{function.name}: {error}") from error
+        except (ValueError, StopAsyncIteration) as error:
+            raise GatewayError("DEFAULT_5XX", f"{function.name}: malformed answer: {error}") from error
+
+        async def body() -> AsyncIterator[bytes]:
+            async with aclosing(parts):
+                yield first
+                try:
+                    async for part in parts:
+                        yield part
+                except (_FunctionError, httpx.TransportError) as error:  # too late for another status
+                    _log.warning("%s: %s", function.name, error)
+
+        streamed = StreamingResponse(body(), answer.status_code)
+        streamed.raw_headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+        return streamed
+
+    async def _parts(self, function: Function, event: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Invoke a function that streams and yield what it sends."""
+        messages: Any = EventStreamBuffer()  # its types say that it holds numbers
+        path = streaming_invocations(function.name)
+        async with self._functions.stream("POST", path, content=json.dumps(event)) as response:
+            async for data in response.aiter_raw():
+                messages.add_data(data)
+                for message in messages:
+                    if message.headers[":event-type"] == "PayloadChunk":
+                        yield message.payload
+                    elif error := json.loads(message.payload):
+                        raise _FunctionError({"errorType": error["ErrorCode"], "errorMessage": error["ErrorDetails"]})
 
     async def _authorize(self, authorizer: Authorizer, call: Call) -> dict[str, Any]:
         """Return what the authorizer tells of the caller, unless it does not let them in."""

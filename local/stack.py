@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -257,6 +258,7 @@ async def _http(app: ASGIApp, listening: socket.socket, *, access_log: bool) -> 
         server_header=False,
         timeout_graceful_shutdown=1,
     )
+    logging.getLogger("uvicorn.access").addFilter(_without_query)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listening]))
     try:
@@ -264,6 +266,13 @@ async def _http(app: ASGIApp, listening: socket.socket, *, access_log: bool) -> 
     finally:
         server.should_exit = True
         await serving
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Take the query out of a line of the access log: it may hold a ticket."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
+    return True
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 RUNTIME = "3.13"
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 PACKAGES = ("codegen_api", "codegen_runs")
+PROGRAMS = ("stream",)
 HERE = Path(__file__).parent
 
 NO_BYTECODE = f"""
@@ -93,10 +94,12 @@ def report(target: Path, python: Path | None) -> str:
 
 
 def main(folder: str) -> None:
-    """Build the layer's `python` folder at `folder`."""
+    """Build the layer's `python` folder at `folder`, and the layer's programs beside it."""
     target = Path(folder).resolve()
     install(target)
     copy_packages(target)
+    for program in PROGRAMS:
+        shutil.copy(HERE / program, target.parent)  # keeps that it can be executed
     strip(target)
     python = next(filter(is_runtime, interpreters()), None)
     if python:

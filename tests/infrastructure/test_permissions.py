@@ -173,6 +173,7 @@ def handle_requests(functions: Functions) -> None:
 
 
 def follow_a_run(functions: Functions) -> None:
+    functions.run("CreateStreamTicket", body=json.dumps({"agent_run_id": start_upstream(functions)}))
     functions.run("PollRuns")
     functions.run("ResumeAgentRun")  # the run has ended and is followed again
     functions.run("StreamAgentRunLogs")

@@ -268,4 +268,4 @@ def test_this_repositorys_template_is_understood():
     assert {route.function.logical_id for route in template.api.routes} < template.functions.keys()
     assert template.functions["PollRuns"].environment["CODEGEN_TOKEN_SECRET"] == "secret"
     assert template.state_machines["MultiRunStateMachine"].name == "codegen-runs-multi-runs"
-    assert [schedule.function.logical_id for schedule in template.schedules] == ["PollRuns"]
+    assert {schedule.function.logical_id for schedule in template.schedules} == {"PollRuns", "ReconcileMultiRuns"}

@@ -1,0 +1,125 @@
+"""Watching a run on the whole local stack, with events streamed by the layer's own runtime."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local.fake_codegen import DEMO_ORG_ID
+from local.stack import Stack
+from tests.support.viewers import frames
+
+RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
+
+
+def start(http: httpx.Client, prompt: str) -> int:
+    answer = http.post(RUNS, json={"prompt": prompt})
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["id"])
+
+
+@pytest.fixture
+def run_id(http: httpx.Client) -> int:
+    return start(http, "Say hello. [[fake seconds=20 steps=12]]")  # two seconds, at this pace
+
+
+@pytest.fixture
+def anybody(stack: Stack) -> Iterator[httpx.Client]:
+    """Somebody without a token."""
+    with httpx.Client(base_url=stack.api_url, timeout=35, trust_env=False) as client:
+        yield client
+
+
+def ticket(http: httpx.Client, **subject: Any) -> str:
+    answer = http.post("/v1/stream-tickets", json=subject)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["ticket"])
+
+
+def test_events_come_as_they_happen_and_the_stream_ends_with_the_run(http: httpx.Client, run_id: int) -> None:
+    arrivals, text = [], ""
+    with http.stream("GET", f"{RUNS}/{run_id}/logs/stream?poll_interval=0.5") as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert int(answer.headers["stream-retention-seconds"]) == 30 * 86_400
+        for part in answer.iter_text():
+            arrivals.append(time.monotonic())
+            text += part
+    told = frames(text)
+
+    assert told[0]["event"] == "run_snapshot"
+    assert told[-1]["event"] == "stream_end"
+    assert [frame["id"] for frame in told[1:-1]] == [f"0-{n}" for n in range(1, len(told) - 1)]
+    assert told[-2]["event"] == "run_completed"
+    assert arrivals[-1] - arrivals[0] > 0.5
+    assert http.get(f"{RUNS}/{run_id}/logs/stream", headers={"Last-Event-ID": told[-2]["id"]}).status_code == 204
+
+
+def test_a_long_poll_tells_the_same_events(http: httpx.Client, run_id: int) -> None:
+    items: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"next_cursor": "0-0", "ended": False}
+    while not page["ended"]:
+        page = http.get(f"{RUNS}/{run_id}/events?wait=10&after={page['next_cursor']}").raise_for_status().json()
+        items += page["items"]
+    streamed = frames(http.get(f"{RUNS}/{run_id}/logs/stream").text)
+
+    assert [frame["data"] for frame in streamed[1:-1]] == [
+        {name: value for name, value in item.items() if name != "link" or value} for item in items
+    ]
+
+
+def test_what_is_refused_before_the_stream_is_a_problem(http: httpx.Client, run_id: int) -> None:
+    missing = http.get(f"{RUNS}/99999999/logs/stream")
+    foreign = http.get(f"{RUNS}/{run_id}/logs/stream", headers={"Last-Event-ID": "9-9"})
+
+    for answer, status, code in ((missing, 404, "not_found"), (foreign, 400, "invalid_cursor")):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_ticket_opens_one_stream_once_and_the_stream_can_be_resumed(
+    http: httpx.Client, anybody: httpx.Client, run_id: int
+) -> None:
+    url = f"{RUNS}/{run_id}/logs/stream?ticket={ticket(http, agent_run_id=run_id)}"
+    text = ""
+    with anybody.stream("GET", url) as answer:
+        assert answer.status_code == 200
+        for part in answer.iter_text():
+            text += part
+            if "event: run_log" in text:
+                break
+    last_id = frames(text)[-1]["id"]
+    assert "~" in last_id
+
+    assert anybody.get(url).status_code == 401
+    assert anybody.get(url, headers={"Last-Event-ID": last_id.partition("~")[0]}).status_code == 401
+    resumed = frames(anybody.get(url, headers={"Last-Event-ID": last_id}).text)
+    assert resumed[-1]["event"] == "stream_end"
+    events = [frame for frame in frames(text) + resumed if frame["id"]]
+    assert [frame["data"]["id"] for frame in events] == [f"0-{n}" for n in range(1, len(events) + 1)]
+
+
+def test_a_ticket_for_another_run_is_forbidden_as_a_problem(
+    http: httpx.Client, anybody: httpx.Client, run_id: int
+) -> None:
+    other = start(http, "Say goodbye.")
+    answer = anybody.get(f"{RUNS}/{run_id}/logs/stream?ticket={ticket(http, agent_run_id=other)}")
+
+    assert answer.status_code == 403
+    assert json.loads(answer.text)["code"] == "forbidden"
+
+
+def test_a_stream_is_served_while_others_go_on(http: httpx.Client) -> None:
+    endless = start(http, "Wait. [[fake ending=NEVER]]")
+    streams = [http.stream("GET", f"{RUNS}/{endless}/logs/stream") for _ in range(3)]
+    try:
+        for stream in streams:
+            assert next(stream.__enter__().iter_text()).startswith("retry: ")
+        assert http.get("/health").status_code == 200
+    finally:
+        for stream in streams:
+            stream.__exit__(None, None, None)
