@@ -13,9 +13,10 @@ SUBSCRIPTION = Subscription(
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def table(request: pytest.FixtureRequest, deployed: Template) -> ConnectionsTable | MemoryConnectionsTable:
+def table(request: pytest.FixtureRequest) -> ConnectionsTable | MemoryConnectionsTable:
     if request.param == "memory":
         return MemoryConnectionsTable()
+    deployed: Template = request.getfixturevalue("deployed")
     return ConnectionsTable(deployed.tables["ConnectionsTable"].name)
 
 

@@ -169,7 +169,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, int]]:
     return draw(st.lists(st.one_of(steps, steps, steps, writes, others, deaths), min_size=60, max_size=150))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
 def test_a_client_gets_every_event_once_and_in_order(story: list[tuple[str, int]]) -> None:
     world = World()

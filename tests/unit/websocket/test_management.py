@@ -9,15 +9,23 @@ from botocore.stub import Stubber
 from codegen_runs.live import connections
 from codegen_runs.live.connections import Congested, EffectUnknown, GatewayConnections, Gone
 from local.fake_codegen.server import listen
-from local.template import Template
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("WEBSOCKET_ENDPOINT", "https://connections.test/v0")
+    connections._client.cache_clear()
+    yield
+    connections._client.cache_clear()
 
 
 @pytest.fixture
-def api(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    connections._client.cache_clear()
+def api() -> Iterator[Stubber]:
     with Stubber(connections._client()) as stubber:
         yield stubber
-    connections._client.cache_clear()
 
 
 def test_a_frame_is_posted_to_its_connection(api: Stubber) -> None:
@@ -57,16 +65,13 @@ def test_an_answer_that_does_not_come_leaves_the_effect_unknown(api: Stubber, mo
         GatewayConnections().post("ada=", b"{}")
 
 
-def test_nobody_to_ask_means_that_nothing_was_sent(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_to_ask_means_that_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen(0) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    connections._client.cache_clear()
-    # moto answers for AWS's own addresses only, so this one is really asked.
     with pytest.raises(Congested):
         GatewayConnections().post("ada=", b"{}")
-    connections._client.cache_clear()
 
 
-def test_a_post_is_never_repeated_by_the_client(api: Stubber) -> None:
+def test_a_post_is_never_repeated_by_the_client() -> None:
     assert connections._client().meta.config.retries["total_max_attempts"] == 1
