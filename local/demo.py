@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ def run(
     console.print(f"Prompt: {prompt}\n", markup=False, soft_wrap=True)
     snapshot: Snapshot = created.json()
     started = time.monotonic()
+    logs = _Logs(api, org_id)
     with _progress(console) as show:
         show(snapshot)
         while snapshot["status"] not in _SETTLED:
@@ -75,6 +77,7 @@ def run(
                 raise DemoError(f"{snapshot['id']} is still {snapshot['status']}")
             sleep(_POLL_SECONDS)
             snapshot = _read(api, location, sleep)
+            logs.add_to(snapshot)
             show(snapshot)
     if snapshot["status"] != "completed":
         raise DemoError(_why(snapshot))
@@ -84,6 +87,43 @@ def run(
         console.print(Markdown(answer["text"]))
     else:
         console.print(answer["text"], markup=False, soft_wrap=True)
+
+
+class _Logs:
+    """What the runs of a multi-run have logged, read from the event log of each as it grows."""
+
+    def __init__(self, api: httpx.Client, org_id: int) -> None:
+        self._api = api
+        self._path = f"/v1/organizations/{org_id}/agent/run"
+        self._cursors: dict[int, str] = {}
+        self._latest: dict[int, list[str]] = {}
+
+    def add_to(self, snapshot: Snapshot) -> None:
+        """Add to each run its `logs`, all so far, one line each."""
+        for _, run in _runs(snapshot):
+            run_id, known = run.get("agent_run_id"), self._latest.get(run.get("agent_run_id") or 0, [])
+            if run_id and (run.get("log_count") or 0) > len(known):
+                self._read(run_id)
+            run["logs"] = self._latest.get(run_id or 0, [])
+
+    def _read(self, run_id: int) -> None:
+        """Read on where the last reading ended; a reading that fails is made up for by the next."""
+        query = {"after": self._cursors[run_id]} if run_id in self._cursors else {}
+        try:
+            answer = self._api.get(f"{self._path}/{run_id}/events", params=query)
+        except httpx.TransportError:
+            return
+        if answer.status_code == httpx.codes.OK:
+            page = answer.json()
+            self._cursors[run_id] = page["next_cursor"]
+            logs = [event["data"]["log"] for event in page["items"] if event["type"] == "run.log"]
+            self._latest.setdefault(run_id, []).extend(map(_log_line, logs))
+
+
+def _log_line(log: dict[str, Any]) -> str:
+    what = log.get("tool_name") or log.get("message_type") or "log"
+    said = log.get("thought") or log.get("observation") or log.get("tool_input") or ""
+    return f"{what}: {next(iter(str(said).strip().splitlines()), '')}"
 
 
 def _read(api: httpx.Client, location: str, sleep: Callable[[float], None]) -> Snapshot:
@@ -121,13 +161,24 @@ def _progress(console: Console) -> Iterator[Callable[[Snapshot], None]]:
         return
     shown: dict[str, str] = {}
 
+    told: Counter[str] = Counter()
+
     def show(snapshot: Snapshot) -> None:
+        for name, run in _runs(snapshot):
+            for line in run.get("logs", [])[told[name] :]:
+                console.print(f"{name} | {line}", markup=False, soft_wrap=True)
+            told[name] = len(run.get("logs", []))
         for name, state in _lines(snapshot):
             if shown.get(name) != state:
                 shown[name] = state
                 console.print(f"{name}: {state}", markup=False, soft_wrap=True)
 
     yield show
+
+
+def _runs(snapshot: Snapshot) -> list[tuple[str, dict[str, Any]]]:
+    runs = [(f"candidate {candidate['index'] + 1}", candidate) for candidate in snapshot["candidates"]]
+    return runs + ([("synthesis", snapshot["synthesis"])] if snapshot.get("synthesis") else [])
 
 
 def _lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -151,13 +202,10 @@ def _table(snapshot: Snapshot) -> Table:
     for column in ("candidate", "status", "agent run", "logs"):
         table.add_column(column, no_wrap=True)
     table.add_column("latest", ratio=1, no_wrap=True)
-    rows = [(str(candidate["index"] + 1), candidate) for candidate in snapshot["candidates"]]
-    if synthesis := snapshot.get("synthesis"):
-        rows.append(("synthesis", synthesis))
-    for name, row in rows:
-        latest = row.get("reason") or row.get("result") or row.get("last_log") or ""
+    for name, row in _runs(snapshot):
+        latest = row.get("reason") or row.get("result") or next(iter(row.get("logs", [])[-1:]), "")
         table.add_row(
-            name,
+            name.removeprefix("candidate "),
             f"[{_STYLES.get(row['status'], 'default')}]{row['status']}[/]",
             str(row.get("agent_run_id") or ""),
             str(row.get("log_count") or ""),

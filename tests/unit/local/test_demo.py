@@ -67,6 +67,27 @@ def test_it_starts_a_multi_run_and_prints_its_answer():
     assert "answer (synthesis)" in shown
 
 
+def test_the_logs_of_each_candidate_are_shown_as_they_come():
+    def running(log_count: int) -> dict[str, Any]:
+        found = snapshot("running", "running")
+        found["candidates"][0]["log_count"] = log_count
+        return found
+
+    def page(cursor: str, *thoughts: str) -> dict[str, Any]:
+        logs = [{"type": "run.log", "data": {"log": {"tool_name": "search", "thought": text}}} for text in thoughts]
+        return {"items": [{"type": "run.started", "data": {}}, *logs], "next_cursor": cursor}
+
+    done = snapshot("completed", "completed", answer=ANSWER)
+    fake = FakeApi(running(0), running(2), page("0-3", "One.", "Two."), running(2), running(3), 500, running(3),
+                   page("0-4", "Three."), done)  # fmt: skip
+
+    lines = [line for line in play(fake).splitlines() if "|" in line]
+
+    assert lines == [f"candidate 1 | search: {word}." for word in ("One", "Two", "Three")]
+    reads = [request.url for request in fake.requests if request.url.path.endswith("/agent/run/100/events")]
+    assert [url.params.get("after") for url in reads] == [None, "0-3", "0-3"]
+
+
 def test_without_a_terminal_each_change_is_a_line():
     running = snapshot("running", "running", synthesis=None)
     fake = FakeApi(
