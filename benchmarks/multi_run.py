@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,15 +22,21 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, LIMITS, FakeCodegen, Lim
 from local.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 OURS, BASELINE = "ours", "baseline"
 SIZES = (5, 20)
 
-_LIMITS: Mapping[str, Mapping[str, Limit]] = {
-    "off": {},
-    "1/10": {bucket: Limit(limit.calls, limit.seconds / 10) for bucket, limit in LIMITS.items()},
-}
+# By how much the upstream's windows are shortened, and with them ours: buckets of permits that keep to the same limits.
+_LIMITS = {"off": 0.001, "1/10": 0.1}
+_SHORTER_WINDOWS = """
+from codegen_runs import buckets
+
+buckets.MARGIN *= {factor}
+buckets.LIMITS.update({{
+    name: buckets.Limit(calls=limit.calls, seconds=limit.seconds * {factor}) for name, limit in buckets.LIMITS.items()
+}})
+"""
 _PATH = f"/v1/organizations/{DEMO_ORG_ID}/multi-runs"
 _PROMPT = "Create a React component"
 _LOOK_SECONDS = 0.2
@@ -46,7 +55,7 @@ class Case:
     Attributes:
         size: The number of candidates.
         pace: How long they take, as a multiple of the fake's 8 to 12 s for a candidate and 4 to 6 s for a synthesis.
-        limits: The upstream's rate limits: `off`, or with windows of a tenth (`1/10`), for runs that last no minutes.
+        limits: The upstream's rate limits: `off`, or with windows of a tenth (`1/10`), so that no run lasts minutes.
     """
 
     size: int
@@ -115,17 +124,19 @@ class Series:
 def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
     """Measure both sides against one fake, in turns."""
     found = [Series(case, side, []) for case in cases for side in (OURS, BASELINE)]
-    in_turns = [series for case in cases for _ in range(repetitions) for series in found if series.case is case]
-    with _measuring() as measure:
-        for series in track(in_turns, "multi-run", transient=True):
-            series.outcomes.append(measure(series.side, series.case))
+    for limits in dict.fromkeys(case.limits for case in cases):
+        with _measuring(limits) as measure:
+            these = [case for case in cases if case.limits == limits]
+            in_turns = [series for case in these for _ in range(repetitions) for series in found if series.case == case]
+            for series in track(in_turns, f"multi-run, limits {limits}", transient=True):
+                series.outcomes.append(measure(series.side, series.case))
     return Section(
         title=f"Multi-runs of {' and '.join(map(str, SIZES))} candidates, with their synthesis",
         notes=[
             f"The whole local stack on this Python, against the fake Codegen in real time; {repetitions} interleaved "
             "repetitions after a warm-up, medians.",
             "limits: the upstream's rate limits (10 creations a minute, 60 reads of logs a minute), off or with "
-            "windows of a tenth. Off favours the baseline, which knows no limits; ours keeps to one read a second.",
+            "windows of a tenth, in which ours still waits for its turn and the baseline is refused.",
             f"wall: until a caller who looks every {_LOOK_SECONDS} s sees the answer. added: the wall less the slowest "
             "candidate and the synthesis run, as minimum, median, maximum. reads: calls that ask the upstream how a "
             "run is doing. events: of the execution's history.",
@@ -151,11 +162,13 @@ def _targets(found: Sequence[Series]) -> list[Target]:
 
 
 @contextmanager
-def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
+def _measuring(limits: str) -> Iterator[Callable[[str, Case], Outcome]]:
     """Start both sides, warm, and give what measures one multi-run."""
     with ExitStack() as exit_stack:
-        fake = FakeCodegen()
-        stack = exit_stack.enter_context(Stack(fake=fake))
+        factor = _LIMITS[limits]
+        fake = FakeCodegen(limits={name: Limit(limit.calls, limit.seconds * factor) for name, limit in LIMITS.items()})
+        folder = Path(exit_stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
+        stack = exit_stack.enter_context(Stack(_template(folder, factor), fake=fake))
         baseline_url = exit_stack.enter_context(_baseline(stack.codegen.base_url))
         headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
         clients = {
@@ -164,10 +177,10 @@ def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
         }
 
         def measure(side: str, case: Case) -> Outcome:
-            fake.pace, fake.limiter.limits = case.pace, _LIMITS[case.limits]
-            fake.limiter.clear()
+            fake.pace = case.pace
             fake.calls.clear()
             fake.creates.clear()
+            time.sleep(60 * factor)  # Whoever came before leaves no window begun.
             multi_run, wall = _run(clients[side], case.size)
             answered = multi_run["status"] == "completed"
             lasted = [fake.runs[create.agent_run_id].turns[-1].plan.ends_at for create in fake.creates]
@@ -186,8 +199,19 @@ def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
             )
 
         for side in clients:
-            measure(side, QUICK[0])
+            measure(side, Case(min(SIZES), 0, limits))
         yield measure
+
+
+def _template(folder: Path, factor: float) -> Path:
+    """Copy what is deployed, with the windows of our own limits shortened as the upstream's are.
+
+    Python imports `sitecustomize` at its start from wherever it finds one, here in the layer.
+    """
+    for part in ("functions", "layers"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "layers" / "codegen" / "sitecustomize.py").write_text(_SHORTER_WINDOWS.format(factor=factor), "utf-8")
+    return Path(shutil.copy(ROOT / "template.yaml", folder))
 
 
 def _run(client: httpx.Client, size: int) -> tuple[dict[str, Any], float]:
