@@ -26,7 +26,7 @@ from codegen_runs.clock import SystemClock
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.storage.table import Table
 from local.cloudformation import ACCOUNT_ID, REGION, Document
-from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script, serve
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, serve
 from local.template import Template
 from tests.support import backend, handlers, samples
 from tests.support.backend import TestClock
@@ -41,9 +41,10 @@ ORG = 123
 class Functions:
     """The template's functions in this process, and what each asks of AWS."""
 
-    def __init__(self, template: Template, fake: FakeCodegen) -> None:
+    def __init__(self, template: Template, fake: FakeCodegen, codegen_url: str) -> None:
         self.template = template
         self.fake = fake
+        self.codegen_url = codegen_url
         self.asked: dict[str, set[Permission]] = defaultdict(set)
         self.failing: set[str] = set()
         """Operations that fail once, because a condition is not met."""
@@ -135,7 +136,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         clock = TestClock(fake.clock)
         url = stack.enter_context(serve(fake))
         template = stack.enter_context(backend.tables())
-        functions = Functions(template, fake)
+        functions = Functions(template, fake, url)
         patch.setattr(BaseClient, "_make_api_call", lambda *arguments: functions.call(*arguments))
         patch.setattr("codegen_runs.clock.time.time", clock.now)
         patch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
@@ -148,6 +149,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         control_a_run(functions)
         run_a_multi_run(functions)
         control_a_multi_run(functions)
+        lose_a_state_machine(functions)
         follow_by_websocket(functions)
         yield functions.asked
     forget()
@@ -224,11 +226,23 @@ def control_a_multi_run(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions)
     functions.run("PlanMultiRun", **multi_run)
     functions.run("LaunchCandidate", **multi_run)
+    functions.run("GetRateLimits")  # a run waits for its launch
+    assert '"queued"' in read_a_multi_run(functions, multi_run)
     for name in ("PauseMultiRun", "ResumeMultiRun", "CancelMultiRun"):
         functions.failing.add("TransactWriteItems")  # the poller writes in this moment
         event = samples.read(name)
         functions.run(name, event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
+
+
+def lose_a_state_machine(functions: Functions) -> None:
+    multi_run = start_a_multi_run(functions)
+    (machine,) = functions.template.state_machines.values()
+    execution = f"{machine.arn.replace(':stateMachine:', ':execution:')}:{multi_run['multi_run_id']}"
+    boto3.client("stepfunctions").stop_execution(executionArn=execution)
+    SystemClock().sleep(600)  # nobody can say any more that it is about to publish
+    functions.run("ReconcileMultiRuns")
+    assert '"failed"' in read_a_multi_run(functions, multi_run)
 
 
 def follow_by_websocket(functions: Functions) -> None:
@@ -267,8 +281,8 @@ MULTI_RUN_ENDPOINTS = {
 
 
 def start_upstream(functions: Functions) -> int:
-    codegen = CodegenAPI(token=DEMO_TOKEN, base_url="http://codegen.test", transport=FakeTransport(functions.fake))
-    return codegen.runs.create("Say hello.", org_id=ORG).id
+    with CodegenAPI(token=DEMO_TOKEN, base_url=functions.codegen_url) as codegen:
+        return codegen.runs.create("Say hello.", org_id=ORG).id
 
 
 def start_a_multi_run(functions: Functions) -> dict[str, Any]:
@@ -317,7 +331,7 @@ def test_a_function_may_do_nothing_that_it_does_not(
     assert {grant for grant in granted(document, name) if not any(covers(grant, ask) for ask in asked[name])} == set()
 
 
-def test_a_wildcard_is_of_the_executions_of_the_state_machine_or_of_log_delivery(document: Document) -> None:
+def test_a_wildcard_is_of_executions_connections_or_log_delivery(document: Document) -> None:
     wide = {(name, *grant) for name in document.resources for grant in granted_to(document, name) if "*" in str(grant)}
 
     executions = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:execution:codegen-runs-multi-runs:*"
@@ -325,7 +339,10 @@ def test_a_wildcard_is_of_the_executions_of_the_state_machine_or_of_log_delivery
     assert {name for name, *_ in deliveries} == {"MultiRunStateMachine"}
     posts = {each for each in wide if each[1] == "execute-api:ManageConnections"}
     assert {name for name, *_ in posts} == {"AnswerMessage", "PollRuns"}
-    assert wide - deliveries - posts == {("CancelMultiRun", "states:StopExecution", executions)}
+    assert wide - deliveries - posts == {
+        ("CancelMultiRun", "states:StopExecution", executions),
+        ("ReconcileMultiRuns", "states:DescribeExecution", executions),
+    }
 
 
 def granted_to(document: Document, name: str) -> set[Permission]:
