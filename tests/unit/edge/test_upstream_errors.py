@@ -5,11 +5,20 @@ from typing import Any
 import httpx
 import pytest
 
+from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.problems import CredentialsRefused
 from tests.support.events import CALLER, REQUEST_ID, Answer, Context, call, rest
 from tests.support.handlers import handler
+from tests.support.memory import MemoryRuns
 from tests.support.wire import Reply, Wire
+
+
+@pytest.fixture(autouse=True)
+def _permits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the buckets that a creation draws on in memory."""
+    monkeypatch.setattr(watches, "table", MemoryRuns)
+
 
 LOOK_FIRST = "Look whether it took effect, for example in the list of runs, before sending it again."
 
