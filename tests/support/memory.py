@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, timestamp
-from codegen_runs.storage.runs import RETENTION, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, RETENTION, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 
