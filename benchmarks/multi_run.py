@@ -166,7 +166,8 @@ def _measuring(limits: str) -> Iterator[Callable[[str, Case], Outcome]]:
     """Start both sides, warm, and give what measures one multi-run."""
     with ExitStack() as exit_stack:
         factor = _LIMITS[limits]
-        fake = FakeCodegen(limits={name: Limit(limit.calls, limit.seconds * factor) for name, limit in LIMITS.items()})
+        windows = {name: Limit(limit.calls, limit.seconds * factor) for name, limit in LIMITS.items()}
+        fake = FakeCodegen(limits={} if limits == "off" else windows)
         folder = Path(exit_stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
         stack = exit_stack.enter_context(Stack(_template(folder, factor), fake=fake))
         baseline_url = exit_stack.enter_context(_baseline(stack.codegen.base_url))

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from codegen_runs import settings
 from codegen_runs.clock import Clock
 from codegen_runs.storage.table import ConditionFailed
 
@@ -37,6 +38,12 @@ LIMITS = {
 
 # Permits to create runs that the launch queue leaves to people who ask for a single run.
 RESERVED_CREATES = 2
+
+
+def limit_of(name: str) -> Limit:
+    """Return a limit as it holds for this deployment."""
+    documented = LIMITS[name]
+    return Limit(calls=documented.calls * settings.codegen_limit_factor(), seconds=documented.seconds)
 
 
 class Bucket(BaseModel):
@@ -103,7 +110,7 @@ class Buckets:
 
     def take(self, name: str, count: int = 1, *, reserve: int = 0) -> int:
         """Take up to `count` permits for calls that are made at once; return how many there were."""
-        limit = LIMITS[name]
+        limit = limit_of(name)
         while True:
             now = self._now()
             bucket = self.read(name)
@@ -132,7 +139,7 @@ class Buckets:
 
     def opens_at(self, name: str, *, ahead: int = 0, reserve: int = 0) -> int:
         """Tell when a permit can be given to one who waits behind `ahead` others, in epoch milliseconds."""
-        return self.read(name).opens_at(LIMITS[name], self._now(), ahead=ahead, reserve=reserve)
+        return self.read(name).opens_at(limit_of(name), self._now(), ahead=ahead, reserve=reserve)
 
     def read(self, name: str) -> Bucket:
         """Read one bucket."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from codegen_runs import upstream
-from codegen_runs.buckets import LIMITS, RESERVED_CREATES, Buckets
+from codegen_runs.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
@@ -61,7 +61,7 @@ def places(runs: RunsTable, clock: Clock) -> dict[tuple[int, str], QueuePlace]:
         watch: QueuePlace(
             position=position,
             expected_at=timestamp(
-                bucket.opens_at(LIMITS["create"], now, ahead=position, reserve=RESERVED_CREATES) / 1000
+                bucket.opens_at(limit_of("create"), now, ahead=position, reserve=RESERVED_CREATES) / 1000
             ),
         )
         for position, watch in enumerate(runs.queue(MOST_SHOWN))
@@ -89,8 +89,8 @@ def rate_limits(runs: RunsTable, *, org_id: int, caller: Caller, clock: Clock) -
 def _states(buckets: Buckets, clock: Clock) -> list[LimitState]:
     now = round(clock.now() * 1000)
     states = []
-    for name, limit in LIMITS.items():
-        bucket = buckets.read(name)
+    for name in LIMITS:
+        limit, bucket = limit_of(name), buckets.read(name)
         opens_at = bucket.opens_at(limit, now)
         states.append(
             LimitState(

@@ -37,7 +37,7 @@ from codegen_api import (
     ServerError,
 )
 from codegen_runs import statuses
-from codegen_runs.buckets import RESERVED_CREATES, Buckets
+from codegen_runs.buckets import RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
@@ -66,6 +66,10 @@ CLIENT_RUN_ID = "client_run_id"
 LAUNCH_GRACE = 30.0
 ADOPTION_INTERVAL = 5.0
 
+# The upstream lists runs newest first, 100 on a page; its clock may differ from ours by so many seconds.
+ADOPTION_PAGES = 10
+CLOCK_SKEW = 60.0
+
 # 95 entries, the watch, its pointer, a change of status and the end fit one DynamoDB transaction.
 LOGS_PER_POLL = 95
 
@@ -75,10 +79,8 @@ NOT_FOUND_MEANS_GONE = 3
 MAX_RESULT_CHARACTERS = 60_000
 MAX_PREVIEW_CHARACTERS = 500
 
-# Seconds between two looks at a run, by how often nothing was new; and the upstream's limit of logs calls per second,
-# which all followed runs share.
+# Seconds between two looks at a run, by how often nothing was new.
 INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
-LOGS_PER_SECOND = 1.0
 
 # Seconds to wait after a 429 without Retry-After, after the plan's runs are used up, after our credentials were
 # refused, and after the first, second, ... failure in a row.
@@ -315,15 +317,26 @@ class Poller:
         )
 
     def _adopt(self, watch: Watch) -> None:
-        recent = self._codegen.runs.list(org_id=watch.org_id)
-        ours = [run for run in recent.items if (run.metadata or {}).get(CLIENT_RUN_ID) == watch.key]
-        if ours:
-            self._launched(watch, ours[0])
+        if run := self._trace(watch):
+            self._launched(watch, run)
         elif self._ms() - (watch.launching_since or 0) >= LAUNCH_GRACE * 1000:
             held = watch.cancel or watch.paused_at
             self._write(watch, Status.QUEUED, due_at=self._ms() if held else watch.deadline_at)
         else:
             self._write(watch, due_at=self._ms(ADOPTION_INTERVAL))
+
+    def _trace(self, watch: Watch) -> AgentRun | None:
+        """Look for the upstream run that carries our key, among all that are no older than the launch."""
+        oldest = (watch.launching_since or 0) / 1000 - CLOCK_SKEW
+        for number in range(ADOPTION_PAGES):
+            page = self._codegen.runs.list(org_id=watch.org_id, skip=number * 100)
+            for run in page.items:
+                if (run.metadata or {}).get(CLIENT_RUN_ID) == watch.key:
+                    return run
+            last = page.items[-1].created if page.items else None
+            if last is None or last.timestamp() < oldest:
+                break
+        return None
 
     def _launched(self, watch: Watch, run: AgentRun) -> None:
         if self._publisher.watched(watch):
@@ -559,7 +572,8 @@ class Poller:
         own = _nth(INTERVALS, watch.quiet_polls)
         if (watch.viewed_until or 0) > self._ms():
             own = min(own, VIEWED_INTERVAL)
-        return max(own, self._followed / LOGS_PER_SECOND)
+        logs = limit_of("logs")
+        return max(own, self._followed * logs.seconds / logs.calls)
 
     def _ms(self, seconds_from_now: float = 0) -> int:
         return round((self._clock.now() + seconds_from_now) * 1000)

@@ -47,6 +47,12 @@ def codegen_max_retries() -> int:
     return _number("CODEGEN_MAX_RETRIES", required("CODEGEN_MAX_RETRIES"), int)
 
 
+def codegen_limit_factor() -> int:
+    """Return how many times its documented rate limits the Codegen API admits; 1 where nothing is said."""
+    value = os.environ.get("CODEGEN_LIMIT_FACTOR", "")
+    return _number("CODEGEN_LIMIT_FACTOR", value, int) if value else 1
+
+
 def event_retention() -> int:
     """Return how many seconds the events of a run are kept."""
     return _number("EVENT_RETENTION_DAYS", required("EVENT_RETENTION_DAYS"), int) * 86_400
