@@ -142,7 +142,7 @@ def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
             "run is doing. events: of the execution's history.",
         ],
         head=(
-            *("side", "candidates", "limits", "answers", "slowest s", "wall s", "added s", "wall/slowest"),
+            *("side", "of", "limits", "answers", "slowest s", "wall s", "added s", "ratio"),
             *("creates", "reads", "events"),
         ),
         rows=[series.row() for series in found],

@@ -1,0 +1,32 @@
+"""What the benchmarks take their figures from. What they measure is no matter for a test."""
+
+import pytest
+
+from benchmarks.report import Pairs, Target
+from benchmarks.world import is_own
+from local.template import Function
+from tests.support import backend
+
+# Functions that ask the upstream and nobody else.
+PASSING_ON = [
+    function
+    for function in backend.template().functions.values()
+    if not any(name.endswith("_TABLE") for name in function.environment)
+]
+
+
+def test_a_ratio_is_taken_within_a_pair_and_its_median_counts() -> None:
+    noisy = Pairs("GetAgentRun", ours=[1, 10, 2], baseline=[2, 20, 8])
+
+    assert noisy.ratios == [0.25, 0.5, 0.5]
+    assert noisy.ratio == 0.5
+
+
+@pytest.mark.parametrize(("value", "met"), [(0.69, True), (0.7, True), (0.71, False)])
+def test_a_target_is_met_up_to_its_limit(value: float, met: bool) -> None:
+    assert Target("median", value, limit=0.7).met is met
+
+
+@pytest.mark.parametrize("function", PASSING_ON, ids=lambda function: function.name)
+def test_what_only_asks_the_upstream_is_compared_with_the_same_in_the_baseline(function: Function) -> None:
+    assert not is_own(function)
