@@ -12,7 +12,9 @@ from local.stack import Stack
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A stack whose runs take about a second and whose limits do not get in the way."""
-    with Stack(fake=FakeCodegen(pace=0.1, limits={}), parameters={"LiveStreaming": "true", "CodegenLimitFactor": "100"}) as running:
+    with Stack(
+        fake=FakeCodegen(pace=0.1, limits={}), parameters={"LiveStreaming": "true", "CodegenLimitFactor": "100"}
+    ) as running:
         yield running
 
 

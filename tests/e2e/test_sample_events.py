@@ -1,11 +1,20 @@
 """Each function answers its sample event, in a process of its own with exactly the template's environment."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
+from local.fake_codegen import FakeCodegen
 from local.stack import Stack
 from tests.support import samples
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack of its own, as the template is by default: no other test's runs keep the poller for a minute."""
+    with Stack(fake=FakeCodegen(pace=0, limits={}), parameters={"CodegenLimitFactor": "100"}) as running:
+        yield running
 
 
 @pytest.mark.parametrize("name", samples.names())
