@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,7 +15,7 @@ from rich.progress import track
 
 from benchmarks.artifacts import ROOT
 from benchmarks.report import Section, Target
-from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, LIMITS, FakeCodegen, Limit
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
 
 if TYPE_CHECKING:
@@ -27,16 +24,6 @@ if TYPE_CHECKING:
 OURS, BASELINE = "ours", "baseline"
 SIZES = (5, 20)
 
-# By how much the upstream's windows are shortened, and with them ours: buckets of permits that keep to the same limits.
-_LIMITS = {"off": 0.001, "1/10": 0.1}
-_SHORTER_WINDOWS = """
-from codegen_runs import buckets
-
-buckets.MARGIN *= {factor}
-buckets.LIMITS.update({{
-    name: buckets.Limit(calls=limit.calls, seconds=limit.seconds * {factor}) for name, limit in buckets.LIMITS.items()
-}})
-"""
 _PATH = f"/v1/organizations/{DEMO_ORG_ID}/multi-runs"
 _PROMPT = "Create a React component"
 _LOOK_SECONDS = 0.2
@@ -55,23 +42,20 @@ class Case:
     Attributes:
         size: The number of candidates.
         pace: How long they take, as a multiple of the fake's 8 to 12 s for a candidate and 4 to 6 s for a synthesis.
-        limits: The upstream's rate limits: `off`, or with windows of a tenth (`1/10`), so that no run lasts minutes.
     """
 
     size: int
     pace: float
-    limits: str = "off"
 
 
 QUICK = [Case(size, 0.25) for size in SIZES]
-FULL = [*QUICK, *(Case(size, 0.75) for size in SIZES), Case(max(SIZES), 0.25, "1/10")]
+FULL = [*QUICK, *(Case(size, 0.75) for size in SIZES)]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """One multi-run. Times are in seconds; `events` are those of the state machine's execution, where there is one."""
 
-    answered: bool
     wall: float
     slowest: float
     synthesis: float
@@ -99,21 +83,17 @@ class Series:
 
     def row(self) -> list[str]:
         """Return what the table shows."""
-        answered = [outcome for outcome in self.outcomes if outcome.answered]
-        row = [self.side, str(self.case.size), self.case.limits, f"{len(answered)}/{len(self.outcomes)}"]
-        calls = [f"{self.median('creates'):.0f}", f"{self.median('reads'):.0f}"]
-        events = f"{self.median('events'):.0f}" if self.side == OURS else "-"
-        if not answered:
-            return [*row, "-", "-", "-", "-", *calls, events]
-        added = sorted(outcome.added for outcome in answered)
+        added = sorted(outcome.added for outcome in self.outcomes)
         return [
-            *row,
-            f"{median(outcome.slowest for outcome in answered):.1f}",
-            f"{median(outcome.wall for outcome in answered):.1f}",
+            self.side,
+            str(self.case.size),
+            f"{self.median('slowest'):.1f}",
+            f"{self.median('wall'):.1f}",
+            f"{median(outcome.wall / outcome.slowest for outcome in self.outcomes):.2f}",
             f"{added[0]:.1f} {median(added):.1f} {added[-1]:.1f}",
-            f"{median(outcome.wall / outcome.slowest for outcome in answered):.2f}",
-            *calls,
-            events,
+            f"{self.median('creates'):.0f}",
+            f"{self.median('reads'):.0f}",
+            f"{self.median('events'):.0f}" if self.side == OURS else "-",
         ]
 
     def numbers(self) -> dict[str, Any]:
@@ -124,29 +104,24 @@ class Series:
 def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
     """Measure both sides against one fake, in turns."""
     found = [Series(case, side, []) for case in cases for side in (OURS, BASELINE)]
-    for limits in dict.fromkeys(case.limits for case in cases):
-        with _measuring(limits) as measure:
-            these = [case for case in cases if case.limits == limits]
-            in_turns = [series for case in these for _ in range(repetitions) for series in found if series.case == case]
-            for series in track(in_turns, f"multi-run, limits {limits}", transient=True):
-                series.outcomes.append(measure(series.side, series.case))
+    in_turns = [series for case in cases for _ in range(repetitions) for series in found if series.case == case]
+    with _measuring() as measure:
+        for series in track(in_turns, "multi-run", transient=True):
+            series.outcomes.append(measure(series.side, series.case))
     return Section(
         title=f"Multi-runs of {' and '.join(map(str, SIZES))} candidates, with their synthesis",
         notes=[
             f"The whole local stack on this Python, against the fake Codegen in real time; {repetitions} interleaved "
             "repetitions after a warm-up, medians.",
-            "limits: the upstream's rate limits (10 creations a minute, 60 reads of logs a minute), off or with "
-            "windows of a tenth, in which ours still waits for its turn and the baseline is refused.",
-            f"wall: until a caller who looks every {_LOOK_SECONDS} s sees the answer. added: the wall less the slowest "
-            "candidate and the synthesis run, as minimum, median, maximum. reads: calls that ask the upstream how a "
-            "run is doing. events: of the execution's history.",
+            "The upstream's rate limits are off, in the fake and in ours: 10 creations a minute are the upstream's "
+            "part of the wait. (The baseline does not know of them: with them on, it fails at the eleventh candidate.)",
+            f"wall: until a caller who looks every {_LOOK_SECONDS} s sees the answer. ratio: wall by the slowest "
+            "candidate. added: the wall less the slowest candidate and the synthesis run, as minimum, median, maximum. "
+            "reads: calls that ask the upstream how a run is doing. events: of the execution's history.",
         ],
-        head=(
-            *("side", "of", "limits", "answers", "slowest s", "wall s", "added s", "ratio"),
-            *("creates", "reads", "events"),
-        ),
+        head=("side", "candidates", "slowest s", "wall s", "ratio", "added s", "creates", "reads", "events"),
         rows=[series.row() for series in found],
-        targets=_targets([series for series in found if series.side == OURS and series.case.limits == "off"]),
+        targets=_targets([series for series in found if series.side == OURS]),
         numbers=[series.numbers() for series in found],
     )
 
@@ -162,14 +137,11 @@ def _targets(found: Sequence[Series]) -> list[Target]:
 
 
 @contextmanager
-def _measuring(limits: str) -> Iterator[Callable[[str, Case], Outcome]]:
+def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
     """Start both sides, warm, and give what measures one multi-run."""
     with ExitStack() as exit_stack:
-        factor = _LIMITS[limits]
-        windows = {name: Limit(limit.calls, limit.seconds * factor) for name, limit in LIMITS.items()}
-        fake = FakeCodegen(limits={} if limits == "off" else windows)
-        folder = Path(exit_stack.enter_context(TemporaryDirectory(prefix="benchmarks-")))
-        stack = exit_stack.enter_context(Stack(_template(folder, factor), fake=fake))
+        fake = FakeCodegen(limits={})
+        stack = exit_stack.enter_context(Stack(fake=fake, parameters={"CodegenLimitFactor": "1000"}))
         baseline_url = exit_stack.enter_context(_baseline(stack.codegen.base_url))
         headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
         clients = {
@@ -181,42 +153,26 @@ def _measuring(limits: str) -> Iterator[Callable[[str, Case], Outcome]]:
             fake.pace = case.pace
             fake.calls.clear()
             fake.creates.clear()
-            time.sleep(60 * factor)  # Whoever came before leaves no window begun.
-            multi_run, wall = _run(clients[side], case.size)
-            answered = multi_run["status"] == "completed"
+            multi_run_id, wall = _run(clients[side], case.size)
             lasted = [fake.runs[create.agent_run_id].turns[-1].plan.ends_at for create in fake.creates]
-            if answered and len(lasted) != case.size + 1:
+            if len(lasted) != case.size + 1:
                 raise MultiRunError(f"{side}: {case.size} candidates and a synthesis were {len(lasted)} runs upstream")
-            if not answered and case.limits == "off":
-                raise MultiRunError(f"{side}: {multi_run}")
             return Outcome(
-                answered=answered,
                 wall=wall,
                 slowest=max(lasted[: case.size]),
                 synthesis=lasted[-1],
                 creates=fake.calls["create_agent_run"],
                 reads=sum(fake.calls[operation] for operation in _READS),
-                events=_events(stack, multi_run["id"]) if side == OURS else 0,
+                events=_events(stack, multi_run_id) if side == OURS else 0,
             )
 
         for side in clients:
-            measure(side, Case(min(SIZES), 0, limits))
+            measure(side, Case(min(SIZES), 0))
         yield measure
 
 
-def _template(folder: Path, factor: float) -> Path:
-    """Copy what is deployed, with the windows of our own limits shortened as the upstream's are.
-
-    Python imports `sitecustomize` at its start from wherever it finds one, here in the layer.
-    """
-    for part in ("functions", "layers"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "layers" / "codegen" / "sitecustomize.py").write_text(_SHORTER_WINDOWS.format(factor=factor), "utf-8")
-    return Path(shutil.copy(ROOT / "template.yaml", folder))
-
-
-def _run(client: httpx.Client, size: int) -> tuple[dict[str, Any], float]:
-    """Start a multi-run and follow it; return it as it ended, and the seconds that took."""
+def _run(client: httpx.Client, size: int) -> tuple[str, float]:
+    """Start a multi-run and follow it to its answer; return its id and the seconds that took."""
     started = time.perf_counter()
     response = client.post(_PATH, json={"prompt": _PROMPT, "concurrency": size}).raise_for_status()
     multi_run: dict[str, Any] = response.json()
@@ -227,7 +183,9 @@ def _run(client: httpx.Client, size: int) -> tuple[dict[str, Any], float]:
         response = client.get(f"{_PATH}/{multi_run['id']}")
         if not response.is_server_error:  # An overloaded machine has its timeouts. The next look tells.
             multi_run = response.raise_for_status().json()
-    return multi_run, time.perf_counter() - started
+    if multi_run["status"] != "completed":
+        raise MultiRunError(f"a multi-run failed: {multi_run}")
+    return multi_run["id"], time.perf_counter() - started
 
 
 def _events(stack: Stack, multi_run_id: str) -> int:
