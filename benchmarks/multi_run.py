@@ -49,7 +49,7 @@ class Case:
 
 
 QUICK = [Case(size, 0.25) for size in SIZES]
-FULL = [*QUICK, *(Case(size, 0.75) for size in SIZES)]
+FULL = [*QUICK, *(Case(size, 0.5) for size in SIZES)]
 
 
 @dataclass(frozen=True)

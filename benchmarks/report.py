@@ -33,10 +33,17 @@ class Pairs:
         """The median of the ratios."""
         return statistics.median(self.ratios)
 
-    def row(self) -> list[str]:
-        """Return name, both medians in ms, and the ratios' minimum, median and maximum."""
+    def row(self, mark: str = "") -> list[str]:
+        """Return the name, marked, both medians in ms, and the ratios' minimum, median and maximum."""
         ours, baseline = (f"{statistics.median(side) * 1000:.1f}" for side in (self.ours, self.baseline))
-        return [self.name, ours, baseline, f"{self.ratios[0]:.2f}", f"{self.ratio:.2f}", f"{self.ratios[-1]:.2f}"]
+        return [
+            self.name + mark,
+            ours,
+            baseline,
+            f"{self.ratios[0]:.2f}",
+            f"{self.ratio:.2f}",
+            f"{self.ratios[-1]:.2f}",
+        ]
 
 
 PAIRS_HEAD = ("function", "ours ms", "baseline ms", "min", "ratio", "max")
