@@ -51,7 +51,7 @@ from ._models import (
 from ._retry import Attempt, RetryPolicy
 from ._settings import Id
 from ._version import __version__
-from .resources.runs import AgentType
+from .resources.runs import Harness
 
 __all__ = [
     "APIConnectionError",
@@ -60,7 +60,6 @@ __all__ = [
     "AgentRun",
     "AgentRunLog",
     "AgentRunLogs",
-    "AgentType",
     "AsyncCodegenAPI",
     "Attempt",
     "AuthenticationError",
@@ -69,6 +68,7 @@ __all__ = [
     "CodegenAPIError",
     "ConfigurationError",
     "DeadlineExceededError",
+    "Harness",
     "Id",
     "Integration",
     "Integrations",

@@ -12,7 +12,9 @@ from .._settings import Id, as_id
 from .._wire import Call
 
 Json = Any
-AgentType = Literal["codegen", "claude_code"]
+Harness = Literal["codegen", "claude_code"]
+"""What drives the model: the upstream's `agent_type`."""
+
 Webhooks = Sequence[Webhook | Mapping[str, Any]]
 
 
@@ -25,7 +27,7 @@ def create(  # noqa: D417 - a caller never sees `core`
     images: Sequence[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     model: str | None = None,
-    agent_type: AgentType | None = None,
+    agent_type: Harness | None = None,
     webhooks: Webhooks | None = None,
 ) -> Call[AgentRun]:
     """Start an agent run.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from codegen_api import AgentType
+from codegen_api import Harness
 from codegen_runs.bodies import Body
 
 MAX_CANDIDATES = 20
@@ -34,7 +34,7 @@ class Variant(BaseModel):
 
     prompt: Prompt | None = None
     model: str | None = None
-    agent_type: AgentType | None = None
+    agent_type: Harness | None = None
 
 
 class SynthesisOptions(BaseModel):
@@ -52,7 +52,7 @@ class CreateMultiRun(Body):
     concurrency: int = Field(3, ge=1, le=MAX_CANDIDATES, description="How many candidates run.")
     repo_id: int | None = None
     model: str | None = None
-    agent_type: AgentType | None = None
+    agent_type: Harness | None = None
     metadata: dict[str, Any] | None = Field(None, description="Stored with every run upstream.")
     variants: list[Variant] | None = Field(None, max_length=MAX_CANDIDATES)
     strategy: Strategy = Strategy.SYNTHESIZE

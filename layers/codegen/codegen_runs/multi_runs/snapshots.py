@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from codegen_api import AgentType
+from codegen_api import Harness
 from codegen_runs.bodies import Warned
 from codegen_runs.events import timestamp
 from codegen_runs.launch_queue import QueuePlace
@@ -44,7 +44,7 @@ class CandidateSnapshot(RunSnapshot):
 
     index: int
     model: str | None = None
-    agent_type: AgentType | None = None
+    agent_type: Harness | None = None
     queue: QueuePlace | None = Field(None, description="Its place among those that wait for their launch.")
     usable: bool | None = Field(None, description="Null until it has ended.")
     reason: str | None = Field(None, description="Why it is not usable.")

@@ -5,7 +5,7 @@ State carries ids only: a Step Functions payload may have 256 KiB.
 
 from __future__ import annotations
 
-from codegen_api import AgentType
+from codegen_api import Harness
 from codegen_runs import watches
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.multi_runs import judging, synthesis
@@ -130,7 +130,7 @@ def _advance(multi_run: MultiRun, status: MultiRunStatus, **changes: object) -> 
         raise MultiRunGone(multi_run.id) from None
 
 
-def _launch(multi_run: MultiRun, model: str | None, agent_type: AgentType | None, **role: object) -> Launch:
+def _launch(multi_run: MultiRun, model: str | None, agent_type: Harness | None, **role: object) -> Launch:
     metadata = multi_run.metadata | {"multi_run_id": multi_run.id} | role
     return Launch(repo_id=multi_run.repo_id, model=model, agent_type=agent_type, metadata=metadata)
 

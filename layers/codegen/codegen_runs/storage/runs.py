@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from codegen_api import AgentType
+from codegen_api import Harness
 from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, Position
 from codegen_runs.statuses import Status
@@ -56,7 +56,7 @@ class Launch(BaseModel):
 
     repo_id: int | None = None
     model: str | None = None
-    agent_type: AgentType | None = None
+    agent_type: Harness | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
