@@ -36,14 +36,14 @@ from codegen_api import (
     RateLimitError,
     ServerError,
 )
-from codegen_runs import statuses
+from codegen_runs import prompts, statuses
 from codegen_runs.buckets import RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.run_control import transitions
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_KEPT_PROMPT, Launch, RunsTable, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.task_tokens import TaskTokens
 from codegen_runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
@@ -352,7 +352,7 @@ class Poller:
             upstream_status=run.status,
             status_reason=None,
             web_url=run.web_url,
-            prompt=shorten(watch.prompt, MAX_KEPT_PROMPT)[0],
+            prompts=prompts.kept(watch.prompts),
             launch=None,
             failures=0,
             due_at=self._ms(0 if watch.cancel else self._interval(watch)),

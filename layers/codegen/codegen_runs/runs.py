@@ -1,17 +1,21 @@
 """Starting agent runs: the upstream does the work, and what it started is followed from then on."""
 
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from codegen_api import AgentRun, CodegenAPI, SandboxAnalysis, SetupCommands, Webhook
+from codegen_api import AgentRun, CodegenAPI, Harness, SandboxAnalysis, SetupCommands, Webhook
 from codegen_runs.bodies import Body, Warned, with_warnings
 from codegen_runs.callers import Caller
+from codegen_runs.clock import SystemClock
 from codegen_runs.problems import StorageUnavailable
+
+if TYPE_CHECKING:
+    from codegen_runs.prompts import Source
 
 logger = Logger()
 
@@ -83,8 +87,10 @@ class GenerateSetupCommands(Body):
     trigger_source: str | None = None
 
 
-def start(request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> AgentRun:
-    """Start a run and follow it.
+def start(
+    request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: Caller, source: "Source | None" = None
+) -> AgentRun:
+    """Start a run and follow it; `source` says where the prompt comes from, in the record of the run's prompts.
 
     Raises:
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
@@ -104,12 +110,31 @@ def start(request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: 
             agent_type=request.agent_type,
             webhooks=request.webhooks,
         )
-    unfollowed = _follow(run.id, run.status, org_id=org_id, caller=caller, web_url=run.web_url, prompt=request.prompt)
+    unfollowed = _follow(
+        run.id,
+        run.status,
+        org_id=org_id,
+        caller=caller,
+        web_url=run.web_url,
+        prompt=request.prompt,
+        repo_id=request.repo_id,
+        model=request.model,
+        agent_type=request.agent_type,
+        source=source,
+    )
     return with_warnings(run, request.ignored() + unfollowed)
 
 
-def resume(run_id: str, request: FollowUp, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> AgentRun:
-    """Send a run its next prompt and follow it.
+def resume(
+    run_id: str,
+    request: FollowUp,
+    *,
+    org_id: int,
+    codegen: CodegenAPI,
+    caller: Caller,
+    source: "Source | None" = None,
+) -> AgentRun:
+    """Send a run its next prompt and follow it; `source` says where the prompt comes from.
 
     Raises:
         CodegenAPIError: The upstream did not take it, or nobody knows (`effect_unknown`).
@@ -127,7 +152,17 @@ def resume(run_id: str, request: FollowUp, *, org_id: int, codegen: CodegenAPI, 
         model=request.model,
         webhooks=request.webhooks,
     )
-    unfollowed = _follow(run.id, run.status, org_id=org_id, caller=caller, web_url=run.web_url, prompt=request.prompt)
+    unfollowed = _follow(
+        run.id,
+        run.status,
+        org_id=org_id,
+        caller=caller,
+        web_url=run.web_url,
+        prompt=request.prompt,
+        model=request.model,
+        follow_up=True,
+        source=source,
+    )
     return with_warnings(run, request.ignored() + unfollowed)
 
 
@@ -145,7 +180,13 @@ def generate_setup_commands(
     with permit("setup", caller):
         run = codegen.setup_commands.generate(request.repo_id, request.prompt, request.trigger_source, org_id=org_id)
     unfollowed = _follow(
-        run.agent_run_id, run.status, org_id=org_id, caller=caller, web_url=run.url, prompt=request.prompt
+        run.agent_run_id,
+        run.status,
+        org_id=org_id,
+        caller=caller,
+        web_url=run.url,
+        prompt=request.prompt,
+        repo_id=request.repo_id,
     )
     return with_warnings(run, request.ignored() + unfollowed)
 
@@ -172,10 +213,30 @@ def _follow(
     caller: Caller,
     web_url: str | None = None,
     prompt: str | None = None,
+    repo_id: int | None = None,
+    model: str | None = None,
+    agent_type: Harness | None = None,
+    follow_up: bool = False,
+    source: "Source | None" = None,
 ) -> list[Warned]:
     """Have the poller follow a run. It exists whether or not that succeeds, so a failure is only a warning."""
     from codegen_runs import watches
+    from codegen_runs.prompts import Prompt
+    from codegen_runs.storage.runs import Launch
 
+    clock = SystemClock()
+    told = (
+        Prompt(
+            text=prompt,
+            at=round(clock.now() * 1000),
+            by=caller.id,
+            follow_up=follow_up,
+            model=model,
+            source=dict(source or {}),
+        )
+        if prompt is not None
+        else None
+    )
     try:
         watches.follow(
             org_id=org_id,
@@ -183,7 +244,9 @@ def _follow(
             status=status,
             web_url=web_url,
             created_by=caller.id,
-            prompt=prompt,
+            asked=None if follow_up else Launch(repo_id=repo_id, model=model, agent_type=agent_type),
+            prompt=told,
+            clock=clock,
         )
     except StorageUnavailable:
         logger.exception("A run that was started is not followed.", agent_run_id=agent_run_id)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 
 from codegen_runs import settings, statuses
-from codegen_runs.aws import lambda_
+from codegen_runs.aws import AwsError, lambda_
 from codegen_runs.clock import Clock, SystemClock
-from codegen_runs.events import Writer, shorten
+from codegen_runs.events import Writer
+from codegen_runs.prompts import Prompt, Source, following
 from codegen_runs.run_control.transitions import QUEUE_ONLY, Change, cancelled
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import MAX_KEPT_PROMPT, Cancel, Launch, RunsTable, Watch
+from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 logger = logging.getLogger(__name__)
@@ -30,14 +31,26 @@ def follow(
     status: str | None,
     web_url: str | None = None,
     created_by: str | None = None,
-    prompt: str | None = None,
+    asked: Launch | None = None,
+    prompt: Prompt | None = None,
     clock: Clock | None = None,
 ) -> Watch:
     """Have the poller follow an upstream run; a run that has ended and got a follow-up begins its next turn.
 
+    Args:
+        org_id: Whose run it is.
+        agent_run_id: The upstream's id.
+        status: The upstream's word for how it stands.
+        web_url: Its page at the upstream.
+        created_by: Who asks.
+        asked: What the run was started with, if that was here and now.
+        prompt: What it has just been told; its number and turn are found here.
+        clock: Tells the time.
+
     Raises `StorageUnavailable`.
     """
     now = (clock or SystemClock()).now()
+    asked = asked or Launch()
     runs = table()
     while True:
         watch = runs.find(org_id, agent_run_id)
@@ -50,7 +63,10 @@ def follow(
                 upstream_status=status,
                 web_url=web_url,
                 created_by=created_by,
-                prompt=shorten(prompt, MAX_KEPT_PROMPT)[0],
+                prompts=following((), prompt) if prompt else (),
+                repo_id=asked.repo_id,
+                model=asked.model,
+                agent_type=asked.agent_type,
                 created_at=_ms(now),
                 updated_at=_ms(now),
                 deadline_at=_ms(now + DEADLINE),
@@ -58,8 +74,13 @@ def follow(
             )
             added = runs.add(watch)
         elif watch.status.terminal and not statuses.from_upstream(status).terminal:
-            reopened = _reopen(runs, watch, now)
+            reopened = _reopen(runs, watch, now, prompt)
             added, watch = reopened is not None, reopened or watch
+        elif prompt:
+            try:
+                return runs.write(_told(watch, prompt))
+            except ConditionFailed:
+                continue
         else:
             return watch
         if added:
@@ -79,6 +100,7 @@ def enqueue(
     priority: int = 0,
     paused: bool = False,
     created_by: str | None = None,
+    source: Source | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Queue a run under a key of ours, to end by `deadline` (epoch seconds). Asked again, only the token is new.
@@ -96,7 +118,12 @@ def enqueue(
         created_by=created_by,
         created_at=_ms(now),
         updated_at=_ms(now),
-        prompt=prompt,
+        prompts=(
+            Prompt(turn=1, text=prompt, at=_ms(now), by=created_by, model=launch.model, source=dict(source or {})),
+        ),
+        repo_id=launch.repo_id,
+        model=launch.model,
+        agent_type=launch.agent_type,
         launch=launch,
         multi_run_id=multi_run_id,
         task_token=task_token,
@@ -143,13 +170,11 @@ def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None
 
 def kick() -> None:
     """Start the poller now. The schedule does so within a minute anyway, so a failure here only delays."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         lambda_().invoke(
             FunctionName=settings.required("POLLER_FUNCTION"), InvocationType="Event", Payload=b'{"kick": true}'
         )
-    except (BotoCoreError, ClientError):
+    except AwsError:
         logger.warning("The poller could not be kicked; the schedule will start it.", exc_info=True)
 
 
@@ -158,7 +183,12 @@ def table() -> RunsTable:
     return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
 
 
-def _reopen(runs: RunsTable, watch: Watch, now: float) -> Watch | None:
+def _told(watch: Watch, prompt: Prompt) -> Watch:
+    prompts = following(watch.prompts, prompt.model_copy(update={"turn": watch.turn}))
+    return watch.model_copy(update={"prompts": prompts})
+
+
+def _reopen(runs: RunsTable, watch: Watch, now: float, prompt: Prompt | None) -> Watch | None:
     reopened = watch.model_copy(
         update={
             "status": Status.UNKNOWN,
@@ -177,7 +207,7 @@ def _reopen(runs: RunsTable, watch: Watch, now: float) -> Watch | None:
         }
     )
     try:
-        return runs.write(reopened)
+        return runs.write(_told(reopened, prompt) if prompt else reopened)
     except ConditionFailed:
         return None
 

@@ -9,6 +9,7 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
 from codegen_runs.callers import Caller
+from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import (
     DEMO_ORG_ID,
@@ -106,7 +107,33 @@ def test_a_follow_up_goes_on_under_the_same_id(named_in: str, finished: int, run
     assert "warnings" not in answer.json
     watch = runs.find(DEMO_ORG_ID, finished)
     assert watch is not None
-    assert watch.prompt == "And now test it."
+    assert [(prompt.text, prompt.follow_up, prompt.by) for prompt in watch.prompts] == [
+        ("And now test it.", True, ADA.id)
+    ]
+
+
+def test_every_prompt_of_a_run_is_recorded_with_its_turn_and_who_sent_it(
+    runs: RunsTable,
+) -> None:
+    started = {"prompt": "Do it.", "repo_id": DEMO_REPO_ID, "model": "claude-sonnet-4-5", "agent_type": "codegen"}
+    run = post("agent_runs/create", f"{ORG}/agent/run", started).json["id"]
+    for prompt in ("In German.", "Now in French."):
+        assert (
+            post("agent_runs/resume", f"{ORG}/agent/run/resume", {"agent_run_id": run, "prompt": prompt}).status == 200
+        )
+        watch = runs.find(DEMO_ORG_ID, run)
+        assert watch is not None
+        runs.write(watch.model_copy(update={"status": Status.COMPLETED}))
+
+    watch = runs.find(DEMO_ORG_ID, run)
+    assert watch is not None
+    assert watch.prompt == "Do it."
+    assert [(prompt.number, prompt.turn, prompt.text, prompt.follow_up, prompt.by) for prompt in watch.prompts] == [
+        (1, 1, "Do it.", False, ADA.id),
+        (2, 1, "In German.", True, ADA.id),
+        (3, 2, "Now in French.", True, ADA.id),
+    ]
+    assert (watch.repo_id, watch.model, watch.agent_type) == (DEMO_REPO_ID, "claude-sonnet-4-5", "codegen")
 
 
 def test_a_follow_up_to_a_run_that_is_not_there_is_not_found() -> None:

@@ -4,6 +4,7 @@ import re
 
 from codegen_runs.multi_runs import judging, synthesis
 from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
+from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import AnswerSource, MultiRun
 from codegen_runs.storage.runs import Watch
@@ -19,7 +20,7 @@ def judged(record: MultiRun, answers: list[str] = ANSWERS) -> judging.Judgement:
 
 
 def synthesised(record: MultiRun, text: str | None, status: Status = Status.COMPLETED) -> Watch:
-    return watch_of(record.synthesis_key, status, text, prompt="The prompt of the synthesis.")
+    return watch_of(record.synthesis_key, status, text, prompts=(Prompt(text="The prompt of the synthesis.", at=0),))
 
 
 def composed(record: MultiRun, answers: list[str] = ANSWERS, fence: str | None = None) -> str:

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from codegen_api import Harness
 from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, Position
+from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
@@ -39,9 +40,6 @@ _BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
 
 # Digits of a time in milliseconds, above which a rank has the priority.
 _RANK_STEP = 10**14
-
-# Characters of a prompt that are kept once the run has started. A DynamoDB item may have 400 KB.
-MAX_KEPT_PROMPT = 30_000
 
 EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
 
@@ -90,7 +88,12 @@ class Watch(BaseModel):
     updated_at: int
     finished_at: int | None = None
     last_log_at: int | None = None
-    prompt: str | None = None
+    prompts: tuple[Prompt, ...] = ()
+    """What the run was told, as far as it went through here: whole until it is launched, then within limits."""
+    repo_id: int | None = None
+    """The repository, the model and the harness that were asked for when the run was started here."""
+    model: str | None = None
+    agent_type: Harness | None = None
     launch: Launch | None = None
     priority: int = 0
     """Among those that wait for their launch, the lowest goes first; among equals, the oldest."""
@@ -124,6 +127,11 @@ class Watch(BaseModel):
     def position(self) -> Position:
         """How far the event log has been written."""
         return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail)
+
+    @property
+    def prompt(self) -> str | None:
+        """What the run began with; None where it was started elsewhere."""
+        return self.prompts[0].text if self.prompts and not self.prompts[0].follow_up else None
 
     @property
     def rank(self) -> int | None:
