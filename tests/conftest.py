@@ -8,20 +8,12 @@ from codegen_api import CodegenAPI
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
-from tests.support import backend
-
-_AWS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_REGION": "us-east-1",
-}
-
+from tests.support import aws, backend
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:
     """The template's tables in memory, and in the environment what the template gives all of its functions together."""
-    for name, value in _AWS.items():
+    for name, value in aws.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     with backend.tables() as template:
         for function in template.functions.values():

@@ -10,17 +10,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from threading import Lock
 from typing import Any
 
 import boto3
 import httpx
 import pytest
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream
+from codegen_runs import aws, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.tickets import Subject, Tickets
@@ -29,6 +26,7 @@ from local.cloudformation import ACCOUNT_ID, REGION, Document
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, serve
 from local.template import Template
 from tests.support import backend, handlers, samples
+from tests.support.aws import ENVIRONMENT, Aws, arguments_of, in_memory, operation_of
 from tests.support.backend import TestClock
 from tests.support.events import Context
 from tests.support.sources import FUNCTIONS
@@ -38,10 +36,10 @@ Permission = tuple[str, str]
 ORG = 123
 
 
-class Functions:
+class Functions(httpx.BaseTransport):
     """The template's functions in this process, and what each asks of AWS."""
 
-    def __init__(self, template: Template, fake: FakeCodegen, codegen_url: str) -> None:
+    def __init__(self, template: Template, fake: FakeCodegen, codegen_url: str, aws: Aws) -> None:
         self.template = template
         self.fake = fake
         self.codegen_url = codegen_url
@@ -51,7 +49,7 @@ class Functions:
         self.gone = False
         """Whether those who were connected have left."""
         self._running: str | None = None
-        self._one_at_a_time = Lock()
+        self._aws = aws
 
     def run(self, name: str, event: dict[str, Any] | None = None, **more: Any) -> Any:
         """Hand a function its sample, or another event."""
@@ -67,27 +65,23 @@ class Functions:
             finally:
                 self._running = None
 
-    def call(self, client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
-        """Stand in for botocore's one door: note the call, then let it through or fail it."""
-        service = client.meta.service_model.service_name
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Stand in for the way to AWS: note what is asked, then let it through or fail it."""
+        operation = operation_of(request)
         if self._running:
-            self.asked[self._running] |= set(self._permissions(service, operation, arguments))
+            self.asked[self._running] |= set(self._permissions(service_of(request), operation, arguments_of(request)))
             if operation in self.failing:
                 self.failing.remove(operation)
-                raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, operation)
+                return httpx.Response(400, json={"__type": "com.amazonaws#ConditionalCheckFailedException"})
             if operation.startswith("SendTask") or operation == "Invoke":
-                return {}  # no state machine runs here, and the poller is called by hand
-            if service == "apigatewaymanagementapi":
-                return self.post(operation)
-        with self._one_at_a_time:  # moto is not made for the poller's threads
-            return _make_api_call(client, operation, arguments)
-
-    def post(self, operation: str) -> dict[str, Any]:
-        """Stand in for API Gateway, where clients are connected until `gone` says otherwise."""
-        if self.gone:
-            answer = {"Error": {"Code": "GoneException"}, "ResponseMetadata": {"HTTPStatusCode": 410}}
-            raise ClientError(answer, operation)
-        return {}
+                return httpx.Response(200, json={})  # no state machine runs here; the poller is called by hand
+            if operation in ("PostToConnection", "DeleteConnection"):
+                return (
+                    httpx.Response(410, headers={"x-amzn-errortype": "GoneException"})
+                    if self.gone
+                    else httpx.Response(200)
+                )
+        return self._aws.handle_request(request)
 
     def _permissions(self, service: str, operation: str, arguments: dict[str, Any]) -> Iterator[Permission]:
         match service, operation:
@@ -103,11 +97,11 @@ class Functions:
                 yield "lambda:InvokeFunction", self.template.functions[arguments["FunctionName"]].arn
             case "secretsmanager", _:
                 yield f"secretsmanager:{operation}", arguments["SecretId"]
-            case "stepfunctions", _:
+            case "states", _:
                 arn = arguments.get("stateMachineArn") or arguments.get("executionArn")
                 (machine,) = self.template.state_machines.values()  # a task token says nothing of its machine
                 yield f"states:{operation}", arn or machine.arn
-            case "apigatewaymanagementapi", _:
+            case "execute-api", _:
                 assert self.template.websocket_api
                 api = f"{self.template.websocket_api.id}/{self.template.websocket_api.stage}"
                 method = {"PostToConnection": "POST", "DeleteConnection": "DELETE"}[operation]
@@ -121,7 +115,9 @@ class Functions:
         return f"{arn}/index/{arguments['IndexName']}" if "IndexName" in arguments else arn
 
 
-_make_api_call = BaseClient._make_api_call
+def service_of(request: httpx.Request) -> str:
+    """Return the service that a request is signed for."""
+    return request.headers["authorization"].split("/")[3]
 
 
 @pytest.fixture(scope="module")
@@ -129,15 +125,16 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
     """What every function asked of AWS when all of them had done their work."""
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(variable, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        for variable, value in ENVIRONMENT.items():
+            patch.setenv(variable, value)
         fake = FakeCodegen(clock=ManualClock(), limits={})
         clock = TestClock(fake.clock)
         url = stack.enter_context(serve(fake))
-        template = stack.enter_context(backend.tables())
-        functions = Functions(template, fake, url)
-        patch.setattr(BaseClient, "_make_api_call", lambda *arguments: functions.call(*arguments))
+        services = stack.enter_context(in_memory())
+        template = backend.template()
+        backend.create_tables(template)
+        functions = Functions(template, fake, url, services)
+        stack.enter_context(aws.wire.over(functions))
         patch.setattr("codegen_runs.clock.time.time", clock.now)
         patch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
         patch.setattr("codegen_runs.settings.codegen_base_url", lambda: url)
@@ -158,7 +155,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
 def forget() -> None:
     """Load the handlers anew: warm ones remember what they have asked for."""
     handlers.load.cache_clear()
-    upstream._secrets.cache_clear()
+    upstream._secret.good_until = 0
 
 
 def handle_requests(functions: Functions) -> None:
@@ -252,7 +249,7 @@ def follow_by_websocket(functions: Functions) -> None:
     functions.run("OpenConnection", queryStringParameters={"ticket": ticket})
     SystemClock().sleep(600)  # the token's owner is not remembered any more
     functions.run("OpenConnection")
-    upstream._secrets.cache_clear()
+    upstream._secret.good_until = 0
     run_id = start_upstream(functions)
     functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "run_id": run_id}))
     multi_run = start_a_multi_run(functions)["multi_run_id"]

@@ -9,13 +9,12 @@ from typing import Any
 
 import boto3
 import httpx
-from moto import mock_aws
 
-import codegen_runs.aws
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, ManualClock
 from local.template import Template, load
+from tests.support.aws import in_memory
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -58,17 +57,15 @@ class Tokens:
 def tables() -> Iterator[Template]:
     """Serve the template's tables from memory."""
     found = template()
-    with mock_aws():
-        _forget_clients()
-        for table in found.tables.values():
-            boto3.client("dynamodb").create_table(**table.create)
+    with in_memory():
+        create_tables(found)
         yield found
-    _forget_clients()
 
 
-def _forget_clients() -> None:
-    for client in (codegen_runs.aws.dynamodb, codegen_runs.aws.step_functions, codegen_runs.aws.lambda_):
-        client.cache_clear()
+def create_tables(found: Template) -> None:
+    """Create a template's tables, empty."""
+    for table in found.tables.values():
+        boto3.client("dynamodb").create_table(**table.create)
 
 
 def codegen(transport: httpx.BaseTransport) -> CodegenAPI:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from codegen_runs.aws import step_functions
+from codegen_runs.aws import AwsError, step_functions
 from codegen_runs.problems import StorageUnavailable
 
 # What Step Functions says of a token that was answered before, ran out, or belongs to a stopped execution.
@@ -35,12 +35,8 @@ class StepFunctionsTokens:
         self._answer("send_task_failure", taskToken=token, error=error, cause=cause)
 
     def _answer(self, operation: str, **arguments: str) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
             getattr(step_functions(), operation)(**arguments)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _RELEASED:
+        except AwsError as error:
+            if error.code not in _RELEASED:
                 raise StorageUnavailable("Step Functions did not take the outcome of a run.") from error
-        except BotoCoreError as error:
-            raise StorageUnavailable("Step Functions did not answer.") from error

@@ -1,14 +1,9 @@
-"""The Codegen API as the handlers call it: acting as the caller, or as the deployment.
-
-One connection pool per process, opened by the first request and kept while the function is warm. httpx drops
-connections that idle for 5 s, so one that died while the function was frozen is not used again.
-"""
+"""The Codegen API as the handlers call it: acting as the caller, or as the deployment."""
 
 import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -17,13 +12,12 @@ from codegen_runs import aws, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
 from codegen_runs.problems import CredentialsRefused, StorageUnavailable
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from codegen_runs.wire import Wire
 
 _SECRET_MAX_AGE = 300  # seconds
 
-_replacements: list[httpx.BaseTransport] = []
+_wire = Wire()
+over = _wire.over
 
 
 def for_token(token: str, deadline: float | None = None) -> CodegenAPI:
@@ -82,16 +76,6 @@ def _budget(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
-@contextmanager
-def over(transport: httpx.BaseTransport) -> Iterator[None]:
-    """Send every request over `transport` instead of the network while the block runs."""
-    _replacements.append(transport)
-    try:
-        yield
-    finally:
-        _replacements.remove(transport)
-
-
 def _client(
     token: str, *, auth: httpx.Auth | None, deadline: float | None, max_retries: int | None = None
 ) -> CodegenAPI:
@@ -105,22 +89,29 @@ def _client(
     return client if deadline is None else client.with_deadline(deadline)
 
 
+@dataclass
+class _Secret:
+    """The deployment's token, read at most every five minutes, unless it was refused."""
+
+    token: str = field(default="", repr=False)
+    good_until: float = 0.0
+
+    def read(self, *, renewed: bool) -> str:
+        if renewed or time.monotonic() >= self.good_until:
+            try:
+                answer = aws.secrets_manager().get_secret_value(SecretId=settings.required("CODEGEN_TOKEN_SECRET"))
+            except aws.AwsError as error:
+                raise StorageUnavailable("The deployment's Codegen token could not be read.") from error
+            self.token = answer["SecretString"].strip()
+            self.good_until = time.monotonic() + _SECRET_MAX_AGE
+        return self.token
+
+
+_secret = _Secret()
+
+
 def _deployment_token(*, renewed: bool = False) -> str:
-    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-    try:
-        secret = _secrets().get(settings.required("CODEGEN_TOKEN_SECRET"), max_age=_SECRET_MAX_AGE, force_fetch=renewed)
-    except GetParameterError as error:
-        raise StorageUnavailable("The deployment's Codegen token could not be read.") from error
-    return str(secret).strip()
-
-
-@cache
-def _secrets() -> "SecretsProvider":
-    # The parameters utility imports boto3, which the functions that act as their callers do without.
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
-
-    return SecretsProvider(boto3_client=aws.secrets_manager())
+    return _secret.read(renewed=renewed)
 
 
 class _DeploymentAuth(httpx.Auth):
@@ -139,13 +130,7 @@ class _Timed(httpx.BaseTransport):
     """The process's connection pool, or what replaces it, under a stopwatch."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        transport = _replacements[-1] if _replacements else _pool()
         with waiting_for_codegen:
-            response = transport.handle_request(request)
+            response = _wire.handle_request(request)
             response.read()
         return response
-
-
-@cache
-def _pool() -> httpx.HTTPTransport:
-    return httpx.HTTPTransport()

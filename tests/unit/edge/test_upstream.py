@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import boto3
 import httpx
 import pytest
-from moto import mock_aws
 
 from codegen_api import AuthenticationError
-from codegen_runs import aws, upstream
+from codegen_runs import upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Stopwatch
 from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+from tests.support import aws
 from tests.support.wire import Wire
 
 ME = {"id": 1, "github_user_id": "1", "github_username": "ada"}
@@ -30,19 +30,11 @@ class Secret:
 
 @pytest.fixture
 def secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secret]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "CODEGEN_TOKEN_SECRET": "the-secret",
-    }.items():
+    for name, value in {**aws.ENVIRONMENT, "CODEGEN_TOKEN_SECRET": "the-secret"}.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
-        aws.secrets_manager.cache_clear()
-        upstream._secrets.cache_clear()
+    monkeypatch.setattr(upstream, "_secret", upstream._Secret())
+    with aws.in_memory():
         yield Secret()
-    aws.secrets_manager.cache_clear()
-    upstream._secrets.cache_clear()
 
 
 def accepting(token: str) -> httpx.MockTransport:

@@ -2,37 +2,56 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from botocore.exceptions import ReadTimeoutError
-from botocore.stub import Stubber
 
-from codegen_runs.live import connections
+from codegen_runs import aws
 from codegen_runs.live.connections import Congested, EffectUnknown, GatewayConnections, Gone
 from local.fake_codegen.server import listen
+from tests.support.aws import ENVIRONMENT
+
+
+class Gateway(httpx.BaseTransport):
+    """API Gateway's management API: keeps what it is asked, and answers what a test wants."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.answer: httpx.Response | httpx.TransportError = httpx.Response(200)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if isinstance(self.answer, httpx.TransportError):
+            raise self.answer
+        return self.answer
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("WEBSOCKET_ENDPOINT", "https://connections.test/v0")
-    connections._client.cache_clear()
-    yield
-    connections._client.cache_clear()
 
 
 @pytest.fixture
-def api() -> Iterator[Stubber]:
-    with Stubber(connections._client()) as stubber:
-        yield stubber
+def gateway() -> Iterator[Gateway]:
+    gateway = Gateway()
+    with aws.wire.over(gateway):
+        yield gateway
 
 
-def test_a_frame_is_posted_to_its_connection(api: Stubber) -> None:
-    api.add_response("post_to_connection", {}, {"ConnectionId": "ada=", "Data": b"{}"})
+def test_a_frame_is_posted_to_its_connection(gateway: Gateway) -> None:
     GatewayConnections().post("ada=", b"{}")
 
-    api.assert_no_pending_responses()
+    (request,) = gateway.requests
+    assert (request.method, str(request.url)) == ("POST", "https://connections.test/v0/@connections/ada%3D")
+    assert request.content == b"{}"
+
+
+def test_a_connection_is_closed(gateway: Gateway) -> None:
+    GatewayConnections().close("ada=")
+
+    (request,) = gateway.requests
+    assert (request.method, str(request.url)) == ("DELETE", "https://connections.test/v0/@connections/ada%3D")
 
 
 @pytest.mark.parametrize(
@@ -47,22 +66,32 @@ def test_a_frame_is_posted_to_its_connection(api: Stubber) -> None:
     ],
 )
 @pytest.mark.parametrize("operation", ["post", "close"])
-def test_an_error_says_whether_the_frame_was_sent(
-    code: str, status: int, meaning: type[Exception], operation: str, api: Stubber
+def test_an_error_says_whether_the_frame_was_sent_which_is_tried_once(
+    code: str, status: int, meaning: type[Exception], operation: str, gateway: Gateway
 ) -> None:
-    called = {"post": "post_to_connection", "close": "delete_connection"}[operation]
-    api.add_client_error(called, code, http_status_code=status)
+    gateway.answer = httpx.Response(status, headers={"x-amzn-errortype": code})
     with pytest.raises(meaning):
         GatewayConnections().post("ada=", b"{}") if operation == "post" else GatewayConnections().close("ada=")
 
+    assert len(gateway.requests) == 1
 
-def test_an_answer_that_does_not_come_leaves_the_effect_unknown(api: Stubber, monkeypatch: pytest.MonkeyPatch) -> None:
-    def time_out(**_: object) -> None:
-        raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
 
-    monkeypatch.setattr(connections._client(), "post_to_connection", time_out)
-    with pytest.raises(EffectUnknown):
+@pytest.mark.parametrize(
+    ("fault", "meaning"),
+    [
+        (httpx.ReadTimeout("too slow"), EffectUnknown),
+        (httpx.RemoteProtocolError("closed"), EffectUnknown),
+        (httpx.ConnectTimeout("too far"), Congested),
+    ],
+)
+def test_an_answer_that_does_not_come_says_whether_the_frame_may_have_been_sent(
+    fault: httpx.TransportError, meaning: type[Exception], gateway: Gateway
+) -> None:
+    gateway.answer = fault
+    with pytest.raises(meaning):
         GatewayConnections().post("ada=", b"{}")
+
+    assert len(gateway.requests) == 1
 
 
 def test_nobody_to_ask_means_that_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +100,3 @@ def test_nobody_to_ask_means_that_nothing_was_sent(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     with pytest.raises(Congested):
         GatewayConnections().post("ada=", b"{}")
-
-
-def test_a_post_is_never_repeated_by_the_client() -> None:
-    assert connections._client().meta.config.retries["total_max_attempts"] == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from codegen_runs import settings
+from codegen_runs.aws import AwsError, Unanswered, connections
+from codegen_runs.aws.services import ConnectionsClient
 
 POST_SECONDS = 3.0
 """How long one post may take."""
@@ -55,40 +55,20 @@ class GatewayConnections:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
-
     try:
         yield
-    except ClientError as error:
-        code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if code == "GoneException":
-            raise Gone from error
-        # A malformed id, too, is one that nobody is behind.
-        if code == "BadRequestException":
-            raise Gone from error
-        if status < 500:
-            raise Congested(f"API Gateway answered {code}.") from error
-        raise EffectUnknown(f"API Gateway answered {code}.") from error
-    except (ConnectTimeoutError, EndpointConnectionError) as error:
+    except Unanswered as error:
+        if error.sent:
+            raise EffectUnknown("API Gateway did not answer.") from error
         raise Congested("API Gateway could not be reached.") from error
-    except BotoCoreError as error:
-        raise EffectUnknown("API Gateway did not answer.") from error
+    except AwsError as error:
+        # A malformed id, too, is one that nobody is behind.
+        if error.code in ("GoneException", "BadRequestException"):
+            raise Gone from error
+        if error.status < 500:
+            raise Congested(f"API Gateway answered {error.code}.") from error
+        raise EffectUnknown(f"API Gateway answered {error.code}.") from error
 
 
-@cache
-def _client() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "apigatewaymanagementapi",
-        # An address for every AWS service has this one, too; boto3 would prefer the one that is named here.
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or settings.required("WEBSOCKET_ENDPOINT"),
-        config=Config(
-            connect_timeout=1,
-            read_timeout=POST_SECONDS - 1,
-            max_pool_connections=THREADS,
-            # A frame whose answer was lost may have been sent, and must not be sent again.
-            retries={"total_max_attempts": 1},
-        ),
-    )
+def _client() -> ConnectionsClient:
+    return connections(settings.required("WEBSOCKET_ENDPOINT"), POST_SECONDS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from codegen_runs import settings
-from codegen_runs.aws import step_functions
+from codegen_runs.aws import AwsError, step_functions
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.multi_runs import MultiRun
 
@@ -46,12 +46,8 @@ def _arn(multi_run: MultiRun) -> str:
 @contextmanager
 def _told(failure: str) -> Iterator[None]:
     """Pass over an execution that does not exist, and tell every other failure in the same words."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+    except AwsError as error:
+        if error.code != "ExecutionDoesNotExist":
             raise StorageUnavailable(failure) from error
-    except BotoCoreError as error:
-        raise StorageUnavailable(failure) from error

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from codegen_runs.aws import dynamodb
+from codegen_runs.aws import AwsError, dynamodb
 from codegen_runs.problems import StorageUnavailable
 
 Item = dict[str, Any]
@@ -181,26 +180,43 @@ def transact(actions: Iterable[tuple[str, dict[str, Any]]]) -> None:
 
 
 def marshal(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a plain dict into DynamoDB's attribute values."""
-    from boto3.dynamodb.types import TypeSerializer
-
-    return {name: TypeSerializer().serialize(value) for name, value in item.items()}
+    """Turn a plain dict into DynamoDB's attribute values. Raises `TypeError` for what it has no kind for."""
+    return {name: _attribute(value) for name, value in item.items()}
 
 
 def unmarshal(attributes: Mapping[str, Any]) -> Item:
     """Turn DynamoDB's attribute values into a plain dict."""
-    from boto3.dynamodb.types import TypeDeserializer
-
-    return {name: _plain(TypeDeserializer().deserialize(value)) for name, value in attributes.items()}
+    return {name: _plain(attribute) for name, attribute in attributes.items()}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value)
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+def _attribute(value: Any) -> dict[str, Any]:
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case str():
+            return {"S": value}
+        case list() | tuple():
+            return {"L": [_attribute(each) for each in value]}
+        case dict():
+            return {"M": marshal(value)}
+    raise TypeError(f"DynamoDB has no kind of attribute for {type(value).__name__}.")
+
+
+def _plain(attribute: Mapping[str, Any]) -> Any:
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "N":
+            return int(value)
+        case "NULL":
+            return None
+        case "L":
+            return [_plain(each) for each in value]
+        case "M":
+            return unmarshal(value)
     return value
 
 
@@ -221,16 +237,10 @@ def _placeholders(condition: Condition) -> tuple[dict[str, str], dict[str, Any]]
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Translate botocore's errors: a lost race is the domain's business, everything else is storage being away."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    """Translate AWS's errors: a lost race is the domain's business, everything else is storage being away."""
     try:
         yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-        if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
+    except AwsError as error:
+        if error.code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in error.reasons:
             raise ConditionFailed from error
-        raise StorageUnavailable(f"DynamoDB answered {code}.") from error
-    except BotoCoreError as error:
-        raise StorageUnavailable("DynamoDB did not answer.") from error
+        raise StorageUnavailable(f"DynamoDB answered {error.code}.") from error

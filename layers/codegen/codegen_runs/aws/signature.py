@@ -1,0 +1,83 @@
+"""AWS Signature Version 4, which every request to AWS carries."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote, urlsplit
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a request is signed with."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_function(cls) -> Credentials:
+        """Return the credentials of the function's role, which Lambda keeps in its environment."""
+        return cls(
+            os.environ["AWS_ACCESS_KEY_ID"],
+            os.environ["AWS_SECRET_ACCESS_KEY"],
+            os.environ.get("AWS_SESSION_TOKEN"),
+        )
+
+
+def sign(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    service: str,
+    region: str,
+    credentials: Credentials,
+    at: datetime,
+) -> dict[str, str]:
+    """Return the headers of a request with those that sign it.
+
+    Args:
+        method: The HTTP method.
+        url: The whole address, encoded as it is sent, without a query.
+        headers: What else the request says.
+        body: What it brings.
+        service: The service's name in signatures.
+        region: The region.
+        credentials: Whose request it is.
+        at: Now, in UTC. The service takes a request for 15 minutes.
+    """
+    parts = urlsplit(url)
+    stamp = f"{at:%Y%m%dT%H%M%SZ}"
+    signed = {name.lower(): value.strip() for name, value in headers.items()}
+    signed |= {"host": parts.netloc, "x-amz-date": stamp}
+    if credentials.session_token:
+        signed["x-amz-security-token"] = credentials.session_token
+    names = ";".join(sorted(signed))
+    canonical = "\n".join(
+        [
+            method,
+            quote(parts.path or "/", safe="/~"),
+            "",
+            *(f"{name}:{signed[name]}" for name in sorted(signed)),
+            "",
+            names,
+            hashlib.sha256(body).hexdigest(),
+        ]
+    )
+    scope = f"{at:%Y%m%d}/{region}/{service}/aws4_request"
+    text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = b"AWS4" + credentials.secret_access_key.encode()
+    for part in (*scope.split("/"), text):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signed["authorization"] = (
+        f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}, SignedHeaders={names}, Signature={key.hex()}"
+    )
+    return signed

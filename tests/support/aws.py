@@ -1,0 +1,85 @@
+"""AWS in this process: what the functions send is answered by moto, or refused as a test wants it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import httpx
+from moto import mock_aws
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from codegen_runs import aws
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+}
+"""What Lambda says in every function's environment."""
+
+
+class Aws(httpx.BaseTransport):
+    """All services, in memory.
+
+    Attributes:
+        asked: The operations that were asked for, in their order.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._refusals: dict[str, list[httpx.Response | httpx.TransportError]] = {}
+        self._moto = httpx.WSGITransport(DomainDispatcherApplication(create_backend_app))
+        self._one_at_a_time = Lock()  # moto is not made for the poller's threads
+
+    def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1, **more: Any) -> None:
+        """Answer the next calls of an operation with an error."""
+        body = {"__type": f"com.amazonaws#{code}", "message": "As the test wants it.", **more}
+        self._refusals.setdefault(operation, []).extend(httpx.Response(status, json=body) for _ in range(times))
+
+    def fail(self, operation: str, fault: httpx.TransportError, *, times: int = 1) -> None:
+        """Leave the next calls of an operation without an answer."""
+        self._refusals.setdefault(operation, []).extend([fault] * times)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        operation = operation_of(request)
+        self.asked.append(operation)
+        if refusals := self._refusals.get(operation):
+            refusal = refusals.pop(0)
+            if isinstance(refusal, httpx.TransportError):
+                raise refusal
+            return refusal
+        with self._one_at_a_time:
+            response = self._moto.handle_request(request)
+            response.read()
+        return response
+
+
+@contextmanager
+def in_memory() -> Iterator[Aws]:
+    """Have moto in the place of AWS, for the functions and for boto3."""
+    services = Aws()
+    with mock_aws(), aws.wire.over(services):
+        yield services
+
+
+def operation_of(request: httpx.Request) -> str:
+    """Return the name that IAM and boto3 have for what is asked."""
+    if target := request.headers.get("x-amz-target"):
+        return str(target.rpartition(".")[2])
+    if "/@connections/" in request.url.path:
+        return {"POST": "PostToConnection", "DELETE": "DeleteConnection"}[request.method]
+    return "Invoke"
+
+
+def arguments_of(request: httpx.Request) -> dict[str, Any]:
+    """Return what is asked, by the names that boto3 has for it."""
+    match operation_of(request):
+        case "PostToConnection" | "DeleteConnection":
+            return {"ConnectionId": request.url.path.rpartition("/")[2]}
+        case "Invoke":
+            return {"FunctionName": request.url.path.split("/")[-2]}
+    arguments: dict[str, Any] = json.loads(request.content)
+    return arguments
