@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -31,7 +32,8 @@ class Aws(httpx.BaseTransport):
     def __init__(self) -> None:
         self.asked: list[str] = []
         self._refusals: dict[str, list[httpx.Response | httpx.TransportError]] = {}
-        self._moto = httpx.WSGITransport(DomainDispatcherApplication(create_backend_app))
+        self._moto = _moto()
+        self._tables = _tables()
         self._one_at_a_time = Lock()  # moto is not made for the poller's threads
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1, **more: Any) -> None:
@@ -51,10 +53,22 @@ class Aws(httpx.BaseTransport):
             if isinstance(refusal, httpx.TransportError):
                 raise refusal
             return refusal
+        services = self._tables if request.headers.get("x-amz-target", "").startswith("DynamoDB_") else self._moto
         with self._one_at_a_time:
-            response = self._moto.handle_request(request)
+            response = services.handle_request(request)
             response.read()
         return response
+
+
+@cache
+def _moto() -> httpx.WSGITransport:
+    return httpx.WSGITransport(DomainDispatcherApplication(create_backend_app))
+
+
+@cache
+def _tables() -> httpx.WSGITransport:
+    # The dispatcher looks through the folders of moto for each request; most are for this one.
+    return httpx.WSGITransport(create_backend_app("dynamodb"))
 
 
 @contextmanager
