@@ -28,6 +28,7 @@ from typing import Any, Protocol
 
 from codegen_api import (
     AgentRun,
+    AgentRunLog,
     APIConnectionError,
     CodegenAPI,
     CodegenAPIError,
@@ -408,6 +409,7 @@ class Poller:
                 "status_reason": None,
                 "web_url": answer.web_url or watch.web_url,
                 "last_log_at": self._ms() if grown else watch.last_log_at,
+                "logged_at": _newest(answer.logs) or watch.logged_at,
                 "quiet_polls": quiet,
                 "failures": 0,
                 "viewed_until": self._viewed_until(watch),
@@ -577,6 +579,12 @@ class Poller:
 
     def _ms(self, seconds_from_now: float = 0) -> int:
         return round((self._clock.now() + seconds_from_now) * 1000)
+
+
+def _newest(logs: Sequence[AgentRunLog]) -> int | None:
+    """Tell when the newest of some log entries was written; None where the upstream does not say."""
+    created = logs[-1].created if logs else None
+    return round(created.timestamp() * 1000) if created else None
 
 
 def _place(watch: Watch) -> tuple[int, str]:

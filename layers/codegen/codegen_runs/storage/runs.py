@@ -11,7 +11,8 @@
 
 A run that we launch has a key of our own, because it exists before the upstream gives it an id; a run that we only
 follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time; the
-sparse index `queue` those that wait for their launch, by rank.
+sparse index `queue` those that wait for their launch, by rank; the sparse index `unlaunched` those of an organization
+that the upstream does not know yet, by age.
 DynamoDB deletes events and watches some time after `expires_at` (epoch seconds).
 """
 
@@ -88,6 +89,9 @@ class Watch(BaseModel):
     updated_at: int
     finished_at: int | None = None
     last_log_at: int | None = None
+    """When a poll last brought new log entries."""
+    logged_at: int | None = None
+    """When the newest log entry was written, as the upstream dates it."""
     prompts: tuple[Prompt, ...] = ()
     """What the run was told, as far as it went through here: whole until it is launched, then within limits."""
     repo_id: int | None = None
@@ -211,6 +215,17 @@ class RunsTable:
         items, _ = self._table.query(Condition("#queue = :queue", {"queue": _QUEUE}), index="queue", limit=most)
         return [_parse(item["pk"]) for item in items]
 
+    def unlaunched(self, org_id: int, most: int) -> list[Watch]:
+        """Read the watches of an organization that the upstream does not know yet and that may still run, newest first.
+
+        The index may be a moment behind, so each is read anew.
+        """
+        condition = Condition("#unlaunched = :org_id", {"org_id": org_id})
+        items, _ = self._table.query(condition, index="unlaunched", limit=most, newest_first=True)
+        watches = self.get_many(org_id, [_parse(item["pk"])[1] for item in items]).values() if items else []
+        waiting = [watch for watch in watches if watch.agent_run_id is None and not watch.status.terminal]
+        return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)
+
     def deployment_budget(self) -> str:
         """Read whose budget background work draws on, as the poller noted it; its default before it ever ran."""
         item = self._table.get(_BUDGET_KEY)
@@ -301,6 +316,8 @@ def _item(watch: Watch) -> Item:
         item["due"] = _DUE
     if watch.rank is not None:
         item |= {"queue": _QUEUE, "rank": watch.rank}
+    if watch.agent_run_id is None and not watch.status.terminal:
+        item["unlaunched"] = watch.org_id
     return item
 
 

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
 
 from codegen_runs.storage.table import ABSENT, PRESENT, Condition, ConditionFailed, Item, Table
@@ -43,6 +45,16 @@ class StarredRunsTable:
     def remove(self, org_id: int, caller_id: str, agent_run_id: int) -> None:
         """Remove a star, if there is one."""
         self._table.delete(_key(org_id, caller_id, agent_run_id))
+
+    def get(self, org_id: int, caller_id: str, agent_run_id: int) -> Star | None:
+        """Read the star of a run; None if it has none."""
+        item = self._table.get(_key(org_id, caller_id, agent_run_id))
+        return Star.model_validate(item) if item else None
+
+    def get_many(self, org_id: int, caller_id: str, agent_run_ids: Sequence[int]) -> dict[int, Star]:
+        """Read the stars of those runs that have one, by run."""
+        items = self._table.get_many([_key(org_id, caller_id, agent_run_id) for agent_run_id in agent_run_ids])
+        return {star.agent_run_id: star for star in map(Star.model_validate, items)}
 
     def newest(self, org_id: int, caller_id: str, limit: int, after: Star | None) -> tuple[list[Star], Star | None]:
         """List stars, newest first, from below the star `after` on; and the star to go on from, if there are more."""
