@@ -10,6 +10,9 @@
 same client with 5 seconds for everything that is asked of it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._client import AsyncCodegenAPI, CodegenAPI
 from ._errors import (
     APIConnectionError,
@@ -19,19 +22,23 @@ from ._errors import (
     BadRequestError,
     CodegenAPIError,
     ConfigurationError,
+    ConflictError,
     DeadlineExceededError,
     InvalidResponseError,
     NotFoundError,
+    NotSupportedError,
     PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
     ServerError,
+    TaskTimeoutError,
     ValidationError,
 )
 from ._models import (
     AgentRun,
     AgentRunLog,
     AgentRunLogs,
+    Harness,
     Integration,
     Integrations,
     ModelOption,
@@ -51,7 +58,27 @@ from ._models import (
 from ._retry import Attempt, RetryPolicy
 from ._settings import Id
 from ._version import __version__
-from .resources.runs import Harness
+
+if TYPE_CHECKING:
+    from ._config import ConfigurationWarning
+    from ._limits import Allowance
+    from ._metrics import Metrics
+
+# Imported on first use: programs that start fast, such as Lambda functions, do without.
+_LAZY = {
+    "Allowance": "_limits",
+    "ConfigurationWarning": "_config",
+    "Metrics": "_metrics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
 
 __all__ = [
     "APIConnectionError",
@@ -60,6 +87,7 @@ __all__ = [
     "AgentRun",
     "AgentRunLog",
     "AgentRunLogs",
+    "Allowance",
     "AsyncCodegenAPI",
     "Attempt",
     "AuthenticationError",
@@ -67,16 +95,20 @@ __all__ = [
     "CodegenAPI",
     "CodegenAPIError",
     "ConfigurationError",
+    "ConfigurationWarning",
+    "ConflictError",
     "DeadlineExceededError",
     "Harness",
     "Id",
     "Integration",
     "Integrations",
     "InvalidResponseError",
+    "Metrics",
     "ModelOption",
     "ModelProvider",
     "Models",
     "NotFoundError",
+    "NotSupportedError",
     "Organization",
     "OrganizationSettings",
     "Page",
@@ -89,6 +121,7 @@ __all__ = [
     "SandboxAnalysis",
     "ServerError",
     "SetupCommands",
+    "TaskTimeoutError",
     "User",
     "ValidationError",
     "Webhook",

@@ -3,50 +3,69 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import httpx
 
 from ._core import Core
 from ._driver import AsyncDriver, Driver
 from ._errors import ConfigurationError
+from ._memory import Memory
 from ._retry import RetryPolicy
-from ._settings import DEFAULT_BASE_URL, Id, Token, as_id, normalize_base_url
-from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
-from .resources.models import AsyncModelsResource, ModelsResource
-from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
-from .resources.repos import AsyncReposResource, ReposResource
-from .resources.runs import AsyncRunsResource, RunsResource
-from .resources.sandboxes import AsyncSandboxesResource, SandboxesResource
-from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsResource
-from .resources.users import AsyncUsersResource, UsersResource
+from ._settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Id, Token, as_id, as_number, normalize_base_url
+
+if TYPE_CHECKING:
+    from ._limits import Allowance
+    from ._metrics import Metrics
+    from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
+    from .resources.models import AsyncModelsResource, ModelsResource
+    from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
+    from .resources.repos import AsyncReposResource, ReposResource
+    from .resources.runs import AsyncRunsResource, RunsResource
+    from .resources.sandboxes import AsyncSandboxesResource, SandboxesResource
+    from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsResource
+    from .resources.users import AsyncUsersResource, UsersResource
 
 
 def _configure(
     org_id: Id | None,
     token: str | None,
     base_url: str | None,
-    timeout: float | httpx.Timeout,
-    retry: RetryPolicy,
+    timeout: float | httpx.Timeout | None,
+    retry: RetryPolicy | None,
     deadline: float | None,
     clock: Callable[[], float],
     headers: Mapping[str, str] | None,
+    memory: Memory,
 ) -> Core:
     env = os.environ
-    if org_id is None:
-        org_id = env.get("CODEGEN_ORG_ID") or None
+    stored: dict[str, Any] = {}
     # Only None means the environment: an empty token, lost somewhere on the way, must not act as somebody else's.
     if token is None:
-        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN") or None
+        from ._config import read  # who is given its token, as a Lambda function is, looks for no file
+
+        stored = read()
+        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN") or stored.get("token")
     if token is None:
-        raise ConfigurationError("no token: pass token or set CODEGEN_API_TOKEN")
+        raise ConfigurationError("no token: pass token, set CODEGEN_API_TOKEN or write ~/.codegen/config.json")
+    if org_id is None:
+        org_id = env.get("CODEGEN_ORG_ID") or stored.get("org_id")
     try:
         org = None if org_id is None else as_id(org_id)
     except ValueError:
         raise ConfigurationError(f"an organization's id is a whole number, not {org_id!r}") from None
+    if timeout is None:
+        timeout = as_number("CODEGEN_TIMEOUT", env.get("CODEGEN_TIMEOUT") or stored.get("timeout"), DEFAULT_TIMEOUT)
+    if retry is None:
+        retry = RetryPolicy()
+        if given := env.get("CODEGEN_MAX_RETRIES") or stored.get("max_retries"):
+            retry = RetryPolicy(max_retries=int(as_number("CODEGEN_MAX_RETRIES", given, retry.max_retries)))
     return Core(
-        base_url=normalize_base_url(base_url or env.get("CODEGEN_BASE_URL") or DEFAULT_BASE_URL),
+        base_url=normalize_base_url(
+            base_url or env.get("CODEGEN_BASE_URL") or stored.get("base_url") or DEFAULT_BASE_URL
+        ),
         token=Token(token),
         org_id=org,
         timeout=httpx.Timeout(timeout),
@@ -54,6 +73,7 @@ def _configure(
         budget=deadline,
         clock=clock,
         headers=dict(headers or {}),
+        memory=memory,
     )
 
 
@@ -72,9 +92,6 @@ class _Client(Generic[D]):
     _driver: D
     _owns_http: bool
 
-    def _drive(self, driver: D) -> None:
-        raise NotImplementedError
-
     def with_deadline(self, seconds: float) -> Self:
         """Return a view of this client whose calls, taken together, end within `seconds` from now.
 
@@ -83,10 +100,19 @@ class _Client(Generic[D]):
         this client; closing the view closes nothing.
         """
         view = object.__new__(type(self))
-        vars(view).update(vars(self))
         view._owns_http = False
-        view._drive(self._driver.within(seconds))
+        view._driver = self._driver.within(seconds)
         return view
+
+    @property
+    def metrics(self) -> "Metrics":
+        """What this client and its views have sent, and how that went."""
+        return self._driver.core.memory.metrics
+
+    @property
+    def rate_limits(self) -> "list[Allowance]":
+        """What the server has told of its rate limits."""
+        return self._driver.core.memory.allowances()
 
     def __repr__(self) -> str:
         core = self._driver.core
@@ -102,10 +128,11 @@ class CodegenAPI(_Client[Driver]):
     Args:
         org_id: The organization of calls that name none; `CODEGEN_ORG_ID` if None. Without either, a call that needs
             one raises ConfigurationError.
-        token: `CODEGEN_API_TOKEN` or `CODEGEN_TOKEN` if None.
+        token: `CODEGEN_API_TOKEN` or `CODEGEN_TOKEN` if None. Only without this argument is `~/.codegen/config.json`
+            read; what it says counts after the arguments and the environment.
         base_url: With or without `/v1` and a slash at the end; `CODEGEN_BASE_URL`, else the public API, if None.
-        timeout: Seconds for each phase of one attempt (connect, write, read, pool).
-        retry: What is sent again, and when.
+        timeout: Seconds for each phase of one attempt (connect, write, read, pool); `CODEGEN_TIMEOUT`, else 30.0.
+        retry: What is sent again, and when; `CODEGEN_MAX_RETRIES`, else 3 retries.
         deadline: Seconds each call may take with all its retries. To bound several calls, see `with_deadline`.
         http_client: A client to share, for its connection pool; it is not closed with this one. Where it has an `auth`
             of its own, that one has the last word about the token.
@@ -113,6 +140,8 @@ class CodegenAPI(_Client[Driver]):
         clock: Monotonic seconds.
         sleep: Waits that many seconds.
         headers: Sent with every request.
+        caching: Whether to keep answers that have an ETag, and to have the server confirm them from then on.
+        pacing: Whether to wait where the server has told that the next request would be too many.
 
     Raises:
         ConfigurationError: There is no token, or a value cannot be used.
@@ -123,30 +152,78 @@ class CodegenAPI(_Client[Driver]):
         org_id: Id | None = None,
         token: str | None = None,
         base_url: str | None = None,
-        timeout: float | httpx.Timeout = 30.0,
+        timeout: float | httpx.Timeout | None = None,
         *,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy | None = None,
         deadline: float | None = None,
         http_client: httpx.Client | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         headers: Mapping[str, str] | None = None,
+        caching: bool = True,
+        pacing: bool = True,
     ) -> None:
-        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers)
+        memory = Memory(caching=caching, pacing=pacing)
+        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers, memory)
         self._owns_http = http_client is None
-        self._drive(Driver(core, http_client or httpx.Client(transport=transport), sleep))
+        self._driver = Driver(core, http_client or httpx.Client(transport=transport), sleep)
 
-    def _drive(self, driver: Driver) -> None:
-        self._driver = driver
-        self.runs = RunsResource(driver)
-        self.users = UsersResource(driver)
-        self.organizations = OrganizationsResource(driver)
-        self.repos = ReposResource(driver)
-        self.integrations = IntegrationsResource(driver)
-        self.models = ModelsResource(driver)
-        self.setup_commands = SetupCommandsResource(driver)
-        self.sandboxes = SandboxesResource(driver)
+    @cached_property
+    def runs(self) -> "RunsResource":
+        """Agent runs, in the API's own terms."""
+        from .resources.runs import RunsResource
+
+        return RunsResource(self._driver)
+
+    @cached_property
+    def users(self) -> "UsersResource":
+        """Users and their API tokens."""
+        from .resources.users import UsersResource
+
+        return UsersResource(self._driver)
+
+    @cached_property
+    def organizations(self) -> "OrganizationsResource":
+        """Organizations, their settings, members and usage."""
+        from .resources.organizations import OrganizationsResource
+
+        return OrganizationsResource(self._driver)
+
+    @cached_property
+    def repos(self) -> "ReposResource":
+        """Repositories."""
+        from .resources.repos import ReposResource
+
+        return ReposResource(self._driver)
+
+    @cached_property
+    def integrations(self) -> "IntegrationsResource":
+        """Integrations."""
+        from .resources.integrations import IntegrationsResource
+
+        return IntegrationsResource(self._driver)
+
+    @cached_property
+    def models(self) -> "ModelsResource":
+        """Language models."""
+        from .resources.models import ModelsResource
+
+        return ModelsResource(self._driver)
+
+    @cached_property
+    def setup_commands(self) -> "SetupCommandsResource":
+        """Setup commands of repositories."""
+        from .resources.setup_commands import SetupCommandsResource
+
+        return SetupCommandsResource(self._driver)
+
+    @cached_property
+    def sandboxes(self) -> "SandboxesResource":
+        """Sandboxes."""
+        from .resources.sandboxes import SandboxesResource
+
+        return SandboxesResource(self._driver)
 
     def close(self) -> None:
         """Close the connections, unless the client was given them."""
@@ -170,35 +247,85 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         org_id: Id | None = None,
         token: str | None = None,
         base_url: str | None = None,
-        timeout: float | httpx.Timeout = 30.0,
+        timeout: float | httpx.Timeout | None = None,
         *,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy | None = None,
         deadline: float | None = None,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = _sleep,
         headers: Mapping[str, str] | None = None,
+        caching: bool = True,
+        pacing: bool = True,
     ) -> None:
-        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers)
+        memory = Memory(caching=caching, pacing=pacing)
+        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers, memory)
         self._owns_http = http_client is None
-        self._drive(AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep))
+        self._driver = AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep)
 
-    def _drive(self, driver: AsyncDriver) -> None:
-        self._driver = driver
-        self.runs = AsyncRunsResource(driver)
-        self.users = AsyncUsersResource(driver)
-        self.organizations = AsyncOrganizationsResource(driver)
-        self.repos = AsyncReposResource(driver)
-        self.integrations = AsyncIntegrationsResource(driver)
-        self.models = AsyncModelsResource(driver)
-        self.setup_commands = AsyncSetupCommandsResource(driver)
-        self.sandboxes = AsyncSandboxesResource(driver)
+    @cached_property
+    def runs(self) -> "AsyncRunsResource":
+        """Agent runs, in the API's own terms."""
+        from .resources.runs import AsyncRunsResource
 
-    async def aclose(self) -> None:
+        return AsyncRunsResource(self._driver)
+
+    @cached_property
+    def users(self) -> "AsyncUsersResource":
+        """Users and their API tokens."""
+        from .resources.users import AsyncUsersResource
+
+        return AsyncUsersResource(self._driver)
+
+    @cached_property
+    def organizations(self) -> "AsyncOrganizationsResource":
+        """Organizations, their settings, members and usage."""
+        from .resources.organizations import AsyncOrganizationsResource
+
+        return AsyncOrganizationsResource(self._driver)
+
+    @cached_property
+    def repos(self) -> "AsyncReposResource":
+        """Repositories."""
+        from .resources.repos import AsyncReposResource
+
+        return AsyncReposResource(self._driver)
+
+    @cached_property
+    def integrations(self) -> "AsyncIntegrationsResource":
+        """Integrations."""
+        from .resources.integrations import AsyncIntegrationsResource
+
+        return AsyncIntegrationsResource(self._driver)
+
+    @cached_property
+    def models(self) -> "AsyncModelsResource":
+        """Language models."""
+        from .resources.models import AsyncModelsResource
+
+        return AsyncModelsResource(self._driver)
+
+    @cached_property
+    def setup_commands(self) -> "AsyncSetupCommandsResource":
+        """Setup commands of repositories."""
+        from .resources.setup_commands import AsyncSetupCommandsResource
+
+        return AsyncSetupCommandsResource(self._driver)
+
+    @cached_property
+    def sandboxes(self) -> "AsyncSandboxesResource":
+        """Sandboxes."""
+        from .resources.sandboxes import AsyncSandboxesResource
+
+        return AsyncSandboxesResource(self._driver)
+
+    async def close(self) -> None:
         """Close the connections, unless the client was given them."""
         if self._owns_http:
             await self._driver.http.aclose()
+
+    aclose = close
 
     async def __aenter__(self) -> Self:
         return self
@@ -206,4 +333,4 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self.close()

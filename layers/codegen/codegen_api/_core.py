@@ -28,6 +28,7 @@ from ._errors import (
     read_body,
     read_message,
 )
+from ._memory import Memory
 from ._retry import Attempt, RetryPolicy
 from ._settings import Id, Token, as_id
 from ._version import __version__
@@ -55,6 +56,7 @@ class Core:
         budget: Seconds each call may take with all its retries; None for no limit.
         clock: Monotonic seconds.
         headers: Sent with every request, besides our own.
+        memory: What earlier answers told; shared by the views of one client.
         until: A moment on `clock` that no call may pass; infinite for never.
     """
 
@@ -66,6 +68,7 @@ class Core:
     budget: float | None
     clock: Callable[[], float]
     headers: Mapping[str, str] = field(repr=False)
+    memory: Memory = field(repr=False)
     until: float = math.inf
 
     def org(self, org_id: Id | None) -> int:
@@ -84,6 +87,10 @@ class Core:
         """Return these settings with a deadline that many seconds from now, or the one already set if earlier."""
         return replace(self, until=min(self.until, self.clock() + seconds))
 
+    def patience(self, seconds: float) -> float:
+        """Return how long a pause of so many seconds may last: no longer than the deadline allows."""
+        return max(0.0, min(seconds, self.until - self.clock()))
+
     def exchange(self, call: Call[T]) -> Exchange[T]:
         """Carry one call through its attempts; the module's docstring tells how to drive it.
 
@@ -91,20 +98,26 @@ class Core:
             CodegenAPIError: It failed; the tree is in `_errors`.
         """
         deadline = self._deadline()
-        number, pause = 1, 0.0
+        number = 1
         if deadline.passed:
             raise DeadlineExceededError(
                 "the deadline passed before anything was sent", method=call.method, path=call.path
             )
+        most = min(self.retry.max_retry_after, deadline.remaining - INSTANT)
+        pause = self.memory.pause(call.kind, self.clock(), most=most)
         while True:
             started = self.clock() + pause
-            outcome = yield Send(self._request(call, deadline), deadline, pause)
-            took = (self.clock() - started) * 1000
-            told = outcome.status if isinstance(outcome, Answer) else self.token.scrub(outcome.reason)
-            log.debug("%s %s -> %s (attempt %d, %.0f ms)", call.method, call.path, told, number, took)
+            request = self._request(call, deadline)
+            outcome = yield Send(request, deadline, pause)
+            self._note(call, outcome, number, self.clock() - started)
             if isinstance(outcome, Fault):
                 error = self._failure(call, outcome, deadline)
+            elif outcome.status == httpx.codes.NOT_MODIFIED and (kept := self.memory.kept(str(request.url))):
+                self.memory.metrics.count_cached(hit=True)
+                return self._result(call, outcome._replace(content=kept.content))
             elif 200 <= outcome.status < 300:
+                if call.method == "GET":
+                    self.memory.keep(str(request.url), outcome.headers, outcome.content)
                 return self._result(call, outcome)
             else:
                 error = self._refusal(call, outcome)
@@ -125,6 +138,16 @@ class Core:
         at = self.until if self.budget is None else min(self.until, self.clock() + self.budget)
         return Deadline(at, self.clock)
 
+    def _note(self, call: Call[Any], outcome: Answer | Fault, number: int, seconds: float) -> None:
+        """Log an attempt, count it, and learn from it."""
+        status = outcome.status if isinstance(outcome, Answer) else None
+        told = self.token.scrub(outcome.reason) if isinstance(outcome, Fault) else status
+        log.debug("%s %s -> %s (attempt %d, %.0f ms)", call.method, call.path, told, number, seconds * 1000)
+        self.memory.metrics.count(status, seconds, retry=number > 1)
+        if isinstance(outcome, Answer):
+            refused_for = retry_after(outcome.headers, time.time()) if status == httpx.codes.TOO_MANY_REQUESTS else None
+            self.memory.heed(call.kind, outcome.headers, self.clock(), refused_for=refused_for)
+
     def _request(self, call: Call[Any], deadline: Deadline) -> httpx.Request:
         headers = httpx.Headers(self.headers)
         headers.update(
@@ -139,7 +162,9 @@ class Core:
         if call.body is not None:
             headers["content-type"] = "application/json"
             content = json.dumps(_given(call.body), allow_nan=False).encode()
-        return httpx.Request(
+        if call.idempotency_key is not None:
+            headers["idempotency-key"] = call.idempotency_key
+        request = httpx.Request(
             call.method,
             self.base_url + call.path,
             params=_given(call.params) or None,
@@ -147,6 +172,9 @@ class Core:
             content=content,
             extensions={"timeout": PhaseTimeouts(self.timeout.as_dict(), deadline)},
         )
+        if call.method == "GET" and (kept := self.memory.kept(str(request.url))):
+            request.headers["if-none-match"] = kept.etag
+        return request
 
     def _result(self, call: Call[T], answer: Answer) -> T:
         try:

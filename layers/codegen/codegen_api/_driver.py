@@ -1,15 +1,25 @@
-"""The two ways to drive the core: blocking and asynchronous. All that is here is sending, sleeping and iterating."""
+"""The two ways to drive the core: blocking and asynchronous. All that is here is sending, sleeping and iterating.
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeVar
+Besides a single call, a driver drives a *flow*: an operation of several calls and pauses, written once as a generator
+that yields each `Call` or `Wait` and is handed the result, or has the error thrown at it. A *stream* is a flow that
+also yields `Emit`, for whoever iterates over it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import httpx
 
 from ._core import Core
+from ._errors import CodegenAPIError
 from ._pagination import Listing, Walk
-from ._wire import Answer, Call, Fault, Send
+from ._wire import Answer, Call, Emit, Fault, Send, Wait
 
 T = TypeVar("T")
+
+Step = Call[Any] | Wait
+Flow = Generator[Step, Any, T]
+Stream = Generator[Step | Emit, Any, None]
 
 
 class Driver:
@@ -36,6 +46,46 @@ class Driver:
     def within(self, seconds: float) -> "Driver":
         """Return this driver with a deadline, over the same connections."""
         return Driver(self.core.within(seconds), self.http, self.sleep)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out a flow."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = self._step(step)
+                except CodegenAPIError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as done:
+            outcome: T = done.value
+            return outcome
+
+    def follow(self, stream: Stream) -> Iterator[Any]:
+        """Carry out a stream as its items are asked for."""
+        try:
+            step = next(stream)
+            while True:
+                if isinstance(step, Emit):
+                    yield step.item
+                    step = next(stream)
+                    continue
+                try:
+                    result = self._step(step)
+                except CodegenAPIError as error:
+                    step = stream.throw(error)
+                else:
+                    step = stream.send(result)
+        except StopIteration:
+            return
+        finally:
+            stream.close()
+
+    def _step(self, step: Step) -> Any:
+        if isinstance(step, Wait):
+            return self.sleep(self.core.patience(step.seconds))
+        return self.perform(step)
 
     def walk(self, listing: Listing[T]) -> Iterator[T]:
         """Carry out the calls of a paged list as its items are asked for."""
@@ -83,6 +133,46 @@ class AsyncDriver:
     def within(self, seconds: float) -> "AsyncDriver":
         """Return this driver with a deadline, over the same connections."""
         return AsyncDriver(self.core.within(seconds), self.http, self.sleep)
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carry out a flow."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = await self._step(step)
+                except CodegenAPIError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as done:
+            outcome: T = done.value
+            return outcome
+
+    async def follow(self, stream: Stream) -> AsyncIterator[Any]:
+        """Carry out a stream as its items are asked for."""
+        try:
+            step = next(stream)
+            while True:
+                if isinstance(step, Emit):
+                    yield step.item
+                    step = next(stream)
+                    continue
+                try:
+                    result = await self._step(step)
+                except CodegenAPIError as error:
+                    step = stream.throw(error)
+                else:
+                    step = stream.send(result)
+        except StopIteration:
+            return
+        finally:
+            stream.close()
+
+    async def _step(self, step: Step) -> Any:
+        if isinstance(step, Wait):
+            return await self.sleep(self.core.patience(step.seconds))
+        return await self.perform(step)
 
     async def walk(self, listing: Listing[T]) -> AsyncIterator[T]:
         """Carry out the calls of a paged list as its items are asked for."""

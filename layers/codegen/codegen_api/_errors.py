@@ -2,12 +2,15 @@
 
     CodegenAPIError
     ├── ConfigurationError             no token, no organization, an unusable base URL; nothing was sent
+    ├── NotSupportedError              Codegen's own API has no such thing; a deployment of Codegen Runs has
+    ├── TaskTimeoutError               a task was waited for as long as was said; a TimeoutError, too
     ├── APIStatusError                 the upstream answered, and the answer is a refusal
     │   ├── BadRequestError            400
     │   ├── AuthenticationError        401
     │   ├── QuotaExceededError         402  the plan's agent runs are used up
     │   ├── PermissionDeniedError      403
     │   ├── NotFoundError              404
+    │   ├── ConflictError              409
     │   ├── ValidationError            422
     │   ├── RateLimitError             429
     │   └── ServerError                5xx
@@ -71,6 +74,14 @@ class ConfigurationError(CodegenAPIError):
     """The client lacks something it needs: a token, an organization, a usable base URL."""
 
 
+class NotSupportedError(CodegenAPIError):
+    """The server cannot do this. Codegen's own API lacks it; a deployment of Codegen Runs in front of it has it."""
+
+
+class TaskTimeoutError(CodegenAPIError, TimeoutError):
+    """A task did not end in the time it was waited for. It goes on: wait again, or cancel it."""
+
+
 class APIStatusError(CodegenAPIError):
     """The upstream answered with a 4xx or 5xx status."""
 
@@ -93,6 +104,10 @@ class PermissionDeniedError(APIStatusError):
 
 class NotFoundError(APIStatusError):
     """404: no such run, user, repository or sandbox."""
+
+
+class ConflictError(APIStatusError):
+    """409: the state of the thing does not allow this."""
 
 
 class ValidationError(APIStatusError):
@@ -129,6 +144,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     402: QuotaExceededError,
     403: PermissionDeniedError,
     404: NotFoundError,
+    409: ConflictError,
     422: ValidationError,
     429: RateLimitError,
 }

@@ -7,11 +7,14 @@ requires it and does not let it be null.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 T = TypeVar("T")
+
+Harness = Literal["codegen", "claude_code"]
+"""What drives the model: the upstream's `agent_type`."""
 
 
 def parse_timestamp(value: str) -> datetime:

@@ -31,6 +31,8 @@ class Attempt:
     @property
     def passing(self) -> bool:
         """Whether the same request may fare better later."""
+        if self.status == 409:  # a conflict passes only if it says when: the same request is still being worked on
+            return self.retry_after is not None
         return self.status is None or self.status == 429 or self.status >= 500
 
 
@@ -39,8 +41,9 @@ class RetryPolicy:
     """How often and after what pause a failed request is sent again.
 
     A 429 and a 503 are retried after the upstream's `Retry-After`; without one, and after any other 5xx or a broken
-    connection, the pause doubles from `base` up to `cap` and loses up to half of itself to jitter. A POST is sent
-    again only if it is certain that nothing was done: the connection was never made, or the answer is 429.
+    connection, the pause doubles from `base` up to `cap` and loses up to half of itself to jitter. A POST without an
+    idempotency key is sent again only if it is certain that nothing was done: the connection was never made, or the
+    answer is 429.
 
     Attributes:
         max_retries: Attempts after the first.
@@ -50,7 +53,7 @@ class RetryPolicy:
         jitter: Source of numbers in [0, 1).
     """
 
-    max_retries: int = 2
+    max_retries: int = 3
     base: float = 0.5
     cap: float = 8.0
     max_retry_after: float = 60.0
@@ -62,7 +65,7 @@ class RetryPolicy:
             return None
         if not (attempt.repeatable or attempt.refused):
             return None
-        if attempt.status in (429, 503) and attempt.retry_after is not None:
+        if attempt.status in (409, 429, 503) and attempt.retry_after is not None:
             return attempt.retry_after if attempt.retry_after <= self.max_retry_after else None
         # The exponent is bounded only so that no number of retries overflows a float.
         pause = min(self.cap, self.base * 2.0 ** min(attempt.number - 1, 64))

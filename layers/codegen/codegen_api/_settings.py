@@ -1,5 +1,6 @@
 """The values a client is made of, checked and in one form."""
 
+import math
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -8,6 +9,7 @@ import httpx
 from ._errors import ConfigurationError
 
 DEFAULT_BASE_URL = "https://api.codegen.com"
+DEFAULT_TIMEOUT = 30.0
 
 Id = int | str
 """An id: an integer, or its decimal digits as text. The upstream's own are integers everywhere."""
@@ -22,6 +24,23 @@ def as_id(value: Id) -> int:
     if isinstance(value, bool) or (isinstance(value, str) and not (value.isascii() and value.isdecimal())):
         raise ValueError(f"not an id: {value!r}")
     return int(value)
+
+
+def as_number(name: str, value: Any, default: float) -> float:
+    """Return a setting as a number; the default where there is none.
+
+    Raises:
+        ConfigurationError: It is not a number of 0 or more.
+    """
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ConfigurationError(f"{name} must be a number of 0 or more")
+    return number
 
 
 def normalize_base_url(base_url: str) -> str:

@@ -28,11 +28,13 @@ class Call(Generic[T]):
     """One operation: what to send, and how to read a 200.
 
     Attributes:
-        method: GET or POST.
+        method: The HTTP method.
         path: Path below the base URL, from `/v1` on.
         parse: Turns the body into the result; raises ValueError if it cannot.
         params: Query; None values are left out.
         body: JSON body; None values are left out. None: no body.
+        idempotency_key: By which the server knows that a request was sent before; sent with every attempt. Only for a
+            server that heeds it, because a request that has one is repeated.
     """
 
     method: str
@@ -40,11 +42,18 @@ class Call(Generic[T]):
     parse: Callable[[bytes], T]
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    idempotency_key: str | None = None
 
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice is like sending it once."""
-        return self.method == "GET"
+        return self.method == "GET" or self.idempotency_key is not None
+
+    @property
+    def kind(self) -> str:
+        """The operation: method and path with each id left out. Rate limits are for all requests of one kind."""
+        steps = ("*" if any(map(str.isdigit, step)) and step != "v1" else step for step in self.path.split("/"))
+        return f"{self.method} {'/'.join(steps)}"
 
 
 class Send(NamedTuple):
@@ -62,6 +71,18 @@ class Send(NamedTuple):
         """
         if self.deadline.passed:
             raise httpx.ReadTimeout("the answer was still coming in at the deadline")
+
+
+class Wait(NamedTuple):
+    """A step of a flow: wait `seconds`."""
+
+    seconds: float
+
+
+class Emit(NamedTuple):
+    """A step of a stream: give `item` to whoever iterates."""
+
+    item: Any
 
 
 class Answer(NamedTuple):

@@ -9,11 +9,11 @@ import pytest
 import codegen_api
 from codegen_api import (
     APIConnectionError,
-    APIStatusError,
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
     CodegenAPIError,
+    ConflictError,
     InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
@@ -47,7 +47,7 @@ def refused(face, operation=lambda api: api.runs.get(7), **options):
         (402, QuotaExceededError),
         (403, PermissionDeniedError),
         (404, NotFoundError),
-        (409, APIStatusError),
+        (409, ConflictError),
         (422, ValidationError),
         (429, RateLimitError),
         (500, ServerError),

@@ -110,7 +110,7 @@ def test_a_retry_after_longer_than_is_worth_waiting_raises_at_once(face, wire, c
 
 
 def test_the_last_error_is_raised_when_the_retries_are_used_up(face, wire):
-    wire.answers(500, {}).fails(httpx.ConnectError).fails(httpx.ReadTimeout)
+    wire.answers(500, {}).answers(429, {}).fails(httpx.ConnectError).fails(httpx.ReadTimeout)
 
     with pytest.raises(APITimeoutError):
         face(get)

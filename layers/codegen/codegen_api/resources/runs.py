@@ -2,19 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from .._core import Core
-from .._models import AgentRun, AgentRunLog, AgentRunLogs, Page, Webhook
+from .._models import AgentRun, AgentRunLog, AgentRunLogs, Harness, Page, Webhook
 from .._pagination import PAGE_SIZE, Listing
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
 from .._settings import Id, as_id
 from .._wire import Call
 
 Json = Any
-Harness = Literal["codegen", "claude_code"]
-"""What drives the model: the upstream's `agent_type`."""
-
 Webhooks = Sequence[Webhook | Mapping[str, Any]]
 
 

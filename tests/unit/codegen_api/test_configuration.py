@@ -1,0 +1,133 @@
+"""Where a client's settings come from: arguments, the environment, `~/.codegen/config.json`."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import httpx
+import pytest
+
+from codegen_api import AsyncCodegenAPI, CodegenAPI, ConfigurationError, ConfigurationWarning
+
+CLIENTS = pytest.mark.parametrize("client", [CodegenAPI, AsyncCodegenAPI])
+
+
+@pytest.fixture
+def file() -> Path:
+    file = Path.home() / ".codegen" / "config.json"
+    file.parent.mkdir(parents=True)
+    return file
+
+
+def write(file: Path, content: object, mode: int = 0o600) -> None:
+    file.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    file.chmod(mode)
+
+
+def settings(client, *args, **kwargs):
+    core = client(*args, **kwargs)._driver.core
+    return core.org_id, core.token.header.removeprefix("Bearer "), core.base_url, core.timeout, core.retry.max_retries
+
+
+EVERYTHING = {
+    "org_id": "7",
+    "token": "sk-of-the-file",
+    "base_url": "https://file.test/v1",
+    "timeout": 5,
+    "max_retries": 1,
+    "another_program": {"is": "welcome"},
+}
+
+
+@CLIENTS
+def test_the_file_gives_what_is_not_said_elsewhere(client, file):
+    write(file, EVERYTHING)
+
+    assert settings(client) == (7, "sk-of-the-file", "https://file.test", httpx.Timeout(5), 1)
+
+
+@CLIENTS
+def test_the_environment_counts_before_the_file_and_arguments_before_both(client, file, monkeypatch):
+    write(file, EVERYTHING)
+    for name, value in (("ORG_ID", "8"), ("TOKEN", "sk-env"), ("TIMEOUT", "2.5"), ("MAX_RETRIES", "4")):
+        monkeypatch.setenv(f"CODEGEN_{name}", value)
+
+    assert settings(client) == (8, "sk-env", "https://file.test", httpx.Timeout(2.5), 4)
+    monkeypatch.setenv("CODEGEN_BASE_URL", "https://env.test/")
+    assert settings(client, 9, timeout=1.0) == (9, "sk-env", "https://env.test", httpx.Timeout(1), 4)
+
+
+@CLIENTS
+def test_without_any_of_it_there_are_defaults_and_no_token_is_an_error(client):
+    assert settings(client, token="sk-fake") == (None, "sk-fake", "https://api.codegen.com", httpx.Timeout(30), 3)
+    with pytest.raises(ConfigurationError, match=r"config\.json"):
+        client()
+
+
+def test_a_client_that_is_given_its_token_reads_no_file(file):
+    """The organization in the file is that of the token in the file."""
+    write(file, "not JSON")
+
+    assert settings(CodegenAPI, token="sk-fake")[0] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "no JSON object"),
+        ({"token": 7}, "token has a value of the wrong type"),
+        ({"org_id": True}, "org_id has a value of the wrong type"),
+        ({"org_id": "abc", "token": "sk-fake"}, "whole number"),
+        ({"timeout": "soon", "token": "sk-fake"}, "timeout has a value of the wrong type"),
+        ({"timeout": -1, "token": "sk-fake"}, "0 or more"),
+        ({"base_url": "ftp://nowhere", "token": "sk-fake"}, "http"),
+        ({"token": "with a space"}, "visible ASCII"),
+    ],
+)
+def test_a_malformed_file_is_refused_in_words(file, content, words):
+    write(file, content)
+
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        CodegenAPI()
+    assert caught.value.__context__ is None or "sk-fake" not in str(caught.value.__context__)
+
+
+@pytest.mark.parametrize("bytes_", [b"\xff\xfe", None], ids=["no text", "a folder"])
+def test_an_unreadable_file_is_refused_in_words(file, bytes_):
+    if bytes_ is None:
+        file.mkdir()
+    else:
+        file.write_bytes(bytes_)
+
+    with pytest.raises(ConfigurationError, match=r"config\.json cannot be read: "):
+        CodegenAPI()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such permissions")
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_token_that_others_can_read_is_warned_of(file, mode):
+    write(file, {"token": "sk-fake"}, mode)
+
+    with pytest.warns(ConfigurationWarning, match="chmod 600") as caught:
+        CodegenAPI()
+    assert "sk-fake" not in str(caught[0].message)
+
+
+def test_a_file_without_a_token_may_be_read_by_anybody(file, monkeypatch):
+    write(file, {"org_id": 7}, 0o644)
+    monkeypatch.setenv("CODEGEN_TOKEN", "sk-fake")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert settings(CodegenAPI)[0] == 7
+
+
+@pytest.mark.parametrize(("name", "value"), [("TIMEOUT", "soon"), ("TIMEOUT", "nan"), ("MAX_RETRIES", "-1")])
+def test_a_number_in_the_environment_that_is_none_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(f"CODEGEN_{name}", value)
+
+    with pytest.raises(ConfigurationError, match=f"CODEGEN_{name}"):
+        CodegenAPI(token="sk-fake")
