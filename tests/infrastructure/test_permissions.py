@@ -141,6 +141,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         stack.enter_context(upstream.over(stack.enter_context(httpx.HTTPTransport())))
         forget()
         boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+        keep_agents(functions)
         handle_requests(functions)
         follow_a_run(functions)
         control_a_run(functions)
@@ -169,6 +170,12 @@ def handle_requests(functions: Functions) -> None:
     functions.run("StarRun")  # again: the star is there
     functions.run("ListStarredRuns")
     functions.run("StarRun", body='{"agent_run_id": 100001, "starred": false}')
+
+
+def keep_agents(functions: Functions) -> None:
+    """Create the agent that samples name, for the first time and again after it was deleted, and change it."""
+    for name in ("CreateAgent", "UpdateAgent", "DeleteAgent", "CreateAgent"):
+        functions.run(name, **({"body": '{"id": "assistant", "name": "Assistant"}'} if name == "CreateAgent" else {}))
 
 
 def follow_a_run(functions: Functions) -> None:

@@ -20,6 +20,8 @@ EVENTS = Path(__file__).parents[2] / "events"
 ORG = 123
 MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
 """The multi-run that samples name."""
+AGENT = "assistant"
+"""The agent that samples name."""
 NEW_RUN = "100005"
 """The first run that a new fake starts, which is what samples name that need one that runs."""
 
@@ -40,6 +42,8 @@ def ready(name: str, stack: Stack) -> str:
     text = _text(name)
     if NEW_RUN in text:
         text = text.replace(NEW_RUN, _start_run(stack))
+    if AGENT in text:
+        text = text.replace(AGENT, _create_agent(stack))
     if MULTI_RUN in text:
         multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
         with pytest.MonkeyPatch.context() as patch:
@@ -68,6 +72,17 @@ _SAID: dict[str, dict[str, Any]] = {
 
 def _text(name: str) -> str:
     return (EVENTS / f"{name}.json").read_text("utf-8")
+
+
+def _create_agent(stack: Stack) -> str:
+    """Create an agent that nobody else deletes, and return its id."""
+    created = httpx.post(
+        f"{stack.api_url}/v1/organizations/{ORG}/agents",
+        headers={"Authorization": f"Bearer {stack.codegen.token}"},
+        json={"name": "Assistant"},
+        timeout=60,
+    )
+    return str(created.raise_for_status().json()["id"])
 
 
 def _start_run(stack: Stack) -> str:

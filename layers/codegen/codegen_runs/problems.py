@@ -2,19 +2,20 @@
 
     Problem
      +-- BadRequest 400            +-- NoDefaultOrganization
-     +-- Unauthorized 401
+     +-- Unauthorized 401          +-- TokenExpired, TokenRevoked
      +-- QuotaExceeded 402
-     +-- Forbidden 403             +-- NotAMember
+     +-- Forbidden 403             +-- NotAMember, RoleRequired
      +-- NotFound 404              +-- RouteNotFound
      +-- Conflict 409
      +-- Gone 410
+     +-- PreconditionFailed 412
      +-- TooLarge 413
      +-- UnsupportedMediaType 415
      +-- Unprocessable 422
      +-- RateLimited 429
      +-- InternalError 500
      +-- NotSupported 501
-     +-- BadGateway 502            +-- CredentialsRefused, AnswerTooLarge
+     +-- BadGateway 502            +-- CredentialsRefused (NoDeploymentToken), AnswerTooLarge
      +-- Unavailable 503           +-- StorageUnavailable
      +-- GatewayTimeout 504
 
@@ -97,6 +98,20 @@ class Unauthorized(Problem):
     remedy = "Send a valid Codegen API token as a Bearer token in the Authorization header."
 
 
+class TokenExpired(Unauthorized):
+    """The API token was good until the time that its maker gave it."""
+
+    code = "token_expired"
+    remedy = "Make another token with POST /v1/users/me/api-tokens."
+
+
+class TokenRevoked(Unauthorized):
+    """The API token was taken back by its maker."""
+
+    code = "token_revoked"
+    remedy = "Make another token with POST /v1/users/me/api-tokens."
+
+
 class QuotaExceeded(Problem):
     """The billing plan is used up."""
 
@@ -118,6 +133,20 @@ class NotAMember(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("You do not have access to this organization.")
+
+
+class RoleRequired(Forbidden):
+    """The caller is in the organization, and may do less there than this needs."""
+
+    code = "role_required"
+
+    def __init__(self, role: str, required: str, org_id: int) -> None:
+        super().__init__(
+            f"This needs the role {required} in organization {org_id}; yours is {role}.",
+            remedy=f"Ask an admin of the organization for the role {required}, or use a token that has it.",
+            role=role,
+            required_role=required,
+        )
 
 
 class NotFound(Problem):
@@ -146,6 +175,13 @@ class Gone(Problem):
 
     code, status, title = "gone", 410, "Gone"
     remedy = "Start again without it."
+
+
+class PreconditionFailed(Problem):
+    """The thing is not in the version that the request names."""
+
+    code, status, title = "precondition_failed", 412, "Precondition failed"
+    remedy = "Read it again and send the request with its current ETag."
 
 
 class TooLarge(Problem):
@@ -209,6 +245,16 @@ class CredentialsRefused(BadGateway):
     code = "upstream_refused_deployment"
     remedy = "Whoever operates this deployment has to renew its Codegen token."
     retryable = False
+
+
+class NoDeploymentToken(CredentialsRefused):
+    """The deployment has no Codegen token of its own, and the caller brings none either."""
+
+    code = "no_deployment_token"
+    remedy = (
+        "Send a Codegen API token instead; or have whoever operates this deployment store one in the secret that the "
+        "parameter CodegenTokenSecret names."
+    )
 
 
 class AnswerTooLarge(BadGateway):

@@ -1,0 +1,23 @@
+"""DELETE /v1/organizations/{org_id}/agents/{agent_id} - delete an agent."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from codegen_runs.agents import profiles
+from codegen_runs.edge import DefaultOrganization, endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.delete("/v1/organizations/<org_id>/agents/<agent_id>", status_code=204, tags=["Agents"], summary="Delete an agent")
+def delete_agent(org_id: int, agent_id: str) -> None:
+    """Delete an agent: it takes no new task, and its versions stay readable for the runs that name them."""
+    profiles.delete(agent_id, org_id=org_id)
+
+
+@app.delete("/api/agents/<agent_id>", status_code=204, include_in_schema=False)
+def delete_agent_of_deployment(agent_id: str, org_id: DefaultOrganization) -> None:
+    """Do the same in the deployment's organization."""
+    delete_agent(org_id, agent_id)
+
+
+handler = endpoint(app)

@@ -1,0 +1,37 @@
+"""GET /v1/organizations/{org_id}/agents - list the agents of an organization, newest first."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from codegen_runs.agents import profiles
+from codegen_runs.agents.requests import Agent, AgentPage
+from codegen_runs.cursors import CursorPage
+from codegen_runs.edge import DefaultOrganization, endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at most.")]
+Offset = Annotated[int, Query(ge=0, description="How many to leave out.")]
+Tag = Annotated[str | None, Query(description="Only agents with this tag.")]
+
+
+@app.get("/v1/organizations/<org_id>/agents", tags=["Agents"], summary="List agents")
+def list_agents(org_id: int, limit: Limit = 20, cursor: str | None = None, tag: Tag = None) -> CursorPage[Agent]:
+    """List the agents of an organization, newest first.
+
+    `/api/agents` takes `offset` in place of `cursor`, and answers `{items, total, limit, offset}`.
+    """
+    return profiles.newest(org_id, tag=tag, limit=limit, cursor=cursor)
+
+
+@app.get("/api/agents", include_in_schema=False)
+def list_agents_of_deployment(
+    org_id: DefaultOrganization, limit: Limit = 20, offset: Offset = 0, tag: Tag = None
+) -> AgentPage:
+    """List the agents of the deployment's organization by number."""
+    return profiles.page(org_id, tag=tag, limit=limit, offset=offset)
+
+
+handler = endpoint(app)

@@ -1,0 +1,45 @@
+"""PATCH /v1/organizations/{org_id}/agents/{agent_id} - change an agent, by its next version."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Header
+
+from codegen_runs.agents import profiles
+from codegen_runs.agents.requests import Agent, UpdateAgent
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", description="The ETag that the change is meant for; else 412.")
+]
+
+
+@app.patch("/v1/organizations/<org_id>/agents/<agent_id>", tags=["Agents"], summary="Change an agent")
+def update_agent(
+    org_id: int, agent_id: str, request: UpdateAgent, caller: CurrentCaller, if_match: IfMatch = None
+) -> Response[Agent]:
+    """Change what the request names, by a new version; the ones before stay readable.
+
+    Two who change the same version at once would undo each other's work: send `version` (409 where there is a newer
+    one) or `If-Match` (412).
+    """
+    agent = profiles.update(agent_id, request, org_id=org_id, caller=caller, if_match=if_match)
+    headers = {"ETag": profiles.etag(agent)}
+    return Response(status_code=200, content_type="application/json", headers=headers, body=agent)
+
+
+@app.patch("/api/agents/<agent_id>", include_in_schema=False)
+def update_agent_of_deployment(
+    agent_id: str,
+    request: UpdateAgent,
+    org_id: DefaultOrganization,
+    caller: CurrentCaller,
+    if_match: IfMatch = None,
+) -> Response[Agent]:
+    """Do the same in the deployment's organization."""
+    return update_agent(org_id, agent_id, request, caller, if_match)
+
+
+handler = endpoint(app)

@@ -1,0 +1,212 @@
+"""Agent profiles, for the endpoints that keep them and for whatever starts a run with one.
+
+A profile changes by versions: each change makes the next one, and none is ever lost. A deleted agent takes no new task,
+while its versions stay readable for the runs and checkpoints that name them.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from itertools import islice
+
+from codegen_runs import cursors, settings
+from codegen_runs.agents.requests import AGENT_ID, Agent, AgentPage, CreateAgent, UpdateAgent, shown
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.problems import Conflict, NotFound, PreconditionFailed, StorageUnavailable
+from codegen_runs.storage.agents import AgentProfile, AgentsTable
+from codegen_runs.storage.table import ConditionFailed
+
+# Profiles read in one query of a list; with the largest of them that stays far below DynamoDB's megabyte.
+_PAGE = 20
+
+# How often a change is tried while others change the same profile.
+_ATTEMPTS = 10
+
+
+class AgentNotFound(NotFound):
+    """The organization has no such agent, or not in this version."""
+
+    code = "agent_not_found"
+    remedy = "Check the id: GET /v1/organizations/{org_id}/agents lists the agents, POST creates one by an id of yours."
+
+
+class AgentExists(Conflict):
+    """The id is taken."""
+
+    code = "agent_exists"
+    remedy = "Choose another id, or change the agent that there is."
+
+
+class AgentChanged(Conflict):
+    """The change was meant for another version."""
+
+    code = "agent_changed"
+    remedy = "Read the agent again and send the change with its current version."
+
+
+class AgentNotMatched(PreconditionFailed):
+    """The agent is not in the version that If-Match names."""
+
+    code = "agent_not_matched"
+    remedy = "Read the agent again and send the change with its current ETag."
+
+
+class AgentInUse(Conflict):
+    """A chat with the agent is at work right now."""
+
+    code = "agent_in_use"
+    remedy = "Wait until the chat has its answer, or cancel its run."
+
+
+def get(agent_id: str, org_id: int, *, version: int | None = None) -> AgentProfile:
+    """Read an agent's profile, now or in one of its versions, which may be one of a deleted agent.
+
+    Raises `AgentNotFound`, `StorageUnavailable`.
+    """
+    profile = None
+    if re.fullmatch(AGENT_ID, agent_id):
+        agents = table()
+        profile = agents.get(org_id, agent_id) if version is None else agents.version(org_id, agent_id, version)
+    if profile is None or (profile.deleted_at and version is None):
+        which = f"agent {agent_id}" if version is None else f"version {version} of an agent {agent_id}"
+        raise AgentNotFound(f"There is no {which} in this organization.")
+    return profile
+
+
+def create(request: CreateAgent, *, org_id: int, caller: Caller, clock: Clock | None = None) -> Agent:
+    """Store a new agent. Raises `AgentExists`, `StorageUnavailable`."""
+    now = _now(clock)
+    agents = table()
+    profile = AgentProfile(
+        **request.members(),
+        id=request.id or f"agent-{now:012x}-{secrets.token_hex(5)}",
+        created_at=now,
+        created_by=caller.id,
+        updated_at=now,
+        updated_by=caller.id,
+    )
+    known = agents.get(org_id, profile.id) if request.id else None
+    try:
+        if known and known.deleted_at:
+            # The versions go on counting, so that the old ones stay what runs have known them as.
+            profile = profile.model_copy(update={"version": known.version + 1})
+            agents.replace(org_id, profile, known)
+        else:
+            agents.add(org_id, profile)
+    except ConditionFailed:
+        raise AgentExists(f"There is an agent {profile.id} already.") from None
+    return shown(profile, request.ignored())
+
+
+def update(
+    agent_id: str,
+    request: UpdateAgent,
+    *,
+    org_id: int,
+    caller: Caller,
+    if_match: str | None = None,
+    clock: Clock | None = None,
+) -> Agent:
+    """Store the next version of an agent; a change that changes nothing makes none.
+
+    Raises `AgentNotFound`, `AgentChanged`, `AgentNotMatched`, `StorageUnavailable`.
+    """
+    for _ in range(_ATTEMPTS):
+        known = get(agent_id, org_id)
+        if if_match is not None and not matches(known, if_match):
+            raise AgentNotMatched(f"The agent is in version {known.version}.", version=known.version)
+        if request.version not in (None, known.version):
+            raise AgentChanged(f"The agent is in version {known.version}.", version=known.version)
+        changed = AgentProfile.model_validate(known.model_dump() | request.changes())
+        if changed == known:
+            return shown(known, request.ignored())
+        news = {"version": known.version + 1, "updated_at": _now(clock), "updated_by": caller.id}
+        changed = changed.model_copy(update=news)
+        try:
+            table().replace(org_id, changed, known)
+        except ConditionFailed:
+            continue
+        return shown(changed, request.ignored())
+    raise StorageUnavailable("The agent changes too fast to be changed; try again.")
+
+
+def delete(agent_id: str, *, org_id: int, clock: Clock | None = None) -> None:
+    """Delete an agent; its versions stay readable. Raises `AgentNotFound`, `AgentChanged`, `StorageUnavailable`."""
+    known = get(agent_id, org_id)
+    try:
+        table().remove(org_id, known, _now(clock))
+    except ConditionFailed:
+        raise AgentChanged("The agent was changed at the same time.") from None
+
+
+def newest(org_id: int, *, tag: str | None, limit: int, cursor: str | None) -> cursors.CursorPage[Agent]:
+    """List the agents, newest first, with a tag if one is named. Raises `InvalidCursor`, `StorageUnavailable`."""
+    scope = ("agents", org_id, tag)
+    after = _place(cursors.decode(cursor, *scope)) if cursor else None
+    found = list(islice(_listed(org_id, tag, after), limit + 1))
+    items = [shown(profile) for profile in found[:limit]]
+    last = found[limit - 1] if len(found) > limit else None
+    return cursors.page(items, f"{last.created_at} {last.id}" if last else None, *scope)
+
+
+def page(org_id: int, *, tag: str | None, limit: int, offset: int) -> AgentPage:
+    """List the agents as `newest` does, by number; beyond the end there are none. Raises `StorageUnavailable`."""
+    found = list(_listed(org_id, tag))
+    items = [shown(profile) for profile in found[offset : offset + limit]]
+    return AgentPage(items=items, total=len(found), limit=limit, offset=offset)
+
+
+def versions(agent_id: str, *, org_id: int, limit: int, cursor: str | None) -> cursors.CursorPage[Agent]:
+    """List the versions of an agent, newest first, also of a deleted one.
+
+    Raises `AgentNotFound`, `InvalidCursor`, `StorageUnavailable`.
+    """
+    scope = ("agent-versions", org_id, agent_id)
+    before = _number(cursors.decode(cursor, *scope)) if cursor else None
+    found, following = table().versions(org_id, agent_id, limit, before)
+    if not found and before is None:
+        raise AgentNotFound(f"There is no agent {agent_id} in this organization.")
+    return cursors.page([shown(profile) for profile in found], str(following) if following else None, *scope)
+
+
+def etag(agent: Agent) -> str:
+    """Return the entity tag of an agent: its version."""
+    return f'"{agent.version}"'
+
+
+def matches(profile: AgentProfile, if_match: str) -> bool:
+    """Tell whether an If-Match header admits the profile as it is."""
+    tags = [tag.strip() for tag in if_match.split(",")]
+    return "*" in tags or f'"{profile.version}"' in tags
+
+
+def table() -> AgentsTable:
+    """Open the agents table that the environment names."""
+    return AgentsTable(settings.required("AGENTS_TABLE"))
+
+
+def _listed(org_id: int, tag: str | None, after: tuple[int, str] | None = None) -> Iterator[AgentProfile]:
+    agents = table()
+    while True:
+        profiles, after = agents.newest(org_id, _PAGE, after)
+        yield from (profile for profile in profiles if tag is None or tag in profile.tags)
+        if after is None:
+            return
+
+
+def _place(position: str) -> tuple[int, str]:
+    created_at, _, agent_id = position.partition(" ")
+    return _number(created_at), agent_id
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise cursors.InvalidCursor("The cursor cannot be read.")
+    return int(text)
+
+
+def _now(clock: Clock | None) -> int:
+    return round((clock or SystemClock()).now() * 1000)

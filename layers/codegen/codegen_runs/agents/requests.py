@@ -1,0 +1,136 @@
+"""What callers send to keep agent profiles, and what they are answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from codegen_runs.bodies import Body, Warned
+from codegen_runs.events import timestamp
+from codegen_runs.storage.agents import AgentProfile, AgentType
+
+MAX_SYSTEM_PROMPT = 20_000
+MAX_CONFIGURATION = 20_000
+MAX_TAGS = 20
+
+AGENT_ID = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+"""What may be an agent's id, also in a path."""
+
+
+def _bounded(configuration: dict[str, Any]) -> dict[str, Any]:
+    try:
+        written = json.dumps(configuration, allow_nan=False)
+    except ValueError:  # Python reads 1e999 as infinity, which JSON cannot say.
+        raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
+    if len(written) > MAX_CONFIGURATION:
+        raise PydanticCustomError("too_long", f"Input should have at most {MAX_CONFIGURATION} characters as JSON")
+    return configuration
+
+
+def _distinct(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Description = Annotated[str, StringConstraints(max_length=2000)]
+Configuration = Annotated[dict[str, Any], AfterValidator(_bounded)]
+SystemPrompt = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_PROMPT)]
+Model = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+RepoId = Annotated[StrictInt, Field(ge=0, lt=2**63)]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), AfterValidator(_distinct)]
+
+
+class CreateAgent(Body):
+    """A new agent."""
+
+    id: Annotated[str, StringConstraints(pattern=AGENT_ID)] | None = Field(
+        None, description="How runs and chats name it, such as `customer_support`; one is made if absent."
+    )
+    name: Name
+    type: AgentType = AgentType.GENERAL
+    description: Description | None = None
+    configuration: Configuration = Field({}, description="Told to the agent with each task, as JSON.")
+    system_prompt: SystemPrompt | None = Field(None, description="Told to the agent before each task.")
+    model: Model | None = Field(None, description="The organization's default if absent.")
+    repo_id: RepoId | None = Field(None, description="Where it works if a task names no repository.")
+    tags: Tags = Field([])
+
+    def members(self) -> dict[str, Any]:
+        """Return what of a profile the caller decides, without its id."""
+        return {name: getattr(self, name) for name in PROFILE_MEMBERS}
+
+
+class UpdateAgent(Body):
+    """What is new about an agent: what is left out stays, null takes away, configuration and tags are replaced."""
+
+    version: StrictInt | None = Field(
+        None, description="The version that the change is meant for: refused with 409 if there is a newer one."
+    )
+    name: Name | None = None
+    type: AgentType | None = None
+    description: Description | None = None
+    configuration: Configuration | None = None
+    system_prompt: SystemPrompt | None = None
+    model: Model | None = None
+    repo_id: RepoId | None = None
+    tags: Tags | None = None
+
+    @model_validator(mode="after")
+    def _keep_what_an_agent_must_have(self) -> UpdateAgent:
+        if taken_away := [
+            name for name in ("name", "type") if name in self.model_fields_set and not getattr(self, name)
+        ]:
+            raise PydanticCustomError("missing", f"An agent needs its {' and '.join(taken_away)}")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """Return the members of a profile that are to be new."""
+        empty: dict[str, Any] = {"configuration": {}, "tags": []}
+        given = {name: getattr(self, name) for name in PROFILE_MEMBERS if name in self.model_fields_set}
+        return {name: empty.get(name) if value is None else value for name, value in given.items()}
+
+
+PROFILE_MEMBERS = ("name", "type", "description", "configuration", "system_prompt", "model", "repo_id", "tags")
+
+
+class Agent(BaseModel):
+    """An agent, as it is or as it was in one version."""
+
+    id: str
+    version: int = Field(description="Counts the changes. Each version stays readable.")
+    name: str
+    type: AgentType
+    description: str | None = None
+    configuration: dict[str, Any] = {}
+    system_prompt: str | None = None
+    model: str | None = None
+    repo_id: int | None = None
+    tags: list[str] = []
+    created_at: str
+    created_by: str
+    updated_at: str = Field(description="When this version was made.")
+    updated_by: str
+    deleted_at: str | None = Field(None, description="Set in answers about a version of a deleted agent.")
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+
+
+class AgentPage(BaseModel):
+    """Agents, counted from the newest."""
+
+    items: list[Agent]
+    total: int
+    limit: int
+    offset: int
+
+
+def shown(profile: AgentProfile, warnings: list[Warned] | None = None) -> Agent:
+    """Show a profile."""
+    times = {
+        name: timestamp(time / 1000) if (time := getattr(profile, name)) else None
+        for name in ("created_at", "updated_at", "deleted_at")
+    }
+    return Agent(**profile.model_dump() | times, warnings=warnings or [])

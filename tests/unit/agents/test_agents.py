@@ -1,0 +1,299 @@
+"""Agent profiles, through the handlers."""
+
+from typing import Any
+
+import pytest
+
+from codegen_runs.agents import profiles
+from codegen_runs.callers import Caller
+from codegen_runs.problems import StorageUnavailable
+from local.template import Template
+from tests.support import handlers
+from tests.support.backend import TestClock
+from tests.support.events import Answer, call, rest
+
+ORG = 123
+PATH = f"/v1/organizations/{ORG}/agents"
+ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), token="a-token-that-opens-nothing")
+REVIEWER = {
+    "name": "Code Reviewer",
+    "type": "code_review",
+    "description": "Specialized in code review tasks",
+    "configuration": {"max_files": 50, "focus": "security", "threshold": 0.5},
+    "system_prompt": "You review code.",
+    "model": "claude-sonnet",
+    "repo_id": 7,
+    "tags": ["production", "review"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _tables(deployed: Template, clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+
+
+def create(body: Any = None, path: str = PATH, **more: Any) -> Answer:
+    return call(handlers.handler("agents/create"), rest("POST", path, body=(body or {"name": "A"}) | more, caller=ADA))
+
+
+def get(agent_id: str, query: str = "", path: str = PATH) -> Answer:
+    return call(handlers.handler("agents/get"), rest("GET", f"{path}/{agent_id}{query}", caller=ADA))
+
+
+def update(agent_id: str, body: Any, if_match: str | None = None, path: str = PATH) -> Answer:
+    headers = {"If-Match": if_match} if if_match else {}
+    event = rest("PATCH", f"{path}/{agent_id}", body=body, headers=headers, caller=ADA)
+    return call(handlers.handler("agents/update"), event)
+
+
+def delete(agent_id: str, path: str = PATH) -> Answer:
+    return call(handlers.handler("agents/delete"), rest("DELETE", f"{path}/{agent_id}", caller=ADA))
+
+
+def agents(query: str = "", path: str = PATH) -> Answer:
+    return call(handlers.handler("agents/list"), rest("GET", path + query, caller=ADA))
+
+
+def versions(agent_id: str, query: str = "") -> Answer:
+    return call(handlers.handler("agents/versions"), rest("GET", f"{PATH}/{agent_id}/versions{query}", caller=ADA))
+
+
+def names(answer: Answer) -> list[str]:
+    return [item["id"] for item in answer.json["items"]]
+
+
+def test_an_agent_is_kept_as_it_was_sent() -> None:
+    created = create(REVIEWER, id="reviewer")
+
+    assert created.status == 201
+    assert created.headers["location"] == f"{PATH}/reviewer"
+    read = get("reviewer").json
+    assert read == created.json
+    assert REVIEWER.items() <= read.items()
+    assert (read["version"], read["created_by"]) == (1, "user:789")
+    assert read["created_at"].endswith("Z")
+
+
+def test_an_agent_without_an_id_gets_one_that_works_in_a_path() -> None:
+    first, second = create().json["id"], create().json["id"]
+
+    assert first != second
+    assert get(first).json["type"] == "general"
+
+
+def test_what_is_not_known_of_an_agent_is_accepted_with_a_warning() -> None:
+    assert [warning["pointer"] for warning in create(temperature=1).json["warnings"]] == ["/temperature"]
+
+
+def test_an_id_that_is_taken_is_refused() -> None:
+    create(id="reviewer")
+    answer = create(id="reviewer")
+
+    assert (answer.status, answer.json["code"]) == (409, "agent_exists")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"name": ""}, "/body/name"),
+        ({"name": "  "}, "/body/name"),
+        ({"name": "x" * 101}, "/body/name"),
+        ({"name": 7}, "/body/name"),
+        ({"type": "cook"}, "/body/type"),
+        ({"id": "with space"}, "/body/id"),
+        ({"id": "9lives"}, "/body/id"),
+        ({"id": "x" * 65}, "/body/id"),
+        ({"id": "org#1"}, "/body/id"),
+        ({"id": "line\n"}, "/body/id"),
+        ({"configuration": []}, "/body/configuration"),
+        ({"configuration": {"x": "y" * 20_000}}, "/body/configuration"),
+        ({"system_prompt": "x" * 20_001}, "/body/system_prompt"),
+        ({"repo_id": "seven"}, "/body/repo_id"),
+        ({"repo_id": True}, "/body/repo_id"),
+        ({"repo_id": 2**63}, "/body/repo_id"),
+        ({"tags": "production"}, "/body/tags"),
+        ({"tags": [1]}, "/body/tags/0"),
+        ({"tags": ["x"] * 21}, "/body/tags"),
+    ],
+)
+def test_what_cannot_be_an_agent_is_refused_in_words(body: dict[str, Any], pointer: str) -> None:
+    answer = create({"name": "A"} | body)
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["pointer"] == pointer
+
+
+def test_a_number_that_json_does_not_have_is_refused() -> None:
+    event = rest("POST", PATH, body='{"name": "A", "configuration": {"x": 1e999}}', caller=ADA)
+
+    assert call(handlers.handler("agents/create"), event).status == 422
+
+
+@pytest.mark.parametrize("agent_id", ["nobody", "with%20space", "9", "x" * 65, "a%23b"])
+def test_an_agent_that_is_not_there_is_not_found_and_the_answer_says_what_to_do(agent_id: str) -> None:
+    for answer in (get(agent_id), update(agent_id, {"name": "B"}), delete(agent_id)):
+        assert (answer.status, answer.json["code"]) == (404, "agent_not_found")
+        assert "POST creates one" in answer.json["remedy"]
+
+
+def test_an_agent_of_another_organization_is_not_found() -> None:
+    create(id="reviewer")
+
+    assert get("reviewer", path="/v1/organizations/124/agents").status == 404
+    assert agents(path="/v1/organizations/124/agents").json["items"] == []
+
+
+def test_a_change_makes_the_next_version_and_the_ones_before_stay(clock: TestClock) -> None:
+    create(REVIEWER, id="reviewer")
+    clock.sleep(60)
+    changed = update("reviewer", {"description": "Updated description", "configuration": {"max_files": 100}})
+
+    assert changed.status == 200
+    assert changed.json["version"] == 2
+    assert changed.json["configuration"] == {"max_files": 100}
+    assert changed.json["name"] == "Code Reviewer"
+    assert changed.json["updated_at"] > changed.json["created_at"]
+    assert get("reviewer").json == changed.json
+    assert get("reviewer", "?version=1").json["description"] == "Specialized in code review tasks"
+    assert [item["version"] for item in versions("reviewer").json["items"]] == [2, 1]
+
+
+def test_null_takes_away_and_what_is_left_out_stays() -> None:
+    create(REVIEWER, id="reviewer")
+    changed = update("reviewer", {"model": None, "configuration": None, "tags": None}).json
+
+    assert (changed["model"], changed["configuration"], changed["tags"]) == (None, {}, [])
+    assert changed["system_prompt"] == "You review code."
+
+
+@pytest.mark.parametrize("body", [{"name": None}, {"type": None}, {"version": "2"}, {"configuration": 5}])
+def test_a_change_that_leaves_no_agent_is_refused(body: dict[str, Any]) -> None:
+    create(id="reviewer")
+
+    assert update("reviewer", body).status == 422
+    assert get("reviewer").json["version"] == 1
+
+
+def test_a_change_that_changes_nothing_makes_no_version() -> None:
+    create(REVIEWER, id="reviewer")
+
+    assert update("reviewer", {"name": "Code Reviewer"}).json["version"] == 1
+    assert update("reviewer", {}).json["version"] == 1
+
+
+def test_a_change_meant_for_an_older_version_is_refused() -> None:
+    create(id="reviewer")
+    etag = get("reviewer").headers["etag"]
+    assert update("reviewer", {"name": "B", "version": 1}).json["version"] == 2
+    stale = update("reviewer", {"name": "C", "version": 1})
+    unmatched = update("reviewer", {"name": "C"}, if_match=etag)
+
+    assert (stale.status, stale.json["code"], stale.json["version"]) == (409, "agent_changed", 2)
+    assert (unmatched.status, unmatched.json["code"], unmatched.json["version"]) == (412, "agent_not_matched", 2)
+    assert get("reviewer").json["name"] == "B"
+    assert update("reviewer", {"name": "C"}, if_match='"2"').json["version"] == 3
+    assert update("reviewer", {"name": "D"}, if_match="*").json["version"] == 4
+
+
+def test_of_two_changes_at_once_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    create(id="reviewer")
+    table = profiles.table()
+    replace = type(table).replace
+
+    def interrupted(self: Any, *arguments: Any) -> None:
+        monkeypatch.setattr(type(table), "replace", replace)
+        assert update("reviewer", {"description": "by somebody else"}).status == 200
+        replace(self, *arguments)
+
+    monkeypatch.setattr(type(table), "replace", interrupted)
+    answer = update("reviewer", {"name": "B"})
+
+    assert (answer.json["version"], answer.json["name"]) == (3, "B")
+    assert answer.json["description"] == "by somebody else"
+
+
+def test_a_deleted_agent_takes_no_task_and_its_versions_stay_readable() -> None:
+    create(REVIEWER, id="reviewer")
+    update("reviewer", {"name": "B"})
+
+    assert delete("reviewer").status == 204
+    assert get("reviewer").status == 404
+    assert update("reviewer", {"name": "C"}).status == 404
+    assert delete("reviewer").status == 404
+    assert agents().json["items"] == []
+    assert get("reviewer", "?version=1").json["name"] == "Code Reviewer"
+    assert [item["version"] for item in versions("reviewer").json["items"]] == [2, 1]
+
+
+def test_an_id_that_is_used_again_goes_on_with_the_next_version() -> None:
+    create(REVIEWER, id="reviewer")
+    delete("reviewer")
+    again = create({"name": "Another"}, id="reviewer")
+
+    assert (again.status, again.json["version"], again.json["system_prompt"]) == (201, 2, None)
+    assert get("reviewer", "?version=1").json["name"] == "Code Reviewer"
+    assert names(agents()) == ["reviewer"]
+
+
+def test_the_newest_agent_comes_first_and_pages_follow_one_another(clock: TestClock) -> None:
+    for number in range(5):
+        create(id=f"agent_{number}", tags=["odd" if number % 2 else "even"])
+        clock.sleep(1)
+    first = agents("?limit=3")
+    second = agents(f"?limit=3&cursor={first.json['next_cursor']}")
+
+    assert names(first) + names(second) == [f"agent_{number}" for number in (4, 3, 2, 1, 0)]
+    assert (first.json["has_more"], second.json["has_more"]) == (True, False)
+
+
+def test_a_tag_is_looked_for_before_pages_are_made(clock: TestClock) -> None:
+    for number in range(45):
+        create(id=f"agent_{number}", tags=["tenth"] if number % 10 == 0 else [])
+        clock.sleep(1)
+    first = agents("?tag=tenth&limit=3")
+    second = agents(f"?tag=tenth&limit=3&cursor={first.json['next_cursor']}")
+
+    assert names(first) + names(second) == ["agent_40", "agent_30", "agent_20", "agent_10", "agent_0"]
+    assert agents(f"?tag=other&cursor={first.json['next_cursor']}").json["code"] == "invalid_cursor"
+
+
+def test_the_seeds_path_counts_agents_by_number(clock: TestClock) -> None:
+    for number in range(5):
+        create(id=f"agent_{number}", tags=["production"] if number else [], path="/api/agents")
+        clock.sleep(1)
+    page = agents("?limit=2&offset=1&tag=production", path="/api/agents")
+
+    assert names(page) == ["agent_3", "agent_2"]
+    assert {name: page.json[name] for name in ("total", "limit", "offset")} == {"total": 4, "limit": 2, "offset": 1}
+    assert names(agents("?offset=99", path="/api/agents")) == []
+    assert agents("?offset=-1", path="/api/agents").status == 422
+    assert get("agent_3", path="/api/agents").json["id"] == "agent_3"
+    assert update("agent_3", {"name": "B"}, path="/api/agents").json["version"] == 2
+    assert delete("agent_3", path="/api/agents").status == 204
+
+
+def test_versions_come_in_pages() -> None:
+    create(id="reviewer")
+    for number in range(4):
+        update("reviewer", {"name": f"B{number}"})
+    first = versions("reviewer", "?limit=3").json
+    second = versions("reviewer", f"?limit=3&cursor={first['next_cursor']}").json
+
+    assert [item["version"] for item in first["items"] + second["items"]] == [5, 4, 3, 2, 1]
+    assert versions("nobody").status == 404
+
+
+def test_an_agent_that_never_stops_changing_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    create(id="reviewer")
+    table = profiles.table()
+    replace = type(table).replace
+    changes = iter(range(100))
+
+    def outrun(self: Any, org_id: int, profile: Any, known: Any) -> None:
+        news = {"version": known.version + 1, "name": f"N{next(changes)}"}
+        replace(self, org_id, known.model_copy(update=news), known)
+        replace(self, org_id, profile, known)
+
+    monkeypatch.setattr(type(table), "replace", outrun)
+
+    assert update("reviewer", {"description": "late"}).json["code"] == StorageUnavailable.code
