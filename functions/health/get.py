@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from pydantic import BaseModel, Field
@@ -16,6 +17,9 @@ started = time.monotonic()
 class Health(BaseModel):
     """How the service is."""
 
+    service: Literal["codegen-runs"] = Field(
+        "codegen-runs", description="Tells a client that it talks to a deployment, and not to Codegen itself."
+    )
     status: str
     timestamp: datetime
     version: str

@@ -12,7 +12,8 @@ def test_the_service_tells_anybody_that_it_is_up(path: str) -> None:
     answer = call(handler("health/get"), rest("GET", path, caller=None))
 
     assert answer.status == 200
-    assert answer.json.keys() == {"status", "timestamp", "version", "uptime_seconds"}
+    assert answer.json.keys() == {"service", "status", "timestamp", "version", "uptime_seconds"}
+    assert answer.json["service"] == "codegen-runs"
     assert answer.json["status"] == "healthy"
     assert answer.json["version"] == __version__
     assert answer.json["uptime_seconds"] >= 0
