@@ -67,7 +67,7 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
         stack.callback(_only.release)
         moto_api_backend.reset()
         host, port = listening.getsockname()
-        aws = Aws(f"http://{host}:{port}")
+        aws = Aws(f"http://{host}:{port}", stack.enter_context(httpx.Client(trust_env=False)))
         stack.enter_context(engine(aws.url, retry_scale=retry_scale))
         server = make_server(
             host, port, aws.wsgi, threaded=True, request_handler=_QuietRequestHandler, fd=listening.fileno()
@@ -88,12 +88,15 @@ class Aws(Endpoint):
     is.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: httpx.Client) -> None:
         super().__init__(url)
         self.functions: Functions | None = None
         self.connections: str | None = None
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-        self._dynamodb = threading.Lock()
+        # The dispatcher looks through the folders of moto for each request; most are for this one.
+        self._dynamodb: WSGIApplication = create_backend_app("dynamodb")
+        self._one_at_a_time = threading.Lock()
+        self._http = http
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer any AWS request."""
@@ -104,13 +107,19 @@ class Aws(Endpoint):
         if invoked and self.functions:
             return _invoke(self.functions, invoked[1], Request(environ))(environ, start_response)
         if self.connections and environ["PATH_INFO"].startswith("/@connections/"):
-            return _pass_on(self.connections, Request(environ))(environ, start_response)
+            return self._pass_on(self.connections, Request(environ))(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
             # moto's tables are not made for threads: a transaction that fails puts back the table as it was before, and
             # with it what others have written since.
-            with self._dynamodb:
-                return self._moto(environ, start_response)
+            with self._one_at_a_time:
+                return self._dynamodb(environ, start_response)
         return self._moto(environ, start_response)
+
+    def _pass_on(self, url: str, request: Request) -> Response:
+        path = quote(request.path, safe="/@")
+        answer = self._http.request(request.method, url + path, content=request.get_data())
+        kept = {name: value for name, value in answer.headers.items() if name in ("content-type", "x-amzn-errortype")}
+        return Response(answer.content, answer.status_code, kept)
 
 
 def _invoke(functions: Functions, function: str, request: Request) -> Response:
@@ -180,13 +189,6 @@ def _message(event_type: str, payload: bytes) -> bytes:
     prelude = struct.pack(">II", 12 + len(headers) + len(payload) + 4, len(headers))
     message = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
     return message + struct.pack(">I", crc32(message))
-
-
-def _pass_on(url: str, request: Request) -> Response:
-    path = quote(request.path, safe="/@")
-    answer = httpx.request(request.method, url + path, content=request.get_data(), trust_env=False)
-    kept = {name: value for name, value in answer.headers.items() if name in ("content-type", "x-amzn-errortype")}
-    return Response(answer.content, answer.status_code, kept)
 
 
 def _refusal(status: int, error_type: str, message: str) -> Response:

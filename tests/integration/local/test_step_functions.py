@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from moto.core.config import default_user_config
@@ -32,7 +33,7 @@ def alone(monkeypatch) -> Iterator[Aws]:
     """moto as it is, executing state machines."""
     moto_api_backend.reset()
     monkeypatch.setitem(default_user_config["stepfunctions"], "execute_state_machine", True)
-    it = Aws("")
+    it = Aws("", httpx.Client())
     server = make_server("127.0.0.1", 0, it.wsgi, threaded=True)
     it.url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("MOTO_PORT", str(server.server_port))
