@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from threading import Lock
 from typing import Any
 
 import httpx
+from botocore.awsrequest import AWSPreparedRequest, HTTPHeaders
 from moto import mock_aws
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.core.models import botocore_stubber
 
 from codegen_runs import aws
 
@@ -32,8 +32,6 @@ class Aws(httpx.BaseTransport):
     def __init__(self) -> None:
         self.asked: list[str] = []
         self._refusals: dict[str, list[httpx.Response | httpx.TransportError]] = {}
-        self._moto = _moto()
-        self._tables = _tables()
         self._one_at_a_time = Lock()  # moto is not made for the poller's threads
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1, **more: Any) -> None:
@@ -53,22 +51,17 @@ class Aws(httpx.BaseTransport):
             if isinstance(refusal, httpx.TransportError):
                 raise refusal
             return refusal
-        services = self._tables if request.headers.get("x-amz-target", "").startswith("DynamoDB_") else self._moto
+        headers = HTTPHeaders()
+        for name, value in request.headers.items():
+            headers[name] = value
+        asked = AWSPreparedRequest(request.method, str(request.url), headers, request.read(), stream_output=False)
         with self._one_at_a_time:
-            response = services.handle_request(request)
-            response.read()
-        return response
-
-
-@cache
-def _moto() -> httpx.WSGITransport:
-    return httpx.WSGITransport(DomainDispatcherApplication(create_backend_app))
-
-
-@cache
-def _tables() -> httpx.WSGITransport:
-    # The dispatcher looks through the folders of moto for each request; most are for this one.
-    return httpx.WSGITransport(create_backend_app("dynamodb"))
+            answered = botocore_stubber.process_request(asked)
+        assert answered, f"moto has no service at {request.url}"
+        status, answer_headers, body = answered
+        return httpx.Response(
+            status, headers={name: str(value) for name, value in answer_headers.items()}, content=body
+        )
 
 
 @contextmanager

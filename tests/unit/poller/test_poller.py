@@ -81,7 +81,7 @@ def test_a_queued_run_is_launched_followed_and_its_token_answered(
     types = history(runs)
     assert types[:2] == ["run.queued", "run.started"]
     assert types[-1] == "run.completed"
-    assert set(types[2:-1]) == {"run.log"}
+    assert set(types[2:-1]) == {"run.log", "checkpoint.created"}
     assert watch.agent_run_id is not None
     assert types.count("run.log") == codegen.runs.logs(watch.agent_run_id, org_id=DEMO_ORG_ID).total_logs
 
@@ -250,10 +250,10 @@ def test_one_run_that_breaks_the_poller_does_not_keep_it_from_the_others(
             raise ZeroDivisionError
         return real(org_id, key)
 
-    monkeypatch.setattr(runs, "get", broken)
-    with pytest.raises(ExceptionGroup, match="could not be polled"):
-        poller.tick(clock.now() + 40)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "get", broken)
+        with pytest.raises(ExceptionGroup, match="could not be polled"):
+            poller.tick(clock.now() + 40)
     assert watch_of(runs, "mr-1-1").status is Status.COMPLETED
 
 
