@@ -17,7 +17,7 @@ import threading
 import httpx
 from rich.console import Console
 
-from local import demo
+from local import demo, demo_agents
 from local.fake_codegen import FakeCodegen
 from local.stack import Codegen, Ports, PortTakenError, Stack
 from local.template import TemplateError
@@ -71,6 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     try:
         with _stack(options, ports) as stack:
+            _create_agents(stack)
             print(_first_screen(stack), flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
@@ -81,15 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     console = Console()
     try:
-        with (
-            _stack(options, Ports()) as stack,
-            httpx.Client(
-                base_url=stack.api_url,
-                headers={"Authorization": f"Bearer {stack.codegen.token}"},
-                timeout=35,
-                trust_env=False,
-            ) as api,
-        ):
+        with _stack(options, Ports()) as stack, _api(stack, timeout=35) as api:
             demo.run(api, stack.codegen.org_id, console=console, prompt=options.prompt, candidates=options.candidates)
     except demo.DemoError as error:
         print(f"The demo failed: {error}", file=sys.stderr)
@@ -103,6 +96,20 @@ def _stack(options: argparse.Namespace, ports: Ports) -> Stack:
     fake = FakeCodegen(pace=options.pace)
     live = {"LiveStreaming": "true"}
     return Stack(codegen=_real_codegen(), fake=fake, ports=ports, parameters=live, verbose=options.verbose)
+
+
+def _api(stack: Stack, *, timeout: float) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {stack.codegen.token}"}
+    return httpx.Client(base_url=stack.api_url, headers=headers, timeout=timeout, trust_env=False)
+
+
+def _create_agents(stack: Stack) -> None:
+    """Create the demo's agents, without which everything else works all the same."""
+    try:
+        with _api(stack, timeout=10) as api:
+            demo_agents.create(api, stack.codegen.org_id)
+    except httpx.HTTPError as error:
+        print(f"There are no demo agents: {error}", file=sys.stderr)
 
 
 def _real_codegen() -> Codegen | None:

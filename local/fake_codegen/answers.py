@@ -36,6 +36,7 @@ _END_LINE = re.compile(rf"^[^\w\n]*END\b[^\n]*(?:{_NOUN}|{_MARK}).*", re.IGNOREC
 _MARKED = re.compile(rf"^[^\w\n]*BEGIN\W+({_MARK})\b.*?^\W*END\W+\1\b", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n]*\n(.*?)\n\1", re.DOTALL)
 _LABEL_WORD = r"(?:letter|number|label|id|identifier|index)"
+_TASK = re.compile(r"^#+ *Task\b[^\n]*\n", re.IGNORECASE | re.MULTILINE)
 _CHOICE = re.compile(
     rf"\b(?:only|just|nothing but|solely)\b[^.\n]{{0,60}}\b{_LABEL_WORD}\b"
     rf"|\b{_LABEL_WORD}\b[^.\n]{{0,60}}\b(?:only|alone|nothing else)\b",
@@ -136,8 +137,9 @@ def answer(prompt: str, *, run_id: int, model: str) -> str:
 
 
 def topic(prompt: str) -> str:
-    """Return the first line of a prompt, cut to a heading's length."""
-    first = next((line.strip(" #*>\t") for line in prompt.splitlines() if line.strip(" #*>\t")), "the request")
+    """Return the first line of a prompt, or of what is under its last heading `Task`, cut to a heading's length."""
+    lines = _TASK.split(prompt)[-1].splitlines()
+    first = next((line.strip(" #*>\t") for line in lines if line.strip(" #*>\t")), "the request")
     return first if len(first) <= 72 else first[:71].rstrip() + "…"
 
 

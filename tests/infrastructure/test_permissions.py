@@ -176,6 +176,7 @@ def keep_agents(functions: Functions) -> None:
     """Create the agent that samples name, for the first time and again after it was deleted, and change it."""
     for name in ("CreateAgent", "UpdateAgent", "DeleteAgent", "CreateAgent"):
         functions.run(name, **({"body": '{"id": "assistant", "name": "Assistant"}'} if name == "CreateAgent" else {}))
+    functions.run("CreateAgentRun", body='{"prompt": "Hello!", "agent_id": "assistant"}')
 
 
 def follow_a_run(functions: Functions) -> None:

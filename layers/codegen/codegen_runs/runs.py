@@ -47,6 +47,13 @@ class CreateAgentRun(Body):
         default=None, description="The organization's default if absent."
     )
     webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
+    agent_id: str | None = Field(
+        default=None,
+        description=(
+            "An agent of this deployment, whose instructions, model and repository the run gets; the metadata then "
+            "names it and its version."
+        ),
+    )
 
     @field_validator("metadata")
     @classmethod
@@ -92,23 +99,32 @@ def start(
 ) -> AgentRun:
     """Start a run and follow it; `source` says where the prompt comes from, in the record of the run's prompts.
 
+    A run with an agent is told more than its prompt; recorded is the prompt, with the agent's id and version as source.
+
     Raises:
+        AgentNotFound: There is no such agent.
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
         NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
     # Here and below, because the operations that start nothing share this module and need no storage.
     from codegen_runs.permits import permit
 
+    asked = request
+    if request.agent_id is not None:
+        from codegen_runs.agents import composing, profiles
+
+        agent = profiles.get(request.agent_id, org_id)
+        asked, source = composing.given_to(agent, request), {**(source or {}), **composing.named(agent)}
     with permit("create", caller):
         run = codegen.runs.create(
-            request.prompt,
+            asked.prompt,
             org_id=org_id,
-            images=request.images,
-            metadata=request.metadata,
-            repo_id=request.repo_id,
-            model=request.model,
-            agent_type=request.agent_type,
-            webhooks=request.webhooks,
+            images=asked.images,
+            metadata=asked.metadata,
+            repo_id=asked.repo_id,
+            model=asked.model,
+            agent_type=asked.agent_type,
+            webhooks=asked.webhooks,
         )
     unfollowed = _follow(
         run.id,
@@ -117,9 +133,9 @@ def start(
         caller=caller,
         web_url=run.web_url,
         prompt=request.prompt,
-        repo_id=request.repo_id,
-        model=request.model,
-        agent_type=request.agent_type,
+        repo_id=asked.repo_id,
+        model=asked.model,
+        agent_type=asked.agent_type,
         source=source,
     )
     return with_warnings(run, request.ignored() + unfollowed)

@@ -1,0 +1,40 @@
+"""What an agent is told: the Codegen API knows one prompt, so everything that a profile says goes into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from codegen_runs.storage.agents import AgentProfile
+
+if TYPE_CHECKING:
+    from codegen_runs.prompts import Source
+    from codegen_runs.runs import CreateAgentRun
+
+
+def compose(prompt: str, *, system_prompt: str | None = None, configuration: Mapping[str, Any] | None = None) -> str:
+    """Return the prompt with what an agent is told before it; unchanged where that is nothing."""
+    parts = []
+    if system_prompt and system_prompt.strip():
+        parts.append(f"# Instructions\n\n{system_prompt.strip()}")
+    if configuration:
+        parts.append(f"# Configuration\n\n```json\n{json.dumps(configuration, indent=2, ensure_ascii=False)}\n```")
+    return "\n\n".join([*parts, f"# Task\n\n{prompt}"]) if parts else prompt
+
+
+def given_to(profile: AgentProfile, request: CreateAgentRun) -> CreateAgentRun:
+    """Return the request as the upstream gets it; the caller's own model and repository win over the profile's."""
+    return request.model_copy(
+        update={
+            "prompt": compose(request.prompt, system_prompt=profile.system_prompt, configuration=profile.configuration),
+            "model": request.model or profile.model,
+            "repo_id": profile.repo_id if request.repo_id is None else request.repo_id,
+            "metadata": {**(request.metadata or {}), **named(profile)},
+        }
+    )
+
+
+def named(profile: AgentProfile) -> Source:
+    """Name the agent and its version, for a run's metadata and the record of its prompts."""
+    return {"agent_id": profile.id, "agent_version": profile.version}
