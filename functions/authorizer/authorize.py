@@ -6,11 +6,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import settings
-from codegen_runs.authentication import Authenticator, TokenRefused
+from codegen_runs.access.standing import Standing
+from codegen_runs.authentication import TokenRefused
 from codegen_runs.callers import token_in
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.admission import admit, brings_ticket
 from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
+from codegen_runs.problems import TokenExpired, TokenRevoked
+from codegen_runs.storage.access import AccessTable
 from codegen_runs.storage.table import Table
 
 MARGIN = 1.0  # Seconds of the function's time that are kept to say that the token could not be checked.
@@ -20,7 +23,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Allow the caller what she may call, or raise: `Unauthorized` makes the gateway answer 401, anything else 502.
 
     The policy for a token covers every route of the stage, so that whoever caches it does not deny the caller's next
-    route. A ticket opens the one stream that it is shown at.
+    route. A ticket opens the one stream that it is shown at. A token of this deployment that has ended is let through
+    to be told so: the gateway's own 401 has no words for it, and the function finds no caller that it could serve.
     """
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
@@ -28,7 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if not token and brings_ticket(event):
             caller, stream_key = admit(event, tickets())
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
-        caller = authenticator().caller(token, deadline)
+        caller = standing().caller(token, deadline)
+    except (TokenExpired, TokenRevoked) as ended:
+        return _policy("nobody", "Allow", event["methodArn"], {"refused": ended.code, "reason": ended.detail})
     except TicketForAnother:
         return _policy("ticket", "Deny", event["methodArn"], {})
     except (TokenRefused, TicketRefused):
@@ -47,9 +53,11 @@ def _policy(principal: str, effect: str, resource: str, context: dict[str, str])
 
 
 @cache
-def authenticator() -> Authenticator:
-    """Open the callers table on first use, and keep what was remembered while the function is warm."""
-    return Authenticator(Table(settings.required("CALLERS_TABLE")), clock=SystemClock())
+def standing() -> Standing:
+    """Open the tables on first use, and keep what was remembered while the function is warm."""
+    return Standing(
+        AccessTable(settings.required("ACCESS_TABLE")), Table(settings.required("CALLERS_TABLE")), clock=SystemClock()
+    )
 
 
 @cache

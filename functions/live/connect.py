@@ -7,10 +7,13 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import settings
-from codegen_runs.authentication import Authenticator, TokenRefused
+from codegen_runs.access.standing import Standing
+from codegen_runs.authentication import TokenRefused
 from codegen_runs.callers import Caller, token_in
 from codegen_runs.clock import SystemClock
-from codegen_runs.live.tickets import TicketRefused, Tickets
+from codegen_runs.live.tickets import Tickets
+from codegen_runs.problems import Unauthorized
+from codegen_runs.storage.access import AccessTable
 from codegen_runs.storage.connections import Connection, ConnectionsTable
 from codegen_runs.storage.table import Table
 
@@ -31,8 +34,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         else:
             deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
             token = token_in(event.get("headers") or {}) or ""
-            caller, subject = authenticator().caller(token, deadline), None
-    except (TokenRefused, TicketRefused):
+            caller, subject = standing().caller(token, deadline), None
+    except (TokenRefused, Unauthorized):  # A ticket's refusal, and an ended token's, are of the second kind.
         logger.info("refused", connection=connection_id)
         return {"statusCode": 401}
     opened = Connection.opened(connection_id, caller, subject, now=clock.now())
@@ -48,6 +51,8 @@ def by_ticket(ticket: str) -> tuple[Caller, str]:
 
 
 @cache
-def authenticator() -> Authenticator:
-    """Open the callers table on first use, and keep what was remembered while the function is warm."""
-    return Authenticator(Table(settings.required("CALLERS_TABLE")), clock=clock)
+def standing() -> Standing:
+    """Open the tables on first use, and keep what was remembered while the function is warm."""
+    return Standing(
+        AccessTable(settings.required("ACCESS_TABLE")), Table(settings.required("CALLERS_TABLE")), clock=clock
+    )

@@ -8,6 +8,7 @@ from codegen_runs.codegen import Codegen
 from codegen_runs.edge import CurrentCaller, endpoint, organization
 from codegen_runs.live.issuing import IssueTicket, StreamTicket, issue
 from codegen_runs.live.tickets import Tickets
+from codegen_runs.roles import Role
 from codegen_runs.storage.table import Table
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -27,4 +28,4 @@ def create_stream_ticket(request: IssueTicket, caller: CurrentCaller, codegen: C
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, role=Role.VIEWER)  # Who watches only reads.

@@ -68,7 +68,7 @@ def follow(request: StreamRequest, caller: Caller, seconds: float) -> Subscripti
         agent_run_id=request.agent_run_id,
         after=request.after,
         caller=caller,
-        codegen=upstream.for_caller(caller, deadline=seconds) if caller.token else None,
+        codegen=upstream.for_caller(caller, deadline=seconds) if caller.asks_codegen else None,
         clock=clock,
     )
 

@@ -3,8 +3,9 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import Organization, Page
+from codegen_runs.access import own
 from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
+from codegen_runs.edge import CurrentCaller, endpoint
 from codegen_runs.paging import Limit, Skip
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -12,9 +13,11 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.get("/v1/organizations", tags=["Organizations"], summary="List the organizations of the caller")
 @app.get("/organizations", include_in_schema=False)
-def list_organizations(codegen: Codegen, skip: Skip = 0, limit: Limit = 100) -> Page[Organization]:
+def list_organizations(
+    codegen: Codegen, caller: CurrentCaller, skip: Skip = 0, limit: Limit = 100
+) -> Page[Organization]:
     """List the organizations that the caller is in."""
-    return codegen.organizations.list(skip=skip, limit=limit)
+    return own.organizations(caller, codegen, skip=skip, limit=limit)
 
 
 handler = endpoint(app)

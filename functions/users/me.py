@@ -3,8 +3,9 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import User
+from codegen_runs.access import own
 from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
+from codegen_runs.edge import CurrentCaller, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -13,9 +14,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/users/me", include_in_schema=False)
 @app.get("/v1/current-user", include_in_schema=False)
 @app.get("/current-user", include_in_schema=False)
-def get_current_user(codegen: Codegen) -> User:
+def get_current_user(codegen: Codegen, caller: CurrentCaller) -> User:
     """Read the user that the token acts as."""
-    return codegen.users.me()
+    return own.user(caller, codegen)
 
 
 handler = endpoint(app)

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from codegen_runs.roles import Role
+
 CODEGEN = "codegen"
 """The kind of caller that brings a Codegen token of its own."""
+
+DEPLOYMENT = "deployment"
+"""The kind that brings an API token of this deployment, whose own Codegen token then acts for them."""
 
 _BEARER = "bearer "
 
@@ -19,16 +24,27 @@ class Caller:
         organizations: The organizations the user is in.
         token: The Codegen token of the request. Never shown, logged or stored. Empty where the caller has none of their
             own; the deployment's then acts for them.
+        kind: `CODEGEN` or `DEPLOYMENT`.
+        roles: The caller's role by organization, where one is known here; where none is, Codegen's own is theirs.
+        token_id: Which token of this deployment it is, if one.
     """
 
     id: str
     user_id: int
     organizations: frozenset[int]
     token: str = field(default="", repr=False)
+    kind: str = CODEGEN
+    roles: Mapping[int, Role] = field(default_factory=dict, hash=False)
+    token_id: str = ""
 
     def is_in(self, org_id: int) -> bool:
         """Tell whether the caller may act in the organization."""
         return org_id in self.organizations
+
+    @property
+    def asks_codegen(self) -> bool:
+        """Whether there is a token to ask Codegen with: who comes with a ticket has none."""
+        return bool(self.token) or self.kind == DEPLOYMENT
 
     def to_context(self) -> dict[str, str]:
         """Return what the authorizer hands on, which is not the token: flat strings, as API Gateway demands."""
@@ -36,7 +52,9 @@ class Caller:
             "caller_id": self.id,
             "user_id": str(self.user_id),
             "organizations": ",".join(str(org_id) for org_id in sorted(self.organizations)),
-            "kind": CODEGEN,
+            "kind": self.kind,
+            "roles": ",".join(f"{org_id}:{role}" for org_id, role in sorted(self.roles.items())),
+            "token_id": self.token_id,
         }
 
     @classmethod
@@ -48,11 +66,16 @@ class Caller:
         """
         organizations = context["organizations"]
         kind = context["kind"]
+        # What was kept before there were roles has none.
+        roles = (entry.split(":") for entry in context.get("roles", "").split(",") if entry)
         return cls(
             id=context["caller_id"],
             user_id=int(context["user_id"]),
             organizations=frozenset(int(org_id) for org_id in organizations.split(",") if org_id),
             token=token if kind == CODEGEN else "",
+            kind=kind,
+            roles={int(org_id): Role(role) for org_id, role in roles},
+            token_id=context.get("token_id", ""),
         )
 
 

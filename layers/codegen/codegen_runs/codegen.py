@@ -43,6 +43,13 @@ def _acting_as_caller(request: Request) -> CodegenAPI:
 Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
 """A handler's parameter: a client that acts as the caller, within the time that the function has left."""
 
+def _acting_as_deployment(request: Request) -> CodegenAPI:
+    return upstream.for_deployment(deadline=seconds_left(request))
+
+
+Deployment = Annotated[CodegenAPI, Depends(_acting_as_deployment)]
+"""A handler's parameter: a client that acts as the deployment, as one who comes with a token of ours does."""
+
 # Answers that mean to our caller what they mean to us. A 401 is about the caller's own token: `upstream` raises another
 # error where the deployment's is refused.
 _SAME: dict[type[CodegenAPIError], type[Problem]] = {

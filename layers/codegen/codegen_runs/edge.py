@@ -10,6 +10,7 @@ import re
 import traceback
 from base64 import b64decode
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cache
 from itertools import count
 from time import perf_counter
@@ -31,12 +32,16 @@ from codegen_runs.problems import (
     NoDefaultOrganization,
     NotAMember,
     Problem,
+    RoleRequired,
     RouteNotFound,
+    TokenExpired,
+    TokenRevoked,
     TooLarge,
     Unauthorized,
     Unprocessable,
     UnsupportedMediaType,
 )
+from codegen_runs.roles import Role, needed_for
 
 Event = dict[str, Any]
 Answer = dict[str, Any]
@@ -51,22 +56,30 @@ _METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
 _ORGANIZATION = re.compile(r"/organizations/([^/]+)")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
+# The authorizer lets these through to be told why, which the gateway's own 401 cannot. They have no caller.
+_ENDED = {problem.code: problem for problem in (TokenExpired, TokenRevoked)}
+
+# What the operation at hand needs of its caller. Handlers name the organization of a body when all else is read.
+_needed: ContextVar[Role] = ContextVar("needed", default=Role.VIEWER)
+
 logger = Logger()
 
 
-def endpoint(app: APIGatewayRestResolver, *, public: bool = False) -> Handler:
+def endpoint(app: APIGatewayRestResolver, *, public: bool = False, role: Role | None = None) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
 
     Args:
         app: The resolver.
         public: Whether anybody may call, with no authorizer in front.
+        role: What the caller has to be in the organization that a request is about. By default a viewer may read, and
+            a member do what there is to do.
     """
     # Powertools would answer errors in a form of its own; they all go on to the one place that answers here.
     app.exception_handler(Exception)(_pass_on)
     app.not_found(_refuse_route)
 
     def serve(event: Event, context: LambdaContext) -> Answer:
-        _admit(app, event, context, public=public)
+        _admit(app, event, context, public=public, role=role)
         return app.resolve(event, context)
 
     return answering(serve)
@@ -84,6 +97,7 @@ def answering(serve: Handler) -> Handler:
             "route": f"{event['httpMethod']} {event['resource']}",
             "organization": _named_organization(event),
             "caller": _authorized(event).get("caller_id"),
+            "token_id": _authorized(event).get("token_id") or None,
             "cold_start": next(requests) == 1,
         }
         started, waited = perf_counter(), waiting_for_codegen.seconds
@@ -139,12 +153,12 @@ def organization(caller: Caller, named: int | None = None) -> int:
     Raises:
         NoDefaultOrganization: Neither the request nor the deployment names one.
         NotAMember: The caller is not in it.
+        RoleRequired: The caller is, and may not do there what the operation does.
     """
     org_id = settings.codegen_org_id() if named is None else named
     if org_id is None:
         raise NoDefaultOrganization("The request names no organization, and the deployment has none of its own.")
-    if not caller.is_in(org_id):
-        raise NotAMember
+    _check_standing(caller, org_id)
     return org_id
 
 
@@ -159,39 +173,49 @@ DefaultOrganization = Annotated[int, Depends(_default_organization)]
 # --- before the handler ---------------------------------------------------------------------------------------------
 
 
-def identify(event: Event) -> Caller:
-    """Return who sends the request, which may name only an organization that the caller is in.
+def identify(event: Event, role: Role | None = None) -> Caller:
+    """Return who sends the request, which may name only an organization that the caller is in, with the role it needs.
 
     The organization is read from the very path that Powertools matches, so that the two cannot disagree.
 
+    Args:
+        event: The request.
+        role: What the operation needs, if not what its method tells.
+
     Raises:
-        Unauthorized: The authorizer has not seen the request.
+        Unauthorized: The authorizer has not seen the request, or the token has ended.
         Unprocessable: The organization is no number.
         NotAMember: The caller is not in the organization.
+        RoleRequired: The caller is, and may not do there what the operation does.
     """
     caller = _authenticate(event)
+    _needed.set(role or needed_for(event["httpMethod"]))
     if (named := _named_organization(event)) is not None:
-        _check_membership(caller, named)
+        _check_standing(caller, _number(named))
     return caller
 
 
-def _admit(app: APIGatewayRestResolver, event: Event, context: LambdaContext, *, public: bool) -> None:
+def _admit(
+    app: APIGatewayRestResolver, event: Event, context: LambdaContext, *, public: bool, role: Role | None
+) -> None:
     """Refuse what no operation can work with, before the operation's own validation says a word about it."""
     if not public:
-        app.context.update(caller=identify(event))
+        app.context.update(caller=identify(event, role))
     if event["httpMethod"] in _METHODS_WITH_BODY:
         _check_body(event)
     app.context.update(seconds_left=context.get_remaining_time_in_millis() / 1000 - _MARGIN)
 
 
 def _authenticate(event: Event) -> Caller:
+    if ended := _ENDED.get(_authorized(event).get("refused", "")):
+        raise ended(_authorized(event).get("reason"))
     try:
         return Caller.from_context(_authorized(event), token_in(_headers(event)) or "")
     except KeyError:
         raise Unauthorized("The request carries no token that the authorizer has seen.") from None
 
 
-def _check_membership(caller: Caller, named: str) -> None:
+def _number(named: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", named):
         raise Unprocessable(
             errors=[
@@ -202,8 +226,22 @@ def _check_membership(caller: Caller, named: str) -> None:
                 }
             ]
         )
-    if not caller.is_in(int(named)):
+    return int(named)
+
+
+def _check_standing(caller: Caller, org_id: int) -> None:
+    """Refuse a caller who is not in an organization, or may not do there what the operation does."""
+    if not caller.is_in(org_id):
         raise NotAMember
+    needed = _needed.get()
+    role = caller.roles.get(org_id, Role.MEMBER)
+    if needed is Role.ADMIN and org_id not in caller.roles:
+        # Only what manages asks Codegen who is an admin there: no other request pays for that.
+        from codegen_runs.access.codegen_roles import own_role
+
+        role = own_role(caller, org_id)
+    if not role.includes(needed):
+        raise RoleRequired(role, needed, org_id)
 
 
 def _check_body(event: Event) -> None:

@@ -11,6 +11,7 @@ _SECRETS = re.compile(
     r"""
     \b(?:
         sk-[A-Za-z0-9_-]{16,}                              # Codegen, OpenAI, Anthropic
+      | cgr_[A-Za-z0-9]{20,}                               # this deployment
       | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_\w{20,}    # GitHub
       | xox[abprs]-[A-Za-z0-9-]{10,}                       # Slack
       | (?:AKIA|ASIA)[A-Z0-9]{16}                          # AWS access keys

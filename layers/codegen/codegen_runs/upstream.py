@@ -11,7 +11,7 @@ from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs import aws, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
-from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+from codegen_runs.problems import CredentialsRefused, NoDeploymentToken, StorageUnavailable
 from codegen_runs.wire import Wire
 
 _SECRET_MAX_AGE = 300  # seconds
@@ -49,6 +49,7 @@ def for_deployment(deadline: float | None = None, *, max_retries: int | None = N
 
     Raises:
         StorageUnavailable: The deployment's token cannot be read, now or by a later request.
+        NoDeploymentToken: There is none.
         CredentialsRefused: From each request, where the Codegen API refuses the deployment's token.
     """
     return _client(_deployment_token(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
@@ -101,8 +102,13 @@ class _Secret:
             try:
                 answer = aws.secrets_manager().get_secret_value(SecretId=settings.required("CODEGEN_TOKEN_SECRET"))
             except aws.AwsError as error:
+                if error.code == "ResourceNotFoundException":  # There is no secret, or it has no value yet.
+                    raise NoDeploymentToken("The deployment has no Codegen token of its own.") from error
                 raise StorageUnavailable("The deployment's Codegen token could not be read.") from error
-            self.token = answer["SecretString"].strip()
+            token = answer.get("SecretString", "").strip()
+            if not token:
+                raise NoDeploymentToken("The deployment has no Codegen token of its own.")
+            self.token = token
             self.good_until = time.monotonic() + _SECRET_MAX_AGE
         return self.token
 

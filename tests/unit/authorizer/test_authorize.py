@@ -23,10 +23,10 @@ API = "arn:aws:execute-api:us-east-1:123456789012:abcdef/v0"
 def authorizer(deployed: Template, fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
     module = load("authorizer/authorize")
-    module.authenticator.cache_clear()
+    module.standing.cache_clear()
     with upstream.over(FakeTransport(fake)):
         yield module
-    module.authenticator.cache_clear()
+    module.standing.cache_clear()
 
 
 def ask(authorizer: ModuleType, headers: dict[str, str] | None, context: Context | None = None) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_a_caller_whom_the_table_knows_goes_on_working_while_the_upstream_is_dow
 ) -> None:
     ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})
     fake.troubles.add("*", Trouble("error", status=500), times=None)
-    authorizer.authenticator.cache_clear()  # Another process.
+    authorizer.standing.cache_clear()  # Another process.
 
     assert ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})["principalId"] == f"user:{DEMO_USER_ID}"
 

@@ -1,6 +1,7 @@
 import pytest
 
-from codegen_runs.callers import Caller, token_in
+from codegen_runs.callers import DEPLOYMENT, Caller, token_in
+from codegen_runs.roles import Role
 
 CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({7, 123}), token="a-token-that-opens-nothing")
 
@@ -21,7 +22,29 @@ def test_what_the_authorizer_hands_on_is_flat_text_without_the_token() -> None:
         "user_id": "42",
         "organizations": "7,123",
         "kind": "codegen",
+        "roles": "",
+        "token_id": "",
     }
+
+
+def test_the_role_in_each_organization_and_the_token_go_along() -> None:
+    told = Caller(
+        id="user:42",
+        user_id=42,
+        organizations=frozenset({7, 123}),
+        kind=DEPLOYMENT,
+        roles={123: Role.ADMIN, 7: Role.VIEWER},
+        token_id="tok-1",
+    )
+
+    assert told.to_context()["roles"] == "7:viewer,123:admin"
+    assert Caller.from_context(told.to_context(), "the-secret") == told
+
+
+def test_what_was_kept_before_there_were_roles_can_still_be_read() -> None:
+    old = {name: value for name, value in CALLER.to_context().items() if name not in ("roles", "token_id")}
+
+    assert Caller.from_context(old, CALLER.token) == CALLER
 
 
 def test_a_token_of_another_kind_is_not_taken_for_a_codegen_token() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from codegen_api import AuthenticationError
 from codegen_runs import upstream
+from codegen_runs.aws import wire as wire_to_aws
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Stopwatch
-from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+from codegen_runs.problems import CredentialsRefused, NoDeploymentToken, StorageUnavailable
 from tests.support import aws
 from tests.support.wire import Wire
 
@@ -89,10 +90,26 @@ def test_a_deployment_whose_token_is_refused_says_so(secret: Secret) -> None:
         upstream.for_deployment().users.me()
 
 
-def test_a_secret_that_is_not_there_is_storage_that_is_away(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CODEGEN_TOKEN_SECRET", "no-secret")
+@pytest.mark.parametrize("token", [None, " \n"], ids=["no secret", "blank"])
+def test_a_deployment_without_a_token_says_so_and_what_to_do(
+    secret: Secret, monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    if token is None:
+        monkeypatch.setenv("CODEGEN_TOKEN_SECRET", "no-secret")
+    else:
+        secret.rotate(token)
 
-    with pytest.raises(StorageUnavailable, match=r"token could not be read\.$"):
+    with pytest.raises(NoDeploymentToken, match=r"has no Codegen token of its own\.$") as refusal:
+        upstream.for_deployment()
+
+    assert (refusal.value.status, refusal.value.code) == (502, "no_deployment_token")
+    assert "CodegenTokenSecret" in refusal.value.remedy
+
+
+def test_a_secret_that_cannot_be_read_is_storage_that_is_away(secret: Secret) -> None:
+    denied = httpx.MockTransport(lambda _: httpx.Response(400, json={"__type": "AccessDeniedException"}))
+
+    with wire_to_aws.over(denied), pytest.raises(StorageUnavailable, match=r"token could not be read\.$"):
         upstream.for_deployment()
 
 

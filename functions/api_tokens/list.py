@@ -1,0 +1,28 @@
+"""GET /v1/users/me/api-tokens - list the caller's API tokens, newest first."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from codegen_runs import settings
+from codegen_runs.access import tokens
+from codegen_runs.access.tokens import ApiTokenCard
+from codegen_runs.clock import SystemClock
+from codegen_runs.cursors import CursorPage
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.storage.access import AccessTable
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at most.")]
+
+
+@app.get("/v1/users/me/api-tokens", tags=["Access"], summary="List API tokens")
+def list_api_tokens(caller: CurrentCaller, limit: Limit = 20, cursor: str | None = None) -> CursorPage[ApiTokenCard]:
+    """List the caller's API tokens that were not revoked, newest first, without their secrets."""
+    table = AccessTable(settings.required("ACCESS_TABLE"))
+    return tokens.newest(caller=caller, limit=limit, cursor=cursor, table=table, clock=SystemClock())
+
+
+handler = endpoint(app)

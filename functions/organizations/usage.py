@@ -1,0 +1,26 @@
+"""GET /v1/organizations/{org_id}/usage - count what an organization used."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from codegen_runs.access import usage
+from codegen_runs.access.usage import Usage
+from codegen_runs.clock import SystemClock
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+Start = Annotated[str | None, Query(description="A date or time; 30 days before the end if absent.")]
+End = Annotated[str | None, Query(description="A date, which is counted whole, or a time; now if absent.")]
+
+
+@app.get("/v1/organizations/<org_id>/usage", tags=["Organizations"], summary="Count what an organization used")
+def get_organization_usage(org_id: int, codegen: Codegen, start_date: Start = None, end_date: End = None) -> Usage:
+    """Count runs by status, source and user, multi-runs, and creations at Codegen; and say what cannot be known."""
+    return usage.report(org_id, usage.span(start_date, end_date, SystemClock()), codegen=codegen)
+
+
+handler = endpoint(app)

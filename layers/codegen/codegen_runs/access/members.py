@@ -1,0 +1,201 @@
+"""The members of an organization with their roles, and giving a member another role."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from codegen_api import CodegenAPI, User
+from codegen_runs import cursors
+from codegen_runs.access.codegen_roles import role_of
+from codegen_runs.bodies import Body, Warned
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.problems import Conflict, RoleRequired, Unprocessable
+from codegen_runs.roles import PERMISSIONS, Role
+from codegen_runs.storage.access import AccessTable, Member
+from codegen_runs.storage.table import ConditionFailed
+
+PAGE = 100
+MOST_SEARCHED = 1_000
+"""Members among whom another admin is looked for before the last one may step down."""
+
+_ATTEMPTS = 5
+
+
+class LastAdmin(Conflict):
+    """Nobody could manage the organization any more."""
+
+    code = "last_admin"
+    remedy = "Make somebody else an admin first."
+
+
+class MembersChanging(Conflict):
+    """Others change the members of the organization at the same time."""
+
+    code = "members_changing"
+    remedy = "Send the request again."
+    retryable = True
+
+
+class UpdateUser(Body):
+    """What a user may do in the organization, as far as this deployment is concerned."""
+
+    role: Role | None = Field(None, description="As it is, if absent.")
+    permissions: list[Literal["read", "write", "admin"]] | None = Field(
+        None, description="Less than the role brings, if anything. All that it brings, if absent."
+    )
+
+    @field_validator("permissions")
+    @classmethod
+    def _without_a_gap(cls, permissions: list[str] | None) -> list[str] | None:
+        if permissions is None:
+            return None
+        given = [permission for permission in PERMISSIONS if permission in permissions]
+        if not given or given != list(PERMISSIONS[: len(given)]):
+            raise PydanticCustomError("permissions", "Input should be read, read and write, or read, write and admin")
+        return given
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.role is None and self.permissions is None:
+            raise PydanticCustomError("missing", "Name role or permissions.")
+        return self
+
+
+class MemberCard(BaseModel):
+    """A member of an organization."""
+
+    id: int
+    name: str | None = Field(None, description="The full name, or else the name at GitHub.")
+    email: str | None = None
+    github_username: str
+    avatar_url: str | None = None
+    role: Role
+    permissions: list[str]
+    codegen_role: str | None = Field(None, description="Codegen's own word, which holds where no role was given here.")
+    updated_at: str | None = Field(None, description="When the role was given; null where it is Codegen's.")
+    updated_by: str | None = None
+
+
+class UpdatedMember(MemberCard):
+    """A member whose role was just set."""
+
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+
+
+def listed(
+    org_id: int, *, codegen: CodegenAPI, table: AccessTable, limit: int, cursor: str | None
+) -> cursors.CursorPage[MemberCard]:
+    """List the members as Codegen has them, each with the role that holds here.
+
+    Raises `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
+    """
+    scope = ("members", org_id)
+    skip = int(cursors.decode(cursor, *scope)) if cursor else 0
+    users = codegen.users.list(org_id=org_id, skip=skip, limit=limit)
+    given = table.members(org_id, [user.id for user in users.items])
+    following = skip + len(users.items)
+    more = bool(users.items) and following < users.total
+    cards = [MemberCard(**_members(user, given.get(user.id))) for user in users.items]
+    return cursors.page(cards, str(following) if more else None, *scope)
+
+
+def update(
+    request: UpdateUser,
+    *,
+    org_id: int,
+    user_id: int,
+    caller: Caller,
+    codegen: CodegenAPI,
+    table: AccessTable,
+    clock: Clock,
+) -> UpdatedMember:
+    """Give a user a role. Who may do so was checked before; here it is checked again in the moment of writing.
+
+    Raises:
+        NotFoundError: There is no such user in the organization.
+        RoleRequired: The caller has just lost the role of an admin.
+        LastAdmin: The caller is the only one.
+        Unprocessable: The permissions exceed the role.
+        MembersChanging: Others were quicker too often.
+        CodegenAPIError, StorageUnavailable: Nothing was changed.
+    """
+    user = codegen.users.get(user_id, org_id=org_id)
+    for _ in range(_ATTEMPTS):
+        record = table.organization(org_id)  # Before all that is decided by: a write meanwhile makes this one fail.
+        _check_still_admin(caller, org_id, table)
+        member = _changed(request, user, table.member(org_id, user_id), org_id, caller, clock)
+        steps_down = user_id == caller.user_id and member.effective_role is not Role.ADMIN
+        if steps_down and not _another_admin(org_id, user_id, codegen, table):
+            raise LastAdmin("You are the only admin of the organization.")
+        try:
+            table.write_member(member, record)
+        except ConditionFailed:
+            continue
+        return UpdatedMember(**_members(user, member), warnings=request.ignored())
+    raise MembersChanging("Others are changing the members of the organization.")
+
+
+def _check_still_admin(caller: Caller, org_id: int, table: AccessTable) -> None:
+    own = table.member(org_id, caller.user_id)
+    if own and own.effective_role is not Role.ADMIN:
+        raise RoleRequired(own.effective_role, Role.ADMIN, org_id)
+
+
+def _changed(
+    request: UpdateUser, user: User, given: Member | None, org_id: int, caller: Caller, clock: Clock
+) -> Member:
+    role = request.role or (given.role if given else role_of(user))
+    permissions = role.permissions if request.permissions is None else tuple(request.permissions)
+    if len(permissions) > len(role.permissions):
+        raise Unprocessable(
+            errors=[
+                {
+                    "loc": ["body", "permissions"],
+                    "msg": f"Input should not exceed those of a {role}: {', '.join(role.permissions)}",
+                    "type": "exceeds_role",
+                }
+            ]
+        )
+    return Member(
+        org_id=org_id,
+        user_id=user.id,
+        role=role,
+        permissions=permissions,
+        updated_at=int(clock.now()),
+        updated_by=caller.id,
+    )
+
+
+def _another_admin(org_id: int, user_id: int, codegen: CodegenAPI, table: AccessTable) -> bool:
+    for skip in range(0, MOST_SEARCHED, PAGE):
+        users = codegen.users.list(org_id=org_id, skip=skip, limit=PAGE)
+        given = table.members(org_id, [user.id for user in users.items])
+        for user in users.items:
+            member = given.get(user.id)
+            role = member.effective_role if member else role_of(user)
+            if user.id != user_id and role is Role.ADMIN:
+                return True
+        if not users.items or skip + len(users.items) >= users.total:
+            return False
+    return False
+
+
+def _members(user: User, given: Member | None) -> dict[str, object]:
+    role = given.role if given else role_of(user)
+    return {
+        "id": user.id,
+        "name": user.full_name or user.github_username,
+        "email": user.email,
+        "github_username": user.github_username,
+        "avatar_url": user.avatar_url,
+        "role": role,
+        "permissions": list(given.permissions if given else role.permissions),
+        "codegen_role": user.role,
+        "updated_at": timestamp(given.updated_at) if given else None,
+        "updated_by": given.updated_by if given else None,
+    }

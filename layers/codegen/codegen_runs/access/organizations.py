@@ -1,0 +1,168 @@
+"""An organization as this deployment shows it: what Codegen says, and over it what was set here.
+
+The upstream has a list of organizations and nothing that would change one, so a name and settings that are set here
+hold here; `codegen` tells what Codegen itself goes by.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import Any, Self
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from codegen_api import CodegenAPI, Organization
+from codegen_runs.bodies import Body, Warned
+from codegen_runs.callers import Caller
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.problems import Conflict, NotAMember
+from codegen_runs.storage.access import AccessTable, OrganizationRecord
+from codegen_runs.storage.table import ConditionFailed
+
+MAX_NAME_CHARACTERS = 100
+MAX_SETTINGS_CHARACTERS = 16_000
+"""Of all settings together, as JSON."""
+
+_MOST_SEARCHED = 1_000  # Organizations of a user among which the one that is asked for is looked for.
+_ATTEMPTS = 5
+
+
+class OrganizationChanging(Conflict):
+    """Others change the organization at the same time."""
+
+    code = "organization_changing"
+    remedy = "Send the request again."
+    retryable = True
+
+
+class UpdateOrganization(Body):
+    """What to change of an organization, as this deployment shows it."""
+
+    name: str | None = Field(
+        None, min_length=1, max_length=MAX_NAME_CHARACTERS, description="Null: Codegen's own again."
+    )
+    settings: dict[str, Any] | None = Field(
+        None, description="Settings by name, over those that there are. A null takes one back."
+    )
+
+    @field_validator("settings")
+    @classmethod
+    def _not_too_large(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        try:
+            size = len(json.dumps(settings, allow_nan=False))
+        except ValueError:  # Python reads 1e999 as infinity, which JSON cannot say.
+            raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
+        if size > MAX_SETTINGS_CHARACTERS:
+            raise PydanticCustomError("too_long", f"Input should have at most {MAX_SETTINGS_CHARACTERS} characters")
+        return settings
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not {"name", "settings"} & self.model_fields_set:
+            raise PydanticCustomError("missing", "Name name or settings.")
+        return self
+
+
+class AtCodegen(BaseModel):
+    """What Codegen itself says of an organization."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+class OrganizationCard(BaseModel):
+    """An organization as this deployment shows it."""
+
+    id: int
+    name: str
+    settings: dict[str, Any] = Field(description="Codegen's, and over them those that were set here.")
+    members_count: int
+    updated_at: str | None = Field(None, description="When something was set here; null if nothing ever was.")
+    updated_by: str | None = None
+    codegen: AtCodegen
+
+
+class UpdatedOrganization(OrganizationCard):
+    """An organization that was just changed."""
+
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has less effect than it says.")
+
+
+def get(org_id: int, *, codegen: CodegenAPI, table: AccessTable) -> OrganizationCard:
+    """Read an organization. Raises `NotAMember`, `CodegenAPIError`, `StorageUnavailable`."""
+    return OrganizationCard(**_members(_at_codegen(org_id, codegen), table.organization(org_id), codegen))
+
+
+def update(
+    request: UpdateOrganization,
+    *,
+    org_id: int,
+    caller: Caller,
+    codegen: CodegenAPI,
+    table: AccessTable,
+    clock: Clock,
+) -> UpdatedOrganization:
+    """Change what this deployment shows of an organization.
+
+    Raises:
+        NotAMember: Codegen does not list it.
+        OrganizationChanging: Others were quicker too often.
+        SettingsTooLarge: With those that there are, the settings would be too many.
+        CodegenAPIError, StorageUnavailable: Nothing was changed.
+    """
+    organization = _at_codegen(org_id, codegen)
+    for _ in range(_ATTEMPTS):
+        record = table.organization(org_id)
+        changes = {"name": request.name} if "name" in request.model_fields_set else {}
+        merged = {
+            name: value for name, value in (record.settings | (request.settings or {})).items() if value is not None
+        }
+        if len(json.dumps(merged)) > MAX_SETTINGS_CHARACTERS:
+            raise SettingsTooLarge(f"The settings would have more than {MAX_SETTINGS_CHARACTERS} characters.")
+        stamp = {"updated_at": int(clock.now()), "updated_by": caller.id}
+        try:
+            record = table.write_organization(record, **changes, settings=merged, **stamp)
+        except ConditionFailed:
+            continue
+        warnings = request.ignored() + _told_here_only(request, organization)
+        return UpdatedOrganization(**_members(organization, record, codegen), warnings=warnings)
+    raise OrganizationChanging("Others are changing the organization.")
+
+
+class SettingsTooLarge(Conflict):
+    """There is no room for more settings."""
+
+    code = "settings_too_large"
+    remedy = "Take settings back by setting them to null."
+
+
+def _at_codegen(org_id: int, codegen: CodegenAPI) -> Organization:
+    for organization in islice(codegen.organizations.iter(), _MOST_SEARCHED):
+        if organization.id == org_id:
+            return organization
+    raise NotAMember
+
+
+def _told_here_only(request: UpdateOrganization, organization: Organization) -> list[Warned]:
+    own = organization.settings.model_dump()
+    pointers = [f"/settings/{name}" for name in request.settings or {} if name in own]
+    if request.name is not None:
+        pointers.append("/name")
+    detail = "This holds in this deployment. Codegen's API cannot change it, and Codegen's agents go by Codegen's own."
+    return [Warned(code="not_changed_at_codegen", pointer=pointer, detail=detail) for pointer in pointers]
+
+
+def _members(organization: Organization, record: OrganizationRecord, codegen: CodegenAPI) -> dict[str, Any]:
+    at_codegen = AtCodegen(name=organization.name, settings=organization.settings.model_dump())
+    return {
+        "id": organization.id,
+        "name": record.name or organization.name,
+        "settings": at_codegen.settings | record.settings,
+        "members_count": codegen.users.list(org_id=organization.id, limit=1).total,
+        "updated_at": timestamp(record.updated_at) if record.updated_at else None,
+        "updated_by": record.updated_by,
+        "codegen": at_codegen,
+    }

@@ -1,0 +1,115 @@
+"""From a token to its caller and what the caller may do, for both kinds of token.
+
+Whose a token is, and where its owner is, is remembered for minutes (see `authentication`). What this deployment decides
+itself is not: an API token is read each time, so the first request after it was revoked is refused, and a role that was
+given or taken holds everywhere within `ROLE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aws_lambda_powertools import Logger
+
+from codegen_runs.access import secret
+from codegen_runs.access.codegen_roles import maker_of
+from codegen_runs.authentication import Authenticator, Shelf, TokenRefused, codegen_user
+from codegen_runs.callers import DEPLOYMENT, Caller
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.problems import StorageUnavailable, TokenExpired, TokenRevoked
+from codegen_runs.roles import Role, lesser
+from codegen_runs.storage.access import AccessTable, ApiToken
+
+ROLE_SECONDS = 5
+USE_SECONDS = 3600
+"""How coarse the time is at which a token was last used: one write in an hour, not one for each request."""
+
+_MOST_REMEMBERED = 1_000
+
+logger = Logger()
+
+
+class Standing:
+    """Tells callers by their tokens, with their roles.
+
+    Args:
+        access: The access table.
+        shelf: The callers table.
+        clock: The time.
+        codegen_caller: Finds out whose Codegen token it is, within a number of seconds.
+        maker: Finds out where the maker of a token still is, and as what, within a number of seconds.
+    """
+
+    def __init__(
+        self,
+        access: AccessTable,
+        shelf: Shelf,
+        clock: Clock,
+        *,
+        codegen_caller: Callable[[str, float], Caller] = codegen_user,
+        maker: Callable[[ApiToken, float], Caller] = maker_of,
+    ) -> None:
+        self._access = access
+        self._clock = clock
+        self._codegen_caller = codegen_caller
+        self._maker = maker
+        self._authenticator = Authenticator(shelf, clock, self._ask)
+        self._roles: dict[tuple[int, frozenset[int]], tuple[float, dict[int, Role]]] = {}
+
+    def caller(self, token: str, deadline: float) -> Caller:
+        """Return the caller whose token this is.
+
+        Args:
+            token: The token.
+            deadline: Seconds from now within which to answer.
+
+        Raises:
+            TokenRefused: It is nobody's.
+            TokenExpired, TokenRevoked: It was one of this deployment.
+            CodegenAPIError, CredentialsRefused: Nobody can tell now whose it is.
+            StorageUnavailable: Nobody can tell what the caller may do: an outage gives no rights.
+        """
+        caller = self._authenticator.caller(token, deadline)
+        recorded = self._recorded_roles(caller)
+        if caller.kind != DEPLOYMENT:
+            return replace(caller, roles=recorded)
+        found = self._good(self._access.token(caller.user_id, caller.token_id))
+        self._note_use(found)
+        roles = {org_id: lesser(found.role, recorded.get(org_id, role)) for org_id, role in caller.roles.items()}
+        return replace(caller, roles=roles)
+
+    def _ask(self, token: str, deadline: float) -> Caller:
+        if not secret.claims_to_be_one(token):
+            return self._codegen_caller(token, deadline)
+        if not secret.is_well_formed(token):
+            raise TokenRefused
+        return self._maker(self._good(self._access.token_by_hash(secret.digest(token))), deadline)
+
+    def _good(self, token: ApiToken | None) -> ApiToken:
+        if token is None:
+            raise TokenRefused
+        if token.revoked_at is not None:
+            raise TokenRevoked(f"The API token was revoked at {timestamp(token.revoked_at)}.")
+        if token.expires_at is not None and token.expires_at <= self._clock.now():
+            raise TokenExpired(f"The API token expired at {timestamp(token.expires_at)}.")
+        return token
+
+    def _note_use(self, token: ApiToken) -> None:
+        now = int(self._clock.now())
+        if token.last_used_at is None or now - token.last_used_at >= USE_SECONDS:
+            try:
+                self._access.note_use(token, now)
+            except StorageUnavailable:
+                logger.warning("The use of a token could not be noted.", exc_info=True)
+
+    def _recorded_roles(self, caller: Caller) -> dict[int, Role]:
+        key, now = (caller.user_id, caller.organizations), self._clock.now()
+        until, roles = self._roles.get(key, (now, {}))
+        if until <= now:
+            roles = self._access.roles(caller.user_id, sorted(caller.organizations))
+            if len(self._roles) >= _MOST_REMEMBERED:
+                self._roles.clear()
+            self._roles[key] = now + ROLE_SECONDS, roles
+        return roles

@@ -1,0 +1,199 @@
+"""Making, listing and revoking API tokens of this deployment."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from codegen_api import CodegenAPI
+from codegen_runs import cursors, settings
+from codegen_runs.access import secret
+from codegen_runs.access.codegen_roles import known_roles
+from codegen_runs.bodies import Body, Warned
+from codegen_runs.callers import CODEGEN, Caller
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.problems import Conflict, Forbidden, NotAMember, NotFound, RoleRequired, Unprocessable
+from codegen_runs.roles import Role
+from codegen_runs.storage.access import AccessTable, ApiToken
+
+MOST_ORGANIZATIONS = 10
+MAX_NAME_CHARACTERS = 100
+
+
+class ApiTokenNotFound(NotFound):
+    """The caller has no such token."""
+
+    code = "api_token_not_found"
+
+
+class CodegenTokenRequired(Forbidden):
+    """Only who brings a Codegen token may do this."""
+
+    code = "codegen_token_required"
+    remedy = "Send a Codegen API token: what an API token of this deployment made would outlive it."
+
+
+class DeploymentNotInOrganization(Conflict):
+    """The deployment's own Codegen token, which an API token acts by, is of no use in the organization."""
+
+    code = "deployment_not_in_organization"
+    remedy = "Name organizations that the user behind the deployment's own Codegen token is in, too."
+
+
+class CreateApiToken(Body):
+    """What an API token is for, and what it may do."""
+
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
+    expires_at: datetime | None = Field(
+        None, description="Until when it is good; without a zone, in UTC. For ever if absent."
+    )
+    role: Role = Field(Role.MEMBER, description="The most that it may do; never more than its maker may.")
+    organizations: list[int] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_ORGANIZATIONS,
+        description="Where it may do that. The deployment's organization if absent, or all that its maker is in.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _not_blank(cls, name: str) -> str:
+        if not name.strip():
+            raise PydanticCustomError("blank", "Input should not be blank")
+        return name.strip()
+
+    @field_validator("expires_at")
+    @classmethod
+    def _in_utc(cls, expires_at: datetime | None) -> datetime | None:
+        return expires_at.replace(tzinfo=UTC) if expires_at and expires_at.tzinfo is None else expires_at
+
+
+class ApiTokenCard(BaseModel):
+    """An API token as its maker sees it: without its secret."""
+
+    id: str
+    name: str
+    prefix: str = Field(description="How the token begins, to know it by.")
+    role: Role
+    organizations: list[int]
+    created_at: str
+    expires_at: str | None = None
+    last_used_at: str | None = Field(None, description="To the hour.")
+    expired: bool
+
+
+class NewApiToken(ApiTokenCard):
+    """An API token that was just made, with its secret."""
+
+    token: str = Field(description="The secret. Nobody can show it again.")
+    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+
+
+def create(
+    request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, table: AccessTable, clock: Clock
+) -> NewApiToken:
+    """Make a token that may do no more than its maker.
+
+    Args:
+        request: What for.
+        caller: The maker.
+        deployment: A client that acts as the deployment, as the token will.
+        table: The access table.
+        clock: The time.
+
+    Raises:
+        CodegenTokenRequired: The caller herself comes with a token of this deployment.
+        Unprocessable: It would have expired already, or names no organization where the caller is in many.
+        NotAMember: The caller is not in an organization.
+        RoleRequired: The caller may do less there than the token should.
+        DeploymentNotInOrganization: The token could do nothing there.
+        CodegenAPIError, CredentialsRefused, StorageUnavailable: Nobody can tell. No token was made.
+    """
+    if caller.kind != CODEGEN:
+        raise CodegenTokenRequired("An API token of this deployment cannot make another one.")
+    now = int(clock.now())
+    expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
+    if expires_at is not None and expires_at <= now:
+        raise _fault("expires_at", "in_the_past", "Input should be in the future")
+    organizations = _organizations(request, caller)
+    _check(request.role, organizations, caller, deployment, table)
+    made = secret.mint()
+    token = ApiToken(
+        id=f"tok-{now:09x}-{secrets.token_hex(5)}",
+        user_id=caller.user_id,
+        name=request.name,
+        prefix=made[: secret.SHOWN],
+        role=request.role,
+        organizations=organizations,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    table.add_token(token, secret.digest(made))
+    return NewApiToken(**_members(token, now), token=made, warnings=request.ignored())
+
+
+def newest(
+    *, caller: Caller, limit: int, cursor: str | None, table: AccessTable, clock: Clock
+) -> cursors.CursorPage[ApiTokenCard]:
+    """List the caller's tokens that were not revoked, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
+    scope = ("api-tokens", caller.user_id)
+    before = cursors.decode(cursor, *scope) if cursor else None
+    tokens, position = table.tokens(caller.user_id, limit, before)
+    now = int(clock.now())
+    return cursors.page([ApiTokenCard(**_members(token, now)) for token in tokens], position, *scope)
+
+
+def revoke(token_id: str, *, caller: Caller, table: AccessTable, clock: Clock) -> None:
+    """Revoke a token of the caller; one that is revoked stays so. Raises `ApiTokenNotFound`, `StorageUnavailable`."""
+    if not table.revoke_token(caller.user_id, token_id, int(clock.now())):
+        raise ApiTokenNotFound(f"You have no API token {token_id}.")
+
+
+def _organizations(request: CreateApiToken, caller: Caller) -> tuple[int, ...]:
+    default = settings.codegen_org_id()
+    if request.organizations is not None:
+        named = set(request.organizations)
+    elif default is not None and caller.is_in(default):
+        named = {default}
+    else:
+        named = set(caller.organizations)
+        if len(named) > MOST_ORGANIZATIONS:
+            raise _fault("organizations", "too_long", f"Name at most {MOST_ORGANIZATIONS} organizations")
+    if not named or not named <= caller.organizations:
+        raise NotAMember
+    return tuple(sorted(named))
+
+
+def _check(
+    role: Role, organizations: tuple[int, ...], caller: Caller, deployment: CodegenAPI, table: AccessTable
+) -> None:
+    """Refuse what exceeds the maker, by what is true now and not what the authorizer remembers."""
+    known = known_roles(caller.user_id, organizations, deployment)
+    for org_id in organizations:
+        if org_id not in known:
+            raise DeploymentNotInOrganization(
+                f"The deployment's own Codegen token does not find you in organization {org_id}."
+            )
+    roles = known | table.roles(caller.user_id, organizations)
+    for org_id in organizations:
+        # Making a token is acting, also making one that can only read.
+        needed = role if role.includes(Role.MEMBER) else Role.MEMBER
+        if not roles[org_id].includes(needed):
+            raise RoleRequired(roles[org_id], needed, org_id)
+
+
+def _members(token: ApiToken, now: int) -> dict[str, object]:
+    return token.model_dump(include={"id", "name", "prefix", "role", "organizations"}) | {
+        "created_at": timestamp(token.created_at),
+        "expires_at": timestamp(token.expires_at) if token.expires_at else None,
+        "last_used_at": timestamp(token.last_used_at - token.last_used_at % 3600) if token.last_used_at else None,
+        "expired": token.expires_at is not None and token.expires_at <= now,
+    }
+
+
+def _fault(field: str, kind: str, message: str) -> Unprocessable:
+    return Unprocessable(errors=[{"loc": ["body", field], "msg": message, "type": kind}])

@@ -1,0 +1,219 @@
+"""What an organization used in a span of time, as far as anybody can tell.
+
+The upstream has no such report. What it has is the list of all runs, newest first, of at most 100 at a time and without
+their users; what was done through this deployment is known here. Both are counted within a fixed number of calls, and
+the answer says what is missing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from pydantic import BaseModel, Field
+
+from codegen_api import AgentRun, CodegenAPI
+from codegen_runs import watches
+from codegen_runs.cards import card
+from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
+from codegen_runs.multi_runs.service import multi_runs_table
+from codegen_runs.problems import Unprocessable
+from codegen_runs.storage.runs import Watch
+
+PAGE = 100
+MOST_PAGES = 10
+"""Pages of the upstream's list, and of our multi-runs, that one report reads."""
+
+MOST_DAYS = 366
+DEFAULT_DAYS = 30
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time from `start` until just before `end`, both in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def holds(self, moment: datetime) -> bool:
+        """Tell whether a moment is in it."""
+        return self.start <= moment < self.end
+
+
+class RunCounts(BaseModel):
+    """How many runs there were."""
+
+    total: int
+    by_status: dict[str, int]
+    by_source: dict[str, int] = Field(description="By what started them: API, SLACK, GITHUB, ...")
+    by_user: dict[str, int] = Field(description=f"`{UNKNOWN}` for those that were not started here.")
+
+
+class MultiRunCounts(BaseModel):
+    """How many multi-runs there were."""
+
+    total: int
+    by_status: dict[str, int]
+
+
+class Creations(BaseModel):
+    """How many runs Codegen created, each of which counts for its limit and the plan."""
+
+    total: int
+    through_this_deployment: int
+    of_multi_runs: int
+
+
+class NotKnown(BaseModel):
+    """Something that the report does not tell."""
+
+    code: str
+    detail: str
+
+
+class Usage(BaseModel):
+    """What an organization used."""
+
+    organization_id: int
+    start_date: str
+    end_date: str = Field(description="What happened at this very time is not counted any more.")
+    runs: RunCounts
+    multi_runs: MultiRunCounts
+    upstream_creations: Creations
+    complete: bool = Field(description="Whether all of the time was counted.")
+    counted_from: str = Field(description="Since when runs were counted; `start_date` where that is complete.")
+    not_known: list[NotKnown]
+
+
+def span(start_date: str | None, end_date: str | None, clock: Clock) -> Span:
+    """Read the span that a request names; by default the last `DEFAULT_DAYS` days.
+
+    A date means the whole day, at the end too. A time without a zone is in UTC. Raises `Unprocessable`.
+    """
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    end = _moment("end_date", end_date, days=1) if end_date else now
+    start = _moment("start_date", start_date, days=0) if start_date else end - timedelta(days=DEFAULT_DAYS)
+    if start >= end:
+        raise _fault("start_date", "after_the_end", "Input should be before end_date")
+    if end - start > timedelta(days=MOST_DAYS):
+        raise _fault("start_date", "too_long", f"Input should be at most {MOST_DAYS} days before end_date")
+    return Span(start, end)
+
+
+def report(org_id: int, asked: Span, *, codegen: CodegenAPI) -> Usage:
+    """Count what an organization used. Raises `CodegenAPIError`, `StorageUnavailable`."""
+    runs: dict[int, AgentRun] = {}
+    followed: dict[int, Watch] = {}
+    undated, complete, counted_from = 0, False, asked.end
+    for page in _pages(org_id, asked, codegen):
+        undated += sum(run.created is None for run in page)
+        found = {run.id: run for run in page if run.created and asked.holds(run.created)}
+        runs |= found
+        followed |= watches.table().find_many(org_id, list(found))
+        counted_from = min([counted_from, *(run.created for run in page if run.created)])
+        if len(page) < PAGE or counted_from < asked.start:
+            complete = True
+            break
+    statuses, all_multi_runs = _multi_runs(org_id, asked)
+    cards = {run_id: card(run, followed.get(run_id)) for run_id, run in runs.items()}
+    started_here = {run_id: watch for run_id, watch in followed.items() if watch.created_by}
+    return Usage(
+        organization_id=org_id,
+        start_date=timestamp(asked.start.timestamp()),
+        end_date=timestamp(asked.end.timestamp()),
+        runs=RunCounts(
+            total=len(runs),
+            by_status=_counted(str(each.status) for each in cards.values()),
+            by_source=_counted(run.source_type or UNKNOWN for run in runs.values()),
+            by_user=_counted(
+                (started_here[run_id].created_by if run_id in started_here else None) or UNKNOWN for run_id in runs
+            ),
+        ),
+        multi_runs=MultiRunCounts(total=sum(statuses.values()), by_status=statuses),
+        upstream_creations=Creations(
+            total=len(runs),
+            through_this_deployment=len(started_here),
+            of_multi_runs=sum(watch.multi_run_id is not None for watch in followed.values()),
+        ),
+        complete=complete and all_multi_runs,
+        counted_from=timestamp((asked.start if complete else counted_from).timestamp()),
+        not_known=list(_not_known(complete, all_multi_runs, undated)),
+    )
+
+
+def _pages(org_id: int, asked: Span, codegen: CodegenAPI) -> Iterator[list[AgentRun]]:
+    """Read the runs from the end of the span back, page by page."""
+    first = codegen.runs.list(org_id=org_id, limit=PAGE)
+
+    def is_before_the_end(skip: int) -> bool:
+        found = codegen.runs.list(org_id=org_id, skip=skip, limit=1).items
+        return not found or found[0].created is None or found[0].created < asked.end
+
+    if first.items and first.items[-1].created and first.items[-1].created >= asked.end:
+        # The runs are in the order of their creation: to find the first of the span takes a dozen calls, not fifty.
+        skip = bisect_left(range(first.total), True, lo=PAGE, key=is_before_the_end)
+    else:
+        yield first.items
+        skip = PAGE
+    for _ in range(1, MOST_PAGES):
+        yield codegen.runs.list(org_id=org_id, skip=skip, limit=PAGE).items
+        skip += PAGE
+
+
+def _multi_runs(org_id: int, asked: Span) -> tuple[dict[str, int], bool]:
+    """Count the multi-runs of the span by their status; and tell whether these are all."""
+    start, end = (round(moment.timestamp() * 1000) for moment in (asked.start, asked.end))
+    statuses: Counter[str] = Counter()
+    before: str | None = f"mr-{end:012x}"  # Ids are in the order of creation.
+    for _ in range(MOST_PAGES):
+        found, before = multi_runs_table().newest(org_id, PAGE, before)
+        statuses.update(str(multi_run.status) for multi_run in found if start <= multi_run.created_at < end)
+        if before is None or (found and found[-1].created_at < start):
+            return dict(statuses), True
+    return dict(statuses), False
+
+
+def _not_known(complete: bool, all_multi_runs: bool, undated: int) -> Iterator[NotKnown]:
+    yield NotKnown(code="cost", detail="The Codegen API tells neither tokens nor cost nor how long a run took.")
+    yield NotKnown(
+        code="users",
+        detail="The Codegen API does not tell who started a run; those started here, for 60 days, are known.",
+    )
+    yield NotKnown(code="follow_ups", detail="A follow-up goes on with its run, and is counted with it, at its start.")
+    if not complete:
+        yield NotKnown(
+            code="older_runs",
+            detail=f"There are more runs than one report counts, {PAGE * MOST_PAGES}: ask for a shorter time.",
+        )
+    if not all_multi_runs:
+        yield NotKnown(
+            code="older_multi_runs", detail=f"There are more multi-runs than one report counts, {PAGE * MOST_PAGES}."
+        )
+    if undated:
+        yield NotKnown(code="undated_runs", detail=f"{undated} runs have no time of creation, and are not counted.")
+
+
+def _counted(words: Iterator[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _moment(name: str, text: str, *, days: int) -> datetime:
+    """Read a date, which ends `days` after its beginning, or a time."""
+    try:
+        if len(text) == len("2024-01-31"):
+            return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=days)
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = "Input should be a date or a time, such as 2024-01-31 or 2024-01-31T10:30:00Z"
+        raise _fault(name, "datetime_parsing", message) from None
+
+
+def _fault(name: str, kind: str, message: str) -> Unprocessable:
+    return Unprocessable(errors=[{"loc": ["query", name], "msg": message, "type": kind}])

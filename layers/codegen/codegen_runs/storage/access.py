@@ -1,0 +1,197 @@
+"""The access table: API tokens of this deployment, the roles it has given, and what it knows of organizations.
+
+| pk             | sk             | what                                                     |
+|----------------|----------------|----------------------------------------------------------|
+| `user#{user}`  | `token#{id}`   | the `ApiToken`; ids are in the order of their making      |
+| `secret#{sha}` | `secret`       | whose token has this hash, and which                      |
+| `org#{org}`    | `member#{user}`| the `Member`                                             |
+| `org#{org}`    | `organization` | the `OrganizationRecord`                                  |
+
+Every write to an organization or its members names the revision of the organization that it follows, so that two who
+take each other's role away cannot both succeed. DynamoDB deletes tokens some time after `forgotten_at` (epoch seconds).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from codegen_runs.roles import Role, allowed_by, lesser
+from codegen_runs.storage.table import ABSENT, PRESENT, Condition, ConditionFailed, Item, Table, transact
+
+# Seconds that a token is kept when it has ended, so that whoever still uses it is told why it does not work.
+_KEPT_ENDED = 30 * 86_400
+
+
+class ApiToken(BaseModel):
+    """One API token, without its secret. Times are epoch seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    user_id: int
+    name: str
+    prefix: str
+    """The first characters of the secret."""
+    role: Role
+    """The most that it may do; it never may more than its maker."""
+    organizations: tuple[int, ...]
+    created_at: int
+    expires_at: int | None = None
+    last_used_at: int | None = None
+    revoked_at: int | None = None
+
+
+class Member(BaseModel):
+    """The role that this deployment has given to a user of an organization. Times are epoch seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    org_id: int
+    user_id: int
+    role: Role
+    permissions: tuple[str, ...]
+    """No more than those of the role."""
+    updated_at: int
+    updated_by: str
+
+    @property
+    def effective_role(self) -> Role:
+        """What the user may do: the role, as far as the permissions go."""
+        return lesser(self.role, allowed_by(self.permissions))
+
+
+class OrganizationRecord(BaseModel):
+    """What this deployment knows of an organization besides what Codegen does. Times are epoch seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    org_id: int
+    name: str | None = None
+    settings: dict[str, Any] = {}
+    updated_at: int | None = None
+    updated_by: str | None = None
+    rev: int = 0
+    """Counts the writes to the organization and its members."""
+
+
+class AccessTable:
+    """Tokens, members and organizations. Every method may raise `StorageUnavailable`."""
+
+    def __init__(self, name: str) -> None:
+        self._table = Table(name)
+
+    def add_token(self, token: ApiToken, sha: str) -> None:
+        """Store a new token by its hash. Raises `ConditionFailed` when there is one already."""
+        kept = {} if token.expires_at is None else {"forgotten_at": token.expires_at + _KEPT_ENDED}
+        item = _token_key(token.user_id, token.id) | token.model_dump(mode="json", exclude_none=True) | kept
+        pointer = _secret_key(sha) | {"user_id": token.user_id, "id": token.id} | kept
+        transact([("Put", self._table.put_action(item, ABSENT)), ("Put", self._table.put_action(pointer, ABSENT))])
+
+    def token_by_hash(self, sha: str) -> ApiToken | None:
+        """Read the token that has this hash."""
+        pointer = self._table.get(_secret_key(sha))
+        return self.token(pointer["user_id"], pointer["id"]) if pointer else None
+
+    def token(self, user_id: int, token_id: str) -> ApiToken | None:
+        """Read a token of a user."""
+        item = self._table.get(_token_key(user_id, token_id))
+        return ApiToken.model_validate(item) if item else None
+
+    def tokens(self, user_id: int, limit: int, before: str | None) -> tuple[list[ApiToken], str | None]:
+        """List a user's tokens that were not revoked, newest first, from below the id `before` on.
+
+        Returns:
+            The tokens, and the id to go on from, if there may be more.
+        """
+        condition = Condition("#pk = :pk AND begins_with(#sk, :sk)", {"pk": f"user#{user_id}", "sk": "token#"})
+        start: Item | None = _token_key(user_id, before) if before else None
+        found: list[ApiToken] = []
+        while True:
+            items, start = self._table.query(condition, limit=limit - len(found), newest_first=True, start=start)
+            found += [token for token in map(ApiToken.model_validate, items) if token.revoked_at is None]
+            if start is None or len(found) == limit:
+                return found, str(start["sk"]).removeprefix("token#") if start else None
+
+    def revoke_token(self, user_id: int, token_id: str, now: int) -> bool:
+        """Note that a token is revoked; False where the user has none by this id. The first time counts."""
+        try:
+            self._table.update(
+                _token_key(user_id, token_id),
+                {"revoked_at": now, "forgotten_at": now + _KEPT_ENDED},
+                Condition("attribute_exists(#pk) AND attribute_not_exists(#revoked_at)"),
+            )
+        except ConditionFailed:
+            return self.token(user_id, token_id) is not None
+        return True
+
+    def note_use(self, token: ApiToken, now: int) -> None:
+        """Note when a token was last used."""
+        try:
+            self._table.update(_token_key(token.user_id, token.id), {"last_used_at": now}, PRESENT)
+        except ConditionFailed:
+            return
+
+    def organization(self, org_id: int) -> OrganizationRecord:
+        """Read what is known of an organization; nothing, where nobody has set anything."""
+        item = self._table.get(_organization_key(org_id))
+        if item is None:
+            return OrganizationRecord(org_id=org_id)
+        return OrganizationRecord.model_validate(item | {"settings": json.loads(item.get("settings", "{}"))})
+
+    def write_organization(self, record: OrganizationRecord, **changes: Any) -> OrganizationRecord:
+        """Change an organization and return it as it then is. Raises `ConditionFailed` when it was written since."""
+        following = record.model_copy(update=changes | {"rev": record.rev + 1})
+        # As text: settings may hold numbers that DynamoDB does not have.
+        item = following.model_dump(mode="json", exclude_none=True) | {"settings": json.dumps(following.settings)}
+        self._table.put(_organization_key(record.org_id) | item, _unchanged(record))
+        return following
+
+    def member(self, org_id: int, user_id: int) -> Member | None:
+        """Read the role that was given to a user."""
+        item = self._table.get(_member_key(org_id, user_id))
+        return Member.model_validate(item) if item else None
+
+    def roles(self, user_id: int, organizations: Iterable[int]) -> dict[int, Role]:
+        """Read what a user may do where a role was given to them."""
+        items = self._table.get_many([_member_key(org_id, user_id) for org_id in organizations])
+        return {member.org_id: member.effective_role for member in map(Member.model_validate, items)}
+
+    def members(self, org_id: int, user_ids: Iterable[int]) -> dict[int, Member]:
+        """Read the roles that were given to some users of an organization, by user."""
+        items = self._table.get_many([_member_key(org_id, user_id) for user_id in user_ids])
+        return {member.user_id: member for member in map(Member.model_validate, items)}
+
+    def write_member(self, member: Member, record: OrganizationRecord) -> None:
+        """Give a user a role. Raises `ConditionFailed` when the organization or a member was written since `record`."""
+        item = _member_key(member.org_id, member.user_id) | member.model_dump(mode="json")
+        changes = {"org_id": record.org_id, "rev": record.rev + 1}
+        transact(
+            [
+                ("Put", self._table.put_action(item)),
+                ("Update", self._table.update_action(_organization_key(record.org_id), changes, _unchanged(record))),
+            ]
+        )
+
+
+def _unchanged(record: OrganizationRecord) -> Condition:
+    return Condition("#rev = :rev", {"rev": record.rev}) if record.rev else ABSENT
+
+
+def _token_key(user_id: int, token_id: str) -> dict[str, str]:
+    return {"pk": f"user#{user_id}", "sk": f"token#{token_id}"}
+
+
+def _secret_key(sha: str) -> dict[str, str]:
+    return {"pk": f"secret#{sha}", "sk": "secret"}
+
+
+def _member_key(org_id: int, user_id: int) -> dict[str, str]:
+    return {"pk": f"org#{org_id}", "sk": f"member#{user_id}"}
+
+
+def _organization_key(org_id: int) -> dict[str, str]:
+    return {"pk": f"org#{org_id}", "sk": "organization"}
