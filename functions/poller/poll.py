@@ -28,7 +28,9 @@ clock = SystemClock()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Run one tick."""
+    """Tell who is connected of what others than the poller wrote, then run one tick."""
+    for org_id, key in event.get("told", ()):
+        publisher().catch_up(org_id, key)
     publisher().look()
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
     runs, budget = watches.table(), upstream.deployment_budget()

@@ -16,6 +16,7 @@ from local.stack import Stack
 
 RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
 PATIENCE = 60
+AT_ONCE = 30  # seconds: well before anybody looks after the subscriptions for their own sake
 
 
 class Viewer:
@@ -122,6 +123,26 @@ def test_one_connection_follows_several_runs(viewer: Any, http: httpx.Client) ->
             await ada.until("stream.end", count=3)
         for run_id in run_ids:
             check([event for event in ada.events if event["run_id"] == run_id])
+
+    run(story)
+
+
+def test_what_an_endpoint_writes_is_seen_at_once(viewer: Any, http: httpx.Client) -> None:
+    run_id = start(http, ending="NEVER", steps=0)
+
+    async def story() -> None:
+        async with viewer() as ada, asyncio.timeout(AT_ONCE):
+            await ada.send(action="subscribe", run_id=run_id)
+            await ada.until("snapshot")
+            for verb, body, told in (
+                ("pause", None, "run.status_changed"),
+                ("cancel", {"allow_pr_ban": True}, "run.cancel_requested"),
+            ):
+                await asyncio.to_thread(lambda: http.post(f"{RUNS}/{run_id}/{verb}", json=body).raise_for_status())
+                while told not in [event["type"] for event in ada.events]:
+                    await ada.until("events")
+            await ada.until("stream.end")
+        assert ada.events[-1]["type"] == "run.cancelled"
 
     run(story)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from codegen_runs import settings, statuses
@@ -135,7 +136,7 @@ def enqueue(
     writer.add("run.queued", {"turn": watch.turn, "paused_scope": QUEUE_ONLY} if paused else {"turn": watch.turn})
     if not runs.add(watch.at(writer.position), writer.events):
         _renew_token(runs, org_id, key, task_token, now)
-    kick()
+    kick(watch)
 
 
 def view(watch: Watch, *, now: float) -> None:
@@ -168,11 +169,18 @@ def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None
     return watch
 
 
-def kick() -> None:
-    """Start the poller now. The schedule does so within a minute anyway, so a failure here only delays."""
+def kick(*told: Watch) -> None:
+    """Start the poller now. The schedule does so within a minute anyway, so a failure here only delays.
+
+    Args:
+        told: Runs that were just given events, of which those who are connected shall hear at once.
+    """
+    event = {"kick": True, "told": [[watch.org_id, watch.key] for watch in told]}
     try:
         lambda_().invoke(
-            FunctionName=settings.required("POLLER_FUNCTION"), InvocationType="Event", Payload=b'{"kick": true}'
+            FunctionName=settings.required("POLLER_FUNCTION"),
+            InvocationType="Event",
+            Payload=json.dumps(event).encode(),
         )
     except AwsError:
         logger.warning("The poller could not be kicked; the schedule will start it.", exc_info=True)

@@ -68,7 +68,7 @@ def served(runs: MemoryRuns, transport: Apart, clock: TestClock, monkeypatch: py
             monkeypatch.setenv(name, value)
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     with upstream.over(transport):
         yield
 

@@ -30,11 +30,11 @@ def authorizer(
     deployed: Template, transport: httpx.BaseTransport, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ModuleType]:
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     module = handlers.load("authorizer/authorize")
     with upstream.over(transport):
         yield module
-    module.authenticator.cache_clear()
+    module.standing.cache_clear()
     module.tickets.cache_clear()
 
 

@@ -23,7 +23,7 @@ PATH = f"/v1/organizations/{ORG}/multi-runs"
 
 @pytest.fixture(autouse=True)
 def _state_machine(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     machine = deployed.state_machines["MultiRunStateMachine"]
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"

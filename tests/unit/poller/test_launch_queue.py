@@ -19,7 +19,7 @@ from tests.support.memory import MemoryRuns
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
     memory = MemoryRuns()
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     monkeypatch.setattr(watches, "table", lambda: cast(RunsTable, memory))
     return memory
 

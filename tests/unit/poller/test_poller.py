@@ -20,7 +20,7 @@ TOKEN = "a-task-token"
 
 @pytest.fixture(autouse=True)
 def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
 
 
 @pytest.fixture

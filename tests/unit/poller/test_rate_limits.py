@@ -13,7 +13,7 @@ from tests.support.events import Answer, call, rest
 
 @pytest.fixture(autouse=True)
 def _own_time(clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
 
 

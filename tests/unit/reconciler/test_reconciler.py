@@ -29,7 +29,7 @@ def executions(**ended: str) -> Callable[[MultiRun], str | None]:
 
 @pytest.fixture(autouse=True)
 def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
 
 
 def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(

@@ -13,16 +13,23 @@ ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), to
 KEY = "mr-1-0"
 TOKEN = "a-task-token"
 
+# Events that tell nothing of who controls a run.
+QUIET = ("run.log", "checkpoint.created")
+
 Act = Callable[..., Answer]
 
 
 class Kicks:
-    """How often the poller was kicked."""
+    """How often the poller was kicked, and of which runs it was to tell."""
 
     count = 0
 
-    def __call__(self) -> None:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, *told: Watch) -> None:
         self.count += 1
+        self.told += [watch.key for watch in told]
 
 
 def stored(runs: MemoryRuns, key: str = KEY) -> Watch:
@@ -32,7 +39,7 @@ def stored(runs: MemoryRuns, key: str = KEY) -> Watch:
 
 
 def history(runs: MemoryRuns, key: str = KEY) -> list[str]:
-    return [event.type for event in runs.events(DEMO_ORG_ID, key, limit=1000) if event.type != "run.log"]
+    return [event.type for event in runs.events(DEMO_ORG_ID, key, limit=1000) if event.type not in QUIET]
 
 
 def offers(answer: Any) -> dict[str, bool]:

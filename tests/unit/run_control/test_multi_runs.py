@@ -33,7 +33,7 @@ def _surroundings(
     deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     machine = deployed.state_machines["MultiRunStateMachine"]
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"

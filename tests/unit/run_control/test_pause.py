@@ -30,11 +30,13 @@ def test_a_queued_run_is_held_until_it_is_resumed(
     assert "deadline" in answer.json["detail"]
     poll(58)
     assert len(fake.creates) == 0
+    assert kicks.told[-1] == KEY
     before = kicks.count
     resumed = act("resume", KEY)
     assert resumed.status == 200
     assert (resumed.json["status"], resumed.json["paused_scope"]) == ("queued", None)
     assert kicks.count == before + 1
+    assert kicks.told[-2:] == [KEY, KEY]
     poll(58)
     assert stored(runs).status is Status.COMPLETED
     assert history(runs) == [

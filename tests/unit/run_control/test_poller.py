@@ -60,7 +60,7 @@ def stored(runs: MemoryRuns) -> Watch:
 
 
 def history(runs: MemoryRuns) -> list[str]:
-    return [event.type for event in runs.events(DEMO_ORG_ID, KEY, limit=1000) if event.type != "run.log"]
+    return [event.type for event in runs.events(DEMO_ORG_ID, KEY, limit=1000) if event.type not in QUIET]
 
 
 def wish(clock: TestClock, **more: Any) -> Cancel:

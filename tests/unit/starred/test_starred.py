@@ -128,7 +128,7 @@ def test_a_run_that_has_gone_leaves_its_star_without_a_card(ids: list[int], fake
 def test_the_card_of_a_run_that_is_held_here_offers_what_can_be_done(
     ids: list[int], runs: RunsTable, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     watch = watches.follow(org_id=ORG, agent_run_id=ids[0], status="COMPLETE")
     runs.write(*transitions.paused(watch, now=clock.now()))
     for agent_run_id in ids[:2]:

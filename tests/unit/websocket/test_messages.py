@@ -36,7 +36,7 @@ def _upstream(
     deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     with upstream.over(FakeTransport(fake)):
         yield
 

@@ -131,7 +131,7 @@ def cancel(
     with ThreadPoolExecutor(CONCURRENCY) as threads:
         cancelled = list(threads.map(cancel_one, going_on))
     if cancelled:
-        watching.kick()
+        watching.kick(*going_on)
     return CancelledMultiRun(
         **snapshot(multi_run, watches(multi_run)).model_dump() | {"warnings": request.ignored()},
         cancelled_runs=sorted(cancelled, key=lambda run: run.key),
@@ -150,8 +150,8 @@ def pause(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> Mult
         multi_run = _mark_paused(multi_run, round(now * 1000))
     # From here on the launching tasks find it paused.
     runs = runs_table()
-    for watch in watches(multi_run).values():
-        pausing.hold(watch, runs, now=now)
+    held = [pausing.hold(watch, runs, now=now) for watch in watches(multi_run).values()]
+    watching.kick(*held)
     return snapshot(multi_run, watches(multi_run))
 
 
@@ -170,9 +170,8 @@ def resume(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> Mul
         multi_run = _mark_paused(multi_run, None)
         paused = multi_run.paused_at is not None
     runs = runs_table()
-    for watch in watches(multi_run).values():
-        pausing.release(watch, runs, now=now)
-    watching.kick()
+    released = [pausing.release(watch, runs, now=now) for watch in watches(multi_run).values()]
+    watching.kick(*released)
     return snapshot(multi_run, watches(multi_run))
 
 

@@ -150,3 +150,4 @@ def _catch_up(multi_run: MultiRun, key: str, now: float) -> None:
             pausing.hold(watch, runs, now=now)
         else:
             pausing.release(watch, runs, now=now)
+        watches.kick(watch)

@@ -65,7 +65,7 @@ def cancel(
     runs = watches.table()
     watch = find(run_id, org_id=org_id, codegen=codegen, caller=caller, runs=runs, clock=clock)
     cancelled = cancel_watch(watch, request, caller=caller, codegen=codegen, runs=runs, clock=clock)
-    watches.kick()
+    watches.kick(cancelled.watch)
     return ControlledRun(
         **run_snapshot(cancelled.watch, clock).model_dump(),
         detail=cancelled.detail,

@@ -46,6 +46,7 @@ def pause(
     runs = watches.table()
     watch = find(run_id, org_id=org_id, codegen=codegen, caller=caller, runs=runs, clock=clock)
     watch = pause_watch(watch, runs, now=(clock or SystemClock()).now())
+    watches.kick(watch)
     if watch.status is Status.PAUSED and watch.agent_run_id is None:
         detail = "The run is not launched until it is resumed. Its deadline stays as it is."
     else:
@@ -65,8 +66,8 @@ def unpause(
             raise RunNotPaused("The run is not paused, and the request has no prompt to follow it up with.")
         raise RunNotFound(f"There is no run {run_id} in this organization.")
     watch = unpause_watch(watch, runs, now=(clock or SystemClock()).now())
+    watches.kick(watch)
     if watch.unlaunched:
-        watches.kick()
         detail = "The run is queued again."
     else:
         detail = "Follow-ups are taken again."

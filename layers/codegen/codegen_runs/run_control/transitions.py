@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from codegen_runs.events import Event, Writer
 from codegen_runs.statuses import Status
+from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.runs import Cancel, Watch
 
 # Seconds in which the upstream has to confirm that it stopped a run.
@@ -20,10 +21,11 @@ QUEUE_ONLY = "queue_only"
 
 
 class Change(NamedTuple):
-    """A watch as it is to be stored, and the events to append with it."""
+    """A watch as it is to be stored, and the events and checkpoints to append with it."""
 
     watch: Watch
     events: Sequence[Event]
+    checkpoints: Sequence[Checkpoint] = ()
 
 
 def cancelled(watch: Watch, cancel: Cancel | None, *, now: float) -> Change:
