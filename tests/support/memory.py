@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, timestamp
+from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.runs import DEFAULT_BUDGET, RETENTION, Watch
 from codegen_runs.storage.table import ConditionFailed
 
@@ -14,6 +15,7 @@ class MemoryRuns:
     def __init__(self) -> None:
         self.watches: dict[tuple[int, str], Watch] = {}
         self.log: dict[tuple[int, str], list[Event]] = {}
+        self.checkpoints: dict[tuple[int, str], list[Checkpoint]] = {}
         self.leases: dict[str, tuple[str, int]] = {}
         self.buckets: dict[tuple[str, str], Bucket] = {}
         self.before: Callable[[], None] = lambda: None
@@ -33,12 +35,20 @@ class MemoryRuns:
         found = [w for w in self.watches.values() if (w.org_id, w.agent_run_id) == (org_id, agent_run_id)]
         return found[0] if found else None
 
-    def write(self, watch: Watch, events: Sequence[Event] = (), *, launched: bool = False) -> Watch:
+    def write(
+        self,
+        watch: Watch,
+        events: Sequence[Event] = (),
+        checkpoints: Sequence[Checkpoint] = (),
+        *,
+        launched: bool = False,
+    ) -> Watch:
         self.before()
         if self.watches[watch.org_id, watch.key].rev != watch.rev:
             raise ConditionFailed
         following = watch.model_copy(update={"rev": watch.rev + 1})
         self._store(following, events)
+        self.checkpoints.setdefault((watch.org_id, watch.key), []).extend(checkpoints)
         self.after()
         return following
 

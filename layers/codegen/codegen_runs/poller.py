@@ -39,6 +39,8 @@ from codegen_api import (
 )
 from codegen_runs import prompts, statuses
 from codegen_runs.buckets import RESERVED_CREATES, Buckets, limit_of
+from codegen_runs.checkpoints import recorder
+from codegen_runs.checkpoints.recorder import Recorder
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
@@ -71,8 +73,9 @@ ADOPTION_INTERVAL = 5.0
 ADOPTION_PAGES = 10
 CLOCK_SKEW = 60.0
 
-# 95 entries, the watch, its pointer, a change of status and the end fit one DynamoDB transaction.
-LOGS_PER_POLL = 95
+# 85 entries, the watch, a change of status and the end fit one DynamoDB transaction, and so do six checkpoints with
+# their events: of the turn's beginning and end, and `MILESTONES_PER_POLL` of entries.
+LOGS_PER_POLL = 85
 
 NOT_FOUND_MEANS_GONE = 3
 
@@ -387,8 +390,12 @@ class Poller:
         answer = self._codegen.runs.logs(
             watch.agent_run_id, org_id=watch.org_id, skip=watch.position.skip, limit=LOGS_PER_POLL
         )
-        more = writer.logs(answer)
-        grown = bool(writer.events)
+        checkpoints = Recorder(watch, writer, now=self._clock.now())
+        checkpoints.begin()
+        begun = len(writer.events)
+        more = writer.logs(recorder.fitting(answer, len(watch.tail)))
+        grown = len(writer.events) > begun
+        checkpoints.milestones(writer.events)
         status = statuses.from_upstream(answer.status)
         if more:  # the end is told after the last log
             status = watch.status
@@ -416,11 +423,13 @@ class Poller:
             }
         ).at(writer.position)
         if status.terminal and not more:
-            self._end(watch, status, result=answer.result, writer=writer)
+            self._end(watch, status, result=answer.result, writer=writer, checkpoints=checkpoints)
         elif self._overdue(watch) and not more:
-            self._end(watch, Status.TIMED_OUT, reason="The run did not end before its deadline.", writer=writer)
+            reason = "The run did not end before its deadline."
+            self._end(watch, Status.TIMED_OUT, reason=reason, writer=writer, checkpoints=checkpoints)
         else:
-            self._write(watch, status, writer=writer, due_at=self._ms(0 if more else self._interval(watch)))
+            due_at = self._ms(0 if more else self._interval(watch))
+            self._write(watch, status, writer=writer, checkpoints=checkpoints, due_at=due_at)
 
     def _end(
         self,
@@ -430,8 +439,13 @@ class Poller:
         reason: str | None = None,
         result: str | None = None,
         writer: Writer | None = None,
+        checkpoints: Recorder | None = None,
     ) -> None:
         writer = writer or Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
+        if watch.agent_run_id is not None:
+            checkpoints = checkpoints or Recorder(watch, writer, now=self._clock.now())
+            checkpoints.begin()
+            checkpoints.end(status, result, reason)
         kept, truncated = shorten(result, MAX_RESULT_CHARACTERS)
         data = {
             "turn": watch.turn,
@@ -445,6 +459,7 @@ class Poller:
             watch.at(writer.position),
             status,
             writer=writer,
+            checkpoints=checkpoints,
             status_reason=reason,
             result=kept,
             result_truncated=truncated,
@@ -534,18 +549,22 @@ class Poller:
         status: Status | None = None,
         *,
         writer: Writer | None = None,
+        checkpoints: Recorder | None = None,
         launched: bool = False,
         **changes: Any,
     ) -> Watch:
         update = {"status": status or watch.status, "updated_at": self._ms()} | changes
+        if checkpoints:
+            update["checkpoint"] = checkpoints.head
         events = writer.events if writer else ()
-        written = self._runs.write(watch.model_copy(update=update), events, launched=launched)
+        made = checkpoints.made if checkpoints else ()
+        written = self._runs.write(watch.model_copy(update=update), events, made, launched=launched)
         if events:
             self._publisher.publish(written, events)
         return written
 
     def _apply(self, change: transitions.Change) -> Watch:
-        written = self._runs.write(change.watch, change.events)
+        written = self._runs.write(*change)
         if change.events:
             self._publisher.publish(written, change.events)
         return written

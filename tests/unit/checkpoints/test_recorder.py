@@ -18,7 +18,7 @@ from tests.support.memory import MemoryRuns
 
 ORG, RUN, KEY = 123, 7, "7"
 NOW = 1_750_000_000.0
-TYPES = {
+TYPES: dict[str, dict[str, Any]] = {
     "plan": {"message_type": "PLAN_EVALUATION", "thought": "Do the smaller thing first."},
     "pull_request": {"message_type": "INITIAL_PR_GENERATION", "observation": "Opened."},
     "tool": {"message_type": "ACTION", "tool_name": "create_pr", "tool_output": {"state": "open"}, "thought": "Ready."},
@@ -49,8 +49,8 @@ class Upstream:
 
     def log(self, *kinds: str) -> None:
         for kind in kinds:
-            at = f"2025-06-21 12:00:{len(self.history):06d}"
-            self.history.append({"agent_run_id": RUN, "created_at": at} | TYPES[kind])
+            entry: dict[str, Any] = {"agent_run_id": RUN, "created_at": f"2025-06-21 12:00:{len(self.history):06d}"}
+            self.history.append(entry | TYPES[kind])
 
     def logs(self, agent_run_id: int, *, org_id: int, skip: int, limit: int) -> AgentRunLogs:
         answer = {"id": agent_run_id, "organization_id": org_id, "status": self.status, "result": self.result}
@@ -209,7 +209,7 @@ def test_whatever_dies_each_milestone_has_one_checkpoint_in_the_order_of_the_log
         if fate == "rival":
             stale, real = scene.watch, scene.runs.get
             scene.poll()
-            scene.runs.get = lambda *_, stale=stale: stale  # type: ignore[misc,method-assign]
+            scene.runs.get = lambda *_, stale=stale: stale  # type: ignore[method-assign]
             scene.poll()
             scene.runs.get = real  # type: ignore[method-assign]
             continue

@@ -14,6 +14,7 @@ from codegen_runs.storage.runs import Cancel, Launch, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble
 from tests.support.backend import TestClock, Tokens
 from tests.support.memory import MemoryRuns
+from tests.unit.run_control.controls import QUIET
 
 KEY = "mr-1-0"
 TOKEN = "a-task-token"

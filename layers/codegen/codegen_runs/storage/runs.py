@@ -4,6 +4,7 @@
 |---------------------------|------------------------------|-------------------------------------------------|
 | `run#{org}#{key}`         | `watch`                      | the `Watch`                                     |
 | `run#{org}#{key}`         | `event#{epoch}#{seq}`        | one `Event`                                     |
+| `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`, see `storage.checkpoints`     |
 | `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
 | `lease#{name}`            | `lease`                      | who holds it, until when                        |
 | `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
@@ -30,6 +31,8 @@ from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, Position
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
+from codegen_runs.storage import checkpoints as checkpoint_rows
+from codegen_runs.storage.checkpoints import Checkpoint, Head
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
 # All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
@@ -42,6 +45,7 @@ _BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
 # Digits of a time in milliseconds, above which a rank has the priority.
 _RANK_STEP = 10**14
 
+# Events and checkpoints together.
 EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
 
 # Seconds that an event is kept. A watch is kept longer than its last event, so that a cursor can be told from nonsense
@@ -116,6 +120,8 @@ class Watch(BaseModel):
     """Until when the upstream has to confirm a cancel that was asked for."""
     paused_at: int | None = None
     """Since when nothing is sent upstream for this run, neither its launch nor a follow-up."""
+    checkpoint: Head | None = None
+    """The last checkpoint that was made of it."""
     turn_since: int | None = None
     """When the turn began, if it is not the first."""
     quiet_polls: int = 0
@@ -189,14 +195,21 @@ class RunsTable:
         watches = self.get_many(org_id, [pointer["key"] for pointer in pointers])
         return {watch.agent_run_id: watch for watch in watches.values() if watch.agent_run_id is not None}
 
-    def write(self, watch: Watch, events: Sequence[Event] = (), *, launched: bool = False) -> Watch:
-        """Replace a watch and append events, all or nothing; return the watch as stored.
+    def write(
+        self,
+        watch: Watch,
+        events: Sequence[Event] = (),
+        checkpoints: Sequence[Checkpoint] = (),
+        *,
+        launched: bool = False,
+    ) -> Watch:
+        """Replace a watch and append events and checkpoints, all or nothing; return the watch as stored.
 
         `launched` makes it known by the id that the upstream has just given it. Raises `ConditionFailed` when the watch
-        was written since it was read. At most `EVENTS_PER_WRITE` events.
+        was written since it was read. At most `EVENTS_PER_WRITE` events and checkpoints.
         """
         following = watch.model_copy(update={"rev": watch.rev + 1})
-        self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, launched=launched)
+        self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, checkpoints, launched=launched)
         return following
 
     def due(self, now: int, limit: int) -> list[tuple[int, str]]:
@@ -288,7 +301,15 @@ class RunsTable:
         except ConditionFailed:
             return
 
-    def _write(self, watch: Watch, condition: Condition, events: Sequence[Event], *, launched: bool) -> None:
+    def _write(
+        self,
+        watch: Watch,
+        condition: Condition,
+        events: Sequence[Event],
+        checkpoints: Sequence[Checkpoint] = (),
+        *,
+        launched: bool,
+    ) -> None:
         item = _item(watch)
         if watch.multi_run_id is None:
             item["expires_at"] = watch.updated_at // 1000 + self._retention + _WATCH_KEPT_LONGER
@@ -302,6 +323,7 @@ class RunsTable:
             stored |= {"pk": item["pk"], "sk": _event_key(event.epoch, event.seq)}
             stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
             actions.append(("Put", self._table.put_action(stored, ABSENT)))
+        actions += [("Put", self._table.put_action(checkpoint_rows.item(each), ABSENT)) for each in checkpoints]
         if len(actions) == 1:
             self._table.put(item, condition)
         else:
