@@ -18,7 +18,7 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import aws, upstream
-from codegen_runs.callers import Caller
+from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.storage.table import Table
@@ -60,6 +60,7 @@ class Functions(httpx.BaseTransport):
             for variable, value in function.environment.items():
                 patch.setenv(variable, value)
             self._running = name
+            upstream._secret.good_until = 0
             try:
                 return handlers.load(str(file)).handler((event or samples.read(name)) | more, context)
             finally:
@@ -145,6 +146,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         handle_requests(functions)
         follow_a_run(functions)
         control_a_run(functions)
+        use_a_token_of_ours(functions)
         run_a_multi_run(functions)
         control_a_multi_run(functions)
         lose_a_state_machine(functions)
@@ -166,6 +168,7 @@ def handle_requests(functions: Functions) -> None:
     for name in functions.template.functions:
         if name not in TASKS | {"Authorize", "PollRuns", "StreamAgentRunLogs", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
             functions.run(name)
+            functions.run(name, with_a_token_of_ours(name))
     functions.run("StarRun")
     functions.run("StarRun")  # again: the star is there
     functions.run("ListStarredRuns")
@@ -184,7 +187,7 @@ def follow_a_run(functions: Functions) -> None:
     functions.run("PollRuns")
     functions.run("ResumeAgentRun")  # the run has ended and is followed again
     functions.run("StreamAgentRunLogs")
-    event = samples.read("StreamAgentRunLogs")  # of a run that nobody follows yet
+    event = with_a_token_of_ours("StreamAgentRunLogs")  # of a run that nobody follows yet
     place = {"org_id": ORG, "agent_run_id": 100002}
     functions.run("StreamAgentRunLogs", event, path=at(event, place), pathParameters=parameters(place))
 
@@ -195,6 +198,24 @@ def shown_ticket(ticket: str) -> dict[str, Any]:
     resource = samples.read("StreamAgentRunLogs")["resource"]
     query = {"ticket": ticket}
     return {"headers": {}, "resource": resource, "pathParameters": parameters(place), "queryStringParameters": query}
+
+
+def with_a_token_of_ours(name: str) -> dict[str, Any]:
+    """Return the sample of an endpoint of a caller who has no Codegen token, so that the deployment acts."""
+    event = samples.read(name)
+    event.get("requestContext", {}).get("authorizer", {})["kind"] = DEPLOYMENT
+    return event
+
+
+def use_a_token_of_ours(functions: Functions) -> None:
+    for name in ("Authorize", "OpenConnection"):
+        token = json.loads(functions.run("CreateApiToken")["body"])["token"]
+        functions.run(name, headers={"Authorization": f"Bearer {token}"})
+    functions.run("UpdateUser")  # There is another admin now, so this one may step down.
+    event, place = samples.read("UpdateUser"), {"org_id": ORG, "user_id": 789}
+    functions.run(
+        "UpdateUser", event, path=at(event, place), pathParameters=parameters(place), body='{"role": "member"}'
+    )
 
 
 def control_a_run(functions: Functions) -> None:
@@ -235,7 +256,7 @@ def control_a_multi_run(functions: Functions) -> None:
     assert '"queued"' in read_a_multi_run(functions, multi_run)
     for name in ("PauseMultiRun", "ResumeMultiRun", "CancelMultiRun"):
         functions.failing.add("TransactWriteItems")  # the poller writes in this moment
-        event = samples.read(name)
+        event = with_a_token_of_ours(name)
         functions.run(name, event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
 
