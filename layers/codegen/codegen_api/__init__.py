@@ -2,12 +2,15 @@
 
     from codegen_api import CodegenAPI
 
-    api = CodegenAPI(org_id=1, token="YOUR_TOKEN")
-    run = api.runs.create("Fix the flaky test in tests/test_clock.py")
-    print(run.id, run.status, run.web_url)
+    with CodegenAPI(org_id=1, token="YOUR_TOKEN") as api:
+        task = api.run_task("Fix the flaky test in tests/test_clock.py")
+        for event in task.stream():
+            print(event.text)
+        print(task.result)
 
 `AsyncCodegenAPI` is the same with `await`. Whatever fails raises a `CodegenAPIError`; `api.with_deadline(5)` is the
-same client with 5 seconds for everything that is asked of it.
+same client with 5 seconds for everything that is asked of it. `api.runs`, `api.users`, `api.repos`, ... are the
+operations of the API one by one.
 """
 
 from importlib import import_module
@@ -60,15 +63,38 @@ from ._settings import Id
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ._account import ApiToken, Member, OrganizationDetails, Usage
+    from ._agent import Agent, AgentProfile, AgentType, AsyncAgent
     from ._config import ConfigurationWarning
     from ._limits import Allowance
     from ._metrics import Metrics
+    from ._shortcuts import create_async_client, create_client, run_task, run_task_async
+    from ._stream import TaskEvent
+    from ._task import AsyncTask, Task, TaskStatus
+    from ._work import Outcome
 
 # Imported on first use: programs that start fast, such as Lambda functions, do without.
 _LAZY = {
+    "Agent": "_agent",
+    "AgentProfile": "_agent",
+    "AgentType": "_agent",
     "Allowance": "_limits",
+    "ApiToken": "_account",
+    "AsyncAgent": "_agent",
+    "AsyncTask": "_task",
     "ConfigurationWarning": "_config",
+    "Member": "_account",
     "Metrics": "_metrics",
+    "OrganizationDetails": "_account",
+    "Outcome": "_work",
+    "Task": "_task",
+    "TaskEvent": "_stream",
+    "TaskStatus": "_task",
+    "Usage": "_account",
+    "create_async_client": "_shortcuts",
+    "create_client": "_shortcuts",
+    "run_task": "_shortcuts",
+    "run_task_async": "_shortcuts",
 }
 
 
@@ -84,11 +110,17 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "Agent",
+    "AgentProfile",
     "AgentRun",
     "AgentRunLog",
     "AgentRunLogs",
+    "AgentType",
     "Allowance",
+    "ApiToken",
+    "AsyncAgent",
     "AsyncCodegenAPI",
+    "AsyncTask",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
@@ -103,6 +135,7 @@ __all__ = [
     "Integration",
     "Integrations",
     "InvalidResponseError",
+    "Member",
     "Metrics",
     "ModelOption",
     "ModelProvider",
@@ -110,7 +143,9 @@ __all__ = [
     "NotFoundError",
     "NotSupportedError",
     "Organization",
+    "OrganizationDetails",
     "OrganizationSettings",
+    "Outcome",
     "Page",
     "PermissionDeniedError",
     "PullRequest",
@@ -121,10 +156,18 @@ __all__ = [
     "SandboxAnalysis",
     "ServerError",
     "SetupCommands",
+    "Task",
+    "TaskEvent",
+    "TaskStatus",
     "TaskTimeoutError",
+    "Usage",
     "User",
     "ValidationError",
     "Webhook",
     "__version__",
+    "create_async_client",
+    "create_client",
     "parse_timestamp",
+    "run_task",
+    "run_task_async",
 ]

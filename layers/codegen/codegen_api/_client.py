@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 import httpx
 
@@ -19,6 +19,9 @@ from ._settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Id, Token, as_id, as_n
 if TYPE_CHECKING:
     from ._limits import Allowance
     from ._metrics import Metrics
+    from ._task import AsyncTask, RunOptions, Task
+    from ._work import Outcome
+    from .resources.agents import AgentsResource, AsyncAgentsResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
     from .resources.models import AsyncModelsResource, ModelsResource
     from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
@@ -177,6 +180,13 @@ class CodegenAPI(_Client[Driver]):
         return RunsResource(self._driver)
 
     @cached_property
+    def agents(self) -> "AgentsResource":
+        """Agents of a deployment."""
+        from .resources.agents import AgentsResource
+
+        return AgentsResource(self._driver)
+
+    @cached_property
     def users(self) -> "UsersResource":
         """Users and their API tokens."""
         from .resources.users import UsersResource
@@ -225,6 +235,77 @@ class CodegenAPI(_Client[Driver]):
 
         return SandboxesResource(self._driver)
 
+    def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "Task":
+        """Start a task: an agent run to wait for. The options are those of `api.runs.create`.
+
+        On a deployment, `agent_id` names one of its agents, and the task is started once however often the request has
+        to be repeated; Codegen itself offers neither.
+        """
+        from ._task import Task
+        from ._work import start
+
+        return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **options)))
+
+    def get_task(self, task_id: Id, *, org_id: Id | None = None) -> "Task":
+        """Look at a task by its id."""
+        from ._task import Task
+        from ._work import find
+
+        return Task(self._driver, self._driver.run(find(self._driver.core, task_id, org_id)))
+
+    def wait_for_task(
+        self, task_id: Id, timeout: float | None = 3600.0, poll_interval: float = 5.0, *, org_id: Id | None = None
+    ) -> "Task":
+        """Wait until a task ends. Raises TaskTimeoutError after `timeout` seconds; None for as long as it takes."""
+        task = self.get_task(task_id, org_id=org_id)
+        return task.wait_for_completion(timeout, poll_interval)
+
+    def run_tasks(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_concurrent: int = 5,
+        timeout: float | None = 3600.0,
+        poll_interval: float = 5.0,
+        on_progress: "Callable[[Outcome[Task], int, int], object] | None" = None,
+        **options: "Unpack[RunOptions]",
+    ) -> "list[Outcome[Task]]":
+        """Run a task for each prompt and wait for all of them, in the order of the prompts.
+
+        A task that fails, cannot be started or does not end in time is an outcome like any other, and ends no other.
+
+        Args:
+            prompts: One for each task.
+            max_concurrent: How many are under way at most.
+            timeout: Seconds to wait for each.
+            poll_interval: Seconds between two looks.
+            on_progress: Called with each outcome as it comes, how many there are by then, and of how many.
+            options: Those of `run_task`, for all of them.
+        """
+        from functools import partial
+
+        from ._task import Task
+        from ._work import run_many
+
+        return self._driver.run(
+            run_many(
+                self._driver.core,
+                prompts,
+                partial(Task, self._driver),
+                max_concurrent=max_concurrent,
+                timeout=timeout,
+                poll_interval=poll_interval,
+                on_progress=on_progress,
+                options=options,
+            )
+        )
+
+    def health_check(self) -> dict[str, Any]:
+        """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
+        from ._work import check
+
+        return self._driver.run(check(self._driver.core))
+
     def close(self) -> None:
         """Close the connections, unless the client was given them."""
         if self._owns_http:
@@ -270,6 +351,13 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         from .resources.runs import AsyncRunsResource
 
         return AsyncRunsResource(self._driver)
+
+    @cached_property
+    def agents(self) -> "AsyncAgentsResource":
+        """Agents of a deployment."""
+        from .resources.agents import AsyncAgentsResource
+
+        return AsyncAgentsResource(self._driver)
 
     @cached_property
     def users(self) -> "AsyncUsersResource":
@@ -319,6 +407,77 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         from .resources.sandboxes import AsyncSandboxesResource
 
         return AsyncSandboxesResource(self._driver)
+
+    async def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "AsyncTask":
+        """Start a task: an agent run to wait for. The options are those of `api.runs.create`.
+
+        On a deployment, `agent_id` names one of its agents, and the task is started once however often the request has
+        to be repeated; Codegen itself offers neither.
+        """
+        from ._task import AsyncTask
+        from ._work import start
+
+        return AsyncTask(self._driver, await self._driver.run(start(self._driver.core, prompt, **options)))
+
+    async def get_task(self, task_id: Id, *, org_id: Id | None = None) -> "AsyncTask":
+        """Look at a task by its id."""
+        from ._task import AsyncTask
+        from ._work import find
+
+        return AsyncTask(self._driver, await self._driver.run(find(self._driver.core, task_id, org_id)))
+
+    async def wait_for_task(
+        self, task_id: Id, timeout: float | None = 3600.0, poll_interval: float = 5.0, *, org_id: Id | None = None
+    ) -> "AsyncTask":
+        """Wait until a task ends. Raises TaskTimeoutError after `timeout` seconds; None for as long as it takes."""
+        task = await self.get_task(task_id, org_id=org_id)
+        return await task.wait_for_completion(timeout, poll_interval)
+
+    async def run_tasks(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_concurrent: int = 5,
+        timeout: float | None = 3600.0,
+        poll_interval: float = 5.0,
+        on_progress: "Callable[[Outcome[AsyncTask], int, int], object] | None" = None,
+        **options: "Unpack[RunOptions]",
+    ) -> "list[Outcome[AsyncTask]]":
+        """Run a task for each prompt and wait for all of them, in the order of the prompts.
+
+        A task that fails, cannot be started or does not end in time is an outcome like any other, and ends no other.
+
+        Args:
+            prompts: One for each task.
+            max_concurrent: How many are under way at most.
+            timeout: Seconds to wait for each.
+            poll_interval: Seconds between two looks.
+            on_progress: Called with each outcome as it comes, how many there are by then, and of how many.
+            options: Those of `run_task`, for all of them.
+        """
+        from functools import partial
+
+        from ._task import AsyncTask
+        from ._work import run_many
+
+        return await self._driver.run(
+            run_many(
+                self._driver.core,
+                prompts,
+                partial(AsyncTask, self._driver),
+                max_concurrent=max_concurrent,
+                timeout=timeout,
+                poll_interval=poll_interval,
+                on_progress=on_progress,
+                options=options,
+            )
+        )
+
+    async def health_check(self) -> dict[str, Any]:
+        """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
+        from ._work import check
+
+        return await self._driver.run(check(self._driver.core))
 
     async def close(self) -> None:
         """Close the connections, unless the client was given them."""

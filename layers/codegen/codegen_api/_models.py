@@ -83,8 +83,21 @@ class Page(Model, Generic[T]):
     pages: int
 
 
+class CursorPage(Model, Generic[T]):
+    """One page of a list of a deployment, and where it goes on."""
+
+    items: list[T]
+    next_cursor: str | None = None
+    has_more: bool = False
+
+
 class User(Model):
     """A user of an organization; `role` is ADMIN, MANAGER or MEMBER."""
+
+    @property
+    def name(self) -> str:
+        """The full name, or else the name at GitHub."""
+        return self.full_name or self.github_username
 
     id: int
     email: str | None = None

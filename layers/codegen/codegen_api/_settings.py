@@ -26,6 +26,17 @@ def as_id(value: Id) -> int:
     return int(value)
 
 
+def as_name(value: str) -> str:
+    """Return an id that is a name, such as an agent's, for use in a path.
+
+    Raises:
+        ValueError: It is none: letters, digits, `_` and `-` are what names are made of.
+    """
+    if not value or not all(character.isascii() and (character.isalnum() or character in "_-") for character in value):
+        raise ValueError(f"not an id: {value!r}")
+    return value
+
+
 def as_number(name: str, value: Any, default: float) -> float:
     """Return a setting as a number; the default where there is none.
 

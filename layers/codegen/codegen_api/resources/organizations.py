@@ -1,10 +1,21 @@
 """Organizations: `api.organizations`."""
 
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
 from .._core import Core
-from .._models import Organization, Page
+from .._driver import Flow
+from .._errors import PermissionDeniedError
+from .._models import CursorPage, Organization, Page
 from .._pagination import PAGE_SIZE, Listing
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, awaiting, blocking, flowing, iterating
+from .._settings import Id
 from .._wire import Call
+from . import users
+
+if TYPE_CHECKING:
+    from .._account import Member, OrganizationDetails, Usage
 
 
 def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Organization]]":
@@ -19,11 +30,95 @@ def iter_(core: Core, *, skip: int = 0) -> Listing[Organization]:
     return Listing.of_pages(lambda skip: list_(core, skip=skip), skip)
 
 
+def get_organization(core: Core, *, org_id: Id | None = None) -> "Flow[OrganizationDetails]":
+    """Read an organization, with its settings and the number of its members.
+
+    Codegen itself lists organizations and users; of these it is put together there.
+    """
+    from .._account import OrganizationDetails
+    from .._peer import is_deployment
+    from .._steps import do, gather
+
+    org = core.org(org_id)
+    if (yield from is_deployment(core)):
+        return (yield from do(Call("GET", _path(org), OrganizationDetails.model_validate_json)))
+    for organization in (yield from gather(iter_(core))):
+        if organization.id == org:
+            members = yield from do(users.list_(core, org_id=org, limit=1))
+            return OrganizationDetails.of(organization, members.total)
+    raise PermissionDeniedError("You do not have access to this organization.", status_code=403)
+
+
+def get_organization_usage(
+    core: Core,
+    start_date: "date | str | None" = None,
+    end_date: "date | str | None" = None,
+    *,
+    org_id: Id | None = None,
+) -> "Flow[Usage]":
+    """Count what an organization used from one date, time or ISO 8601 text until another.
+
+    Times without a zone are in the zone of this machine. Raises NotSupportedError on Codegen itself.
+    """
+    from .._account import Usage
+    from .._peer import needs_deployment
+    from .._steps import do
+    from ._moments import moment
+
+    yield from needs_deployment(core, "the usage of an organization")
+    params = {"start_date": moment(start_date), "end_date": moment(end_date)}
+    call = Call("GET", f"{_path(core.org(org_id))}/usage", Usage.model_validate_json, params=params)
+    return (yield from do(call))
+
+
+def get_organization_members(core: Core, *, org_id: Id | None = None) -> "Flow[list[Member]]":
+    """List all members of an organization, with the roles that hold on the server that is asked."""
+    from .._account import Member
+    from .._peer import is_deployment
+    from .._steps import gather, gather_by_cursor
+
+    org = core.org(org_id)
+    if not (yield from is_deployment(core)):
+        return [Member.of(user) for user in (yield from gather(users.iter_(core, org_id=org)))]
+    read = CursorPage[Member].model_validate_json
+    path = f"{_path(org)}/members"
+    return (yield from gather_by_cursor(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
+
+
+def update_organization(
+    core: Core,
+    *,
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    org_id: Id | None = None,
+) -> "Flow[OrganizationDetails]":
+    """Change an organization's name or settings as its deployment shows them; a setting of None is taken back.
+
+    Codegen's own agents go by Codegen's own settings. Raises NotSupportedError on Codegen itself.
+    """
+    from .._account import OrganizationDetails
+    from .._peer import needs_deployment
+    from .._steps import do
+
+    yield from needs_deployment(core, "changing an organization")
+    body = {"name": name, "settings": settings}
+    call = Call("PATCH", _path(core.org(org_id)), OrganizationDetails.model_validate_json, body=body)
+    return (yield from do(call))
+
+
+def _path(org_id: int) -> str:
+    return f"/v1/organizations/{org_id}"
+
+
 class OrganizationsResource(Resource):
     """Organizations."""
 
     list = blocking(list_)
     iter = iterating(iter_)
+    get_organization = flowing(get_organization)
+    get_organization_usage = flowing(get_organization_usage)
+    get_organization_members = flowing(get_organization_members)
+    update_organization = flowing(update_organization)
 
 
 class AsyncOrganizationsResource(AsyncResource):
@@ -31,3 +126,7 @@ class AsyncOrganizationsResource(AsyncResource):
 
     list = awaitable(list_)
     iter = async_iterating(iter_)
+    get_organization = awaiting(get_organization)
+    get_organization_usage = awaiting(get_organization_usage)
+    get_organization_members = awaiting(get_organization_members)
+    update_organization = awaiting(update_organization)

@@ -26,10 +26,12 @@ def create(  # noqa: D417 - a caller never sees `core`
     model: str | None = None,
     agent_type: Harness | None = None,
     webhooks: Webhooks | None = None,
+    agent_id: str | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[AgentRun]:
     """Start an agent run.
 
-    The upstream has no idempotency key: after an error with `effect_unknown` the run may exist. Put an id of your own
+    Codegen itself has no idempotency key: after an error with `effect_unknown` the run may exist. Put an id of your own
     into `metadata`, which is echoed back, and look for it among the newest runs.
 
     Args:
@@ -41,6 +43,8 @@ def create(  # noqa: D417 - a caller never sees `core`
         model: A `value` from `api.models.list()`; the organization's default if None.
         agent_type: `codegen` or `claude_code`; the organization's default if None.
         webhooks: Where the end of this run is reported, in place of the organization's webhook.
+        agent_id: An agent of a deployment, which Codegen itself ignores; `api.run_task` looks before it sends one.
+        idempotency_key: Names this start, so that it may be repeated. For deployments only: Codegen ignores it.
 
     Raises:
         QuotaExceededError: The plan's runs are used up.
@@ -58,7 +62,9 @@ def create(  # noqa: D417 - a caller never sees `core`
             "model": model,
             "agent_type": agent_type,
             "webhooks": _targets(webhooks),
+            "agent_id": agent_id,
         },
+        idempotency_key=idempotency_key,
     )
 
 

@@ -1,11 +1,19 @@
 """Users: `api.users`."""
 
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
 from .._core import Core
-from .._models import Page, User
+from .._driver import Flow
+from .._models import CursorPage, Page, User
 from .._pagination import PAGE_SIZE, Listing
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._settings import Id, as_id
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, awaiting, blocking, flowing, iterating
+from .._settings import Id, as_id, as_name
 from .._wire import Call
+
+if TYPE_CHECKING:
+    from .._account import ApiToken, Member
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[User]]":
@@ -33,6 +41,93 @@ def me(_core: Core) -> Call[User]:
     return Call("GET", "/v1/users/me", User.model_validate_json)
 
 
+def list_users(core: Core, *, org_id: Id | None = None) -> Flow[list[User]]:
+    """List all users of an organization, as Codegen has them."""
+    from .._steps import gather
+
+    return (yield from gather(iter_(core, org_id=org_id)))
+
+
+def update_user(
+    core: Core,
+    user_id: Id,
+    *,
+    role: str | None = None,
+    permissions: Sequence[str] | None = None,
+    org_id: Id | None = None,
+) -> "Flow[Member]":
+    """Say what a user may do on a deployment: `role` is viewer, member or admin, and permissions may take from it.
+
+    Raises NotSupportedError on Codegen itself.
+    """
+    from .._account import Member
+    from .._peer import needs_deployment
+    from .._steps import do
+
+    yield from needs_deployment(core, "changing a user")
+    path = f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}"
+    body = {"role": role, "permissions": None if permissions is None else list(permissions)}
+    return (yield from do(Call("PATCH", path, Member.model_validate_json, body=body)))
+
+
+def create_api_token(  # noqa: D417 - a caller never sees `core`
+    core: Core,
+    name: str,
+    expires_at: "date | str | None" = None,
+    *,
+    role: str | None = None,
+    organizations: Sequence[Id] | None = None,
+) -> "Flow[ApiToken]":
+    """Make an API token of the deployment. Its secret, `token`, is told this once.
+
+    Args:
+        name: What it is for.
+        expires_at: Until when it is good; a time without a zone is in that of this machine. For ever if None.
+        role: The most that it may do: viewer, member or admin.
+        organizations: Where it may do that.
+
+    Raises:
+        NotSupportedError: The server is Codegen itself, whose tokens are made on its web pages.
+    """
+    from .._account import ApiToken
+    from .._peer import needs_deployment, new_key
+    from .._steps import do
+    from ._moments import moment
+
+    yield from needs_deployment(core, TOKENS)
+    body = {
+        "name": name,
+        "expires_at": moment(expires_at),
+        "role": role,
+        "organizations": None if organizations is None else [as_id(org_id) for org_id in organizations],
+    }
+    call = Call("POST", TOKENS_PATH, ApiToken.model_validate_json, body=body, idempotency_key=new_key())
+    return (yield from do(call))
+
+
+def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
+    """List the caller's API tokens, newest first, without their secrets. Raises NotSupportedError on Codegen itself."""
+    from .._account import ApiToken
+    from .._peer import needs_deployment
+    from .._steps import gather_by_cursor
+
+    yield from needs_deployment(core, TOKENS)
+    read = CursorPage[ApiToken].model_validate_json
+    return (yield from gather_by_cursor(lambda cursor: Call("GET", TOKENS_PATH, read, params={"cursor": cursor})))
+
+
+def revoke_api_token(core: Core, token_id: str) -> Flow[None]:
+    """Revoke one of the caller's API tokens. Raises NotSupportedError on Codegen itself."""
+    from .._peer import needs_deployment
+
+    yield from needs_deployment(core, TOKENS)
+    yield Call("DELETE", f"{TOKENS_PATH}/{as_name(token_id)}", lambda _content: None)
+
+
+TOKENS = "API tokens"
+TOKENS_PATH = "/v1/users/me/api-tokens"
+
+
 class UsersResource(Resource):
     """Users."""
 
@@ -40,6 +135,12 @@ class UsersResource(Resource):
     iter = iterating(iter_)
     get = blocking(get)
     me = blocking(me)
+    get_current_user = me
+    list_users = flowing(list_users)
+    update_user = flowing(update_user)
+    create_api_token = flowing(create_api_token)
+    list_api_tokens = flowing(list_api_tokens)
+    revoke_api_token = flowing(revoke_api_token)
 
 
 class AsyncUsersResource(AsyncResource):
@@ -49,3 +150,9 @@ class AsyncUsersResource(AsyncResource):
     iter = async_iterating(iter_)
     get = awaitable(get)
     me = awaitable(me)
+    get_current_user = me
+    list_users = awaiting(list_users)
+    update_user = awaiting(update_user)
+    create_api_token = awaiting(create_api_token)
+    list_api_tokens = awaiting(list_api_tokens)
+    revoke_api_token = awaiting(revoke_api_token)

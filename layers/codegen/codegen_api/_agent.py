@@ -1,0 +1,130 @@
+"""Agents: what a deployment keeps of how an agent is to work."""
+
+from enum import StrEnum
+from typing import Any, Generic, TypeVar, Unpack
+
+from ._driver import AsyncDriver, Driver
+from ._models import Model
+from ._task import AsyncTask, RunOptions, Task
+
+
+class AgentType(StrEnum):
+    """What an agent is good at."""
+
+    GENERAL = "general"
+    CODE_REVIEW = "code_review"
+    ISSUE_RESOLVER = "issue_resolver"
+    DOCUMENTATION = "documentation"
+    TESTING = "testing"
+
+
+class AgentProfile(Model):
+    """An agent as the deployment tells of it."""
+
+    id: str
+    name: str
+    type: str
+    version: int | None = None
+    description: str | None = None
+    configuration: dict[str, Any]
+    system_prompt: str | None = None
+    model: str | None = None
+    repo_id: int | None = None
+    tags: list[str] | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+
+
+D = TypeVar("D", Driver, AsyncDriver)
+
+
+class _Agent(Generic[D]):
+    """What the agents of the two clients share."""
+
+    _driver: D
+
+    def __init__(self, driver: D, profile: AgentProfile, org_id: int) -> None:
+        self._driver = driver
+        self._org_id = org_id
+        self.profile = profile
+
+    @property
+    def id(self) -> str:
+        """The agent's id."""
+        return self.profile.id
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.profile.name
+
+    @property
+    def type(self) -> AgentType | str:
+        """What it is good at; a word that this client does not know stays as it is."""
+        known = {kind.value: kind for kind in AgentType}
+        return known.get(self.profile.type, self.profile.type)
+
+    @property
+    def description(self) -> str | None:
+        """What it is for."""
+        return self.profile.description
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Told to it with each task."""
+        return self.profile.configuration
+
+    @property
+    def system_prompt(self) -> str | None:
+        """Told to it before each task."""
+        return self.profile.system_prompt
+
+    @property
+    def model(self) -> str | None:
+        """The language model of its tasks; the organization's default if None."""
+        return self.profile.model
+
+    @property
+    def repo_id(self) -> int | None:
+        """Where it works if a task names no repository."""
+        return self.profile.repo_id
+
+    @property
+    def tags(self) -> list[str]:
+        """By which lists are filtered."""
+        return self.profile.tags or []
+
+    @property
+    def version(self) -> int | None:
+        """Counts its changes."""
+        return self.profile.version
+
+    def _named_in(self, options: RunOptions) -> RunOptions:
+        named = options.copy()
+        named.setdefault("org_id", self._org_id)
+        named["agent_id"] = self.id
+        return named
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, name={self.name!r})"
+
+
+class Agent(_Agent[Driver]):
+    """An agent of a blocking client."""
+
+    def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> Task:
+        """Start a task with this agent. The options are those of `api.run_task`."""
+        from ._work import start
+
+        return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **self._named_in(options))))
+
+
+class AsyncAgent(_Agent[AsyncDriver]):
+    """An agent of an asynchronous client."""
+
+    async def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> AsyncTask:
+        """Start a task with this agent. The options are those of `api.run_task`."""
+        from ._work import start
+
+        flow = start(self._driver.core, prompt, **self._named_in(options))
+        return AsyncTask(self._driver, await self._driver.run(flow))

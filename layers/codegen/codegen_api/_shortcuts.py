@@ -1,0 +1,46 @@
+"""Clients and tasks in one line."""
+
+from typing import Any, Unpack
+
+import httpx
+
+from ._client import AsyncCodegenAPI, CodegenAPI
+from ._settings import Id
+from ._task import AsyncTask, RunOptions, Task
+
+
+def create_client(org_id: Id | None = None, token: str | None = None, **options: Any) -> CodegenAPI:
+    """Make a blocking client; the options are those of `CodegenAPI`."""
+    return CodegenAPI(org_id, token, **options)
+
+
+def create_async_client(org_id: Id | None = None, token: str | None = None, **options: Any) -> AsyncCodegenAPI:
+    """Make an asynchronous client; the options are those of `CodegenAPI`."""
+    return AsyncCodegenAPI(org_id, token, **options)
+
+
+def run_task(
+    prompt: str,
+    *,
+    token: str | None = None,
+    base_url: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Task:
+    """Start a task with a client of its own. There is nothing to close: it keeps no connection open."""
+    http = httpx.Client(limits=_NOTHING_KEPT)
+    return CodegenAPI(token=token, base_url=base_url, http_client=http).run_task(prompt, **options)
+
+
+async def run_task_async(
+    prompt: str,
+    *,
+    token: str | None = None,
+    base_url: str | None = None,
+    **options: Unpack[RunOptions],
+) -> AsyncTask:
+    """Start a task with an asynchronous client of its own, as `run_task` does."""
+    http = httpx.AsyncClient(limits=_NOTHING_KEPT)
+    return await AsyncCodegenAPI(token=token, base_url=base_url, http_client=http).run_task(prompt, **options)
+
+
+_NOTHING_KEPT = httpx.Limits(max_keepalive_connections=0)

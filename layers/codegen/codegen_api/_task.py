@@ -1,0 +1,314 @@
+"""Tasks: agent runs as seen by who waits for their result."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, NotRequired, Self, TypedDict, TypeVar
+
+from ._driver import AsyncDriver, Driver
+from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, parse_timestamp
+from ._settings import Id
+
+if TYPE_CHECKING:
+    from ._stream import TaskEvent
+    from .resources.runs import Webhooks
+
+TIMEOUT = 3600.0
+"""Seconds that a task is waited for, where nobody says how long."""
+POLL_INTERVAL = 5.0
+"""Seconds between two looks at a task, where nobody says otherwise."""
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. The last three are final until the task is followed up."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more is expected."""
+        return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
+
+
+# Codegen documents no statuses: these are those of its clients and of live answers, and those of a deployment. Any
+# other word is that of a task that goes on.
+_STATUSES = {
+    "pending": TaskStatus.PENDING,
+    "queued": TaskStatus.PENDING,
+    "launching": TaskStatus.PENDING,
+    "complete": TaskStatus.COMPLETED,
+    "completed": TaskStatus.COMPLETED,
+    "error": TaskStatus.FAILED,
+    "failed": TaskStatus.FAILED,
+    "incomplete": TaskStatus.FAILED,
+    "max_iterations_reached": TaskStatus.FAILED,
+    "out_of_tokens": TaskStatus.FAILED,
+    "timeout": TaskStatus.FAILED,
+    "timed_out": TaskStatus.FAILED,
+    "cancelled": TaskStatus.CANCELLED,
+    "stopped": TaskStatus.CANCELLED,
+}
+
+
+def status_of(word: str | None) -> TaskStatus:
+    """Read a status word, in any case."""
+    return _STATUSES.get((word or "").lower(), TaskStatus.RUNNING)
+
+
+class RunOptions(TypedDict):
+    """What a task may be started with, besides its prompt. `api.runs.create` tells what each means.
+
+    `agent_id`, an agent of the deployment, and `idempotency_key` are for deployments alone.
+    """
+
+    org_id: NotRequired[Id | None]
+    repo_id: NotRequired[Id | None]
+    images: NotRequired[list[str] | None]
+    metadata: NotRequired[dict[str, Any] | None]
+    model: NotRequired[str | None]
+    agent_type: NotRequired[Harness | None]
+    webhooks: "NotRequired[Webhooks | None]"
+    agent_id: NotRequired[str | None]
+    idempotency_key: NotRequired[str | None]
+
+
+@dataclass(slots=True)
+class TaskState:
+    """What is known of a task. It is updated in place."""
+
+    id: int
+    org_id: int
+    status: TaskStatus = TaskStatus.PENDING
+    word: str | None = None
+    prompt: str | None = None
+    result: str | None = None
+    summary: str | None = None
+    error: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    web_url: str | None = None
+    metadata: dict[str, Any] | None = None
+    pull_requests: list[PullRequest] = field(default_factory=list)
+
+    def ended(self) -> bool:
+        """Tell whether nothing more is expected."""
+        return self.status.final
+
+    def move(self, word: str | None) -> None:
+        """Take a status in."""
+        self.word, self.status = word, status_of(word)
+
+    def read(self, run: AgentRun | AgentRunLogs) -> None:
+        """Take in what Codegen tells."""
+        self.move(run.status)
+        self.result, self.created_at, self.web_url, self.metadata = run.result, run.created, run.web_url, run.metadata
+        if isinstance(run, AgentRun):
+            self.summary, self.pull_requests = run.summary, run.github_pull_requests or []
+
+    def read_card(self, card: dict[str, Any]) -> None:
+        """Take in what a deployment tells, which knows more than Codegen. Its cards shorten a prompt."""
+        self.move(card.get("status"))
+        self.prompt = self.prompt or card.get("prompt")
+        self.created_at, self.updated_at = _moment(card.get("created_at")), _moment(card.get("updated_at"))
+        self.result, self.summary = card.get("result"), card.get("summary")
+        self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
+        self.error = card.get("status_reason") if self.status is TaskStatus.FAILED else None
+        self.pull_requests = [
+            PullRequest.model_validate({**link, "head_branch_name": link.get("branch_name")})
+            for link in card.get("pull_requests") or []
+        ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return parse_timestamp(text) if text else None
+    except ValueError:
+        return None
+
+
+D = TypeVar("D", Driver, AsyncDriver)
+
+
+class _Task(Generic[D]):
+    """What the tasks of the two clients share: everything that is known without asking."""
+
+    _driver: D
+
+    def __init__(self, driver: D, state: TaskState) -> None:
+        self._driver = driver
+        self._state = state
+
+    @property
+    def id(self) -> int:
+        """The id of the agent run."""
+        return self._state.id
+
+    @property
+    def status(self) -> TaskStatus:
+        """Where the task stood when it was last looked at."""
+        return self._state.status
+
+    @property
+    def raw_status(self) -> str | None:
+        """The server's own word for the status."""
+        return self._state.word
+
+    @property
+    def prompt(self) -> str | None:
+        """What the task was started with; None where nobody knows, as Codegen itself does not tell."""
+        return self._state.prompt
+
+    @property
+    def result(self) -> str | None:
+        """The answer, in Markdown; None until the task ends."""
+        return self._state.result
+
+    @property
+    def summary(self) -> str | None:
+        """A short text about what was done, where there is one."""
+        return self._state.summary
+
+    @property
+    def error(self) -> str | None:
+        """Why the task failed; None unless it did."""
+        return self._state.error if self.is_failed() else None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the task was created, in UTC."""
+        return self._state.created_at
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When something last happened in it, in UTC; None where nobody knows, as Codegen itself does not tell."""
+        return self._state.updated_at
+
+    @property
+    def progress(self) -> int | None:
+        """Percent: 0 before it starts, 100 when it has completed, and None between, since no agent tells."""
+        return {TaskStatus.PENDING: 0, TaskStatus.COMPLETED: 100}.get(self.status)
+
+    @property
+    def web_url(self) -> str | None:
+        """Where people can look at the task."""
+        return self._state.web_url
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the task was created with."""
+        return self._state.metadata
+
+    @property
+    def pull_requests(self) -> list[PullRequest]:
+        """The pull requests that the task opened."""
+        return self._state.pull_requests
+
+    def is_complete(self) -> bool:
+        """Tell whether the task has ended, well or not."""
+        return self.status.final
+
+    def is_successful(self) -> bool:
+        """Tell whether the task has ended well."""
+        return self.status is TaskStatus.COMPLETED
+
+    def is_failed(self) -> bool:
+        """Tell whether the task has failed. One that was cancelled has not."""
+        return self.status is TaskStatus.FAILED
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id}, status={self.status.value!r})"
+
+
+class Task(_Task[Driver]):
+    """A task of a blocking client."""
+
+    def refresh(self) -> Self:
+        """Look at the task anew."""
+        from ._work import look
+
+        self._driver.run(look(self._driver.core, self._state))
+        return self
+
+    def wait_for_completion(self, timeout: float | None = TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
+        """Wait until the task ends.
+
+        Args:
+            timeout: Seconds to wait at most; None for as long as it takes.
+            poll_interval: Seconds between two looks.
+
+        Raises:
+            TaskTimeoutError: It has not ended. It goes on, and may be waited for again.
+        """
+        from ._work import wait
+
+        self._driver.run(wait(self._driver.core, self._state, timeout, poll_interval))
+        return self
+
+    def cancel(self, *, allow_pr_ban: bool = False, reason: str | None = None) -> Self:
+        """Cancel the task; one that has ended stays as it is.
+
+        Codegen has no way to stop an agent but to ban its pull request, which also stops every other agent on it and
+        mutes its checks. So a task that waits is cancelled at once, and one that works only with `allow_pr_ban`.
+
+        Args:
+            allow_pr_ban: Whether that may be done.
+            reason: Kept with the task by a deployment.
+
+        Raises:
+            ConflictError: The task works, and `allow_pr_ban` was not given.
+            NotSupportedError: The same, by Codegen itself.
+        """
+        from ._work import cancel
+
+        self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
+        return self
+
+    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> "Iterator[TaskEvent]":
+        """Follow the task to its end, event by event, from the first or from the one that follows `after`.
+
+        Cut connections do no harm: the stream goes on after the last event it has given, and gives each one once. The
+        last tells how the task ended.
+
+        Args:
+            after: The `id` of the last event that is known already.
+            poll_interval: Seconds between two looks at Codegen itself; a deployment answers when there is news.
+        """
+        from ._stream import events
+
+        return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))
+
+
+class AsyncTask(_Task[AsyncDriver]):
+    """A task of an asynchronous client. Its methods are those of `Task`."""
+
+    async def refresh(self) -> Self:
+        """Look at the task anew."""
+        from ._work import look
+
+        await self._driver.run(look(self._driver.core, self._state))
+        return self
+
+    async def wait_for_completion(self, timeout: float | None = TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
+        """Wait until the task ends, as `Task.wait_for_completion` does."""
+        from ._work import wait
+
+        await self._driver.run(wait(self._driver.core, self._state, timeout, poll_interval))
+        return self
+
+    async def cancel(self, *, allow_pr_ban: bool = False, reason: str | None = None) -> Self:
+        """Cancel the task, as `Task.cancel` does."""
+        from ._work import cancel
+
+        await self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
+        return self
+
+    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> "AsyncIterator[TaskEvent]":
+        """Follow the task to its end, as `Task.stream` does."""
+        from ._stream import events
+
+        return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))
