@@ -1,5 +1,6 @@
 """GET /openapi.json, GET /docs, GET /redoc - serve the OpenAPI document and its two readers."""
 
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -75,7 +76,12 @@ def _page(name: str, policy: str) -> Response[str]:
 
 def _file(file: "resources.abc.Traversable", content_type: str, cache_control: str) -> Response[str]:
     headers: dict[str, str | list[str]] = {"Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
-    return Response(200, content_type, file.read_text("utf-8"), headers)
+    return Response(200, content_type, _text(file), headers)
+
+
+@cache
+def _text(file: "resources.abc.Traversable") -> str:
+    return file.read_text("utf-8")
 
 
 handler = endpoint(app, public=True)

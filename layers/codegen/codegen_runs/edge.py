@@ -356,11 +356,14 @@ def _report(
     metrics = _metrics()
     metrics.add_dimension("route", exchange["route"])
     metrics.add_metric("Requests", MetricUnit.Count, 1)
-    metrics.add_metric("ClientErrors", MetricUnit.Count, int(400 <= status < 500))
-    metrics.add_metric("ServerErrors", MetricUnit.Count, int(status >= 500))
-    metrics.add_metric("ColdStarts", MetricUnit.Count, int(exchange["cold_start"]))
     metrics.add_metric("Latency", MetricUnit.Milliseconds, seconds * 1000)
-    metrics.add_metric("UpstreamLatency", MetricUnit.Milliseconds, upstream_seconds * 1000)
+    # Each further one is paid for in every request: only what has happened.
+    if status >= 400:
+        metrics.add_metric("ClientErrors" if status < 500 else "ServerErrors", MetricUnit.Count, 1)
+    if exchange["cold_start"]:
+        metrics.add_metric("ColdStarts", MetricUnit.Count, 1)
+    if upstream_seconds:
+        metrics.add_metric("UpstreamLatency", MetricUnit.Milliseconds, upstream_seconds * 1000)
     metrics.flush_metrics()
 
 
