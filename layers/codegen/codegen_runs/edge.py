@@ -1,7 +1,7 @@
 """The HTTP edge: what every endpoint needs and no handler should have to say.
 
 `endpoint` turns a resolver into a Lambda handler that knows its caller, admits only what the operation can work with,
-answers every error as a problem (see `problems`), and writes one log line and one set of metrics for each request.
+answers every error as a problem (see `problems`), and writes one line for each request, which is log and metrics.
 """
 
 import json
@@ -346,14 +346,11 @@ def _log_fault(error: Exception, secret: str | None) -> None:
 def _report(
     exchange: dict[str, Any], *, status: int, code: str | None, seconds: float, upstream_seconds: float
 ) -> None:
-    logger.info(
-        "request",
-        status=status,
-        code=code,
-        duration_ms=round(seconds * 1000, 1),
-        upstream_ms=round(upstream_seconds * 1000, 1),
-    )
+    """Write the one line that CloudWatch keeps as a log entry and counts as metrics."""
     metrics = _metrics()
+    told = exchange | {"message": "request", "status": status, "code": code}
+    for name in told.keys() - {"route"}:
+        metrics.add_metadata(name, told[name])
     metrics.add_dimension("route", exchange["route"])
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     metrics.add_metric("Latency", MetricUnit.Milliseconds, seconds * 1000)

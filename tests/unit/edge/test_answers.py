@@ -107,12 +107,14 @@ def test_a_large_answer_that_fits_is_sent(wire: Wire) -> None:
     assert get().status == 200
 
 
-def test_a_request_is_one_line_in_the_log(wire: Wire, logs: StringIO) -> None:
+def test_a_request_is_one_line_in_the_log(
+    wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
     wire.answer(httpx.Response(429, json={"message": "No.", "status_code": 429}))
 
     get()
 
-    (line,) = map(json.loads, logs.getvalue().splitlines())
+    (line,) = map(json.loads, (logs.getvalue() + capsys.readouterr().out).splitlines())
     assert line["message"] == "request"
     assert {name: line[name] for name in ("request_id", "caller", "organization", "route", "status", "code")} == {
         "request_id": REQUEST_ID,
@@ -122,7 +124,6 @@ def test_a_request_is_one_line_in_the_log(wire: Wire, logs: StringIO) -> None:
         "status": 429,
         "code": "rate_limited",
     }
-    assert line["duration_ms"] >= line["upstream_ms"] >= 0
 
 
 def test_no_log_holds_a_token_or_a_body(wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +144,7 @@ def test_a_request_counts_in_the_metrics(wire: Wire, capsys: pytest.CaptureFixtu
     get()
 
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
-    assert line["route"] == f"GET {ROUTE}"
+    assert (line["route"], line["message"]) == (f"GET {ROUTE}", "request")
     assert (line["Requests"], line["ServerErrors"], "ClientErrors" in line) == ([1], [1], False)
     assert line["Latency"][0] >= line["UpstreamLatency"][0] > 0
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["route", "service"]]
