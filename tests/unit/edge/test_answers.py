@@ -59,7 +59,9 @@ def test_an_id_that_is_unfit_for_a_log_is_replaced(wire: Wire, unfit: str) -> No
     assert get(**{"X-Request-Id": unfit}).headers["x-request-id"] == REQUEST_ID
 
 
-def test_a_fault_of_ours_is_answered_without_a_word_about_it_and_logged(logs: StringIO) -> None:
+def test_a_fault_of_ours_is_answered_without_a_word_about_it_and_logged(
+    logs: StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
     def operation() -> dict[str, str]:
         raise LookupError(f"the shelf of {TOKEN} is empty")
 
@@ -69,7 +71,7 @@ def test_a_fault_of_ours_is_answered_without_a_word_about_it_and_logged(logs: St
     assert answer.json["detail"] == "Internal server error."
     assert answer.json["request_id"] == REQUEST_ID
     assert "shelf" not in answer.text
-    fault, request = map(json.loads, logs.getvalue().splitlines())
+    fault, request = map(json.loads, (logs.getvalue() + capsys.readouterr().out).splitlines())
     assert (fault["level"], fault["exception_name"], fault["request_id"]) == ("ERROR", "LookupError", REQUEST_ID)
     assert "the shelf of [token] is empty" in fault["exception"]
     assert "raise LookupError" in fault["exception"]
@@ -150,7 +152,7 @@ def test_a_request_counts_in_the_metrics(wire: Wire, capsys: pytest.CaptureFixtu
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["route", "service"]]
 
 
-def test_only_the_first_request_of_a_process_is_a_cold_start(logs: StringIO) -> None:
+def test_only_the_first_request_of_a_process_is_a_cold_start(capsys: pytest.CaptureFixture[str]) -> None:
     app = APIGatewayRestResolver()
     app.get("/operation")(dict)
     handle = endpoint(app)
@@ -158,10 +160,10 @@ def test_only_the_first_request_of_a_process_is_a_cold_start(logs: StringIO) -> 
     for _ in range(3):
         call(handle, rest("GET", "/operation"))
 
-    assert [json.loads(line)["cold_start"] for line in logs.getvalue().splitlines()] == [True, False, False]
+    assert [json.loads(line)["cold_start"] for line in capsys.readouterr().out.splitlines()] == [True, False, False]
 
 
-def test_one_request_leaves_nothing_behind_for_the_next(logs: StringIO) -> None:
+def test_one_request_leaves_nothing_behind_for_the_next(capsys: pytest.CaptureFixture[str]) -> None:
     app = APIGatewayRestResolver()
     app.get("/organizations/<org_id>/operation")(lambda org_id: {})
     app.get("/operation")(lambda: {"caller": "caller" in app.context})
@@ -170,7 +172,7 @@ def test_one_request_leaves_nothing_behind_for_the_next(logs: StringIO) -> None:
     call(endpoint(app), rest("GET", "/organizations/123/operation"))
 
     assert call(handle, rest("GET", "/operation", caller=None)).json == {"caller": False}
-    assert "organization" not in json.loads(logs.getvalue().splitlines()[-1])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["organization"] is None
 
 
 def test_an_error_is_logged_once(logs: StringIO, caplog: pytest.LogCaptureFixture) -> None:
