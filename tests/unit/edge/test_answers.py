@@ -109,9 +109,7 @@ def test_a_large_answer_that_fits_is_sent(wire: Wire) -> None:
     assert get().status == 200
 
 
-def test_a_request_is_one_line_in_the_log(
-    wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_request_is_one_line_in_the_log(wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]) -> None:
     wire.answer(httpx.Response(429, json={"message": "No.", "status_code": 429}))
 
     get()
