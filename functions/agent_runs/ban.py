@@ -6,27 +6,30 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.bodies import with_warnings
 from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.permits import permit
 from codegen_runs.runs import CardOrder, StopAgentRun
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/ban", tags=["Agent runs"], summary="Stop the agents on a pull request")
-def ban_agent_run_checks(org_id: int, request: StopAgentRun, codegen: Codegen) -> Any:
+def ban_agent_run_checks(org_id: int, request: StopAgentRun, codegen: Codegen, caller: CurrentCaller) -> Any:
     """Stop every agent on the pull request of a run, and let its checks wake no more of them."""
-    answer = codegen.runs.ban(request.agent_run_id, org_id=org_id, **request.card_order())
+    with permit("standard", caller):
+        answer = codegen.runs.ban(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/ban-all-checks", include_in_schema=False)
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/ban-all-checks", include_in_schema=False)
 def ban_agent_run_checks_in_path(
-    org_id: int, agent_run_id: int, codegen: Codegen, request: CardOrder | None = None
+    org_id: int, agent_run_id: int, codegen: Codegen, caller: CurrentCaller, request: CardOrder | None = None
 ) -> Any:
     """Do the same with the run's id in the path, where a body is optional."""
     request = request or CardOrder()
-    answer = codegen.runs.ban(agent_run_id, org_id=org_id, **request.card_order())
+    with permit("standard", caller):
+        answer = codegen.runs.ban(agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 
 

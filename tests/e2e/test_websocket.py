@@ -138,7 +138,7 @@ def test_what_an_endpoint_writes_is_seen_at_once(viewer: Any, http: httpx.Client
                 ("pause", None, "run.status_changed"),
                 ("cancel", {"allow_pr_ban": True}, "run.cancel_requested"),
             ):
-                await asyncio.to_thread(lambda: http.post(f"{RUNS}/{run_id}/{verb}", json=body).raise_for_status())
+                (await asyncio.to_thread(http.post, f"{RUNS}/{run_id}/{verb}", json=body)).raise_for_status()
                 while told not in [event["type"] for event in ada.events]:
                     await ada.until("events")
             await ada.until("stream.end")

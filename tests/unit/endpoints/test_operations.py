@@ -6,9 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
+from codegen_runs import watches
 from tests.support.backend import template
 from tests.support.events import CALLER, TOKEN, call, rest
 from tests.support.handlers import FUNCTIONS, handler
+from tests.support.memory import MemoryRuns
 from tests.support.wire import Wire
 
 ORG = "/v1/organizations/123"
@@ -173,6 +175,14 @@ OPERATIONS = [
 REQUESTS = [(operation, path, body) for operation in OPERATIONS for path, body in operation.paths.items()]
 
 
+@pytest.fixture(autouse=True)
+def runs(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+    """Where the limits of the Codegen API are counted, for the operations that draw on them."""
+    runs = MemoryRuns()
+    monkeypatch.setattr(watches, "table", lambda: runs)
+    return runs
+
+
 @pytest.mark.parametrize(
     ("operation", "path", "body"), REQUESTS, ids=[f"{operation.method} {path}" for operation, path, _ in REQUESTS]
 )
@@ -213,6 +223,23 @@ def test_an_id_in_the_path_needs_no_body(name: str, wire: Wire) -> None:
 
     assert (answer.status, answer.json) == (200, {})
     assert wire.asked[3] == {"agent_run_id": 7}
+
+
+@pytest.mark.parametrize("name", ["ban", "unban", "remove-from-pr"])
+def test_who_is_told_to_wait_when_stopping_agents_waits_until_the_upstream_takes_calls_again(
+    name: str, wire: Wire, runs: MemoryRuns
+) -> None:
+    wire.answer(httpx.Response(429, json={"message": "Slow down.", "status_code": 429}, headers={"Retry-After": "30"}))
+    event = rest("POST", f"{ORG}/agent/run/{name}", body=STOP)
+
+    told, spared = (call(handler(f"agent_runs/{name.replace('-', '_')}"), event) for _ in range(2))
+
+    assert (told.status, told.json["code"], told.headers["retry-after"]) == (429, "rate_limited", "30")
+    assert (spared.status, spared.json["code"]) == (429, "limit_used_up")
+    assert 20 <= int(spared.headers["retry-after"]) <= 31
+    assert len({request.url.path for request in wire.requests}) == 1
+    (bucket,) = runs.buckets.values()
+    assert len(bucket.given) == 1
 
 
 def test_a_field_that_means_nothing_is_answered_with_a_warning(wire: Wire) -> None:

@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs import upstream
+from codegen_runs.buckets import LIMITS, Buckets
 from codegen_runs.callers import Caller
+from codegen_runs.permits import PATIENCE
 from codegen_runs.run_control.transitions import CONFIRMATION_SECONDS
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from tests.support.backend import TestClock, Tokens
 from tests.support.memory import MemoryRuns
-from tests.unit.run_control.controls import KEY, TOKEN, Act, Kicks, history, offers, stored
+from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, Kicks, history, offers, stored
 
 CONSENT = {"allow_pr_ban": True}
 BAN = "ban_all_checks_for_agent_run"
@@ -138,7 +141,14 @@ def test_a_ban_whose_answer_is_lost_stays_open_until_the_upstream_tells(
     [(403, 403, "forbidden"), (404, 404, "not_found"), (422, 422, "validation_failed"), (429, 429, "rate_limited")],
 )
 def test_a_ban_that_the_upstream_refuses_is_told_and_leaves_the_run_as_it_was(
-    refusal: int, status: int, code: str, running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns
+    refusal: int,
+    status: int,
+    code: str,
+    running: Watch,
+    act: Act,
+    fake: FakeCodegen,
+    runs: MemoryRuns,
+    clock: TestClock,
 ) -> None:
     fake.trouble(BAN, Trouble("error", status=refusal, message="No, thank you."), times=None)
     answer = act("cancel", running.agent_run_id, CONSENT)
@@ -149,7 +159,24 @@ def test_a_ban_that_the_upstream_refuses_is_told_and_leaves_the_run_as_it_was(
     watch = stored(runs)
     assert (watch.status, watch.cancel, watch.cancel_deadline_at) == (Status.RUNNING, None, None)
     assert history(runs)[-2:] == ["run.cancel_requested", "run.cancel_unconfirmed"]
+    clock.sleep(60)  # a 429 counts for all who share the token
     assert act("cancel", running.agent_run_id, CONSENT).status == 202
+
+
+def test_a_ban_waits_its_turn_like_every_other_call_and_leaves_the_run_as_it_was(
+    running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock
+) -> None:
+    budget = upstream.budget_of(ADA)
+    Buckets(runs, budget, clock).take("standard", LIMITS["standard"].calls)
+    answer = act("cancel", running.agent_run_id, CONSENT)
+
+    assert (answer.status, answer.json["code"]) == (429, "limit_used_up")
+    assert int(answer.headers["retry-after"]) > PATIENCE
+    assert fake.calls[BAN] == 0
+    assert stored(runs).status is Status.RUNNING
+    clock.sleep(60)
+    assert act("cancel", running.agent_run_id, CONSENT).status == 202
+    assert len(runs.get_bucket(budget, "standard").given) == 1
 
 
 @pytest.mark.parametrize("ending", ["COMPLETE", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_TOKENS"])

@@ -20,6 +20,7 @@ from codegen_runs.multi_runs.snapshots import (
     snapshot,
     summary,
 )
+from codegen_runs.permits import NoPermit
 from codegen_runs.problems import Conflict, CredentialsRefused, NotFound, StorageUnavailable
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.actions import Means, effects_of
@@ -239,7 +240,7 @@ def _cancel_run(
             detail = " ".join([cancelled.detail, *(warning.detail for warning in cancelled.warnings)])
         except CancelNeedsBan:
             detail = "The run goes on upstream, unattended: only a ban would stop it, and none was allowed."
-        except (CodegenAPIError, CredentialsRefused) as error:
+        except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
             detail = f"The run goes on upstream: the Codegen API refused to stop it: {error}"
         except RunEnded as error:
             detail = error.detail

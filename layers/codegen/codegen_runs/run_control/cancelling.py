@@ -16,6 +16,7 @@ from codegen_runs import watches
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.permits import NoPermit, permit
 from codegen_runs.problems import Conflict, CredentialsRefused
 from codegen_runs.run_control import transitions
 from codegen_runs.run_control.actions import Means, effects_of, means_for
@@ -59,7 +60,7 @@ def cancel(
 ) -> ControlledRun:
     """Cancel a run; it has ended in the answer, or is still to be stopped.
 
-    Raises `RunNotFound`, `RunEnded`, `CancelNeedsBan`, `StorageUnavailable`, and `CodegenAPIError` or
+    Raises `RunNotFound`, `RunEnded`, `CancelNeedsBan`, `NoPermit`, `StorageUnavailable`, and `CodegenAPIError` or
     `CredentialsRefused` where the upstream refuses.
     """
     runs = watches.table()
@@ -104,7 +105,7 @@ def cancel_watch(
     if written.status is Status.CANCELLED:
         return Cancelled(written, Means.LOCAL, "The run was never launched, and will not be.", [])
     if written.status is Status.CANCELLING and before is not None:
-        return _stop(written, before, codegen=codegen, runs=runs, now=now)
+        return _stop(written, before, caller=caller, codegen=codegen, runs=runs, clock=clock or SystemClock())
     return Cancelled(written, *_open(written), [])
 
 
@@ -137,12 +138,15 @@ def _open(watch: Watch) -> tuple[Means, str]:
     return Means.LOCAL, "The run is being launched. It is cancelled if it is not; if it is, it goes on."
 
 
-def _stop(watch: Watch, before: Status, *, codegen: CodegenAPI, runs: RunsTable, now: float) -> Cancelled:
+def _stop(
+    watch: Watch, before: Status, *, caller: Caller, codegen: CodegenAPI, runs: RunsTable, clock: Clock
+) -> Cancelled:
     """Ask the upstream to stop a run that has just been marked as `cancelling`, and was `before`."""
     assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
     try:
-        codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
-    except (CodegenAPIError, CredentialsRefused) as error:
+        with permit("standard", caller, clock):
+            codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
+    except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
         if isinstance(error, CodegenAPIError) and error.effect_unknown:
             detail = f"Nobody knows whether the Codegen API took the ban: {error}"
             return Cancelled(watch, *_open(watch), [Warned(code="effect_unknown", pointer="", detail=detail)])
@@ -151,7 +155,7 @@ def _stop(watch: Watch, before: Status, *, codegen: CodegenAPI, runs: RunsTable,
         def give_up(current: Watch) -> Change | None:
             if current.status is not Status.CANCELLING:
                 return None  # it has ended meanwhile
-            return transitions.cancel_unconfirmed(current, before, reason, now=now)
+            return transitions.cancel_unconfirmed(current, before, reason, now=clock.now())
 
         change(watch, runs, give_up)
         raise

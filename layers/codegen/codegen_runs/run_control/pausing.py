@@ -67,10 +67,7 @@ def unpause(
         raise RunNotFound(f"There is no run {run_id} in this organization.")
     watch = unpause_watch(watch, runs, now=(clock or SystemClock()).now())
     watches.kick(watch)
-    if watch.unlaunched:
-        detail = "The run is queued again."
-    else:
-        detail = "Follow-ups are taken again."
+    detail = "The run is queued again." if watch.unlaunched else "Follow-ups are taken again."
     return ControlledRun(**run_snapshot(watch, clock).model_dump(), detail=detail, warnings=request.ignored())
 
 
