@@ -16,12 +16,13 @@ import pydantic
 
 from ._core import Core
 from ._driver import Step, Stream
-from ._errors import APIConnectionError, DeadlineExceededError, RateLimitError, ServerError
+from ._errors import DeadlineExceededError
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
 from ._peer import is_deployment
 from ._task import TaskState, TaskStatus
 from ._wire import Call, Emit, Wait
+from ._work import PASSING, look
 from .resources import runs
 
 HOLD = 20.0
@@ -105,8 +106,6 @@ def events(core: Core, state: TaskState, after: str | None, poll_interval: float
 
 
 def _told(core: Core, state: TaskState, after: str | None) -> Stream:
-    from ._work import look
-
     path = f"/v1/organizations/{state.org_id}/agent/run/{state.id}/events"
     read = core.timeout.read
     hold = HOLD if read is None else min(HOLD, read / 2)
@@ -154,7 +153,7 @@ def _patiently(call: Call[Any]) -> Generator[Step, Any, Any]:
     while True:
         try:
             return (yield call)
-        except (APIConnectionError, RateLimitError, ServerError) as error:
+        except PASSING as error:
             failures += 1
             if failures > PATIENCE or isinstance(error, DeadlineExceededError):
                 raise

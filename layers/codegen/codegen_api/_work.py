@@ -16,6 +16,7 @@ from ._errors import (
     CodegenAPIError,
     ConflictError,
     DeadlineExceededError,
+    InvalidResponseError,
     NotSupportedError,
     RateLimitError,
     ServerError,
@@ -31,10 +32,14 @@ from .resources import runs, users
 PATIENCE = 5
 """How many looks in a row may fail, each with all its retries, before a wait gives up."""
 
+MOST_REFUSALS = 30
+"""How many times in a row a batch tries to start a task that a rate limit refuses while nothing else is under way."""
+
 LAUNCH_PAUSE = 10.0
 """Seconds that a batch waits where its next task is refused by a rate limit that does not say for how long."""
 
-_PASSING = (APIConnectionError, RateLimitError, ServerError)
+PASSING = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
+"""What a look may meet that the next one need not: an answer may be cut so that it cannot be read."""
 _FINDINGS = 20
 
 T = TypeVar("T")
@@ -85,7 +90,7 @@ def wait(core: Core, state: TaskState, timeout: float | None, poll_interval: flo
         yield Wait(min(poll_interval, left))
         try:
             yield from look(core, state)
-        except _PASSING as error:
+        except PASSING as error:
             failures += 1
             if failures > PATIENCE or isinstance(error, DeadlineExceededError):
                 raise
@@ -142,9 +147,15 @@ def _explain(core: Core, state: TaskState) -> Flow[None]:
         return  # the word will have to do
     for entry in latest.logs:
         if entry.message_type == "ERROR" and entry.observation:
-            said = entry.observation
-            state.error = said if isinstance(said, str) else json.dumps(said)
+            state.error = _words(entry.observation)
             return
+
+
+def _words(observation: Any) -> str:
+    """Find the words in what a log entry of an error holds, which is a text or any JSON."""
+    if isinstance(observation, dict):
+        observation = observation.get("error") or observation.get("message") or observation
+    return observation if isinstance(observation, str) else json.dumps(observation)
 
 
 Face = TypeVar("Face")
@@ -202,6 +213,7 @@ def run_many(
         if on_progress:
             on_progress(outcome, sum(each.done for each in outcomes), len(outcomes))
 
+    refusals = 0
     while waiting or underway:
         pause = poll_interval
         while waiting and len(underway) < max_concurrent:
@@ -209,12 +221,16 @@ def run_many(
             try:
                 state = yield from start(core, outcome.prompt, **options)
             except RateLimitError as error:
-                if not underway:
-                    pause = error.retry_after or LAUNCH_PAUSE
-                break
+                refusals += 1
+                if underway or refusals <= MOST_REFUSALS:
+                    pause = poll_interval if underway else error.retry_after or LAUNCH_PAUSE
+                    break
+                finish(waiting.pop(0), error)
+                continue
             except CodegenAPIError as error:
                 finish(waiting.pop(0), error)
                 continue
+            refusals = 0
             waiting.pop(0)
             outcome.task = face(state)
             underway.append(_Underway(outcome, state, math.inf if timeout is None else core.clock() + timeout))
@@ -224,7 +240,7 @@ def run_many(
             try:
                 yield from look(core, each.state)
                 each.failures = 0
-            except _PASSING as error:
+            except PASSING as error:
                 each.failures += 1
                 if each.failures <= PATIENCE and not isinstance(error, DeadlineExceededError):
                     continue

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from codegen_api import AsyncCodegenAPI, CodegenAPI, RetryPolicy
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, create_app
 
 TOKEN = "sk-not-a-real-token"
 
@@ -20,16 +22,19 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.sleeps: list[float] = []
+        self.listeners: list[Callable[[float], object]] = []
 
     def __call__(self) -> float:
         return self.now
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+        for listener in self.listeners:
+            listener(seconds)
 
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
-        self.now += seconds
+        self.advance(seconds)
 
     async def async_sleep(self, seconds: float) -> None:
         self.sleep(seconds)
@@ -127,6 +132,18 @@ class Face:
         self.wire = wire
         self.clock = clock
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a client is made with, unless a test says otherwise."""
+        return {
+            "org_id": 42,
+            "token": TOKEN,
+            "base_url": "https://codegen.test",
+            "clock": self.clock,
+            "retry": RetryPolicy(jitter=lambda: 0.0),
+            "transport": httpx.MockTransport(self.wire),
+        }
+
     def __call__(self, operation: Callable[[Any], Any], /, **options: Any) -> Any:
         """Open a client, carry the operation out, and return its result (a list, if it iterates)."""
         return self.each(operation, **options)[0]
@@ -135,20 +152,46 @@ class Face:
         self, *operations: Callable[[Any], Any], view: Callable[[Any], Any] = lambda api: api, **options: Any
     ) -> Any:
         """Carry several operations out, one after the other, on one view of one client."""
-        options = {
-            "org_id": 42,
-            "token": TOKEN,
-            "base_url": "https://codegen.test",
-            "clock": self.clock,
-            "retry": RetryPolicy(jitter=lambda: 0.0),
-            "transport": httpx.MockTransport(self.wire),
-        } | options
+        options = self.options | options
         if self.asynchronous:
             return asyncio.run(self._await(operations, view, options))
         with CodegenAPI(sleep=self.clock.sleep, **options) as api:
             api = view(api)
             results = (operation(api) for operation in operations)
             return [list(result) if isinstance(result, Iterator) else result for result in results]
+
+    def play(self, script: Callable[[Any], Generator[Any, Any, None]], **options: Any) -> None:
+        """Carry out a script: a generator that takes a client and is sent the result of whatever it yields."""
+        options = self.options | options
+        if self.asynchronous:
+            asyncio.run(self._play(script, options))
+            return
+        with CodegenAPI(sleep=self.clock.sleep, **options) as api:
+            playing = script(api)
+            act = partial(next, playing)
+            while True:
+                try:
+                    result = act()
+                except StopIteration:
+                    return
+                try:
+                    act = partial(playing.send, list(result) if isinstance(result, Iterator) else result)
+                except Exception as error:  # noqa: BLE001 - the script decides
+                    act = partial(playing.throw, error)
+
+    async def _play(self, script: Callable[[Any], Generator[Any, Any, None]], options: dict[str, Any]) -> None:
+        async with AsyncCodegenAPI(sleep=self.clock.async_sleep, **options) as api:
+            playing = script(api)
+            act = partial(next, playing)
+            while True:
+                try:
+                    yielded = act()
+                except StopIteration:
+                    return
+                try:
+                    act = partial(playing.send, await self._result(yielded))
+                except Exception as error:  # noqa: BLE001 - the script decides
+                    act = partial(playing.throw, error)
 
     async def _await(
         self, operations: Iterable[Callable[[Any], Any]], view: Callable[[Any], Any], options: dict[str, Any]
@@ -188,6 +231,29 @@ def wire(clock: Clock) -> Wire:
 @pytest.fixture(params=["blocking", "asynchronous"])
 def face(request: pytest.FixtureRequest, wire: Wire, clock: Clock) -> Face:
     return Face(request.param == "asynchronous", wire, clock)
+
+
+class Codegen:
+    """The fake Codegen under both clients, on the clock that they sleep by."""
+
+    def __init__(self, face: Face) -> None:
+        self.world = FakeCodegen(clock=ManualClock())
+        self._face = face
+
+    def play(self, script: Callable[[Any], Generator[Any, Any, None]], **options: Any) -> None:
+        """Carry out a script (see `Face.play`) against the fake."""
+        transport = (
+            httpx.ASGITransport(create_app(self.world)) if self._face.asynchronous else FakeTransport(self.world)
+        )
+        codegen = {"org_id": DEMO_ORG_ID, "token": DEMO_TOKEN, "base_url": "http://codegen.test"}
+        clock = self._face.clock
+        clock.listeners.append(self.world.clock.advance)
+        self._face.play(script, **codegen, transport=transport, **options)
+
+
+@pytest.fixture
+def codegen(face: Face) -> Codegen:
+    return Codegen(face)
 
 
 @pytest.fixture

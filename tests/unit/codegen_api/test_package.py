@@ -14,7 +14,17 @@ import codegen_api
 from codegen_api import AsyncCodegenAPI, CodegenAPI
 
 PACKAGE = Path(codegen_api.__file__).parent
-RESOURCES = ["runs", "agents", "users", "organizations", "repos", "integrations", "models", "setup_commands", "sandboxes"]
+RESOURCES = [
+    "runs",
+    "agents",
+    "users",
+    "organizations",
+    "repos",
+    "integrations",
+    "models",
+    "setup_commands",
+    "sandboxes",
+]
 
 
 def test_every_public_name_is_exported_and_exists():

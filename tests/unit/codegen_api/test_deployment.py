@@ -1,0 +1,313 @@
+"""What a deployment has beside Codegen's own API: the requests that are made of it, and what comes of the answers."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+
+import codegen_api
+from codegen_api import AgentType, ConflictError, NotFoundError, ServerError, TaskStatus
+
+HEALTH = {"service": "codegen-runs", "status": "healthy"}
+PROFILE = {
+    "id": "reviewer",
+    "version": 1,
+    "name": "Code Reviewer",
+    "type": "code_review",
+    "description": "Reviews",
+    "configuration": {"focus": "security"},
+    "tags": ["review"],
+    "created_at": "2025-06-21T11:20:04Z",
+}
+CARD = {
+    "id": 7,
+    "status": "running",
+    "prompt": "Do it",
+    "created_at": "2025-06-21T11:20:04Z",
+    "updated_at": "2025-06-21T11:21:04Z",
+    "web_url": "https://codegen.example/7",
+    "result": None,
+    "pull_requests": [{"id": 1, "title": "It", "url": None, "branch_name": "it", "created_at": None}],
+}
+
+
+@pytest.fixture(autouse=True)
+def _deployment(wire):
+    wire.answers(200, HEALTH)
+
+
+def sent(request):
+    body = json.loads(request.content) if request.content else None
+    return request.method, request.url.path, body
+
+
+def test_whom_one_talks_to_is_asked_once_and_by_all_views(face, wire, run):
+    wire.answers(200, run).answers(200, run)
+
+    def script(api):
+        yield api.run_task("Do it")
+        yield api.with_deadline(9).run_task("Do it")
+
+    face.play(script)
+    assert [request.url.path for request in wire.requests].count("/health") == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404},
+        {"status": 401},
+        {"status": 302},
+        {"content": b"<html>welcome</html>"},
+        {"body": {"status": "healthy"}},
+        {"body": ["codegen-runs"]},
+    ],
+)
+def test_whoever_does_not_say_to_be_a_deployment_is_codegen(face, wire, answer):
+    wire._script.clear()
+    wire.answers(**answer)
+
+    def script(api):
+        with pytest.raises(codegen_api.NotSupportedError):
+            yield api.agents.list_agents()
+
+    face.play(script)
+
+
+def test_who_cannot_tell_is_asked_again(face, wire):
+    wire._script.clear()
+    for _ in range(4):
+        wire.answers(503, {})
+    wire.answers(200, HEALTH).answers(200, {"items": [], "has_more": False})
+
+    def script(api):
+        with pytest.raises(ServerError):
+            yield api.agents.list_agents()
+        assert (yield api.agents.list_agents()) == []
+
+    face.play(script)
+
+
+def test_a_start_keeps_its_idempotency_key_through_every_retry(face, wire, run):
+    wire.fails(httpx.ReadTimeout).answers(500, {}).answers(409, {"code": "busy"}, headers={"retry-after": "2"})
+    wire.answers(200, run).answers(200, run)
+
+    def script(api):
+        yield api.run_task("Do it")
+        yield api.run_task("Do it")
+
+    face.play(script)
+    *first, second = [request.headers["idempotency-key"] for request in wire.requests[1:]]
+    assert len(first) == 4
+    assert len(set(first)) == 1
+    assert second not in first
+
+
+def test_a_key_of_the_callers_own_is_sent(face, wire, run):
+    wire.answers(200, run)
+
+    def script(api):
+        yield api.run_task("Do it", idempotency_key="mine")
+
+    face.play(script)
+    assert wire.requests[-1].headers["idempotency-key"] == "mine"
+
+
+def test_a_card_tells_what_codegen_does_not(face, wire, run):
+    wire.answers(200, run).answers(200, CARD).answers(
+        200, CARD | {"status": "timed_out", "status_reason": "It took too long.", "result": "Half of it."}
+    )
+
+    def script(api):
+        task = yield api.run_task("Do it, and all of it")
+        yield task.refresh()
+        assert (task.prompt, task.status) == ("Do it, and all of it", TaskStatus.RUNNING)
+        assert task.updated_at == datetime(2025, 6, 21, 11, 21, 4, tzinfo=UTC)
+        assert task.pull_requests[0].head_branch_name == "it"
+        yield task.wait_for_completion()
+        assert (task.status, task.error, task.result) == (TaskStatus.FAILED, "It took too long.", "Half of it.")
+
+    face.play(script)
+    assert wire.requests[-1].url.path == "/v1/organizations/42/run-cards/7"
+
+
+@pytest.mark.parametrize("word", ["queued", "launching"])
+def test_a_task_that_waits_is_pending(face, wire, word):
+    wire.answers(200, CARD | {"status": word})
+
+    def script(api):
+        task = yield api.get_task(7)
+        assert (task.status, task.progress) == (TaskStatus.PENDING, 0)
+
+    face.play(script)
+
+
+def test_a_cancel_tells_by_which_means(face, wire):
+    wire.answers(200, CARD).answers(200, CARD).answers(202, CARD | {"status": "cancelling"})
+    wire.answers(200, CARD | {"status": "cancelled"})
+
+    def script(api):
+        task = yield api.get_task(7)
+        yield task.cancel(allow_pr_ban=True, reason="No need.")
+        assert task.status is TaskStatus.CANCELLED
+
+    face.play(script)
+    method, path, body = sent(wire.requests[3])
+    assert (method, path) == ("POST", "/v1/organizations/42/agent/run/7/cancel")
+    assert body == {"allow_pr_ban": True, "reason": "No need."}
+    assert wire.requests[3].headers["idempotency-key"]
+
+
+def test_a_cancel_that_is_refused_is_told_unless_the_task_has_ended_meanwhile(face, wire):
+    refusal = {"message": "It works.", "code": "cancel_needs_pr_ban"}
+    wire.answers(200, CARD).answers(200, CARD).answers(409, refusal).answers(200, CARD)
+    wire.answers(200, CARD).answers(409, refusal).answers(200, CARD | {"status": "completed"})
+
+    def script(api):
+        task = yield api.get_task(7)
+        with pytest.raises(ConflictError, match="It works"):
+            yield task.cancel()
+        yield task.cancel()
+        assert task.is_successful()
+
+    face.play(script)
+
+
+def test_agents_are_kept_and_run(face, wire, run):
+    wire.answers(201, PROFILE).answers(200, run).answers(200, PROFILE | {"version": 2, "type": "of_tomorrow"})
+    wire.answers(200, PROFILE).answers(204, content=b"")
+
+    def script(api):
+        agent = yield api.agents.create_agent(
+            name="Code Reviewer",
+            agent_type=AgentType.CODE_REVIEW,
+            description="Reviews",
+            configuration={"focus": "security"},
+            agent_id="reviewer",
+        )
+        assert (agent.id, agent.name, agent.type) == ("reviewer", "Code Reviewer", AgentType.CODE_REVIEW)
+        assert (agent.description, agent.configuration) == ("Reviews", {"focus": "security"})
+        assert (agent.tags, agent.version, agent.model, agent.system_prompt) == (["review"], 1, None, None)
+        task = yield agent.run_task("Review it", repo_id=456)
+        assert task.prompt == "Review it"
+        updated = yield api.agents.update_agent(agent.id, configuration={})
+        assert (updated.version, updated.type) == (2, "of_tomorrow")
+        assert (yield api.agents.get_agent("reviewer", version=1)).version == 1
+        yield api.agents.delete_agent(agent.id)
+
+    face.play(script)
+    created, ran, changed, read, deleted = map(sent, wire.requests[1:])
+    agents = "/v1/organizations/42/agents"
+    assert created == (
+        "POST",
+        agents,
+        {
+            "id": "reviewer",
+            "name": "Code Reviewer",
+            "type": "code_review",
+            "description": "Reviews",
+            "configuration": {"focus": "security"},
+        },
+    )
+    run_path = "/v1/organizations/42/agent/run"
+    assert ran == ("POST", run_path, {"prompt": "Review it", "repo_id": 456, "agent_id": "reviewer"})
+    assert changed == ("PATCH", f"{agents}/reviewer", {"configuration": {}})
+    assert read[:2] == ("GET", f"{agents}/reviewer")
+    assert deleted == ("DELETE", f"{agents}/reviewer", None)
+
+
+def test_a_list_is_read_to_its_last_cursor(face, wire):
+    wire.answers(200, {"items": [PROFILE], "next_cursor": "abc", "has_more": True})
+    wire.answers(200, {"items": [PROFILE | {"id": "tester"}], "next_cursor": None, "has_more": False})
+
+    def script(api):
+        assert [agent.id for agent in (yield api.agents.list_agents(tag="review"))] == ["reviewer", "tester"]
+
+    face.play(script)
+    assert [dict(request.url.params) for request in wire.requests[1:]] == [
+        {"tag": "review", "limit": "100"},
+        {"tag": "review", "limit": "100", "cursor": "abc"},
+    ]
+
+
+def test_a_cursor_that_leads_nowhere_ends_the_list(face, wire):
+    for _ in range(2):
+        wire.answers(200, {"items": [PROFILE], "next_cursor": "abc", "has_more": True})
+
+    def script(api):
+        assert len((yield api.agents.list_agents())) == 2
+
+    face.play(script)
+
+
+@pytest.mark.parametrize("agent_id", ["", "../users", "a b", "ä"])
+def test_what_could_leave_its_place_in_a_path_is_refused(face, agent_id):
+    def script(api):
+        with pytest.raises(ValueError, match="not an id"):
+            yield api.agents.get_agent(agent_id)
+
+    face.play(script)
+
+
+def test_an_agent_that_is_not_there_is_told(face, wire):
+    wire.answers(404, {"message": "There is no agent nobody in this organization."})
+
+    def script(api):
+        with pytest.raises(NotFoundError, match="no agent nobody"):
+            yield api.agents.get_agent("nobody")
+
+    face.play(script)
+
+
+def test_an_organization_is_read_counted_and_changed(face, wire):
+    organization = {"id": 42, "name": "Works", "settings": {"feature_x": True}, "members_count": 3}
+    usage = {"organization_id": 42, "start_date": "a", "end_date": "b", "runs": {"total": 5}, "complete": True}
+    member = {"id": 789, "name": "Ada", "email": "ada@example.com", "role": "admin", "permissions": ["read"]}
+    wire.answers(200, organization).answers(200, usage)
+    wire.answers(200, {"items": [member], "has_more": False}).answers(200, organization).answers(200, member)
+
+    def script(api):
+        found = yield api.organizations.get_organization()
+        assert (found.name, found.members_count) == ("Works", 3)
+        counted = yield api.organizations.get_organization_usage(
+            start_date=datetime(2024, 1, 1, tzinfo=UTC), end_date=date(2024, 1, 31)
+        )
+        assert counted.runs["total"] == 5
+        (ada,) = yield api.organizations.get_organization_members()
+        assert (ada.name, ada.email, ada.role, ada.permissions) == ("Ada", "ada@example.com", "admin", ["read"])
+        yield api.organizations.update_organization(name="Works", settings={"feature_x": True, "old": None})
+        yield api.users.update_user("789", role="admin", permissions=("read",))
+
+    face.play(script)
+    assert dict(wire.requests[2].url.params) == {"start_date": "2024-01-01T00:00:00+00:00", "end_date": "2024-01-31"}
+    assert sent(wire.requests[4]) == (
+        "PATCH",
+        "/v1/organizations/42",
+        {"name": "Works", "settings": {"feature_x": True, "old": None}},
+    )
+    assert sent(wire.requests[5])[1:] == (
+        "/v1/organizations/42/users/789",
+        {"role": "admin", "permissions": ["read"]},
+    )
+
+
+def test_api_tokens_are_made_listed_and_revoked(face, wire):
+    token = {"id": "tok-1", "name": "mine", "prefix": "crt_a"}
+    wire.answers(201, token | {"token": "crt_a-secret"}).answers(200, {"items": [token], "has_more": False})
+    wire.answers(204, content=b"")
+    until = datetime.now() + timedelta(days=30)
+
+    def script(api):
+        made = yield api.users.create_api_token(name="mine", expires_at=until, role="viewer", organizations=["42"])
+        assert made.token == "crt_a-secret"
+        assert "secret" not in repr(made)
+        (listed,) = yield api.users.list_api_tokens()
+        assert (listed.id, listed.token) == ("tok-1", None)
+        yield api.users.revoke_api_token(token_id="tok-1")
+
+    face.play(script)
+    body = sent(wire.requests[1])[2]
+    assert datetime.fromisoformat(body["expires_at"]) == until.astimezone()
+    assert (body["role"], body["organizations"]) == ("viewer", [42])
+    assert sent(wire.requests[3])[:2] == ("DELETE", "/v1/users/me/api-tokens/tok-1")

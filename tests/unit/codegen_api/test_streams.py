@@ -1,0 +1,159 @@
+"""Following a task event by event: each one once, whatever is cut."""
+
+import httpx
+import pytest
+
+from codegen_api import APIConnectionError, APIStatusError, RetryPolicy, TaskStatus
+from local.fake_codegen import Trouble
+
+STEPS = "Do it. [[fake seconds=60 steps=9]]"
+HEALTH = {"service": "codegen-runs", "status": "healthy"}
+EVENTS = "/v1/organizations/42/agent/run/7/events"
+
+
+def positions(events):
+    return [event.data["position"] for event in events if event.type == "run.log"]
+
+
+def test_codegens_logs_come_as_events_to_the_end(codegen):
+    def script(api):
+        task = yield api.run_task(STEPS)
+        events = yield task.stream()
+
+        logs = yield api.runs.logs(task.id)
+        assert positions(events) == list(range(logs.total_logs))
+        assert [event.log for event in events[:-1]] == logs.logs
+        assert [event.id for event in events] == [f"0-{n + 1}" for n in range(len(events))]
+        assert (events[-1].type, events[-1].data["status"], events[-1].log) == ("run.completed", "completed", None)
+        assert all(event.text for event in events)
+        assert (task.status, task.is_successful()) == (TaskStatus.COMPLETED, True)
+        assert task.result
+
+    codegen.play(script)
+
+
+@pytest.mark.parametrize(
+    ("ending", "type_"),
+    [("FAILED", "run.failed"), ("TIMEOUT", "run.timed_out"), ("OUT_OF_TOKENS", "run.incomplete")],
+)
+def test_the_last_event_tells_how_it_ended(codegen, ending, type_):
+    def script(api):
+        task = yield api.run_task(f"Do it. [[fake seconds=3 ending={ending}]]")
+        events = yield task.stream()
+        assert events[-1].type == type_
+        assert events[-1].data["upstream_status"] == ending
+
+    codegen.play(script)
+
+
+def test_a_stream_goes_on_after_any_event_that_is_known(codegen):
+    def script(api):
+        task = yield api.run_task(STEPS)
+        events = yield task.stream()
+        for number, event in enumerate(events):
+            assert (yield task.stream(after=event.id)) == events[number + 1 :]
+
+    codegen.play(script)
+
+
+def test_more_logs_than_a_page_come_each_once(codegen):
+    def script(api):
+        task = yield api.run_task("Do it. [[fake seconds=3 steps=230]]")
+        events = yield task.stream()
+        assert positions(events) == list(range(len(events) - 1))
+        assert len(events) > 230
+
+    codegen.play(script)
+
+
+def test_cut_connections_lose_and_repeat_nothing(codegen):
+    def script(api):
+        task = yield api.run_task(STEPS)
+        for _ in range(4):
+            codegen.world.trouble("get_agent_run_logs", Trouble("none"))
+            codegen.world.trouble("get_agent_run_logs", Trouble("cut"), times=2)
+            codegen.world.trouble("get_agent_run_logs", Trouble("truncated"))
+            codegen.world.trouble("get_agent_run_logs", Trouble("error", status=502), times=2)
+        events = yield task.stream(poll_interval=2)
+        logs = yield api.runs.logs(task.id)
+        assert positions(events) == list(range(logs.total_logs))
+
+    codegen.play(script, retry=RetryPolicy(max_retries=1))
+
+
+def test_a_stream_whose_server_is_gone_ends_with_the_error(codegen):
+    def script(api):
+        task = yield api.run_task(STEPS)
+        codegen.world.trouble("get_agent_run_logs", Trouble("cut"), times=None)
+        with pytest.raises(APIConnectionError):
+            yield task.stream()
+
+    codegen.play(script)
+
+
+def test_what_is_no_id_of_an_event_is_refused(codegen):
+    def script(api):
+        task = yield api.run_task(STEPS)
+        with pytest.raises(ValueError, match="no id of an event"):
+            yield task.stream(after="yesterday")
+
+    codegen.play(script)
+
+
+def event(number, type_="run.log", **data):
+    data = data or {"position": number - 1, "log": {"agent_run_id": 7, "thought": f"thought {number}"}}
+    return {"id": f"0-{number}", "type": type_, "ts": "2025-06-21T11:20:04Z", "data": data, "seq": number}
+
+
+def page(*items, ended=False, status="running"):
+    cursor = items[-1]["id"] if items else "0-2"
+    return {"run": {"status": status}, "items": items, "next_cursor": cursor, "ended": ended, "has_more": False}
+
+
+CARD = {"id": 7, "status": "completed", "result": "All of it.", "prompt": "Do it"}
+
+
+def stream(api):
+    task = yield api.run_task("Do it")
+    events = yield task.stream()
+    assert [(event.id, event.type) for event in events] == [
+        ("0-1", "run.started"),
+        ("0-2", "run.log"),
+        ("0-3", "run.log"),
+        ("0-4", "run.completed"),
+    ]
+    assert [event.text for event in events] == [
+        "started",
+        "log: thought 2",
+        "log: thought 3",
+        "completed",
+    ]
+    assert (task.status, task.result) == (TaskStatus.COMPLETED, "All of it.")
+
+
+def test_a_deployment_is_followed_by_its_cursors_through_any_cut(face, wire, run):
+    first, second = event(1, "run.started", status="running"), event(2)
+    last = event(4, "run.completed", status="completed")
+    wire.answers(200, HEALTH).answers(200, run).answers(200, page(first, second))
+    wire.fails(httpx.ReadError).fails(httpx.ReadTimeout).answers(504, {}).answers(502, content=b"<html>")
+    wire.answers(200, page()).fails(httpx.RemoteProtocolError)
+    wire.answers(200, page(event(3), last, ended=True, status="completed")).answers(200, CARD)
+
+    face.play(stream, retry=RetryPolicy(max_retries=1))
+
+    asked = [request.url for request in wire.requests if request.url.path == EVENTS]
+    assert [url.params.get("after") for url in asked] == [None] + ["0-2"] * 7
+    assert {url.params["wait"] for url in asked} == {"15.0"}, "half of the time that an answer may take to come"
+
+
+def test_a_cursor_that_has_expired_is_an_error_and_no_silent_gap(face, wire, run):
+    wire.answers(200, HEALTH).answers(200, run)
+    wire.answers(410, {"message": "Events that follow the cursor are kept no longer.", "code": "cursor_expired"})
+
+    def script(api):
+        task = yield api.run_task("Do it")
+        with pytest.raises(APIStatusError, match="kept no longer") as caught:
+            yield task.stream(after="0-1")
+        assert caught.value.status_code == 410
+
+    face.play(script)

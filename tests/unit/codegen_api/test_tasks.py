@@ -1,0 +1,313 @@
+"""Tasks on Codegen itself: the fake one, under both clients."""
+
+import pickle
+
+import pytest
+
+from codegen_api import (
+    APIConnectionError,
+    CodegenAPIError,
+    NotFoundError,
+    NotSupportedError,
+    RateLimitError,
+    RetryPolicy,
+    TaskStatus,
+    TaskTimeoutError,
+)
+from local.fake_codegen import Trouble
+
+QUICK = "Explain it. [[fake seconds=20 steps=4 result='It is simple.']]"
+ENDLESS = "Wait. [[fake ending=NEVER]]"
+
+
+def test_a_task_is_run_to_its_result(codegen, clock):
+    def script(api):
+        task = yield api.run_task(QUICK)
+        assert (task.status, task.is_complete(), task.progress) == (TaskStatus.RUNNING, False, None)
+        assert (task.prompt, task.result, task.error) == (QUICK, None, None)
+
+        waited = yield task.wait_for_completion(timeout=60, poll_interval=10)
+
+        assert waited is task
+        assert (task.status, task.raw_status, task.progress) == (TaskStatus.COMPLETED, "COMPLETE", 100)
+        assert (task.is_complete(), task.is_successful(), task.is_failed()) == (True, True, False)
+        assert (task.result, task.error, task.updated_at) == ("It is simple.", None, None)
+        assert task.created_at.tzinfo
+        assert str(task.id) in task.web_url
+        assert str(task.id) in repr(task)
+
+    codegen.play(script)
+    assert clock.sleeps == [10.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("COMPLETE", "completed"),
+        ("FAILED", "failed"),
+        ("ERROR", "failed"),
+        ("TIMEOUT", "failed"),
+        ("MAX_ITERATIONS_REACHED", "failed"),
+        ("OUT_OF_TOKENS", "failed"),
+        ("CANCELLED", "cancelled"),
+    ],
+)
+def test_every_ending_is_one_of_three(codegen, ending, status):
+    def script(api):
+        task = yield api.run_task(f"Do it. [[fake seconds=1 ending={ending}]]")
+        yield task.wait_for_completion(poll_interval=1)
+
+        assert task.status == status
+        assert (task.is_successful(), task.is_failed()) == (status == "completed", status == "failed")
+        assert (task.error is not None) == task.is_failed()
+
+    codegen.play(script)
+
+
+def test_a_failed_task_says_why_in_the_words_of_its_log(codegen):
+    def script(api):
+        task = yield api.run_task("Do it. [[fake seconds=1 ending=ERROR]]")
+        yield task.wait_for_completion(poll_interval=1)
+        assert task.error == "The run ended with ERROR."
+
+        codegen.world.trouble("get_agent_run_logs", Trouble("error"), times=None)
+        found = yield api.get_task(task.id)
+        assert found.error == "The run ended as ERROR."
+
+    codegen.play(script)
+
+
+@pytest.mark.parametrize("word", ["PAUSED", "SOMETHING_NEW"])
+def test_a_word_that_is_no_ending_is_waited_on(codegen, word):
+    def script(api):
+        task = yield api.run_task(f"Do it. [[fake seconds=1 ending={word}]]")
+        with pytest.raises(TaskTimeoutError):
+            yield task.wait_for_completion(timeout=30)
+        assert (task.status, task.raw_status) == (TaskStatus.RUNNING, word)
+
+    codegen.play(script)
+
+
+def test_a_wait_that_takes_too_long_ends_with_an_error_of_both_kinds_and_may_be_taken_up_again(codegen, clock):
+    def script(api):
+        task = yield api.run_task(ENDLESS)
+        with pytest.raises(TimeoutError, match=f"task {task.id} is running after 12 s") as caught:
+            yield task.wait_for_completion(timeout=12, poll_interval=5)
+
+        assert isinstance(caught.value, CodegenAPIError)
+        assert caught.value.status_code is None
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+        assert clock.sleeps == [5.0, 5.0, 2.0]
+        codegen.world.finish(task.id, result="At last.")
+        yield task.wait_for_completion()
+        assert task.result == "At last."
+
+    codegen.play(script)
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+def test_a_wait_without_pauses_is_refused(codegen, interval):
+    def script(api):
+        task = yield api.run_task(ENDLESS)
+        with pytest.raises(ValueError, match="poll_interval"):
+            yield task.wait_for_completion(poll_interval=interval)
+
+    codegen.play(script)
+
+
+def test_a_wait_outlasts_looks_that_fail(codegen):
+    def script(api):
+        task = yield api.run_task(QUICK)
+        codegen.world.trouble("get_agent_run", Trouble("error", status=500), times=3)
+        yield task.wait_for_completion()
+        assert task.is_successful()
+
+    codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
+def test_a_wait_gives_up_when_every_look_fails(codegen):
+    def script(api):
+        task = yield api.run_task(QUICK)
+        codegen.world.trouble("get_agent_run", Trouble("cut"), times=None)
+        with pytest.raises(APIConnectionError):
+            yield task.wait_for_completion()
+
+    codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
+def test_a_task_is_found_and_waited_for_by_its_id(codegen):
+    def script(api):
+        task = yield api.run_task(QUICK)
+
+        found = yield api.get_task(str(task.id))
+        assert (found.id, found.status, found.prompt) == (task.id, TaskStatus.RUNNING, None)
+        waited = yield api.wait_for_task(task.id, timeout=60, poll_interval=1)
+        assert waited.result == "It is simple."
+        yield found.refresh()
+        assert found.result == waited.result
+        with pytest.raises(NotFoundError):
+            yield api.get_task(99_999_999)
+
+    codegen.play(script)
+
+
+def test_codegen_itself_cancels_by_a_ban_and_only_when_that_is_allowed(codegen):
+    def script(api):
+        task = yield api.run_task("Fix it. [[fake ending=NEVER pull_request=true]]")
+        with pytest.raises(NotSupportedError, match="allow_pr_ban"):
+            yield task.cancel()
+        assert not task.is_complete()
+
+        yield task.cancel(allow_pr_ban=True)
+
+        assert task.status is TaskStatus.CANCELLED
+        assert (task.is_complete(), task.is_failed(), task.error) == (True, False, None)
+
+    codegen.play(script)
+
+
+def test_a_task_that_has_ended_is_left_alone_by_a_cancel(codegen, clock):
+    def script(api):
+        task = yield api.run_task("Fix it. [[fake seconds=1 pull_request=true]]")
+        clock.advance(5)
+        yield task.cancel(allow_pr_ban=True)
+        assert task.is_successful()
+
+    codegen.play(script)
+
+
+def test_what_only_a_deployment_has_is_refused_in_words(codegen):
+    def script(api):
+        for refused in (
+            lambda: api.agents.list_agents(),
+            lambda: api.agents.get_agent("reviewer"),
+            lambda: api.agents.create_agent("Reviewer"),
+            lambda: api.agents.update_agent("reviewer", name="Reviewer"),
+            lambda: api.agents.delete_agent("reviewer"),
+            lambda: api.organizations.get_organization_usage(),
+            lambda: api.organizations.update_organization(name="Works"),
+            lambda: api.users.update_user(789, role="admin"),
+            lambda: api.users.create_api_token("mine"),
+            lambda: api.users.list_api_tokens(),
+            lambda: api.users.revoke_api_token("tok-1"),
+            lambda: api.run_task("Do it", agent_id="reviewer"),
+            lambda: api.run_task("Do it", idempotency_key="mine"),
+        ):
+            with pytest.raises(NotSupportedError, match="a deployment of Codegen Runs has"):
+                yield refused()
+        assert api.metrics.requests == 1, "whom it talks to is asked once, and nothing else is sent"
+
+    codegen.play(script)
+
+
+def test_what_codegen_has_in_other_words_is_put_together(codegen):
+    def script(api):
+        organization = yield api.organizations.get_organization()
+        assert (organization.id, organization.name, organization.members_count) == (123, "Example Works", 3)
+        members = yield api.organizations.get_organization_members()
+        assert [(member.name, member.email, member.role) for member in members] == [
+            ("Ada Example", "ada@example.com", "ADMIN"),
+            ("Linus Example", "linus@example.com", "MANAGER"),
+            ("Mary Example", "mary@example.com", "MEMBER"),
+        ]
+        user = yield api.users.get_current_user()
+        assert (user.name, user.email, user.role) == ("Ada Example", "ada@example.com", "ADMIN")
+        assert [user.id for user in (yield api.users.list_users())] == [789, 791, 792]
+        with pytest.raises(CodegenAPIError, match="do not have access"):
+            yield api.organizations.get_organization(org_id=125)
+
+    codegen.play(script)
+
+
+def test_health_tells_who_one_is_and_whom_one_talks_to(codegen):
+    def script(api):
+        assert (yield api.health_check()) == {
+            "status": "healthy",
+            "user_id": 789,
+            "org_id": 123,
+            "base_url": "http://codegen.test",
+            "deployment": False,
+        }
+        codegen.world.trouble("get_current_user_info", Trouble("error", status=503), times=None)
+        health = yield api.health_check()
+        assert (health["status"], health["status_code"]) == ("unhealthy", 503)
+        assert health["error"]
+
+    codegen.play(script)
+
+
+def test_a_batch_runs_all_prompts_a_few_at_a_time_and_tells_its_progress(codegen):
+    told, most = [], []
+
+    def script(api):
+        def progress(outcome, done, total):
+            told.append((outcome.prompt, done, total))
+            most.append(len([run for run in codegen.world.runs.values() if run.source_type == "API"]))
+
+        prompts = [f"Say {n}. [[fake seconds={n * 10} result='{n}']]" for n in (3, 1, 2)]
+        outcomes = yield api.run_tasks(prompts, max_concurrent=2, poll_interval=5, on_progress=progress)
+
+        assert [outcome.prompt for outcome in outcomes] == prompts
+        assert [outcome.task.result for outcome in outcomes] == ["3", "1", "2"]
+        assert [(prompt[4], done, total) for prompt, done, total in told] == [("1", 1, 3), ("3", 2, 3), ("2", 3, 3)]
+
+    codegen.play(script)
+
+
+def test_no_failure_in_a_batch_ends_the_others(codegen):
+    def script(api):
+        prompts = ["One.", "Two. [[fake ending=FAILED]]", ENDLESS, "Four. [[fake nonsense=1]]", "Five."]
+        outcomes = yield api.run_tasks(prompts, timeout=300)
+
+        assert [outcome.task and outcome.task.status.value for outcome in outcomes] == [
+            "completed",
+            "failed",
+            "running",
+            None,
+            "completed",
+        ]
+        assert [type(outcome.error).__name__ for outcome in outcomes] == [
+            "NoneType",
+            "NoneType",
+            "TaskTimeoutError",
+            "ValidationError",
+            "NoneType",
+        ]
+
+    codegen.play(script)
+
+
+def test_a_batch_larger_than_the_rate_limit_takes_longer_and_loses_nothing(codegen):
+    """Codegen creates ten runs a minute."""
+
+    def script(api):
+        outcomes = yield api.run_tasks(["Do it."] * 25, max_concurrent=25)
+        assert {outcome.task.status for outcome in outcomes} == {TaskStatus.COMPLETED}
+        assert len({outcome.task.id for outcome in outcomes}) == 25
+
+    codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
+def test_a_batch_gives_up_on_a_task_that_is_refused_for_ever(codegen):
+    def script(api):
+        codegen.world.trouble("create_agent_run", Trouble("error", status=429), times=None)
+        (outcome,) = yield api.run_tasks(["Do it."])
+        assert isinstance(outcome.error, RateLimitError)
+
+    codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
+@pytest.mark.parametrize("options", [{"max_concurrent": 0}, {"poll_interval": 0}])
+def test_a_batch_that_cannot_move_is_refused(codegen, options):
+    def script(api):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            yield api.run_tasks(["Do it."], **options)
+
+    codegen.play(script)
+
+
+def test_an_empty_batch_is_done(codegen):
+    def script(api):
+        assert (yield api.run_tasks([])) == []
+
+    codegen.play(script)
