@@ -1,0 +1,105 @@
+"""The mend of moto's DynamoDB: that it works, and that moto still needs it.
+
+A test of moto alone that fails is good news: remove the mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.dynamodb.models import Table
+
+from local.dynamodb import small_backups
+
+
+class Copied(Exception):  # noqa: N818 - what happened
+    """A whole table was to be copied."""
+
+
+def refuse(*_: Any) -> None:
+    raise Copied
+
+
+@pytest.fixture(params=[nullcontext, small_backups], ids=["alone", "mended"])
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Some items in a table of moto, once as it is and once mended."""
+    with mock_aws(), request.param():
+        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+        client.create_table(
+            TableName="things",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        for name in ("first", "second"):
+            client.put_item(TableName="things", Item=thing(name, {"N": "1"}, {"L": [{"M": {"a": {"BOOL": True}}}]}))
+        yield client
+
+
+def thing(name: str, count: Any = None, parts: Any = None) -> dict[str, Any]:
+    found = {"pk": {"S": name}, "sk": {"S": "thing"}, "count": count, "parts": parts}
+    return {name: value for name, value in found.items() if value}
+
+
+def actions(*, wanted: int) -> list[dict[str, Any]]:
+    """Put a thing, put another in the place of one, and count one up, if its count is the wanted one."""
+    return [
+        {"Put": {"TableName": "things", "Item": thing("third")}},
+        {"Put": {"TableName": "things", "Item": thing("first")}},
+        {
+            "Update": {
+                "TableName": "things",
+                "Key": thing("second"),
+                "UpdateExpression": "SET #count = :more REMOVE parts",
+                "ConditionExpression": "#count = :wanted",
+                "ExpressionAttributeNames": {"#count": "count"},
+                "ExpressionAttributeValues": {":more": {"N": "2"}, ":wanted": {"N": str(wanted)}},
+            }
+        },
+    ]
+
+
+def items(client: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.scan(TableName="things")["Items"]
+    return sorted(found, key=lambda item: item["pk"]["S"])
+
+
+def test_a_transaction_that_fails_leaves_every_item_as_it_was(client: Any) -> None:
+    before = items(client)
+    with pytest.raises(client.exceptions.TransactionCanceledException) as cancelled:
+        client.transact_write_items(TransactItems=actions(wanted=7))
+
+    reasons = [reason["Code"] for reason in cancelled.value.response["CancellationReasons"]]
+    assert reasons == ["None", "None", "ConditionalCheckFailed"]
+    assert items(client) == before
+
+
+def test_a_transaction_that_succeeds_has_done_all_of_its_actions(client: Any) -> None:
+    client.transact_write_items(TransactItems=actions(wanted=1))
+
+    assert items(client) == [thing("first"), thing("second", {"N": "2"}), thing("third")]
+
+
+def test_a_transaction_on_a_table_that_is_not_there_says_so(client: Any) -> None:
+    missing = {"Put": {"TableName": "nothings", "Item": thing("first")}}
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.transact_write_items(TransactItems=[missing])
+
+
+def test_moto_alone_copies_the_table() -> None:
+    with mock_aws(), patch.object(Table, "__deepcopy__", refuse, create=True):
+        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+        client.create_table(
+            TableName="things",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )
+        with pytest.raises(Copied):
+            client.transact_write_items(TransactItems=[{"Put": {"TableName": "things", "Item": {"pk": {"S": "a"}}}}])
