@@ -31,6 +31,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from local.dynamodb import small_backups
 from local.endpoint import Deployment, Endpoint, invocations, streaming_invocations
 from local.functions import Answer, Functions, UnknownFunctionError
 from local.step_functions import engine
@@ -69,6 +70,7 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
         host, port = listening.getsockname()
         aws = Aws(f"http://{host}:{port}", stack.enter_context(httpx.Client(trust_env=False)))
         stack.enter_context(engine(aws.url, retry_scale=retry_scale))
+        stack.enter_context(small_backups())
         server = make_server(
             host, port, aws.wsgi, threaded=True, request_handler=_QuietRequestHandler, fd=listening.fileno()
         )
@@ -109,8 +111,7 @@ class Aws(Endpoint):
         if self.connections and environ["PATH_INFO"].startswith("/@connections/"):
             return self._pass_on(self.connections, Request(environ))(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
-            # moto's tables are not made for threads: a transaction that fails puts back the table as it was before, and
-            # with it what others have written since.
+            # moto's tables are not made for threads.
             with self._one_at_a_time:
                 return self._dynamodb(environ, start_response)
         return self._moto(environ, start_response)
