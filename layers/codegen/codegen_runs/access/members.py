@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -95,10 +96,12 @@ def listed(
     Raises `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
     """
     scope = ("members", org_id)
-    skip = int(cursors.decode(cursor, *scope)) if cursor else 0
-    users = codegen.users.list(org_id=org_id, skip=skip, limit=limit)
+    skip = cursors.decode(cursor, *scope) if cursor else "0"
+    if not re.fullmatch(r"[0-9]{1,9}", skip):
+        raise cursors.InvalidCursor("The cursor cannot be read.")
+    users = codegen.users.list(org_id=org_id, skip=int(skip), limit=limit)
     given = table.members(org_id, [user.id for user in users.items])
-    following = skip + len(users.items)
+    following = int(skip) + len(users.items)
     more = bool(users.items) and following < users.total
     cards = [MemberCard(**_members(user, given.get(user.id))) for user in users.items]
     return cursors.page(cards, str(following) if more else None, *scope)

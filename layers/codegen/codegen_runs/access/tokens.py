@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 
@@ -22,6 +23,8 @@ from codegen_runs.storage.access import AccessTable, ApiToken
 
 MOST_ORGANIZATIONS = 10
 MAX_NAME_CHARACTERS = 100
+
+_ID = re.compile(r"tok-[0-9a-f]{9}-[0-9a-f]{10}")
 
 
 class ApiTokenNotFound(NotFound):
@@ -142,6 +145,8 @@ def newest(
     """List the caller's tokens that were not revoked, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("api-tokens", caller.user_id)
     before = cursors.decode(cursor, *scope) if cursor else None
+    if before and not _ID.fullmatch(before):
+        raise cursors.InvalidCursor("The cursor cannot be read.")
     tokens, position = table.tokens(caller.user_id, limit, before)
     now = int(clock.now())
     return cursors.page([ApiTokenCard(**_members(token, now)) for token in tokens], position, *scope)
@@ -149,7 +154,7 @@ def newest(
 
 def revoke(token_id: str, *, caller: Caller, table: AccessTable, clock: Clock) -> None:
     """Revoke a token of the caller; one that is revoked stays so. Raises `ApiTokenNotFound`, `StorageUnavailable`."""
-    if not table.revoke_token(caller.user_id, token_id, int(clock.now())):
+    if not _ID.fullmatch(token_id) or not table.revoke_token(caller.user_id, token_id, int(clock.now())):
         raise ApiTokenNotFound(f"You have no API token {token_id}.")
 
 

@@ -1,0 +1,41 @@
+"""The API with a clock that tests move, over the fake Codegen."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+
+from codegen_runs import upstream, watches
+from codegen_runs.storage.access import AccessTable
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
+from local.template import Template
+from tests.support.backend import TestClock
+from tests.unit.access.service import ADA, IDS, Service
+
+
+@pytest.fixture
+def fake() -> FakeCodegen:
+    fake = FakeCodegen(clock=ManualClock(), limits={})
+    fake.tokens |= {token: user_id for token, user_id in IDS.items() if token != ADA}
+    return fake
+
+
+@pytest.fixture
+def service(
+    deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
+    monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(upstream, "_secret", upstream._Secret())
+    boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+    service = Service(deployed)
+    service.another_process()
+    with upstream.over(FakeTransport(fake)):
+        yield service
+    service.another_process()
+
+
+@pytest.fixture
+def table(deployed: Template) -> AccessTable:
+    return AccessTable(deployed.tables["AccessTable"].name)

@@ -1,0 +1,79 @@
+"""The API as somebody with a token meets it: the authorizer, then the function, in this process."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.authorization import Authorization
+from local.fake_codegen import DEMO_TOKEN
+from local.proxy import Routes
+from local.template import Template
+from tests.support.events import Answer, Context, call, rest
+from tests.support.handlers import handler, load
+from tests.support.sources import FUNCTIONS
+
+ORG = 123
+ATTIC = 124
+"""An organization that Ada is in, too, and alone."""
+ELSEWHERE = 125
+HOME = f"/v1/organizations/{ORG}"
+TOKENS = "/v1/users/me/api-tokens"
+
+# Ada is an admin at Codegen, Linus a manager and Mary a member; Grace is a member of another organization.
+ADA, LINUS, MARY = DEMO_TOKEN, "fake-codegen-token-of-linus", "fake-codegen-token-of-mary"
+IDS = {ADA: 789, LINUS: 791, MARY: 792}
+
+
+@dataclass
+class Service:
+    """The deployed API. `answers` has all that it ever said, which may hold no secret but a new one."""
+
+    template: Template
+    answers: list[Answer] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        assert self.template.api
+        self._routes = Routes(self.template.api.routes)
+
+    def send(self, method: str, path: str, token: str, body: Any = None) -> Answer:
+        """Send a request with a token."""
+        resource, parameters = self._routes.find(path.partition("?")[0])
+        route = resource[method]
+        event = rest(
+            method,
+            path,
+            body=body,
+            headers={"Authorization": f"Bearer {token}"},
+            resource=route.path,
+            path_parameters=parameters,
+            caller=None,
+        )
+        arn = f"arn:aws:execute-api:us-east-1:123456789012:example/v0/{method}{event['path']}"
+        try:
+            authorization = Authorization.model_validate(
+                load("authorizer/authorize").handler(event | {"type": "REQUEST", "methodArn": arn}, Context())
+            )
+        except Exception as refusal:
+            if str(refusal) != "Unauthorized":
+                raise
+            return Answer(401, "The gateway's own.")
+        assert authorization.allows(arn)
+        event["requestContext"]["authorizer"] = authorization.passed_on()
+        function = route.function
+        module = (function.code_dir / function.handler.removesuffix(".handler")).relative_to(FUNCTIONS)
+        answer = call(handler(str(module)), event)
+        self.answers.append(answer)
+        return answer
+
+    def make_token(self, maker: str = ADA, **body: Any) -> Any:
+        """Make an API token and return it as it is answered."""
+        answer = self.send("POST", TOKENS, maker, {"name": "A script", **body})
+        assert answer.status == 201, answer.text
+        return answer.json
+
+    def give(self, user_id: int, by: str = ADA, org_id: int = ORG, **body: Any) -> Answer:
+        """Give a user a role."""
+        return self.send("PATCH", f"/v1/organizations/{org_id}/users/{user_id}", by, body)
+
+    def another_process(self) -> None:
+        """Forget what the authorizer holds in memory."""
+        load("authorizer/authorize").standing.cache_clear()

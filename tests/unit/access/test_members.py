@@ -1,0 +1,217 @@
+"""Members with their roles, and who may change them."""
+
+from typing import Any
+
+import pytest
+
+from codegen_runs.access.standing import ROLE_SECONDS
+from codegen_runs.storage.access import AccessTable, Member, OrganizationRecord
+from local.fake_codegen import FakeCodegen
+from tests.support.backend import TestClock
+from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, Service
+
+
+def members(service: Service, query: str = "") -> Any:
+    return service.send("GET", f"{HOME}/members{query}", ADA).json
+
+
+def roles(service: Service) -> dict[int, str]:
+    return {member["id"]: member["role"] for member in members(service)["items"]}
+
+
+def test_members_have_codegens_role_until_they_are_given_one(service: Service) -> None:
+    assert roles(service) == {789: "admin", 791: "member", 792: "member"}
+
+    service.give(792, role="viewer")
+
+    mary = members(service)["items"][2]
+    assert mary == {
+        "id": 792,
+        "name": "Mary Example",
+        "email": "mary@example.com",
+        "github_username": "mary",
+        "avatar_url": "https://avatars.example/mary.png",
+        "role": "viewer",
+        "permissions": ["read"],
+        "codegen_role": "MEMBER",
+        "updated_at": mary["updated_at"],
+        "updated_by": "user:789",
+    }
+    assert mary["updated_at"] is not None
+
+
+def test_codegens_own_paths_go_on_saying_what_codegen_says(service: Service) -> None:
+    before = service.send("GET", f"{HOME}/users/792", ADA).json
+    service.give(792, role="viewer")
+
+    assert service.send("GET", f"{HOME}/users/792", ADA).json == before
+    assert before["role"] == "MEMBER"
+
+
+def test_pages_of_members_follow_one_another(service: Service) -> None:
+    first = members(service, "?limit=2")
+    second = members(service, f"?limit=2&cursor={first['next_cursor']}")
+
+    assert [member["id"] for member in first["items"] + second["items"]] == [789, 791, 792]
+    assert (first["has_more"], second["has_more"]) == (True, False)
+    assert service.send("GET", f"/v1/organizations/{ATTIC}/members?cursor={first['next_cursor']}", ADA).status == 400
+
+
+def test_a_user_without_a_full_name_goes_by_the_one_at_github(service: Service, fake: FakeCodegen) -> None:
+    fake.organizations[ORG].members[2].full_name = None
+
+    assert members(service)["items"][2]["name"] == "mary"
+
+
+def test_the_answer_to_a_change_is_the_member_as_she_then_is(service: Service) -> None:
+    answer = service.give(792, role="admin", permissions=["admin", "read", "write"], team="core")
+
+    assert answer.status == 200
+    assert (answer.json["role"], answer.json["permissions"]) == ("admin", ["read", "write", "admin"])
+    assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/team"]
+
+
+def test_permissions_alone_keep_the_role_and_a_role_alone_brings_its_permissions(service: Service) -> None:
+    assert service.give(791, permissions=["read"]).json["role"] == "member"
+    assert service.give(791, role="admin").json["permissions"] == ["read", "write", "admin"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/body"),
+        ({"role": "owner"}, "/body/role"),
+        ({"role": 7}, "/body/role"),
+        ({"permissions": []}, "/body/permissions"),
+        ({"permissions": ["write"]}, "/body/permissions"),
+        ({"permissions": ["read", "admin"]}, "/body/permissions"),
+        ({"permissions": ["fly"]}, "/body/permissions/0"),
+        ({"role": "member", "permissions": ["read", "write", "admin"]}, "/body/permissions"),
+        ({"permissions": ["read", "write", "admin"]}, "/body/permissions"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_told_where(service: Service, body: Any, pointer: str) -> None:
+    answer = service.give(792, **body)
+
+    assert answer.status == 422
+    assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+    assert roles(service)[792] == "member"
+
+
+@pytest.mark.parametrize("user_id", [999, 790])
+def test_a_user_whom_codegen_does_not_have_in_the_organization_is_given_nothing(
+    service: Service, user_id: int, table: AccessTable
+) -> None:
+    answer = service.give(user_id, role="admin")
+
+    assert (answer.status, answer.json["message"]) == (404, "User not found.")
+    assert table.member(ORG, user_id) is None
+
+
+def test_another_organizations_members_are_nobodys_business(service: Service) -> None:
+    assert service.send("GET", f"/v1/organizations/{ELSEWHERE}/members", ADA).json["code"] == "not_a_member"
+    assert service.give(790, org_id=ELSEWHERE, role="viewer").json["code"] == "not_a_member"
+
+
+def test_the_last_admin_cannot_step_down(service: Service) -> None:
+    answer = service.give(IDS[ADA], role="member")
+
+    assert (answer.status, answer.json["code"]) == (409, "last_admin")
+    assert answer.json["message"] == "You are the only admin of the organization."
+    assert answer.json["remedy"] == "Make somebody else an admin first."
+    assert service.give(IDS[ADA], permissions=["read", "write"]).json["code"] == "last_admin"
+    assert roles(service)[789] == "admin"
+
+
+def test_an_admin_steps_down_when_there_is_another_by_record_or_by_codegens_word(service: Service) -> None:
+    service.give(IDS[MARY], role="admin")
+    assert service.give(IDS[ADA], role="member").status == 200
+
+    assert service.give(IDS[MARY], by=MARY, role="viewer").json["code"] == "last_admin"
+
+
+def test_whom_codegen_calls_an_admin_and_who_was_demoted_here_is_no_other_admin(
+    service: Service, clock: TestClock
+) -> None:
+    service.give(IDS[MARY], role="admin")
+    clock.sleep(ROLE_SECONDS)
+    service.give(IDS[ADA], by=MARY, role="member")
+
+    assert service.give(IDS[MARY], by=MARY, role="member").json["code"] == "last_admin"
+
+
+def test_another_admin_is_found_on_a_later_page(service: Service, fake: FakeCodegen) -> None:
+    everybody = fake.organizations[ORG].members
+    everybody += [everybody[2].model_copy(update={"id": 10_000 + number}) for number in range(250)]
+    everybody[-1].role = "ADMIN"
+
+    assert service.give(IDS[ADA], role="member").status == 200
+
+
+class Race:
+    """The access table, where somebody else writes between the reading and the writing of another."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, meanwhile: Any) -> None:
+        self.times = 0
+        write = AccessTable.write_member
+
+        def interrupted(table: AccessTable, member: Member, record: OrganizationRecord) -> None:
+            if self.times == 0:
+                self.times += 1
+                meanwhile()
+            write(table, member, record)
+
+        monkeypatch.setattr(AccessTable, "write_member", interrupted)
+
+
+def test_of_two_admins_who_demote_each_other_one_remains(
+    service: Service, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.give(IDS[MARY], role="admin")
+    clock.sleep(ROLE_SECONDS)
+    first: list[Any] = []
+    Race(monkeypatch, lambda: first.append(service.give(IDS[ADA], by=MARY, role="member")))
+
+    second = service.give(IDS[MARY], by=ADA, role="member")
+
+    assert first[0].status == 200
+    assert (second.status, second.json["code"], second.json["role"]) == (403, "role_required", "member")
+    assert (roles(service)[789], roles(service)[792]) == ("member", "admin")
+
+
+def test_of_two_last_admins_who_step_down_at_once_one_remains(
+    service: Service, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.give(IDS[MARY], role="admin")
+    clock.sleep(ROLE_SECONDS)
+    first: list[Any] = []
+    Race(monkeypatch, lambda: first.append(service.give(IDS[MARY], by=MARY, role="viewer")))
+
+    second = service.give(IDS[ADA], by=ADA, role="viewer")
+
+    assert first[0].status == 200
+    assert (second.status, second.json["code"]) == (409, "last_admin")
+
+
+def test_changes_of_different_members_at_once_both_hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    Race(monkeypatch, lambda: service.give(IDS[LINUS], role="viewer"))
+
+    assert service.give(IDS[MARY], role="viewer").status == 200
+    assert (roles(service)[791], roles(service)[792]) == ("viewer", "viewer")
+
+
+def test_who_loses_every_race_is_told_to_come_back(
+    service: Service, table: AccessTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = AccessTable.write_member
+
+    def always_late(own: AccessTable, member: Member, record: OrganizationRecord) -> None:
+        own.write_organization(own.organization(ORG))
+        write(own, member, record)
+
+    monkeypatch.setattr(AccessTable, "write_member", always_late)
+
+    answer = service.give(IDS[MARY], role="viewer")
+
+    assert (answer.status, answer.json["code"], answer.json["retryable"]) == (409, "members_changing", True)
+    assert table.member(ORG, IDS[MARY]) is None
