@@ -10,6 +10,7 @@ import pytest
 
 from local.fake_codegen import DEMO_ORG_ID
 from local.stack import Stack
+from tests.support import samples
 from tests.support.viewers import frames
 
 RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
@@ -57,6 +58,19 @@ def test_events_come_as_they_happen_and_the_stream_ends_with_the_run(http: httpx
     assert told[-2]["event"] == "run_completed"
     assert arrivals[-1] - arrivals[0] > 0.5
     assert http.get(f"{RUNS}/{run_id}/logs/stream", headers={"Last-Event-ID": told[-2]["id"]}).status_code == 204
+
+
+def test_the_function_that_streams_answers_its_sample_part_by_part(stack: Stack) -> None:
+    answer = stack.aws.client("lambda").invoke_with_response_stream(
+        FunctionName="StreamAgentRunLogsLive", Payload=json.dumps(samples.read("StreamAgentRunLogsLive"))
+    )
+
+    parts = [event["PayloadChunk"]["Payload"] for event in answer["EventStream"] if "PayloadChunk" in event]
+    prelude, text = b"".join(parts).split(bytes(8), 1)
+    assert len(parts) > 3
+    assert json.loads(prelude)["statusCode"] == 200
+    assert [frame["event"] for frame in frames(text.decode())][0] == "run_snapshot"
+    assert [frame["event"] for frame in frames(text.decode())][-1] == "stream_end"
 
 
 def test_a_long_poll_tells_the_same_events(http: httpx.Client, run_id: int) -> None:

@@ -23,7 +23,7 @@ from anyio.from_thread import start_blocking_portal
 from local.bridge import ADDRESS, bridge
 from local.fake_codegen import DEMO_TOKEN
 from local.stack import Stack
-from tests.support import samples
+from tests.support import backend, samples
 from tests.support.sources import ROOT
 
 BUILT = ROOT / ".aws-sam" / "build"
@@ -76,7 +76,7 @@ def invoke(name: str, event: str, environment: Path, build: Path = BUILT) -> Any
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", samples.names())
+@pytest.mark.parametrize("name", sorted(backend.template().functions))
 def test_a_built_function_answers_its_sample_in_a_container(stack: Stack, environment: Path, name: str) -> None:
     answer = invoke(name, samples.ready(name, stack), environment)
 

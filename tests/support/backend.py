@@ -13,16 +13,22 @@ import httpx
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, ManualClock
-from local.template import Template, load
+from local.template import Function, Template, load
 from tests.support.aws import in_memory
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
 @cache
-def template() -> Template:
+def template(**parameters: str) -> Template:
     """Read the project's template as it would be deployed for the fake's demo organization."""
-    return load(TEMPLATE, {"CodegenOrgId": "123", "CodegenTokenSecret": "codegen-token"})
+    return load(TEMPLATE, {"CodegenOrgId": "123", "CodegenTokenSecret": "codegen-token", **parameters})
+
+
+@cache
+def every_function() -> dict[str, Function]:
+    """Read the functions of the template, also those that are only deployed with another parameter."""
+    return {**template().functions, **template(LiveStreaming="true").functions}
 
 
 class TestClock:
