@@ -33,6 +33,8 @@ DEFAULT_DAYS = 30
 
 UNKNOWN = "unknown"
 
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # Before there was anything to use.
+
 
 @dataclass(frozen=True)
 class Span:
@@ -207,12 +209,16 @@ def _moment(name: str, text: str, *, days: int) -> datetime:
     """Read a date, which ends `days` after its beginning, or a time."""
     try:
         if len(text) == len("2024-01-31"):
-            return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=days)
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            moment = datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=days)
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         message = "Input should be a date or a time, such as 2024-01-31 or 2024-01-31T10:30:00Z"
         raise _fault(name, "datetime_parsing", message) from None
+    if moment < _FIRST:
+        raise _fault(name, "greater_than_equal", f"Input should not be before {_FIRST.date()}")
+    return moment
 
 
 def _fault(name: str, kind: str, message: str) -> Unprocessable:

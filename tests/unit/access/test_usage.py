@@ -1,0 +1,195 @@
+"""What an organization used: what is counted, within how many calls, and what is said to be missing."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from codegen_runs.access import usage
+from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
+from local.fake_codegen import FakeCodegen, Script
+from local.fake_codegen.schemas import ApiAgentRunSourceType
+from local.template import Template
+from tests.support.backend import TestClock
+from tests.unit.access.service import ADA, ELSEWHERE, HOME, MARY, ORG, Service
+
+DAY = 86_400
+
+
+def count(service: Service, **query: str) -> Any:
+    parameters = "&".join(f"{name}={value}" for name, value in query.items())
+    answer = service.send("GET", f"{HOME}/usage?{parameters}", MARY)
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def moment(clock: TestClock, ago: float) -> str:
+    return (datetime.fromtimestamp(clock.now(), UTC) - timedelta(seconds=ago)).isoformat().replace("+00:00", "Z")
+
+
+def start(fake: FakeCodegen, *, ago: float, source: str = "API", ending: str = "COMPLETE") -> None:
+    fake.start(
+        fake.organizations[ORG],
+        "x",
+        user_id=792,
+        source_type=ApiAgentRunSourceType(source),
+        script=Script(ending=ending),
+        ago=ago,
+    )
+
+
+@pytest.fixture
+def nothing(service: Service, fake: FakeCodegen) -> None:
+    """A Codegen without the runs of the demo."""
+    fake.runs.clear()
+
+
+def test_runs_are_counted_by_what_is_known_of_them(
+    service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
+) -> None:
+    start(fake, ago=3600, source="SLACK", ending="ERROR")
+    start(fake, ago=7200, source="LINEAR")
+    for token in (ADA, MARY, MARY):
+        service.send("POST", f"{HOME}/agent/run", token, {"prompt": "x"})
+    clock.sleep(60)
+
+    answer = count(service)
+
+    assert answer["runs"] == {
+        "total": 5,
+        "by_status": {"completed": 4, "failed": 1},
+        "by_source": {"API": 3, "LINEAR": 1, "SLACK": 1},
+        "by_user": {"unknown": 2, "user:789": 1, "user:792": 2},
+    }
+    assert answer["upstream_creations"] == {"total": 5, "through_this_deployment": 3, "of_multi_runs": 0}
+    assert (answer["organization_id"], answer["complete"], answer["counted_from"]) == (ORG, True, answer["start_date"])
+    assert [each["code"] for each in answer["not_known"]] == ["cost", "users", "follow_ups"]
+
+
+def test_the_span_holds_its_start_and_not_its_end(
+    service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
+) -> None:
+    for ago in (3 * DAY, 2 * DAY, DAY):
+        start(fake, ago=ago)
+
+    assert count(service, start_date=moment(clock, 3 * DAY), end_date=moment(clock, DAY))["runs"]["total"] == 2
+    assert count(service, start_date=moment(clock, 3 * DAY - 1), end_date=moment(clock, DAY - 1))["runs"]["total"] == 2
+
+
+def test_a_date_is_its_whole_day_and_the_default_is_a_month(
+    service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
+) -> None:
+    for ago in (1, 29 * DAY, 31 * DAY):
+        start(fake, ago=ago)
+    today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+
+    assert count(service)["runs"]["total"] == 2
+    answer = count(service, start_date=today, end_date=today)
+    assert answer["runs"]["total"] == 1
+    assert (answer["start_date"][:10], answer["start_date"][11:]) == (today, "00:00:00.000Z")
+    assert answer["end_date"] > answer["start_date"]
+
+
+def test_a_time_without_a_zone_is_in_utc(service: Service) -> None:
+    answer = count(service, start_date="2024-01-01T00:00:00", end_date="2024-01-31T02:00:00%2B02:00")
+
+    assert (answer["start_date"], answer["end_date"]) == ("2024-01-01T00:00:00.000Z", "2024-01-31T00:00:00.000Z")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("start_date=yesterday", "/query/start_date"),
+        ("end_date=2024-13-01", "/query/end_date"),
+        ("end_date=9999-12-31", "/query/end_date"),
+        ("start_date=1700000000", "/query/start_date"),
+        ("start_date=2024-02-01&end_date=2024-01-01", "/query/start_date"),
+        ("start_date=2024-01-01T00:00:00Z&end_date=2024-01-01T00:00:00Z", "/query/start_date"),
+        ("start_date=2020-01-01&end_date=2024-01-01", "/query/start_date"),
+        ("start_date=0001-01-01&end_date=0001-01-02T00:00:00%2B14:00", "/query/end_date"),
+        ("end_date=0001-01-02", "/query/end_date"),
+    ],
+)
+def test_dates_that_are_no_dates_are_told_where(service: Service, query: str, pointer: str) -> None:
+    answer = service.send("GET", f"{HOME}/usage?{query}", MARY)
+
+    assert answer.status == 422
+    assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+
+
+def test_a_span_long_ago_is_found_in_a_dozen_calls(
+    service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
+) -> None:
+    for number in range(1_500):
+        start(fake, ago=number * 3600 + 1)
+    fake.calls.clear()
+
+    answer = count(service, start_date=moment(clock, 60 * DAY), end_date=moment(clock, 58 * DAY))
+
+    assert (answer["runs"]["total"], answer["complete"]) == (48, True)
+    assert fake.calls["list_agent_runs"] <= 15
+
+
+def test_more_runs_than_a_report_counts_are_said_to_be_missing(
+    service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
+) -> None:
+    for number in range(1_050):
+        start(fake, ago=number + 1)
+    fake.calls.clear()
+
+    answer = count(service)
+
+    assert (answer["runs"]["total"], answer["complete"]) == (1_000, False)
+    assert answer["counted_from"] == moment(clock, 1_000)[:23] + "Z"
+    assert "older_runs" in [each["code"] for each in answer["not_known"]]
+    assert fake.calls["list_agent_runs"] == usage.MOST_PAGES
+
+
+def test_an_organization_without_runs_used_nothing(service: Service, nothing: None) -> None:
+    answer = count(service)
+
+    assert answer["runs"] == {"total": 0, "by_status": {}, "by_source": {}, "by_user": {}}
+    assert answer["multi_runs"] == {"total": 0, "by_status": {}}
+    assert answer["complete"] is True
+
+
+def test_multi_runs_are_counted_in_the_span_and_their_runs_as_creations(
+    service: Service, fake: FakeCodegen, clock: TestClock, deployed: Template, nothing: None
+) -> None:
+    table, now = MultiRunsTable(deployed.tables["MultiRunsTable"].name), round(clock.now() * 1000)
+    for org_id, ago, status in (
+        (ORG, 1, MultiRunStatus.COMPLETED),
+        (ORG, 2, MultiRunStatus.COMPLETED),
+        (ORG, 3, MultiRunStatus.FAILED),
+        (ORG, 40, MultiRunStatus.COMPLETED),
+        (ELSEWHERE, 1, MultiRunStatus.COMPLETED),
+    ):
+        table.add(multi_run(org_id, now - ago * DAY * 1000, status))
+
+    assert count(service)["multi_runs"] == {"total": 3, "by_status": {"completed": 2, "failed": 1}}
+    earlier = count(service, start_date=moment(clock, 2.5 * DAY), end_date=moment(clock, 1.5 * DAY))
+    assert earlier["multi_runs"] == {"total": 1, "by_status": {"completed": 1}}
+
+
+def multi_run(org_id: int, created_at: int, status: MultiRunStatus) -> MultiRun:
+    return MultiRun(
+        org_id=org_id,
+        id=f"mr-{created_at:012x}-0123456789",
+        status=status,
+        prompt="x",
+        candidates=[Variant()],
+        strategy=Strategy.NONE,
+        quorum=1,
+        synthesis=SynthesisOptions(),
+        candidate_timeout_s=60,
+        deadline_at=created_at + 60_000,
+        created_by="user:789",
+        created_at=created_at,
+    )
+
+
+def test_another_organizations_usage_is_nobodys_business(service: Service) -> None:
+    answer = service.send("GET", f"/v1/organizations/{ELSEWHERE}/usage", ADA)
+
+    assert (answer.status, answer.json["code"]) == (403, "not_a_member")
