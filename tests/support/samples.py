@@ -22,6 +22,8 @@ MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
 """The multi-run that samples name."""
 AGENT = "assistant"
 """The agent that samples name."""
+API_TOKEN = "tok-069a00000-5a3c1e0f27"
+"""The API token that samples name."""
 NEW_RUN = "100005"
 """The first run that a new fake starts, which is what samples name that need one that runs."""
 
@@ -44,6 +46,8 @@ def ready(name: str, stack: Stack) -> str:
         text = text.replace(NEW_RUN, _start_run(stack))
     if AGENT in text:
         text = text.replace(AGENT, _create_agent(stack))
+    if API_TOKEN in text:
+        text = text.replace(API_TOKEN, _make_token(stack))
     if MULTI_RUN in text:
         multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
         with pytest.MonkeyPatch.context() as patch:
@@ -94,6 +98,17 @@ def _start_run(stack: Stack) -> str:
         timeout=60,
     )
     return str(started.raise_for_status().json()["id"])
+
+
+def _make_token(stack: Stack) -> str:
+    """Make an API token, and return its id."""
+    made = httpx.post(
+        f"{stack.api_url}/v1/users/me/api-tokens",
+        headers={"Authorization": f"Bearer {stack.codegen.token}"},
+        json={"name": "A sample"},
+        timeout=60,
+    )
+    return str(made.raise_for_status().json()["id"])
 
 
 def _store(multi_run_id: str, *, paused: bool) -> None:
