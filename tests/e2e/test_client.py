@@ -1,0 +1,90 @@
+"""The Python client and the whole system."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from codegen_api import CodegenAPI, ConflictError, TaskStatus
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
+from local.stack import Stack
+
+
+class Cutting(httpx.HTTPTransport):
+    """A network that loses every second answer after its server has sent it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(f"{request.method} {request.url.path}")
+        response = super().handle_request(request)
+        if len(self.requests) % 2:
+            response.read()
+            response.close()
+            raise httpx.ReadError("cut", request=request)
+        return response
+
+
+@pytest.fixture
+def network() -> Cutting:
+    return Cutting()
+
+
+@pytest.fixture
+def api(stack: Stack) -> Iterator[CodegenAPI]:
+    with CodegenAPI(DEMO_ORG_ID, DEMO_TOKEN, stack.api_url) as api:
+        yield api
+
+
+def test_a_script_of_a_few_lines_runs_a_task_and_streams_its_log_to_the_end(api: CodegenAPI) -> None:
+    task = api.run_task("Say hello. [[fake seconds=10 steps=5]]")
+    events = list(task.stream())
+
+    logs = api.runs.logs(task.id).logs
+    assert [event.log for event in events if event.type == "run.log"] == logs
+    assert events[-1].type == "run.completed"
+    assert task.result
+
+
+def test_a_network_that_loses_answers_costs_no_event(stack: Stack, network: Cutting) -> None:
+    with CodegenAPI(DEMO_ORG_ID, DEMO_TOKEN, stack.api_url, transport=network) as api:
+        task = api.run_task("Say hello. [[fake seconds=10 steps=8]]")
+        events = list(task.stream())
+
+    assert [event.id for event in events] == [f"0-{n}" for n in range(1, len(events) + 1)]
+    assert events[-1].type == "run.completed"
+
+
+def test_a_task_that_works_is_cancelled_by_what_is_allowed(api: CodegenAPI) -> None:
+    task = api.run_task("Fix it. [[fake ending=NEVER seconds=1 pull_request=true]]")
+    with pytest.raises(ConflictError, match="pull request"):
+        task.cancel()
+
+    task.cancel(allow_pr_ban=True).wait_for_completion(timeout=30, poll_interval=0.3)
+
+    assert task.status is TaskStatus.CANCELLED
+
+
+def test_an_agent_is_told_what_it_is_for(api: CodegenAPI, stack: Stack) -> None:
+    agent = api.agents.create_agent("Reviewer", "code_review", system_prompt="Look for races.", tags=["of a test"])
+    task = agent.run_task("Review it.")
+    card: Any = api.get_task(task.id)
+
+    assert stack.fake
+    assert "Look for races." in stack.fake.creates[-1].body["prompt"]
+    assert card.prompt == "Review it."
+    assert [found.id for found in api.agents.list_agents(tag="of a test")] == [agent.id]
+    api.agents.delete_agent(agent.id)
+    assert api.agents.list_agents(tag="of a test") == []
+
+
+def test_a_token_that_the_client_made_serves_the_client(api: CodegenAPI, stack: Stack) -> None:
+    made = api.users.create_api_token("a script's")
+    assert made.token
+    with CodegenAPI(DEMO_ORG_ID, made.token, stack.api_url) as other:
+        assert other.users.get_current_user().id == 789
+    api.users.revoke_api_token(made.id)
+    assert made.id not in [token.id for token in api.users.list_api_tokens()]
