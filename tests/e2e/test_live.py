@@ -69,8 +69,8 @@ def test_the_function_that_streams_answers_its_sample_part_by_part(stack: Stack)
     prelude, text = b"".join(parts).split(bytes(8), 1)
     assert len(parts) > 3
     assert json.loads(prelude)["statusCode"] == 200
-    assert [frame["event"] for frame in frames(text.decode())][0] == "run_snapshot"
-    assert [frame["event"] for frame in frames(text.decode())][-1] == "stream_end"
+    told = [frame["event"] for frame in frames(text.decode())]
+    assert (told[0], told[-1]) == ("run_snapshot", "stream_end")
 
 
 def test_a_long_poll_tells_the_same_events(http: httpx.Client, run_id: int) -> None:

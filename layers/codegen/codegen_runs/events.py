@@ -156,9 +156,17 @@ def _entry(log: AgentRunLog, offset: int) -> dict[str, Any]:
     limit = MAX_DATA_BYTES // (2 * max(1, len(content)))
     for name, value in content.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        if len(text) > limit:
-            content[name] = text[: limit // 2]
+        if len(json.dumps(text)) > limit:
+            content[name] = _beginning(text, limit)
     return data | {"truncated": True}
+
+
+def _beginning(text: str, limit: int) -> str:
+    """Cut a text so that its JSON, in which a character may take twelve bytes, has at most `limit` of them."""
+    text = text[:limit]
+    while len(json.dumps(text)) > limit:
+        text = text[: len(text) // 2]
+    return text
 
 
 def _step(log: AgentRunLog) -> str:

@@ -83,7 +83,8 @@ def test_two_entries_of_one_moment_are_two_events() -> None:
 
 
 def test_a_large_entry_is_a_preview_that_says_so() -> None:
-    events, _, _ = poll(Position(), [log(0, tool_output={"text": "x" * 1_000_000}, observation="ü" * 500_000)])
+    fields = {name: "\N{PILE OF POO}" * 500_000 for name in ("observation", "thought", "one_more", "another")}
+    events, _, _ = poll(Position(), [log(0, tool_output={"text": "x" * 1_000_000}, **fields)])
 
     assert events[0].data["truncated"] is True
     assert len(json.dumps(events[0].data)) <= MAX_DATA_BYTES

@@ -14,7 +14,7 @@ from codegen_runs.problems import StorageUnavailable
 from codegen_runs.statuses import Status
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
-from codegen_runs.storage.runs import Watch
+from codegen_runs.storage.runs import RETENTION, Watch
 from tests.support.memory import MemoryRuns
 from tests.unit.multi_runs.records import multi_run
 from tests.unit.websocket.fakes import FakeConnections, MemoryConnectionsTable, events
@@ -182,8 +182,43 @@ def test_an_event_beyond_a_frame_is_a_preview_with_a_link(live: Live) -> None:
     (event,) = events(live.follow())
 
     assert event["data"] == {"position": 4, "truncated": True}
-    assert event["link"] == "/v1/organizations/123/agent/run/7"
+    assert event["link"] == "/v1/organizations/123/agent/run/7/logs?skip=4&limit=1"
     assert max(live.connections.sizes) <= MAX_FRAME
+
+
+def test_who_comes_when_nothing_is_kept_any_more_is_told_how_much_is_missing_and_the_end(live: Live) -> None:
+    live.write({"position": 0}, {"position": 1}, ends=Status.COMPLETED)
+    live.clock.time += RETENTION + 1
+    frames = live.follow(expires_at=live.clock.now() + 60)
+
+    assert [frame["type"] for frame in frames] == ["snapshot", "stream.end"]
+    assert frames[0]["snapshot"]["expired"] == 3
+    assert frames[1]["cursor"] == "0-3"
+    assert live.table.subscriptions == {}
+
+
+def test_who_comes_when_the_beginning_is_not_kept_any_more_gets_the_rest(live: Live) -> None:
+    live.write({"position": 0}, {"position": 1})
+    live.clock.time += RETENTION - 60
+    live.write({"position": 2})
+    live.clock.time += 60
+    frames = live.follow(expires_at=live.clock.now() + 60)
+
+    assert frames[0]["snapshot"]["expired"] == 2
+    assert ids(frames) == ["0-3"]
+
+
+def test_a_place_whose_events_are_not_kept_any_more_is_told_and_never_skipped(live: Live) -> None:
+    live.write({"position": 0}, {"position": 1})
+    live.clock.time += RETENTION - 60
+    live.write({"position": 2})
+    live.clock.time += 60
+    frames = live.follow(seq=1, expires_at=live.clock.now() + 60)
+
+    assert [frame["type"] for frame in frames] == ["snapshot", "error"]
+    assert frames[1]["error"]["code"] == "cursor_expired"
+    assert frames[1]["subscription"] == "s1"
+    assert live.table.subscriptions == {}
 
 
 def test_a_long_result_is_a_preview_in_the_snapshot(live: Live) -> None:

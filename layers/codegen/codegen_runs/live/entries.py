@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from codegen_runs.events import Event
 from codegen_runs.live.subscriptions import run_path
 
+_NAMING = ("turn", "status", "position")
+
 
 class EventEntry(BaseModel):
     """One event of a run."""
@@ -26,7 +28,17 @@ class EventEntry(BaseModel):
 
 def entry(event: Event, org_id: int) -> EventEntry:
     """Show an event; one that was too large to be stored whole has a link to the log entry it is a preview of."""
-    link = None
-    if event.data.get("truncated") and "position" in event.data:
-        link = f"{run_path(org_id, event.run_id)}/logs?skip={event.data['position']}&limit=1"
+    link = _whole(event, org_id) if event.data.get("truncated") else None
     return EventEntry(id=event.id, link=link, **event.model_dump())
+
+
+def preview(event: Event, org_id: int) -> EventEntry:
+    """Show of an event only what names it, with a link to the whole, for where there is no room for more."""
+    kept = {name: event.data[name] for name in _NAMING if name in event.data}
+    shown = event.model_copy(update={"data": kept | {"truncated": True}})
+    return EventEntry(id=event.id, link=_whole(event, org_id), **shown.model_dump())
+
+
+def _whole(event: Event, org_id: int) -> str:
+    run = run_path(org_id, event.run_id)
+    return f"{run}/logs?skip={event.data['position']}&limit=1" if "position" in event.data else run

@@ -24,15 +24,15 @@ from typing import Protocol
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.live.connections import POST_SECONDS, THREADS, Congested, Connections, EffectUnknown, Gone
-from codegen_runs.live.websocket_frames import end_frame, event_frames, snapshot_frame
+from codegen_runs.live.subscriptions import CursorExpired, Log
+from codegen_runs.live.subscriptions import Subscription as Place
+from codegen_runs.live.websocket_frames import end_frame, event_frames, lost_frame, snapshot_frame
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.connections import ConnectionsTable, Subscription
 from codegen_runs.storage.multi_runs import MultiRun
 from codegen_runs.storage.runs import Watch
 
 logger = logging.getLogger(__name__)
-
-PAGE = 100
 
 # Seconds for which one write to a log may keep its writer, and one round of looking the poller.
 PUSH_SECONDS = 3.0
@@ -47,18 +47,6 @@ SLOW_INTERVAL = 5.0
 CLAIM_MARGIN = 5.0
 
 _CONTENTIONS = 3
-
-
-class Log(Protocol):
-    """What a sender reads of the runs table."""
-
-    def get(self, org_id: int, key: str) -> Watch | None:
-        """Read one watch."""
-
-    def events(
-        self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
-    ) -> list[Event]:
-        """Read the events after an (epoch, seq), oldest first."""
 
 
 class MultiRuns(Protocol):
@@ -99,7 +87,8 @@ class Sender:
         self._table.subscribe(claimed)
         if watch := self._runs.get(subscription.org_id, subscription.key):
             try:
-                self._connections.post(subscription.connection_id, snapshot_frame(subscription, watch))
+                snapshot = snapshot_frame(subscription, watch, self._expired(subscription, watch))
+                self._connections.post(subscription.connection_id, snapshot)
             except Congested:
                 pass  # the events tell the same
             except Gone:
@@ -142,21 +131,27 @@ class Sender:
         fresh = [event for event in fresh if _place(event) > cursor]
         if fresh and fresh[0].seq != claimed.seq + 1:
             fresh = []
-        may_be_over = True
         try:
             while True:
-                events = fresh or self._read(claimed, cursor)
+                events: Sequence[Event] = fresh
+                is_over = False
+                if not events:
+                    try:
+                        events, cursor, is_over = self._read(claimed, cursor)
+                    except CursorExpired as expired:
+                        self._connections.post(claimed.connection_id, lost_frame(claimed, expired))
+                        self._table.finish(claimed)
+                        return True
                 for last, frame in event_frames(claimed, events):
                     if self._clock.now() >= until:
                         self._table.put_off(claimed, cursor, self._ms())
                         return False
                     self._connections.post(claimed.connection_id, frame)
                     cursor = _place(last)
-                if events:
-                    may_be_over = is_terminal(events[-1].type)
-                if events and not fresh:
+                if events and (not fresh or is_terminal(events[-1].type)):
+                    fresh = []
                     continue
-                if may_be_over and self._is_over(claimed, cursor):
+                if is_over:
                     self._connections.post(claimed.connection_id, end_frame(claimed, cursor))
                     self._table.finish(claimed)
                     return True
@@ -177,9 +172,19 @@ class Sender:
             self._drop(claimed)
             return True
 
-    def _read(self, subscription: Subscription, after: tuple[int, int]) -> list[Event]:
-        now = self._clock.now()
-        return self._runs.events(subscription.org_id, subscription.key, after=after, limit=PAGE, now=now)
+    def _read(
+        self, subscription: Subscription, after: tuple[int, int]
+    ) -> tuple[Sequence[Event], tuple[int, int], bool]:
+        """Return the events that follow a place; without any, the end of what there is, and whether that is all.
+
+        Raises `CursorExpired`.
+        """
+        watch = self._runs.get(subscription.org_id, subscription.key)
+        if watch is None:
+            return [], after, self._never_began(subscription)
+        place = Place(self._runs, watch, self._clock, after)
+        events = place.next()
+        return events, after if events else place.after, place.ended
 
     def _drop(self, subscription: Subscription) -> None:
         """Close a connection that nobody can send on to. Where that fails, the claim stays, and it is tried again."""
@@ -192,11 +197,15 @@ class Sender:
             return
         self._table.remove(subscription.connection_id)
 
-    def _is_over(self, subscription: Subscription, cursor: tuple[int, int]) -> bool:
-        """Tell whether everything was sent and no more is expected."""
-        watch = self._runs.get(subscription.org_id, subscription.key)
-        if watch:
-            return watch.status.terminal and cursor >= (watch.epoch, watch.seq)
+    def _expired(self, subscription: Subscription, watch: Watch) -> int:
+        """Count the events that are missing at the start, for who begins there."""
+        place = Place(self._runs, watch, self._clock)
+        if subscription.cursor == place.after:
+            place.next(limit=1)
+        return place.expired
+
+    def _never_began(self, subscription: Subscription) -> bool:
+        """Tell whether a run that does not exist will not come to be either."""
         if subscription.multi_run_id is None:
             return True
         multi_run = self._multi_runs.get(subscription.org_id, subscription.multi_run_id)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
+from typing import Protocol
 
 from codegen_api import CodegenAPI
 from codegen_runs import watches
@@ -15,7 +16,7 @@ from codegen_runs.cursors import InvalidCursor
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.problems import Gone, NotFound
 from codegen_runs.snapshots import RunSnapshot, run_snapshot
-from codegen_runs.storage.runs import RunsTable, Watch
+from codegen_runs.storage.runs import Watch
 
 PAGE = 100
 
@@ -46,11 +47,23 @@ class CursorExpired(Gone):
         super().__init__("Events that follow the cursor are kept no longer.", links={"run": run})
 
 
+class Log(Protocol):
+    """What is read of the runs table."""
+
+    def get(self, org_id: int, key: str) -> Watch | None:
+        """Read one watch."""
+
+    def events(
+        self, org_id: int, key: str, *, after: tuple[int, int] = START, limit: int = PAGE, now: float | None = None
+    ) -> list[Event]:
+        """Read the events after an (epoch, seq), oldest first."""
+
+
 @dataclass
 class Subscription:
     """A place in the event log of one run."""
 
-    runs: RunsTable
+    runs: Log
     watch: Watch
     clock: Clock
     after: tuple[int, int] = START

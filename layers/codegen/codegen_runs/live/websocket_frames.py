@@ -16,9 +16,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from codegen_runs import problems
 from codegen_runs.events import Event, shorten
-from codegen_runs.live.entries import entry
+from codegen_runs.live.entries import entry, preview
 from codegen_runs.live.subscriptions import run_path
+from codegen_runs.problems import Problem
 from codegen_runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
@@ -35,19 +37,28 @@ def frame(type_: str, **content: Any) -> bytes:
     return json.dumps({"type": type_, **content}).encode()
 
 
-def snapshot_frame(subscription: Subscription, watch: Watch) -> bytes:
-    """Show a run as it is now. A long result is a preview; the link leads to the whole."""
+def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0) -> bytes:
+    """Show a run as it is now, and tell how many of its events are missing, because they are kept no longer.
+
+    A long result is a preview; the link leads to the whole.
+    """
     snapshot = run_snapshot(watch).model_dump(mode="json")
     result, cut = shorten(watch.result, MAX_RESULT_CHARACTERS)
     snapshot |= {"result": result, "result_truncated": cut or watch.result_truncated}
     snapshot |= {"status_reason": shorten(watch.status_reason, MAX_REASON_CHARACTERS)[0]}
     link = {"link": run_path(subscription.org_id, watch.agent_run_id)} if watch.agent_run_id else {}
-    return frame("snapshot", **target(subscription), snapshot=snapshot | link)
+    return frame("snapshot", **target(subscription), snapshot=snapshot | link | {"expired": expired})
 
 
 def end_frame(subscription: Subscription, cursor: tuple[int, int]) -> bytes:
     """Tell that no more events are expected."""
     return frame("stream.end", **target(subscription), cursor="{}-{}".format(*cursor))
+
+
+def lost_frame(subscription: Subscription, problem: Problem) -> bytes:
+    """Tell that a subscription has ended because what follows is not kept any more."""
+    told = problems.render(problem, "websocket:subscribe", subscription.id)
+    return frame("error", action="subscribe", **target(subscription), error=told)
 
 
 def event_frames(subscription: Subscription, events: Sequence[Event]) -> Iterator[tuple[Event, bytes]]:
@@ -82,10 +93,7 @@ def _events_frame(subscription: Subscription, events: Sequence[str]) -> bytes:
 
 
 def _event(subscription: Subscription, event: Event, room: int) -> str:
-    content = entry(event, subscription.org_id).model_dump(mode="json")
-    text = json.dumps(content)
+    text = json.dumps(entry(event, subscription.org_id).model_dump(mode="json"))
     if len(text) > room:
-        kept = {name: event.data[name] for name in ("turn", "status", "position") if name in event.data}
-        link = content["link"] or run_path(subscription.org_id, event.run_id)
-        text = json.dumps(content | {"data": kept | {"truncated": True}, "link": link})
+        text = json.dumps(preview(event, subscription.org_id).model_dump(mode="json"))
     return text
