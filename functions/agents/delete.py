@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.agents import profiles
+from codegen_runs.agents import deleting
 from codegen_runs.edge import DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -10,8 +10,11 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.delete("/v1/organizations/<org_id>/agents/<agent_id>", status_code=204, tags=["Agents"], summary="Delete an agent")
 def delete_agent(org_id: int, agent_id: str) -> None:
-    """Delete an agent: it takes no new task, and its versions stay readable for the runs that name them."""
-    profiles.delete(agent_id, org_id=org_id)
+    """Delete an agent: it takes no new task, and its versions stay readable for the runs that name them.
+
+    409 only while it has a message of a chat to answer.
+    """
+    deleting.delete(agent_id, org_id=org_id)
 
 
 @app.delete("/api/agents/<agent_id>", status_code=204, include_in_schema=False)

@@ -7,6 +7,7 @@ from mangum import Mangum
 import codegen_runs.codegen  # noqa: F401 - how errors of the Codegen API are told
 from codegen_runs import upstream
 from codegen_runs.callers import Caller
+from codegen_runs.chat.view import ChatView
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.requests import StreamRequest
 from codegen_runs.live.sse import EventStream
@@ -38,6 +39,7 @@ OPENAPI = {
                     _parameter("Last-Event-ID", "header", "string", "The id of the last event seen."),
                     _parameter("after", "query", "string", "The same, for clients that are no EventSource."),
                     _parameter("poll_interval", "query", "number", "Seconds between two looks for news, 0.5 to 10."),
+                    _parameter("view", "query", "string", "`log`, or `chat` for the frames of a chat."),
                     _parameter(
                         "ticket", "query", "string", "A ticket of POST /v1/stream-tickets, in place of a token."
                     ),
@@ -73,5 +75,5 @@ def follow(request: StreamRequest, caller: Caller, seconds: float) -> Subscripti
     )
 
 
-stream = EventStream(follow, clock=clock)
+stream = EventStream(follow, clock=clock, views={"chat": ChatView})
 handler = Mangum(stream, lifespan="off", text_mime_types=["text/event-stream", "application/problem+json"])

@@ -25,7 +25,7 @@ from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.storage.table import Table
 from local import cloudformation
 from local.cloudformation import ACCOUNT_ID, REGION, Document
-from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, serve
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, Trouble, serve
 from local.template import Template
 from tests.support import backend, handlers, samples
 from tests.support.aws import ENVIRONMENT, Aws, arguments_of, in_memory, operation_of
@@ -147,6 +147,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         keep_agents(functions)
         handle_requests(functions)
         follow_a_run(functions)
+        chat(functions)
         control_a_run(functions)
         use_a_token_of_ours(functions)
         run_a_multi_run(functions)
@@ -168,7 +169,7 @@ def handle_requests(functions: Functions) -> None:
     with pytest.raises(Exception, match="Unauthorized"):
         functions.run("Authorize", **shown_ticket("good-for-nothing"))
     for name in functions.template.functions:
-        if name not in TASKS | STREAMS | {"Authorize", "PollRuns", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
+        if name not in TASKS | STREAMS | CHATS | {"Authorize", "PollRuns", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
             functions.run(name)
             functions.run(name, with_a_token_of_ours(name))
     functions.run("StarRun")
@@ -180,7 +181,7 @@ def handle_requests(functions: Functions) -> None:
 def keep_agents(functions: Functions) -> None:
     """Create the agent that samples name, for the first time and again after it was deleted, and change it."""
     for name in ("CreateAgent", "UpdateAgent", "DeleteAgent", "CreateAgent"):
-        functions.run(name, **({"body": '{"id": "assistant", "name": "Assistant"}'} if name == "CreateAgent" else {}))
+        functions.run(name, **({"body": ASSISTANT} if name == "CreateAgent" else {}))
     for name in ("CreateAgentRun", "CreateRunCard"):
         functions.run(name, body='{"prompt": "Hello!", "agent_id": "assistant"}')
 
@@ -193,6 +194,20 @@ def follow_a_run(functions: Functions) -> None:
         functions.run(name)
         event, place = with_a_token_of_ours(name), {"org_id": ORG, "agent_run_id": unfollowed}
         functions.run(name, event, path=at(event, place), pathParameters=parameters(place))
+
+
+def chat(functions: Functions) -> None:
+    """Begin conversations, go on with one of each, and fail to begin one; then delete the agent while it answers."""
+    functions.run("CreateAgent", body=ASSISTANT)
+    for name in sorted(CHATS):
+        functions.run(name)
+        answer = functions.run(name, with_a_token_of_ours(name), body='{"agent_id": "assistant", "message": "Hello!"}')
+        functions.run("PollRuns")
+        again = {"agent_id": "assistant", "message": "And now?", "session_id": json.loads(answer["body"])["session_id"]}
+        functions.run(name, body=json.dumps(again))
+        functions.fake.trouble("create_agent_run", Trouble("error", status=500))
+        functions.run(name)
+    functions.run("DeleteAgent")
 
 
 def shown_ticket(ticket: str) -> dict[str, Any]:
@@ -304,6 +319,8 @@ def follow_by_websocket(functions: Functions) -> None:
 
 TASKS = {"PlanMultiRun", "LaunchCandidate", "JudgeCandidates", "SynthesizeCandidates", "PublishMultiRun"}
 STREAMS = {"StreamAgentRunLogs", "StreamAgentRunLogsLive"}
+ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
+CHATS = {"SendChatMessage", "SendChatMessageLive"}
 WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
 MULTI_RUN_ENDPOINTS = {
     *("CreateMultiRun", "GetMultiRun", "ListMultiRuns"),

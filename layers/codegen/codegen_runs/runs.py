@@ -16,17 +16,27 @@ from codegen_runs.problems import StorageUnavailable
 
 if TYPE_CHECKING:
     from codegen_runs.prompts import Source
+    from codegen_runs.storage.agents import AgentProfile
 
 logger = Logger()
 
 
-class FollowUp(Body):
-    """What to say to a run that exists."""
+class Prompted(Body):
+    """A body with a prompt. As the last base of a class, it comes first in the class's fields."""
 
     prompt: str
+
+
+class FollowUpOptions(Body):
+    """What a follow-up may say besides its prompt."""
+
     images: list[str] | None = Field(default=None, description="Base64 data URIs.")
     model: str | None = Field(default=None, description="The run's own model if absent.")
     webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
+
+
+class FollowUp(FollowUpOptions, Prompted):
+    """What to say to a run that exists."""
 
 
 class ResumeAgentRun(FollowUp):
@@ -35,10 +45,9 @@ class ResumeAgentRun(FollowUp):
     agent_run_id: int
 
 
-class CreateAgentRun(Body):
-    """What to start a run with."""
+class RunOptions(Body):
+    """What a run may be started with besides its prompt."""
 
-    prompt: str
     images: list[str] | None = Field(default=None, description="Base64 data URIs.")
     metadata: dict[str, Any] | None = Field(default=None, description="Kept with the run and given back.")
     repo_id: int | None = None
@@ -64,6 +73,10 @@ class CreateAgentRun(Body):
         except ValueError:
             raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
         return metadata
+
+
+class CreateAgentRun(RunOptions, Prompted):
+    """What to start a run with."""
 
 
 class CardOrder(Body):
@@ -95,11 +108,26 @@ class GenerateSetupCommands(Body):
 
 
 def start(
-    request: CreateAgentRun, *, org_id: int, codegen: CodegenAPI, caller: Caller, source: "Source | None" = None
+    request: CreateAgentRun,
+    *,
+    org_id: int,
+    codegen: CodegenAPI,
+    caller: Caller,
+    agent: "AgentProfile | None" = None,
+    source: "Source | None" = None,
+    sent: str | None = None,
 ) -> AgentRun:
-    """Start a run and follow it; `source` says where the prompt comes from, in the record of the run's prompts.
+    """Start a run and follow it.
 
-    A run with an agent is told more than its prompt; recorded is the prompt, with the agent's id and version as source.
+    Args:
+        request: What to start it with.
+        org_id: The organization, which the caller is in.
+        codegen: Acts as the caller.
+        caller: Who asks.
+        agent: Who does it, if not whom the request names. The run is told more than its prompt then; recorded is the
+            prompt, with the agent's id and version as its source.
+        source: Where the prompt comes from besides, for the record of the run's prompts.
+        sent: What the upstream is told in place of the prompt, which alone is recorded.
 
     Raises:
         AgentNotFound: There is no such agent.
@@ -110,14 +138,17 @@ def start(
     from codegen_runs.permits import permit
 
     asked = request
-    if request.agent_id is not None:
-        from codegen_runs.agents import composing, profiles
+    if agent is None and request.agent_id is not None:
+        from codegen_runs.agents import profiles
 
         agent = profiles.get(request.agent_id, org_id)
+    if agent is not None:
+        from codegen_runs.agents import composing
+
         asked, source = composing.given_to(agent, request), {**(source or {}), **composing.named(agent)}
     with permit("create", caller):
         run = codegen.runs.create(
-            asked.prompt,
+            sent or asked.prompt,
             org_id=org_id,
             images=asked.images,
             metadata=asked.metadata,
@@ -149,8 +180,18 @@ def resume(
     codegen: CodegenAPI,
     caller: Caller,
     source: "Source | None" = None,
+    sent: str | None = None,
 ) -> AgentRun:
-    """Send a run its next prompt and follow it; `source` says where the prompt comes from.
+    """Send a run its next prompt and follow it.
+
+    Args:
+        run_id: The upstream's id, or our key.
+        request: What to say to it.
+        org_id: The organization, which the caller is in.
+        codegen: Acts as the caller.
+        caller: Who asks.
+        source: Where the prompt comes from, for the record of the run's prompts.
+        sent: What the upstream is told in place of the prompt, which alone is recorded.
 
     Raises:
         CodegenAPIError: The upstream did not take it, or nobody knows (`effect_unknown`).
@@ -162,7 +203,7 @@ def resume(
 
     run = codegen.runs.resume(
         run_to_follow_up(run_id, org_id=org_id),
-        request.prompt,
+        sent or request.prompt,
         org_id=org_id,
         images=request.images,
         model=request.model,

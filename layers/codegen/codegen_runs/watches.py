@@ -74,7 +74,7 @@ def follow(
                 due_at=_ms(now),
             )
             added = runs.add(watch)
-        elif watch.status.terminal and not statuses.from_upstream(status).terminal:
+        elif watch.status.terminal and (_follows_up(prompt) or not statuses.from_upstream(status).terminal):
             reopened = _reopen(runs, watch, now, prompt)
             added, watch = reopened is not None, reopened or watch
         elif prompt:
@@ -189,6 +189,11 @@ def kick(*told: Watch) -> None:
 def table() -> RunsTable:
     """Open the runs table that the environment names."""
     return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
+
+
+def _follows_up(prompt: Prompt | None) -> bool:
+    """Whether a run was told to go on: its next turn begins, even if that has ended by the time we hear of it."""
+    return prompt is not None and prompt.follow_up
 
 
 def _told(watch: Watch, prompt: Prompt) -> Watch:

@@ -54,13 +54,6 @@ class AgentNotMatched(PreconditionFailed):
     remedy = "Read the agent again and send the change with its current ETag."
 
 
-class AgentInUse(Conflict):
-    """A chat with the agent is at work right now."""
-
-    code = "agent_in_use"
-    remedy = "Wait until the chat has its answer, or cancel its run."
-
-
 def get(agent_id: str, org_id: int, *, version: int | None = None) -> AgentProfile:
     """Read an agent's profile, now or in one of its versions, which may be one of a deleted agent.
 

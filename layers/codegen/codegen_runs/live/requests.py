@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -17,6 +17,7 @@ class StreamRequest(BaseModel):
     agent_run_id: int
     after: str | None = Field(None, description="The id of the last event seen, else from the start.")
     poll_interval: float = Field(1.0, ge=0.5, le=10, description="Seconds between two looks for news.")
+    view: Literal["log", "chat"] = Field("log", description="As it is, or as a chat tells it.")
 
     @classmethod
     def read(cls, event: Mapping[str, Any]) -> Self:
@@ -25,7 +26,7 @@ class StreamRequest(BaseModel):
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         given = {
             **(event.get("pathParameters") or {}),
-            **{name: query[name] for name in ("after", "poll_interval") if name in query},
+            **{name: query[name] for name in ("after", "poll_interval", "view") if name in query},
         }
         if "last-event-id" in headers:
             given["after"] = headers["last-event-id"]

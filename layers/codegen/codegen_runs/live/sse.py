@@ -22,9 +22,9 @@ from codegen_runs import edge, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event
-from codegen_runs.live.entries import entry
 from codegen_runs.live.requests import StreamRequest
 from codegen_runs.live.subscriptions import START, CursorExpired, Subscription
+from codegen_runs.live.views import Frame, LogView, View
 from codegen_runs.problems import StorageUnavailable
 
 logger = logging.getLogger(__name__)
@@ -65,42 +65,44 @@ Send = Callable[[Message], Awaitable[None]]
 Subscribe = Callable[[StreamRequest, Caller, float], Subscription]
 """Opens the subscription that a caller asks for, within a number of seconds."""
 
+Serve = Callable[[bool, edge.Event, LambdaContext], edge.Answer]
+"""Answers a request, told whether what follows is sent on at once; with a `viewing`, its frames are the body."""
+
 
 @dataclass(frozen=True)
-class _Viewing:
+class Viewing:
     """One answer in the making."""
 
     subscription: Subscription
+    view: View
     place: str
     """The cursor that `first` follows."""
     first: Sequence[Event]
     interval: float
     until: float
-    live: bool
-    key: str | None
+    room: int
+    """Bytes of frames after which the answer ends."""
+    waits: bool
+    """Whether it goes on after the first news."""
+    key: str | None = None
 
-    @property
-    def room(self) -> int:
-        return MAX_STREAM if self.live else MAX_PAGE
 
-
-class EventStream:
+class FrameStream:
     """The ASGI app. Its scope holds the gateway's event, as Mangum puts it there.
 
     Args:
-        subscribe: Opens a subscription.
+        serve: Answers a request, up to the frames; it raises nothing.
         clock: The time.
     """
 
-    def __init__(self, subscribe: Subscribe, *, clock: Clock) -> None:
-        self._subscribe = subscribe
+    def __init__(self, serve: Serve, *, clock: Clock) -> None:
+        self._answer = serve
         self._clock = clock
-        self._open = {live: edge.answering(partial(self._serve, live)) for live in (False, True)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Answer one request; what goes wrong before the stream begins is answered as a problem."""
+        """Answer one request."""
         live = LIVE in scope.get("extensions", {})
-        answer = await asyncio.to_thread(self._open[live], scope["aws.event"], scope["aws.context"])
+        answer = await asyncio.to_thread(self._answer, live, scope["aws.event"], scope["aws.context"])
         headers = [
             (name.lower().encode(), value.encode())
             for name, values in answer["multiValueHeaders"].items()
@@ -113,42 +115,30 @@ class EventStream:
                     await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": answer["body"].encode(), "more_body": False})
 
-    def _serve(self, live: bool, event: edge.Event, context: LambdaContext) -> edge.Answer:
-        started, left = self._clock.now(), context.get_remaining_time_in_millis() / 1000
-        lasts = min(LIFETIME, left - MARGIN) if live else HOLD
-        caller, request = edge.identify(event), StreamRequest.read(event)
-        subscription = self._subscribe(request, caller, min(OPENING, left - lasts))
-        place = subscription.cursor
-        first = subscription.next()
-        headers = {"Stream-Retention-Seconds": [str(settings.event_retention())], "Cache-Control": ["no-store"]}
-        if subscription.ended and request.after and subscription.after != START:
-            # What stops an EventSource: it has seen all there is.
-            return {"statusCode": 204, "multiValueHeaders": headers, "body": "", "isBase64Encoded": False}
-        headers["Content-Type"] = ["text/event-stream; charset=utf-8"]
-        key = event["requestContext"]["authorizer"].get("stream_key")
-        viewing = _Viewing(subscription, place, first, request.poll_interval, started + lasts, live, key)
-        return {"statusCode": 200, "multiValueHeaders": headers, "body": "", "viewing": viewing}
-
-    async def _frames(self, viewing: _Viewing) -> AsyncGenerator[bytes, None]:
-        subscription, clock = viewing.subscription, self._clock
+    async def _frames(self, viewing: Viewing) -> AsyncGenerator[bytes, None]:
+        subscription, view, clock = viewing.subscription, viewing.view, self._clock
         yield _opening(viewing)
-        snapshot = subscription.snapshot().model_dump(mode="json")
-        yield _frame("run.snapshot", snapshot | {"expired": subscription.expired})
+        yield _written(view.opening(subscription))
         events, sent = viewing.first, 0
         spoke = looked = clock.now()
         while True:
-            for event in events:
-                frame = _event_frame(event, subscription.watch.org_id, viewing.key)
-                yield frame
-                sent += len(frame)
+            try:
+                frames = await asyncio.to_thread(view.show, events, subscription) if events else []
+            except StorageUnavailable:
+                logger.warning("A stream ended early.", exc_info=True)
+                return
+            for frame in frames:
+                written = _written(frame, viewing.key)
+                yield written
+                sent += len(written)
                 # A slow reader may have taken all the time. The rest follows when it comes back with this id.
-                if sent >= viewing.room or clock.now() >= viewing.until:
+                if frame.id and (sent >= viewing.room or clock.now() >= viewing.until):
                     return
-            if subscription.ended:
-                yield _frame("stream.end", {"cursor": subscription.cursor})
+            if view.over or subscription.ended:
+                yield _written(Frame("stream.end", {"cursor": subscription.cursor}))
                 return
             now = clock.now()
-            if now >= viewing.until or (sent and not events and not viewing.live):
+            if now >= viewing.until or (sent and not events and not viewing.waits):
                 return
             if events:
                 spoke = now
@@ -168,7 +158,52 @@ class EventStream:
                 return
 
 
-def _opening(viewing: _Viewing) -> bytes:
+class EventStream(FrameStream):
+    """The stream of one run for whoever asks for it.
+
+    Args:
+        subscribe: Opens a subscription.
+        clock: The time.
+        views: How else than as it is the log may be shown, by the names that requests have for it.
+    """
+
+    def __init__(
+        self, subscribe: Subscribe, *, clock: Clock, views: Mapping[str, Callable[[], View]] | None = None
+    ) -> None:
+        # What goes wrong before the stream begins is answered as a problem.
+        serve = {live: edge.answering(partial(self._serve, live)) for live in (False, True)}
+        super().__init__(lambda live, event, context: serve[live](event, context), clock=clock)
+        self._subscribe = subscribe
+        self._views = {"log": LogView} | dict(views or {})
+
+    def _serve(self, live: bool, event: edge.Event, context: LambdaContext) -> edge.Answer:
+        started, left = self._clock.now(), context.get_remaining_time_in_millis() / 1000
+        lasts = min(LIFETIME, left - MARGIN) if live else HOLD
+        caller, request = edge.identify(event), StreamRequest.read(event)
+        subscription = self._subscribe(request, caller, min(OPENING, left - lasts))
+        place = subscription.cursor
+        first = subscription.next()
+        headers = {"Stream-Retention-Seconds": [str(settings.event_retention())], "Cache-Control": ["no-store"]}
+        if subscription.ended and request.after and subscription.after != START:
+            # What stops an EventSource: it has seen all there is.
+            return {"statusCode": 204, "multiValueHeaders": headers, "body": "", "isBase64Encoded": False}
+        headers["Content-Type"] = ["text/event-stream; charset=utf-8"]
+        key = event["requestContext"]["authorizer"].get("stream_key")
+        viewing = Viewing(
+            subscription,
+            self._views[request.view](),
+            place,
+            first,
+            interval=request.poll_interval,
+            until=started + lasts,
+            room=MAX_STREAM if live else MAX_PAGE,
+            waits=live,
+            key=key,
+        )
+        return {"statusCode": 200, "multiValueHeaders": headers, "body": "", "viewing": viewing}
+
+
+def _opening(viewing: Viewing) -> bytes:
     lines = [f"retry: {RETRY}"]
     if viewing.key:
         # An id without data, which an EventSource keeps and shows nobody: cut before the first event, it comes back
@@ -177,14 +212,10 @@ def _opening(viewing: _Viewing) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
-def _event_frame(event: Event, org_id: int, key: str | None) -> bytes:
-    shown = entry(event, org_id)
-    data = shown.model_dump(mode="json", exclude=set() if shown.link else {"link"})
-    return _frame(event.type, data, f"{event.id}~{key}" if key else event.id)
-
-
-def _frame(name: str, data: Mapping[str, Any], id_: str | None = None) -> bytes:
+def _written(frame: Frame, key: str | None = None) -> bytes:
     """Write one frame; the names of the `event:` line have `_` for `.`."""
-    lines = [f"id: {id_}"] if id_ else []
-    lines += [f"event: {name.replace('.', '_')}", f"data: {json.dumps(data)}"]
+    lines = []
+    if frame.id:
+        lines.append(f"id: {frame.id}~{key}" if key else f"id: {frame.id}")
+    lines += [f"event: {frame.name.replace('.', '_')}", f"data: {json.dumps(frame.data)}"]
     return ("\n".join(lines) + "\n\n").encode()

@@ -1,0 +1,63 @@
+"""POST /v1/organizations/{org_id}/chat - send a message to an agent, and get its answer."""
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from mangum import Mangum
+
+from codegen_runs.chat import sessions
+from codegen_runs.chat.answering import ChatStream
+from codegen_runs.chat.requests import ChatAnswer, ChatMessage
+from codegen_runs.clock import SystemClock
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+
+app = APIGatewayRestResolver(enable_validation=True)
+clock = SystemClock()
+
+
+@app.post(
+    "/v1/organizations/<org_id>/chat",
+    status_code=202,
+    tags=["Chat"],
+    summary="Chat with an agent",
+    responses={
+        200: {
+            "description": "The answer, or with `stream` the events until then.",
+            "content": {"application/json": {"model": ChatAnswer}, "text/event-stream": {"schema": {"type": "string"}}},
+        },
+        202: {
+            "description": "The agent is still at work; `links` says where its answer will be.",
+            "content": {"application/json": {"model": ChatAnswer}},
+        },
+    },
+)
+def send_chat_message(
+    org_id: int, request: ChatMessage, codegen: Codegen, caller: CurrentCaller
+) -> Response[ChatAnswer]:
+    """Send a message to an agent: in a new conversation, or in the one that `session_id` names.
+
+    The answer comes within 25 seconds, else 202 says where to wait for it. With `stream` come server-sent events:
+    `run_started`, what the agent does, `content_delta` with the answer, and `run_completed`, or how else the turn ends;
+    an answer that ends before is gone on with at `links.stream`, with the last id. One message at a time: 409 while the
+    one before has no answer.
+    """
+    turn = sessions.send(request, org_id=org_id, caller=caller, codegen=codegen, clock=clock)
+    headers = {
+        "Location": turn.links.run,
+        "Link": f'<{turn.links.stream}>; rel="alternate"; type="text/event-stream"',
+        "Cache-Control": "no-store",
+    }
+    return Response(status_code=202, content_type="application/json", headers=headers, body=turn)
+
+
+@app.post("/api/chat", status_code=202, include_in_schema=False)
+def send_chat_message_in_deployment(
+    request: ChatMessage, org_id: DefaultOrganization, codegen: Codegen, caller: CurrentCaller
+) -> Response[ChatAnswer]:
+    """Do the same in the deployment's organization."""
+    return send_chat_message(org_id, request, codegen, caller)
+
+
+stream = ChatStream(endpoint(app), clock=clock)
+handler = Mangum(
+    stream, lifespan="off", text_mime_types=["application/json", "application/problem+json", "text/event-stream"]
+)

@@ -1,0 +1,118 @@
+"""Answering a chat message as the caller wants it: with the answer once it is there, or with events until then.
+
+A message is sent by an endpoint like any other, whose answer says where the turn can be followed. What comes on top of
+that happens here, when the message has been taken. So whoever leaves, and whatever goes wrong, loses nothing: the turn
+goes on, and is read where the endpoint's answer says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from codegen_runs import edge, settings
+from codegen_runs.chat.outcomes import outcome
+from codegen_runs.chat.requests import ChatAnswer
+from codegen_runs.chat.view import ChatView
+from codegen_runs.clock import Clock
+from codegen_runs.events import Event, is_terminal
+from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Viewing
+from codegen_runs.live.subscriptions import Subscription, subscribe
+from codegen_runs.problems import Problem
+
+# Seconds from the request on until which an answer is waited for. API Gateway gives up after 29.
+HOLD = 25.0
+
+# Seconds between two looks for news.
+INTERVAL = 0.5
+
+_TAKEN = 202
+
+logger = Logger()
+
+
+class ChatStream(FrameStream):
+    """The ASGI app of a chat.
+
+    Args:
+        send: The endpoint that sends a message; what it refuses is refused.
+        clock: The time.
+    """
+
+    def __init__(self, send: edge.Handler, *, clock: Clock) -> None:
+        super().__init__(self._serve, clock=clock)
+        self._send = send
+
+    def _serve(self, live: bool, event: edge.Event, context: LambdaContext) -> edge.Answer:
+        started, left = self._clock.now(), context.get_remaining_time_in_millis() / 1000
+        answer = self._send(event, context)
+        if answer["statusCode"] != _TAKEN:
+            return answer
+        turn = ChatAnswer.model_validate_json(answer["body"])
+        try:
+            subscription = subscribe(
+                org_id=turn.organization_id,
+                agent_run_id=turn.run_id,
+                after=turn.cursor,
+                caller=edge.identify(event),
+                codegen=None,
+                clock=self._clock,
+            )
+            if APIGatewayProxyEvent(event).json_body.get("stream"):
+                lasts = min(LIFETIME, left - MARGIN) if live else HOLD
+                headers = _streaming(answer["multiValueHeaders"])
+                return answer | headers | self._streamed(turn, subscription, live=live, until=started + lasts)
+            return answer | self._held(turn, subscription, until=started + HOLD)
+        except Problem:
+            logger.exception("A message was sent whose turn cannot be followed.", agent_run_id=turn.run_id)
+            return answer
+
+    def _streamed(self, turn: ChatAnswer, subscription: Subscription, *, live: bool, until: float) -> dict[str, Any]:
+        told = turn.model_dump(mode="json", include={"session_id", "agent_id", "agent_version", "turn", "status"})
+        viewing = Viewing(
+            subscription,
+            ChatView(told | {"links": turn.links.model_dump()}),
+            place=turn.cursor,
+            first=subscription.next(),
+            interval=INTERVAL,
+            until=until,
+            room=MAX_STREAM if live else MAX_PAGE,
+            waits=True,
+        )
+        return {"statusCode": 200, "body": "", "viewing": viewing}
+
+    def _held(self, turn: ChatAnswer, subscription: Subscription, *, until: float) -> dict[str, Any]:
+        end = self._end(subscription, until)
+        if end is None:
+            return {}
+        told = outcome(end, subscription)
+        ended = {
+            "status": told.status,
+            "status_reason": told.reason,
+            "response": told.response,
+            "response_truncated": told.response_truncated,
+            "metrics": told.metrics,
+        }
+        return {"statusCode": 200, "body": turn.model_copy(update=ended).model_dump_json()}
+
+    def _end(self, subscription: Subscription, until: float) -> Event | None:
+        """Wait for the event that ends the turn; None when that takes too long, or can never come."""
+        while True:
+            events = subscription.next()
+            if end := next((event for event in events if is_terminal(event.type)), None):
+                return end
+            left = until - self._clock.now()
+            if left <= 0 or subscription.ended:
+                return None
+            if not events:
+                self._clock.sleep(min(INTERVAL, left))
+
+
+def _streaming(headers: Mapping[str, list[str]]) -> dict[str, Any]:
+    kept = {name: values for name, values in headers.items() if name.lower() != "content-type"}
+    retention = {"Stream-Retention-Seconds": [str(settings.event_retention())]}
+    return {"multiValueHeaders": kept | retention | {"Content-Type": ["text/event-stream; charset=utf-8"]}}

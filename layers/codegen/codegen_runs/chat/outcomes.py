@@ -1,0 +1,51 @@
+"""How a turn ended, and what the agent answered."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from codegen_runs.events import Event
+from codegen_runs.live.subscriptions import Subscription
+from codegen_runs.redaction import redact
+from codegen_runs.statuses import Status
+
+
+class Metrics(BaseModel):
+    """What a turn took. The Codegen API tells neither tokens nor cost."""
+
+    duration_seconds: float = Field(description="From the message to the end.")
+    log_entries: int = Field(description="How many entries the log of the run has.")
+
+
+class Outcome(BaseModel):
+    """The end of a turn."""
+
+    turn: int
+    status: Status
+    reason: str | None = None
+    response: str | None = None
+    response_truncated: bool = False
+    metrics: Metrics | None = None
+
+
+def outcome(end: Event, subscription: Subscription) -> Outcome:
+    """Tell how a turn ended, by its terminal event. Raises `StorageUnavailable`.
+
+    The whole answer is kept of the run's last turn only; of one before it the beginning is, and no metrics.
+    """
+    turn, preview = end.data["turn"], end.data.get("result_preview")
+    watch = subscription.runs.get(subscription.watch.org_id, subscription.watch.key) or subscription.watch
+    status, reason = Status(end.data["status"]), end.data.get("reason")
+    if watch.turn != turn or not watch.status.terminal:
+        return Outcome(
+            turn=turn, status=status, reason=reason, response=preview, response_truncated=preview is not None
+        )
+    began, ended = watch.turn_since or watch.created_at, watch.finished_at or watch.updated_at
+    return Outcome(
+        turn=turn,
+        status=status,
+        reason=reason,
+        response=redact(watch.result),
+        response_truncated=watch.result_truncated,
+        metrics=Metrics(duration_seconds=max(0, ended - began) / 1000, log_entries=watch.log_count),
+    )

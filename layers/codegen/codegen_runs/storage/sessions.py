@@ -1,0 +1,92 @@
+"""The sessions table: one item per conversation, under its organization.
+
+| pk            | sk               | what                |
+|---------------|------------------|---------------------|
+| `org#{org}`   | `session#{id}`   | the `ChatSession`   |
+
+Who sends a message holds the claim of the session while the message is on its way. From then on the run itself says
+whether it works. The index `agent` has the sessions of an agent by the time of their last message. DynamoDB deletes a
+session some time after `expires_at` (epoch seconds).
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from codegen_runs.storage.table import ABSENT, Condition, Item, Table
+
+
+class ChatSession(BaseModel):
+    """A conversation with an agent. Times are epoch milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    agent_id: str
+    agent_version: int
+    """The version that the agent had when the conversation began."""
+    agent_run_id: int | None = None
+    """The run that the conversation is; None until the first message has reached the upstream."""
+    created_at: int
+    created_by: str
+    updated_at: int
+    """When the last message was sent."""
+    claim: str | None = None
+    """Whose message is on its way."""
+    claimed_until: int = 0
+
+
+class SessionsTable:
+    """Sessions by organization. Every method may raise `StorageUnavailable`.
+
+    Args:
+        name: The table.
+        retention: Seconds that a session is kept after its last message.
+    """
+
+    def __init__(self, name: str, *, retention: int) -> None:
+        self._table = Table(name)
+        self._retention = retention
+
+    def add(self, org_id: int, session: ChatSession) -> None:
+        """Store a new session. Raises `ConditionFailed` when there is one by this id."""
+        item = _key(org_id, session.id) | session.model_dump(exclude_none=True)
+        item |= {"agent": f"{org_id}#{session.agent_id}", "expires_at": self._expiry(session.updated_at)}
+        self._table.put(item, ABSENT)
+
+    def get(self, org_id: int, session_id: str) -> ChatSession | None:
+        """Read a session."""
+        item = self._table.get(_key(org_id, session_id))
+        return ChatSession.model_validate(item) if item else None
+
+    def claim(self, org_id: int, session_id: str, claim: str, *, now: int, until: int) -> ChatSession:
+        """Claim a session that nobody holds, or held for too long. Raises `ConditionFailed`."""
+        changes = {"claim": claim, "claimed_until": until, "updated_at": now, "expires_at": self._expiry(now)}
+        free = Condition(
+            "attribute_exists(#pk) AND (attribute_not_exists(#claim) OR #claimed_until < :now)", {"now": now}
+        )
+        return ChatSession.model_validate(self._table.update(_key(org_id, session_id), changes, free))
+
+    def release(self, org_id: int, session_id: str, claim: str, *, agent_run_id: int | None) -> None:
+        """Give a claim back, and keep which run the session is. Raises `ConditionFailed` when it is somebody else's."""
+        changes = {"claim": None, "claimed_until": None, "agent_run_id": agent_run_id}
+        self._table.update(_key(org_id, session_id), changes, Condition("#claim = :claim", {"claim": claim}))
+
+    def remove(self, org_id: int, session_id: str) -> None:
+        """Remove a session."""
+        self._table.delete(_key(org_id, session_id))
+
+    def of_agent(self, org_id: int, agent_id: str, *, since: int, limit: int) -> list[ChatSession]:
+        """List the sessions of an agent with a message since a time, newest first; the latest may be missing yet."""
+        condition = Condition(
+            "#agent = :agent AND #updated_at >= :since", {"agent": f"{org_id}#{agent_id}", "since": since}
+        )
+        items, _ = self._table.query(condition, index="agent", limit=limit, newest_first=True)
+        return [ChatSession.model_validate(item) for item in items]
+
+    def _expiry(self, now: int) -> int:
+        return now // 1000 + self._retention
+
+
+def _key(org_id: int, session_id: str) -> Item:
+    return {"pk": f"org#{org_id}", "sk": f"session#{session_id}"}
