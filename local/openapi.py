@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from difflib import unified_diff
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import islice
 from pathlib import Path
@@ -37,11 +38,12 @@ DESCRIPTION = """\
 Agent runs of the Codegen API behind one serverless backend: every upstream operation at the upstream's own path, and
 beside them multi-runs with one synthesised answer, starred runs and resumable live logs.
 
-Send a Codegen API token as `Authorization: Bearer YOUR_TOKEN`, or in `X-API-Key`. Other spellings that an operation
-answers at are in its `x-aliases`."""
+Send a Codegen API token, or an API token of this deployment, as `Authorization: Bearer YOUR_TOKEN` or in `X-API-Key`.
+A viewer may read, a member act and an admin manage. Other spellings that an operation answers at are in its
+`x-aliases`."""
 
 SECURITY_SCHEMES: Json = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "A Codegen API token."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A Codegen API token, or one of this deployment."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same token."},
 }
 
@@ -174,6 +176,7 @@ def imported(file: Path) -> ModuleType:
     return module
 
 
+@cache
 def routes() -> tuple[Route, ...]:
     """Return the routes of the template."""
     api = load(ROOT / "template.yaml", {"CodegenTokenSecret": "unknown"}).api

@@ -95,7 +95,7 @@ class Unauthorized(Problem):
     """Nobody knows who sends the request."""
 
     code, status, title = "unauthorized", 401, "Unauthorized"
-    remedy = "Send a valid Codegen API token as a Bearer token in the Authorization header."
+    remedy = "Send a valid token, of Codegen or of this deployment, as a Bearer token in the Authorization header."
 
 
 class TokenExpired(Unauthorized):
