@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from ._config import ConfigurationWarning
     from ._limits import Allowance
     from ._metrics import Metrics
+    from ._multi_run import Answer, Candidate, MultiRun, Star
     from ._shortcuts import create_async_client, create_client, run_task, run_task_async
     from ._stream import TaskEvent
     from ._task import AsyncTask, Task, TaskStatus
@@ -79,14 +80,18 @@ _LAZY = {
     "AgentProfile": "_agent",
     "AgentType": "_agent",
     "Allowance": "_limits",
+    "Answer": "_multi_run",
     "ApiToken": "_account",
     "AsyncAgent": "_agent",
     "AsyncTask": "_task",
+    "Candidate": "_multi_run",
     "ConfigurationWarning": "_config",
     "Member": "_account",
     "Metrics": "_metrics",
+    "MultiRun": "_multi_run",
     "OrganizationDetails": "_account",
     "Outcome": "_work",
+    "Star": "_multi_run",
     "Task": "_task",
     "TaskEvent": "_stream",
     "TaskStatus": "_task",
@@ -117,6 +122,7 @@ __all__ = [
     "AgentRunLogs",
     "AgentType",
     "Allowance",
+    "Answer",
     "ApiToken",
     "AsyncAgent",
     "AsyncCodegenAPI",
@@ -124,6 +130,7 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
+    "Candidate",
     "CodegenAPI",
     "CodegenAPIError",
     "ConfigurationError",
@@ -140,6 +147,7 @@ __all__ = [
     "ModelOption",
     "ModelProvider",
     "Models",
+    "MultiRun",
     "NotFoundError",
     "NotSupportedError",
     "Organization",
@@ -156,6 +164,7 @@ __all__ = [
     "SandboxAnalysis",
     "ServerError",
     "SetupCommands",
+    "Star",
     "Task",
     "TaskEvent",
     "TaskStatus",

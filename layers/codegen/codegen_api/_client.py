@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from .resources.agents import AgentsResource, AsyncAgentsResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
     from .resources.models import AsyncModelsResource, ModelsResource
+    from .resources.multi_runs import AsyncMultiRunsResource, MultiRunsResource
     from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
     from .resources.repos import AsyncReposResource, ReposResource
     from .resources.runs import AsyncRunsResource, RunsResource
     from .resources.sandboxes import AsyncSandboxesResource, SandboxesResource
     from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsResource
+    from .resources.starred_runs import AsyncStarredRunsResource, StarredRunsResource
     from .resources.users import AsyncUsersResource, UsersResource
 
 
@@ -185,6 +187,20 @@ class CodegenAPI(_Client[Driver]):
         from .resources.agents import AgentsResource
 
         return AgentsResource(self._driver)
+
+    @cached_property
+    def multi_runs(self) -> "MultiRunsResource":
+        """Multi-runs of a deployment."""
+        from .resources.multi_runs import MultiRunsResource
+
+        return MultiRunsResource(self._driver)
+
+    @cached_property
+    def starred_runs(self) -> "StarredRunsResource":
+        """Starred runs of a deployment."""
+        from .resources.starred_runs import StarredRunsResource
+
+        return StarredRunsResource(self._driver)
 
     @cached_property
     def users(self) -> "UsersResource":
@@ -358,6 +374,20 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         from .resources.agents import AsyncAgentsResource
 
         return AsyncAgentsResource(self._driver)
+
+    @cached_property
+    def multi_runs(self) -> "AsyncMultiRunsResource":
+        """Multi-runs of a deployment."""
+        from .resources.multi_runs import AsyncMultiRunsResource
+
+        return AsyncMultiRunsResource(self._driver)
+
+    @cached_property
+    def starred_runs(self) -> "AsyncStarredRunsResource":
+        """Starred runs of a deployment."""
+        from .resources.starred_runs import AsyncStarredRunsResource
+
+        return AsyncStarredRunsResource(self._driver)
 
     @cached_property
     def users(self) -> "AsyncUsersResource":
