@@ -22,7 +22,7 @@ demo: .venv/installed ## Watch a multi-run of three candidates from start to ans
 	@$(python) -m local demo $(ARGS)
 
 test: .venv/installed ## Run the tests; ARGS='-k poller' for some of them
-	@$(python) -m pytest -n auto $(ARGS)
+	@$(python) -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/installed .venv-sam/installed ## Check style, types, the template and the OpenAPI document
 	$(python) -m ruff check .

@@ -138,9 +138,10 @@ def build() -> Json:
     return document
 
 
-def resolvers() -> list[Path]:
+@cache
+def resolvers() -> tuple[Path, ...]:
     """Return the modules of the handlers that describe themselves."""
-    return OpenAPIMerge().discover(FUNCTIONS, pattern="*.py", recursive=True)
+    return tuple(OpenAPIMerge().discover(FUNCTIONS, pattern="*.py", recursive=True))
 
 
 def description(file: Path) -> Json:

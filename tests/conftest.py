@@ -1,6 +1,8 @@
 """Fixtures that several suites use."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,24 @@ from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
 from tests.support import aws, backend
+
+# What waits for processes comes first, so that no core is left waiting for it in the end.
+_FIRST = ("e2e", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _suite(item) not in _FIRST)
+
+
+def _suite(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: what waits for processes leaves its core to others."""
+    return (os.cpu_count() or 1) + 1
+
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Template]:

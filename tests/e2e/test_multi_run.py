@@ -30,6 +30,12 @@ def create(http: httpx.Client, **body: Any) -> str:
     return answer.headers["Location"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def endless(http: httpx.Client) -> str:
+    """A multi-run with a candidate that never ends, started first: its half minute passes while the others run."""
+    return create(http, prompt="Wait. [[fake ending=NEVER nth=1]]", concurrency=2, deadline_s=30)
+
+
 def test_three_candidates_become_one_answer(http: httpx.Client, stack: Stack) -> None:
     snapshot = follow(http, create(http, concurrency=3))
 
@@ -89,15 +95,6 @@ def test_the_best_candidate_is_selected_in_its_own_words(http: httpx.Client) -> 
     assert snapshot["answer"]["text"] == snapshot["candidates"][snapshot["answer"]["candidate"]]["result"].strip()
 
 
-def test_a_candidate_that_never_ends_is_missing_no_longer_than_its_timeout(http: httpx.Client) -> None:
-    prompt = "Wait. [[fake ending=NEVER nth=1]]"
-    snapshot = follow(http, create(http, prompt=prompt, concurrency=2, deadline_s=30))
-
-    assert snapshot["status"] == "completed"
-    assert sorted(candidate["status"] for candidate in snapshot["candidates"]) == ["completed", "timed_out"]
-    assert snapshot["answer"]["source"] == "only_candidate"
-
-
 def test_a_cancelled_multi_run_stops_and_says_what_goes_on(http: httpx.Client) -> None:
     location = create(http, prompt="Dig. [[fake ending=NEVER]]", concurrency=2)
     follow(http, location, {"running"})
@@ -110,3 +107,11 @@ def test_a_cancelled_multi_run_stops_and_says_what_goes_on(http: httpx.Client) -
     assert cancelled.json()["status"] == "cancelled"
     assert [candidate["status"] for candidate in cancelled.json()["candidates"]] == ["running", "running"]
     assert http.post(f"{location}/cancel").status_code == 200
+
+
+def test_a_candidate_that_never_ends_is_missing_no_longer_than_its_timeout(http: httpx.Client, endless: str) -> None:
+    snapshot = follow(http, endless)
+
+    assert snapshot["status"] == "completed"
+    assert sorted(candidate["status"] for candidate in snapshot["candidates"]) == ["completed", "timed_out"]
+    assert snapshot["answer"]["source"] == "only_candidate"

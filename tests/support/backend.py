@@ -13,7 +13,7 @@ import httpx
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, ManualClock
-from local.template import Function, Template, load
+from local.template import Function, Table, Template, load
 from tests.support.aws import in_memory
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -73,6 +73,13 @@ def create_tables(found: Template) -> None:
     dynamodb = boto3.client("dynamodb")  # Which takes longer to make than all of the tables.
     for table in found.tables.values():
         dynamodb.create_table(**table.create)
+
+
+def empty(table: Table) -> None:
+    """Leave nothing in a table. moto sorts all of it for each query."""
+    dynamodb = boto3.client("dynamodb")
+    dynamodb.delete_table(TableName=table.name)
+    dynamodb.create_table(**table.create)
 
 
 def codegen(transport: httpx.BaseTransport) -> CodegenAPI:

@@ -26,11 +26,13 @@ API_TOKEN = "tok-069a00000-5a3c1e0f27"
 """The API token that samples name."""
 NEW_RUN = "100005"
 """The first run that a new fake starts, which is what samples name that need one that runs."""
+CHECKPOINT = f"{NEW_RUN}.0-2"
+"""The checkpoint that samples name: the first one that is made of that run by hand."""
 
 
 def names() -> list[str]:
-    """List the functions that have a sample."""
-    return sorted(file.stem for file in EVENTS.glob("[A-Z]*.json"))
+    """List the functions that have a sample, the poller first: it stays a minute with the runs that others start."""
+    return sorted((file.stem for file in EVENTS.glob("[A-Z]*.json")), key=lambda name: (name != "PollRuns", name))
 
 
 def read(name: str) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def read(name: str) -> dict[str, Any]:
 def ready(name: str, stack: Stack) -> str:
     """Return the sample of a function as text, with what it names replaced by what was put there for it."""
     text = _text(name)
+    if CHECKPOINT in text:
+        text = text.replace(CHECKPOINT, _make_checkpoint(stack))
     if NEW_RUN in text:
         text = text.replace(NEW_RUN, _start_run(stack))
     if AGENT in text:
@@ -106,6 +110,16 @@ def _make_token(stack: Stack) -> str:
         f"{stack.api_url}/v1/users/me/api-tokens",
         headers={"Authorization": f"Bearer {stack.codegen.token}"},
         json={"name": "A sample"},
+        timeout=60,
+    )
+    return str(made.raise_for_status().json()["id"])
+
+
+def _make_checkpoint(stack: Stack) -> str:
+    """Make a checkpoint of a new run, and return its id."""
+    made = httpx.post(
+        f"{stack.api_url}/v1/organizations/{ORG}/agent/run/{_start_run(stack)}/checkpoints",
+        headers={"Authorization": f"Bearer {stack.codegen.token}"},
         timeout=60,
     )
     return str(made.raise_for_status().json()["id"])

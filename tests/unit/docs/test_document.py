@@ -23,12 +23,18 @@ def document() -> Any:
 
 
 @pytest.fixture(scope="module")
+def built() -> openapi.Json:
+    """The document as the handlers say it is, which takes seconds to find out."""
+    return openapi.build()
+
+
+@pytest.fixture(scope="module")
 def served() -> dict[tuple[str, str], Route]:
     return {(route.path, route.method.lower()): route for route in openapi.routes()}
 
 
-def test_the_written_document_is_what_the_handlers_say(capsys: pytest.CaptureFixture[str]) -> None:
-    assert openapi.main(["--check"]) == 0, capsys.readouterr().err
+def test_the_written_document_is_what_the_handlers_say(document: Any, built: openapi.Json) -> None:
+    assert built == document
 
 
 def test_the_document_does_not_depend_on_the_order_of_hashes() -> None:
@@ -38,12 +44,13 @@ def test_the_document_does_not_depend_on_the_order_of_hashes() -> None:
 
 
 def test_a_document_that_is_out_of_date_is_told_with_the_difference(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], built: openapi.Json
 ) -> None:
     written = openapi.DOCUMENT.read_text("utf-8")
     outdated = tmp_path / "openapi.json"
     outdated.write_text(written.replace("Start an agent run", "Begin an agent run"), "utf-8")
     monkeypatch.setattr(openapi, "DOCUMENT", outdated)
+    monkeypatch.setattr(openapi, "build", lambda: built)
 
     assert openapi.main(["--check"]) == 1
     assert '+        "summary": "Start an agent run",' in capsys.readouterr().err

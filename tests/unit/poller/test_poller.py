@@ -12,6 +12,8 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage import table as storage
 from codegen_runs.storage.runs import Launch, RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble
+from local.template import Template
+from tests.support import backend
 from tests.support.backend import TestClock, Tokens
 
 KEY = "mr-1-0"
@@ -307,7 +309,7 @@ class Saboteur:
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_killing_the_poller_at_each_of_its_calls_delays_and_loses_nothing(
     after_effect: bool,
-    deployed: object,
+    deployed: Template,
     clock: TestClock,
     fake: FakeCodegen,
     codegen: CodegenAPI,
@@ -328,6 +330,7 @@ def test_killing_the_poller_at_each_of_its_calls_delays_and_loses_nothing(
 
     def play(key: str, fatal: int | None) -> list[str]:
         """Run one run to its end; the poller dies at its `fatal`-th call, and the schedule starts it again."""
+        backend.empty(deployed.tables["RunsTable"])
         creates = len(fake.creates)
         fake.script(Script(seconds=1, steps=1))
         saboteur.fatal = None
