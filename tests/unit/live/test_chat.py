@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import closing, suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -426,6 +427,14 @@ def test_a_turn_that_fails_ends_its_stream_by_name(fake: FakeCodegen) -> None:
 
     assert names(told)[-2:] == ["run_failed", "stream_end"]
     assert (told[-2]["data"]["status"], told[-2]["data"]["response"]) == ("failed", None)
+
+
+def test_a_stream_is_never_silent_for_as_long_as_a_client_waits(fake: FakeCodegen, clock: TestClock) -> None:
+    fake.script(Script(steps=0, seconds=30))
+    times: list[float] = []
+    chat_live(lambda _: times.append(clock.now()), stream=True)
+
+    assert max(later - sooner for sooner, later in pairwise(times)) < 5
 
 
 def test_a_client_that_leaves_loses_nothing(fake: FakeCodegen, poll: Poll) -> None:

@@ -30,6 +30,9 @@ HOLD = 25.0
 # Seconds between two looks for news.
 INTERVAL = 0.5
 
+# Seconds of silence after which a comment is sent: HTTP libraries for Python give up after 5.
+SILENCE = 4.0
+
 _TAKEN = 202
 
 logger = Logger()
@@ -82,6 +85,7 @@ class ChatStream(FrameStream):
             until=until,
             room=MAX_STREAM if live else MAX_PAGE,
             waits=True,
+            silence=SILENCE,
         )
         return {"statusCode": 200, "body": "", "viewing": viewing}
 

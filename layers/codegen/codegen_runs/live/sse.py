@@ -84,6 +84,8 @@ class Viewing:
     """Bytes of frames after which the answer ends."""
     waits: bool
     """Whether it goes on after the first news."""
+    silence: float = KEEP_ALIVE
+    """Seconds after which a comment says that it still does."""
     key: str | None = None
 
 
@@ -142,7 +144,7 @@ class FrameStream:
                 return
             if events:
                 spoke = now
-            elif now - spoke >= KEEP_ALIVE:
+            elif now - spoke >= viewing.silence:
                 yield b": keep-alive\n\n"
                 spoke = now
             try:
