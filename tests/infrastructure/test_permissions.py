@@ -148,6 +148,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         handle_requests(functions)
         follow_a_run(functions)
         chat(functions)
+        go_on_from_a_checkpoint(functions)
         control_a_run(functions)
         use_a_token_of_ours(functions)
         run_a_multi_run(functions)
@@ -190,6 +191,8 @@ def follow_a_run(functions: Functions) -> None:
     functions.run("CreateStreamTicket", body=json.dumps({"agent_run_id": start_upstream(functions)}))
     functions.run("PollRuns")
     functions.run("ResumeAgentRun")  # the run has ended and is followed again
+    functions.run("PollRuns")
+    functions.run("ResumeRunCard")
     for unfollowed, name in enumerate(sorted(STREAMS), start=100002):
         functions.run(name)
         event, place = with_a_token_of_ours(name), {"org_id": ORG, "agent_run_id": unfollowed}
@@ -208,6 +211,22 @@ def chat(functions: Functions) -> None:
         functions.fake.trouble("create_agent_run", Trouble("error", status=500))
         functions.run(name)
     functions.run("DeleteAgent")
+
+
+def go_on_from_a_checkpoint(functions: Functions) -> None:
+    """Make a checkpoint of a run with an agent, and go on from it; then fail to, which leaves nothing."""
+    functions.run("CreateAgent", body=ASSISTANT)
+    started = functions.run("CreateAgentRun", body='{"prompt": "Hello!", "agent_id": "assistant"}')
+    event, place = samples.read("CreateCheckpoint"), {"org_id": ORG, "agent_run_id": json.loads(started["body"])["id"]}
+    made = functions.run("CreateCheckpoint", event, path=at(event, place), pathParameters=parameters(place))
+    place = {"org_id": ORG, "checkpoint_id": json.loads(made["body"])["id"]}
+    for name in ("GetCheckpoint", "GetCheckpointLineage", "RestoreCheckpoint", "ForkCheckpoint"):
+        event = samples.read(name)
+        there = {"path": at(event, place), "pathParameters": parameters(place)}
+        assert functions.run(name, event, **there)["statusCode"] in (200, 201)
+        functions.fake.trouble("create_agent_run", Trouble("error", status=500))
+        functions.run(name, event, **there)
+        functions.fake.troubles.clear()
 
 
 def shown_ticket(ticket: str) -> dict[str, Any]:
@@ -272,6 +291,8 @@ def control_a_multi_run(functions: Functions) -> None:
     functions.run("LaunchCandidate", **multi_run)
     functions.run("GetRateLimits")  # a run waits for its launch
     functions.run("ListRunCards")
+    event, place = samples.read("GetRunCard"), {"org_id": ORG, "agent_run_id": f"{multi_run['multi_run_id']}-0"}
+    functions.run("GetRunCard", event, path=at(event, place), pathParameters=parameters(place))
     assert '"queued"' in read_a_multi_run(functions, multi_run)
     for name in ("PauseMultiRun", "ResumeMultiRun", "CancelMultiRun"):
         functions.failing.add("TransactWriteItems")  # the poller writes in this moment

@@ -5,8 +5,11 @@ import json
 
 import pytest
 
+from codegen_runs.edge import identify
+from codegen_runs.problems import NotAMember
 from local.template import Template
 from tests.support import backend, sources
+from tests.support.events import rest
 from tests.support.sources import FUNCTIONS, ROOT
 
 DOCUMENT = json.loads((ROOT / "openapi.json").read_text("utf-8"))
@@ -67,6 +70,15 @@ def test_anybody_may_ask_for_health_and_documentation_and_for_nothing_else(templ
         "/docs",
         "/redoc",
     }
+
+
+@pytest.mark.parametrize("route", sorted(route for route in SERVED if "{org_id}" in route))
+def test_the_caller_of_every_route_with_an_organization_has_to_be_in_it(route: str) -> None:
+    method, path = route.split(" ")
+    elsewhere = rest(method, path.replace("{org_id}", "999").replace("{", "").replace("}", ""))
+
+    with pytest.raises(NotAMember):
+        identify(elsewhere)
 
 
 def test_a_path_parameter_has_one_name_wherever_it_stands() -> None:

@@ -53,7 +53,7 @@ MAX_BODY = 5 * 1024 * 1024
 _MAX_ANSWER = 6 * 1024 * 1024  # Bytes that Lambda returns.
 _MARGIN = 1.0  # Seconds of the function's time that are kept to answer that the upstream took too long.
 _METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
-_ORGANIZATION = re.compile(r"/organizations/([^/]+)")
+_ORGANIZATION = re.compile(r"(?:/v1(?:/alpha)?)?/organizations/([^/]+)")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 # The authorizer lets these through to be told why, which the gateway's own 401 cannot. They have no caller.
@@ -282,7 +282,7 @@ def _authorized(event: Event) -> dict[str, str]:
 
 
 def _named_organization(event: Event) -> str | None:
-    found = _ORGANIZATION.search(event["path"])
+    found = _ORGANIZATION.match(event["path"])
     return found[1] if found else None
 
 

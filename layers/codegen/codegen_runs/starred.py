@@ -78,7 +78,7 @@ def newest(
     cards = [
         StarredRunCard(
             **_members(each, org_id),
-            run=card(run, followed.get(run.id)) if (run := runs.get(each.agent_run_id)) else None,
+            run=card(run, followed.get(run.id), star=each) if (run := runs.get(each.agent_run_id)) else None,
         )
         for each in stars
     ]

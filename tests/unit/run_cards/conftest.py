@@ -1,14 +1,17 @@
 """The handlers of run cards over the fake Codegen, at the fake's time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from codegen_api import CodegenAPI
 from codegen_runs import upstream, watches
+from codegen_runs.poller import Poller
 from codegen_runs.run_cards import repos
+from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport
 from local.template import Template
-from tests.support.backend import TestClock
+from tests.support.backend import TestClock, Tokens
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +20,12 @@ def _upstream(
 ) -> Iterator[None]:
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     monkeypatch.setattr(repos, "_remembered", {})
     with upstream.over(FakeTransport(fake)):
         yield
+
+
+@pytest.fixture
+def make_poller(runs: RunsTable, codegen: CodegenAPI, clock: TestClock) -> Callable[[], Poller]:
+    return lambda: Poller(runs=runs, codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1)

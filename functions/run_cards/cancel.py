@@ -1,0 +1,63 @@
+"""DELETE /v1/organizations/{org_id}/run-cards/{agent_run_id} - cancel an agent run."""
+
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.run_control import cancelling
+from codegen_runs.run_control.paths import RunId
+from codegen_runs.run_control.requests import MAX_REASON_CHARACTERS, CancelRun, ControlledRun
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+# These two words alone, because they give consent.
+AllowPrBan = Annotated[
+    Literal["true", "false"],
+    Query(description="Whether the run's pull request may be banned, which also stops other agents on it."),
+]
+Reason = Annotated[str | None, Query(max_length=MAX_REASON_CHARACTERS)]
+
+
+@app.delete(
+    "/v1/organizations/<org_id>/run-cards/<agent_run_id>",
+    tags=["Run cards"],
+    summary="Cancel an agent run",
+    responses={
+        200: {"description": "It has ended.", "content": {"application/json": {"model": ControlledRun}}},
+        202: {"description": "It is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
+    },
+)
+def cancel_run_card(
+    org_id: int,
+    agent_run_id: RunId,
+    codegen: Codegen,
+    caller: CurrentCaller,
+    allow_pr_ban: AllowPrBan = "false",
+    reason: Reason = None,
+) -> Response[ControlledRun]:
+    """Cancel a run: 200 when it has ended, 202 while that is to be confirmed.
+
+    A run that works at Codegen can only be stopped by a ban of its pull request: 409, unless `allow_pr_ban` is true.
+    """
+    asked = CancelRun(allow_pr_ban=allow_pr_ban == "true", reason=reason)
+    run = cancelling.cancel(agent_run_id, asked, org_id=org_id, caller=caller, codegen=codegen)
+    return Response(status_code=200 if run.status.terminal else 202, content_type="application/json", body=run)
+
+
+@app.delete("/agent_runs/<agent_run_id>", include_in_schema=False)
+def cancel_run_card_of_deployment(
+    agent_run_id: RunId,
+    org_id: DefaultOrganization,
+    codegen: Codegen,
+    caller: CurrentCaller,
+    allow_pr_ban: AllowPrBan = "false",
+    reason: Reason = None,
+) -> Response[ControlledRun]:
+    """Do the same in the deployment's organization."""
+    return cancel_run_card(org_id, agent_run_id, codegen, caller, allow_pr_ban, reason)
+
+
+handler = endpoint(app)

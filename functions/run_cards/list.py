@@ -1,0 +1,106 @@
+"""GET /v1/organizations/{org_id}/run-cards - list, filter and search the runs of an organization."""
+
+from datetime import datetime
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from codegen_runs.codegen import Codegen
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.run_cards.filters import Filters
+from codegen_runs.run_cards.listing import Listing, RunCardPage, RunCardRange
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+Number = Annotated[int, Query(ge=1, le=1_000_000, description="The page, counted from 1.")]
+Offset = Annotated[int, Query(ge=0, le=100_000_000, description="How many runs to leave out.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many runs to return at most.")]
+Status = Annotated[str | None, Query(description="One or more statuses, with commas.")]
+CreatedAfter = Annotated[datetime | None, Query(description="The earliest moment; without a zone, in UTC.")]
+CreatedBefore = Annotated[datetime | None, Query(description="The moment before which.")]
+Repo = Annotated[str | None, Query(description="A repository's id, name or owner/name.")]
+SourceType = Annotated[str | None, Query(description="Where it was started: API, SLACK, GITHUB, ...")]
+Tag = Annotated[str | None, Query(description="What its metadata holds under `tags` or `tag`.")]
+Starred = Annotated[bool | None, Query(description="Whether the caller has starred it.")]
+Words = Annotated[str | None, Query(description="Words in its prompts, summary, result, pull requests or metadata.")]
+
+
+@app.get("/v1/organizations/<org_id>/run-cards", tags=["Run cards"], summary="List run cards")
+def list_run_cards(
+    org_id: int,
+    caller: CurrentCaller,
+    codegen: Codegen,
+    page: Number = 1,
+    limit: Limit = 20,
+    status: Status = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    repo: Repo = None,
+    source_type: SourceType = None,
+    tag: Tag = None,
+    starred: Starred = None,
+    q: Words = None,
+) -> RunCardPage:
+    """List the runs of an organization, newest first, wherever they were started. Filters come before pages."""
+    filters = Filters.of(
+        status=status,
+        created_after=created_after,
+        created_before=created_before,
+        repo=repo,
+        source_type=source_type,
+        tag=tag,
+        starred=starred,
+        text=q,
+    )
+    return Listing(filters, org_id=org_id, caller=caller, codegen=codegen).page(page, limit)
+
+
+@app.get("/agent_runs", include_in_schema=False)
+def list_run_cards_of_deployment(
+    org_id: DefaultOrganization,
+    caller: CurrentCaller,
+    codegen: Codegen,
+    page: Number = 1,
+    limit: Limit = 20,
+    status: Status = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    repo: Repo = None,
+    source_type: SourceType = None,
+    tag: Tag = None,
+    starred: Starred = None,
+    q: Words = None,
+) -> RunCardPage:
+    """Do the same in the deployment's organization."""
+    return list_run_cards(
+        org_id,
+        caller,
+        codegen,
+        page,
+        limit,
+        status,
+        created_after,
+        created_before,
+        repo,
+        source_type,
+        tag,
+        starred,
+        q,
+    )
+
+
+@app.get("/api/runs", include_in_schema=False)
+def list_range_of_run_cards(
+    org_id: DefaultOrganization,
+    caller: CurrentCaller,
+    codegen: Codegen,
+    offset: Offset = 0,
+    limit: Limit = 20,
+    status: Status = None,
+) -> RunCardRange:
+    """List them by offset instead of page."""
+    return Listing(Filters.of(status=status), org_id=org_id, caller=caller, codegen=codegen).range(offset, limit)
+
+
+handler = endpoint(app)
