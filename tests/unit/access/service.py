@@ -34,15 +34,15 @@ class Service:
         assert self.template.api
         self._routes = Routes(self.template.api.routes)
 
-    def send(self, method: str, path: str, token: str, body: Any = None) -> Answer:
-        """Send a request with a token."""
+    def send(self, method: str, path: str, token: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request with a token, and with further headers."""
         resource, parameters = self._routes.find(path.partition("?")[0])
         route = resource[method]
         event = rest(
             method,
             path,
             body=body,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}", **headers},
             resource=route.path,
             path_parameters=parameters,
             caller=None,

@@ -1,8 +1,11 @@
 """What each role may do, decided before the operation says a word."""
 
+import json
+import re
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 
 from codegen_runs.access.standing import ROLE_SECONDS
@@ -13,6 +16,7 @@ from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
 from tests.support.backend import TestClock
 from tests.support.events import REQUEST_ID
+from tests.support.sources import ROOT
 from tests.unit.access.service import ADA, ATTIC, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
 
 READS = ["/v1/users/me", "/v1/organizations", HOME, f"{HOME}/members", f"{HOME}/users", f"{HOME}/agent/runs", TOKENS]
@@ -183,6 +187,20 @@ def test_only_what_manages_asks_codegen_for_a_role(service: Service, fake: FakeC
     assert fake.calls["get_user"] == 0
 
 
+def test_the_first_admin_can_be_put_into_the_table_as_documented(
+    service: Service, fake: FakeCodegen, clock: TestClock, deployed: Template
+) -> None:
+    fake.organizations[ORG].members[0].role = "MEMBER"
+    fake.organizations[ORG].members[0].is_admin = None
+    assert service.send("PATCH", HOME, ADA, {"name": "x"}).status == 403
+
+    (item,) = re.findall(r"--item '(\{.+?\})'", (ROOT / "docs/operations.md").read_text("utf-8"), re.DOTALL)
+    boto3.client("dynamodb").put_item(TableName=deployed.tables["AccessTable"].name, Item=json.loads(item))
+    clock.sleep(ROLE_SECONDS)
+
+    assert service.send("PATCH", HOME, ADA, {"name": "x"}).status == 200
+
+
 def test_requests_in_a_row_read_the_roles_once(service: Service, clock: TestClock) -> None:
     service.send("GET", "/v1/users/me", ADA)
     with wire_to_aws.over(_no_aws()):
@@ -190,8 +208,6 @@ def test_requests_in_a_row_read_the_roles_once(service: Service, clock: TestCloc
 
 
 def _no_aws() -> Any:
-    import httpx
-
     def refuse(request: httpx.Request) -> httpx.Response:
         raise AssertionError("AWS was asked")
 

@@ -11,6 +11,7 @@ import pytest
 from codegen_runs import edge, upstream
 from codegen_runs.access import secret
 from codegen_runs.access.standing import USE_SECONDS
+from codegen_runs.authentication import TABLE_SECONDS
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
@@ -252,7 +253,7 @@ def test_a_token_ends_with_its_makers_membership_within_minutes(
     assert service.send("GET", f"{HOME}/repos", made["token"]).status == 200
     members = fake.organizations[ORG].members
     members[:] = [member for member in members if member.id != IDS[MARY]]
-    clock.sleep(361)
+    clock.sleep(TABLE_SECONDS)
 
     assert service.send("GET", f"{HOME}/repos", made["token"]).json["code"] == "not_a_member"
     assert service.send("GET", "/v1/users/me", made["token"]).status == 404
@@ -327,9 +328,10 @@ def test_no_secret_is_stored_logged_or_told_again(
 ) -> None:
     written = StringIO()
     usual = edge.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
-    made = service.make_token(expires_at=in_days(clock, 1))
+    once = {"Idempotency-Key": "the-very-same"}
+    made = service.send("POST", TOKENS, ADA, {"name": "A script", "expires_at": in_days(clock, 1)}, **once).json
     service.answers.clear()
-    service.send("POST", f"{HOME}/agent/run", made["token"], {"prompt": "x"})
+    service.send("POST", f"{HOME}/agent/run", made["token"], {"prompt": "x"}, **once)
     fake.trouble("get_repos", Trouble("error", status=500), times=None)
     service.send("GET", f"{HOME}/repos", made["token"])
     service.send("GET", "/v1/organizations/abc/repos", made["token"])
