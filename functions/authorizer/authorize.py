@@ -12,7 +12,7 @@ from codegen_runs.callers import token_in
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.admission import admit, brings_ticket
 from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
-from codegen_runs.problems import TokenExpired, TokenRevoked
+from codegen_runs.problems import CredentialsRefused, TokenExpired, TokenRevoked
 from codegen_runs.storage.access import AccessTable
 from codegen_runs.storage.table import Table
 
@@ -23,8 +23,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Allow the caller what she may call, or raise: `Unauthorized` makes the gateway answer 401, anything else 502.
 
     The policy for a token covers every route of the stage, so that whoever caches it does not deny the caller's next
-    route. A ticket opens the one stream that it is shown at. A token of this deployment that has ended is let through
-    to be told so: the gateway's own 401 has no words for it, and the function finds no caller that it could serve.
+    route. A ticket opens the one stream that it is shown at. Where an API token of this deployment has ended, or the
+    deployment cannot act for who brings one, the request goes through to be told so: the gateway's own answers have no
+    words for it, and the function finds no caller that it could serve.
     """
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
@@ -33,8 +34,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             caller, stream_key = admit(event, tickets())
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = standing().caller(token, deadline)
-    except (TokenExpired, TokenRevoked) as ended:
-        return _policy("nobody", "Allow", event["methodArn"], {"refused": ended.code, "reason": ended.detail})
+    except (TokenExpired, TokenRevoked, CredentialsRefused) as refusal:
+        return _policy("nobody", "Allow", event["methodArn"], {"refused": refusal.code, "reason": refusal.detail})
     except TicketForAnother:
         return _policy("ticket", "Deny", event["methodArn"], {})
     except (TokenRefused, TicketRefused):

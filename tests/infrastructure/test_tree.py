@@ -13,6 +13,7 @@ FORBIDDEN = {
     "an AWS access key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",
     "a GitHub token": r"\bgh[pousr]_[A-Za-z0-9]{36}\b",
     "a Codegen or OpenAI key": r"\bsk-[0-9a-f]{8}-[0-9a-f]{4}",
+    "an API token of a deployment": r"\bcgr_[0-9A-Za-z]{46}\b",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a credential in a URL": r"https?://(?!ada:secret@)[^\s/:@\"'{}<>]+:[^\s/@\"'{}<>]+@",
     "the host of a package registry": r"\b(files\.pythonhosted\.org|pypi\.org/simple|registry\.npmjs\.org)\b",

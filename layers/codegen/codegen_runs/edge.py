@@ -28,8 +28,10 @@ from codegen_runs.callers import Caller, token_in
 from codegen_runs.clock import waiting_for_codegen
 from codegen_runs.problems import (
     AnswerTooLarge,
+    CredentialsRefused,
     InternalError,
     NoDefaultOrganization,
+    NoDeploymentToken,
     NotAMember,
     Problem,
     RoleRequired,
@@ -56,8 +58,9 @@ _METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
 _ORGANIZATION = re.compile(r"(?:/v1(?:/alpha)?)?/organizations/([^/]+)")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-# The authorizer lets these through to be told why, which the gateway's own 401 cannot. They have no caller.
-_ENDED = {problem.code: problem for problem in (TokenExpired, TokenRevoked)}
+# What the authorizer lets through to be told here, because the gateway's own 401 and 502 have no words for it. Whoever
+# is refused so has no caller.
+_REFUSALS = {problem.code: problem for problem in (TokenExpired, TokenRevoked, CredentialsRefused, NoDeploymentToken)}
 
 # What the operation at hand needs of its caller. Handlers name the organization of a body when all else is read.
 _needed: ContextVar[Role] = ContextVar("needed", default=Role.VIEWER)
@@ -184,6 +187,7 @@ def identify(event: Event, role: Role | None = None) -> Caller:
 
     Raises:
         Unauthorized: The authorizer has not seen the request, or the token has ended.
+        CredentialsRefused: The deployment has no good Codegen token to act with for the caller.
         Unprocessable: The organization is no number.
         NotAMember: The caller is not in the organization.
         RoleRequired: The caller is, and may not do there what the operation does.
@@ -207,8 +211,8 @@ def _admit(
 
 
 def _authenticate(event: Event) -> Caller:
-    if ended := _ENDED.get(_authorized(event).get("refused", "")):
-        raise ended(_authorized(event).get("reason"))
+    if refusal := _REFUSALS.get(_authorized(event).get("refused", "")):
+        raise refusal(_authorized(event).get("reason"))
     try:
         return Caller.from_context(_authorized(event), token_in(_headers(event)) or "")
     except KeyError:

@@ -158,6 +158,7 @@ def test_the_last_use_is_told_to_the_hour_and_written_once_in_one(
         ({"name": "x", "role": "owner"}, "/body/role"),
         ({"name": "x", "expires_at": "soon"}, "/body/expires_at"),
         ({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}, "/body/expires_at"),
+        ({"name": "x", "expires_at": "9999-12-31T23:59:59-14:00"}, "/body/expires_at"),
         ({"name": "x", "organizations": []}, "/body/organizations"),
         ({"name": "x", "organizations": list(range(11))}, "/body/organizations"),
         ({"name": "x", "organizations": ["all"]}, "/body/organizations/0"),
@@ -296,6 +297,24 @@ def test_a_deployment_without_a_codegen_token_says_what_is_missing(service: Serv
     assert "CodegenTokenSecret" in answer.json["remedy"]
     assert service.send("GET", f"{HOME}/repos", ADA).status == 200
     assert service.send("POST", TOKENS, ADA, {"name": "x"}).json["code"] == "no_deployment_token"
+
+
+@pytest.mark.parametrize(
+    ("secret_string", "code"),
+    [(" ", "no_deployment_token"), ("not-a-token-of-codegen", "upstream_refused_deployment")],
+    ids=["none", "refused"],
+)
+def test_who_meets_the_authorizer_without_a_good_token_of_the_deployment_is_told_as_well(
+    service: Service, secret_string: str, code: str
+) -> None:
+    made = service.make_token()
+    boto3.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString=secret_string)
+    upstream._secret.good_until = 0
+
+    answer = service.send("GET", f"{HOME}/repos", made["token"])
+
+    assert (answer.status, answer.json["code"], answer.json["retryable"]) == (502, code, False)
+    assert "operates this deployment" in answer.json["remedy"]
 
 
 @pytest.mark.parametrize("status", [401, 500])

@@ -72,7 +72,12 @@ class CreateApiToken(Body):
     @field_validator("expires_at")
     @classmethod
     def _in_utc(cls, expires_at: datetime | None) -> datetime | None:
-        return expires_at.replace(tzinfo=UTC) if expires_at and expires_at.tzinfo is None else expires_at
+        if expires_at is None:
+            return None
+        try:
+            return expires_at.replace(tzinfo=UTC) if expires_at.tzinfo is None else expires_at.astimezone(UTC)
+        except OverflowError:
+            raise PydanticCustomError("out_of_range", "Input should be a time of the years 1 to 9999") from None
 
 
 class ApiTokenCard(BaseModel):
