@@ -41,9 +41,7 @@ class RunCardDetail(RunCard):
 
     summary: str | None = None
     result: str | None = None
-    turn: int | None = Field(
-        None, description="A follow-up to a run that has ended begins the next one."
-    )
+    turn: int | None = Field(None, description="A follow-up to a run that has ended begins the next one.")
     prompts: list[ToldPrompt] = Field([], description="What it was told through this deployment, oldest first.")
 
 

@@ -1,0 +1,351 @@
+"""Lists of run cards: what is in them, by page and by filter, and what they cost."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs import watches
+from codegen_runs.callers import Caller
+from codegen_runs.run_cards.listing import MOST_SCANNED
+from codegen_runs.storage.runs import Launch, RunsTable
+from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script
+from local.fake_codegen.schemas import ApiAgentRunSourceType as Source
+from tests.support.backend import TestClock
+from tests.support.events import Answer, call, rest
+from tests.support.handlers import handler
+
+ADA = Caller(id="user:789", user_id=789, organizations=frozenset({DEMO_ORG_ID, 124}), token=DEMO_TOKEN)
+BOB = Caller(id="user:790", user_id=790, organizations=frozenset({DEMO_ORG_ID}), token=DEMO_TOKEN)
+
+HOUR = 3600
+
+
+def list_(path: str = "/agent_runs", caller: Caller = ADA, **query: Any) -> Answer:
+    return call(handler("run_cards/list"), rest("GET", f"{path}?{urlencode(query)}", caller=caller))
+
+
+def ids(answer: Answer) -> list[Any]:
+    assert answer.status == 200, answer.text
+    return [card["id"] or card["key"] for card in answer.json["items"]]
+
+
+def create(prompt: str, **body: Any) -> int:
+    path = f"/v1/organizations/{DEMO_ORG_ID}/run-cards"
+    event = rest("POST", path, body={"prompt": prompt, **body}, caller=ADA)
+    run_id: int = call(handler("run_cards/create"), event).json["id"]
+    return run_id
+
+
+def star(run_id: int) -> None:
+    path = f"/v1/organizations/{DEMO_ORG_ID}/starred-runs"
+    call(handler("starred_runs/star"), rest("POST", path, body={"agent_run_id": run_id}, caller=ADA))
+
+
+def queue(clock: TestClock, key: str, *, prompt: str = "Wait.", **launch: Any) -> None:
+    watches.enqueue(
+        org_id=DEMO_ORG_ID,
+        key=key,
+        prompt=prompt,
+        launch=Launch(**launch),
+        task_token="token",
+        multi_run_id="mr-1",
+        deadline=clock.now() + HOUR,
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def empty(fake: FakeCodegen) -> FakeCodegen:
+    """The fake without the runs that it begins with."""
+    fake.runs.clear()
+    return fake
+
+
+def start(fake: FakeCodegen, *, ago: float = 0, prompt: str = "Say hello.", **more: Any) -> int:
+    """Start a run elsewhere than here."""
+    organization = fake.organizations[DEMO_ORG_ID]
+    return fake.start(organization, prompt, user_id=DEMO_USER_ID, ago=ago, **more).id
+
+
+# --- pages ---
+
+
+def test_pages_are_the_upstreams_list_whoever_started_the_runs(empty: FakeCodegen) -> None:
+    slack = start(empty, ago=2 * HOUR, source_type=Source.SLACK)
+    check = start(empty, ago=HOUR, source_type=Source.GITHUB_CHECK_SUITE)
+    ours = create("Do it.")
+    first, second, beyond = [list_(page=page, limit=2) for page in (1, 2, 9)]
+
+    assert (ids(first), ids(second), ids(beyond)) == ([ours, check], [slack], [])
+    envelopes = [{name: value for name, value in page.json.items() if name != "items"} for page in (first, beyond)]
+    assert envelopes[0] == {
+        "total": 3,
+        "total_exact": True,
+        "has_more": True,
+        "truncated": False,
+        "page": 1,
+        "size": 2,
+        "pages": 2,
+    }
+    assert envelopes[1] == envelopes[0] | {"has_more": False, "page": 9}
+
+
+def test_runs_by_offset_are_the_same_list(empty: FakeCodegen) -> None:
+    runs = [start(empty, ago=ago) for ago in range(5)]
+    answer = list_("/api/runs", offset=1, limit=3)
+
+    assert ids(answer) == runs[1:4]
+    assert (answer.json["total"], answer.json["limit"], answer.json["offset"]) == (5, 3, 1)
+    assert ids(list_("/api/runs", status="failed")) == []
+
+
+def test_runs_that_wait_for_their_launch_stand_where_they_belong_on_every_page(
+    empty: FakeCodegen, clock: TestClock
+) -> None:
+    whole: list[Any] = []
+    for number in range(12):
+        if number % 3 == 1:
+            queue(clock, key := f"mr-{number}")
+            whole.insert(0, key)
+        else:
+            whole.insert(0, start(empty))
+        clock.sleep(60)
+
+    for size in (1, 3, 5, 100):
+        pages = [list_(page=page, limit=size) for page in range(1, 12 // size + 2)]
+        assert [run for page in pages for run in ids(page)] == whole
+        assert {page.json["total"] for page in pages} == {12}
+        assert [page.json["has_more"] for page in pages] == [page * size < 12 for page in range(1, len(pages) + 1)]
+    assert ids(list_(q="", status="queued,running,completed")) == whole
+
+
+def test_a_run_that_is_being_launched_is_shown_once(empty: FakeCodegen, clock: TestClock) -> None:
+    queue(clock, "mr-1")
+    run_id = start(empty, metadata={"client_run_id": "mr-1"})
+
+    assert ids(list_()) == ids(list_(status="running")) == [run_id]
+    assert list_().json["total"] == 1
+
+
+def test_metadata_of_any_shape_is_no_reason_to_fail(empty: FakeCodegen, clock: TestClock) -> None:
+    queue(clock, "mr-1")
+    start(empty, metadata={"client_run_id": ["a", {}], "tags": {"a": 1}, "tag": 5})
+
+    assert len(ids(list_())) == 2
+    assert ids(list_(tag="a")) == []
+
+
+def test_a_run_of_another_organization_is_not_shown(empty: FakeCodegen, clock: TestClock) -> None:
+    queue(clock, "mr-1")
+
+    assert ids(list_(f"/v1/organizations/{DEMO_ORG_ID}/run-cards")) == ["mr-1"]
+    assert ids(list_("/v1/organizations/124/run-cards")) == []
+    assert list_("/v1/organizations/999/run-cards").status == 403
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "said"),
+    [
+        ({"limit": 0}, "/query/limit", "greater than or equal to 1"),
+        ({"limit": 1000}, "/query/limit", "less than or equal to 100"),
+        ({"page": 0}, "/query/page", "greater than or equal to 1"),
+        ({"page": "two"}, "/query/page", "valid integer"),
+        ({"status": "sleeping"}, "/query/status", "queued, launching, running, paused, cancelling, unknown, completed"),
+        ({"status": "running,"}, "/query/status", "one or more of"),
+        ({"created_after": "yesterday"}, "/query/created_after", "valid datetime"),
+        ({"created_before": "2024-13-01"}, "/query/created_before", "valid datetime"),
+        ({"starred": "maybe"}, "/query/starred", "valid boolean"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_in_words(query: Any, pointer: str, said: str) -> None:
+    answer = list_(**query)
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["pointer"] == pointer
+    assert said in answer.json["errors"][0]["detail"]
+
+
+def test_a_source_that_the_upstream_does_not_know_is_refused_in_its_words() -> None:
+    answer = list_(source_type="pigeon")
+
+    assert answer.status == 422
+    assert "SLACK" in answer.json["message"]
+
+
+# --- filters ---
+
+
+def test_filters_come_before_pages(empty: FakeCodegen, clock: TestClock) -> None:
+    runs = [
+        start(empty, ago=HOUR + number, script=Script(ending=ending))
+        for number, ending in enumerate(
+            ["COMPLETE", "FAILED", "COMPLETE", "ERROR", "MAX_ITERATIONS_REACHED", "COMPLETE"]
+        )
+    ]
+    completed = [runs[0], runs[2], runs[5]]
+
+    assert [ids(list_(status="completed", page=page, limit=2)) for page in (1, 2, 3)] == [
+        completed[:2],
+        completed[2:],
+        [],
+    ]
+    assert ids(list_(status="FAILED")) == ids(list_(status="Error")) == [runs[1], runs[3]]
+    assert ids(list_(status="incomplete, completed")) == [runs[0], runs[2], runs[4], runs[5]]
+    assert [list_(status="completed", page=2, limit=2).json[name] for name in ("total", "total_exact", "pages")] == [
+        3,
+        True,
+        2,
+    ]
+
+
+def test_dates_admit_their_first_moment_and_not_their_last(empty: FakeCodegen, codegen: CodegenAPI) -> None:
+    runs = [start(empty, ago=number * HOUR) for number in range(4)]
+    created = [run.created for run in codegen.runs.list(org_id=DEMO_ORG_ID).items]
+    after, before = [moment.isoformat() for moment in (created[2], created[1]) if moment]
+
+    assert ids(list_(created_after=after)) == runs[:3]
+    assert ids(list_(created_before=before)) == runs[2:]
+    assert ids(list_(created_after=after, created_before=before)) == [runs[2]]
+    assert ids(list_(created_after=before, created_before=after)) == []
+    assert ids(list_(created_after="2024-01-15T10:30:00Z")) == ids(list_(created_after="2024-01-15")) == runs
+
+
+def test_a_date_long_ago_is_found_without_reading_all_since(empty: FakeCodegen, clock: TestClock) -> None:
+    runs = [start(empty, ago=number * 60) for number in range(1_300)]
+    before = empty.calls["list_agent_runs"]
+    moment = runs[1_200 - 1]
+    answer = list_(created_before=created(empty, moment), limit=3)
+
+    assert ids(answer) == runs[1_200:1_203]
+    assert empty.calls["list_agent_runs"] - before <= 1 + 4 + 2
+
+
+def created(fake: FakeCodegen, run_id: int) -> str:
+    return fake.runs[run_id].created_at.isoformat()
+
+
+def test_a_repository_is_found_by_what_was_asked_and_by_pull_requests(empty: FakeCodegen, codegen: CodegenAPI) -> None:
+    asked = create("Say hello.", repo_id=DEMO_REPO_ID)
+    elsewhere = start(empty, ago=HOUR, prompt="Fix it.", repo_id=DEMO_REPO_ID, script=Script(pull_request=True))
+    start(empty)
+
+    for repo in ("shop", "example-works/shop", "Shop", str(DEMO_REPO_ID)):
+        found = ids(list_(repo=repo))
+        assert found == ([asked] if repo.isdecimal() else [asked, elsewhere])
+    assert ids(list_(repo="other")) == []
+
+
+def test_a_tag_is_what_the_metadata_says(empty: FakeCodegen) -> None:
+    first = create("One.", metadata={"tags": ["nightly", "db"]})
+    second = create("Two.", metadata={"tag": "Nightly"})
+    create("Three.", metadata={"tags": "db"})
+
+    assert set(ids(list_(tag="nightly"))) == {first, second}
+
+
+def test_stars_filter_for_their_owner_only(empty: FakeCodegen) -> None:
+    runs = [start(empty, ago=number) for number in range(3)]
+    star(runs[1])
+
+    assert ids(list_(starred="true")) == [runs[1]]
+    assert ids(list_(starred="false")) == [runs[0], runs[2]]
+    assert [card["starred"] for card in list_().json["items"]] == [False, True, False]
+    assert ids(list_(starred="true", caller=BOB)) == []
+
+
+def test_words_are_looked_for_in_prompts_answers_and_metadata(empty: FakeCodegen, clock: TestClock) -> None:
+    prompted = create("Fix the flaky Cart test.")
+    answered = start(empty, ago=HOUR, result="The cart is fine.")
+    tagged = start(empty, ago=2 * HOUR, metadata={"ticket": {"name": "CART-7"}})
+    queue(clock, "mr-1", prompt="Rewrite the cart.")
+    start(empty)
+
+    assert set(ids(list_(q="cart"))) == {prompted, answered, tagged, "mr-1"}
+    assert ids(list_(q="CART flaky")) == [prompted]
+    assert ids(list_(q="cart unheard-of")) == []
+
+
+def test_a_source_is_left_to_the_upstream(empty: FakeCodegen, clock: TestClock) -> None:
+    slack = start(empty, source_type=Source.SLACK)
+    ours = start(empty)
+    queue(clock, "mr-1")
+
+    assert ids(list_(source_type="slack")) == [slack]
+    assert set(ids(list_(source_type="API"))) == {ours, "mr-1"}
+    assert ids(list_(source_type="slack", status="running")) == [slack]
+
+
+# --- what it costs ---
+
+
+def spent(fake: FakeCodegen, **query: Any) -> dict[str, int]:
+    before = dict(fake.calls)
+    list_(**query)
+    return {name: count - before.get(name, 0) for name, count in fake.calls.items() if count != before.get(name, 0)}
+
+
+def test_a_page_costs_one_call_and_the_names_of_repositories_one_in_minutes(
+    empty: FakeCodegen, clock: TestClock
+) -> None:
+    for number in range(3):
+        create(f"Do {number}.", repo_id=DEMO_REPO_ID)
+    clock.sleep(400)
+
+    assert spent(empty) == {"list_agent_runs": 1, "get_repositories": 1}
+    assert spent(empty) == {"list_agent_runs": 1}
+    assert spent(empty, page=50, limit=100) == {"list_agent_runs": 1}
+
+
+def test_a_filter_looks_no_further_than_the_page_needs(empty: FakeCodegen) -> None:
+    for number in range(450):
+        start(empty, ago=HOUR + number)
+    full, whole = list_(status="completed", limit=5), list_(status="completed", page=5, limit=100)
+
+    assert spent(empty, status="completed", limit=5) == {"list_agent_runs": 1}
+    assert (full.json["total_exact"], full.json["has_more"]) == (False, True)
+    assert spent(empty, status="failed") == {"list_agent_runs": 5}
+    assert (len(ids(whole)), whole.json["total"], whole.json["total_exact"]) == (50, 450, True)
+
+
+def test_a_filter_that_finds_little_gives_up_and_says_so(empty: FakeCodegen) -> None:
+    oldest = start(empty, ago=10 * HOUR, script=Script(ending="FAILED"))
+    for number in range(MOST_SCANNED + 50):
+        start(empty, ago=HOUR + number)
+    answer = list_(status="failed")
+
+    assert spent(empty, status="failed") == {"list_agent_runs": MOST_SCANNED // 100}
+    assert (ids(answer), answer.json["truncated"], answer.json["total_exact"]) == ([], True, False)
+    assert ids(list_(status="failed", created_before=created(empty, oldest + 500))) == [oldest]
+
+
+def test_stars_are_looked_for_until_all_are_found(empty: FakeCodegen) -> None:
+    runs = [start(empty, ago=HOUR + number) for number in range(350)]
+    star(runs[120])
+
+    assert spent(empty, starred="true") == {"list_agent_runs": 2}
+    assert spent(empty, starred="true", q="nothing") == {"list_agent_runs": 2}
+
+
+def test_tables_are_read_in_batches(empty: FakeCodegen, runs: RunsTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(120):
+        start(empty, ago=HOUR + number)
+    reads: list[str] = []
+    monkeypatch.setattr("codegen_runs.storage.table.dynamodb", counting(reads))
+    ids(list_(limit=100))
+
+    assert sorted(reads) == ["batch_get_item"] * 2 + ["query"]
+
+
+def counting(reads: list[str]) -> Any:
+    from codegen_runs.storage import table
+
+    real = table.dynamodb
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            reads.append(name)
+            return getattr(real(), name)
+
+    return Counting
