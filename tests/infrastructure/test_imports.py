@@ -8,9 +8,10 @@ import pytest
 from tests.support import sources
 from tests.support.sources import FUNCTIONS, LAYER
 
-OURS = {"codegen_api", "codegen_runs", "functions", "local", "tests", "benchmarks"}
+OURS = {"codegen_api", "codegen_cli", "codegen_runs", "functions", "local", "tests", "benchmarks"}
 ALLOWED = {
     LAYER / "codegen_api": {"codegen_api"},
+    LAYER / "codegen_cli": {"codegen_api", "codegen_cli"},
     LAYER / "codegen_runs": {"codegen_api", "codegen_runs"},
     FUNCTIONS: {"codegen_api", "codegen_runs"},
 }
@@ -47,7 +48,11 @@ def test_what_ships_imports_nothing_that_does_not_ship() -> None:
     runtime = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_lambda"}
     runtime |= {"mypy_boto3_secretsmanager", "mypy_boto3_stepfunctions"}  # for types only
     layer = {"aws_lambda_powertools", "httpx", "mangum", "pydantic", "pydantic_core"}
-    files = [*sources.modules(FUNCTIONS), *sources.modules(LAYER)]
+    files = [
+        *sources.modules(FUNCTIONS),
+        *sources.modules(LAYER / "codegen_api"),
+        *sources.modules(LAYER / "codegen_runs"),
+    ]
 
     outside = set().union(*map(sources.packages, files)) - OURS - set(sys.stdlib_module_names)
 

@@ -136,6 +136,7 @@ def _polled(core: Core, state: TaskState, after: str | None, poll_interval: floa
         if state.ended():
             if page.logs or page.total_logs is None or skip <= page.total_logs:
                 yield Emit(_ending(state, skip + 1))
+            yield from look(core, state)  # for what a run has and its logs have not, and for why it failed
             return
         yield Wait(poll_interval)
 

@@ -1,0 +1,5 @@
+"""`python -m codegen_cli`."""
+
+from . import main
+
+main()

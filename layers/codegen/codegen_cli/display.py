@@ -1,0 +1,102 @@
+"""What people see: bars and tables on a terminal, plain lines elsewhere. Progress goes to standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from codegen_api import MultiRun, Task, TaskEvent
+
+STYLES = {"completed": "green", "complete": "green", "failed": "red", "error": "red", "running": "cyan"}
+
+
+@contextmanager
+def events(task: Task) -> Iterator[Callable[[TaskEvent], None]]:
+    """Give a function that shows an event, under a bar that counts them."""
+    with _progress("{task.completed} steps") as progress:
+        bar = progress.add_task(f"Run {task.id}", total=None)
+
+        def show(event: TaskEvent) -> None:
+            if event.type == "run.log":
+                progress.advance(bar)
+            progress.update(bar, description=f"Run {task.id}: {task.status.value}")
+            if event.type != "run.log_updated":
+                progress.console.print(event.text, markup=False, highlight=False, soft_wrap=True)
+
+        yield show
+
+
+@contextmanager
+def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
+    """Give a function that shows how the candidates get on: a bar for all of them, and a line for each change."""
+    told: dict[str, str] = {}
+    with _progress("") as progress:
+        bar = progress.add_task(multi_run.id, total=multi_run.requested)
+
+        def show(now: MultiRun) -> None:
+            progress.update(bar, completed=(now.counts or {}).get("finished", 0), description=f"{now.id}: {now.status}")
+            for name, state in _states(now):
+                if told.get(name) != state:
+                    told[name] = state
+                    progress.console.print(f"{name}: {state}", markup=False, highlight=False, soft_wrap=True)
+
+        yield show
+
+
+def answer(markdown: str) -> None:
+    """Print an answer, as it is where it is read by a program."""
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(markdown))
+    else:
+        print(markdown)  # noqa: T201 - what the command was run for
+
+
+def runs(rows: Sequence[dict[str, Any]]) -> None:
+    """Print runs as a table."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "status", "created", "from", "what"):
+        table.add_column(column.upper(), no_wrap=column != "what", overflow="fold")
+    for row in rows:
+        status = str(row.get("status") or "").lower()
+        what = row.get("note") or row.get("prompt") or row.get("summary") or row.get("result_preview") or ""
+        table.add_row(
+            str(row["id"]),
+            f"[{STYLES.get(status, 'default')}]{escape(status)}[/]",
+            str(row.get("created_at") or "")[:19].replace("T", " "),
+            escape(str(row.get("source_type") or "")),
+            escape(str(what).strip().partition("\n")[0]),
+        )
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)
+
+
+def _states(multi_run: MultiRun) -> Iterator[tuple[str, str]]:
+    for candidate in multi_run.candidates or []:
+        run = f", run {candidate.agent_run_id}" if candidate.agent_run_id else ""
+        reason = f": {candidate.reason}" if candidate.reason else ""
+        yield f"candidate {candidate.index + 1}", f"{candidate.status}{run}{reason}"
+    if multi_run.synthesis:
+        yield "synthesis", str(multi_run.synthesis.get("status"))
+
+
+def _progress(count: str) -> Progress:
+    console = Console(stderr=True)
+    counted = TextColumn(count) if count else MofNCompleteColumn()
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        counted,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
