@@ -20,7 +20,7 @@ from typing import Any
 
 from codegen_runs.chat.outcomes import outcome
 from codegen_runs.events import Event, is_terminal
-from codegen_runs.live.subscriptions import Subscription, run_path
+from codegen_runs.live.subscriptions import Subscription
 from codegen_runs.live.views import Frame, shown
 
 # How many events before the end of a turn may follow its final answer.
@@ -42,7 +42,7 @@ class ChatView:
         """See `View.opening`."""
         watch = subscription.watch
         known = {"run_id": watch.agent_run_id, "turn": watch.turn, "status": watch.status}
-        return Frame("run.started", known | {"stream": stream_path(subscription)} | self._told)
+        return Frame("run.started", known | self._told)
 
     def show(self, events: Sequence[Event], subscription: Subscription) -> Sequence[Frame]:
         """See `View.show`."""
@@ -62,11 +62,6 @@ class ChatView:
             self.over = True
             return _ending(event, subscription)
         return [shown(event, subscription)]
-
-
-def stream_path(subscription: Subscription) -> str:
-    """Return where a viewer goes on from the place that she has come to."""
-    return f"{run_path(subscription.watch.org_id, subscription.watch.agent_run_id)}/logs/stream?view=chat"
 
 
 def _ending(end: Event, subscription: Subscription) -> list[Frame]:
