@@ -9,7 +9,8 @@ import math
 import re
 import traceback
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from itertools import count
@@ -23,9 +24,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import from_json
 
-from codegen_runs import problems, settings
+from codegen_runs import etags, problems, settings
 from codegen_runs.callers import Caller, token_in
-from codegen_runs.clock import waiting_for_codegen
+from codegen_runs.clock import SystemClock, waiting_for_codegen
 from codegen_runs.problems import (
     AnswerTooLarge,
     CredentialsRefused,
@@ -52,6 +53,11 @@ Handler = Callable[[Event, LambdaContext], Answer]
 MAX_BODY = 5 * 1024 * 1024
 """Bytes of a request's body. A Lambda event may have 6 MB."""
 
+EXPOSED_HEADERS = (
+    "ETag,Idempotent-Replay,Location,RateLimit,RateLimit-Policy,Retry-After,Stream-Retention-Seconds,X-Request-Id"
+)
+"""What a browser lets a page read of an answer, beside what it always does."""
+
 _MAX_ANSWER = 6 * 1024 * 1024  # Bytes that Lambda returns.
 _MARGIN = 1.0  # Seconds of the function's time that are kept to answer that the upstream took too long.
 _METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
@@ -62,13 +68,16 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # is refused so has no caller.
 _REFUSALS = {problem.code: problem for problem in (TokenExpired, TokenRevoked, CredentialsRefused, NoDeploymentToken)}
 
-# What the operation at hand needs of its caller. Handlers name the organization of a body when all else is read.
+# What the operation at hand needs of its caller. Handlers name the organization of a body when all else is read. Who
+# is asked for nothing else, as at a stream, only reads.
 _needed: ContextVar[Role] = ContextVar("needed", default=Role.VIEWER)
 
 logger = Logger()
 
 
-def endpoint(app: APIGatewayRestResolver, *, public: bool = False, role: Role | None = None) -> Handler:
+def endpoint(
+    app: APIGatewayRestResolver, *, public: bool = False, role: Role | None = None, secret: bool = False
+) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
 
     Args:
@@ -76,14 +85,26 @@ def endpoint(app: APIGatewayRestResolver, *, public: bool = False, role: Role | 
         public: Whether anybody may call, with no authorizer in front.
         role: What the caller has to be in the organization that a request is about. By default a viewer may read, and
             a member do what there is to do.
+        secret: Whether answers hold a secret, which is kept nowhere: an Idempotency-Key then has no effect.
     """
     # Powertools would answer errors in a form of its own; they all go on to the one place that answers here.
     app.exception_handler(Exception)(_pass_on)
     app.not_found(_refuse_route)
 
     def serve(event: Event, context: LambdaContext) -> Answer:
-        _admit(app, event, context, public=public, role=role)
-        return app.resolve(event, context)
+        with _needing(role or needed_for(event["httpMethod"])):
+            caller = None if public else identify(event)
+
+            def act() -> Answer:
+                _admit(app, event, context, caller)
+                return app.resolve(event, context)
+
+            headers = _headers(event)
+            if event["httpMethod"] == "GET":
+                return etags.compared(act(), headers.get("if-none-match"))
+            if caller and not secret and event["httpMethod"] == "POST" and "idempotency-key" in headers:
+                return _once(act, event, context, caller)
+            return act()
 
     return answering(serve)
 
@@ -110,14 +131,14 @@ def answering(serve: Handler) -> Handler:
                 code = None
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
                 problem = problems.of(error)
-                if isinstance(problem, InternalError):
+                if problem.status == InternalError.status:
                     _log_fault(error, secret=token_in(headers))
                 answer = _refusal(problem, event["path"], request_id)
                 code = problem.code
             answer["multiValueHeaders"] |= {
                 "X-Request-Id": [request_id],
                 "Access-Control-Allow-Origin": [settings.allowed_origin()],
-                "Access-Control-Expose-Headers": ["Location,Retry-After,Stream-Retention-Seconds,X-Request-Id"],
+                "Access-Control-Expose-Headers": [EXPOSED_HEADERS],
             }
             _report(
                 exchange,
@@ -176,14 +197,20 @@ DefaultOrganization = Annotated[int, Depends(_default_organization)]
 # --- before the handler ---------------------------------------------------------------------------------------------
 
 
-def identify(event: Event, role: Role | None = None) -> Caller:
+@contextmanager
+def _needing(role: Role) -> Iterator[None]:
+    """Ask callers for a role while the block runs."""
+    before = _needed.set(role)
+    try:
+        yield
+    finally:
+        _needed.reset(before)
+
+
+def identify(event: Event) -> Caller:
     """Return who sends the request, which may name only an organization that the caller is in, with the role it needs.
 
     The organization is read from the very path that Powertools matches, so that the two cannot disagree.
-
-    Args:
-        event: The request.
-        role: What the operation needs, if not what its method tells.
 
     Raises:
         Unauthorized: The authorizer has not seen the request, or the token has ended.
@@ -193,18 +220,37 @@ def identify(event: Event, role: Role | None = None) -> Caller:
         RoleRequired: The caller is, and may not do there what the operation does.
     """
     caller = _authenticate(event)
-    _needed.set(role or needed_for(event["httpMethod"]))
     if (named := _named_organization(event)) is not None:
         _check_standing(caller, _number(named))
     return caller
 
 
-def _admit(
-    app: APIGatewayRestResolver, event: Event, context: LambdaContext, *, public: bool, role: Role | None
-) -> None:
+def _once(act: Callable[[], Answer], event: Event, context: LambdaContext, caller: Caller) -> Answer:
+    """Answer a request that carries an Idempotency-Key."""
+    # Here, because requests without one need no storage.
+    from codegen_runs import idempotency
+    from codegen_runs.storage.idempotency import IdempotencyTable
+
+    headers = _headers(event)
+    query = json.dumps(event.get("multiValueQueryStringParameters"), sort_keys=True)
+    return idempotency.once(
+        idempotency.Keyed.read(
+            headers["idempotency-key"],
+            scope=(caller.id, _named_organization(event) or "", f"POST {event['resource']}"),
+            asked=(event["path"], query, event.get("body") or ""),
+        ),
+        act,
+        attempts=IdempotencyTable(settings.required("IDEMPOTENCY_TABLE")),
+        tell=lambda problem: _refusal(problem, event["path"], _request_id(event, headers)),
+        seconds=context.get_remaining_time_in_millis() / 1000,
+        clock=SystemClock(),
+    )
+
+
+def _admit(app: APIGatewayRestResolver, event: Event, context: LambdaContext, caller: Caller | None) -> None:
     """Refuse what no operation can work with, before the operation's own validation says a word about it."""
-    if not public:
-        app.context.update(caller=identify(event, role))
+    if caller:
+        app.context.update(caller=caller)
     if event["httpMethod"] in _METHODS_WITH_BODY:
         _check_body(event)
     app.context.update(seconds_left=context.get_remaining_time_in_millis() / 1000 - _MARGIN)
