@@ -228,10 +228,16 @@ def meant_by(path: str, method: str, documented: set[tuple[str, str]]) -> str:
     """Return the path of the operation of the same handler that a path is another spelling of."""
     candidates = [known for known, known_method in documented if known_method == method]
     unversioned = [known for known in candidates if known.removeprefix("/v1") == path]
-    match unversioned or candidates:
+    alike = [known for known in candidates if named_in(known) == named_in(path)]
+    match unversioned or alike or candidates:
         case [only]:
             return only
     raise DisagreementError(f"{method.upper()} {path} is another spelling of {sorted(candidates) or 'nothing'}")
+
+
+def named_in(path: str) -> set[str]:
+    """Return the names of a path's parameters, without the organization, which other spellings may leave out."""
+    return set(re.findall(r"{(\w+)}", path)) - {"org_id"}
 
 
 def used(schemas: Json, *documents: Json) -> Json:

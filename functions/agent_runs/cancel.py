@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
 from codegen_runs.run_control import cancelling
 from codegen_runs.run_control.paths import RunId
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
@@ -35,6 +35,18 @@ def cancel_agent_run(
         content_type="application/json",
         body=run,
     )
+
+
+@app.post("/api/runs/<agent_run_id>/cancel", include_in_schema=False)
+def cancel_agent_run_of_deployment(
+    org_id: DefaultOrganization,
+    agent_run_id: RunId,
+    codegen: Codegen,
+    caller: CurrentCaller,
+    request: CancelRun | None = None,
+) -> Response[ControlledRun]:
+    """Do the same in the deployment's organization."""
+    return cancel_agent_run(org_id, agent_run_id, codegen, caller, request)
 
 
 handler = endpoint(app)

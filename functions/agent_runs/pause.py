@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.paths import RunId
 from codegen_runs.run_control.requests import ControlledRun
@@ -18,6 +18,14 @@ app = APIGatewayRestResolver(enable_validation=True)
 def pause_agent_run(org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller) -> ControlledRun:
     """Hold the launch of a run that waits, and the follow-ups of one that works: an agent itself cannot be paused."""
     return pausing.pause(agent_run_id, org_id=org_id, caller=caller, codegen=codegen)
+
+
+@app.post("/api/runs/<agent_run_id>/pause", include_in_schema=False)
+def pause_agent_run_of_deployment(
+    org_id: DefaultOrganization, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller
+) -> ControlledRun:
+    """Do the same in the deployment's organization."""
+    return pause_agent_run(org_id, agent_run_id, codegen, caller)
 
 
 handler = endpoint(app)

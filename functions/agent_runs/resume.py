@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun
 from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.paths import RunId
 from codegen_runs.run_control.requests import ControlledRun, ResumeRun
@@ -37,6 +37,18 @@ def resume_agent_run_in_path(
         return pausing.unpause(agent_run_id, request, org_id=org_id, codegen=codegen)
     follow_up = FollowUp.model_validate(request.model_dump(exclude_unset=True))
     return resume(agent_run_id, follow_up, org_id=org_id, codegen=codegen, caller=caller)
+
+
+@app.post("/api/runs/<agent_run_id>/resume", include_in_schema=False)
+def resume_agent_run_of_deployment(
+    org_id: DefaultOrganization,
+    agent_run_id: RunId,
+    codegen: Codegen,
+    caller: CurrentCaller,
+    request: ResumeRun | None = None,
+) -> ControlledRun | AgentRun:
+    """Do the same in the deployment's organization."""
+    return resume_agent_run_in_path(org_id, agent_run_id, codegen, caller, request)
 
 
 handler = endpoint(app)

@@ -224,7 +224,7 @@ def go_on_from_a_checkpoint(functions: Functions) -> None:
         event = samples.read(name)
         there = {"path": at(event, place), "pathParameters": parameters(place)}
         assert functions.run(name, event, **there)["statusCode"] in (200, 201)
-        functions.fake.trouble("create_agent_run", Trouble("error", status=500))
+        functions.fake.trouble("create_agent_run", Trouble("error", status=402))
         functions.run(name, event, **there)
         functions.fake.troubles.clear()
 

@@ -23,7 +23,7 @@ from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.prompts import Prompt
 from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status
-from codegen_runs.storage.checkpoints import Checkpoint, Head, Reason
+from codegen_runs.storage.checkpoints import AgentVersion, Checkpoint, Head, Reason
 from codegen_runs.storage.runs import Watch
 
 MAX_SUMMARY_CHARACTERS = 200
@@ -97,8 +97,9 @@ class Recorder:
             status=status,
             prompts=self._untold(),
             summary=shorten(redact(summary), MAX_SUMMARY_CHARACTERS)[0] if summary else None,
+            agent=_agent(watch.prompts),
             repo_id=watch.repo_id,
-            model=watch.model,
+            model=next((prompt.model for prompt in reversed(watch.prompts) if prompt.model), watch.model),
             agent_type=watch.agent_type,
             created_at=self._now,
             parent=self.head.hash if self.head else None,
@@ -135,6 +136,15 @@ def fitting(answer: AgentRunLogs, known: int) -> AgentRunLogs:
     last = milestones[MILESTONES_PER_POLL - 1]
     # What is left is read by the next poll: the total, if the upstream tells it, stays larger than what was read.
     return answer.model_copy(update={"logs": answer.logs[: last + 1]})
+
+
+def _agent(prompts: Sequence[Prompt]) -> AgentVersion | None:
+    """Return the agent that the newest prompt with one was told to."""
+    for prompt in reversed(prompts):
+        match prompt.source:
+            case {"agent_id": str(agent_id), "agent_version": int(version)}:
+                return AgentVersion(id=agent_id, version=version)
+    return None
 
 
 def _milestone(message_type: str | None, tool_name: str | None) -> Reason | None:

@@ -3,7 +3,7 @@
 | pk                        | sk                           | what                                                      |
 |---------------------------|------------------------------|-----------------------------------------------------------|
 | `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`                                          |
-| `forks#{org}#{key}`       | `{fork}`                     | a `Fork` of one of the run's checkpoints                  |
+| `forks#{org}#{key}`       | `{epoch}#{seq}#{fork}`       | a `Fork` of one of the run's checkpoints                  |
 | `origin#{org}#{key}`      | `origin`                     | the `Fork` that a run came from                           |
 
 None of them is ever changed but a fork, when it is known which run it became, and none expires: a checkpoint holds what
@@ -38,7 +38,7 @@ class Reason(StrEnum):
     MANUAL = "manual"
 
 
-class Action(StrEnum):
+class CheckpointAction(StrEnum):
     """What is done with a checkpoint."""
 
     RESTORE = "restore"
@@ -56,6 +56,15 @@ class Head(BaseModel):
     turn: int
     prompt: int = 0
     """The number of the last prompt that it or one before it holds."""
+
+
+class AgentVersion(BaseModel):
+    """A profile of an agent, as it was when a run was told something with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    version: int
 
 
 class Checkpoint(BaseModel):
@@ -83,6 +92,7 @@ class Checkpoint(BaseModel):
     """What the turn came to, at its end."""
     answer_truncated: bool = False
     summary: str | None = None
+    agent: AgentVersion | None = None
     repo_id: int | None = None
     model: str | None = None
     agent_type: Harness | None = None
@@ -119,15 +129,19 @@ class Fork(BaseModel):
     org_id: int
     id: str
     """What the new run's metadata has as `client_run_id`. Later ones sort after earlier ones."""
-    action: Action
+    action: CheckpointAction
     run: str
     """The key of the run that was forked."""
+    agent_run_id: int
     epoch: int
     seq: int
+    turn: int
     hash: str
     """Of the checkpoint."""
     modified: tuple[str, ...] = ()
-    """Which of its settings were given anew."""
+    """What was given anew, by the names of the request."""
+    system_prompt: str | None = None
+    """What the new run was told besides, if that was not what the agent's profile says."""
     child: str | None = None
     """The key of the new run; None as long as nobody knows whether there is one."""
     created_at: int
@@ -183,9 +197,12 @@ class Checkpoints:
         """Forget a fork that was not started."""
         self._table.delete(_fork_key(fork))
 
-    def forks(self, org_id: int, run: str, limit: int) -> list[Fork]:
-        """List what was started from the checkpoints of a run, oldest first."""
+    def forks(self, org_id: int, run: str, limit: int, of: Checkpoint | None = None) -> list[Fork]:
+        """List what was started from the checkpoints of a run, or from one of them, in their order and oldest first."""
         condition = Condition("#pk = :pk", {"pk": f"forks#{org_id}#{run}"})
+        if of:
+            begins = {**condition.values, "of": _number(of.epoch, of.seq)}
+            condition = Condition("#pk = :pk AND begins_with(#sk, :of)", begins)
         items, _ = self._table.query(condition, limit=limit)
         return [Fork.model_validate(item) for item in items]
 
@@ -213,7 +230,7 @@ def _fork(fork: Fork) -> Item:
 
 
 def _fork_key(fork: Fork) -> dict[str, str]:
-    return {"pk": f"forks#{fork.org_id}#{fork.run}", "sk": fork.id}
+    return {"pk": f"forks#{fork.org_id}#{fork.run}", "sk": f"{_number(fork.epoch, fork.seq)}#{fork.id}"}
 
 
 def _members(model: BaseModel) -> dict[str, Any]:
@@ -225,4 +242,8 @@ def _run(org_id: int, run: str) -> str:
 
 
 def _position(epoch: int, seq: int) -> str:
-    return f"checkpoint#{epoch:04d}#{seq:010d}"
+    return f"checkpoint#{_number(epoch, seq)}"
+
+
+def _number(epoch: int, seq: int) -> str:
+    return f"{epoch:04d}#{seq:010d}"

@@ -1,0 +1,43 @@
+"""GET /v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints - list the checkpoints of a run, newest first."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from codegen_runs.checkpoints import reading
+from codegen_runs.checkpoints.snapshots import CheckpointSummary
+from codegen_runs.codegen import Codegen
+from codegen_runs.cursors import CursorPage
+from codegen_runs.edge import DefaultOrganization, endpoint
+from codegen_runs.run_control.paths import RunId
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at most.")]
+
+
+@app.get(
+    "/v1/organizations/<org_id>/agent/run/<agent_run_id>/checkpoints",
+    tags=["Checkpoints"],
+    summary="List the checkpoints of a run",
+)
+def list_checkpoints(
+    org_id: int, agent_run_id: RunId, codegen: Codegen, limit: Limit = 50, cursor: str | None = None
+) -> CursorPage[CheckpointSummary]:
+    """List the checkpoints of a run, newest first.
+
+    They are made by themselves at its start, at its plans and pull requests, at follow-ups and at its end.
+    """
+    return reading.newest(agent_run_id, org_id=org_id, codegen=codegen, limit=limit, cursor=cursor)
+
+
+@app.get("/api/checkpoints/runs/<agent_run_id>/checkpoints", include_in_schema=False)
+def list_checkpoints_of_deployment(
+    org_id: DefaultOrganization, agent_run_id: RunId, codegen: Codegen, limit: Limit = 50, cursor: str | None = None
+) -> CursorPage[CheckpointSummary]:
+    """Do the same in the deployment's organization."""
+    return list_checkpoints(org_id, agent_run_id, codegen, limit, cursor)
+
+
+handler = endpoint(app)

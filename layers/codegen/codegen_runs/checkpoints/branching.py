@@ -1,0 +1,298 @@
+"""Going on from a checkpoint: in a run of its own, or in the same run, which is told to go back.
+
+Either way an agent is told again what was said until then. The files of the sandbox are as they are, and the run that
+the checkpoint is of is not written, unless it is the one that goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen_api import AgentRun, CodegenAPI, CodegenAPIError
+from codegen_runs import runs, statuses, watches
+from codegen_runs.agents import composing, profiles
+from codegen_runs.bodies import Warned
+from codegen_runs.callers import Caller
+from codegen_runs.checkpoints import chain, reading, replay
+from codegen_runs.checkpoints.reading import Found
+from codegen_runs.checkpoints.replay import Replay
+from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, RestoreCheckpoint
+from codegen_runs.checkpoints.snapshots import (
+    LineageEntry,
+    Replayed,
+    RestoredRun,
+    entry,
+    pull_requests_then,
+)
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.problems import Conflict, Problem, StorageUnavailable
+from codegen_runs.runs import CreateAgentRun, FollowUp
+from codegen_runs.snapshots import RunSnapshot, run_snapshot
+from codegen_runs.storage.checkpoints import CheckpointAction, Checkpoint, Checkpoints, Fork
+
+
+class NothingToReplay(Conflict):
+    """Nobody knows what the run was asked."""
+
+    code = "nothing_to_replay"
+    remedy = "Say what to ask: modifications.modified_query."
+
+
+@dataclass
+class _Plan:
+    """What a run is to be told."""
+
+    task: str
+    replay: Replay
+    system_prompt: str | None = None
+    """What it is told besides, if that is not what the agent's profile says."""
+    profile_prompt: str | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
+
+    @property
+    def sent(self) -> str:
+        """The whole prompt."""
+        return composing.compose(
+            self.replay.prompt,
+            system_prompt=self.system_prompt or self.profile_prompt,
+            configuration=self.configuration,
+        )
+
+
+def restore(
+    checkpoint_id: str,
+    request: RestoreCheckpoint,
+    *,
+    org_id: int,
+    caller: Caller,
+    codegen: CodegenAPI,
+    clock: Clock | None = None,
+) -> RestoredRun:
+    """Go on from a checkpoint, in a new run or in the same one.
+
+    Raises `CheckpointNotFound`, `RunNotStarted`, `NothingToReplay`, `FollowUpHeld`, `NoPermit`, `CodegenAPIError`,
+    `StorageUnavailable`.
+    """
+    found = reading.find(checkpoint_id, org_id=org_id, started=True)
+    if request.create_new_run:
+        return _start(CheckpointAction.RESTORE, found, request, caller=caller, codegen=codegen, clock=clock)
+    return _go_back(found, request, caller=caller, codegen=codegen, clock=clock)
+
+
+def fork(
+    checkpoint_id: str,
+    request: ForkCheckpoint,
+    *,
+    org_id: int,
+    caller: Caller,
+    codegen: CodegenAPI,
+    clock: Clock | None = None,
+) -> RestoredRun:
+    """Start another run from a checkpoint. Raises as `restore` does."""
+    found = reading.find(checkpoint_id, org_id=org_id, started=True)
+    return _start(CheckpointAction.FORK, found, request, caller=caller, codegen=codegen, clock=clock)
+
+
+def _start(
+    action: CheckpointAction,
+    found: Found,
+    request: ForkCheckpoint,
+    *,
+    caller: Caller,
+    codegen: CodegenAPI,
+    clock: Clock | None,
+) -> RestoredRun:
+    now = round((clock or SystemClock()).now() * 1000)
+    checkpoint, changes, checkpoints = found.checkpoint, request.changes, reading.table()
+    plan = _plan(checkpoint, changes, checkpoints, codegen, continued=False)
+    started = Fork(
+        org_id=checkpoint.org_id,
+        id=f"cp-{now:012x}-{secrets.token_hex(5)}",
+        action=action,
+        run=checkpoint.run,
+        agent_run_id=checkpoint.agent_run_id,
+        epoch=checkpoint.epoch,
+        seq=checkpoint.seq,
+        turn=checkpoint.turn,
+        hash=checkpoint.hash,
+        modified=changes.given,
+        system_prompt=plan.system_prompt,
+        created_at=now,
+        created_by=caller.id,
+    )
+    # Written first: what comes of it can be found by its id, also when the answer is lost.
+    checkpoints.add_fork(started)
+    try:
+        run = runs.start(
+            CreateAgentRun(
+                prompt=plan.task,
+                repo_id=checkpoint.repo_id,
+                model=changes.model or checkpoint.model,
+                agent_type=checkpoint.agent_type,
+                metadata={
+                    "client_run_id": started.id,
+                    "parent_agent_run_id": checkpoint.agent_run_id,
+                    "checkpoint_action": action,
+                    **_source(checkpoint),
+                },
+            ),
+            org_id=checkpoint.org_id,
+            codegen=codegen,
+            caller=caller,
+            source=_source(checkpoint),
+            sent=plan.sent,
+        )
+    except CodegenAPIError as error:
+        if not error.effect_unknown:
+            checkpoints.remove_fork(started)
+        raise
+    except Problem:
+        checkpoints.remove_fork(started)
+        raise
+    warnings = request.ignored() + plan.warnings
+    if found.watch and not found.watch.status.terminal:
+        detail = f"The run that the checkpoint is of goes on beside it: it is {found.watch.status}."
+        warnings.append(_warned("run_goes_on", detail))
+    lineage = [entry(started.model_copy(update={"child": str(run.id)}), 1)]
+    try:
+        checkpoints.settle_fork(started, str(run.id))
+        lineage = reading.ancestors(checkpoints, checkpoint.org_id, str(run.id))
+    except StorageUnavailable:
+        warnings.append(_warned("lineage_unsettled", "The run was started, but is not named in its lineage."))
+    return _answer(
+        run,
+        action,
+        checkpoint,
+        plan,
+        created_new_run=True,
+        client_run_id=started.id,
+        detail="Another run was started. It is told what was said; files are as it finds them.",
+        lineage=lineage,
+        warnings=warnings,
+        clock=clock,
+    )
+
+
+def _go_back(
+    found: Found, request: RestoreCheckpoint, *, caller: Caller, codegen: CodegenAPI, clock: Clock | None
+) -> RestoredRun:
+    checkpoint, changes, checkpoints = found.checkpoint, request.changes, reading.table()
+    plan = _plan(checkpoint, changes, checkpoints, codegen, continued=True)
+    run = runs.resume(
+        checkpoint.run,
+        FollowUp(prompt=plan.task, model=changes.model),
+        org_id=checkpoint.org_id,
+        codegen=codegen,
+        caller=caller,
+        source=_source(checkpoint),
+        sent=plan.sent,
+    )
+    return _answer(
+        run,
+        CheckpointAction.RESTORE,
+        checkpoint,
+        plan,
+        created_new_run=False,
+        detail="The same run goes on. It is told to go back to what was said by then; files stay as they are.",
+        lineage=reading.ancestors(checkpoints, checkpoint.org_id, checkpoint.run),
+        warnings=request.ignored() + plan.warnings,
+        clock=clock,
+    )
+
+
+def _plan(
+    checkpoint: Checkpoint, changes: Modifications, checkpoints: Checkpoints, codegen: CodegenAPI, *, continued: bool
+) -> _Plan:
+    """Find out what to tell a run. Raises `NothingToReplay`, `CodegenAPIError`, `StorageUnavailable`."""
+    said = chain.read(checkpoints, checkpoint)
+    asked = chain.last_prompt(said)
+    if changes.modified_query is None and asked is None:
+        raise NothingToReplay("What the run was asked is not known here: it was started elsewhere.")
+    task = changes.modified_query or (asked.text if asked else "")
+    parent = reading.run_of(checkpoint, codegen)
+    pull_requests = pull_requests_then(parent, checkpoint) if parent else []
+    places = [f"{each.url or each.id} (branch {each.branch_name or 'unknown'})" for each in pull_requests]
+    plan = _Plan(task, replay.compose(task, chain.handed_on(said), continued=continued, places=places))
+    if plan.replay.shortened or (asked and asked.truncated and changes.modified_query is None):
+        plan.warnings.append(_warned("record_shortened", "Not all that was said is told again: the oldest gave way."))
+    if changes.model:
+        plan.warnings += _unknown_model(changes.model, checkpoint.org_id, codegen)
+    if continued:  # it has been told all else before
+        plan.system_prompt = changes.system_prompt
+        return plan
+    origin = checkpoints.origin(checkpoint.org_id, checkpoint.run)
+    plan.system_prompt = changes.system_prompt or (origin.system_prompt if origin else None)
+    if checkpoint.agent:
+        try:
+            profile = profiles.get(checkpoint.agent.id, checkpoint.org_id, version=checkpoint.agent.version)
+        except profiles.AgentNotFound as error:
+            plan.warnings.append(_warned("agent_unknown", f"The run is told no agent's instructions: {error.detail}"))
+        else:
+            plan.profile_prompt, plan.configuration = profile.system_prompt, profile.configuration
+    return plan
+
+
+def _unknown_model(model: str, org_id: int, codegen: CodegenAPI) -> list[Warned]:
+    known = {option.value for provider in codegen.models.list(org_id=org_id).providers for option in provider.models}
+    if model in known:
+        return []
+    detail = f"{model} is none of the organization's models: what becomes of it is the Codegen API's choice."
+    return [Warned(code="unknown_model", pointer="/modifications/model", detail=detail)]
+
+
+def _source(checkpoint: Checkpoint) -> dict[str, str | int]:
+    """Name the checkpoint, and the agent, where a run's prompts and metadata say where they come from."""
+    agent = checkpoint.agent
+    named: dict[str, str | int] = {"agent_id": agent.id, "agent_version": agent.version} if agent else {}
+    return {"checkpoint_id": checkpoint.id} | named
+
+
+def _warned(code: str, detail: str) -> Warned:
+    return Warned(code=code, pointer="", detail=detail)
+
+
+def _answer(
+    run: AgentRun,
+    action: CheckpointAction,
+    checkpoint: Checkpoint,
+    plan: _Plan,
+    *,
+    created_new_run: bool,
+    detail: str,
+    lineage: list[LineageEntry],
+    warnings: list[Warned],
+    client_run_id: str | None = None,
+    clock: Clock | None,
+) -> RestoredRun:
+    return RestoredRun(
+        **_snapshot(run, checkpoint.org_id, warnings, clock).model_dump(),
+        action=action,
+        checkpoint_id=checkpoint.id,
+        created_new_run=created_new_run,
+        client_run_id=client_run_id,
+        detail=detail,
+        replayed=Replayed(messages=plan.replay.messages, left_out=plan.replay.left_out),
+        lineage=lineage,
+        warnings=warnings,
+    )
+
+
+def _snapshot(run: AgentRun, org_id: int, warnings: list[Warned], clock: Clock | None) -> RunSnapshot:
+    """Show a run that has just been started, which it has whether or not it is followed."""
+    try:
+        if watch := watches.table().find(org_id, run.id):
+            return run_snapshot(watch, clock)
+    except StorageUnavailable:
+        pass
+    warnings.append(_warned("not_followed", "The run goes on, but it has no live log here."))
+    return RunSnapshot(
+        key=str(run.id),
+        status=statuses.from_upstream(run.status),
+        upstream_status=run.status,
+        agent_run_id=run.id,
+        web_url=run.web_url,
+    )

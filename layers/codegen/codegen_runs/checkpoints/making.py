@@ -1,0 +1,63 @@
+"""Making a checkpoint by hand."""
+
+from __future__ import annotations
+
+from codegen_api import CodegenAPI
+from codegen_runs import watches
+from codegen_runs.callers import Caller
+from codegen_runs.checkpoints import reading
+from codegen_runs.checkpoints.reading import check_exists, check_started
+from codegen_runs.checkpoints.recorder import Recorder
+from codegen_runs.checkpoints.requests import CreateCheckpoint
+from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
+from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.events import Writer
+from codegen_runs.redaction import redact
+from codegen_runs.run_control.runs import RunEnded, change, look_up
+from codegen_runs.run_control.transitions import Change
+from codegen_runs.storage.runs import Watch
+
+
+def create(
+    run_id: str,
+    request: CreateCheckpoint,
+    *,
+    org_id: int,
+    caller: Caller,
+    codegen: CodegenAPI,
+    clock: Clock | None = None,
+) -> CheckpointSnapshot:
+    """Make a checkpoint of a run as it is now; one that nobody follows yet is followed from here on.
+
+    Raises `RunNotFound`, `RunNotStarted`, `RunEnded`, `CodegenAPIError`, `StorageUnavailable`.
+    """
+    now = (clock or SystemClock()).now()
+    runs = watches.table()
+    watch = look_up(run_id, org_id=org_id, runs=runs)
+    if watch is None:
+        run = check_exists(run_id, org_id=org_id, codegen=codegen)
+        watch = watches.follow(
+            org_id=org_id,
+            agent_run_id=run.id,
+            status=run.status,
+            web_url=run.web_url,
+            created_by=caller.id,
+            clock=clock,
+        )
+
+    def decide(current: Watch) -> Change:
+        check_started(current)
+        if current.agent_run_id is None:
+            raise RunEnded(f"The run has ended before it was started: {current.status}.")
+        writer = Writer(current.position, run_id=current.agent_run_id, now=now)
+        recorder = Recorder(current, writer, now=now)
+        recorder.by_hand(redact(request.description), redact(request.tags), caller.id)
+        changes = {"checkpoint": recorder.head, "updated_at": round(now * 1000)}
+        return Change(current.model_copy(update=changes).at(writer.position), writer.events, recorder.made)
+
+    written = change(watch, runs, decide)
+    watches.kick(written)
+    head = written.checkpoint
+    assert head is not None  # noqa: S101 - it was just written
+    made = reading.get(f"{written.key}.{head.epoch}-{head.seq}", org_id=org_id, codegen=codegen)
+    return made.model_copy(update={"warnings": request.ignored() + made.warnings})

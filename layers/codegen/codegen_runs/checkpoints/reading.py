@@ -1,0 +1,175 @@
+"""Finding checkpoints: of a run, by their id, and by what they came from or led to."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from codegen_api import AgentRun, CodegenAPI, CodegenAPIError, NotFoundError
+from codegen_runs import cursors, settings, watches
+from codegen_runs.bodies import Warned
+from codegen_runs.checkpoints import chain
+from codegen_runs.checkpoints.chain import MOST_ANCESTORS
+from codegen_runs.checkpoints.snapshots import (
+    CheckpointSnapshot,
+    CheckpointSummary,
+    Lineage,
+    LineageEntry,
+    entry,
+    pull_requests_then,
+    snapshot,
+    summary,
+)
+from codegen_runs.problems import Conflict, CredentialsRefused, NotFound
+from codegen_runs.run_control.runs import RunNotFound, look_up
+from codegen_runs.statuses import Status
+from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints
+from codegen_runs.storage.runs import Watch
+
+MOST_EARLIER = 50
+MOST_DESCENDANTS = 100
+
+_ID = re.compile(r"([0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,79})\.([0-9]{1,4})-([0-9]{1,10})")
+
+
+class CheckpointNotFound(NotFound):
+    """The organization has no such checkpoint."""
+
+    code = "checkpoint_not_found"
+    remedy = "List the checkpoints of the run: GET /v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints."
+
+
+class RunNotStarted(Conflict):
+    """The run waits for its start, so there is no point in it to come back to."""
+
+    code = "run_not_started"
+    remedy = "Wait until it runs; or cancel it and start it as it should be."
+
+
+class Found(NamedTuple):
+    """A checkpoint, and what is known of its run."""
+
+    checkpoint: Checkpoint
+    watch: Watch | None
+
+
+def table() -> Checkpoints:
+    """Open the checkpoints in the runs table that the environment names."""
+    return Checkpoints(settings.required("RUNS_TABLE"))
+
+
+def newest(
+    run_id: str, *, org_id: int, codegen: CodegenAPI, limit: int, cursor: str | None
+) -> cursors.CursorPage[CheckpointSummary]:
+    """List the checkpoints of a run, newest first; none of one that nobody follows here.
+
+    Raises `RunNotFound`, `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
+    """
+    watch = look_up(run_id, org_id=org_id, runs=watches.table())
+    key = watch.key if watch else run_id
+    scope = ("checkpoints", org_id, key)
+    before = cursors.decode(cursor, *scope) if cursor else None
+    found, position = table().newest(org_id, key, limit, before)
+    if watch is None and not found:
+        check_exists(run_id, org_id=org_id, codegen=codegen)
+    return cursors.page([summary(each) for each in found], position, *scope)
+
+
+def check_exists(run_id: str, *, org_id: int, codegen: CodegenAPI) -> AgentRun:
+    """Read a run that is not known here. Raises `RunNotFound`, `CodegenAPIError`."""
+    if not run_id.isdecimal():
+        raise RunNotFound(f"There is no run {run_id} in this organization.")
+    return codegen.runs.get(int(run_id), org_id=org_id)
+
+
+def get(checkpoint_id: str, *, org_id: int, codegen: CodegenAPI) -> CheckpointSnapshot:
+    """Read a checkpoint with all that was said until then. Raises `CheckpointNotFound`, `StorageUnavailable`."""
+    checkpoint = find(checkpoint_id, org_id=org_id).checkpoint
+    said = chain.read(table(), checkpoint)
+    try:
+        run = run_of(checkpoint, codegen)
+    except (CodegenAPIError, CredentialsRefused) as error:
+        detail = f"The Codegen API could not be asked for the pull requests: {error}"
+        return snapshot(checkpoint, said, [], [Warned(code="pull_requests_unknown", pointer="", detail=detail)])
+    return snapshot(checkpoint, said, pull_requests_then(run, checkpoint) if run else [], [])
+
+
+def lineage(checkpoint_id: str, *, org_id: int) -> Lineage:
+    """Tell where a checkpoint's run came from, and what was started from the checkpoint.
+
+    Raises `CheckpointNotFound`, `StorageUnavailable`.
+    """
+    checkpoints, checkpoint = table(), find(checkpoint_id, org_id=org_id).checkpoint
+    earlier = checkpoints.until(checkpoint)[:-1]
+    came_from = ancestors(checkpoints, org_id, checkpoint.run)
+    descendants, more = _descendants(checkpoints, checkpoint)
+    return Lineage(
+        checkpoint_id=checkpoint.id,
+        run=checkpoint.run,
+        earlier=[summary(each) for each in reversed(earlier[-MOST_EARLIER:])],
+        ancestors=came_from,
+        descendants=descendants,
+        truncated=more or len(earlier) > MOST_EARLIER or len(came_from) == MOST_ANCESTORS,
+    )
+
+
+def find(checkpoint_id: str, *, org_id: int, started: bool = False) -> Found:
+    """Find a checkpoint.
+
+    Args:
+        checkpoint_id: Its id, in which the run may be named by its key or by the upstream's id.
+        org_id: Whose it is.
+        started: Whether its run must have been started, to be gone on from.
+
+    Raises `CheckpointNotFound`, `RunNotStarted`, `StorageUnavailable`.
+    """
+    named = _ID.fullmatch(checkpoint_id)
+    if named is None:
+        raise CheckpointNotFound(f"There is no checkpoint {checkpoint_id} in this organization.")
+    watch = look_up(named[1], org_id=org_id, runs=watches.table())
+    if started and watch:
+        check_started(watch)
+    key = watch.key if watch else named[1]
+    checkpoint = table().get(org_id, key, int(named[2]), int(named[3]))
+    if checkpoint is None:
+        raise CheckpointNotFound(f"There is no checkpoint {checkpoint_id} in this organization.")
+    return Found(checkpoint, watch)
+
+
+def check_started(watch: Watch) -> None:
+    """Refuse a run that the upstream does not work on yet. Raises `RunNotStarted`."""
+    if watch.unlaunched or watch.status in (Status.QUEUED, Status.LAUNCHING):
+        raise RunNotStarted(f"The run is {watch.status}: nothing has happened in it yet.")
+
+
+def run_of(checkpoint: Checkpoint, codegen: CodegenAPI) -> AgentRun | None:
+    """Read the upstream's run of a checkpoint; None if it does not know it any more. Raises `CodegenAPIError`."""
+    try:
+        return codegen.runs.get(checkpoint.agent_run_id, org_id=checkpoint.org_id)
+    except NotFoundError:
+        return None
+
+
+def ancestors(checkpoints: Checkpoints, org_id: int, run: str) -> list[LineageEntry]:
+    """List what a run came from, the nearest first. Raises `StorageUnavailable`."""
+    found: list[LineageEntry] = []
+    while len(found) < MOST_ANCESTORS and (fork := checkpoints.origin(org_id, run)):
+        found.append(entry(fork, len(found) + 1))
+        run = fork.run
+    return found
+
+
+def _descendants(checkpoints: Checkpoints, checkpoint: Checkpoint) -> tuple[list[LineageEntry], bool]:
+    """List what came from a checkpoint, level by level, and whether that is not all."""
+    found: list[LineageEntry] = []
+    runs = [(checkpoint.run, 1)]
+    while runs:
+        run, depth = runs.pop(0)
+        of = checkpoint if depth == 1 else None
+        for fork in checkpoints.forks(checkpoint.org_id, run, MOST_DESCENDANTS + 1, of):
+            if len(found) == MOST_DESCENDANTS:
+                return found, True
+            found.append(entry(fork, depth))
+            if fork.child:
+                runs.append((fork.child, depth + 1))
+    return found, False
