@@ -31,7 +31,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.dynamodb import small_backups
+from local.dynamodb import mended
 from local.endpoint import Deployment, Endpoint, invocations, streaming_invocations
 from local.functions import Answer, Functions, UnknownFunctionError
 from local.step_functions import engine
@@ -70,7 +70,7 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
         host, port = listening.getsockname()
         aws = Aws(f"http://{host}:{port}", stack.enter_context(httpx.Client(trust_env=False)))
         stack.enter_context(engine(aws.url, retry_scale=retry_scale))
-        stack.enter_context(small_backups())
+        stack.enter_context(mended())
         server = make_server(
             host, port, aws.wsgi, threaded=True, request_handler=_QuietRequestHandler, fd=listening.fileno()
         )

@@ -1,7 +1,10 @@
-"""A mend of what makes moto's DynamoDB slower with every item that it has.
+"""Two mends of what makes moto's DynamoDB slow.
 
 A transaction backs up each table that it writes to, whole, and once for each of its actions, to put it back if it
 fails: with a few thousand items one write takes seconds. Here it backs up the items that it writes.
+
+An answer is built from objects of any form, so that each value of an item is asked for under the names of all types that
+there are: half a millisecond an item. Here it is asked which one it has.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import DynamoDBBackend, Table
 
 if TYPE_CHECKING:
@@ -17,6 +21,21 @@ if TYPE_CHECKING:
 
 # moto is typed in part; what is patched here is not.
 _moto_transact_write_items: Any = DynamoDBBackend.transact_write_items
+_moto_serialize_type_structure: Any = JSONSerializer._serialize_type_structure
+
+
+@contextmanager
+def mended() -> Iterator[None]:
+    """Apply both mends, as long as the context lasts."""
+    with small_backups(), ready_values():
+        yield
+
+
+@contextmanager
+def ready_values() -> Iterator[None]:
+    """Let answers find the values of items at once, as long as the context lasts."""
+    with patch.object(JSONSerializer, "_serialize_type_structure", _serialize_type_structure):
+        yield
 
 
 @contextmanager
@@ -27,6 +46,15 @@ def small_backups() -> Iterator[None]:
         patch.object(Table, "__deepcopy__", lambda table, _: table, create=True),
     ):
         yield
+
+
+def _serialize_type_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+    if shape.name == "AttributeValue" and isinstance(value, dict):
+        serialized[key] = found = {}
+        for member, content in value.items():
+            serializer._serialize(found, content, shape.members[member], member)
+    else:
+        _moto_serialize_type_structure(serializer, serialized, value, shape, key)
 
 
 def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The mend of moto's DynamoDB: that it works, and that moto still needs it.
+"""The mends of moto's DynamoDB: that they work, and that moto still needs them.
 
 A test of moto alone that fails is good news: remove the mend.
 """
@@ -13,9 +13,10 @@ from unittest.mock import patch
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core.serialize import AttributePicker
 from moto.dynamodb.models import Table
 
-from local.dynamodb import small_backups
+from local.dynamodb import mended, ready_values
 
 
 class Copied(Exception):  # noqa: N818 - what happened
@@ -26,7 +27,7 @@ def refuse(*_: Any) -> None:
     raise Copied
 
 
-@pytest.fixture(params=[nullcontext, small_backups], ids=["alone", "mended"])
+@pytest.fixture(params=[nullcontext, mended], ids=["alone", "mended"])
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Some items in a table of moto, once as it is and once mended."""
     with mock_aws(), request.param():
@@ -90,6 +91,50 @@ def test_a_transaction_on_a_table_that_is_not_there_says_so(client: Any) -> None
     missing = {"Put": {"TableName": "nothings", "Item": thing("first")}}
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.transact_write_items(TransactItems=[missing])
+
+
+def test_values_of_every_type_come_back_as_they_were_put(client: Any) -> None:
+    values = {
+        "text": {"S": "ü"},
+        "number": {"N": "-1.5"},
+        "bytes": {"B": b"\x00\xff"},
+        "nothing": {"NULL": True},
+        "yes": {"BOOL": True},
+        "texts": {"SS": ["a", "b"]},
+        "numbers": {"NS": ["1", "2"]},
+        "list": {"L": [{"S": "a"}, {"L": []}, {"M": {"M": {"S": "not a type"}}}]},
+        "map": {"M": {"S": {"N": "1"}, "empty": {"M": {}}}},
+    }
+    item = {"pk": {"S": "first"}, "sk": {"S": "value"}} | values
+    client.put_item(TableName="things", Item=item)
+    key = {"TableName": "things", "Key": {name: item[name] for name in ("pk", "sk")}}
+
+    assert client.get_item(**key)["Item"] == item
+    assert client.delete_item(**key, ReturnValues="ALL_OLD")["Attributes"] == item
+
+
+@pytest.mark.parametrize(("mend", "times"), [(nullcontext, 10), (ready_values, 0)], ids=["alone", "mended"])
+def test_moto_alone_looks_for_each_value_under_the_name_of_each_type(mend: Any, times: int) -> None:
+    looked = []
+    real = AttributePicker.__call__
+
+    def look(picker: Any, context: Any) -> Any:
+        if context.key_path.endswith("pk"):
+            looked.append(context.key)
+        return real(picker, context)
+
+    with mock_aws(), mend(), patch.object(AttributePicker, "__call__", look):
+        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+        client.create_table(
+            TableName="things",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )
+        client.put_item(TableName="things", Item={"pk": {"S": "a"}})
+        assert client.get_item(TableName="things", Key={"pk": {"S": "a"}})["Item"] == {"pk": {"S": "a"}}
+
+    assert len(looked) == times
 
 
 def test_moto_alone_copies_the_table() -> None:
