@@ -202,7 +202,7 @@ class Core:
             request_id=next((answer.headers[name] for name in _REQUEST_ID_HEADERS if name in answer.headers), None),
             retry_after=retry_after(answer.headers, time.time()),
             # A 3xx or 4xx did nothing; a 5xx may have failed halfway, and a 2xx that cannot be read did it.
-            effect_unknown=not call.repeatable and not 300 <= answer.status < 500,
+            effect_unknown=call.acts and not 300 <= answer.status < 500,
             method=call.method,
             path=call.path,
         )
@@ -215,7 +215,7 @@ class Core:
             kind = DeadlineExceededError if deadline.passed else APITimeoutError
         return kind(
             self.token.scrub(fault.reason),
-            effect_unknown=fault.sent and not call.repeatable,
+            effect_unknown=fault.sent and call.acts,
             method=call.method,
             path=call.path,
         )

@@ -38,8 +38,8 @@ class CodegenAPIError(Exception):
         body: The answer's body: parsed JSON, else text (cut to `MAX_BODY`), else None.
         request_id: The upstream's id of the request, when it sent one.
         retry_after: Seconds the upstream asks to wait, when it said so.
-        effect_unknown: True when the request was a POST that may have taken effect all the same. Sending it again
-            may then do the thing twice: look first.
+        effect_unknown: True when the request was no GET and may have taken effect all the same. Sending it again may
+            then do the thing twice: look first.
         method: The HTTP method of the failed request.
         path: Its path below the base URL.
     """

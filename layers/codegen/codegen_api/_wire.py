@@ -45,9 +45,14 @@ class Call(Generic[T]):
     idempotency_key: str | None = None
 
     @property
+    def acts(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET"
+
+    @property
     def repeatable(self) -> bool:
         """Whether sending it twice is like sending it once."""
-        return self.method == "GET" or self.idempotency_key is not None
+        return not self.acts or self.idempotency_key is not None
 
     @property
     def kind(self) -> str:

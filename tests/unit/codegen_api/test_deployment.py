@@ -104,6 +104,18 @@ def test_a_start_keeps_its_idempotency_key_through_every_retry(face, wire, run):
     assert second not in first
 
 
+def test_a_start_that_is_lost_for_good_may_have_taken_effect(face, wire):
+    for _ in range(4):
+        wire.fails(httpx.ReadTimeout)
+
+    def script(api):
+        with pytest.raises(codegen_api.APITimeoutError) as caught:
+            yield api.run_task("Do it")
+        assert caught.value.effect_unknown
+
+    face.play(script)
+
+
 def test_a_key_of_the_callers_own_is_sent(face, wire, run):
     wire.answers(200, run)
 
