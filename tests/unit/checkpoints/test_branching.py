@@ -9,11 +9,13 @@ import boto3
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.agents import profiles
+from codegen_runs.agents.requests import CreateAgent, UpdateAgent
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, FakeCodegen, Script, Trouble
 from local.template import Template
-from tests.unit.checkpoints.conftest import ORG, Act, Run
+from tests.unit.checkpoints.conftest import ADA, ORG, Act, Run
 
 Checkpoints = Callable[[int | str], dict[str, str]]
 
@@ -341,3 +343,32 @@ def test_the_seeds_paths_go_on_in_the_deployments_organization(run: Run, checkpo
 
     assert (restored.status, forked.status) == (201, 201)
     assert restored.json["agent_run_id"] != forked.json["agent_run_id"]
+
+
+def test_a_fork_of_an_agents_run_is_told_what_the_agent_was_in_the_version_of_then(
+    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, act: Act, codegen: CodegenAPI
+) -> None:
+    agent = CreateAgent(id="reviewer", name="Reviewer", system_prompt="You review code.", configuration={"depth": 2})
+    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA)
+    end = checkpoints(run(agent_id="reviewer"))["end"]
+    profiles.update("reviewer", UpdateAgent(system_prompt="You write poems."), org_id=DEMO_ORG_ID, caller=ADA)
+    forked = go_on("fork", end, {"modifications": {"modified_query": "Look again."}}).json["agent_run_id"]
+
+    assert act("get", "GET", f"{ORG}/checkpoints/{end}").json["agent"] == {"id": "reviewer", "version": 1}
+    assert told().startswith("# Instructions\n\nYou review code.\n\n# Configuration\n\n")
+    metadata = codegen.runs.get(forked, org_id=DEMO_ORG_ID).metadata or {}
+    assert (metadata["agent_id"], metadata["agent_version"]) == ("reviewer", 1)
+    go_on("fork", end, {"modifications": {"system_prompt": "Be brief."}})
+    assert told().startswith("# Instructions\n\nBe brief.\n\n# Configuration\n\n")
+
+
+def test_an_agent_that_nobody_knows_any_more_is_left_out_with_a_warning(
+    run: Run, checkpoints: Checkpoints, go_on: Any, deployed: Template
+) -> None:
+    profiles.create(CreateAgent(id="reviewer", name="Reviewer"), org_id=DEMO_ORG_ID, caller=ADA)
+    end = checkpoints(run(agent_id="reviewer"))["end"]
+    client, table = boto3.client("dynamodb"), deployed.tables["AgentsTable"].name
+    for item in client.scan(TableName=table)["Items"]:
+        client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
+
+    assert [each["code"] for each in go_on("fork", end).json["warnings"]] == ["agent_unknown"]

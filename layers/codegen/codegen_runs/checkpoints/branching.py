@@ -31,7 +31,7 @@ from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.runs import CreateAgentRun, FollowUp
 from codegen_runs.snapshots import RunSnapshot, run_snapshot
-from codegen_runs.storage.checkpoints import CheckpointAction, Checkpoint, Checkpoints, Fork
+from codegen_runs.storage.checkpoints import Checkpoint, CheckpointAction, Checkpoints, Fork
 
 
 class NothingToReplay(Conflict):

@@ -13,7 +13,7 @@ from codegen_runs.events import timestamp
 from codegen_runs.redaction import redact
 from codegen_runs.snapshots import RunSnapshot
 from codegen_runs.statuses import Status
-from codegen_runs.storage.checkpoints import CheckpointAction, AgentVersion, Checkpoint, Fork, Reason
+from codegen_runs.storage.checkpoints import AgentVersion, Checkpoint, CheckpointAction, Fork, Reason
 
 FIDELITY: Literal["context_replay"] = "context_replay"
 
