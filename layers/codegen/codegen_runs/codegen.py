@@ -43,6 +43,7 @@ def _acting_as_caller(request: Request) -> CodegenAPI:
 Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
 """A handler's parameter: a client that acts as the caller, within the time that the function has left."""
 
+
 def _acting_as_deployment(request: Request) -> CodegenAPI:
     return upstream.for_deployment(deadline=seconds_left(request))
 
@@ -71,6 +72,7 @@ def tell(error: CodegenAPIError) -> Problem:
     }
     if error.effect_unknown:
         more |= {
+            "effect_unknown": True,
             "retryable": False,
             "remedy": "Look whether it took effect, for example in the list of runs, before sending it again.",
         }

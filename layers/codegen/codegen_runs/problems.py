@@ -16,7 +16,7 @@
      +-- InternalError 500
      +-- NotSupported 501
      +-- BadGateway 502            +-- CredentialsRefused (NoDeploymentToken), AnswerTooLarge
-     +-- Unavailable 503           +-- StorageUnavailable
+     +-- Unavailable 503           +-- StorageUnavailable -- StorageRefused 500
      +-- GatewayTimeout 504
 
 Raise them anywhere; the edge answers them. A class says what kind of error it is, an instance what happened. What other
@@ -45,6 +45,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         errors: The faults of the request, each with `loc`, `msg` and `type` as in FastAPI.
         upstream: What the Codegen API answered: `status`, `message`, `request_id`.
         retry_after: Seconds after which to try again, or None.
+        effect_unknown: Whether what was asked may have been done all the same.
         extra: Further members of the answer.
     """
 
@@ -53,6 +54,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     title: ClassVar[str]
     remedy: str
     retryable: bool = False
+    effect_unknown: bool = False
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         retry_after: float | None = None,
         retryable: bool | None = None,
         remedy: str | None = None,
+        effect_unknown: bool | None = None,
         **extra: Any,
     ) -> None:
         self.detail = detail or f"{self.title}."
@@ -73,6 +76,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
             self.retryable = retryable
         if remedy is not None:
             self.remedy = remedy
+        if effect_unknown is not None:
+            self.effect_unknown = effect_unknown
         self.extra = extra
         super().__init__(self.detail)
 
@@ -222,6 +227,7 @@ class InternalError(Problem):
 
     code, status, title = "internal_error", 500, "Internal server error"
     remedy = "Report the request_id to whoever operates this deployment."
+    effect_unknown = True
 
 
 class NotSupported(Problem):
@@ -278,6 +284,14 @@ class StorageUnavailable(Unavailable):
 
     code = "storage_unavailable"
     remedy = "Try again in a moment."
+
+
+class StorageRefused(StorageUnavailable):
+    """The deployment's own storage is not set up for what is asked of it. To try again does not help."""
+
+    code, status, title = "storage_refused", 500, "Internal server error"
+    remedy = "Report the request_id to whoever operates this deployment."
+    retryable = False
 
 
 class GatewayTimeout(Problem):

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen_runs.aws import AwsError, dynamodb
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.aws import AwsError, Unanswered, dynamodb
+from codegen_runs.problems import StorageRefused, StorageUnavailable
 
 Item = dict[str, Any]
 Key = Mapping[str, str]
@@ -33,6 +33,12 @@ class Condition:
     expression: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
+
+# Two transactions met: neither has done anything, and the next try is as good as any.
+_CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
+
+# What is told where a write may have been made.
+_LOOK: dict[str, Any] = {"retryable": False, "remedy": "Look whether it took effect before sending it again."}
 
 ABSENT = Condition("attribute_not_exists(#pk)")
 PRESENT = Condition("attribute_exists(#pk)")
@@ -69,7 +75,7 @@ class Table:
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         """Write a whole item. Raises `ConditionFailed`, `StorageUnavailable`."""
-        with _errors():
+        with _errors(writing=True):
             dynamodb().put_item(**self.put_action(item, condition))
 
     def update(
@@ -82,7 +88,7 @@ class Table:
 
         Raises `ConditionFailed`, `StorageUnavailable`.
         """
-        with _errors():
+        with _errors(writing=True):
             answer = dynamodb().update_item(**self.update_action(key, changes, condition), ReturnValues="ALL_NEW")
         return unmarshal(answer["Attributes"])
 
@@ -91,7 +97,7 @@ class Table:
         action: dict[str, Any] = {"TableName": self.name, "Key": marshal(key)}
         if condition:
             action |= _conditional(condition)
-        with _errors():
+        with _errors(writing=True):
             dynamodb().delete_item(**action)
 
     def take(self, key: Key, condition: Condition) -> Item:
@@ -100,7 +106,7 @@ class Table:
         Raises `ConditionFailed`, `StorageUnavailable`.
         """
         action = {"TableName": self.name, "Key": marshal(key), "ReturnValues": "ALL_OLD"} | _conditional(condition)
-        with _errors():
+        with _errors(writing=True):
             taken = dynamodb().delete_item(**action)
         return unmarshal(taken["Attributes"])
 
@@ -175,7 +181,7 @@ def transact(actions: Iterable[tuple[str, dict[str, Any]]]) -> None:
 
     Raises `ConditionFailed`, `StorageUnavailable`.
     """
-    with _errors():
+    with _errors(writing=True):
         dynamodb().transact_write_items(TransactItems=[{kind: action} for kind, action in actions])  # type: ignore[misc]
 
 
@@ -236,11 +242,22 @@ def _placeholders(condition: Condition) -> tuple[dict[str, str], dict[str, Any]]
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """Translate AWS's errors: a lost race is the domain's business, everything else is storage being away."""
+def _errors(*, writing: bool = False) -> Iterator[None]:
+    """Translate AWS's errors: a lost race is the domain's business, everything else is storage being away.
+
+    What DynamoDB calls the reason is for the log, where the cause is written. Where it refuses for good, as when the
+    function lacks a permission, the deployment has a fault that no second try mends.
+    """
     try:
         yield
     except AwsError as error:
         if error.code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in error.reasons:
             raise ConditionFailed from error
-        raise StorageUnavailable(f"DynamoDB answered {error.code}.") from error
+        if error.throttled or _CONFLICTS & {error.code, *error.reasons}:
+            raise StorageUnavailable("The storage has too much to do.", retry_after=1) from error
+        if isinstance(error, Unanswered) or error.status >= 500:
+            done = writing and (not isinstance(error, Unanswered) or error.sent)
+            raise StorageUnavailable(
+                "The storage does not answer.", retry_after=1, effect_unknown=done, **(_LOOK if done else {})
+            ) from error
+        raise StorageRefused("The storage refused what the deployment asked of it.") from error
