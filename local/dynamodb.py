@@ -3,8 +3,8 @@
 A transaction backs up each table that it writes to, whole, and once for each of its actions, to put it back if it
 fails: with a few thousand items one write takes seconds. Here it backs up the items that it writes.
 
-An answer is built from objects of any form, so that each value of an item is asked for under the names of all types that
-there are: half a millisecond an item. Here it is asked which one it has.
+An answer is built from objects of any form, so that each value of an item is asked for under the names of all types:
+half a millisecond an item. Here it is asked which one it has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from moto.core.serialize import JSONSerializer
-from moto.dynamodb.models import DynamoDBBackend, Table
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,8 @@ def small_backups() -> Iterator[None]:
 
 def _serialize_type_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
     if shape.name == "AttributeValue" and isinstance(value, dict):
-        serialized[key] = found = {}
+        found: dict[str, Any] = {}
+        serialized[key] = found
         for member, content in value.items():
             serializer._serialize(found, content, shape.members[member], member)
     else:
