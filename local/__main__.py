@@ -1,7 +1,7 @@
 """Run the whole system on this machine: `python -m local`, and `python -m local demo`.
 
 With CODEGEN_API_TOKEN and CODEGEN_ORG_ID set it works with the real Codegen API (CODEGEN_BASE_URL for another address),
-else with a fake one.
+else with a fake one. CODEGEN_TIMEOUT (seconds, 28 at most) and CODEGEN_MAX_RETRIES are as for the client.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from local.stack import Codegen, Ports, PortTakenError, Stack
 from local.template import TemplateError
 
 _REAL_CODEGEN = "https://api.codegen.com"
+
+# Variables that stand for parameters of the template.
+_PARAMETERS = {"CODEGEN_TIMEOUT": "CodegenTimeout", "CODEGEN_MAX_RETRIES": "CodegenMaxRetries"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,8 +97,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _stack(options: argparse.Namespace, ports: Ports) -> Stack:
     fake = FakeCodegen(pace=options.pace)
-    live = {"LiveStreaming": "true"}
-    return Stack(codegen=_real_codegen(), fake=fake, ports=ports, parameters=live, verbose=options.verbose)
+    parameters = {"LiveStreaming": "true"} | {
+        parameter: value for variable, parameter in _PARAMETERS.items() if (value := os.environ.get(variable))
+    }
+    return Stack(codegen=_real_codegen(), fake=fake, ports=ports, parameters=parameters, verbose=options.verbose)
 
 
 def _api(stack: Stack, *, timeout: float) -> httpx.Client:

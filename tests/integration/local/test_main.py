@@ -117,7 +117,7 @@ def test_with_a_token_it_works_with_the_real_codegen_and_never_shows_the_token()
 @pytest.fixture
 def environ(monkeypatch) -> pytest.MonkeyPatch:
     """The environment of a person who has set nothing, for `main` in this process."""
-    for name in ("CODEGEN_API_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL"):
+    for name in ("CODEGEN_API_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL", "CODEGEN_TIMEOUT", "CODEGEN_MAX_RETRIES"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ANY_PORT.items():
         monkeypatch.setenv(name, value)
@@ -134,6 +134,18 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(environ, capsys):
         assert main([]) == 1
 
     assert capsys.readouterr().err.startswith(f"Something else listens on port {port} of 127.0.0.1. Choose another:")
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter"), [("CODEGEN_TIMEOUT", "CodegenTimeout"), ("CODEGEN_MAX_RETRIES", "CodegenMaxRetries")]
+)
+def test_a_variable_that_stands_for_a_parameter_is_held_to_what_the_template_admits(
+    environ, capsys, variable, parameter
+):
+    environ.setenv(variable, "3600")
+
+    assert main([]) == 1
+    assert parameter in capsys.readouterr().err
 
 
 def test_the_demo_ends_with_an_answer(environ, capsys):
