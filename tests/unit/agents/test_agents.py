@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from codegen_runs import cursors
 from codegen_runs.agents import profiles
 from codegen_runs.callers import Caller
 from codegen_runs.problems import StorageUnavailable
@@ -193,6 +194,29 @@ def test_a_change_meant_for_an_older_version_is_refused() -> None:
     assert get("reviewer").json["name"] == "B"
     assert update("reviewer", {"name": "C"}, if_match='"2"').json["version"] == 3
     assert update("reviewer", {"name": "D"}, if_match="*").json["version"] == 4
+
+
+def test_the_tag_of_an_answer_is_the_one_that_a_change_takes() -> None:
+    etag = create(id="reviewer").headers["etag"]
+    event = rest("GET", f"{PATH}/reviewer", headers={"If-None-Match": etag}, caller=ADA)
+
+    assert get("reviewer").headers["etag"] == etag
+    assert call(handlers.handler("agents/get"), event).status == 304
+    assert update("reviewer", {"name": "B"}, if_match=etag).status == 200
+    assert call(handlers.handler("agents/get"), event).status == 200
+
+
+@pytest.mark.parametrize("position", ["", "x agent", "12", "12 9 x", "² a", "-1 a", "1 line\n"])
+def test_a_cursor_that_was_made_up_is_refused(position: str) -> None:
+    assert agents(f"?cursor={cursors.encode(position, 'agents', ORG, None)}").json["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("position", ["", "x", "1.5", "²"])
+def test_a_cursor_of_versions_that_was_made_up_is_refused(position: str) -> None:
+    create(id="reviewer")
+    cursor = cursors.encode(position, "agent-versions", ORG, "reviewer")
+
+    assert versions("reviewer", f"?cursor={cursor}").json["code"] == "invalid_cursor"
 
 
 def test_of_two_changes_at_once_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,6 +273,16 @@ def test_a_session_is_its_organizations_and_its_agents() -> None:
     assert (anothers.status, anothers.json["code"]) == (409, "session_of_another_agent")
 
 
+def test_an_agent_that_waits_to_be_told_more_takes_a_message(fake: FakeCodegen) -> None:
+    fake.script(Script(ending="PAUSED", seconds=3))
+    first = chat()
+    fake.script(Script(result="Now I know."))
+    second = chat(session_id=first.json["session_id"], message="The blue one.")
+
+    assert (first.status, first.json["status"]) == (202, "paused")
+    assert (second.json["response"], second.json["turn"]) == ("Now I know.", 1)
+
+
 def test_a_paused_run_takes_no_message(runs: MemoryRuns, clock: TestClock) -> None:
     first = chat().json
     watch = runs.find(DEMO_ORG_ID, first["run_id"])

@@ -192,6 +192,8 @@ def _listed(org_id: int, tag: str | None, after: tuple[int, str] | None = None) 
 
 def _place(position: str) -> tuple[int, str]:
     created_at, _, agent_id = position.partition(" ")
+    if not re.fullmatch(AGENT_ID, agent_id):
+        raise cursors.InvalidCursor("The cursor cannot be read.")
     return _number(created_at), agent_id
 
 

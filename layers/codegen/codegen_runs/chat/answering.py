@@ -92,7 +92,9 @@ class ChatStream(FrameStream):
     def _held(self, turn: ChatAnswer, subscription: Subscription, *, until: float) -> dict[str, Any]:
         end = self._end(subscription, until)
         if end is None:
-            return {}
+            subscription.refresh()
+            waiting = {"status": subscription.watch.status, "status_reason": subscription.watch.status_reason}
+            return {"body": turn.model_copy(update=waiting).model_dump_json()}
         told = outcome(end, subscription)
         ended = {
             "status": told.status,

@@ -23,6 +23,7 @@ from codegen_runs.live.subscriptions import START, run_path
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
 from codegen_runs.runs import CreateAgentRun, FollowUp
 from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.sessions import ChatSession, SessionsTable
 from codegen_runs.storage.table import ConditionFailed
 
@@ -89,7 +90,7 @@ def at_work(org_id: int, agent_id: str, clock: Clock | None = None) -> ChatSessi
     followed = watches.table().find_many(org_id, ids)
     for session in sessions:
         watch = followed.get(session.agent_run_id or 0)
-        if session.claimed_until > _ms(now) or (watch and not watch.status.terminal):
+        if session.claimed_until > _ms(now) or (watch and _works(watch)):
             return session
     return None
 
@@ -149,7 +150,7 @@ def _go_on(
             raise SessionNotFound("The first message of the session never reached the Codegen API.")
         # Read under the claim: whoever had it before has opened the run's next turn by now.
         watch = watches.table().find(org_id, session.agent_run_id)
-        if watch and not watch.status.terminal:
+        if watch and _works(watch):
             links = _links(org_id, session.agent_run_id, START).model_dump()
             raise SessionBusy(f"The agent has not answered yet: turn {watch.turn} is {watch.status}.", links=links)
         run = runs.resume(
@@ -161,9 +162,14 @@ def _go_on(
             source={**composing.named(agent), "agent_version": session.agent_version, "session_id": session.id},
         )
         releasing.pop_all()
-    place, turn = ((watch.epoch, watch.seq), watch.turn + 1) if watch else (START, 1)
+    place, turn = ((watch.epoch, watch.seq), watch.turn + watch.status.terminal) if watch else (START, 1)
     unreleased = _release(sessions, org_id, session, run.id)
     return _at_work(request, session, run, unreleased, org_id=org_id, turn=turn, place=place)
+
+
+def _works(watch: Watch) -> bool:
+    """Whether the run has something to do. An agent that is paused at the upstream waits to be told more."""
+    return not watch.status.terminal and (watch.status is not Status.PAUSED or watch.paused_at is not None)
 
 
 def _release(sessions: SessionsTable, org_id: int, session: ChatSession, agent_run_id: int | None) -> list[Warned]:
