@@ -49,13 +49,26 @@ def test_a_script_of_a_few_lines_runs_a_task_and_streams_its_log_to_the_end(api:
     assert task.result
 
 
-def test_a_network_that_loses_answers_costs_no_event(stack: Stack, network: Cutting) -> None:
+def test_a_network_that_loses_answers_costs_no_event_and_starts_nothing_twice(stack: Stack, network: Cutting) -> None:
+    assert stack.fake
+    prompt = "Say hello, once. [[fake seconds=10 steps=8]]"
     with CodegenAPI(DEMO_ORG_ID, DEMO_TOKEN, stack.api_url, transport=network) as api:
-        task = api.run_task("Say hello. [[fake seconds=10 steps=8]]")
+        task = api.run_task(prompt)
         events = list(task.stream())
 
+    assert [create.body["prompt"] for create in stack.fake.creates].count(prompt) == 1
+    assert network.requests.count(f"POST /v1/organizations/{DEMO_ORG_ID}/agent/run") == 2
     assert [event.id for event in events] == [f"0-{n}" for n in range(1, len(events) + 1)]
     assert events[-1].type == "run.completed"
+
+
+def test_what_did_not_change_is_not_sent_again(api: CodegenAPI) -> None:
+    task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
+    before = task.refresh().result
+    api.metrics.reset()
+
+    assert task.refresh().result == before
+    assert (api.metrics.cache_hits, api.metrics.statuses) == (1, {304: 1})
 
 
 def test_a_task_that_works_is_cancelled_by_what_is_allowed(api: CodegenAPI) -> None:
