@@ -19,6 +19,13 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def paged() -> Iterator[Stack]:
+    """The same, but it answers streams by pages, as the template has it by default."""
+    with Stack(fake=FakeCodegen(pace=0.1, limits={}), parameters={"CodegenLimitFactor": "100"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def http(stack: Stack) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
     with httpx.Client(base_url=stack.api_url, headers=headers, timeout=35) as client:

@@ -83,7 +83,7 @@ def test_two_entries_of_one_moment_are_two_events() -> None:
 
 
 def test_a_large_entry_is_a_preview_that_says_so() -> None:
-    fields = {name: "\N{PILE OF POO}" * 500_000 for name in ("observation", "thought", "one_more", "another")}
+    fields = dict.fromkeys(("observation", "thought", "one_more", "another"), "\N{PILE OF POO}" * 500_000)
     events, _, _ = poll(Position(), [log(0, tool_output={"text": "x" * 1_000_000}, **fields)])
 
     assert events[0].data["truncated"] is True
