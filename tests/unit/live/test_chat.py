@@ -39,12 +39,13 @@ def _assistant(deployed: Template, served: None) -> None:
     profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA)
 
 
-def event(path: str = PATH, **body: Any) -> dict[str, Any]:
-    return rest("POST", path, body={"agent_id": "assistant", "message": "Hello!"} | body, caller=ADA)
+def event(path: str = PATH, key: str | None = None, **body: Any) -> dict[str, Any]:
+    headers = {"Idempotency-Key": key} if key else {}
+    return rest("POST", path, body={"agent_id": "assistant", "message": "Hello!"} | body, headers=headers, caller=ADA)
 
 
-def chat(path: str = PATH, **body: Any) -> Answer:
-    return call(handlers.handler("chat/send"), event(path, **body))
+def chat(path: str = PATH, key: str | None = None, **body: Any) -> Answer:
+    return call(handlers.handler("chat/send"), event(path, key, **body))
 
 
 def chat_live(on_part: Callable[[bytes], None] = lambda part: None, **body: Any) -> Answer:
@@ -445,6 +446,20 @@ def test_a_stream_is_never_silent_for_as_long_as_a_client_waits(fake: FakeCodege
     chat_live(lambda _: times.append(clock.now()), stream=True)
 
     assert max(later - sooner for sooner, later in pairwise(times)) < 5
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_message_that_is_sent_again_with_its_key_is_sent_once_and_answered_twice(
+    streams: bool, fake: FakeCodegen
+) -> None:
+    fake.script(Script(result="Once."))
+    before = len(fake.runs)
+    first, second = (chat(key="one-message", stream=streams) for _ in range(2))
+
+    assert len(fake.runs) == before + 1
+    assert second.headers["idempotent-replay"] == "true"
+    assert first.text == second.text
+    assert "Once." in second.text
 
 
 def test_a_client_that_leaves_loses_nothing(fake: FakeCodegen, poll: Poll) -> None:
