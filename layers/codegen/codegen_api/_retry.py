@@ -43,7 +43,7 @@ class RetryPolicy:
     A 429 and a 503 are retried after the upstream's `Retry-After`; without one, and after any other 5xx or a broken
     connection, the pause doubles from `base` up to `cap` and loses up to half of itself to jitter. A POST without an
     idempotency key is sent again only if it is certain that nothing was done: the connection was never made, or the
-    answer is 429.
+    answer is 429. A 409 that says when to come back is asked ten times as often: the first request is still in work.
 
     Attributes:
         max_retries: Attempts after the first.
@@ -61,7 +61,9 @@ class RetryPolicy:
 
     def pause(self, attempt: Attempt) -> float | None:
         """Return the seconds to wait before trying again, or None to give up."""
-        if attempt.number > self.max_retries or not attempt.passing:
+        # What is in work may take as long as a deployment's function may, 29 s, and asks for a second each time.
+        retries = self.max_retries * 10 if attempt.status == 409 else self.max_retries
+        if attempt.number > retries or not attempt.passing:
             return None
         if not (attempt.repeatable or attempt.refused):
             return None

@@ -319,6 +319,7 @@ def test_api_tokens_are_made_listed_and_revoked(face, wire):
         yield api.users.revoke_api_token(token_id="tok-1")
 
     face.play(script)
+    assert "idempotency-key" not in wire.requests[1].headers, "it would not be heeded, so nothing may be repeated"
     body = sent(wire.requests[1])[2]
     assert datetime.fromisoformat(body["expires_at"]) == until.astimezone()
     assert (body["role"], body["organizations"]) == ("viewer", [42])

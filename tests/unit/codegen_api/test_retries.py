@@ -146,7 +146,7 @@ def test_no_pause_exceeds_the_policy(policy, attempt):
     pause = policy.pause(attempt)
 
     assert pause is None or 0 <= pause <= max(policy.cap, policy.max_retry_after)
-    assert pause is None or attempt.number <= policy.max_retries
+    assert pause is None or attempt.number <= policy.max_retries * (10 if attempt.status == 409 else 1)
 
 
 @given(policies, attempts)
@@ -162,6 +162,14 @@ def test_whatever_a_post_may_repeat_a_get_may_too(policy, attempt):
     pauses = [policy.pause(dataclasses.replace(attempt, repeatable=repeatable)) for repeatable in (False, True)]
 
     assert pauses[0] in (None, pauses[1])
+
+
+def test_what_is_still_in_work_is_asked_for_as_long_as_that_may_take():
+    policy = RetryPolicy(max_retries=3)
+    asked = [Attempt(number, repeatable=True, status=409, retry_after=1.0) for number in (1, 30, 31)]
+
+    assert [policy.pause(attempt) for attempt in asked] == [1.0, 1.0, None]
+    assert RetryPolicy(max_retries=0).pause(asked[0]) is None
 
 
 def test_pauses_double_up_to_the_cap_and_lose_up_to_half_to_jitter():

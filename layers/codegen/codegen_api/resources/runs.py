@@ -118,8 +118,12 @@ def resume(
     images: Sequence[str] | None = None,
     model: str | None = None,
     webhooks: Webhooks | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[AgentRun]:
-    """Follow a run up with another prompt; the run keeps its id."""
+    """Follow a run up with another prompt; the run keeps its id.
+
+    An idempotency key names the follow-up, so that it may be repeated. For deployments only: Codegen ignores it.
+    """
     return Call(
         "POST",
         f"/v1/organizations/{core.org(org_id)}/agent/run/resume",
@@ -131,6 +135,7 @@ def resume(
             "model": model,
             "webhooks": _targets(webhooks),
         },
+        idempotency_key=idempotency_key,
     )
 
 

@@ -90,7 +90,7 @@ def create_api_token(  # noqa: D417 - a caller never sees `core`
         NotSupportedError: The server is Codegen itself, whose tokens are made on its web pages.
     """
     from .._account import ApiToken
-    from .._peer import needs_deployment, new_key
+    from .._peer import needs_deployment
     from .._steps import do
     from ._moments import moment
 
@@ -101,8 +101,8 @@ def create_api_token(  # noqa: D417 - a caller never sees `core`
         "role": role,
         "organizations": None if organizations is None else [as_id(org_id) for org_id in organizations],
     }
-    call = Call("POST", TOKENS_PATH, ApiToken.model_validate_json, body=body, idempotency_key=new_key())
-    return (yield from do(call))
+    # Without an idempotency key, which has no effect here: to answer again, a deployment would have to keep the secret.
+    return (yield from do(Call("POST", TOKENS_PATH, ApiToken.model_validate_json, body=body)))
 
 
 def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
