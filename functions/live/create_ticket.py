@@ -28,4 +28,4 @@ def create_stream_ticket(request: IssueTicket, caller: CurrentCaller, codegen: C
     )
 
 
-handler = endpoint(app, role=Role.VIEWER)  # Who watches only reads.
+handler = endpoint(app, role=Role.VIEWER, secret=True)  # Who watches only reads.

@@ -145,6 +145,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
         forget()
         boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
         keep_agents(functions)
+        send_again(functions)
         handle_requests(functions)
         follow_a_run(functions)
         chat(functions)
@@ -177,6 +178,15 @@ def handle_requests(functions: Functions) -> None:
     functions.run("StarRun")  # again: the star is there
     functions.run("ListStarredRuns")
     functions.run("StarRun", body='{"agent_run_id": 100001, "starred": false}')
+
+
+def send_again(functions: Functions) -> None:
+    """Send each request that may be repeated with a key that another one takes and gives back, and that is refused."""
+    for name, function in backend.every_function().items():
+        if "IDEMPOTENCY_TABLE" in function.environment:
+            functions.failing.add("PutItem")
+            headers = samples.read(name)["headers"] | {"Idempotency-Key": "8e03978e"}
+            functions.run(name, headers=headers, body="[]")
 
 
 def keep_agents(functions: Functions) -> None:

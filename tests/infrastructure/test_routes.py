@@ -91,3 +91,20 @@ def test_a_path_parameter_has_one_name_wherever_it_stands() -> None:
                 assert names.setdefault(prefix, segment) == segment, route
                 segment = "{}"
             prefix += f"/{segment}"
+
+
+def test_every_post_can_be_sent_again_except_where_the_answer_is_a_secret(template: Template) -> None:
+    assert template.api
+    posts = {route.function for route in template.api.routes if route.method == "POST"}
+
+    assert {function.logical_id for function in posts if "IDEMPOTENCY_TABLE" not in function.environment} == {
+        "CreateApiToken",
+        "CreateStreamTicket",
+    }
+
+
+def test_a_browser_may_use_every_method_that_there_is() -> None:
+    assert API.cors
+    methods = {route.split()[0] for route in SERVED}
+
+    assert set(API.cors.allow_methods.split(",")) == methods | {"OPTIONS"}
