@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
+import boto3
 import httpx
 from botocore.awsrequest import AWSPreparedRequest, HTTPHeaders
 from moto import mock_aws
@@ -21,6 +23,13 @@ ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
 }
 """What Lambda says in every function's environment."""
+
+
+@cache
+def client(service: str) -> Any:
+    """Return boto3's client of a service. To make one takes longer than most tests."""
+    session = boto3.Session("testing", "testing", region_name=ENVIRONMENT["AWS_REGION"])
+    return session.client(service)
 
 
 class Aws(httpx.BaseTransport):

@@ -7,14 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, ManualClock
 from local.template import Function, Table, Template, load
-from tests.support.aws import in_memory
+from tests.support.aws import client, in_memory
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
@@ -70,14 +69,13 @@ def tables() -> Iterator[Template]:
 
 def create_tables(found: Template) -> None:
     """Create a template's tables, empty."""
-    dynamodb = boto3.client("dynamodb")  # Which takes longer to make than all of the tables.
     for table in found.tables.values():
-        dynamodb.create_table(**table.create)
+        client("dynamodb").create_table(**table.create)
 
 
 def empty(table: Table) -> None:
     """Leave nothing in a table. moto sorts all of it for each query."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     dynamodb.delete_table(TableName=table.name)
     dynamodb.create_table(**table.create)
 

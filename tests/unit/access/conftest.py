@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-import boto3
 import pytest
 
 from codegen_runs import upstream, watches
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
+from tests.support import aws
 from tests.support.backend import TestClock
 from tests.unit.access.service import ADA, IDS, Service
 
@@ -28,7 +28,7 @@ def service(
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     monkeypatch.setattr(watches, "kick", lambda: None)
     monkeypatch.setattr(upstream, "_secret", upstream._Secret())
-    boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+    aws.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
     service = Service(deployed)
     service.another_process()
     with upstream.over(FakeTransport(fake)):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from local.authorization import Authorization
 from local.fake_codegen import DEMO_TOKEN
 from local.proxy import Routes
@@ -21,6 +23,15 @@ TOKENS = "/v1/users/me/api-tokens"
 # Ada is an admin at Codegen, Linus a manager and Mary a member; Grace is a member of another organization.
 ADA, LINUS, MARY = DEMO_TOKEN, "fake-codegen-token-of-linus", "fake-codegen-token-of-mary"
 IDS = {ADA: 789, LINUS: 791, MARY: 792}
+
+
+def unreachable() -> httpx.MockTransport:
+    """Return a way to AWS that ends nowhere."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("nobody there", request=request)
+
+    return httpx.MockTransport(fail)
 
 
 @dataclass

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import boto3
 import pytest
 
+from codegen_runs.aws import wire as wire_to_aws
 from codegen_runs.storage.access import AccessTable, OrganizationRecord
 from local.fake_codegen import FakeCodegen
-from local.template import Template
-from tests.support.backend import TestClock
-from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, MARY, ORG, Service
+from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, MARY, ORG, Service, unreachable
 
 AT_CODEGEN = {"name": "Example Works", "settings": {"enable_pr_creation": True, "enable_rules_detection": True}}
 
@@ -174,10 +172,10 @@ def test_an_organization_beyond_the_first_page_is_found(service: Service, fake: 
     assert read(service)["id"] == ORG
 
 
-def test_without_storage_nothing_is_half_told(service: Service, deployed: Template, clock: TestClock) -> None:
+def test_without_storage_nothing_is_half_told(service: Service) -> None:
     service.send("GET", HOME, ADA)
-    boto3.client("dynamodb").delete_table(TableName=deployed.tables["AccessTable"].name)
 
-    answer = service.send("GET", HOME, ADA)
+    with wire_to_aws.over(unreachable()):
+        answer = service.send("GET", HOME, ADA)
 
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (503, "storage_unavailable", True)

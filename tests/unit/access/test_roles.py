@@ -4,8 +4,6 @@ import json
 import re
 from typing import Any
 
-import boto3
-import httpx
 import pytest
 
 from codegen_runs.access.standing import ROLE_SECONDS
@@ -14,10 +12,11 @@ from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
+from tests.support import aws
 from tests.support.backend import TestClock
 from tests.support.events import REQUEST_ID
 from tests.support.sources import ROOT
-from tests.unit.access.service import ADA, ATTIC, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
+from tests.unit.access.service import ADA, ATTIC, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service, unreachable
 
 READS = ["/v1/users/me", "/v1/organizations", HOME, f"{HOME}/members", f"{HOME}/users", f"{HOME}/agent/runs", TOKENS]
 ACTS: list[tuple[str, str, Any]] = [
@@ -162,12 +161,12 @@ def test_the_role_is_checked_before_a_word_is_said_about_the_request(service: Se
     assert service.send("PATCH", f"{HOME}/users/nobody", MARY, "{").status == 403
 
 
-def test_an_outage_of_storage_gives_nobody_rights(service: Service, clock: TestClock, deployed: Template) -> None:
+def test_an_outage_of_storage_gives_nobody_rights(service: Service, clock: TestClock) -> None:
     service.send("GET", "/v1/users/me", MARY)
-    boto3.client("dynamodb").delete_table(TableName=deployed.tables["AccessTable"].name)
     clock.sleep(ROLE_SECONDS)
 
-    with pytest.raises(StorageUnavailable):  # The gateway makes 502 of it: the token could not be checked.
+    # The gateway makes 502 of it: the token could not be checked.
+    with wire_to_aws.over(unreachable()), pytest.raises(StorageUnavailable):
         service.send("GET", "/v1/users/me", MARY)
 
 
@@ -195,7 +194,7 @@ def test_the_first_admin_can_be_put_into_the_table_as_documented(
     assert service.send("PATCH", HOME, ADA, {"name": "x"}).status == 403
 
     (item,) = re.findall(r"--item '(\{.+?\})'", (ROOT / "docs/operations.md").read_text("utf-8"), re.DOTALL)
-    boto3.client("dynamodb").put_item(TableName=deployed.tables["AccessTable"].name, Item=json.loads(item))
+    aws.client("dynamodb").put_item(TableName=deployed.tables["AccessTable"].name, Item=json.loads(item))
     clock.sleep(ROLE_SECONDS)
 
     assert service.send("PATCH", HOME, ADA, {"name": "x"}).status == 200
@@ -203,12 +202,5 @@ def test_the_first_admin_can_be_put_into_the_table_as_documented(
 
 def test_requests_in_a_row_read_the_roles_once(service: Service, clock: TestClock) -> None:
     service.send("GET", "/v1/users/me", ADA)
-    with wire_to_aws.over(_no_aws()):
+    with wire_to_aws.over(unreachable()):
         assert service.send("GET", "/v1/users/me", ADA).status == 200
-
-
-def _no_aws() -> Any:
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise AssertionError("AWS was asked")
-
-    return httpx.MockTransport(refuse)

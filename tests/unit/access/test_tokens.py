@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
-import boto3
 import pytest
 
 from codegen_runs import edge, upstream
@@ -15,6 +14,7 @@ from codegen_runs.authentication import TABLE_SECONDS
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
+from tests.support import aws
 from tests.support.backend import TestClock
 from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
 
@@ -199,9 +199,7 @@ def test_without_an_organization_of_the_deployment_a_token_is_for_all_of_its_mak
 
 
 def test_an_organization_where_the_deployment_can_do_nothing_is_refused(service: Service, fake: FakeCodegen) -> None:
-    boto3.client("secretsmanager").put_secret_value(
-        SecretId="codegen-token", SecretString="fake-codegen-token-of-grace"
-    )
+    aws.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString="fake-codegen-token-of-grace")
 
     answer = service.send("POST", TOKENS, ADA, {"name": "x"})
 
@@ -287,7 +285,7 @@ def test_what_a_token_does_is_done_with_the_deployments_token_and_under_its_make
 def test_a_deployment_without_a_codegen_token_says_what_is_missing(service: Service) -> None:
     made = service.make_token()
     service.send("GET", f"{HOME}/repos", made["token"])
-    boto3.client("secretsmanager").delete_secret(SecretId="codegen-token", ForceDeleteWithoutRecovery=True)
+    aws.client("secretsmanager").delete_secret(SecretId="codegen-token", ForceDeleteWithoutRecovery=True)
     upstream._secret.good_until = 0
 
     answer = service.send("GET", f"{HOME}/repos", made["token"])
@@ -308,7 +306,7 @@ def test_who_meets_the_authorizer_without_a_good_token_of_the_deployment_is_told
     service: Service, secret_string: str, code: str
 ) -> None:
     made = service.make_token()
-    boto3.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString=secret_string)
+    aws.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString=secret_string)
     upstream._secret.good_until = 0
 
     answer = service.send("GET", f"{HOME}/repos", made["token"])
@@ -358,7 +356,7 @@ def test_no_secret_is_stored_logged_or_told_again(
     service.send("GET", f"{HOME}/repos", made["token"])
     edge.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]
 
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = aws.client("dynamodb")
     stored = [dynamodb.scan(TableName=table.name)["Items"] for table in deployed.tables.values()]
     logged = "".join([written.getvalue(), *capfd.readouterr()])
     seen = str(stored) + logged + "".join(answer.text for answer in service.answers)

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import boto3
 import pytest
 
 from local.fake_codegen import FakeCodegen
 from local.template import Template
-from tests.support import handlers, samples
+from tests.support import aws, handlers, samples
 from tests.support.backend import TestClock
 from tests.support.events import Context
 from tests.unit.access.service import ADA, HOME, IDS, MARY, TOKENS, Service
@@ -31,7 +30,7 @@ def test_a_token_opens_a_websocket_for_its_maker(service: Service, connect: Any,
     token = service.make_token(MARY, role="viewer")["token"]
 
     assert connect(token) == 200
-    (kept,) = boto3.client("dynamodb").scan(TableName=deployed.tables["ConnectionsTable"].name)["Items"]
+    (kept,) = aws.client("dynamodb").scan(TableName=deployed.tables["ConnectionsTable"].name)["Items"]
     assert kept["caller_id"] == {"S": f"user:{IDS[MARY]}"}
     assert token not in str(kept)
 
