@@ -25,4 +25,4 @@ def create_api_token(request: CreateApiToken, caller: CurrentCaller, deployment:
     )
 
 
-handler = endpoint(app, secret=True, secret=True)
+handler = endpoint(app, secret=True)

@@ -95,7 +95,7 @@ def test_a_path_parameter_has_one_name_wherever_it_stands() -> None:
 
 def test_every_post_can_be_sent_again_except_where_the_answer_is_a_secret(template: Template) -> None:
     assert template.api
-    posts = {route.function for route in template.api.routes if route.method == "POST"}
+    posts = [route.function for route in template.api.routes if route.method == "POST"]
 
     assert {function.logical_id for function in posts if "IDEMPOTENCY_TABLE" not in function.environment} == {
         "CreateApiToken",
