@@ -18,6 +18,7 @@ from local.__main__ import main
 from local.fake_codegen.server import listen
 
 ROOT = Path(__file__).parents[3]
+DEMO_AGENTS = ("assistant", "customer_support")
 ANY_PORT = {"PORT": "0", "WEBSOCKET_PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
 
 
@@ -79,6 +80,7 @@ def test_it_shows_lines_that_work_as_pasted_and_ends_cleanly():
 
         assert curl(runs)[0] == 200
         assert curl(multi_run)[0] == 202
+        assert all(f'"id":"{agent}"' in curl(runs.replace("/agent/runs", "/agents"))[1] for agent in DEMO_AGENTS)
 
         started = descendants(process.pid)
         assert len(started) > 2  # AWS, and at least two functions

@@ -240,6 +240,20 @@ def test_a_first_message_that_the_upstream_refuses_leaves_no_session(
     assert chat(session_id=made[0]).json["code"] == "session_not_found"
 
 
+def test_a_session_whose_first_message_was_lost_is_no_session(
+    monkeypatch: pytest.MonkeyPatch, clock: TestClock
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise StorageUnavailable("DynamoDB did not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions.SessionsTable, "release", fail)
+        session_id = chat().json["session_id"]
+    clock.manual.advance(sessions.CLAIM_SECONDS + 1)
+
+    assert chat(session_id=session_id).json["code"] == "session_not_found"
+
+
 def test_a_claim_whose_holder_died_ends_by_itself(clock: TestClock) -> None:
     session_id = chat().json["session_id"]
     now = round(clock.now() * 1000)

@@ -147,7 +147,7 @@ def _go_on(
     with ExitStack() as releasing:
         releasing.callback(_release, sessions, org_id, session, session.agent_run_id)
         if session.agent_run_id is None:
-            raise SessionNotFound("The first message of the session never reached the Codegen API.")
+            raise SessionNotFound("The session has no run: its first message was lost on its way.")
         # Read under the claim: whoever had it before has opened the run's next turn by now.
         watch = watches.table().find(org_id, session.agent_run_id)
         if watch and _works(watch):

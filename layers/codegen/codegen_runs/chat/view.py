@@ -41,7 +41,7 @@ class ChatView:
     def opening(self, subscription: Subscription) -> Frame:
         """See `View.opening`."""
         watch = subscription.watch
-        known = {"run_id": watch.agent_run_id, "turn": watch.turn, "status": watch.status}
+        known = {"run_id": watch.agent_run_id, "status": watch.status}
         return Frame("run.started", known | self._told)
 
     def show(self, events: Sequence[Event], subscription: Subscription) -> Sequence[Frame]:
