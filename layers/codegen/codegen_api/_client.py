@@ -17,7 +17,6 @@ from ._retry import RetryPolicy
 from ._settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Id, Token, as_id, as_number, normalize_base_url
 
 if TYPE_CHECKING:
-    from ._limits import Allowance
     from ._metrics import Metrics
     from ._task import AsyncTask, RunOptions, Task
     from ._work import Outcome
@@ -113,11 +112,6 @@ class _Client(Generic[D]):
     def metrics(self) -> "Metrics":
         """What this client and its views have sent, and how that went."""
         return self._driver.core.memory.metrics
-
-    @property
-    def rate_limits(self) -> "list[Allowance]":
-        """What the server has told of its rate limits."""
-        return self._driver.core.memory.allowances()
 
     def __repr__(self) -> str:
         core = self._driver.core

@@ -2,7 +2,7 @@
 
     CodegenAPIError
     ├── ConfigurationError             no token, no organization, an unusable base URL; nothing was sent
-    ├── NotSupportedError              Codegen's own API has no such thing; a deployment of Codegen Runs has
+    ├── NotSupportedError              (or 501) Codegen's own API has no such thing; a deployment of Codegen Runs has
     ├── TaskTimeoutError               a task was waited for as long as was said; a TimeoutError, too
     ├── APIStatusError                 the upstream answered, and the answer is a refusal
     │   ├── BadRequestError            400
@@ -138,7 +138,7 @@ class InvalidResponseError(CodegenAPIError):
     """The answer is not what the API promises: not JSON, another shape, a redirect."""
 
 
-_BY_STATUS: dict[int, type[APIStatusError]] = {
+_BY_STATUS: dict[int, type[CodegenAPIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
     402: QuotaExceededError,
@@ -147,12 +147,13 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     409: ConflictError,
     422: ValidationError,
     429: RateLimitError,
+    501: NotSupportedError,
 }
 
 
-def error_class(status: int) -> type[APIStatusError]:
+def error_class(status: int) -> type[CodegenAPIError]:
     """Choose the class for a 4xx or 5xx status."""
-    return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)
+    return _BY_STATUS.get(status, ServerError if status >= 500 else APIStatusError)
 
 
 def read_body(text: str) -> Any:

@@ -25,7 +25,7 @@ class Memory:
     """
 
     def __init__(self, *, caching: bool, pacing: bool) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(self._allowances)
         self.deployment: bool | None = None
         """Whether the server is a deployment of Codegen Runs; None until somebody has asked."""
         self._caching = caching
@@ -66,6 +66,6 @@ class Memory:
             self._limits = Limits()
         self._limits.learn(kind, headers, now, refused_for=refused_for)
 
-    def allowances(self) -> "list[Allowance]":
-        """List what is known of the server's rate limits."""
+    def _allowances(self) -> "list[Allowance]":
+        """List what is known of the server's rate limits; for the metrics."""
         return self._limits.state() if self._limits else []

@@ -2,7 +2,11 @@
 
 import threading
 from collections import Counter, deque
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._limits import Allowance
 
 KEPT = 1000
 """How many of the latest durations are kept to tell percentiles from."""
@@ -22,8 +26,9 @@ class Metrics:
         paused_seconds: How long those waited, altogether.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allowances: "Callable[[], list[Allowance]]") -> None:
         self._lock = threading.Lock()
+        self._allowances = allowances
         self.reset()
 
     def reset(self) -> None:
@@ -80,6 +85,11 @@ class Metrics:
         """The mean duration of an attempt; 0 before the first."""
         return self._total / self.requests if self.requests else 0.0
 
+    @property
+    def rate_limits(self) -> "list[Allowance]":
+        """What the server has told of its rate limits."""
+        return self._allowances()
+
     def percentile_seconds(self, percent: float) -> float:
         """Return the duration that `percent` of the latest attempts did not exceed; 0 before the first."""
         with self._lock:
@@ -107,6 +117,9 @@ class Metrics:
             "cache": {"hits": self.cache_hits, "misses": self.cache_misses, "hit_rate": self.cache_hit_rate},
             "pauses": self.pauses,
             "paused_seconds": self.paused_seconds,
+            "rate_limits": [
+                {"name": limit.name, "remaining": limit.remaining, "quota": limit.quota} for limit in self.rate_limits
+            ],
         }
 
     def __repr__(self) -> str:

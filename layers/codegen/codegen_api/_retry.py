@@ -33,7 +33,7 @@ class Attempt:
         """Whether the same request may fare better later."""
         if self.status == 409:  # a conflict passes only if it says when: the same request is still being worked on
             return self.retry_after is not None
-        return self.status is None or self.status == 429 or self.status >= 500
+        return self.status is None or self.status == 429 or (self.status >= 500 and self.status != 501)
 
 
 @dataclass(frozen=True, slots=True)

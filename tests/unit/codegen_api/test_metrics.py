@@ -141,7 +141,8 @@ def test_pacing_can_be_switched_off(face, wire, clock, run):
 def test_a_client_tells_what_it_knows_of_limits(face, wire, run):
     wire.answers(200, run, headers={"ratelimit": '"reads";r=40;t=10', "ratelimit-policy": POLICY})
 
-    (limit,) = face.each(get, lambda api: api.rate_limits)[1]
+    (limit,), told = face.each(get, lambda api: api.metrics.rate_limits, metrics)[1:]
+    assert told["rate_limits"] == [{"name": "reads", "remaining": 40, "quota": 60}]
     assert (limit.name, limit.remaining, limit.quota) == ("reads", 40, 60)
 
 
