@@ -93,9 +93,10 @@ def card(
     status = status_of(run.status, watch)
     created = run.created.timestamp() if run.created else None
     updated = _updated(watch) if watch else None
+    known = watch.model_copy(update={"status": status}) if watch else None
     pull_requests = [_link(pull_request) for pull_request in run.github_pull_requests or []]
     return RunCard(
-        **_known(watch, clock) if watch else _unknown(status),
+        **_known(known, clock) if known else _unknown(status),
         **_starred(star),
         id=run.id,
         status=status,
@@ -110,7 +111,7 @@ def card(
         repo_name=_short(repository(run, watch, repos)),
         branch_name=next((link.branch_name for link in pull_requests if link.branch_name), None),
         pull_requests=pull_requests,
-        allowed_actions=actions_on(watch.model_copy(update={"status": status})) if watch else allowed_actions(status),
+        allowed_actions=actions_on(known) if known else allowed_actions(status),
     )
 
 

@@ -10,7 +10,7 @@ from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.run_cards.listing import MOST_SCANNED
 from codegen_runs.storage.runs import Launch, RunsTable
-from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script
+from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script, Trouble
 from local.fake_codegen.schemas import ApiAgentRunSourceType as Source
 from tests.support.backend import TestClock
 from tests.support.events import Answer, call, rest
@@ -235,6 +235,19 @@ def test_a_repository_is_found_by_what_was_asked_and_by_pull_requests(empty: Fak
         found = ids(list_(repo=repo))
         assert found == ([asked] if repo.isdecimal() else [asked, elsewhere])
     assert ids(list_(repo="other")) == []
+
+
+def test_without_the_names_of_repositories_cards_are_shown_and_only_the_filter_by_name_fails(
+    empty: FakeCodegen, clock: TestClock
+) -> None:
+    run_id = create("Say hello.", repo_id=DEMO_REPO_ID)
+    clock.sleep(400)
+    empty.trouble("get_repositories", Trouble("error", status=500), times=None)
+
+    assert [(card["id"], card["repo_id"], card["repo_name"]) for card in list_().json["items"]] == [
+        (run_id, DEMO_REPO_ID, None)
+    ]
+    assert list_(repo="shop").status == 502
 
 
 def test_a_tag_is_what_the_metadata_says(empty: FakeCodegen) -> None:

@@ -257,6 +257,14 @@ def test_where_neither_record_nor_log_tells_the_card_has_null(codegen: CodegenAP
     assert {name: card[name] for name in unknown} == dict.fromkeys(unknown)
 
 
+def test_a_run_that_has_ended_since_anybody_looked_is_not_said_to_work(clock: TestClock) -> None:
+    run_id = create().json["id"]
+    clock.sleep(60)
+    card = get(run_id).json
+
+    assert (card["status"], card["health"], card["health_detail"]) == ("completed", "ok", "The run has ended.")
+
+
 def test_a_pull_request_tells_repository_and_branch(codegen: CodegenAPI) -> None:
     run = next(run for run in codegen.runs.list(org_id=DEMO_ORG_ID).items if run.github_pull_requests)
     card = get(run.id).json

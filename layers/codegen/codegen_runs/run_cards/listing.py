@@ -41,7 +41,7 @@ class RunCards(BaseModel):
     total: int = Field(description="How many there are; only how many were found, unless `total_exact`.")
     total_exact: bool = Field(True, description="False where nobody looked on to the end of the list.")
     has_more: bool
-    truncated: bool = Field(False, description="Whether the filter gave up, having looked at the newest 1000 runs.")
+    truncated: bool = Field(False, description=f"Whether the filter gave up, having looked at {MOST_SCANNED} runs.")
 
 
 class RunCardPage(RunCards):
