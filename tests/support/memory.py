@@ -52,6 +52,9 @@ class MemoryRuns:
         self.after()
         return following
 
+    def last_checkpoint(self, org_id: int, key: str) -> Checkpoint | None:
+        return max(self.checkpoints.get((org_id, key), []), key=lambda made: (made.epoch, made.seq), default=None)
+
     def due(self, now: int, limit: int) -> list[tuple[int, str]]:
         waiting = [(w.due_at, place) for place, w in self.watches.items() if w.due_at is not None and w.due_at <= now]
         return [place for _, place in sorted(waiting)[:limit]]

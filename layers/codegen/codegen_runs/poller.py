@@ -385,6 +385,8 @@ class Poller:
                 self._apply(transitions.cancel_unconfirmed(cancelling, watch.status, reason, now=self._clock.now()))
 
     def _observe(self, watch: Watch) -> None:
+        if recorder.may_be_known(watch):
+            watch = recorder.continued(watch, self._runs.last_checkpoint(watch.org_id, watch.key))
         assert watch.agent_run_id is not None  # noqa: S101 - a launched watch has one
         writer = Writer(watch.position, run_id=watch.agent_run_id, now=self._clock.now())
         answer = self._codegen.runs.logs(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 
 from codegen_api import CodegenAPI
@@ -10,6 +11,7 @@ from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
+from local.template import Template
 from tests.support.backend import TestClock
 from tests.support.events import Answer
 from tests.unit.checkpoints.conftest import ADA, ORG, Act, Run
@@ -142,6 +144,40 @@ def test_a_run_that_was_started_elsewhere_is_followed_from_its_first_checkpoint_
     assert made.json["chain"] == []
     assert checkpoints(run_id).keys() == {"start", "manual"}
     assert runs.find(DEMO_ORG_ID, run_id) is not None
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "by the poller"])
+def test_a_run_whose_watch_has_expired_goes_on_after_its_last_checkpoint(
+    act: Act,
+    run: Run,
+    runs: RunsTable,
+    deployed: Template,
+    follow_up: FollowUp,
+    checkpoints: Checkpoints,
+    by_hand: bool,
+) -> None:
+    run_id = run()
+    path = f"{ORG}/agent/run/{run_id}/checkpoints"
+    before = act("list", "GET", path).json["items"]
+    expire(deployed, run_id)
+    if by_hand:
+        assert act("create", "POST", path).status == 201
+    follow_up(run_id, "And now?")
+    after = act("list", "GET", path).json["items"]
+
+    assert after[-len(before) :] == before
+    assert {"end", "follow_up"} <= {item["reason"] for item in after[: -len(before)]}
+    assert [item["parent_hash"] for item in after] == [*(item["hash"] for item in after[1:]), None]
+    said = act("get", "GET", f"{ORG}/checkpoints/{after[0]['id']}").json["chain"]
+    assert [message["text"] for message in said][:3] == ["Fix the bug.", "The bug is fixed.", "And now?"]
+
+
+def expire(deployed: Template, run_id: int) -> None:
+    """Do to a run's watch and events what DynamoDB does in time."""
+    client, table = boto3.client("dynamodb"), deployed.tables["RunsTable"].name
+    for item in client.scan(TableName=table)["Items"]:
+        if item["pk"]["S"] == f"run#{DEMO_ORG_ID}#{run_id}" and "expires_at" in item:
+            client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
 
 
 def test_the_seeds_paths_mean_the_deployments_organization(act: Act, run: Run, checkpoints: Checkpoints) -> None:

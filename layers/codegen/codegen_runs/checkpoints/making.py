@@ -7,7 +7,7 @@ from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.reading import check_exists, check_started
-from codegen_runs.checkpoints.recorder import Recorder
+from codegen_runs.checkpoints.recorder import Recorder, continued, may_be_known
 from codegen_runs.checkpoints.requests import CreateCheckpoint
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
 from codegen_runs.clock import Clock, SystemClock
@@ -49,6 +49,8 @@ def create(
         check_started(current)
         if current.agent_run_id is None:
             raise RunEnded(f"The run has ended before it was started: {current.status}.")
+        if may_be_known(current):
+            current = continued(current, runs.last_checkpoint(org_id, current.key))
         writer = Writer(current.position, run_id=current.agent_run_id, now=now)
         recorder = Recorder(current, writer, now=now)
         recorder.by_hand(redact(request.description), redact(request.tags), caller.id)

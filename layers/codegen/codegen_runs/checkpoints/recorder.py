@@ -124,6 +124,20 @@ class Recorder:
         )
 
 
+def may_be_known(watch: Watch) -> bool:
+    """Tell whether a run may have checkpoints that its watch does not know of, since watches expire and they do not."""
+    return watch.checkpoint is None and watch.prompt is None
+
+
+def continued(watch: Watch, last: Checkpoint | None) -> Watch:
+    """Have a watch that knows of no checkpoint go on after the last one that there is."""
+    if last is None:
+        return watch
+    head = Head(epoch=last.epoch, seq=last.seq, hash=last.hash, turn=0)
+    position = {"epoch": last.epoch + 1, "seq": max(watch.seq, last.seq), "log_count": 0, "tail": ()}
+    return watch.model_copy(update={"checkpoint": head, **position})
+
+
 def fitting(answer: AgentRunLogs, known: int) -> AgentRunLogs:
     """Cut an answer to `logs` after as many new milestones as one write can take; `known` entries are not new."""
     milestones = [

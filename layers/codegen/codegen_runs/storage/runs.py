@@ -32,7 +32,7 @@ from codegen_runs.events import Event, Position
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
 from codegen_runs.storage import checkpoints as checkpoint_rows
-from codegen_runs.storage.checkpoints import Checkpoint, Head
+from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
 # All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
@@ -211,6 +211,11 @@ class RunsTable:
         following = watch.model_copy(update={"rev": watch.rev + 1})
         self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, checkpoints, launched=launched)
         return following
+
+    def last_checkpoint(self, org_id: int, key: str) -> Checkpoint | None:
+        """Read the newest checkpoint of a run, which may be of a watch that has expired since."""
+        found, _ = Checkpoints(self._table.name).newest(org_id, key, 1)
+        return found[0] if found else None
 
     def due(self, now: int, limit: int) -> list[tuple[int, str]]:
         """List (organization, key) of the watches due by `now`, the longest due first."""
