@@ -133,6 +133,28 @@ def test_a_checkpoint_is_made_by_hand_at_its_place_in_the_event_log(
     assert (last.type, last.id, last.data["reason"]) == ("checkpoint.created", made.json["event_id"], "manual")
 
 
+def test_one_made_by_hand_and_one_of_the_poller_at_the_same_moment_are_both_kept(
+    act: Act, run: Run, runs: RunsTable, poll: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run(script=Script(steps=1, seconds=60, pull_request=False), seconds=5)
+    real = RunsTable.write
+
+    def interrupted(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(RunsTable, "write", real)
+        poll(60)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(RunsTable, "write", interrupted)
+    made = act("create", "POST", f"{ORG}/agent/run/{run_id}/checkpoints")
+    items = act("list", "GET", f"{ORG}/agent/run/{run_id}/checkpoints").json["items"]
+
+    assert made.status == 201
+    assert [item["reason"] for item in items] == ["manual", "end", "plan", "start"]
+    assert [item["parent_hash"] for item in items] == [*(item["hash"] for item in items[1:]), None]
+    events = runs.events(DEMO_ORG_ID, str(run_id), limit=1000)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
 def test_a_run_that_was_started_elsewhere_is_followed_from_its_first_checkpoint_on(
     act: Act, codegen: CodegenAPI, runs: RunsTable, checkpoints: Checkpoints
 ) -> None:

@@ -182,6 +182,7 @@ def _go_back(
 ) -> RestoredRun:
     checkpoint, changes, checkpoints = found.checkpoint, request.changes, reading.table()
     plan = _plan(checkpoint, changes, checkpoints, codegen, continued=True)
+    lineage = reading.ancestors(checkpoints, checkpoint.org_id, checkpoint.run)
     run = runs.resume(
         checkpoint.run,
         FollowUp(prompt=plan.task, model=changes.model),
@@ -198,7 +199,7 @@ def _go_back(
         plan,
         created_new_run=False,
         detail="The same run goes on. It is told to go back to what was said by then; files stay as they are.",
-        lineage=reading.ancestors(checkpoints, checkpoint.org_id, checkpoint.run),
+        lineage=lineage,
         warnings=request.ignored() + plan.warnings,
         clock=clock,
     )
