@@ -236,7 +236,8 @@ def _once(act: Callable[[], Answer], event: Event, context: LambdaContext, calle
     return idempotency.once(
         idempotency.Keyed.read(
             headers["idempotency-key"],
-            scope=(caller.id, _named_organization(event) or "", f"POST {event['resource']}"),
+            # By its token, too: what one token was answered, another of the same maker need not be allowed to see.
+            scope=(caller.id, caller.token_id, _named_organization(event) or "", f"POST {event['resource']}"),
             asked=(event["path"], query, event.get("body") or ""),
         ),
         act,

@@ -282,6 +282,16 @@ def test_what_a_token_does_is_done_with_the_deployments_token_and_under_its_make
     assert service.send("GET", "/v1/users/me", made["token"]).json["id"] == IDS[MARY]
 
 
+def test_what_one_token_was_answered_is_not_repeated_to_another(service: Service) -> None:
+    star, once = {"agent_run_id": 100001, "note": "Only in 123."}, {"Idempotency-Key": "the-very-same"}
+    here, elsewhere = service.make_token(), service.make_token(organizations=[ATTIC])
+    first = service.send("POST", "/starred-runs", here["token"], star, **once)
+    assert first.status == 200
+
+    assert service.send("POST", "/starred-runs", here["token"], star, **once).text == first.text
+    assert service.send("POST", "/starred-runs", elsewhere["token"], star, **once).json["code"] == "not_a_member"
+
+
 def test_a_deployment_without_a_codegen_token_says_what_is_missing(service: Service) -> None:
     made = service.make_token()
     service.send("GET", f"{HOME}/repos", made["token"])
