@@ -65,6 +65,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from ._account import ApiToken, Member, OrganizationDetails, Usage
     from ._agent import Agent, AgentProfile, AgentType, AsyncAgent
+    from ._batch import Outcome
     from ._config import ConfigurationWarning
     from ._limits import Allowance
     from ._metrics import Metrics
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
     from ._shortcuts import create_async_client, create_client, run_task, run_task_async
     from ._stream import TaskEvent
     from ._task import AsyncTask, Task, TaskStatus
-    from ._work import Outcome
 
 # Imported on first use: programs that start fast, such as Lambda functions, do without.
 _LAZY = {
@@ -90,7 +90,7 @@ _LAZY = {
     "Metrics": "_metrics",
     "MultiRun": "_multi_run",
     "OrganizationDetails": "_account",
-    "Outcome": "_work",
+    "Outcome": "_batch",
     "Star": "_multi_run",
     "Task": "_task",
     "TaskEvent": "_stream",

@@ -17,9 +17,9 @@ from ._retry import RetryPolicy
 from ._settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Id, Token, as_id, as_number, normalize_base_url
 
 if TYPE_CHECKING:
+    from ._batch import Outcome, Progress
     from ._metrics import Metrics
     from ._task import AsyncTask, RunOptions, Task
-    from ._work import Outcome
     from .resources.agents import AgentsResource, AsyncAgentsResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
     from .resources.models import AsyncModelsResource, ModelsResource
@@ -277,7 +277,7 @@ class CodegenAPI(_Client[Driver]):
         max_concurrent: int = 5,
         timeout: float | None = 3600.0,
         poll_interval: float = 5.0,
-        on_progress: "Callable[[Outcome[Task], int, int], object] | None" = None,
+        on_progress: "Progress[Task] | None" = None,
         **options: "Unpack[RunOptions]",
     ) -> "list[Outcome[Task]]":
         """Run a task for each prompt and wait for all of them, in the order of the prompts.
@@ -294,21 +294,20 @@ class CodegenAPI(_Client[Driver]):
         """
         from functools import partial
 
+        from ._batch import Batch
         from ._task import Task
-        from ._work import run_many
 
-        return self._driver.run(
-            run_many(
-                self._driver.core,
-                prompts,
-                partial(Task, self._driver),
-                max_concurrent=max_concurrent,
-                timeout=timeout,
-                poll_interval=poll_interval,
-                on_progress=on_progress,
-                options=options,
-            )
+        batch = Batch(
+            self._driver.core,
+            prompts,
+            partial(Task, self._driver),
+            max_concurrent=max_concurrent,
+            timeout=timeout,
+            poll_interval=poll_interval,
+            on_progress=on_progress,
+            options=options,
         )
+        return self._driver.run(batch.run())
 
     def health_check(self) -> dict[str, Any]:
         """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
@@ -464,7 +463,7 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         max_concurrent: int = 5,
         timeout: float | None = 3600.0,
         poll_interval: float = 5.0,
-        on_progress: "Callable[[Outcome[AsyncTask], int, int], object] | None" = None,
+        on_progress: "Progress[AsyncTask] | None" = None,
         **options: "Unpack[RunOptions]",
     ) -> "list[Outcome[AsyncTask]]":
         """Run a task for each prompt and wait for all of them, in the order of the prompts.
@@ -481,21 +480,20 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         """
         from functools import partial
 
+        from ._batch import Batch
         from ._task import AsyncTask
-        from ._work import run_many
 
-        return await self._driver.run(
-            run_many(
-                self._driver.core,
-                prompts,
-                partial(AsyncTask, self._driver),
-                max_concurrent=max_concurrent,
-                timeout=timeout,
-                poll_interval=poll_interval,
-                on_progress=on_progress,
-                options=options,
-            )
+        batch = Batch(
+            self._driver.core,
+            prompts,
+            partial(AsyncTask, self._driver),
+            max_concurrent=max_concurrent,
+            timeout=timeout,
+            poll_interval=poll_interval,
+            on_progress=on_progress,
+            options=options,
         )
+        return await self._driver.run(batch.run())
 
     async def health_check(self) -> dict[str, Any]:
         """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""

@@ -1,14 +1,47 @@
 """Small flows that larger ones are made of, with the types that a bare `yield` loses."""
 
+import json
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ._driver import Flow
+from ._errors import (
+    APIConnectionError,
+    CodegenAPIError,
+    DeadlineExceededError,
+    InvalidResponseError,
+    RateLimitError,
+    ServerError,
+)
 from ._models import CursorPage
 from ._pagination import Listing, Walk
-from ._wire import Call
+from ._wire import Call, Wait
 
 T = TypeVar("T")
+
+PASSING = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
+"""What one call may meet that the next need not: an answer, too, may be cut so that it cannot be read."""
+
+PAUSE = 2.0
+MOST_PAUSE = 30.0
+
+
+class Patience:
+    """Bears failures that pass, until there are too many in a row. Each of them had all its retries already."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.failures = 0
+
+    def bear(self, error: CodegenAPIError) -> None:
+        """Bear a failure, or raise it."""
+        self.failures += 1
+        if self.failures > self._most or isinstance(error, DeadlineExceededError):
+            raise error
+
+    def renew(self) -> None:
+        """Forget the failures: something went well."""
+        self.failures = 0
 
 
 def do(call: Call[T]) -> Flow[T]:
@@ -36,3 +69,23 @@ def gather_by_cursor(call: "Callable[[str | None], Call[CursorPage[T]]]") -> Flo
         if not page.has_more or page.next_cursor in (None, cursor):
             return items
         cursor = page.next_cursor
+
+
+def outlast(act: Callable[[], Flow[T]], *, most: int) -> Flow[T]:
+    """Carry out a flow, anew after each failure that passes, with growing pauses; `most` of them in a row."""
+    patience = Patience(most)
+    while True:
+        try:
+            return (yield from act())
+        except PASSING as error:
+            patience.bear(error)
+            seconds = error.retry_after
+        yield Wait(min(MOST_PAUSE, PAUSE * 2 ** (patience.failures - 1)) if seconds is None else seconds)
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """Read an answer whose members differ from version to version."""
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - what `Call.parse` raises
+    return found

@@ -7,30 +7,28 @@ polled by offset, and told as the same events.
 """
 
 import re
-from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pydantic
 
 from ._core import Core
-from ._driver import Step, Stream
-from ._errors import DeadlineExceededError
+from ._driver import Stream
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
 from ._peer import is_deployment
+from ._steps import do, outlast
 from ._task import TaskState, TaskStatus
 from ._wire import Call, Emit, Wait
-from ._work import PASSING, look
+from ._work import check_interval, look
 from .resources import runs
 
 HOLD = 20.0
 """Seconds that a deployment is asked to hold a request for news; it allows 25."""
 PATIENCE = 10
 """How many requests in a row may fail, each with all its retries, before a stream does."""
-PAUSE = 2.0
-MOST_PAUSE = 30.0
 
 _CURSOR = re.compile(r"\d+-(\d+)")
 _ENDINGS = {
@@ -97,8 +95,7 @@ class _Events(Model):
 
 def events(core: Core, state: TaskState, after: str | None, poll_interval: float) -> Stream:
     """Give each event of a task that follows `after`, until it ends."""
-    if poll_interval <= 0:
-        raise ValueError("poll_interval must be more than 0 seconds")
+    check_interval(poll_interval)
     if (yield from is_deployment(core)):
         yield from _told(core, state, after)
     else:
@@ -110,33 +107,40 @@ def _told(core: Core, state: TaskState, after: str | None) -> Stream:
     read = core.timeout.read
     hold = HOLD if read is None else min(HOLD, read / 2)
     while True:
-        page = yield from _patiently(
-            Call("GET", path, _Events.model_validate_json, params={"after": after, "wait": hold, "limit": PAGE_SIZE})
-        )
+        params = {"after": after, "wait": hold, "limit": PAGE_SIZE}
+        call = Call("GET", path, _Events.model_validate_json, params=params)
+        page = yield from outlast(partial(do, call), most=PATIENCE)
         for item in page.items:
             yield Emit(TaskEvent(item.id, item.type, item.data, parse_timestamp(item.ts) if item.ts else None))
         after = page.next_cursor
         state.move(page.run.get("status"))
         if page.ended:
-            yield from look(core, state)  # for the result
+            yield from outlast(partial(look, core, state), most=PATIENCE)  # for the result
             return
 
 
 def _polled(core: Core, state: TaskState, after: str | None, poll_interval: float) -> Stream:
+    """Read logs by offset. What is filled in later, or rewritten, is not told again: only a deployment compares."""
     skip = _position(after)
+    told = False
     while True:
-        page = yield from _patiently(runs.logs(core, state.id, org_id=state.org_id, skip=skip))
+        page = yield from outlast(partial(do, runs.logs(core, state.id, org_id=state.org_id, skip=skip)), most=PATIENCE)
+        state.read(page)
+        total = page.total_logs if page.total_logs is not None else skip + len(page.logs)
+        if after is not None and not told and state.ended() and skip == total + 1:
+            return  # the ending, which follows the last entry, is what `after` names
+        told = True
         for log in page.logs:
             data = {"position": skip, "log": log.model_dump()}
             skip += 1
             yield Emit(TaskEvent(f"0-{skip}", "run.log", data, log.created))
-        state.read(page)
-        if len(page.logs) == PAGE_SIZE:
+        skip = min(skip, total)  # a log may shrink, and new entries take the places of those that went
+        if skip < total:
             continue
         if state.ended():
-            if page.logs or page.total_logs is None or skip <= page.total_logs:
-                yield Emit(_ending(state, skip + 1))
-            yield from look(core, state)  # for what a run has and its logs have not, and for why it failed
+            yield Emit(_ending(state, skip + 1))
+            # For what a run has and its logs have not, and for why it failed.
+            yield from outlast(partial(look, core, state), most=PATIENCE)
             return
         yield Wait(poll_interval)
 
@@ -146,20 +150,6 @@ def _ending(state: TaskState, number: int) -> TaskEvent:
     reason = f"ended as {state.word}" if state.status is TaskStatus.FAILED else None
     data = {"status": kind.removeprefix("run."), "upstream_status": state.word, "reason": reason}
     return TaskEvent(f"0-{number}", kind, data)
-
-
-def _patiently(call: Call[Any]) -> Generator[Step, Any, Any]:
-    """Carry out a call that may fail for a while."""
-    failures = 0
-    while True:
-        try:
-            return (yield call)
-        except PASSING as error:
-            failures += 1
-            if failures > PATIENCE or isinstance(error, DeadlineExceededError):
-                raise
-            pause = error.retry_after
-        yield Wait(min(MOST_PAUSE, PAUSE * 2 ** (failures - 1)) if pause is None else pause)
 
 
 def _position(cursor: str | None) -> int:

@@ -102,6 +102,8 @@ class TaskState:
     def move(self, word: str | None) -> None:
         """Take a status in."""
         self.word, self.status = word, status_of(word)
+        if self.status is not TaskStatus.FAILED:
+            self.error = None
 
     def read(self, run: AgentRun | AgentRunLogs) -> None:
         """Take in what Codegen tells."""
@@ -117,7 +119,8 @@ class TaskState:
         self.created_at, self.updated_at = _moment(card.get("created_at")), _moment(card.get("updated_at"))
         self.result, self.summary = card.get("result"), card.get("summary")
         self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
-        self.error = card.get("status_reason") if self.status is TaskStatus.FAILED else None
+        if self.status is TaskStatus.FAILED:
+            self.error = card.get("status_reason") or self.error
         self.pull_requests = [
             PullRequest.model_validate({**link, "head_branch_name": link.get("branch_name")})
             for link in card.get("pull_requests") or []

@@ -81,6 +81,29 @@ def test_cut_connections_lose_and_repeat_nothing(codegen):
     codegen.play(script, retry=RetryPolicy(max_retries=1))
 
 
+@pytest.mark.parametrize("logs", ["late", "very_late", "rewritten", "shrunk"])
+def test_a_log_that_changes_on_the_way_still_ends(codegen, logs):
+    def script(api):
+        task = yield api.run_task(f"Do it. [[fake seconds=60 steps=9 logs={logs}]]")
+        events = yield task.stream(poll_interval=1)
+        assert [event.type for event in events].count("run.completed") == 1
+        assert events[-1].type == "run.completed"
+        total = (yield api.runs.logs(task.id)).total_logs
+        assert set(positions(events)) >= set(range(total))
+
+    codegen.play(script)
+
+
+def test_a_stream_that_is_cut_at_its_very_end_still_brings_the_result(codegen):
+    def script(api):
+        task = yield api.run_task(STEPS)
+        codegen.world.trouble("get_agent_run", Trouble("cut"), times=3)
+        yield task.stream()
+        assert task.result
+
+    codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
 def test_a_stream_whose_server_is_gone_ends_with_the_error(codegen):
     def script(api):
         task = yield api.run_task(STEPS)

@@ -6,15 +6,15 @@ from typing import Any
 
 from .._core import Core
 from .._driver import Flow
-from .._errors import DeadlineExceededError, TaskTimeoutError
+from .._errors import TaskTimeoutError
 from .._models import CursorPage
 from .._multi_run import MultiRun
 from .._peer import needs_deployment, new_key
 from .._resource import AsyncResource, Resource, awaiting, flowing
 from .._settings import Id, as_id, as_name
-from .._steps import do, gather_by_cursor
+from .._steps import PASSING, Patience, do, gather_by_cursor
 from .._wire import Call, Wait
-from .._work import PASSING, PATIENCE
+from .._work import PATIENCE, check_interval
 
 WHAT = "multi-runs"
 
@@ -88,20 +88,17 @@ def wait(
     org_id: Id | None = None,
 ) -> Flow[MultiRun]:
     """Wait until a multi-run ends, and have each look at it told. Raises TaskTimeoutError after `timeout` seconds."""
-    if poll_interval <= 0:
-        raise ValueError("poll_interval must be more than 0 seconds")
+    check_interval(poll_interval)
     yield from needs_deployment(core, WHAT)
     until = math.inf if timeout is None else core.clock() + timeout
-    failures = 0
+    patience = Patience(PATIENCE)
     while True:
         try:
             multi_run = yield from do(_read(core, multi_run_id, org_id))
         except PASSING as error:
-            failures += 1
-            if failures > PATIENCE or isinstance(error, DeadlineExceededError):
-                raise
+            patience.bear(error)
         else:
-            failures = 0
+            patience.renew()
             if on_progress:
                 on_progress(multi_run)
             if multi_run.is_complete():
