@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from codegen_runs import watches
 from codegen_runs.agents import profiles
 from codegen_runs.agents.requests import CreateAgent
 from codegen_runs.chat import sessions
@@ -16,6 +17,7 @@ from codegen_runs.chat.requests import ChatMessage
 from codegen_runs.chat.sessions import SessionBusy
 from codegen_runs.live.sse import LIVE
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.prompts import Prompt
 from codegen_runs.run_control import transitions
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel
@@ -171,11 +173,23 @@ def test_each_turn_streams_its_own_frames_only(fake: FakeCodegen) -> None:
     assert names(told).count("run_completed") == 1
 
 
-def test_a_turn_that_has_ended_by_the_time_it_is_heard_of_is_told_all_the_same(fake: FakeCodegen) -> None:
-    session_id = chat().json["session_id"]
-    fake.script(Script(result="Two.", seconds=0))
+def test_a_turn_that_has_ended_by_the_time_it_is_heard_of_is_a_turn_all_the_same(
+    runs: MemoryRuns, clock: TestClock
+) -> None:
+    run_id = chat().json["run_id"]
+    told = Prompt(text="And now?", at=round(clock.now() * 1000), follow_up=True)
+    watch = watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run_id, status="COMPLETE", prompt=told, clock=clock)
 
-    assert chat(session_id=session_id).json["response"] == "Two."
+    assert (watch.turn, watch.status, watch.prompts[-1].turn) == (2, Status.UNKNOWN, 2)
+    assert watch.due_at is not None
+
+
+def test_an_answer_that_the_log_has_not_whole_is_told_whole_in_each_turn(fake: FakeCodegen) -> None:
+    fake.script(Script(result="One.", steps=0))
+    session_id = chat().json["session_id"]
+    fake.script(Script(result="Two. " * 6000, steps=0))
+
+    assert content(frames(chat(session_id=session_id, stream=True).text)) == "Two. " * 6000
 
 
 def test_a_busy_session_is_refused_with_the_reason_until_the_turn_has_ended(fake: FakeCodegen, poll: Poll) -> None:
