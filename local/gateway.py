@@ -51,7 +51,7 @@ _OWN_ANSWERS = {
     "UNAUTHORIZED": (401, "Unauthorized"),
 }
 _VARIABLE = re.compile(r"\$context\.([A-Za-z.]*[A-Za-z])")
-_VARIABLES = {"error.message", "error.messageString", "error.responseType", "requestId"}
+_VARIABLES = {"error.message", "error.messageString", "error.responseType", "path", "requestId"}
 
 
 class GatewayError(Exception):
@@ -110,7 +110,7 @@ class Gateway:
         except GatewayError as error:
             if str(error):
                 _log.warning("%s %s: %s: %s", request.method, scope["path"], error.kind, error)
-            response = self._own_answer(error.kind, request_id)
+            response = self._own_answer(error.kind, raw_path(request), request_id)
         except ClientDisconnect:
             return
         response.headers["x-amzn-RequestId"] = request_id
@@ -219,7 +219,7 @@ class Gateway:
             raise _FunctionError(response.json())
         return response.content
 
-    def _own_answer(self, kind: str, request_id: str) -> Response:
+    def _own_answer(self, kind: str, path: str, request_id: str) -> Response:
         status, message = _OWN_ANSWERS[kind]
         default = GatewayResponse(None, {}, {})
         chosen = self._api.gateway_responses.get(
@@ -229,6 +229,7 @@ class Gateway:
             "error.message": message,
             "error.messageString": json.dumps(message),
             "error.responseType": kind,
+            "path": path,
             "requestId": request_id,
         }
         template = chosen.templates.get("application/json", '{"message":$context.error.messageString}')

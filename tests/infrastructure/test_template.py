@@ -1,9 +1,12 @@
 """What every resource of the template has to be."""
 
+import json
 import re
 
 import pytest
 
+from codegen_runs import problems
+from codegen_runs.problems import Forbidden, InternalError, RouteNotFound, TooLarge, Unauthorized
 from local.cloudformation import Document
 from local.template import Template
 from tests.support import backend
@@ -76,4 +79,25 @@ def test_no_error_of_the_gateway_itself_is_without_cors_or_the_form_of_our_own(t
     for kind, response in template.api.gateway_responses.items():
         assert response.headers["Access-Control-Allow-Origin"] == template.api.cors.allow_origin, kind
         assert response.headers["Content-Type"] == "application/problem+json", kind
-        assert f'"status": {response.status}' in response.templates["application/json"], kind
+        body = json.loads(response.templates["application/json"])
+        assert body.keys() == problems.render(InternalError(), "/", "1").keys(), kind
+        assert (body["status"], body["status_code"]) == (response.status, response.status), kind
+        assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId"), kind
+        assert body["remedy"], kind
+
+
+def test_the_gateway_refuses_in_the_words_of_the_edge(template: Template) -> None:
+    assert template.api
+    told = {
+        kind: json.loads(response.templates["application/json"])
+        for kind, response in template.api.gateway_responses.items()
+    }
+
+    for kind, same in {
+        "UNAUTHORIZED": Unauthorized,
+        "ACCESS_DENIED": Forbidden,
+        "MISSING_AUTHENTICATION_TOKEN": RouteNotFound,
+        "REQUEST_TOO_LARGE": TooLarge,
+    }.items():
+        expected = (same.code, same.status, same.title, same.remedy, same.retryable)
+        assert tuple(told[kind][name] for name in ("code", "status", "title", "remedy", "retryable")) == expected

@@ -9,7 +9,10 @@ import httpx
 import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs import aws
 from codegen_runs.edge import endpoint
+from codegen_runs.storage.table import Table
+from local.template import Template
 from tests.support.events import CALLER, REQUEST_ID, TOKEN, Answer, call, rest
 from tests.support.handlers import handler
 from tests.support.wire import Wire
@@ -76,6 +79,24 @@ def test_a_fault_of_ours_is_answered_without_a_word_about_it_and_logged(
     assert "the shelf of [token] is empty" in fault["exception"]
     assert "raise LookupError" in fault["exception"]
     assert (request["status"], request["code"]) == (500, "internal_error")
+
+
+def test_a_fault_of_the_deployments_storage_is_logged_with_its_reason_and_told_without(
+    deployed: Template, logs: StringIO
+) -> None:
+    class NoAccess(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(400, json={"__type": "com.amazonaws#AccessDeniedException"})
+
+    def operation() -> Any:
+        return Table("StarredRunsTable").get({"pk": "p", "sk": "s"})
+
+    with aws.wire.over(NoAccess()):
+        answer = serve(operation)
+
+    assert (answer.status, answer.json["code"], answer.json["retryable"]) == (500, "storage_refused", False)
+    assert "AccessDenied" not in answer.text
+    assert "AccessDeniedException" in logs.getvalue()
 
 
 def test_an_answer_that_is_not_what_the_operation_declares_is_a_fault_of_ours(logs: StringIO) -> None:

@@ -198,14 +198,20 @@ def test_no_route_is_answered_as_the_template_says(method, path):
     response = GatewayResponse(
         404,
         {"Content-Type": "application/problem+json"},
-        {"application/json": '{"id": "$context.requestId", "why": $context.error.messageString}'},
+        {
+            "application/json": '{"id": "$context.requestId", "at": "$context.path", "why": $context.error.messageString}'
+        },
     )
 
     answer = send(an_api("/runs/{id}", responses={"MISSING_AUTHENTICATION_TOKEN": response}), fake, method, path)
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json() == {"id": answer.headers["x-amzn-RequestId"], "why": "Missing Authentication Token"}
+    assert answer.json() == {
+        "id": answer.headers["x-amzn-RequestId"],
+        "at": path,
+        "why": "Missing Authentication Token",
+    }
     assert fake.events == {}
 
 

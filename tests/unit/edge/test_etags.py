@@ -1,0 +1,96 @@
+"""Answers that the client holds already."""
+
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from codegen_runs.edge import endpoint
+from codegen_runs.problems import NotFound
+from tests.support.events import Answer, call, rest
+
+
+@pytest.fixture
+def state() -> dict[str, Any]:
+    return {"runs": 1}
+
+
+@pytest.fixture
+def app(state: dict[str, Any]) -> APIGatewayRestResolver:
+    app = APIGatewayRestResolver(enable_validation=True)
+
+    @app.get("/runs")
+    def runs() -> dict[str, Any]:
+        if not state:
+            raise NotFound
+        return state
+
+    @app.post("/runs")
+    def start() -> dict[str, Any]:
+        return state
+
+    @app.get("/page")
+    def page() -> Response[str]:
+        return Response(200, "text/html", "<p>", headers={})
+
+    @app.get("/kept")
+    def kept() -> Response[str]:
+        return Response(200, "application/json", "{}", headers={"Cache-Control": "public, max-age=60"})
+
+    return app
+
+
+def send(app: APIGatewayRestResolver, method: str = "GET", path: str = "/runs", **headers: str) -> Answer:
+    return call(endpoint(app), rest(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()}))
+
+
+def test_a_client_that_holds_the_answer_gets_no_body(app: APIGatewayRestResolver) -> None:
+    first = send(app)
+    again = send(app, If_None_Match=first.headers["etag"])
+
+    assert (first.status, first.json) == (200, {"runs": 1})
+    assert first.headers["cache-control"] == "private, no-cache"
+    assert (again.status, again.text) == (304, "")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["cache-control"] == "private, no-cache"
+    assert "content-type" not in again.headers
+    assert again.headers["x-request-id"]
+
+
+def test_what_has_changed_is_sent_with_another_tag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
+    first = send(app)
+    state["runs"] = 2
+    again = send(app, If_None_Match=first.headers["etag"])
+
+    assert (again.status, again.json) == (200, {"runs": 2})
+    assert again.headers["etag"] != first.headers["etag"]
+
+
+@pytest.mark.parametrize("held", ['"other", {}', "W/{}", '{},"other"', "*"])
+def test_one_of_several_tags_is_enough(app: APIGatewayRestResolver, held: str) -> None:
+    tag = send(app).headers["etag"]
+
+    assert send(app, If_None_Match=held.format(tag)).status == 304
+
+
+@pytest.mark.parametrize("held", ["", '"other"', "nonsense", '"*"'])
+def test_another_tag_is_none(app: APIGatewayRestResolver, held: str) -> None:
+    assert send(app, If_None_Match=held).status == 200
+
+
+def test_a_refusal_has_no_tag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
+    state.clear()
+    answer = send(app, If_None_Match="*")
+
+    assert answer.status == 404
+    assert "etag" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/runs"), ("GET", "/page"), ("GET", "/kept")])
+def test_only_json_that_is_read_and_not_kept_otherwise_is_tagged(
+    app: APIGatewayRestResolver, method: str, path: str
+) -> None:
+    answer = send(app, method, path, If_None_Match="*")
+
+    assert answer.status == 200
+    assert "etag" not in answer.headers

@@ -1,0 +1,328 @@
+"""Requests that are sent again."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen_api import APITimeoutError
+from codegen_runs import aws, idempotency
+from codegen_runs.bodies import Body
+from codegen_runs.codegen import tell
+from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.idempotency import LIFETIME, Keyed, OutcomeUnknown, RequestInProgress
+from codegen_runs.problems import Conflict, Problem, StorageUnavailable
+from codegen_runs.storage.idempotency import Attempt, IdempotencyTable
+from codegen_runs.storage.table import ConditionFailed
+from local.template import Template
+from tests.support.aws import Aws
+from tests.support.backend import TestClock
+from tests.support.events import CALLER, Answer, call, rest
+
+PATH = "/v1/organizations/123/things"
+ROUTE = "/v1/organizations/{org_id}/things"
+KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+
+
+class Thing(Body):
+    name: str
+
+
+class Things:
+    """An operation that has effects, and what becomes of its requests."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.fails: Exception | None = None
+        self.after_effect = True
+        app = APIGatewayRestResolver(enable_validation=True)
+
+        @app.post("/v1/organizations/<org_id>/things")
+        @app.post("/v1/organizations/<org_id>/other-things")
+        def make(org_id: int, request: Thing, caller: CurrentCaller) -> Response[dict[str, Any]]:
+            if self.fails and not self.after_effect:
+                raise self.fails
+            self.made.append(f"{caller.id} {org_id} {request.name}")
+            if self.fails:
+                raise self.fails
+            headers = {"Location": f"{PATH}/{len(self.made)}"}
+            return Response(201, "application/json", {"number": len(self.made)}, headers=headers)
+
+        self.handler = endpoint(app)
+
+    def send(self, key: str | None = KEY, body: Any = None, **more: Any) -> Answer:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        event = {"path": PATH, "resource": ROUTE, "body": {"name": "one"} if body is None else body} | more
+        return call(self.handler, rest("POST", event.pop("path"), headers=headers, **event))
+
+
+class Storage(httpx.BaseTransport):
+    """The way to DynamoDB: what was sent, and what becomes of a call."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.refused_from = math.inf
+        self.loses_answer = False
+        self._dynamodb = Aws()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request.read().decode())
+        if len(self.sent) >= self.refused_from:
+            return httpx.Response(400, json={"__type": "com.amazonaws#ProvisionedThroughputExceededException"})
+        answer = self._dynamodb.handle_request(request)
+        if self.loses_answer:
+            self.loses_answer = False
+            raise httpx.ReadTimeout("late")
+        return answer
+
+
+@pytest.fixture
+def storage(deployed: Template) -> Iterator[Storage]:
+    storage = Storage()
+    with aws.wire.over(storage):
+        yield storage
+
+
+@pytest.fixture
+def things(storage: Storage) -> Things:
+    return Things()
+
+
+def test_a_request_that_is_sent_again_gets_the_first_answer_and_does_nothing(things: Things) -> None:
+    first, again = things.send(), things.send()
+
+    assert (again.status, again.text) == (first.status, first.text) == (201, '{"number":1}')
+    assert again.headers == first.headers | {"idempotent-replay": "true"}
+    assert len(things.made) == 1
+
+
+def test_a_request_without_a_key_is_as_new_each_time(things: Things, storage: Storage) -> None:
+    assert [things.send(None).json["number"] for _ in range(2)] == [1, 2]
+    assert storage.sent == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"caller": replace(CALLER, id="user:43")},
+        {"path": PATH.replace("123", "124")},
+        {"path": PATH.replace("things", "other-things"), "resource": ROUTE.replace("things", "other-things")},
+        {"key": "another"},
+    ],
+)
+def test_a_key_belongs_to_one_caller_in_one_organization_on_one_route(things: Things, other: dict[str, Any]) -> None:
+    things.send()
+    answer = things.send(**other)
+
+    assert answer.json == {"number": 2}
+    assert "idempotent-replay" not in answer.headers
+
+
+@pytest.mark.parametrize("other", [{"body": {"name": "two"}}, {"path": f"{PATH}?dry=1"}, {"body": "nonsense"}])
+def test_a_key_cannot_be_used_for_another_request(things: Things, other: dict[str, Any]) -> None:
+    things.send()
+    answer = things.send(**other)
+
+    assert (answer.status, answer.json["code"]) == (422, "idempotency_key_reused")
+    assert len(things.made) == 1
+
+
+@pytest.mark.parametrize("unfit", ["", " ", "x" * 256, "na\u00efve", " x", "x\n"])
+def test_a_key_that_is_none_is_refused(things: Things, unfit: str) -> None:
+    answer = things.send(unfit)
+
+    assert (answer.status, answer.json["code"]) == (400, "invalid_idempotency_key")
+    assert things.made == []
+
+
+@given(key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=255))
+def test_any_printable_key_is_one(key: str) -> None:
+    kept = Keyed.read(key, scope=("user:42", "123", "POST /"), asked=("/",))
+
+    assert len(kept.key) == 64
+    assert kept != Keyed.read(key, scope=("user:42", "12", "3POST /"), asked=("/",))
+
+
+def test_who_may_not_ask_is_told_so_before_any_key_is_looked_up(things: Things, storage: Storage) -> None:
+    assert things.send(path=PATH.replace("123", "999")).status == 403
+    assert storage.sent == []
+
+
+@pytest.mark.parametrize("refused", [Conflict("It is there."), StorageUnavailable("Away.")])
+def test_a_refusal_before_any_effect_gives_the_key_back(things: Things, refused: Exception) -> None:
+    things.fails, things.after_effect = refused, False
+    assert things.send().status == refused.status  # type: ignore[attr-defined]
+    things.fails = None
+
+    answer = things.send()
+
+    assert answer.status == 201
+    assert "idempotent-replay" not in answer.headers
+
+
+def test_a_request_that_was_refused_for_its_form_can_be_corrected(things: Things) -> None:
+    assert things.send(body={"name": 7}).status == 422
+    assert things.send().status == 201
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (tell(APITimeoutError("No answer.", effect_unknown=True)), 504, "upstream_timeout"),
+        (StorageUnavailable("No answer.", effect_unknown=True), 503, "storage_unavailable"),
+        (LookupError("a fault of ours"), 500, "internal_error"),
+    ],
+)
+def test_a_failure_that_may_have_had_an_effect_is_all_that_the_key_ever_gets(
+    things: Things, failure: Exception, status: int, code: str
+) -> None:
+    things.fails = failure
+    first = things.send()
+    things.fails = None
+    again = things.send()
+
+    assert (first.status, first.json["code"]) == (status, code)
+    assert (again.status, again.text) == (first.status, first.text)
+    assert again.headers["idempotent-replay"] == "true"
+    assert again.headers["content-type"] == "application/problem+json"
+    assert len(things.made) == 1
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(things: Things, storage: Storage) -> None:
+    storage.refused_from = 2
+    first = things.send()
+    storage.refused_from = math.inf
+    again = things.send()
+
+    assert first.status == 201
+    assert (again.status, again.json["code"], again.json["retryable"]) == (409, "request_in_progress", True)
+    assert len(things.made) == 1
+
+
+def test_nothing_is_done_where_keys_cannot_be_looked_up(things: Things, storage: Storage) -> None:
+    storage.refused_from = 1
+    answer = things.send()
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert things.made == []
+
+
+def test_neither_the_key_nor_the_token_is_stored(things: Things, storage: Storage) -> None:
+    things.send()
+
+    assert storage.sent
+    for secret in (KEY, CALLER.token):
+        assert secret not in "".join(storage.sent)
+
+
+# --- the time between ----------------------------------------------------------------------------------------------
+
+
+class MemoryAttempts:
+    def __init__(self) -> None:
+        self.kept: dict[str, Attempt] = {}
+
+    def begin(self, key: str, attempt: Attempt, now: int) -> Attempt | None:
+        if (first := self.kept.get(key)) and first.expires_at > now:
+            return first
+        self.kept[key] = attempt
+        return None
+
+    def finish(self, key: str, attempt: Attempt) -> None:
+        if key not in self.kept or self.kept[key].id != attempt.id:
+            raise ConditionFailed
+        self.kept[key] = attempt
+
+    def forget(self, key: str, attempt: Attempt) -> None:
+        del self.kept[key]
+
+
+Once = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def attempts(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return MemoryAttempts()
+    deployed: Template = request.getfixturevalue("deployed")
+    return IdempotencyTable(deployed.tables["IdempotencyTable"].name)
+
+
+@pytest.fixture
+def once(attempts: Any, clock: TestClock) -> Once:
+    def once(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        request = Keyed.read(KEY, scope=("user:42", "123", "POST /"), asked=("/", ""))
+        return idempotency.once(request, act, attempts=attempts, tell=_told, seconds=29, clock=clock)
+
+    return once
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    return {"statusCode": problem.status, "multiValueHeaders": {}, "body": problem.code}
+
+
+def answered(body: str = "done") -> dict[str, Any]:
+    return {"statusCode": 200, "multiValueHeaders": {}, "body": body}
+
+
+class CutOff(BaseException):
+    """The function is gone."""
+
+
+def test_a_request_that_comes_while_the_first_is_answered_is_told_to_come_back(once: Once) -> None:
+    def meanwhile() -> dict[str, Any]:
+        with pytest.raises(RequestInProgress) as refused:
+            once(answered)
+        assert refused.value.retry_after == 1
+        return answered("first")
+
+    assert once(meanwhile)["body"] == "first"
+    assert once(answered)["body"] == "first"
+
+
+def test_a_request_that_was_cut_off_is_never_done_again(once: Once, clock: TestClock) -> None:
+    def cut_off() -> dict[str, Any]:
+        raise CutOff
+
+    with pytest.raises(CutOff):
+        once(cut_off)
+    clock.sleep(28)
+    with pytest.raises(RequestInProgress):
+        once(answered)
+    clock.sleep(3)
+    with pytest.raises(OutcomeUnknown):
+        once(answered)
+
+
+def test_a_key_is_remembered_for_a_day(once: Once, clock: TestClock) -> None:
+    once(lambda: answered("first"))
+    clock.sleep(LIFETIME - 1)
+    assert once(lambda: answered("second"))["body"] == "first"
+    clock.sleep(2)
+    assert once(lambda: answered("second"))["body"] == "second"
+
+
+def test_whoever_takes_longer_than_a_day_leaves_the_key_to_the_next(once: Once, clock: TestClock) -> None:
+    def slow() -> dict[str, Any]:
+        clock.sleep(LIFETIME + 1)
+        assert once(lambda: answered("second"))["body"] == "second"
+        return answered("first")
+
+    assert once(slow)["body"] == "first"
+    assert once(answered)["body"] == "second"
+
+
+def test_a_write_whose_answer_was_lost_is_no_other_request(deployed: Template, storage: Storage) -> None:
+    table = IdempotencyTable(deployed.tables["IdempotencyTable"].name)
+    attempt = Attempt(id="me", fingerprint="f", until=30, expires_at=100)
+
+    storage.loses_answer = True
+
+    assert table.begin("k", attempt, 0) is None
+    assert table.begin("k", replace(attempt, id="another"), 0) == attempt

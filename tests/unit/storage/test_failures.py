@@ -1,0 +1,108 @@
+"""What becomes of the storage's failures: an outage can be waited for, a fault of the deployment cannot."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from codegen_runs import aws
+from codegen_runs.problems import Problem, StorageUnavailable
+from codegen_runs.storage.table import ABSENT, Condition, ConditionFailed, Table, transact
+from local.template import Template
+
+TABLE = Table("StarredRunsTable")
+KEY = {"pk": "p", "sk": "s"}
+
+READS: list[Callable[[], Any]] = [
+    lambda: TABLE.get(KEY),
+    lambda: TABLE.get_many([KEY]),
+    lambda: TABLE.query(Condition("#pk = :pk", {"pk": "p"})),
+]
+WRITES: list[Callable[[], Any]] = [
+    lambda: TABLE.put(KEY),
+    lambda: TABLE.update(KEY, {"note": "n"}),
+    lambda: TABLE.delete(KEY),
+    lambda: TABLE.take(KEY, ABSENT),
+    lambda: transact([("Put", TABLE.put_action(KEY))]),
+]
+
+
+class Failing(httpx.BaseTransport):
+    """A service that fails in one way."""
+
+    def __init__(self, failure: httpx.Response | httpx.TransportError) -> None:
+        self._failure = failure
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if isinstance(self._failure, httpx.TransportError):
+            raise self._failure
+        return self._failure
+
+
+def refusal(code: str, status: int = 400, **more: Any) -> httpx.Response:
+    return httpx.Response(status, json={"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code, **more})
+
+
+@pytest.fixture
+def failing(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Problem]:
+    monkeypatch.setattr("codegen_runs.aws.calls.random.random", lambda: 0.0)  # no waiting between tries
+
+    def failing(failure: httpx.Response | httpx.TransportError, ask: Callable[[], Any]) -> Problem:
+        with aws.wire.over(Failing(failure)), pytest.raises(StorageUnavailable) as failed:
+            ask()
+        return failed.value
+
+    return failing
+
+
+@pytest.mark.parametrize("ask", READS + WRITES)
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
+def test_what_the_deployment_may_not_do_is_a_fault_that_no_second_try_mends(
+    failing: Callable[..., Problem], ask: Callable[[], Any], code: str
+) -> None:
+    problem = failing(refusal(code), ask)
+
+    assert (problem.status, problem.retryable, problem.effect_unknown) == (500, False, False)
+    assert code not in str(problem)
+
+
+@pytest.mark.parametrize("ask", READS + WRITES)
+@pytest.mark.parametrize(
+    "failure",
+    [
+        refusal("ProvisionedThroughputExceededException"),
+        refusal("ThrottlingException"),
+        refusal("TransactionCanceledException", CancellationReasons=[{"Code": "TransactionConflict"}]),
+        httpx.ConnectError("refused"),
+    ],
+    ids=["throughput", "throttled", "conflict", "unreachable"],
+)
+def test_what_was_not_taken_can_be_sent_again_in_a_moment(
+    failing: Callable[..., Problem],
+    ask: Callable[[], Any],
+    failure: httpx.Response | httpx.TransportError,
+) -> None:
+    problem = failing(failure, ask)
+
+    assert (problem.status, problem.retryable, problem.retry_after) == (503, True, 1)
+    assert not problem.effect_unknown
+    assert "Exception" not in str(problem)
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadTimeout("late"), refusal("InternalServerError", 500)], ids=str)
+def test_only_a_write_without_an_answer_may_have_been_made(
+    failing: Callable[..., Problem], failure: httpx.Response | httpx.TransportError
+) -> None:
+    assert {failing(failure, ask).effect_unknown for ask in READS} == {False}
+    for ask in WRITES:
+        problem = failing(failure, ask)
+        assert (problem.status, problem.effect_unknown, problem.retryable) == (503, True, False)
+
+
+def test_a_lost_race_is_no_failure(deployed: Template) -> None:
+    with (
+        aws.wire.over(Failing(refusal("ConditionalCheckFailedException"))),
+        pytest.raises(ConditionFailed),
+    ):
+        TABLE.put(KEY, ABSENT)
