@@ -263,6 +263,10 @@ def test_a_run_that_waits_for_its_launch_has_no_checkpoint_and_gets_none(act: Ac
 
     assert act("list", "GET", path).json["items"] == []
     assert act("create", "POST", path).json["code"] == "run_not_started"
+    for verb in ("restore", "fork"):
+        refused = act(verb, "POST", f"{ORG}/checkpoints/mr-1-0.0-1/{verb}")
+        assert (refused.status, refused.json["code"]) == (409, "run_not_started")
+        assert "queued" in refused.json["detail"]
 
 
 @pytest.mark.parametrize("body", [{"description": ""}, {"description": 5}, {"tags": "risky"}, {"tags": [""]}])

@@ -159,6 +159,14 @@ def test_a_run_that_was_started_elsewhere_has_checkpoints_without_prompts() -> N
     assert scene.made[0].summary is None
 
 
+def test_a_look_that_finds_nothing_new_makes_none() -> None:
+    scene = Scene()
+    scene.upstream.log("plan")
+    scene.poll(10)
+
+    assert scene.reasons == ["start", "plan"]
+
+
 def test_each_hash_covers_the_checkpoint_and_by_its_parent_all_before() -> None:
     scene = Scene()
     scene.upstream.log("plan", "plan")
