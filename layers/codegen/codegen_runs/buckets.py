@@ -12,6 +12,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from codegen_runs import settings
+from codegen_runs.allowances import Allowance
 from codegen_runs.clock import Clock
 from codegen_runs.storage.table import ConditionFailed
 
@@ -74,6 +75,11 @@ class Bucket(BaseModel):
             given.append(at)
         return at
 
+    def more_at(self, limit: Limit, now: int) -> int:
+        """Tell when there is more room than now; `now` where there can be none."""
+        given = self._within(limit, now)
+        return max(self.blocked_until, given[0] + _window(limit) if given else now)
+
     def give(self, limit: Limit, now: int, count: int) -> Bucket:
         """Return the bucket with permits given now."""
         return self.model_copy(update={"given": (*self._within(limit, now), *[now] * count)})
@@ -107,6 +113,7 @@ class Buckets:
         self._store = store
         self._budget = budget
         self._clock = clock
+        self._seen: dict[str, Bucket] = {}
 
     def take(self, name: str, count: int = 1, *, reserve: int = 0) -> int:
         """Take up to `count` permits for calls that are made at once; return how many there were."""
@@ -117,10 +124,12 @@ class Buckets:
             granted = min(count, bucket.room(limit, now, reserve))
             if not granted:
                 return 0
+            drawn = bucket.give(limit, now, granted)
             try:
-                self._store.put_bucket(self._budget, name, bucket.give(limit, now, granted))
+                self._store.put_bucket(self._budget, name, drawn)
             except ConditionFailed:
                 continue
+            self._seen[name] = drawn
             return granted
 
     def block(self, name: str, seconds: float, reason: str) -> int:
@@ -135,6 +144,7 @@ class Buckets:
                 self._store.put_bucket(self._budget, name, blocked)
             except ConditionFailed:
                 continue
+            self._seen[name] = blocked
             return until
 
     def opens_at(self, name: str, *, ahead: int = 0, reserve: int = 0) -> int:
@@ -143,7 +153,21 @@ class Buckets:
 
     def read(self, name: str) -> Bucket:
         """Read one bucket."""
-        return self._store.get_bucket(self._budget, name)
+        self._seen[name] = bucket = self._store.get_bucket(self._budget, name)
+        return bucket
+
+    def allowance(self, name: str) -> Allowance | None:
+        """Tell what is left of a limit as far as it was seen; None where it was not."""
+        if (bucket := self._seen.get(name)) is None:
+            return None
+        limit, now = limit_of(name), self._now()
+        return Allowance(
+            name=name,
+            calls=limit.calls,
+            seconds=math.ceil(limit.seconds),
+            left=bucket.room(limit, now),
+            reset=math.ceil((bucket.more_at(limit, now) - now) / 1000),
+        )
 
     def _now(self) -> int:
         return math.ceil(self._clock.now() * 1000)

@@ -24,7 +24,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import from_json
 
-from codegen_runs import etags, problems, settings
+from codegen_runs import allowances, etags, problems, settings
 from codegen_runs.callers import Caller, token_in
 from codegen_runs.clock import SystemClock, waiting_for_codegen
 from codegen_runs.problems import (
@@ -125,7 +125,7 @@ def answering(serve: Handler) -> Handler:
             "cold_start": next(requests) == 1,
         }
         started, waited = perf_counter(), waiting_for_codegen.seconds
-        with logger.append_context_keys(**exchange):
+        with logger.append_context_keys(**exchange), allowances.noting() as noted:
             try:
                 answer = _fitting(serve(event, context))
                 code = None
@@ -135,7 +135,7 @@ def answering(serve: Handler) -> Handler:
                     _log_fault(error, secret=token_in(headers))
                 answer = _refusal(problem, event["path"], request_id)
                 code = problem.code
-            answer["multiValueHeaders"] |= {
+            answer["multiValueHeaders"] |= allowances.headers(noted) | {
                 "X-Request-Id": [request_id],
                 "Access-Control-Allow-Origin": [settings.allowed_origin()],
                 "Access-Control-Expose-Headers": [EXPOSED_HEADERS],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from codegen_api import RateLimitError
-from codegen_runs import upstream, watches
+from codegen_runs import allowances, upstream, watches
 from codegen_runs.buckets import Buckets
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
@@ -32,19 +32,24 @@ class NoPermit(RateLimited):
 def permit(limit: str, caller: Caller, clock: Clock | None = None) -> Iterator[None]:
     """Make one call inside the block with a permit; what the upstream says of its limit there is remembered for all.
 
-    Where the buckets cannot be read, the upstream judges by itself. Raises `NoPermit`.
+    What is left of the limit is noted for the answer. Where the buckets cannot be read, the upstream judges by itself.
+    Raises `NoPermit`.
     """
     clock = clock or SystemClock()
     buckets = Buckets(watches.table(), upstream.budget_of(caller), clock)
     try:
-        _wait(buckets, limit, clock)
-    except StorageUnavailable:
-        logger.warning("The limits of the Codegen API could not be read.", exc_info=True)
-    try:
-        yield
-    except RateLimitError as error:
-        _remember(buckets, limit, error)
-        raise
+        try:
+            _wait(buckets, limit, clock)
+        except StorageUnavailable:
+            logger.warning("The limits of the Codegen API could not be read.", exc_info=True)
+        try:
+            yield
+        except RateLimitError as error:
+            _remember(buckets, limit, error)
+            raise
+    finally:
+        if allowance := buckets.allowance(limit):
+            allowances.note(allowance)
 
 
 def _remember(buckets: Buckets, limit: str, error: RateLimitError) -> None:

@@ -44,6 +44,7 @@ def test_an_answer_carries_the_gateways_request_id_and_the_allowed_origin(
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
     assert "X-Request-Id" in answer.headers["access-control-expose-headers"]
     assert answer.headers["content-type"] == "application/json"
+    assert not {"ratelimit", "ratelimit-policy"} & answer.headers.keys()
 
 
 def test_a_request_keeps_the_id_that_its_sender_gave_it(wire: Wire) -> None:

@@ -1,5 +1,6 @@
 """The operations that start a run, against the fake Codegen: the run is there, and it is followed."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -218,6 +219,22 @@ def test_creations_beyond_the_upstreams_limit_are_told_when_to_come_back(fake: F
     assert answers[-1].json["code"] == "limit_used_up"
     assert 55 <= int(answers[-1].headers["retry-after"]) <= 62
     assert fake.calls["create_agent_run"] == 10
+
+
+def test_what_is_left_of_a_limit_is_told_with_each_answer_that_draws_on_it(fake: FakeCodegen) -> None:
+    answers = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(11)]
+
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"create";q=10;w=60'}
+    told = [re.fullmatch(r'"create";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert [int(each[1]) for each in told if each] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
+    assert all(55 <= int(each[2]) <= 62 for each in told if each)
+
+
+def test_a_limit_that_the_upstream_closed_is_told_closed(fake: FakeCodegen) -> None:
+    fake.trouble("create_agent_run", Trouble("error", status=429, retry_after=30), times=None)
+    answers = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(2)]
+
+    assert all(re.fullmatch(r'"create";r=0;t=\d+', answer.headers["ratelimit"]) for answer in answers)
 
 
 def test_a_refusal_of_the_upstream_is_passed_on_and_keeps_the_next_request_from_it(fake: FakeCodegen) -> None:

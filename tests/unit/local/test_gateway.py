@@ -199,7 +199,8 @@ def test_no_route_is_answered_as_the_template_says(method, path):
         404,
         {"Content-Type": "application/problem+json"},
         {
-            "application/json": '{"id": "$context.requestId", "at": "$context.path", "why": $context.error.messageString}'
+            "application/json": '{"id": "$context.requestId", "at": "$context.path",'
+            ' "why": $context.error.messageString}'
         },
     )
 
