@@ -195,13 +195,8 @@ def test_the_organizations_of_a_token_come_in_the_upstreams_pages(service: Servi
 
     page = service.send("GET", "/v1/organizations?skip=1&limit=1", token).json
 
-    assert [each["id"] for each in page.pop("items")] == [ATTIC]
-    assert page == {"total": 2, "page": 2, "size": 1, "pages": 2}
-    assert service.send("GET", "/v1/organizations?skip=1&limit=1", ADA).json == page | {"items": [_attic(service)]}
-
-
-def _attic(service: Service) -> Any:
-    return service.send("GET", "/v1/organizations", ADA).json["items"][1]
+    assert page == service.send("GET", "/v1/organizations?skip=1&limit=1", ADA).json
+    assert ([each["id"] for each in page["items"]], page["total"], page["page"], page["pages"]) == ([ATTIC], 2, 2, 2)
 
 
 def test_without_an_organization_of_the_deployment_a_token_is_for_all_of_its_makers(
