@@ -130,7 +130,7 @@ def test_a_number_that_json_does_not_have_is_refused() -> None:
     assert call(handlers.handler("agents/create"), event).status == 422
 
 
-@pytest.mark.parametrize("agent_id", ["nobody", "with%20space", "9", "x" * 65, "a%23b"])
+@pytest.mark.parametrize("agent_id", ["nobody", "with%20space", "9", "x" * 65, "x" * 3000, "a%23b"])
 def test_an_agent_that_is_not_there_is_not_found_and_the_answer_says_what_to_do(agent_id: str) -> None:
     for answer in (get(agent_id), update(agent_id, {"name": "B"}), delete(agent_id)):
         assert (answer.status, answer.json["code"]) == (404, "agent_not_found")
@@ -234,6 +234,27 @@ def test_of_two_changes_at_once_none_is_lost(monkeypatch: pytest.MonkeyPatch) ->
 
     assert (answer.json["version"], answer.json["name"]) == (3, "B")
     assert answer.json["description"] == "by somebody else"
+
+
+def test_a_change_at_the_moment_of_deletion_brings_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    create(id="reviewer")
+    table = profiles.table()
+    replace = type(table).replace
+
+    def interrupted(self: Any, *arguments: Any) -> None:
+        monkeypatch.setattr(type(table), "replace", replace)
+        assert delete("reviewer").status == 204
+        replace(self, *arguments)
+
+    monkeypatch.setattr(type(table), "replace", interrupted)
+
+    assert update("reviewer", {"name": "B"}).status == 404
+    assert agents().json["items"] == []
+    assert [item["version"] for item in versions("reviewer").json["items"]] == [1]
+
+
+def test_a_tag_is_kept_once() -> None:
+    assert create(tags=["b", "a", "b"]).json["tags"] == ["b", "a"]
 
 
 def test_a_deleted_agent_takes_no_task_and_its_versions_stay_readable() -> None:

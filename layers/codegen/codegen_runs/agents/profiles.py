@@ -60,7 +60,7 @@ def get(agent_id: str, org_id: int, *, version: int | None = None) -> AgentProfi
     Raises `AgentNotFound`, `StorageUnavailable`.
     """
     profile = None
-    if re.fullmatch(AGENT_ID, agent_id):
+    if re.fullmatch(AGENT_ID, agent_id):  # DynamoDB takes no key of any length
         agents = table()
         profile = agents.get(org_id, agent_id) if version is None else agents.version(org_id, agent_id, version)
     if profile is None or (profile.deleted_at and version is None):
