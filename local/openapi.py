@@ -228,7 +228,7 @@ def meant_by(path: str, method: str, documented: set[tuple[str, str]]) -> str:
     """Return the path of the operation of the same handler that a path is another spelling of."""
     candidates = [known for known, known_method in documented if known_method == method]
     unversioned = [known for known in candidates if known.removeprefix("/v1") == path]
-    alike = [known for known in candidates if named_in(known) == named_in(path)]
+    alike = [known for known in candidates if named_in(path) and named_in(known) == named_in(path)]
     match unversioned or alike or candidates:
         case [only]:
             return only

@@ -143,11 +143,12 @@ def test_a_documented_route_that_the_template_does_not_have_is_refused() -> None
         openapi.add_what_the_template_knows(made_up, {file: made_up})
 
 
-def test_a_path_is_another_spelling_of_the_same_path_or_of_the_only_operation() -> None:
+def test_a_path_is_another_spelling_of_the_same_path_or_of_the_only_operation_that_takes_the_same() -> None:
     documented = {("/v1/a/{id}/stop", "post"), ("/v1/a/stop", "post"), ("/v1/a", "get")}
 
     assert openapi.meant_by("/a/{id}/stop", "post", documented) == "/v1/a/{id}/stop"
     assert openapi.meant_by("/b", "get", documented) == "/v1/a"
+    assert openapi.meant_by("/c/{id}/halt", "post", documented) == "/v1/a/{id}/stop"
     with pytest.raises(openapi.DisagreementError, match="POST /c"):
         openapi.meant_by("/c", "post", documented)
     with pytest.raises(openapi.DisagreementError, match="DELETE /a"):
