@@ -33,6 +33,10 @@ def app(state: dict[str, Any]) -> APIGatewayRestResolver:
     def page() -> Response[str]:
         return Response(200, "text/html", "<p>", headers={})
 
+    @app.get("/versioned")
+    def versioned() -> Response[dict[str, Any]]:
+        return Response(200, "application/json", state, headers={"ETag": '"v7"'})
+
     @app.get("/kept")
     def kept() -> Response[str]:
         return Response(200, "application/json", "{}", headers={"Cache-Control": "public, max-age=60"})
@@ -76,6 +80,12 @@ def test_one_of_several_tags_is_enough(app: APIGatewayRestResolver, held: str) -
 @pytest.mark.parametrize("held", ["", '"other"', "nonsense", '"*"'])
 def test_another_tag_is_none(app: APIGatewayRestResolver, held: str) -> None:
     assert send(app, If_None_Match=held).status == 200
+
+
+def test_a_tag_that_the_operation_gives_is_kept(app: APIGatewayRestResolver) -> None:
+    assert send(app, path="/versioned").headers["etag"] == '"v7"'
+    assert send(app, path="/versioned", If_None_Match='"v7"').status == 304
+    assert send(app, path="/versioned", If_None_Match='"v8"').status == 200
 
 
 def test_a_refusal_has_no_tag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
