@@ -228,6 +228,16 @@ def test_of_two_messages_at_once_one_is_sent(fake: FakeCodegen, monkeypatch: pyt
     assert len(fake.runs[first["run_id"]].turns) == 2
 
 
+def test_however_long_a_stream_may_last_a_message_is_sent_within_the_hold(fake: FakeCodegen, clock: TestClock) -> None:
+    session_id = chat().json["session_id"]
+    fake.trouble("resume_agent_run", Trouble("error", status=429, retry_after=50))
+    sent_at = clock.now()
+    answer = chat_live(session_id=session_id, stream=True)
+
+    assert answer.status == 429
+    assert clock.now() - sent_at < HOLD
+
+
 def test_a_message_that_the_upstream_refuses_leaves_the_session_free(fake: FakeCodegen) -> None:
     session_id = chat().json["session_id"]
     fake.trouble("resume_agent_run", Trouble("error", status=500))

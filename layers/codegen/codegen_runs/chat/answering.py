@@ -52,7 +52,7 @@ class ChatStream(FrameStream):
 
     def _serve(self, live: bool, event: edge.Event, context: LambdaContext) -> edge.Answer:
         started, left = self._clock.now(), context.get_remaining_time_in_millis() / 1000
-        answer = self._send(event, context)
+        answer = self._send(event, _Hurried(context))  # type: ignore[arg-type]
         if answer["statusCode"] != _TAKEN:
             return answer
         turn = ChatAnswer.model_validate_json(answer["body"])
@@ -116,6 +116,20 @@ class ChatStream(FrameStream):
                 return None
             if not events:
                 self._clock.sleep(min(INTERVAL, left))
+
+
+class _Hurried:
+    """A Lambda context in which a message has to be sent within the hold, however long the answer may go on."""
+
+    def __init__(self, context: LambdaContext) -> None:
+        self._context = context
+        self._extra = max(0, context.get_remaining_time_in_millis() - round(HOLD * 1000))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._context.get_remaining_time_in_millis() - self._extra
 
 
 def _streaming(headers: Mapping[str, list[str]]) -> dict[str, Any]:
