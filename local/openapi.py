@@ -99,6 +99,22 @@ PROBLEM_RESPONSE: Json = {
     "description": "A problem.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+PARAMETERS: Json = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Names the request: sent again with the same key within 24 hours, it is not done again, and the "
+        "first answer comes back with `Idempotent-Replay: true`.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The `ETag` of the answer that you hold; 304 where it is still the answer.",
+        "schema": {"type": "string"},
+    },
+}
+NOT_MODIFIED: Json = {"description": "What you hold is still the answer."}
 ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in ("4XX", "5XX")}
 
 
@@ -132,7 +148,11 @@ def build() -> Json:
     # Relative to the document itself, so it holds behind a stage, under a domain of one's own and on loopback.
     document["servers"] = [{"url": "."}]
     schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT}
-    document["components"] = {"securitySchemes": SECURITY_SCHEMES, "responses": {"Problem": PROBLEM_RESPONSE}}
+    document["components"] = {
+        "securitySchemes": SECURITY_SCHEMES,
+        "responses": {"Problem": PROBLEM_RESPONSE, "NotModified": NOT_MODIFIED},
+        "parameters": PARAMETERS,
+    }
     add_what_the_template_knows(document, described)
     document["components"]["schemas"] = used(schemas, document)
     return document
@@ -219,9 +239,18 @@ def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> 
             operation["responses"] |= ERRORS
             if served[path, method].authorizer is None:
                 operation["security"] = []
+            if "IDEMPOTENCY_TABLE" in served[path, method].function.environment:
+                _take(operation, "IdempotencyKey")
+            if method == "get" and "application/json" in operation["responses"].get("200", {}).get("content", {}):
+                _take(operation, "IfNoneMatch")
+                operation["responses"]["304"] = {"$ref": "#/components/responses/NotModified"}
         for path, method in sorted(served.keys() - documented):
             operation = document["paths"][meant_by(path, method, documented)][method]
             operation.setdefault("x-aliases", []).append(f"{method.upper()} {path}")
+
+
+def _take(operation: Json, parameter: str) -> None:
+    operation.setdefault("parameters", []).append({"$ref": f"#/components/parameters/{parameter}"})
 
 
 def meant_by(path: str, method: str, documented: set[tuple[str, str]]) -> str:

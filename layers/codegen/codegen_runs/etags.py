@@ -13,8 +13,8 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 def compared(answer: Answer, held: str | None) -> Answer:
     """Return the answer to a GET with its tag, or 304 where the client holds the very same one.
 
-    Answers other than JSON with status 200, and those whose handler said how they may be kept, stay as they are; a tag
-    that the handler gave stays the tag.
+    Answers other than JSON with status 200 stay as they are. What the handler says of the tag, or of how the answer may
+    be kept, stays said.
 
     Args:
         answer: The answer, as API Gateway takes it.
@@ -22,12 +22,12 @@ def compared(answer: Answer, held: str | None) -> Answer:
     """
     headers: dict[str, list[str]] = answer["multiValueHeaders"]
     kind = (headers.get("Content-Type") or [""])[0]
-    if answer["statusCode"] != 200 or not kind.startswith("application/json") or "Cache-Control" in headers:
+    if answer["statusCode"] != 200 or not kind.startswith("application/json"):
         return answer
     digest = hashlib.sha256(answer["body"].encode()).hexdigest()[:_DIGEST_CHARACTERS]
     (tag,) = headers.get("ETag", [f'"{digest}"'])
     # For whoever asked, and not without asking again: the next caller may not see it, and the next answer may differ.
-    headers |= {"ETag": [tag], "Cache-Control": ["private, no-cache"]}
+    headers |= {"ETag": [tag], "Cache-Control": headers.get("Cache-Control", ["private, no-cache"])}
     if held is None or not (held.strip() == "*" or tag in _TAG.findall(held)):
         return answer
     del headers["Content-Type"]

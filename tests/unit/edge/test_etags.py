@@ -88,6 +88,14 @@ def test_a_tag_that_the_operation_gives_is_kept(app: APIGatewayRestResolver) -> 
     assert send(app, path="/versioned", If_None_Match='"v8"').status == 200
 
 
+def test_what_the_operation_says_of_keeping_its_answer_stays_said(app: APIGatewayRestResolver) -> None:
+    first = send(app, path="/kept")
+    again = send(app, path="/kept", If_None_Match=first.headers["etag"])
+
+    assert again.status == 304
+    assert first.headers["cache-control"] == again.headers["cache-control"] == "public, max-age=60"
+
+
 def test_a_refusal_has_no_tag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
     state.clear()
     answer = send(app, If_None_Match="*")
@@ -96,10 +104,8 @@ def test_a_refusal_has_no_tag(app: APIGatewayRestResolver, state: dict[str, Any]
     assert "etag" not in answer.headers
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/runs"), ("GET", "/page"), ("GET", "/kept")])
-def test_only_json_that_is_read_and_not_kept_otherwise_is_tagged(
-    app: APIGatewayRestResolver, method: str, path: str
-) -> None:
+@pytest.mark.parametrize(("method", "path"), [("POST", "/runs"), ("GET", "/page")])
+def test_only_json_that_is_read_is_tagged(app: APIGatewayRestResolver, method: str, path: str) -> None:
     answer = send(app, method, path, If_None_Match="*")
 
     assert answer.status == 200
