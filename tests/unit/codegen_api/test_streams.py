@@ -94,6 +94,23 @@ def test_a_log_that_changes_on_the_way_still_ends(codegen, logs):
     codegen.play(script)
 
 
+def test_entries_that_take_the_places_of_others_are_told(face, wire, run):
+    """Codegen's own log may shrink; what comes then lies before what was read last."""
+    logs = [{"agent_run_id": 7, "thought": str(number)} for number in range(4)]
+    wire.answers(404, {}).answers(200, run)
+    wire.answers(200, run | {"logs": logs[:3], "total_logs": 3}).answers(200, run | {"logs": [], "total_logs": 1})
+    ended = run | {"status": "COMPLETE"}
+    wire.answers(200, ended | {"logs": [logs[3]], "total_logs": 2}).answers(200, ended)
+
+    def script(api):
+        task = yield api.run_task("Do it")
+        events = yield task.stream()
+        assert [event.data["log"]["thought"] for event in events[:-1]] == ["0", "1", "2", "3"]
+
+    face.play(script)
+    assert [request.url.params.get("skip") for request in wire.requests[2:5]] == ["0", "3", "1"]
+
+
 def test_a_stream_that_is_cut_at_its_very_end_still_brings_the_result(codegen):
     def script(api):
         task = yield api.run_task(STEPS)

@@ -288,6 +288,17 @@ def test_a_batch_larger_than_the_rate_limit_takes_longer_and_loses_nothing(codeg
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
+def test_a_batch_bears_looks_that_fail_now_and_then(codegen):
+    def script(api):
+        for _ in range(8):
+            codegen.world.trouble("get_agent_run", Trouble("cut"))
+            codegen.world.trouble("get_agent_run", Trouble("none"))
+        (outcome,) = yield api.run_tasks(["Do it. [[fake seconds=100]]"])
+        assert outcome.task.is_successful()
+
+    codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
 def test_a_batch_gives_up_on_a_task_that_is_refused_for_ever(codegen):
     def script(api):
         codegen.world.trouble("create_agent_run", Trouble("error", status=429), times=None)
