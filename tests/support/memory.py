@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, timestamp
 from codegen_runs.storage.checkpoints import Checkpoint
-from codegen_runs.storage.runs import DEFAULT_BUDGET, RETENTION, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 
@@ -16,7 +16,10 @@ class MemoryRuns:
         self.watches: dict[tuple[int, str], Watch] = {}
         self.log: dict[tuple[int, str], list[Event]] = {}
         self.checkpoints: dict[tuple[int, str], list[Checkpoint]] = {}
-        self.leases: dict[str, tuple[str, int]] = {}
+        # As sparse as the indexes of the table.
+        self._due: dict[tuple[int, str], int] = {}
+        self._queue: dict[tuple[int, str], int] = {}
+        self.leases: dict[str, Lease] = {}
         self.buckets: dict[tuple[str, str], Bucket] = {}
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
@@ -56,11 +59,11 @@ class MemoryRuns:
         return max(self.checkpoints.get((org_id, key), []), key=lambda made: (made.epoch, made.seq), default=None)
 
     def due(self, now: int, limit: int) -> list[tuple[int, str]]:
-        waiting = [(w.due_at, place) for place, w in self.watches.items() if w.due_at is not None and w.due_at <= now]
+        waiting = [(due_at, place) for place, due_at in self._due.items() if due_at <= now]
         return [place for _, place in sorted(waiting)[:limit]]
 
     def outlook(self, most: int) -> tuple[int, int | None]:
-        waiting = sorted(w.due_at for w in self.watches.values() if w.due_at is not None)[:most]
+        waiting = sorted(self._due.values())[:most]
         return len(waiting), waiting[0] if waiting else None
 
     def events(
@@ -71,7 +74,7 @@ class MemoryRuns:
         return [event for event in log if (event.epoch, event.seq) > after and event.ts > oldest][:limit]
 
     def queue(self, most: int) -> list[tuple[int, str]]:
-        ranked = sorted((w.rank, place) for place, w in self.watches.items() if w.rank is not None)
+        ranked = sorted((rank, place) for place, rank in self._queue.items())
         return [place for _, place in ranked[:most]]
 
     def deployment_budget(self) -> str:
@@ -85,15 +88,18 @@ class MemoryRuns:
             raise ConditionFailed
         self.buckets[budget, name] = bucket.model_copy(update={"rev": bucket.rev + 1})
 
-    def acquire_lease(self, name: str, holder: str, now: int, until: int) -> bool:
-        taken_by, taken_until = self.leases.get(name, (holder, 0))
-        if taken_by != holder and taken_until >= now:
+    def acquire_lease(self, name: str, holder: str, now: int, until: int, *, abandoned: Lease | None = None) -> bool:
+        lease = self.leases.get(name)
+        if lease and lease.holder != holder and lease != abandoned and lease.until >= now - MAX_CLOCK_SKEW * 1000:
             return False
-        self.leases[name] = (holder, until)
+        self.leases[name] = Lease(holder, until)
         return True
 
+    def lease(self, name: str) -> Lease | None:
+        return self.leases.get(name)
+
     def release_lease(self, name: str, holder: str) -> None:
-        if self.leases.get(name, ("", 0))[0] == holder:
+        if (lease := self.leases.get(name)) and lease.holder == holder:
             del self.leases[name]
 
     def _store(self, watch: Watch, events: Sequence[Event]) -> None:
@@ -102,4 +108,9 @@ class MemoryRuns:
         numbers = {(event.epoch, event.seq) for event in stored}
         assert not numbers & {(event.epoch, event.seq) for event in events}, "an event was overwritten"
         stored.extend(Event.model_validate_json(event.model_dump_json()) for event in events)
-        self.watches[watch.org_id, watch.key] = Watch.model_validate_json(watch.model_dump_json())
+        place = (watch.org_id, watch.key)
+        self.watches[place] = Watch.model_validate_json(watch.model_dump_json())
+        for index, value in ((self._due, watch.due_at), (self._queue, watch.rank)):
+            index.pop(place, None)
+            if value is not None:
+                index[place] = value

@@ -46,7 +46,7 @@ from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.run_control import transitions
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import DEFAULT_BUDGET, Launch, RunsTable, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, Launch, Lease, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.task_tokens import TaskTokens
 from codegen_runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
@@ -69,9 +69,8 @@ CLIENT_RUN_ID = "client_run_id"
 LAUNCH_GRACE = 30.0
 ADOPTION_INTERVAL = 5.0
 
-# The upstream lists runs newest first, 100 on a page; its clock may differ from ours by so many seconds.
+# The upstream lists runs newest first, 100 on a page.
 ADOPTION_PAGES = 10
-CLOCK_SKEW = 60.0
 
 # 85 entries, the watch, a change of status and the end fit one DynamoDB transaction, and so do six checkpoints with
 # their events: of the turn's beginning and end, and `MILESTONES_PER_POLL` of entries.
@@ -153,6 +152,9 @@ class Poller:
         self._followed = 0
         self._queued = 0
         self._launches_resume_at: int | None = None
+        # Another's lease, and since when we see it as it is.
+        self._seen: Lease | None = None
+        self._seen_at = 0
         # The threads of a tick share its buckets: one at a time, rather than each against the others' writes.
         self._one_taker = Lock()
         self._set_aside: dict[tuple[int, str], BaseException] = {}
@@ -236,7 +238,7 @@ class Poller:
     def _wait_for_lease(self, until: float) -> bool:
         while self._clock.now() < until:
             self._clock.sleep(1.0)
-            if self._acquire():
+            if not self._lease_is_held() and self._acquire():
                 return True
         return False
 
@@ -268,7 +270,22 @@ class Poller:
         return granted
 
     def _acquire(self) -> bool:
-        return self._runs.acquire_lease(LEASE, self._holder, self._ms(), self._ms(LEASE_SECONDS))
+        """Take or extend the lease; another's only if it was not extended while we looked on for as long as it lasts.
+
+        Clocks differ, so that the time on a lease says little to others than its holder.
+        """
+        abandoned = self._seen if self._ms() >= self._seen_at + LEASE_SECONDS * 1000 else None
+        if self._runs.acquire_lease(LEASE, self._holder, self._ms(), self._ms(LEASE_SECONDS), abandoned=abandoned):
+            return True
+        self._lease_is_held()
+        return False
+
+    def _lease_is_held(self) -> bool:
+        """Look whether somebody has the lease, as far as can be seen."""
+        found = self._runs.lease(LEASE)
+        if found != self._seen:
+            self._seen, self._seen_at = found, self._ms()
+        return found is not None and self._ms() < self._seen_at + LEASE_SECONDS * 1000
 
     # --- the steps ---
 
@@ -283,7 +300,13 @@ class Poller:
 
     def _create(self, watch: Watch) -> None:
         launch = watch.launch or Launch()
-        watch = self._write(watch, Status.LAUNCHING, launching_since=self._ms(), due_at=self._ms(ADOPTION_INTERVAL))
+        watch = self._write(
+            watch,
+            Status.LAUNCHING,
+            launching_since=self._ms(),
+            quiet_polls=0,
+            due_at=self._ms(ADOPTION_INTERVAL),
+        )
         try:
             run = self._codegen.runs.create(
                 watch.prompt or "",
@@ -323,15 +346,18 @@ class Poller:
     def _adopt(self, watch: Watch) -> None:
         if run := self._trace(watch):
             self._launched(watch, run)
-        elif self._ms() - (watch.launching_since or 0) >= LAUNCH_GRACE * 1000:
+            return
+        looks, waited = watch.quiet_polls + 1, self._ms() - (watch.launching_since or 0)
+        # Both, because the launch may have been written by a function whose clock is behind ours.
+        if looks >= LAUNCH_GRACE / ADOPTION_INTERVAL and waited >= LAUNCH_GRACE * 1000:
             held = watch.cancel or watch.paused_at
-            self._write(watch, Status.QUEUED, due_at=self._ms() if held else watch.deadline_at)
+            self._write(watch, Status.QUEUED, quiet_polls=0, due_at=self._ms() if held else watch.deadline_at)
         else:
-            self._write(watch, due_at=self._ms(ADOPTION_INTERVAL))
+            self._write(watch, quiet_polls=looks, due_at=self._ms(ADOPTION_INTERVAL))
 
     def _trace(self, watch: Watch) -> AgentRun | None:
         """Look for the upstream run that carries our key, among all that are no older than the launch."""
-        oldest = (watch.launching_since or 0) / 1000 - CLOCK_SKEW
+        oldest = (watch.launching_since or 0) / 1000 - MAX_CLOCK_SKEW
         for number in range(ADOPTION_PAGES):
             page = self._codegen.runs.list(org_id=watch.org_id, skip=number * 100)
             for run in page.items:
@@ -343,6 +369,7 @@ class Poller:
         return None
 
     def _launched(self, watch: Watch, run: AgentRun) -> None:
+        watch = watch.model_copy(update={"quiet_polls": 0})
         if self._publisher.watched(watch):
             watch = watch.model_copy(update={"viewed_until": self._ms(VIEW_SECONDS)})
         writer = Writer(watch.position, run_id=run.id, now=self._clock.now())

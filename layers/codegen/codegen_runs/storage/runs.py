@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +52,17 @@ EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
 # when what it names is gone; that of a multi-run's run as long as the multi-run, which shows its result: for good.
 RETENTION = 30 * 86_400
 _WATCH_KEPT_LONGER = 30 * 86_400
+
+
+# Seconds by which two clocks may differ: AWS refuses a request that was signed at a time further off.
+MAX_CLOCK_SKEW = 300
+
+
+class Lease(NamedTuple):
+    """Who may do something for now, and until when by their own clock (epoch milliseconds)."""
+
+    holder: str
+    until: int
 
 
 class Launch(BaseModel):
@@ -285,24 +296,33 @@ class RunsTable:
             if kept or start is None:
                 return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in kept]
 
-    def acquire_lease(self, name: str, holder: str, now: int, until: int) -> bool:
-        """Take or extend a lease that is free, has run out, or is already the holder's."""
-        lease: Item = {"pk": f"lease#{name}", "sk": "lease", "holder": holder, "until": until}
+    def acquire_lease(self, name: str, holder: str, now: int, until: int, *, abandoned: Lease | None = None) -> bool:
+        """Take or extend a lease that is free or already the holder's, or that ran out by any clock there is.
+
+        `abandoned` is a lease that its holder was seen not to extend in time, and is taken if that is still so.
+        """
         free = Condition(
-            "attribute_not_exists(#pk) OR #until < :now OR #holder = :holder", {"now": now, "holder": holder}
+            "attribute_not_exists(#pk) OR #holder = :holder OR #until < :long_ago",
+            {"holder": holder, "long_ago": now - MAX_CLOCK_SKEW * 1000},
         )
+        if abandoned:
+            expression = f"{free.expression} OR (#holder = :gone AND #until = :then)"
+            free = Condition(expression, {**free.values, "gone": abandoned.holder, "then": abandoned.until})
         try:
-            self._table.put(lease, free)
+            self._table.put(_lease_key(name) | {"holder": holder, "until": until}, free)
         except ConditionFailed:
             return False
         return True
 
+    def lease(self, name: str) -> Lease | None:
+        """Read a lease."""
+        item = self._table.get(_lease_key(name))
+        return Lease(item["holder"], item["until"]) if item else None
+
     def release_lease(self, name: str, holder: str) -> None:
         """Give a lease back; one that has gone to somebody else stays theirs."""
         try:
-            self._table.delete(
-                {"pk": f"lease#{name}", "sk": "lease"}, Condition("#holder = :holder", {"holder": holder})
-            )
+            self._table.delete(_lease_key(name), Condition("#holder = :holder", {"holder": holder}))
         except ConditionFailed:
             return
 
@@ -367,6 +387,10 @@ def _pointer(org_id: int, agent_run_id: int) -> dict[str, str]:
 
 def _bucket_key(budget: str, name: str) -> dict[str, str]:
     return {"pk": f"bucket#{budget}#{name}", "sk": "bucket"}
+
+
+def _lease_key(name: str) -> dict[str, str]:
+    return {"pk": f"lease#{name}", "sk": "lease"}
 
 
 def _parse(pk: str) -> tuple[int, str]:

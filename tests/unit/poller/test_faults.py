@@ -1,0 +1,320 @@
+"""What the poller makes of faults around it: storage that throttles, schedules that stutter, clocks that differ."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import boto3
+import httpx
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs import aws, watches
+from codegen_runs.poller import LEASE_SECONDS, Poller
+from codegen_runs.problems import StorageUnavailable
+from codegen_runs.snapshots import run_snapshot
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import Launch, RunsTable, Watch
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
+from local.template import Template
+from tests.support import backend, handlers
+from tests.support.aws import ENVIRONMENT, in_memory, operation_of
+from tests.support.backend import TestClock, Tokens
+from tests.support.events import Context
+from tests.support.memory import MemoryRuns
+
+KEY, TOKEN = "mr-1-0", "a-task-token"
+MINUTE = 60.0
+
+
+class Skewed:
+    """A clock that is off by so many seconds."""
+
+    def __init__(self, clock: TestClock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+
+    def now(self) -> float:
+        return self._clock.now() + self._seconds
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+    runs = MemoryRuns()
+    monkeypatch.setattr(watches, "table", lambda: runs)
+    return runs
+
+
+@pytest.fixture
+def poller(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: Tokens) -> Callable[..., Poller]:
+    def poller(holder: str, skew: float = 0) -> Poller:
+        runs, own = cast(RunsTable, memory), Skewed(clock, skew)
+        return Poller(runs=runs, codegen=codegen, tokens=tokens, clock=own, holder=holder, concurrency=1)
+
+    return poller
+
+
+def enqueue(clock: TestClock, key: str = KEY) -> None:
+    watches.enqueue(
+        org_id=DEMO_ORG_ID,
+        key=key,
+        prompt="Say hello.",
+        launch=Launch(),
+        task_token=TOKEN,
+        multi_run_id="mr-1",
+        deadline=clock.now() + 3600,
+        clock=clock,
+    )
+
+
+def watch_of(runs: Any, key: str = KEY) -> Watch:
+    watch = runs.get(DEMO_ORG_ID, key)
+    assert isinstance(watch, Watch)
+    return watch
+
+
+def check(runs: Any, fake: FakeCodegen, tokens: Tokens) -> None:
+    """One run was started and told whole, once, and its state machine answered."""
+    watch = watch_of(runs)
+    assert (watch.status, watch.task_token, watch.due_at) == (Status.COMPLETED, None, None)
+    assert len(fake.creates) == 1
+    assert list(tokens.answers) == [TOKEN]
+    events = runs.events(DEMO_ORG_ID, KEY, limit=1000)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    types = [event.type for event in events]
+    assert types[-1] == "run.completed"
+    assert types.count("run.completed") == types.count("run.started") == 1
+    logs = [event.data["position"] for event in events if event.type == "run.log"]
+    assert logs == list(range(watch.log_count))
+
+
+# --- storage ---
+
+
+class Throttling(httpx.BaseTransport):
+    """DynamoDB that refuses most of the time, for whole seconds on end."""
+
+    def __init__(self, services: httpx.BaseTransport, seed: int) -> None:
+        self._services = services
+        self._random = random.Random(seed)
+        self._refusals = 0
+        self.on = False
+        self.refused = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.on and not self._refusals and self._random.random() < 0.1:
+            self._refusals = self._random.choice([1, 2, 4, 4, 8])  # one call is tried four times
+        if not self.on or not self._refusals:
+            return self._services.handle_request(request)
+        self._refusals -= 1
+        self.refused += 1
+        if operation_of(request) == "TransactWriteItems":
+            reasons = [{"Code": "ThrottlingError"}, {"Code": "None"}]
+            told: dict[str, Any] = {"__type": "x#TransactionCanceledException", "CancellationReasons": reasons}
+        else:
+            told = {"__type": "x#ProvisionedThroughputExceededException"}
+        return httpx.Response(400, json=told)
+
+
+@pytest.fixture(params=range(3))
+def throttling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Throttling]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RUNS_TABLE", "RunsTable")
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", "30")
+    monkeypatch.setattr("codegen_runs.aws.calls.random.random", lambda: 0.0)  # waits between the tries of a call
+    with in_memory() as services:
+        backend.create_tables(backend.template())
+        throttling = Throttling(services, seed=request.param)
+        with aws.wire.over(throttling):
+            yield throttling
+
+
+def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
+    throttling: Throttling, codegen: CodegenAPI, fake: FakeCodegen, clock: TestClock, tokens: Tokens
+) -> None:
+    runs = RunsTable("RunsTable")
+    fake.script(Script(seconds=90, steps=60))
+    enqueue(clock)
+    failures: list[BaseException] = []
+    tick = 0
+    while watch_of(runs).due_at and tick < 200:
+        tick += 1
+        throttling.on = True
+        poller = Poller(runs=runs, codegen=codegen, tokens=tokens, clock=clock, holder=str(tick), concurrency=1)
+        try:
+            poller.tick(clock.now() + 58, patient=True)
+        except* StorageUnavailable as group:
+            failures += group.exceptions
+        throttling.on = False
+        clock.sleep(2)
+
+    assert throttling.refused > 20
+    assert failures
+    check(runs, fake, tokens)
+
+
+# --- the upstream ---
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Trouble("error", status=500),
+        Trouble("html"),
+        Trouble("truncated"),
+        Trouble("hang"),
+    ],
+    ids=["500", "html", "truncated", "timeout"],
+)
+def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
+    trouble: Trouble,
+    poller: Callable[..., Poller],
+    memory: MemoryRuns,
+    fake: FakeCodegen,
+    clock: TestClock,
+    tokens: Tokens,
+) -> None:
+    fake.script(Script(seconds=600, steps=150))
+    enqueue(clock)
+    poller("0").tick(clock.now() + 58)
+    before = len(memory.events(DEMO_ORG_ID, KEY, limit=1000))
+    calls = fake.calls["get_agent_run_logs"]
+    fake.trouble("get_agent_run_logs", trouble, times=None)
+    for tick in range(20):
+        poller(str(tick)).tick(clock.now() + 58)
+        clock.sleep(2)
+
+    away = run_snapshot(watch_of(memory), clock)
+    assert (away.status, away.health) == (Status.RUNNING, "unreachable")
+    assert away.health_detail
+    assert len(memory.events(DEMO_ORG_ID, KEY, limit=1000)) == before
+    assert fake.calls["get_agent_run_logs"] - calls < 20 * 2  # slower and slower
+    fake.troubles.clear()
+    for tick in range(5):
+        poller(str(tick)).tick(clock.now() + 58)
+    check(memory, fake, tokens)
+    assert run_snapshot(watch_of(memory), clock).health != "unreachable"
+
+
+# --- the schedule ---
+
+
+def test_a_tick_that_comes_twice_or_late_does_nothing_twice(
+    poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, tokens: Tokens
+) -> None:
+    fake.script(Script(seconds=90, steps=60))
+    enqueue(clock)
+    late = poller("late")
+    for minute in range(6):
+        first, again = poller(f"{minute}"), poller(f"{minute}-again")
+        real, reports = memory.due, []
+
+        def due(now: int, limit: int, *, again: Poller = again, reports: list[Any] = reports, real: Any = real) -> Any:
+            """The same event once more, while the first is being worked on."""
+            memory.due = real  # type: ignore[method-assign]
+            reports.append(again.tick(clock.now() + 58))
+            return real(now, limit)
+
+        memory.due = due  # type: ignore[method-assign]
+        assert first.tick(clock.now() + 58).held_lease
+        assert [report.held_lease for report in reports] == [False]
+        clock.sleep(2)
+    late.tick(clock.now() + 58)
+
+    check(memory, fake, tokens)
+
+
+def test_the_function_takes_no_harm_from_an_event_of_another_day(
+    deployed: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+    event = {"source": "aws.scheduler", "time": "2020-01-01T00:00:00Z", "id": "the-same"}
+
+    answers = [handlers.handler("poller/poll")(event, Context(milliseconds_left=85_000)) for _ in range(2)]
+
+    assert answers == [{"held_lease": True, "polls": 0}] * 2
+
+
+# --- clocks ---
+
+
+@pytest.mark.parametrize("skew", [-4 * MINUTE, -20.0, 20.0, 4 * MINUTE])
+def test_a_lease_is_not_taken_from_who_extends_it_by_a_clock_that_differs(
+    skew: float, poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock
+) -> None:
+    holder, other = poller("holder"), poller("other", skew)
+    for _ in range(8):
+        assert holder._acquire()
+        clock.sleep(LEASE_SECONDS / 2)
+        assert not other._acquire()
+
+
+@pytest.mark.parametrize("skew", [-4 * MINUTE, -20.0, 20.0, 4 * MINUTE])
+def test_a_lease_whose_holder_died_is_taken_after_its_time_by_a_clock_that_differs(
+    skew: float, poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock
+) -> None:
+    poller("dead")._acquire()
+    began = clock.now()
+    enqueue(clock)
+
+    assert poller("next", skew).tick(began + skew + 58, patient=True).held_lease
+    assert len(fake.creates) == 1
+    assert clock.now() - began >= LEASE_SECONDS
+
+
+@pytest.mark.parametrize("skew", [-4 * MINUTE, 4 * MINUTE])
+def test_pollers_whose_clocks_differ_lose_and_repeat_nothing(
+    skew: float, poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, tokens: Tokens
+) -> None:
+    fake.script(Script(seconds=300, steps=120))
+    enqueue(clock)
+    for tick in range(40):
+        off = skew if tick % 2 else 0
+        poller(str(tick), off).tick(clock.now() + off + 58, patient=True)
+        clock.sleep(2)
+
+    check(memory, fake, tokens)
+
+
+@pytest.mark.parametrize("skew", [-4 * MINUTE, 4 * MINUTE])
+def test_a_launch_without_an_answer_is_not_repeated_early_by_a_clock_that_differs(
+    skew: float,
+    poller: Callable[..., Poller],
+    memory: MemoryRuns,
+    codegen: CodegenAPI,
+    fake: FakeCodegen,
+    clock: TestClock,
+    tokens: Tokens,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown_at, real = clock.now() + 20, codegen.runs.list
+
+    def listed(**query: Any) -> Any:
+        """List runs as they were a while ago."""
+        page = real(**query)
+        return page if clock.now() >= shown_at else page.model_copy(update={"items": []})
+
+    monkeypatch.setattr(codegen.runs, "list", listed)
+    fake.trouble("create_agent_run", Trouble("lost_answer"))
+    enqueue(clock)
+    poller("one").tick(clock.now() + 1)
+    for tick in range(20):
+        off = skew if tick % 2 == 0 else 0
+        poller(str(tick), off).tick(clock.now() + off + 58, patient=True)
+        clock.sleep(2)
+
+    check(memory, fake, tokens)
