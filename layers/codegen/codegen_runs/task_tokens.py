@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from codegen_runs.aws import AwsError, step_functions
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.outages import outage
 
 # What Step Functions says of a token that was answered before, ran out, or belongs to a stopped execution.
 _RELEASED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
@@ -39,4 +39,4 @@ class StepFunctionsTokens:
             getattr(step_functions(), operation)(**arguments)
         except AwsError as error:
             if error.code not in _RELEASED:
-                raise StorageUnavailable("Step Functions did not take the outcome of a run.") from error
+                raise outage(error, "Step Functions did not take the outcome of a run.") from error

@@ -11,7 +11,8 @@ from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs import aws, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
-from codegen_runs.problems import CredentialsRefused, NoDeploymentToken, StorageUnavailable
+from codegen_runs.outages import outage
+from codegen_runs.problems import CredentialsRefused, NoDeploymentToken
 from codegen_runs.wire import Wire
 
 _SECRET_MAX_AGE = 300  # seconds
@@ -104,7 +105,7 @@ class _Secret:
             except aws.AwsError as error:
                 if error.code == "ResourceNotFoundException":  # There is no secret, or it has no value yet.
                     raise NoDeploymentToken("The deployment has no Codegen token of its own.") from error
-                raise StorageUnavailable("The deployment's Codegen token could not be read.") from error
+                raise outage(error, "The deployment's Codegen token could not be read.") from error
             token = answer.get("SecretString", "").strip()
             if not token:
                 raise NoDeploymentToken("The deployment has no Codegen token of its own.")

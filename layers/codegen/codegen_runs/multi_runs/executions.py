@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from codegen_runs import settings
 from codegen_runs.aws import AwsError, step_functions
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.outages import outage
 from codegen_runs.storage.multi_runs import MultiRun
 
 MISSING = "MISSING"
@@ -50,4 +50,4 @@ def _told(failure: str) -> Iterator[None]:
         yield
     except AwsError as error:
         if error.code != "ExecutionDoesNotExist":
-            raise StorageUnavailable(failure) from error
+            raise outage(error, failure) from error

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen_runs.aws import AwsError, Unanswered, dynamodb
-from codegen_runs.problems import StorageRefused, StorageUnavailable
+from codegen_runs.aws import AwsError, dynamodb
+from codegen_runs.outages import outage
 
 Item = dict[str, Any]
 Key = Mapping[str, str]
@@ -33,12 +33,6 @@ class Condition:
     expression: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
-
-# Two transactions met: neither has done anything, and the next try is as good as any.
-_CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
-
-# What is told where a write may have been made.
-_LOOK: dict[str, Any] = {"retryable": False, "remedy": "Look whether it took effect before sending it again."}
 
 ABSENT = Condition("attribute_not_exists(#pk)")
 PRESENT = Condition("attribute_exists(#pk)")
@@ -243,21 +237,10 @@ def _placeholders(condition: Condition) -> tuple[dict[str, str], dict[str, Any]]
 
 @contextmanager
 def _errors(*, writing: bool = False) -> Iterator[None]:
-    """Translate AWS's errors: a lost race is the domain's business, everything else is storage being away.
-
-    What DynamoDB calls the reason is for the log, where the cause is written. Where it refuses for good, as when the
-    function lacks a permission, the deployment has a fault that no second try mends.
-    """
+    """Translate AWS's errors: a lost race is the domain's business, everything else is storage being away."""
     try:
         yield
     except AwsError as error:
         if error.code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in error.reasons:
             raise ConditionFailed from error
-        if error.throttled or _CONFLICTS & {error.code, *error.reasons}:
-            raise StorageUnavailable("The storage has too much to do.", retry_after=1) from error
-        if isinstance(error, Unanswered) or error.status >= 500:
-            done = writing and (not isinstance(error, Unanswered) or error.sent)
-            raise StorageUnavailable(
-                "The storage does not answer.", retry_after=1, effect_unknown=done, **(_LOOK if done else {})
-            ) from error
-        raise StorageRefused("The storage refused what the deployment asked of it.") from error
+        raise outage(error, writing=writing) from error
