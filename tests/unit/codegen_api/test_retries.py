@@ -41,7 +41,7 @@ def test_a_get_is_tried_again_after_a_broken_connection(face, wire, run, failure
     assert face(get).id == 7
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 307])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 501, 307])
 @pytest.mark.parametrize("operation", [get, create])
 def test_a_refusal_is_final(face, wire, clock, operation, status):
     wire.answers(status, {})

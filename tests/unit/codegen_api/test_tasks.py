@@ -7,6 +7,7 @@ import pytest
 from codegen_api import (
     APIConnectionError,
     CodegenAPIError,
+    DeadlineExceededError,
     NotFoundError,
     NotSupportedError,
     RateLimitError,
@@ -77,6 +78,19 @@ def test_a_failed_task_says_why_in_the_words_of_its_log(codegen):
     codegen.play(script)
 
 
+def test_a_failed_task_that_is_followed_up_has_failed_no_longer(codegen):
+    def script(api):
+        task = yield api.run_task("Do it. [[fake seconds=1 ending=ERROR]]")
+        yield task.wait_for_completion(poll_interval=1)
+        yield api.runs.resume(task.id, "Once more. [[fake seconds=1 ending=FAILED]]")
+        yield task.refresh()
+        assert (task.status, task.error) == (TaskStatus.RUNNING, None)
+        yield task.wait_for_completion(poll_interval=1)
+        assert task.error == "The run ended with FAILED."
+
+    codegen.play(script)
+
+
 @pytest.mark.parametrize("word", ["PAUSED", "SOMETHING_NEW"])
 def test_a_word_that_is_no_ending_is_waited_on(codegen, word):
     def script(api):
@@ -133,6 +147,16 @@ def test_a_wait_gives_up_when_every_look_fails(codegen):
             yield task.wait_for_completion()
 
     codegen.play(script, retry=RetryPolicy(max_retries=0))
+
+
+def test_a_wait_ends_with_the_deadline_of_its_client(codegen, clock):
+    def script(api):
+        task = yield api.with_deadline(7).run_task(ENDLESS)
+        with pytest.raises(DeadlineExceededError):
+            yield task.wait_for_completion(poll_interval=5)
+        assert clock.sleeps == [5.0, 2.0]
+
+    codegen.play(script)
 
 
 def test_a_task_is_found_and_waited_for_by_its_id(codegen):
