@@ -26,7 +26,7 @@ def service(
 ) -> Iterator[Service]:
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda: None)
+    monkeypatch.setattr(watches, "kick", lambda *_: None)
     monkeypatch.setattr(upstream, "_secret", upstream._Secret())
     aws.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
     service = Service(deployed)

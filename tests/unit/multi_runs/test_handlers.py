@@ -6,12 +6,15 @@ from typing import Any
 import boto3
 import pytest
 
+from codegen_api import parse_timestamp
 from codegen_runs import watches
+from codegen_runs.buckets import LIMITS, RESERVED_CREATES
 from codegen_runs.multi_runs.service import multi_runs_table, runs_table
 from codegen_runs.multi_runs.tasks import MultiRunGone
 from codegen_runs.poller import Poller
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunStatus
+from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, Script
 from local.template import Template
 from tests.support import backend, handlers
@@ -77,6 +80,31 @@ def test_the_seeds_request_is_taken_and_what_has_no_effect_is_told() -> None:
     assert answer.status == 202
     assert {warning["pointer"] for warning in answer.json["warnings"]} == {"/temperature", "/synthesis_temperature"}
     assert [candidate["model"] for candidate in answer.json["candidates"]] == ["gpt-4"] * 3
+
+
+def test_candidates_that_wait_tell_their_place_and_when_their_turn_is_expected(
+    runs: RunsTable, clock: backend.TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+    multi_run_id = create({"prompt": "Go.", "concurrency": 12}).json["id"]
+    task("plan", multi_run_id)
+    for index in range(12):
+        task("launch", multi_run_id, index=index, task_token="t")
+        clock.sleep(0.01)
+    candidates = get(multi_run_id).json["candidates"]
+
+    assert [candidate["queue"]["position"] for candidate in candidates] == list(range(12))
+    expected = [parse_timestamp(candidate["queue"]["expected_at"]).timestamp() for candidate in candidates]
+    at_once = LIMITS["create"].calls - RESERVED_CREATES
+    assert all(abs(at - clock.now()) < 1 for at in expected[:at_once])
+    assert all(60 <= at - clock.now() < 65 for at in expected[at_once:])
+
+    watch = runs.get(ORG, f"{multi_run_id}-0")
+    assert watch
+    runs.write(watch.model_copy(update={"status": Status.LAUNCHING}))
+    launching, *waiting = get(multi_run_id).json["candidates"]
+    assert launching["queue"] is None
+    assert [candidate["queue"]["position"] for candidate in waiting] == list(range(11))
 
 
 def test_variants_are_dealt_out_in_turn() -> None:
