@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial, update_wrapper
+from typing import Any, Concatenate, ParamSpec
 
 import click
 
@@ -24,8 +25,22 @@ from codegen_api import (
 
 from . import display
 
+P = ParamSpec("P")
+
 FAILED = 1
 INTERRUPTED = 130
+
+
+def with_api(command: Callable[Concatenate[CodegenAPI, P], None]) -> Callable[P, None]:
+    """Give a command its client, which is made only now: help needs no token."""
+
+    @click.pass_context
+    def run(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        with _in_words():
+            api = context.with_resource(context.obj())
+        command(api, *args, **kwargs)
+
+    return update_wrapper(run, command)
 
 
 @click.group(name="codegen-runs", context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,8 +59,7 @@ def commands(context: click.Context, org_id: str | None, base_url: str | None, d
         log.setLevel(logging.DEBUG)
         log.addHandler(handler)
         context.call_on_close(lambda: log.removeHandler(handler))
-    with _in_words():
-        context.obj = context.with_resource(CodegenAPI(org_id, base_url=base_url))
+    context.obj = partial(CodegenAPI, org_id, base_url=base_url)
 
 
 @commands.command()
@@ -54,7 +68,7 @@ def commands(context: click.Context, org_id: str | None, base_url: str | None, d
 @click.option("--model", help="The language model.")
 @click.option("--agent", "agent_id", help="An agent of the deployment.")
 @click.option("--detach", is_flag=True, help="Print the run's id and do not wait.")
-@click.pass_obj
+@with_api
 def run(
     api: CodegenAPI, prompt: str, repo_id: int | None, model: str | None, agent_id: str | None, detach: bool
 ) -> None:
@@ -70,7 +84,7 @@ def run(
 @commands.command()
 @click.argument("run_id", type=int)
 @click.option("--after", help="The id of the last event that is known.")
-@click.pass_obj
+@with_api
 def watch(api: CodegenAPI, run_id: int, after: str | None) -> None:
     """Show what an agent has done and does, to the end, and print its answer."""
     with _in_words():
@@ -86,7 +100,7 @@ def watch(api: CodegenAPI, run_id: int, after: str | None) -> None:
 @click.option("--repo-id", type=int, help="The repository to work in.")
 @click.option("--model", help="The language model.")
 @click.option("--poll-interval", type=float, default=2.0, show_default=True, help="Seconds between two looks.")
-@click.pass_obj
+@with_api
 def multi_run(api: CodegenAPI, /, prompt: str, poll_interval: float, **options: Any) -> None:
     """Start several runs of one prompt, and print the answer that theirs become."""
     with _in_words():
@@ -100,7 +114,7 @@ def multi_run(api: CodegenAPI, /, prompt: str, poll_interval: float, **options: 
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many runs.")
 @click.option("--starred", is_flag=True, help="Those that you starred.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@click.pass_obj
+@with_api
 def list_(api: CodegenAPI, limit: int, starred: bool, as_json: bool) -> None:
     """List runs, newest first."""
     with _in_words():
@@ -119,7 +133,7 @@ def list_(api: CodegenAPI, limit: int, starred: bool, as_json: bool) -> None:
 @click.argument("run_id", type=int)
 @click.option("--note", help="Why.")
 @click.option("--remove", is_flag=True, help="Take the star away.")
-@click.pass_obj
+@with_api
 def star(api: CodegenAPI, run_id: int, note: str | None, remove: bool) -> None:
     """Star a run, to find it again."""
     with _in_words():
@@ -134,7 +148,7 @@ def star(api: CodegenAPI, run_id: int, note: str | None, remove: bool) -> None:
 @click.argument("run_id")
 @click.option("--allow-pr-ban", is_flag=True, help="Ban the pull request: stops all its agents, and mutes its checks.")
 @click.option("--reason", help="Kept with the run.")
-@click.pass_obj
+@with_api
 def cancel(api: CodegenAPI, run_id: str, allow_pr_ban: bool, reason: str | None) -> None:
     """Cancel a run, or by its id a multi-run. An agent that works is stopped only with --allow-pr-ban."""
     with _in_words():

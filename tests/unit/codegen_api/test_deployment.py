@@ -229,6 +229,18 @@ def test_agents_are_kept_and_run(face, wire, run):
     assert deleted == ("DELETE", f"{agents}/reviewer", None)
 
 
+def test_what_a_post_answers_is_not_taken_for_the_list_at_the_same_address(face, wire):
+    wire.answers(200, {"agent_run_id": 7, "starred": True}, headers={"etag": '"1"'})
+    wire.answers(200, {"items": [], "has_more": False})
+
+    def script(api):
+        yield api.starred_runs.star(7)
+        assert (yield api.starred_runs.list()) == []
+
+    face.play(script)
+    assert "if-none-match" not in wire.requests[-1].headers
+
+
 def test_a_list_is_read_to_its_last_cursor(face, wire):
     wire.answers(200, {"items": [PROFILE], "next_cursor": "abc", "has_more": True})
     wire.answers(200, {"items": [PROFILE | {"id": "tester"}], "next_cursor": None, "has_more": False})

@@ -64,6 +64,16 @@ def test_run_shows_the_steps_and_prints_the_answer(at_codegen: Run) -> None:
     assert done.stderr.rstrip().endswith("completed")
 
 
+def test_on_a_terminal_there_is_a_bar_and_the_answer_is_set(at_codegen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    done = at_codegen("run", QUICK)
+
+    assert "simple" in done.stdout
+    assert "**" not in done.stdout
+    assert "\u2501" in done.stderr
+
+
 def test_run_takes_its_prompt_from_standard_input(at_codegen: Run, world: FakeCodegen) -> None:
     done = at_codegen("run", "-", "--repo-id", "456", "--model", "gpt-4", input="Explain it.")
 
@@ -153,6 +163,16 @@ def test_errors_are_sentences(at_codegen: Run, world: FakeCodegen, monkeypatch: 
     nobody = CliRunner().invoke(commands, ["list"])
     assert nobody.exit_code == 2
     assert "no token" in nobody.stderr
+
+
+@pytest.mark.parametrize("command", sorted(commands.commands))
+def test_help_needs_no_token(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CODEGEN_TOKEN")
+
+    done = CliRunner().invoke(commands, [command, "--help"])
+
+    assert done.exit_code == 0
+    assert str(commands.commands[command].help).partition("\n")[0][:40] in done.stdout
 
 
 def test_the_debug_log_has_each_request_and_no_token(at_codegen: Run) -> None:
