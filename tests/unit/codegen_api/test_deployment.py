@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 import codegen_api
-from codegen_api import AgentType, ConflictError, NotFoundError, ServerError, TaskStatus
+from codegen_api import AgentType, ConflictError, NotFoundError, RetryPolicy, ServerError, TaskStatus
 
 HEALTH = {"service": "codegen-runs", "status": "healthy"}
 PROFILE = {
@@ -282,6 +282,53 @@ def test_an_agent_that_is_not_there_is_told(face, wire):
             yield api.agents.get_agent("nobody")
 
     face.play(script)
+
+
+MULTI_RUN = {"id": "mr-1", "status": "running", "prompt": "Do it", "requested": 3}
+
+
+def test_a_multi_run_is_started_once_and_waited_for(face, wire):
+    done = MULTI_RUN | {"status": "completed", "answer": {"text": "Done.", "source": "synthesis"}}
+    wire.answers(202, MULTI_RUN).answers(200, MULTI_RUN).answers(503, {}).answers(200, done)
+    looks = []
+
+    def script(api):
+        made = yield api.multi_runs.create("Do it", concurrency=3, deadline_s=600)
+        ended = yield api.multi_runs.wait(made.id, on_progress=looks.append)
+        assert (ended.is_complete(), ended.answer.text) == (True, "Done.")
+
+    face.play(script, retry=RetryPolicy(max_retries=0))
+    assert [look.status for look in looks] == ["running", "completed"]
+    path = "/v1/organizations/42/multi-runs"
+    assert sent(wire.requests[1]) == ("POST", path, {"prompt": "Do it", "concurrency": 3, "deadline_s": 600})
+    assert wire.requests[1].headers["idempotency-key"]
+
+
+def test_a_multi_run_that_takes_too_long_is_an_error(face, wire, clock):
+    for _ in range(4):
+        wire.answers(200, MULTI_RUN)
+
+    def script(api):
+        with pytest.raises(TimeoutError, match="mr-1 has not ended after 12 s"):
+            yield api.multi_runs.wait("mr-1", timeout=12, poll_interval=5)
+        assert clock.sleeps == [5.0, 5.0, 2.0]
+
+    face.play(script)
+
+
+def test_multi_runs_are_read_listed_and_cancelled(face, wire):
+    wire.answers(200, MULTI_RUN).answers(200, {"items": [MULTI_RUN], "has_more": False}).answers(
+        200, MULTI_RUN | {"status": "cancelled"}
+    )
+
+    def script(api):
+        assert (yield api.multi_runs.get("mr-1")).requested == 3
+        assert [found.id for found in (yield api.multi_runs.list())] == ["mr-1"]
+        assert (yield api.multi_runs.cancel("mr-1", allow_pr_ban=True)).status == "cancelled"
+
+    face.play(script)
+    path = "/v1/organizations/42/multi-runs/mr-1"
+    assert sent(wire.requests[-1]) == ("POST", f"{path}/cancel", {"allow_pr_ban": True})
 
 
 def test_an_organization_is_read_counted_and_changed(face, wire):

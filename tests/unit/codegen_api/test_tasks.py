@@ -237,6 +237,8 @@ def test_what_codegen_has_in_other_words_is_put_together(codegen):
         user = yield api.users.get_current_user()
         assert (user.name, user.email, user.role) == ("Ada Example", "ada@example.com", "ADMIN")
         assert [user.id for user in (yield api.users.list_users())] == [789, 791, 792]
+        other = yield api.organizations.get_organization(org_id=124)
+        assert (other.id, other.name, other.members_count) == (124, "Example Attic", 1)
         with pytest.raises(CodegenAPIError, match="do not have access"):
             yield api.organizations.get_organization(org_id=125)
 
