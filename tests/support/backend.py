@@ -87,6 +87,7 @@ def codegen(transport: httpx.BaseTransport) -> CodegenAPI:
         base_url="http://codegen.test",
         http_client=httpx.Client(transport=transport),
         retry=RetryPolicy(max_retries=0),
+        pacing=False,
     )
 
 

@@ -86,6 +86,7 @@ def _client(
         base_url=settings.codegen_base_url(),
         timeout=settings.codegen_timeout(),
         retry=RetryPolicy(max_retries=settings.codegen_max_retries() if max_retries is None else max_retries),
+        pacing=False,  # a function does not sleep: the buckets in DynamoDB pace the calls of all of them
         http_client=httpx.Client(transport=_Timed(), auth=auth),
     )
     return client if deadline is None else client.with_deadline(deadline)
