@@ -1,6 +1,9 @@
-"""The requests of the endpoint summary that this service was asked for, with ids that exist."""
+"""The endpoints that this service was asked for, at the paths and with the examples of `endpoint_examples.md`."""
 
 import json
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +12,9 @@ import pytest
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_SANDBOX_ID, DEMO_USER_ID
 
 ORG = f"/organizations/{DEMO_ORG_ID}"
+EXAMPLES = dict(
+    re.findall(r"(?ms)^## ([^\n]+)\n\n```http\n(.*?)^```", Path(__file__).with_name("endpoint_examples.md").read_text())
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,33 +69,41 @@ def test_each_write_is_answered(path: str, body: Any, prefix: str, http: httpx.C
     assert {warning["pointer"] for warning in answer.json().get("warnings", [])} == {f"/{name}" for name in ignored}
 
 
-def test_an_agent_run_is_created_with_its_extra_field_kept_as_a_warning(http: httpx.Client) -> None:
-    body = {"prompt": "Create a React component", "repo_id": DEMO_REPO_ID, "model": "gpt-4", "temperature": 0.7}
-    answer = http.post(f"{ORG}/agent/run", json=body)
+@pytest.fixture
+def send(http: httpx.Client, run_id: int) -> Callable[[str], httpx.Response]:
+    """Send an example as it stands, about a run that exists."""
+
+    def send(name: str) -> httpx.Response:
+        head, _, body = EXAMPLES[name].replace("abc123", str(run_id)).partition("\n\n")
+        (method, path), *headers = (line.split(maxsplit=1) for line in head.splitlines())
+        named = {key.rstrip(":"): value for key, value in headers}
+        return http.request(method, path, headers=named, content=body or None)
+
+    return send
+
+
+def test_the_example_of_an_agent_run_starts_one_and_says_what_has_no_effect(
+    send: Callable[[str], httpx.Response],
+) -> None:
+    answer = send("Creating an Agent Run")
 
     assert answer.status_code == 200
     assert answer.json()["status"] == "ACTIVE"
     assert [warning["pointer"] for warning in answer.json()["warnings"]] == ["/temperature"]
 
 
-def test_a_multi_run_is_created(http: httpx.Client) -> None:
-    body = {
-        "prompt": "Create a React component",
-        "concurrency": 3,
-        "repo_id": DEMO_REPO_ID,
-        "model": "gpt-4",
-        "temperature": 0.7,
-        "synthesis_temperature": 0.2,
-    }
-    answer = http.post(f"{ORG}/multi-run", json=body)
+def test_the_example_of_a_multi_run_starts_one_and_says_what_has_no_effect(
+    send: Callable[[str], httpx.Response],
+) -> None:
+    answer = send("Creating a Multi-Run Agent")
 
     assert answer.status_code == 202
     assert len(answer.json()["candidates"]) == 3
     assert {warning["pointer"] for warning in answer.json()["warnings"]} == {"/temperature", "/synthesis_temperature"}
 
 
-def test_logs_are_streamed_as_events(http: httpx.Client, run_id: int) -> None:
-    answer = http.get(f"{ORG}/agent/run/{run_id}/logs/stream?poll_interval=2.0")
+def test_the_example_of_a_stream_is_answered_with_events(send: Callable[[str], httpx.Response], run_id: int) -> None:
+    answer = send("Streaming Agent Run Logs")
 
     assert answer.headers["content-type"].startswith("text/event-stream")
     first = answer.text.split("\n\n")[1].split("\n")
@@ -97,11 +111,17 @@ def test_logs_are_streamed_as_events(http: httpx.Client, run_id: int) -> None:
     assert json.loads(first[1].removeprefix("data: "))["agent_run_id"] == run_id
 
 
-def test_a_run_is_starred_and_listed(http: httpx.Client, run_id: int) -> None:
-    starred = http.post("/starred-runs", json={"agent_run_id": str(run_id), "starred": True})
+def test_the_example_of_a_star_stars_the_run(
+    send: Callable[[str], httpx.Response], http: httpx.Client, run_id: int
+) -> None:
+    starred = send("Starring an Agent Run")
 
     assert starred.status_code == 200
     assert run_id in [item["agent_run_id"] for item in http.get("/starred-runs").json()["items"]]
+
+
+def test_no_example_is_left_out() -> None:
+    assert len(EXAMPLES) == 4
 
 
 def test_an_id_that_is_no_number_is_refused_in_words(http: httpx.Client) -> None:
