@@ -172,7 +172,14 @@ _KINDS = {
 # --- YAML ------------------------------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    from yaml import SafeLoader
+else:
+    # In C where PyYAML was built with it, which reads the template in a twentieth of the time.
+    SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(SafeLoader):
     """YAML with CloudFormation's short forms (`!Ref x` is `{"Ref": "x"}`) and no key twice in one mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

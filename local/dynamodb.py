@@ -1,10 +1,13 @@
-"""Two mends of what makes moto's DynamoDB slow.
+"""Three mends of what makes moto's DynamoDB slow.
 
 A transaction backs up each table that it writes to, whole, and once for each of its actions, to put it back if it
 fails: with a few thousand items one write takes seconds. Here it backs up the items that it writes.
 
 An answer is built from objects of any form, so that each value of an item is asked for under the names of all types:
 half a millisecond an item. Here it is asked which one it has.
+
+A query sorts all items of its table, whatever it asks for, and each comparison reads both keys anew. Here each key is
+read once.
 """
 
 from __future__ import annotations
@@ -27,8 +30,15 @@ _moto_serialize_type_structure: Any = JSONSerializer._serialize_type_structure
 
 @contextmanager
 def mended() -> Iterator[None]:
-    """Apply both mends, as long as the context lasts."""
-    with small_backups(), ready_values():
+    """Apply all mends, as long as the context lasts."""
+    with small_backups(), ready_values(), plain_keys():
+        yield
+
+
+@contextmanager
+def plain_keys() -> Iterator[None]:
+    """Let tables sort their items by plain values, as long as the context lasts."""
+    with patch.object(Table, "all_items", _all_items):
         yield
 
 
@@ -47,6 +57,16 @@ def small_backups() -> Iterator[None]:
         patch.object(Table, "__deepcopy__", lambda table, _: table, create=True),
     ):
         yield
+
+
+def _all_items(table: Any) -> list[Any]:
+    if not table.range_key_attr:
+        return sorted(table.items.values(), key=lambda item: item.hash_key.cast_value)
+    return [
+        item
+        for _, items in sorted(table.items.items(), key=lambda of_hash: of_hash[0].cast_value)
+        for item in sorted(items.values(), key=lambda item: item.range_key.cast_value)
+    ]
 
 
 def _serialize_type_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import boto3
@@ -384,12 +385,16 @@ def parameters(place: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in place.items()}
 
 
+@cache
+def read(*, live: bool) -> Document:
+    """Read the template as it is deployed with the functions that stream, or with those that do not."""
+    deployed = backend.template(LiveStreaming="true") if live else backend.template()
+    return cloudformation.read(deployed.path, deployed.parameters)
+
+
 def granted(name: str) -> set[Permission]:
     """Read what the template lets a function do."""
-    deployed = backend.template()
-    if name not in deployed.functions:
-        deployed = backend.template(LiveStreaming="true")
-    document = cloudformation.read(deployed.path, deployed.parameters)
+    document = read(live=name not in backend.template().functions)
     policies = document.resources[name].properties.get("Policies", [])
     statements = [statement for policy in policies for statement in policy["Statement"]]
     assert all(statement["Effect"] == "Allow" for statement in statements)

@@ -31,8 +31,8 @@ CHECKPOINT = f"{NEW_RUN}.0-2"
 
 
 def names() -> list[str]:
-    """List the functions that have a sample, the poller first: it stays a minute with the runs that others start."""
-    return sorted((file.stem for file in EVENTS.glob("[A-Z]*.json")), key=lambda name: (name != "PollRuns", name))
+    """List the functions that have a sample."""
+    return sorted(file.stem for file in EVENTS.glob("[A-Z]*.json"))
 
 
 def read(name: str) -> dict[str, Any]:

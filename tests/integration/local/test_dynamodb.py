@@ -15,8 +15,12 @@ import pytest
 from moto import mock_aws
 from moto.core.serialize import AttributePicker
 from moto.dynamodb.models import Table
+from moto.dynamodb.models.dynamo_type import DynamoType
 
-from local.dynamodb import mended, ready_values
+from local.dynamodb import mended, plain_keys, ready_values
+
+ATTRIBUTES: Any = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
+KEYS: Any = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
 
 
 class Copied(Exception):  # noqa: N818 - what happened
@@ -35,8 +39,8 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
         client.create_table(
             TableName="things",
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=ATTRIBUTES,
+            KeySchema=KEYS,
         )
         for name in ("first", "second"):
             client.put_item(TableName="things", Item=thing(name, {"N": "1"}, {"L": [{"M": {"a": {"BOOL": True}}}]}))
@@ -148,3 +152,33 @@ def test_moto_alone_copies_the_table() -> None:
         )
         with pytest.raises(Copied):
             client.transact_write_items(TransactItems=[{"Put": {"TableName": "things", "Item": {"pk": {"S": "a"}}}}])
+
+
+def test_items_come_in_the_order_of_their_keys(client: Any) -> None:
+    for pk, sk in [("b", "10"), ("a", "2"), ("b", "9"), ("a", "10")]:
+        client.put_item(TableName="things", Item={"pk": {"S": pk}, "sk": {"S": sk}})
+
+    scanned = [(item["pk"]["S"], item["sk"]["S"]) for item in client.scan(TableName="things")["Items"]]
+    asked = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "b"}}}
+    queried = [item["sk"]["S"] for item in client.query(TableName="things", **asked)["Items"]]
+
+    assert scanned == [*[("a", "10"), ("a", "2"), ("b", "10"), ("b", "9")], *[("first", "thing"), ("second", "thing")]]
+    assert queried == ["10", "9"]
+
+
+@pytest.mark.parametrize(("mend", "most"), [(nullcontext, 10_000), (plain_keys, 200)], ids=["alone", "mended"])
+def test_moto_alone_reads_keys_for_each_comparison(mend: Any, most: int) -> None:
+    table = Table("things", "123456789012", "us-east-1", schema=KEYS, attr=ATTRIBUTES)
+    for number in range(100):
+        table.put_item({"pk": {"S": "one"}, "sk": {"S": f"{number * 37 % 100:02}"}})
+    read, real = [], DynamoType.cast_value.fget
+
+    def note(value: DynamoType) -> Any:
+        read.append(value)
+        return real(value)
+
+    with mend(), patch.object(DynamoType, "cast_value", property(note)):
+        found = table.all_items()
+
+    assert [item.range_key.value for item in found] == [f"{number:02}" for number in range(100)]
+    assert most / 10 < len(read) <= most
