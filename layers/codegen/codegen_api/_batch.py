@@ -88,6 +88,8 @@ class Batch(Generic[Face]):
         if max_concurrent < 1:
             raise ValueError("max_concurrent must be at least 1")
         check_interval(poll_interval)
+        if options.get("idempotency_key") is not None:
+            raise ValueError("an idempotency_key is for one task; each of a batch has one of its own")
         self._core = core
         self._outcomes: list[Outcome[Face]] = [Outcome(prompt) for prompt in prompts]
         self._waiting = deque(self._outcomes)

@@ -62,16 +62,16 @@ def wait(core: Core, state: TaskState, timeout: float | None, poll_interval: flo
     until = math.inf if timeout is None else core.clock() + timeout
     patience = Patience(PATIENCE)
     while not state.ended():
-        left = until - core.clock()
-        if left <= 0:
-            raise late(state, timeout)
-        yield Wait(min(poll_interval, left))
+        if (left := until - core.clock()) > 0:
+            yield Wait(min(poll_interval, left))
         try:
             yield from look(core, state)
         except PASSING as error:
             patience.bear(error)
         else:
             patience.renew()
+        if not state.ended() and core.clock() >= until:
+            raise late(state, timeout)
 
 
 def check_interval(poll_interval: float) -> None:

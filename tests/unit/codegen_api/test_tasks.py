@@ -119,6 +119,19 @@ def test_a_wait_that_takes_too_long_ends_with_an_error_of_both_kinds_and_may_be_
     codegen.play(script)
 
 
+def test_who_cannot_wait_at_all_still_looks_once(codegen, clock):
+    def script(api):
+        task = yield api.run_task(QUICK)
+        with pytest.raises(TaskTimeoutError):
+            yield task.wait_for_completion(timeout=0)
+        clock.advance(60)
+        yield task.wait_for_completion(timeout=0)
+        assert task.is_successful()
+        assert clock.sleeps == []
+
+    codegen.play(script)
+
+
 @pytest.mark.parametrize("interval", [0, -1])
 def test_a_wait_without_pauses_is_refused(codegen, interval):
     def script(api):
@@ -334,8 +347,8 @@ def test_a_batch_gives_up_on_a_task_that_is_refused_for_ever(codegen):
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
-@pytest.mark.parametrize("options", [{"max_concurrent": 0}, {"poll_interval": 0}])
-def test_a_batch_that_cannot_move_is_refused(codegen, options):
+@pytest.mark.parametrize("options", [{"max_concurrent": 0}, {"poll_interval": 0}, {"idempotency_key": "mine"}])
+def test_a_batch_that_cannot_be_is_refused(codegen, options):
     def script(api):
         with pytest.raises(ValueError, match=next(iter(options))):
             yield api.run_tasks(["Do it."], **options)
