@@ -70,7 +70,7 @@ class TaskEvent:
     def text(self) -> str:
         """One line for people."""
         if (log := self.log) is None:
-            return f"{self.type.removeprefix('run.').replace('_', ' ')}{_because(self.data)}"
+            return f"{self.type.removeprefix('run.').replace('_', ' ').replace('.', ' ')}{_because(self.data)}"
         said = str(log.thought or log.observation or log.tool_input or "").strip()
         return ": ".join(filter(None, (log.tool_name or log.message_type or "log", said.partition("\n")[0])))
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from codegen_api import APIConnectionError, APIStatusError, RetryPolicy, TaskStatus
+from codegen_api import APIConnectionError, APIStatusError, RetryPolicy, TaskEvent, TaskStatus
 from local.fake_codegen import Trouble
 
 STEPS = "Do it. [[fake seconds=60 steps=9]]"
@@ -184,6 +184,20 @@ def test_a_deployment_is_followed_by_its_cursors_through_any_cut(face, wire, run
     asked = [request.url for request in wire.requests if request.url.path == EVENTS]
     assert [url.params.get("after") for url in asked] == [None] + ["0-2"] * 7
     assert {url.params["wait"] for url in asked} == {"15.0"}, "half of the time that an answer may take to come"
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "text"),
+    [
+        ("checkpoint.created", {"reason": "plan"}, "checkpoint created: plan"),
+        ("run.status_changed", {}, "status changed"),
+        ("run.log", {"log": {"agent_run_id": 7, "tool_name": "search", "tool_input": "a\nb"}}, "search: a"),
+        ("run.log", {"log": {"agent_run_id": 7, "message_type": "ACTION"}}, "ACTION"),
+        ("run.log", {"log": "of another kind"}, "log"),
+    ],
+)
+def test_every_event_has_a_line_for_people(type_, data, text):
+    assert TaskEvent("0-1", type_, data).text == text
 
 
 def test_a_cursor_that_has_expired_is_an_error_and_no_silent_gap(face, wire, run):
