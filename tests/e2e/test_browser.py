@@ -28,7 +28,7 @@ PAGE = """<!doctype html><title>A viewer</title><script>
 const seen = [];
 const source = new EventSource(STREAM);
 for (const name of ["run_snapshot", "run_started", "run_status_changed", "run_log", "run_log_updated",
-                    "run_completed", "run_failed", "checkpoint_created", "stream_reset", "stream_end"])
+                    "run_completed", "run_failed", "checkpoint_created", "run_pr_opened", "stream_reset", "stream_end"])
   source.addEventListener(name, event => seen.push({name, id: event.lastEventId, data: JSON.parse(event.data)}));
 source.onerror = () => {
   if (source.readyState === EventSource.CLOSED) fetch("/done", {method: "POST", body: JSON.stringify(seen)});

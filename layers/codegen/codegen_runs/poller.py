@@ -72,9 +72,10 @@ ADOPTION_INTERVAL = 5.0
 # The upstream lists runs newest first, 100 on a page.
 ADOPTION_PAGES = 10
 
-# 85 entries, the watch, a change of status and the end fit one DynamoDB transaction, and so do six checkpoints with
+# 82 entries, the watch, the end and the pull requests fit one DynamoDB transaction, and so do six checkpoints with
 # their events: of the turn's beginning and end, and `MILESTONES_PER_POLL` of entries.
-LOGS_PER_POLL = 85
+LOGS_PER_POLL = 82
+PULL_REQUESTS_PER_POLL = 4
 
 NOT_FOUND_MEANS_GONE = 3
 
@@ -92,6 +93,8 @@ QUOTA_PAUSE = 300.0
 CREDENTIALS_PAUSE = 30.0
 RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
 
+# What is told of a pull request.
+_PULL_REQUEST = {"id", "title", "url", "created_at", "head_branch_name"}
 
 Step = Callable[[Watch], None]
 
@@ -438,6 +441,11 @@ class Poller:
                 watch = watch.model_copy(update={"cancel": None, "cancel_deadline_at": None})
         else:
             writer.status(watch.status, watch.upstream_status, status, answer.status, watch.turn)
+        is_end = status.terminal and not more
+        run = None
+        if is_end or any(map(recorder.opens_pull_request, writer.events[begun:])):
+            run = self._details(watch)
+        watch = self._pull_requests(watch, run, writer)
         quiet = 0 if writer.events else watch.quiet_polls + 1
         watch = watch.model_copy(
             update={
@@ -451,14 +459,40 @@ class Poller:
                 "viewed_until": self._viewed_until(watch),
             }
         ).at(writer.position)
-        if status.terminal and not more:
-            self._end(watch, status, result=answer.result, writer=writer, checkpoints=checkpoints)
+        if is_end:
+            summary = run.summary if run else None
+            self._end(watch, status, result=answer.result, summary=summary, writer=writer, checkpoints=checkpoints)
         elif self._overdue(watch) and not more:
             reason = "The run did not end before its deadline."
             self._end(watch, Status.TIMED_OUT, reason=reason, writer=writer, checkpoints=checkpoints)
         else:
             due_at = self._ms(0 if more else self._interval(watch))
             self._write(watch, status, writer=writer, checkpoints=checkpoints, due_at=due_at)
+
+    def _details(self, watch: Watch) -> AgentRun | None:
+        """Ask for what the logs do not tell of a run, its pull requests and its summary; None where that fails."""
+        assert watch.agent_run_id is not None  # noqa: S101 - a launched watch has one
+        with self._one_taker:
+            granted = self._buckets.take("standard")
+        if not granted:
+            return None
+        try:
+            return self._codegen.runs.get(watch.agent_run_id, org_id=watch.org_id)
+        except RateLimitError as error:
+            self._limited("standard", error)
+        except (CodegenAPIError, CredentialsRefused):
+            logger.info("A run's pull requests are not known.", extra={"run_key": watch.key}, exc_info=True)
+        return None
+
+    def _pull_requests(self, watch: Watch, run: AgentRun | None, writer: Writer) -> Watch:
+        """Tell of the pull requests that are new."""
+        found = run.github_pull_requests if run else None
+        new = [each for each in found or [] if each.id not in watch.pull_requests][:PULL_REQUESTS_PER_POLL]
+        for pull_request in new:
+            shown = pull_request.model_dump(mode="json", include=_PULL_REQUEST)
+            writer.add("run.pr_opened", {"turn": watch.turn, "pull_request": shown})
+        known = (*watch.pull_requests, *(each.id for each in new))
+        return watch.model_copy(update={"pull_requests": known}) if new else watch
 
     def _end(
         self,
@@ -467,6 +501,7 @@ class Poller:
         *,
         reason: str | None = None,
         result: str | None = None,
+        summary: str | None = None,
         writer: Writer | None = None,
         checkpoints: Recorder | None = None,
     ) -> None:
@@ -482,6 +517,7 @@ class Poller:
             "upstream_status": watch.upstream_status,
             "reason": reason,
             "result_preview": shorten(result, MAX_PREVIEW_CHARACTERS)[0],
+            "summary": shorten(summary, MAX_PREVIEW_CHARACTERS)[0],
         }
         writer.ended(status, data)
         ended = self._write(

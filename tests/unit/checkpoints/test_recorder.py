@@ -6,7 +6,7 @@ from typing import Any, cast
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen_api import AgentRunLogs, CodegenAPI
+from codegen_api import AgentRun, AgentRunLogs, CodegenAPI
 from codegen_runs.events import Event
 from codegen_runs.poller import Poller
 from codegen_runs.prompts import Prompt, following
@@ -51,6 +51,9 @@ class Upstream:
         for kind in kinds:
             entry: dict[str, Any] = {"agent_run_id": RUN, "created_at": f"2025-06-21 12:00:{len(self.history):06d}"}
             self.history.append(entry | TYPES[kind])
+
+    def get(self, agent_run_id: int, *, org_id: int) -> AgentRun:
+        return AgentRun(id=agent_run_id, organization_id=org_id, status=self.status)
 
     def logs(self, agent_run_id: int, *, org_id: int, skip: int, limit: int) -> AgentRunLogs:
         answer = {"id": agent_run_id, "organization_id": org_id, "status": self.status, "result": self.result}

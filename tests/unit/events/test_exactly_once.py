@@ -6,7 +6,7 @@ from typing import Any, cast
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen_api import AgentRunLogs, CodegenAPI
+from codegen_api import AgentRun, AgentRunLogs, CodegenAPI
 from codegen_runs.events import Event
 from codegen_runs.poller import Poller
 from codegen_runs.statuses import Status
@@ -45,9 +45,10 @@ class Upstream:
     def append(self, count: int) -> None:
         for _ in range(count):
             self._made += 1
+            tool = "create_pr" if self._made % 40 == 0 else "search"
             # Several entries may bear the same time and be the same to the letter.
             entry = {"agent_run_id": RUN, "created_at": f"2025-06-21 12:00:{self._made // 3:02d}.000000"}
-            self.history.append(entry | {"message_type": "ACTION", "tool_name": "search", "tool_output": None})
+            self.history.append(entry | {"message_type": "ACTION", "tool_name": tool, "tool_output": None})
 
     def fill(self, back: int) -> None:
         """Give the entry so far back its output, if it has none yet."""
@@ -61,6 +62,12 @@ class Upstream:
 
     def shrink(self, count: int) -> None:
         self.history = self.history[: max(0, len(self.history) - count)]
+
+    def get(self, agent_run_id: int, *, org_id: int) -> AgentRun:
+        pull_requests = [{"id": number} for number in range(min(3, len(self.history) // 20))]
+        return AgentRun.model_validate(
+            {"id": agent_run_id, "organization_id": org_id, "github_pull_requests": pull_requests}
+        )
 
     def logs(self, agent_run_id: int, *, org_id: int, skip: int, limit: int) -> AgentRunLogs:
         entries = self.history[skip : skip + min(limit, self.page)]
@@ -164,6 +171,9 @@ def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -
     assert [event.id for event in eager] == [event.id for event in events]
     ends = [event for event in events if event.type == "run.completed"]
     assert ends == events[-1:]
+    told = [event.data["pull_request"]["id"] for event in events if event.type == "run.pr_opened"]
+    assert told == list(range(len(told)))
+    assert len(told) >= min(3, len(upstream.history) // 20)
     assert [log["created_at"] for log in replay(events)] == [log["created_at"] for log in upstream.history]
     assert tokens.answers == {"token": {"run": KEY, "status": "completed"}}
 

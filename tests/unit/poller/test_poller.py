@@ -218,6 +218,37 @@ def test_an_entry_that_is_filled_in_late_is_told_again(
     assert "run.log_updated" in history(runs)
 
 
+def test_a_pull_request_is_told_once_and_before_the_end(
+    runs: RunsTable, clock: TestClock, fake: FakeCodegen, poll_until_idle: Callable[[], None]
+) -> None:
+    fake.script(Script(pull_request=True, seconds=60, steps=20))
+    enqueue(clock)
+    poll_until_idle()
+
+    events = runs.events(DEMO_ORG_ID, KEY, limit=1000)
+    (opened,) = [event for event in events if event.type == "run.pr_opened"]
+    run = fake.runs[watch_of(runs).agent_run_id or 0].response(fake.clock.now())
+    (pull_request,) = run.github_pull_requests or []
+    assert opened.data["pull_request"]["url"] == pull_request.url
+    assert opened.data["pull_request"]["head_branch_name"] == pull_request.head_branch_name
+    assert events[-1].data["summary"] == run.summary
+    # One look for an entry that tells of it, perhaps another when its output is there, and one at the end.
+    assert 1 <= fake.calls["get_agent_run"] <= 3
+
+
+def test_a_run_without_a_pull_request_costs_one_more_look_and_ends_without_it_as_well(
+    runs: RunsTable, clock: TestClock, fake: FakeCodegen, poll_until_idle: Callable[[], None]
+) -> None:
+    fake.script(Script(pull_request=False, seconds=60, steps=20))
+    fake.trouble("get_agent_run", Trouble("error", status=500), times=None)
+    enqueue(clock)
+    poll_until_idle()
+
+    assert history(runs)[-1] == "run.completed"
+    assert "run.pr_opened" not in history(runs)
+    assert fake.calls["get_agent_run"] == 1
+
+
 def test_a_second_poller_leaves_the_work_to_the_first(
     runs: RunsTable, clock: TestClock, fake: FakeCodegen, make_poller: Callable[[], Poller]
 ) -> None:

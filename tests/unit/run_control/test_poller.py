@@ -263,7 +263,7 @@ def test_a_cancelled_run_is_looked_at_once_more_and_then_left(
     assert stored(runs).status is Status.CANCELLED
     assert stored(runs).due_at is None
     assert history(runs)[-1] == "run.cancelled"
-    assert fake.calls["get_agent_run"] == 1
+    assert fake.calls["get_agent_run"] == 2  # as for each run that ends, and for this one later on
 
 
 def test_a_paused_run_is_not_launched_until_it_is_unpaused(

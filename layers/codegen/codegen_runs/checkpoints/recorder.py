@@ -138,6 +138,12 @@ def continued(watch: Watch, last: Checkpoint | None) -> Watch:
     return watch.model_copy(update={"checkpoint": head, **position})
 
 
+def opens_pull_request(event: Event) -> bool:
+    """Tell whether an event is of a log entry in which the agent opens or mends a pull request."""
+    log = event.data.get("log") or {}
+    return _milestone(log.get("message_type"), log.get("tool_name")) is Reason.PULL_REQUEST
+
+
 def fitting(answer: AgentRunLogs, known: int) -> AgentRunLogs:
     """Cut an answer to `logs` after as many new milestones as one write can take; `known` entries are not new."""
     milestones = [

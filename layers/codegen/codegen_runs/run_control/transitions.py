@@ -41,6 +41,7 @@ def cancelled(watch: Watch, cancel: Cancel | None, *, now: float) -> Change:
             "upstream_status": None,
             "reason": reason,
             "result_preview": None,
+            "summary": None,
         },
     )
     return _change(

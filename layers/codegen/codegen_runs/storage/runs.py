@@ -119,6 +119,8 @@ class Watch(BaseModel):
     launching_since: int | None = None
     multi_run_id: str | None = None
     task_token: str | None = None
+    pull_requests: tuple[int, ...] = ()
+    """The upstream's ids of those that were told."""
     deadline_at: int
     due_at: int | None = None
     """When the poller looks next; None takes the watch out of the index."""
