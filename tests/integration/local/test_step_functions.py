@@ -267,7 +267,7 @@ RETRIED = {
     "Type": "Task",
     "Resource": "arn:aws:states:::sqs:sendMessage",
     "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/nowhere", "MessageBody": "x"},
-    "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}],
+    "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 3, "MaxAttempts": 1}],
     "End": True,
 }
 
@@ -280,8 +280,8 @@ def seconds_of_a_retry(it: Aws) -> float:
 
 
 def test_the_delay_of_a_retry_can_be_scaled(mended):
-    assert seconds_of_a_retry(mended) < 0.9
+    assert seconds_of_a_retry(mended) < 2.5
 
 
 def test_moto_alone_waits_in_real_time(alone):
-    assert seconds_of_a_retry(alone) >= 1
+    assert seconds_of_a_retry(alone) >= 3
