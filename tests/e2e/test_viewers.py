@@ -23,7 +23,7 @@ HOUR = 3600.0
 PATIENCE = 120
 
 # Seconds for which a viewer is left alone at the most before it is cut, whether or not there was news.
-LONGEST_LOOK = 1.0
+LONGEST_LOOK = 0.4
 
 
 class Viewer(ABC):
@@ -51,7 +51,7 @@ class Viewer(ABC):
             for _ in range(CUTS):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LONGEST_LOOK):
-                        await self.look(cut_after=self.random.randrange(15))
+                        await self.look(cut_after=self.random.randrange(10))
                 self._cut()
             while not self.ends:
                 await self.look(cut_after=None)
