@@ -76,7 +76,7 @@ def _page(name: str, policy: str) -> Response[str]:
 
 def _file(file: "resources.abc.Traversable", content_type: str, cache_control: str) -> Response[str]:
     headers: dict[str, str | list[str]] = {"Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
-    return Response(200, content_type, _text(file), headers)
+    return Response(200, content_type, _text(file), headers)  # type: ignore[arg-type] # each kind of them can be hashed
 
 
 @cache
