@@ -36,7 +36,7 @@ def sections(artifacts: Artifacts, *, repetitions: int) -> Iterator[Section]:
             notes=[
                 *artifacts.notes,
                 f"Init and first invocation, {repetitions} interleaved pairs each after a warm-up, medians.",
-                "* the baseline has nothing like it: its start and the reading of a run stand beside it.",
+                "* the baseline has nothing like it: its start and the starring of a run stand beside it.",
                 "A status behind the name: what the sample event names is not there, and the function says so.",
             ],
             head=PAIRS_HEAD,

@@ -31,6 +31,20 @@ Event = dict[str, Any]
 # The one multi-run of the samples. It does not last: whatever is done with it changes what can be done next.
 MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
 
+# Where the baseline keeps its stars.
+_STARRED_RUNS: dict[str, Any] = {
+    "TableName": "baseline-starred-runs",
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [
+        {"AttributeName": "organization_id", "AttributeType": "N"},
+        {"AttributeName": "agent_run_id", "AttributeType": "N"},
+    ],
+    "KeySchema": [
+        {"AttributeName": "organization_id", "KeyType": "HASH"},
+        {"AttributeName": "agent_run_id", "KeyType": "RANGE"},
+    ],
+}
+
 _DONE_AT_ONCE = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
 
 
@@ -57,8 +71,11 @@ class World:
         return event
 
     def baseline_event(self, function: Function) -> Event:
-        """Return the same for the baseline, or the reading of a run where it has nothing of the kind."""
-        event: Event = json.loads(_sample("GetAgentRun")) if is_own(function) else self.event(function)
+        """Return the same for the baseline, or the starring of a run where it has nothing of the kind.
+
+        What only we have asks the upstream or looks into a table, mostly both; a star takes both.
+        """
+        event: Event = json.loads(_sample("StarRun")) if is_own(function) else self.event(function)
         return event
 
 
@@ -113,7 +130,16 @@ def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World
             stand_in.client("stepfunctions").create_state_machine(
                 name=machine.name, definition=json.dumps(_DONE_AT_ONCE), roleArn="arn:aws:iam::123456789012:role/local"
             )
-        baseline = artifacts.baseline({"CODEGEN_BASE_URL": codegen.url, "CODEGEN_ORG_ID": str(DEMO_ORG_ID)}, condition)
+        stand_in.client("dynamodb").create_table(**_STARRED_RUNS)
+        baseline = artifacts.baseline(
+            {
+                "AWS_ENDPOINT_URL": stand_in.url,
+                "CODEGEN_BASE_URL": codegen.url,
+                "CODEGEN_ORG_ID": str(DEMO_ORG_ID),
+                "STARRED_RUNS_TABLE": _STARRED_RUNS["TableName"],
+            },
+            condition,
+        )
         creator = stack.enter_context(Sandbox(artifacts.python, template.functions["CreateMultiRun"], log_dir))
         # The run of the samples becomes a followed one, with an event log to stream.
         for name, event in (("ResumeAgentRun", json.loads(_sample("ResumeAgentRun"))), ("PollRuns", {"kick": True})):

@@ -1,9 +1,9 @@
-"""The same backend as one would write it first: FastAPI, all endpoints in one app in one Lambda, state in memory.
+"""The same backend as one would write it first: FastAPI, all endpoints in one app in one Lambda.
 
 It is what the functions of template.yaml are measured against, and written as well as this design allows: one shared
-connection pool, typed requests and answers, errors passed on. Multi-runs are tasks of the event loop that ask for each
-candidate's status every two seconds; they need a process that stays (`uvicorn benchmarks.baseline.app:app`), which a
-Lambda function is not.
+connection pool, typed requests and answers, errors passed on, and boto3, which the stars are kept with, loaded only
+where they are asked for. Multi-runs are tasks of the event loop that ask for each candidate's status every two seconds;
+they need a process that stays (`uvicorn benchmarks.baseline.app:app`), which a Lambda function is not.
 """
 
 # ruff: noqa: D101 - the models are what their fields say
@@ -15,10 +15,12 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
 import httpx
 from fastapi import Depends, FastAPI, Header, HTTPException, Query
+from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import StreamingResponse
 from mangum import Mangum
@@ -425,29 +427,58 @@ async def analyze_sandbox_logs(org_id: int, sandbox_id: int, codegen: Client) ->
 
 # Starred runs
 
-starred_runs: dict[int, StarredRun] = {}
+STARRED_RUNS = os.environ.get("STARRED_RUNS_TABLE", "")
+
+
+@cache
+def dynamodb() -> Any:
+    import boto3
+
+    return boto3.client("dynamodb")
 
 
 @app.get("/v1/organizations/{org_id}/starred-runs")
-async def get_starred_runs(org_id: int, _: Client) -> list[StarredRun]:
-    starred = [starred for starred in starred_runs.values() if starred.organization_id == org_id]
+def get_starred_runs(org_id: int, _: Client) -> list[StarredRun]:
+    answer = dynamodb().query(
+        TableName=STARRED_RUNS,
+        KeyConditionExpression="organization_id = :org_id",
+        ExpressionAttributeValues={":org_id": {"N": str(org_id)}},
+        ConsistentRead=True,
+    )
+    starred = [_starred(item) for item in answer["Items"]]
     return sorted(starred, key=lambda starred: starred.starred_at, reverse=True)
 
 
 @app.post("/v1/organizations/{org_id}/starred-runs")
 async def star_run(org_id: int, request: StarredRunRequest, codegen: Client) -> StarredRun:
     run = await codegen.get(f"/organizations/{org_id}/agent/run/{request.agent_run_id}")
-    starred = StarredRun(
-        agent_run_id=run["id"], organization_id=org_id, starred_at=datetime.now(UTC), note=request.note
+    answer = await run_in_threadpool(
+        dynamodb().update_item,
+        TableName=STARRED_RUNS,
+        Key=_key(org_id, run["id"]),
+        UpdateExpression="SET starred_at = if_not_exists(starred_at, :now), note = :note",
+        ExpressionAttributeValues={":now": {"S": datetime.now(UTC).isoformat()}, ":note": {"S": request.note or ""}},
+        ReturnValues="ALL_NEW",
     )
-    return starred_runs.setdefault(starred.agent_run_id, starred)
+    return _starred(answer["Attributes"])
 
 
 @app.delete("/v1/organizations/{org_id}/starred-runs/{agent_run_id}", status_code=204)
-async def unstar_run(org_id: int, agent_run_id: int, _: Client) -> None:
-    starred = starred_runs.get(agent_run_id)
-    if starred and starred.organization_id == org_id:
-        del starred_runs[agent_run_id]
+def unstar_run(org_id: int, agent_run_id: int, _: Client) -> None:
+    dynamodb().delete_item(TableName=STARRED_RUNS, Key=_key(org_id, agent_run_id))
+
+
+def _key(org_id: int, agent_run_id: int) -> dict[str, Any]:
+    return {"organization_id": {"N": str(org_id)}, "agent_run_id": {"N": str(agent_run_id)}}
+
+
+def _starred(item: dict[str, Any]) -> StarredRun:
+    return StarredRun(
+        agent_run_id=int(item["agent_run_id"]["N"]),
+        organization_id=int(item["organization_id"]["N"]),
+        starred_at=datetime.fromisoformat(item["starred_at"]["S"]),
+        note=item["note"]["S"] or None,
+    )
 
 
 # Multi-runs

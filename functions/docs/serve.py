@@ -7,6 +7,7 @@ from pathlib import Path
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.edge import endpoint
+from codegen_runs.etags import tag_of
 from codegen_runs.problems import NotFound
 
 app = APIGatewayRestResolver()
@@ -37,7 +38,9 @@ REDOC_POLICY = (
 )
 def get_document() -> Response[str]:
     """Read this document."""
-    return _file(HERE / "openapi.json", "application/json", "no-cache")
+    response = _file(HERE / "openapi.json", "application/json", "no-cache")
+    response.headers["ETag"] = _tag()
+    return response
 
 
 @app.get(
@@ -82,6 +85,11 @@ def _file(file: "resources.abc.Traversable", content_type: str, cache_control: s
 @cache
 def _text(file: "resources.abc.Traversable") -> str:
     return file.read_text("utf-8")
+
+
+@cache
+def _tag() -> str:
+    return tag_of((HERE / "openapi.json").read_text("utf-8"))
 
 
 handler = endpoint(app, public=True)

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Literal
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from pydantic import BaseModel, Field
 
 from codegen_runs import __version__
@@ -28,14 +28,15 @@ class Health(BaseModel):
 
 @app.get("/health", tags=["Service"], summary="Tell that the service is up")
 @app.get("/api/health", include_in_schema=False)
-def get_health() -> Health:
+def get_health() -> Response[Health]:
     """Tell that the service is up. It asks nobody else: the Codegen API may be down."""
-    return Health(
+    health = Health(
         status="healthy",
         timestamp=datetime.now(UTC),
         version=__version__,
         uptime_seconds=round(time.monotonic() - started, 3),
     )
+    return Response(200, "application/json", health, {"Cache-Control": "no-store"})
 
 
 handler = endpoint(app, public=True)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
-from codegen_runs import aws, settings
+from codegen_runs import settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
-from codegen_runs.outages import outage
 from codegen_runs.problems import CredentialsRefused, NoDeploymentToken
 from codegen_runs.wire import Wire
 
@@ -101,6 +100,10 @@ class _Secret:
 
     def read(self, *, renewed: bool) -> str:
         if renewed or time.monotonic() >= self.good_until:
+            # Who brings a token of their own does without.
+            from codegen_runs import aws
+            from codegen_runs.outages import outage
+
             try:
                 answer = aws.secrets_manager().get_secret_value(SecretId=settings.required("CODEGEN_TOKEN_SECRET"))
             except aws.AwsError as error:
