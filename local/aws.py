@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import socket
 import struct
@@ -233,8 +232,6 @@ def main() -> None:
         stack.callback(portal.call, aws.functions.close)
         print(json.dumps({"secret": secret}), flush=True)
         sys.stdin.read()
-    # Threads of the Step Functions engine may still wait for answers that nobody gives any more.
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parent.parent
 # How long AWS may take to end its functions and itself.
-_END_SECONDS = 10
+_END_SECONDS = 15
 TEMPLATE = _ROOT / "template.yaml"
 
 
