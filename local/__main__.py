@@ -32,8 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what the command line says and return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    # SIGTERM ends this as Ctrl-C does: in order, leaving no process behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM ends this as Ctrl-C does: in order, leaving no process behind. Some shells have what they start in the
+    # background ignore SIGINT, which a script that ends it so would not expect.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _demo(options) if options.command == "demo" else _run(options)
     except PortTakenError as error:

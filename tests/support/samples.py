@@ -46,7 +46,7 @@ def ready(name: str, stack: Stack) -> str:
     text = _text(name)
     if CHECKPOINT in text:
         text = text.replace(CHECKPOINT, _make_checkpoint(stack))
-    if NEW_RUN in text:
+    elif NEW_RUN in text:
         text = text.replace(NEW_RUN, _start_run(stack))
     if AGENT in text:
         text = text.replace(AGENT, _create_agent(stack))
