@@ -400,8 +400,9 @@ def _report(
     """Write the one line that CloudWatch keeps as a log entry and counts as metrics."""
     metrics = _metrics()
     told = exchange | {"message": "request", "status": status, "code": code}
-    for name in told.keys() - {"route"}:
-        metrics.add_metadata(name, told[name])
+    for name, value in told.items():
+        if value is not None and name != "route":
+            metrics.add_metadata(name, value)
     metrics.add_dimension("route", exchange["route"])
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     metrics.add_metric("Latency", MetricUnit.Milliseconds, seconds * 1000)
