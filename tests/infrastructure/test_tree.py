@@ -18,7 +18,7 @@ FORBIDDEN = {
     "a credential in a URL": r"https?://(?!ada:secret@)[^\s/:@\"'{}<>]+:[^\s/@\"'{}<>]+@",
     "the host of a package registry": r"\b(files\.pythonhosted\.org|pypi\.org/simple|registry\.npmjs\.org)\b",
     "the address of a package": r"https?://[^\" ]+\.(whl|tar\.gz|tgz|deb)\b",
-    "a path of somebody's machine": r"(?<![\w.])(/root/|/home/[a-z]|/Users/[A-Za-z])",
+    "a path of somebody's machine": r"(?<![\w.])/(root/|home/[a-z]|Users/[A-Za-z])",
 }
 
 
