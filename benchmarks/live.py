@@ -19,13 +19,13 @@ import httpx
 from benchmarks.artifacts import ROOT
 from benchmarks.report import Section, Target
 from codegen_api import CodegenAPI, RetryPolicy, parse_timestamp
-from codegen_runs import watches
 from codegen_runs.aws import dynamodb
 from codegen_runs.events import Writer
-from codegen_runs.poller import LOGS_PER_POLL, Poller
+from codegen_runs.poller.loop import LOGS_PER_POLL, Poller
+from codegen_runs.runs import watches
+from codegen_runs.runs.watches import VIEWED_INTERVAL
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
-from codegen_runs.watches import VIEWED_INTERVAL
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script
 from local.scheduler import period
 from local.template import load

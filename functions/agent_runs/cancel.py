@@ -2,10 +2,10 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
 from codegen_runs.run_control import cancelling
-from codegen_runs.run_control.paths import RunId
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
 
 app = APIGatewayRestResolver(enable_validation=True)

@@ -3,9 +3,10 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
-from codegen_runs.runs import CreateAgentRun, start
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.runs.requests import CreateAgentRun
+from codegen_runs.runs.starting import start
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -5,10 +5,10 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.bodies import with_warnings
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
-from codegen_runs.permits import permit
-from codegen_runs.runs import CardOrder, StopAgentRun
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.limits.permits import permit
+from codegen_runs.runs.requests import CardOrder, StopAgentRun
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -6,12 +6,13 @@ With the run's id in the path, and without a prompt, it lets a paused run go on.
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
 from codegen_runs.run_control import pausing
-from codegen_runs.run_control.paths import RunId
 from codegen_runs.run_control.requests import ControlledRun, ResumeRun
-from codegen_runs.runs import FollowUp, ResumeAgentRun, resume
+from codegen_runs.runs.requests import FollowUp, ResumeAgentRun
+from codegen_runs.runs.starting import resume
 
 app = APIGatewayRestResolver(enable_validation=True)
 

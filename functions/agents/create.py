@@ -3,8 +3,8 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.agents import profiles
-from codegen_runs.agents.requests import Agent, CreateAgent
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.agents.agent import Agent, CreateAgent
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -2,8 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.agents import deleting
-from codegen_runs.edge import DefaultOrganization, endpoint
+from codegen_runs.chat import deleting_agents
+from codegen_runs.http.edge import DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -14,7 +14,7 @@ def delete_agent(org_id: int, agent_id: str) -> None:
 
     409 only while it has a message of a chat to answer.
     """
-    deleting.delete(agent_id, org_id=org_id)
+    deleting_agents.delete(agent_id, org_id=org_id)
 
 
 @app.delete("/api/agents/<agent_id>", status_code=204, include_in_schema=False)

@@ -6,9 +6,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.agents import profiles
-from codegen_runs.agents.requests import Agent, AgentPage
+from codegen_runs.agents.agent import Agent, AgentPage
 from codegen_runs.cursors import CursorPage
-from codegen_runs.edge import DefaultOrganization, endpoint
+from codegen_runs.http.edge import DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -6,8 +6,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Header
 
 from codegen_runs.agents import profiles
-from codegen_runs.agents.requests import Agent, UpdateAgent
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.agents.agent import Agent, UpdateAgent
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -6,8 +6,8 @@ from codegen_runs import settings
 from codegen_runs.access import tokens
 from codegen_runs.access.tokens import CreateApiToken, NewApiToken
 from codegen_runs.clock import SystemClock
-from codegen_runs.codegen import Deployment
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.codegen import Deployment
+from codegen_runs.http.edge import CurrentCaller, endpoint
 from codegen_runs.storage.access import AccessTable
 
 app = APIGatewayRestResolver(enable_validation=True)

@@ -10,7 +10,7 @@ from codegen_runs.access import tokens
 from codegen_runs.access.tokens import ApiTokenCard
 from codegen_runs.clock import SystemClock
 from codegen_runs.cursors import CursorPage
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import CurrentCaller, endpoint
 from codegen_runs.storage.access import AccessTable
 
 app = APIGatewayRestResolver(enable_validation=True)

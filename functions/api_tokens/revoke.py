@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_runs import settings
 from codegen_runs.access import tokens
 from codegen_runs.clock import SystemClock
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import CurrentCaller, endpoint
 from codegen_runs.storage.access import AccessTable
 
 app = APIGatewayRestResolver(enable_validation=True)

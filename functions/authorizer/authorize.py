@@ -6,8 +6,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import settings
+from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
-from codegen_runs.authentication import TokenRefused
 from codegen_runs.callers import token_in
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.admission import admit, brings_ticket

@@ -5,10 +5,10 @@ from mangum import Mangum
 
 from codegen_runs.chat import sessions
 from codegen_runs.chat.answering import ChatStream
-from codegen_runs.chat.requests import ChatAnswer, ChatMessage
+from codegen_runs.chat.messages import ChatAnswer, ChatMessage
 from codegen_runs.clock import SystemClock
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 clock = SystemClock()

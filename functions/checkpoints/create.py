@@ -5,9 +5,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from codegen_runs.checkpoints import making
 from codegen_runs.checkpoints.requests import CreateCheckpoint
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.run_control.paths import RunId
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -5,8 +5,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from codegen_runs.checkpoints import branching
 from codegen_runs.checkpoints.requests import ForkCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

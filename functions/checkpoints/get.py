@@ -4,8 +4,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

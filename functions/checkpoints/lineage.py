@@ -4,7 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.snapshots import Lineage
-from codegen_runs.edge import DefaultOrganization, endpoint
+from codegen_runs.http.edge import DefaultOrganization, endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -7,10 +7,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.snapshots import CheckpointSummary
-from codegen_runs.codegen import Codegen
 from codegen_runs.cursors import CursorPage
-from codegen_runs.edge import DefaultOrganization, endpoint
-from codegen_runs.run_control.paths import RunId
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.edge import endpoint
-from codegen_runs.etags import tag_of
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.etags import tag_of
 from codegen_runs.problems import NotFound
 
 app = APIGatewayRestResolver()

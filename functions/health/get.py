@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from pydantic import BaseModel, Field
 
 from codegen_runs import __version__
-from codegen_runs.edge import endpoint
+from codegen_runs.http.edge import endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 started = time.monotonic()

@@ -4,8 +4,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs import settings
 from codegen_runs.clock import SystemClock
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint, organization
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint, organization
 from codegen_runs.live.issuing import IssueTicket, StreamTicket, issue
 from codegen_runs.live.tickets import Tickets
 from codegen_runs.roles import Role

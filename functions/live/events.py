@@ -7,8 +7,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import settings
 from codegen_runs.clock import SystemClock
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint, seconds_left
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint, seconds_left
 from codegen_runs.live import longpoll
 from codegen_runs.live.longpoll import MAX_WAIT, EventList
 from codegen_runs.live.subscriptions import PAGE, subscribe

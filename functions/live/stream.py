@@ -4,13 +4,13 @@ from typing import Any
 
 from mangum import Mangum
 
-import codegen_runs.codegen  # noqa: F401 - how errors of the Codegen API are told
+import codegen_runs.http.codegen  # noqa: F401 - how errors of the Codegen API are told
 from codegen_runs import upstream
 from codegen_runs.callers import Caller
 from codegen_runs.chat.view import ChatView
 from codegen_runs.clock import SystemClock
-from codegen_runs.live.requests import StreamRequest
 from codegen_runs.live.sse import EventStream
+from codegen_runs.live.stream_request import StreamRequest
 from codegen_runs.live.subscriptions import Subscription, subscribe
 
 clock = SystemClock()

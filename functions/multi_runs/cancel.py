@@ -2,8 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import CancelledMultiRun
 from codegen_runs.run_control.requests import CancelRun

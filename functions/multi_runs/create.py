@@ -2,9 +2,9 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import CurrentCaller, endpoint
 from codegen_runs.multi_runs import service
-from codegen_runs.multi_runs.requests import CreateMultiRun
+from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
 
 app = APIGatewayRestResolver(enable_validation=True)

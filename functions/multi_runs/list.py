@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.cursors import CursorPage
-from codegen_runs.edge import endpoint
+from codegen_runs.http.edge import endpoint
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunSummary
 

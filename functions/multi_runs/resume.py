@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.edge import endpoint
+from codegen_runs.http.edge import endpoint
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
 

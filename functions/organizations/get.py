@@ -5,8 +5,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_runs import settings
 from codegen_runs.access import organizations
 from codegen_runs.access.organizations import OrganizationCard
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import endpoint
 from codegen_runs.storage.access import AccessTable
 
 app = APIGatewayRestResolver(enable_validation=True)

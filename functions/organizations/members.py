@@ -8,9 +8,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from codegen_runs import settings
 from codegen_runs.access import members
 from codegen_runs.access.members import MemberCard
-from codegen_runs.codegen import Codegen
 from codegen_runs.cursors import CursorPage
-from codegen_runs.edge import endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import endpoint
 from codegen_runs.storage.access import AccessTable
 
 app = APIGatewayRestResolver(enable_validation=True)

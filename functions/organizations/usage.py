@@ -5,11 +5,11 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs.access import usage
-from codegen_runs.access.usage import Usage
+from codegen_runs import usage
 from codegen_runs.clock import SystemClock
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import endpoint
+from codegen_runs.usage import Usage
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -7,14 +7,15 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import settings, upstream, watches
+from codegen_runs import settings, upstream
 from codegen_runs.clock import SystemClock
 from codegen_runs.live.connections import GatewayConnections
 from codegen_runs.live.push import Publisher, Sender
-from codegen_runs.poller import Poller
+from codegen_runs.poller.loop import Poller
+from codegen_runs.poller.task_tokens import StepFunctionsTokens
+from codegen_runs.runs import watches
 from codegen_runs.storage.connections import ConnectionsTable
 from codegen_runs.storage.multi_runs import MultiRunsTable
-from codegen_runs.task_tokens import StepFunctionsTokens
 
 # Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute,
 # so that one scheduled tick ends where the next begins.

@@ -2,10 +2,10 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs import watches
 from codegen_runs.clock import SystemClock
-from codegen_runs.edge import CurrentCaller, endpoint
-from codegen_runs.launch_queue import RateLimits, rate_limits
+from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.limits.launch_queue import RateLimits, rate_limits
+from codegen_runs.runs import watches
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -6,9 +6,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import reconciler
 from codegen_runs.clock import SystemClock
-from codegen_runs.multi_runs import executions
+from codegen_runs.multi_runs import executions, reconciler
 from codegen_runs.multi_runs.service import multi_runs_table
 
 logger = Logger()

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
 from codegen_runs.run_control import cancelling
-from codegen_runs.run_control.paths import RunId
 from codegen_runs.run_control.requests import MAX_REASON_CHARACTERS, CancelRun, ControlledRun
 
 app = APIGatewayRestResolver(enable_validation=True)

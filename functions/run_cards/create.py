@@ -2,9 +2,9 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.run_cards.requests import CreateRunCard, PromptForRun, StartedRunCard, start, text_in_path
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.run_cards.starting import CreateRunCard, PromptForRun, StartedRunCard, start, text_in_path
 
 app = APIGatewayRestResolver(enable_validation=True)
 

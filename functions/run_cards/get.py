@@ -2,11 +2,11 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
 from codegen_runs.run_cards import details
 from codegen_runs.run_cards.details import RunCardDetail
-from codegen_runs.run_control.paths import RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -2,12 +2,12 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import DefaultOrganization, endpoint
-from codegen_runs.paging import Limit, Skip
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import DefaultOrganization, endpoint
+from codegen_runs.http.paging import Limit, Skip
+from codegen_runs.http.paths import RunId
 from codegen_runs.run_cards import progress
 from codegen_runs.run_cards.progress import RunCardLogs
-from codegen_runs.run_control.paths import RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 

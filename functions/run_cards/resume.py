@@ -2,11 +2,11 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.run_cards.requests import PromptForFollowUp, StartedRunCard, follow_up, text_in_path
-from codegen_runs.run_control.paths import RunId
-from codegen_runs.runs import FollowUp
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.paths import RunId
+from codegen_runs.run_cards.starting import PromptForFollowUp, StartedRunCard, follow_up, text_in_path
+from codegen_runs.runs.requests import FollowUp
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -3,10 +3,10 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SandboxAnalysis
-from codegen_runs import runs
 from codegen_runs.bodies import Body, with_warnings
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint, organization
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint, organization
+from codegen_runs.runs import starting
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -23,7 +23,7 @@ class AnalyzeSandboxLogs(Body):
 )
 def analyze_sandbox_logs(org_id: int, sandbox_id: int, codegen: Codegen, caller: CurrentCaller) -> SandboxAnalysis:
     """Start a run that reads the setup logs of a sandbox; what it finds is in its result."""
-    return runs.analyze_sandbox_logs(sandbox_id, org_id=org_id, codegen=codegen, caller=caller)
+    return starting.analyze_sandbox_logs(sandbox_id, org_id=org_id, codegen=codegen, caller=caller)
 
 
 @app.post("/v1/sandbox/analyze-logs", include_in_schema=False)
@@ -33,7 +33,7 @@ def analyze_sandbox_logs_anywhere(
 ) -> SandboxAnalysis:
     """Do the same for the sandbox that the body names."""
     org_id = organization(caller, request.org_id)
-    answer = runs.analyze_sandbox_logs(request.sandbox_id, org_id=org_id, codegen=codegen, caller=caller)
+    answer = starting.analyze_sandbox_logs(request.sandbox_id, org_id=org_id, codegen=codegen, caller=caller)
     return with_warnings(answer, request.ignored())
 
 

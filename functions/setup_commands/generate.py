@@ -3,10 +3,10 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SetupCommands
-from codegen_runs import runs
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint, organization
-from codegen_runs.runs import GenerateSetupCommands
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint, organization
+from codegen_runs.runs import starting
+from codegen_runs.runs.requests import GenerateSetupCommands
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -22,7 +22,7 @@ def generate_setup_commands(
     org_id: int, request: GenerateSetupCommands, codegen: Codegen, caller: CurrentCaller
 ) -> SetupCommands:
     """Start a run that finds the setup commands of a repository; they are in its result."""
-    return runs.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
+    return starting.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
 
 
 @app.post("/v1/setup-commands", include_in_schema=False)
@@ -32,7 +32,7 @@ def generate_setup_commands_anywhere(
 ) -> SetupCommands:
     """Do the same in the organization that the body names, or the deployment's."""
     org_id = organization(caller, request.org_id)
-    return runs.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
+    return starting.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
 
 
 handler = endpoint(app)

@@ -5,11 +5,11 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs import starred
-from codegen_runs.codegen import Codegen
 from codegen_runs.cursors import CursorPage
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.starred import StarredRunCard
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.run_cards import starred
+from codegen_runs.run_cards.starred import StarredRunCard
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -2,10 +2,10 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs import starred
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.starred import StarredRun, StarRun
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.run_cards import starred
+from codegen_runs.run_cards.starred import StarredRun, StarRun
 
 app = APIGatewayRestResolver(enable_validation=True)
 

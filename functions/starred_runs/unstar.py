@@ -2,8 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs import starred
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.run_cards import starred
 
 app = APIGatewayRestResolver(enable_validation=True)
 

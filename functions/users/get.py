@@ -3,8 +3,8 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import User
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import endpoint
 
 app = APIGatewayRestResolver(enable_validation=True)
 

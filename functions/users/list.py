@@ -3,9 +3,9 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import Page, User
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import endpoint
-from codegen_runs.paging import Limit, Skip
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.paging import Limit, Skip
 
 app = APIGatewayRestResolver(enable_validation=True)
 

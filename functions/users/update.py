@@ -6,8 +6,8 @@ from codegen_runs import settings
 from codegen_runs.access import members
 from codegen_runs.access.members import UpdatedMember, UpdateUser
 from codegen_runs.clock import SystemClock
-from codegen_runs.codegen import Codegen
-from codegen_runs.edge import CurrentCaller, endpoint
+from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.edge import CurrentCaller, endpoint
 from codegen_runs.roles import Role
 from codegen_runs.storage.access import AccessTable
 

@@ -63,7 +63,7 @@ class Functions(httpx.BaseTransport):
             for variable, value in function.environment.items():
                 patch.setenv(variable, value)
             self._running = name
-            upstream._secret.good_until = 0
+            upstream.deployment_token.forget()
             try:
                 return handlers.load(str(file)).handler((event or samples.read(name)) | more, context)
             finally:
@@ -164,7 +164,7 @@ def asked() -> Iterator[dict[str, set[Permission]]]:
 def forget() -> None:
     """Load the handlers anew: warm ones remember what they have asked for."""
     handlers.load.cache_clear()
-    upstream._secret.good_until = 0
+    upstream.deployment_token.forget()
 
 
 def handle_requests(functions: Functions) -> None:
@@ -329,7 +329,7 @@ def follow_by_websocket(functions: Functions) -> None:
     functions.run("OpenConnection", queryStringParameters={"ticket": ticket})
     SystemClock().sleep(600)  # the token's owner is not remembered any more
     functions.run("OpenConnection")
-    upstream._secret.good_until = 0
+    upstream.deployment_token.forget()
     run_id = start_upstream(functions)
     functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "run_id": run_id}))
     multi_run = start_a_multi_run(functions)["multi_run_id"]

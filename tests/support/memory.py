@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, timestamp
+from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch
 from codegen_runs.storage.table import ConditionFailed

@@ -9,9 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
+from codegen_runs.storage.multi_runs import (
+    MultiRun,
+    MultiRunsTable,
+    MultiRunStatus,
+    Strategy,
+    SynthesisOptions,
+    Variant,
+)
 from codegen_runs.storage.runs import RunsTable, Watch
 from local.stack import Stack
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from codegen_runs import upstream, watches
+from codegen_runs import upstream
+from codegen_runs.runs import watches
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
@@ -27,7 +28,7 @@ def service(
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
     monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     monkeypatch.setattr(watches, "kick", lambda *_: None)
-    monkeypatch.setattr(upstream, "_secret", upstream._Secret())
+    upstream.deployment_token.forget()
     aws.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
     service = Service(deployed)
     service.another_process()

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from codegen_runs import edge, upstream
+from codegen_runs import upstream
 from codegen_runs.access import secret
+from codegen_runs.access.authentication import TABLE_SECONDS
 from codegen_runs.access.standing import USE_SECONDS
-from codegen_runs.authentication import TABLE_SECONDS
+from codegen_runs.http import edge
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
@@ -305,7 +306,7 @@ def test_a_deployment_without_a_codegen_token_says_what_is_missing(service: Serv
     made = service.make_token()
     service.send("GET", f"{HOME}/repos", made["token"])
     aws.client("secretsmanager").delete_secret(SecretId="codegen-token", ForceDeleteWithoutRecovery=True)
-    upstream._secret.good_until = 0
+    upstream.deployment_token.forget()
 
     answer = service.send("GET", f"{HOME}/repos", made["token"])
 
@@ -326,7 +327,7 @@ def test_who_meets_the_authorizer_without_a_good_token_of_the_deployment_is_told
 ) -> None:
     made = service.make_token()
     aws.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString=secret_string)
-    upstream._secret.good_until = 0
+    upstream.deployment_token.forget()
 
     answer = service.send("GET", f"{HOME}/repos", made["token"])
 

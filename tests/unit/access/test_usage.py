@@ -5,9 +5,15 @@ from typing import Any
 
 import pytest
 
-from codegen_runs.access import usage
-from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
+from codegen_runs import usage
+from codegen_runs.storage.multi_runs import (
+    MultiRun,
+    MultiRunsTable,
+    MultiRunStatus,
+    Strategy,
+    SynthesisOptions,
+    Variant,
+)
 from local.fake_codegen import FakeCodegen, Script
 from local.fake_codegen.schemas import ApiAgentRunSourceType
 from local.template import Template

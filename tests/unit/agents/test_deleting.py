@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream, watches
+from codegen_runs import upstream
 from codegen_runs.agents import profiles
-from codegen_runs.agents.requests import CreateAgent
+from codegen_runs.agents.agent import CreateAgent
 from codegen_runs.callers import Caller
 from codegen_runs.chat import sessions
-from codegen_runs.chat.requests import ChatAnswer, ChatMessage
+from codegen_runs.chat.messages import ChatAnswer, ChatMessage
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport

@@ -8,8 +8,8 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
 from codegen_runs.agents import profiles
+from codegen_runs.agents.agent import CreateAgent, UpdateAgent
 from codegen_runs.agents.composing import compose
-from codegen_runs.agents.requests import CreateAgent, UpdateAgent
 from codegen_runs.callers import Caller
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, FakeCodegen, FakeTransport

@@ -9,7 +9,7 @@ import pytest
 
 from codegen_api import RateLimitError, ServerError
 from codegen_runs import upstream
-from codegen_runs.authentication import (
+from codegen_runs.access.authentication import (
     MEMORY_SECONDS,
     REFUSAL_SECONDS,
     TABLE_SECONDS,

@@ -10,7 +10,7 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs.agents import profiles
-from codegen_runs.agents.requests import CreateAgent, UpdateAgent
+from codegen_runs.agents.agent import CreateAgent, UpdateAgent
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, FakeCodegen, Script, Trouble

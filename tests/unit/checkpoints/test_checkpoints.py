@@ -7,8 +7,8 @@ import boto3
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
 from codegen_runs.callers import Caller
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from local.template import Template

@@ -5,7 +5,8 @@ from io import StringIO
 
 import pytest
 
-from codegen_runs import edge, upstream
+from codegen_runs import upstream
+from codegen_runs.http import edge
 from tests.support.backend import template
 from tests.support.wire import Wire
 

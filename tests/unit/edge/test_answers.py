@@ -10,7 +10,7 @@ import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs import aws
-from codegen_runs.edge import endpoint
+from codegen_runs.http.edge import endpoint
 from codegen_runs.storage.table import Table
 from local.template import Template
 from tests.support.events import CALLER, REQUEST_ID, TOKEN, Answer, call, rest

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.edge import endpoint
+from codegen_runs.http.edge import endpoint
 from codegen_runs.problems import NotFound
 from tests.support.events import Answer, call, rest
 

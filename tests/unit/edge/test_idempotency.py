@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen_api import APITimeoutError
-from codegen_runs import aws, idempotency
+from codegen_runs import aws
 from codegen_runs.bodies import Body
-from codegen_runs.codegen import tell
-from codegen_runs.edge import CurrentCaller, endpoint
-from codegen_runs.idempotency import LIFETIME, Keyed, OutcomeUnknown, RequestInProgress
+from codegen_runs.http import idempotency
+from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.idempotency import LIFETIME, Keyed, OutcomeUnknown, RequestInProgress
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.storage.idempotency import Attempt, IdempotencyTable
 from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.upstream.errors import tell
 from local.template import Template
 from tests.support.aws import Aws
 from tests.support.backend import TestClock

@@ -33,9 +33,10 @@ class Secret:
 def secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secret]:
     for name, value in {**aws.ENVIRONMENT, "CODEGEN_TOKEN_SECRET": "the-secret"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(upstream, "_secret", upstream._Secret())
+    upstream.deployment_token.forget()
     with aws.in_memory():
         yield Secret()
+    upstream.deployment_token.forget()
 
 
 def accepting(token: str) -> httpx.MockTransport:

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.problems import CredentialsRefused
+from codegen_runs.runs import watches
 from tests.support.events import CALLER, REQUEST_ID, Answer, Context, call, rest
 from tests.support.handlers import handler
 from tests.support.memory import MemoryRuns

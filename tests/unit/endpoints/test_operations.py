@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from codegen_runs import watches
+from codegen_runs.runs import watches
 from tests.support.backend import template
 from tests.support.events import CALLER, TOKEN, call, rest
 from tests.support.handlers import FUNCTIONS, handler

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from codegen_api import AgentRun, AgentRunLogs, CodegenAPI
 from codegen_runs.events import Event
-from codegen_runs.poller import Poller
+from codegen_runs.poller.loop import Poller
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
 from tests.support.backend import Tokens

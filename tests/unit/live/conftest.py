@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream, watches
-from codegen_runs.poller import Poller
+from codegen_runs import upstream
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support import backend

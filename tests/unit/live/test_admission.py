@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream, watches
+from codegen_runs import upstream
 from codegen_runs.callers import Caller
-from codegen_runs.multi_runs.requests import SynthesisOptions
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
+from codegen_runs.runs import watches
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, SynthesisOptions
 from codegen_runs.storage.runs import RunsTable
 from local.authorization import Authorization
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, DEMO_USER_ID

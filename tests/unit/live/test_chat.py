@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 
-from codegen_runs import watches
 from codegen_runs.agents import profiles
-from codegen_runs.agents.requests import CreateAgent
+from codegen_runs.agents.agent import CreateAgent
 from codegen_runs.chat import sessions
 from codegen_runs.chat.answering import HOLD
-from codegen_runs.chat.requests import ChatMessage
+from codegen_runs.chat.messages import ChatMessage
 from codegen_runs.chat.sessions import SessionBusy
 from codegen_runs.live.sse import LIVE
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.prompts import Prompt
-from codegen_runs.run_control import transitions
+from codegen_runs.runs import transitions, watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel
 from local.fake_codegen import DEMO_ORG_ID, EMPTY_ORG_ID, FakeCodegen, Script, Trouble
@@ -209,18 +208,18 @@ def test_a_busy_session_is_refused_with_the_reason_until_the_turn_has_ended(fake
 def test_of_two_messages_at_once_one_is_sent(fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> None:
     first = chat().json
     session_id = first["session_id"]
-    resume = sessions.runs.resume
+    resume = sessions.starting.resume
     refused: list[SessionBusy] = []
 
     def interrupted(*arguments: Any, **more: Any) -> Any:
-        monkeypatch.setattr(sessions.runs, "resume", resume)
+        monkeypatch.setattr(sessions.starting, "resume", resume)
         message = ChatMessage(agent_id="assistant", message="Me first!", session_id=session_id)
         with pytest.raises(SessionBusy) as busy:
             sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, codegen=more["codegen"])
         refused.append(busy.value)
         return resume(*arguments, **more)
 
-    monkeypatch.setattr(sessions.runs, "resume", interrupted)
+    monkeypatch.setattr(sessions.starting, "resume", interrupted)
     answer = chat(session_id=session_id)
 
     assert answer.status == 200

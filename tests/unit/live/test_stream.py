@@ -119,7 +119,7 @@ def test_whoever_starts_late_is_told_how_many_events_are_kept_no_longer(
 
 
 def test_a_follow_up_goes_on_after_the_end(codegen: CodegenAPI, poll: Poll, runs: MemoryRuns) -> None:
-    from codegen_runs import watches
+    from codegen_runs.runs import watches
 
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     stream(run.id)

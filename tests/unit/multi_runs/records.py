@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.multi_runs import MultiRun, Strategy, SynthesisOptions, Variant
 from codegen_runs.storage.runs import Watch
 
 

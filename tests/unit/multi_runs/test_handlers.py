@@ -7,11 +7,11 @@ import boto3
 import pytest
 
 from codegen_api import parse_timestamp
-from codegen_runs import watches
-from codegen_runs.buckets import LIMITS, RESERVED_CREATES
+from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES
 from codegen_runs.multi_runs.service import multi_runs_table, runs_table
 from codegen_runs.multi_runs.tasks import MultiRunGone
-from codegen_runs.poller import Poller
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunStatus
 from codegen_runs.storage.runs import RunsTable

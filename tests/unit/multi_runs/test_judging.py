@@ -3,8 +3,8 @@
 import pytest
 
 from codegen_runs.multi_runs import judging
-from codegen_runs.multi_runs.requests import Strategy, Variant
 from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import Strategy, Variant
 from tests.unit.multi_runs.records import multi_run, watch_of
 
 

@@ -3,10 +3,9 @@
 import re
 
 from codegen_runs.multi_runs import judging, synthesis
-from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import AnswerSource, MultiRun
+from codegen_runs.storage.multi_runs import AnswerSource, MultiRun, Strategy, SynthesisOptions, Variant
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen.answers import candidates as candidates_in
 from tests.unit.multi_runs.records import multi_run, watch_of

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen_runs.buckets import LIMITS, MARGIN, Bucket, Buckets, Limit
+from codegen_runs.limits.buckets import LIMITS, Buckets
+from codegen_runs.storage.buckets import MARGIN, Bucket, Limit
 from codegen_runs.storage.runs import RunsTable
 from tests.support.memory import MemoryRuns
 

@@ -9,10 +9,11 @@ import httpx
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import aws, watches
-from codegen_runs.poller import LEASE_SECONDS, Poller
+from codegen_runs import aws
+from codegen_runs.poller.loop import LEASE_SECONDS, Poller
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.snapshots import run_snapshot
+from codegen_runs.runs import watches
+from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Launch, RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble

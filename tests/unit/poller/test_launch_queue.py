@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
-from codegen_runs.buckets import Buckets
-from codegen_runs.poller import Poller
+from codegen_runs.limits.buckets import Buckets
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Trouble

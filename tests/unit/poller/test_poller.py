@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
-from codegen_runs.poller import LEASE, Poller
+from codegen_runs.poller.loop import LEASE, Poller
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage import table as storage
 from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, RunsTable, Watch

@@ -2,8 +2,8 @@
 
 import pytest
 
-from codegen_runs import watches
-from codegen_runs.buckets import Buckets
+from codegen_runs.limits.buckets import Buckets
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID
 from tests.support import handlers

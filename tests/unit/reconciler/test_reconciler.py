@@ -8,10 +8,10 @@ import boto3
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import reconciler, watches
-from codegen_runs.multi_runs import tasks
+from codegen_runs.multi_runs import reconciler, tasks
 from codegen_runs.multi_runs.service import multi_runs_table
-from codegen_runs.poller import Poller
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import watches
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, ManualClock, Script, Trouble

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream, watches
-from codegen_runs.poller import Poller
+from codegen_runs import upstream
+from codegen_runs.poller.loop import Poller
 from codegen_runs.run_cards import repos
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport
 from local.template import Template

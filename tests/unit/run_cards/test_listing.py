@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.run_cards.listing import MOST_SCANNED
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script, Trouble
 from local.fake_codegen.schemas import ApiAgentRunSourceType as Source

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
 from codegen_runs.callers import Caller
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble

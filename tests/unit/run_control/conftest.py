@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import upstream, watches
+from codegen_runs import upstream
 from codegen_runs.callers import Caller
-from codegen_runs.poller import Poller
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Launch, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, Script
 from tests.support import handlers

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from codegen_api import AgentRun, CodegenAPI
-from codegen_runs.cards import card
-from codegen_runs.run_control.actions import allowed_actions
-from codegen_runs.snapshots import run_snapshot
+from codegen_runs.run_cards.cards import card
+from codegen_runs.runs.actions import allowed_actions
+from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble

@@ -7,10 +7,10 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
-from codegen_runs.buckets import LIMITS, Buckets
 from codegen_runs.callers import Caller
-from codegen_runs.permits import PATIENCE
-from codegen_runs.run_control.transitions import CONFIRMATION_SECONDS
+from codegen_runs.limits.buckets import LIMITS, Buckets
+from codegen_runs.limits.permits import PATIENCE
+from codegen_runs.runs.transitions import CONFIRMATION_SECONDS
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble

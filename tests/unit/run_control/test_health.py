@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from codegen_runs.health import LATE, QUIET, STALLED, assess
+from codegen_runs.runs.health import LATE, QUIET, STALLED, assess
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 

@@ -6,10 +6,11 @@ from typing import Any
 import boto3
 import pytest
 
-from codegen_runs import upstream, watches
+from codegen_runs import upstream
 from codegen_runs.multi_runs import tasks
 from codegen_runs.multi_runs.service import multi_runs_table
 from codegen_runs.multi_runs.tasks import MultiRunGone
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunsTable
 from codegen_runs.storage.runs import RunsTable

@@ -7,8 +7,8 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs.events import Writer
-from codegen_runs.poller import Poller
-from codegen_runs.run_control import transitions
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import transitions
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from codegen_runs import upstream, watches
+from codegen_runs import upstream
 from codegen_runs.callers import Caller
-from codegen_runs.run_control import transitions
+from codegen_runs.runs import transitions, watches
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport
 from local.template import Template

@@ -8,13 +8,14 @@ import boto3
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import callers, upstream, watches
+from codegen_runs import callers, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.live import websocket
 from codegen_runs.live.push import Publisher
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.live.websocket import Session
-from codegen_runs.poller import Poller
+from codegen_runs.poller.loop import Poller
+from codegen_runs.runs import watches
 from codegen_runs.storage.connections import Connection, ConnectionsTable
 from codegen_runs.storage.multi_runs import MultiRunsTable
 from codegen_runs.storage.runs import Launch, RunsTable

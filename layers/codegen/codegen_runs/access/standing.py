@@ -13,8 +13,8 @@ from dataclasses import replace
 from aws_lambda_powertools import Logger
 
 from codegen_runs.access import secret
+from codegen_runs.access.authentication import Authenticator, Shelf, TokenRefused, codegen_user
 from codegen_runs.access.codegen_roles import maker_of
-from codegen_runs.authentication import Authenticator, Shelf, TokenRefused, codegen_user
 from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from codegen_runs.prompts import Source
 from codegen_runs.storage.agents import AgentProfile
-
-if TYPE_CHECKING:
-    from codegen_runs.prompts import Source
-    from codegen_runs.runs import CreateAgentRun
 
 
 def compose(prompt: str, *, system_prompt: str | None = None, configuration: Mapping[str, Any] | None = None) -> str:
@@ -21,18 +18,6 @@ def compose(prompt: str, *, system_prompt: str | None = None, configuration: Map
     if configuration:
         parts.append(f"# Configuration\n\n```json\n{json.dumps(configuration, indent=2, ensure_ascii=False)}\n```")
     return "\n\n".join([*parts, f"# Task\n\n{prompt}"]) if parts else prompt
-
-
-def given_to(profile: AgentProfile, request: CreateAgentRun) -> CreateAgentRun:
-    """Return the request as the upstream gets it; the caller's own model and repository win over the profile's."""
-    return request.model_copy(
-        update={
-            "prompt": compose(request.prompt, system_prompt=profile.system_prompt, configuration=profile.configuration),
-            "model": request.model or profile.model,
-            "repo_id": profile.repo_id if request.repo_id is None else request.repo_id,
-            "metadata": {**(request.metadata or {}), **named(profile)},
-        }
-    )
 
 
 def named(profile: AgentProfile) -> Source:

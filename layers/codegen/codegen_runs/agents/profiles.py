@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from codegen_runs import cursors, settings
-from codegen_runs.agents.requests import AGENT_ID, Agent, AgentPage, CreateAgent, UpdateAgent, shown
+from codegen_runs.agents.agent import AGENT_ID, Agent, AgentPage, CreateAgent, UpdateAgent, shown
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict, NotFound, PreconditionFailed, StorageUnavailable

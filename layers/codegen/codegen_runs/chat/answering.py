@@ -14,12 +14,13 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import edge, settings
+from codegen_runs import settings
+from codegen_runs.chat.messages import ChatAnswer
 from codegen_runs.chat.outcomes import outcome
-from codegen_runs.chat.requests import ChatAnswer
 from codegen_runs.chat.view import ChatView
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, is_terminal
+from codegen_runs.http import edge
 from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Viewing
 from codegen_runs.live.subscriptions import Subscription, subscribe
 from codegen_runs.problems import Problem

@@ -13,15 +13,16 @@ from contextlib import ExitStack
 from aws_lambda_powertools import Logger
 
 from codegen_api import AgentRun, CodegenAPI
-from codegen_runs import runs, settings, watches
+from codegen_runs import settings
 from codegen_runs.agents import composing, profiles
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
-from codegen_runs.chat.requests import ChatAnswer, ChatLinks, ChatMessage
+from codegen_runs.chat.messages import ChatAnswer, ChatLinks, ChatMessage
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.live.subscriptions import START, run_path
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
-from codegen_runs.runs import CreateAgentRun, FollowUp
+from codegen_runs.runs import starting, watches
+from codegen_runs.runs.requests import CreateAgentRun, FollowUp
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.sessions import ChatSession, SessionsTable
@@ -117,7 +118,7 @@ def _begin(request: ChatMessage, *, org_id: int, caller: Caller, codegen: Codege
     sessions.add(org_id, session)
     with ExitStack() as undoing:
         undoing.callback(sessions.remove, org_id, session.id)
-        run = runs.start(
+        run = starting.start(
             CreateAgentRun(prompt=request.message, metadata={"session_id": session.id}),
             org_id=org_id,
             codegen=codegen,
@@ -153,7 +154,7 @@ def _go_on(
         if watch and _works(watch):
             links = _links(org_id, session.agent_run_id, START).model_dump()
             raise SessionBusy(f"The agent has not answered yet: turn {watch.turn} is {watch.status}.", links=links)
-        run = runs.resume(
+        run = starting.resume(
             str(session.agent_run_id),
             FollowUp(prompt=request.message),
             org_id=org_id,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen_api import AgentRun, CodegenAPI, CodegenAPIError
-from codegen_runs import runs, statuses, watches
+from codegen_runs import statuses
 from codegen_runs.agents import composing, profiles
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
@@ -20,17 +20,12 @@ from codegen_runs.checkpoints import chain, reading, replay
 from codegen_runs.checkpoints.reading import Found
 from codegen_runs.checkpoints.replay import Replay
 from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, RestoreCheckpoint
-from codegen_runs.checkpoints.snapshots import (
-    LineageEntry,
-    Replayed,
-    RestoredRun,
-    entry,
-    pull_requests_then,
-)
+from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry, pull_requests_then
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
-from codegen_runs.runs import CreateAgentRun, FollowUp
-from codegen_runs.snapshots import RunSnapshot, run_snapshot
+from codegen_runs.runs import starting, watches
+from codegen_runs.runs.requests import CreateAgentRun, FollowUp
+from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.storage.checkpoints import Checkpoint, CheckpointAction, Checkpoints, Fork
 
 
@@ -127,7 +122,7 @@ def _start(
     # Written first: what comes of it can be found by its id, also when the answer is lost.
     checkpoints.add_fork(started)
     try:
-        run = runs.start(
+        run = starting.start(
             CreateAgentRun(
                 prompt=plan.task,
                 repo_id=checkpoint.repo_id,
@@ -183,7 +178,7 @@ def _go_back(
     checkpoint, changes, checkpoints = found.checkpoint, request.changes, reading.table()
     plan = _plan(checkpoint, changes, checkpoints, codegen, continued=True)
     lineage = reading.ancestors(checkpoints, checkpoint.org_id, checkpoint.run)
-    run = runs.resume(
+    run = starting.resume(
         checkpoint.run,
         FollowUp(prompt=plan.task, model=changes.model),
         org_id=checkpoint.org_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.reading import check_exists, check_started
@@ -13,8 +12,9 @@ from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import Writer
 from codegen_runs.redaction import redact
-from codegen_runs.run_control.runs import RunEnded, change, look_up
-from codegen_runs.run_control.transitions import Change
+from codegen_runs.runs import watches
+from codegen_runs.runs.finding import RunEnded, change, look_up
+from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import Watch
 
 

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from codegen_api import AgentRun, CodegenAPI, CodegenAPIError, NotFoundError
-from codegen_runs import cursors, settings, watches
+from codegen_runs import cursors, settings
 from codegen_runs.bodies import Warned
 from codegen_runs.checkpoints import chain
 from codegen_runs.checkpoints.chain import MOST_ANCESTORS
@@ -21,7 +21,8 @@ from codegen_runs.checkpoints.snapshots import (
     summary,
 )
 from codegen_runs.problems import Conflict, CredentialsRefused, NotFound
-from codegen_runs.run_control.runs import RunNotFound, look_up
+from codegen_runs.runs import watches
+from codegen_runs.runs.finding import RunNotFound, look_up
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints
 from codegen_runs.storage.runs import Watch

@@ -11,7 +11,7 @@ from codegen_runs.bodies import Warned
 from codegen_runs.checkpoints.chain import Step
 from codegen_runs.events import timestamp
 from codegen_runs.redaction import redact
-from codegen_runs.snapshots import RunSnapshot
+from codegen_runs.runs.snapshots import RunSnapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import AgentVersion, Checkpoint, CheckpointAction, Fork, Reason
 

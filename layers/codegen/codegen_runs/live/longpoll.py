@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from codegen_runs.live.entries import EventEntry, entry
 from codegen_runs.live.subscriptions import Subscription
-from codegen_runs.snapshots import RunSnapshot
+from codegen_runs.runs.snapshots import RunSnapshot
 
 # Seconds that a request may be held. API Gateway gives up after 29.
 MAX_WAIT = 25

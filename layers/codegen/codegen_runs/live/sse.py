@@ -18,11 +18,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import edge, settings
+from codegen_runs import settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event
-from codegen_runs.live.requests import StreamRequest
+from codegen_runs.http import edge
+from codegen_runs.live.stream_request import StreamRequest
 from codegen_runs.live.subscriptions import START, CursorExpired, Subscription
 from codegen_runs.live.views import Frame, LogView, View
 from codegen_runs.problems import StorageUnavailable

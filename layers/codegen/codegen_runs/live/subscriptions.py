@@ -9,13 +9,13 @@ from itertools import pairwise, takewhile
 from typing import Protocol
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.cursors import InvalidCursor
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.problems import Gone, NotFound
-from codegen_runs.snapshots import RunSnapshot, run_snapshot
+from codegen_runs.runs import watches
+from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100

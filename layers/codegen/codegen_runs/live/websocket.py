@@ -17,11 +17,12 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
-import codegen_runs.codegen  # noqa: F401 - says how errors of the Codegen API are told
+import codegen_runs.upstream.errors  # noqa: F401 - registers how errors of the Codegen API are answered
 from codegen_api import CodegenAPI
-from codegen_runs import edge, problems, watches
+from codegen_runs import problems
 from codegen_runs.clock import Clock
 from codegen_runs.cursors import InvalidCursor
+from codegen_runs.http import edge
 from codegen_runs.live.connections import Connections
 from codegen_runs.live.push import Sender
 from codegen_runs.live.subscriptions import START, parse_cursor, subscribe
@@ -30,6 +31,7 @@ from codegen_runs.live.tickets import Subject, TicketForAnother
 from codegen_runs.live.websocket_frames import frame
 from codegen_runs.multi_runs.service import MultiRunNotFound
 from codegen_runs.problems import BadRequest, Conflict, Unprocessable
+from codegen_runs.runs import watches
 from codegen_runs.storage.connections import Connection, ConnectionsTable, Subscription
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
 from codegen_runs.storage.runs import RunsTable, Watch

@@ -21,7 +21,7 @@ from codegen_runs.events import Event, shorten
 from codegen_runs.live.entries import entry, preview
 from codegen_runs.live.subscriptions import run_path
 from codegen_runs.problems import Problem
-from codegen_runs.snapshots import run_snapshot
+from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from codegen_runs import settings
 from codegen_runs.aws import AwsError, step_functions
-from codegen_runs.outages import outage
+from codegen_runs.aws.outages import outage
 from codegen_runs.storage.multi_runs import MultiRun
 
 MISSING = "MISSING"

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen_runs.multi_runs.requests import Strategy
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.multi_runs import MultiRun, Strategy
 from codegen_runs.storage.runs import Watch
 
 

@@ -6,12 +6,13 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 from codegen_api import CodegenAPI, CodegenAPIError
-from codegen_runs import cursors, launch_queue, settings
-from codegen_runs import watches as watching
+from codegen_runs import cursors, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.limits import launch_queue
+from codegen_runs.limits.permits import NoPermit
 from codegen_runs.multi_runs import executions
-from codegen_runs.multi_runs.requests import CreateMultiRun, Variant
+from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
     MultiRunSnapshot,
@@ -20,15 +21,15 @@ from codegen_runs.multi_runs.snapshots import (
     snapshot,
     summary,
 )
-from codegen_runs.permits import NoPermit
 from codegen_runs.problems import Conflict, CredentialsRefused, NotFound, StorageUnavailable
 from codegen_runs.run_control import pausing
-from codegen_runs.run_control.actions import Means, effects_of
 from codegen_runs.run_control.cancelling import CancelNeedsBan, cancel_watch
 from codegen_runs.run_control.requests import CancelRun
-from codegen_runs.run_control.runs import RunEnded
+from codegen_runs.runs import watches as watching
+from codegen_runs.runs.actions import Means, effects_of
+from codegen_runs.runs.finding import RunEnded
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus, Variant
 from codegen_runs.storage.runs import Cancel, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 

@@ -10,21 +10,12 @@ from pydantic import BaseModel, Field
 from codegen_api import Harness
 from codegen_runs.bodies import Warned
 from codegen_runs.events import timestamp
-from codegen_runs.launch_queue import QueuePlace
+from codegen_runs.limits.launch_queue import QueuePlace
 from codegen_runs.multi_runs.judging import Candidate, judge
-from codegen_runs.multi_runs.requests import Strategy
-from codegen_runs.run_control.actions import (
-    Action,
-    AllowedAction,
-    Means,
-    SideEffect,
-    effects_of,
-    means_for,
-    offered,
-)
-from codegen_runs.snapshots import RunSnapshot, run_snapshot
+from codegen_runs.runs.actions import Action, AllowedAction, Means, SideEffect, effects_of, means_for, offered
+from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus
+from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus, Strategy
 from codegen_runs.storage.runs import Watch
 
 

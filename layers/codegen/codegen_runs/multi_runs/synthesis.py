@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 
 from codegen_runs.multi_runs.judging import Candidate, Judgement, is_echo
-from codegen_runs.multi_runs.requests import Strategy
-from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, Strategy
 from codegen_runs.storage.runs import Watch
 
 # Characters of the whole prompt; a DynamoDB item, where it waits for its launch, has 400 KB.

@@ -6,12 +6,12 @@ State carries ids only: a Step Functions payload may have 256 KiB.
 from __future__ import annotations
 
 from codegen_api import Harness
-from codegen_runs import watches
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.multi_runs import judging, synthesis
 from codegen_runs.multi_runs.service import multi_runs_table, runs_table
 from codegen_runs.multi_runs.service import watches as read_watches
 from codegen_runs.run_control import pausing
+from codegen_runs.runs import watches
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch
 from codegen_runs.storage.table import ConditionFailed

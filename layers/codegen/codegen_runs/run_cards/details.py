@@ -8,15 +8,15 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, AgentRunLog, CodegenAPI, CodegenAPIError
-from codegen_runs import watches
 from codegen_runs.callers import Caller
-from codegen_runs.cards import PROMPT_CHARACTERS, RunCard, duration
 from codegen_runs.clock import Clock
 from codegen_runs.events import shorten, timestamp
 from codegen_runs.prompts import Prompt
 from codegen_runs.redaction import redact
+from codegen_runs.run_cards.cards import PROMPT_CHARACTERS, RunCard, duration
 from codegen_runs.run_cards.record import Record
-from codegen_runs.run_control.runs import RunNotFound
+from codegen_runs.runs import watches
+from codegen_runs.runs.finding import RunNotFound
 from codegen_runs.storage.runs import Watch
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 
 from codegen_api import AgentRun
 from codegen_runs import statuses
-from codegen_runs.cards import repository, status_of
 from codegen_runs.problems import Unprocessable
+from codegen_runs.run_cards.cards import repository, status_of
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI, Page
 from codegen_runs.callers import Caller
-from codegen_runs.cards import RunCard
 from codegen_runs.clock import Clock
+from codegen_runs.run_cards.cards import RunCard
 from codegen_runs.run_cards.filters import Filters
 from codegen_runs.run_cards.record import Entry, Record
 from codegen_runs.storage.runs import Watch

@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRunLog, AgentRunLogs, CodegenAPI
-from codegen_runs import watches
-from codegen_runs.cards import duration, status_of
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import shorten, timestamp
+from codegen_runs.run_cards.cards import duration, status_of
 from codegen_runs.run_cards.details import find
+from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from codegen_api import AgentRun, CodegenAPI
-from codegen_runs import settings, watches
+from codegen_runs import settings
 from codegen_runs.callers import Caller
-from codegen_runs.cards import RunCard, card, unlaunched_card
 from codegen_runs.clock import Clock
 from codegen_runs.run_cards import repos
+from codegen_runs.run_cards.cards import RunCard, card, unlaunched_card
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.starred import StarredRunsTable
 

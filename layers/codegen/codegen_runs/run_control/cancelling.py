@@ -12,18 +12,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from codegen_api import CodegenAPI, CodegenAPIError
-from codegen_runs import watches
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
-from codegen_runs.permits import NoPermit, permit
+from codegen_runs.limits.permits import NoPermit, permit
 from codegen_runs.problems import Conflict, CredentialsRefused
-from codegen_runs.run_control import transitions
-from codegen_runs.run_control.actions import Means, effects_of, means_for
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
-from codegen_runs.run_control.runs import RunEnded, change, find
-from codegen_runs.run_control.transitions import Change
-from codegen_runs.snapshots import run_snapshot
+from codegen_runs.runs import transitions, watches
+from codegen_runs.runs.actions import Means, effects_of, means_for
+from codegen_runs.runs.finding import RunEnded, change, find
+from codegen_runs.runs.snapshots import run_snapshot
+from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, RunsTable, Watch
 

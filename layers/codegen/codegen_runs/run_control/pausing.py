@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from codegen_api import CodegenAPI
-from codegen_runs import watches
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict
-from codegen_runs.run_control import transitions
-from codegen_runs.run_control.actions import refused_follow_up, refused_pause
 from codegen_runs.run_control.requests import ControlledRun, ResumeRun
-from codegen_runs.run_control.runs import RunEnded, RunNotFound, change, find, look_up
-from codegen_runs.run_control.transitions import Change
-from codegen_runs.snapshots import run_snapshot
+from codegen_runs.runs import transitions, watches
+from codegen_runs.runs.actions import refused_follow_up, refused_pause
+from codegen_runs.runs.finding import RunEnded, RunNotFound, change, find, look_up
+from codegen_runs.runs.snapshots import run_snapshot
+from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
 

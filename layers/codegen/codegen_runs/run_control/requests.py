@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from codegen_api import Webhook
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.redaction import redact
-from codegen_runs.run_control.actions import Means, SideEffect
-from codegen_runs.snapshots import RunSnapshot
+from codegen_runs.runs.actions import Means, SideEffect
+from codegen_runs.runs.snapshots import RunSnapshot
 
 MAX_REASON_CHARACTERS = 500
 

@@ -12,14 +12,46 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from codegen_runs.multi_runs.requests import Strategy, SynthesisOptions, Variant
+from codegen_api import Harness
 from codegen_runs.storage.table import ABSENT, Condition, Item, Table
 
 _OPEN = "open"
+
+MAX_CANDIDATES = 20
+MAX_PROMPT_CHARACTERS = 60_000
+
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+
+
+class Strategy(StrEnum):
+    """How the answers of the candidates become one."""
+
+    SYNTHESIZE = "synthesize"
+    """A further run joins the usable answers."""
+    SELECT = "select"
+    """A further run names the best answer, which is then given as it is."""
+    NONE = "none"
+    """The answers stay side by side."""
+
+
+class Variant(BaseModel):
+    """What one candidate does differently. Variants are dealt out in turn."""
+
+    prompt: Prompt | None = None
+    model: str | None = None
+    agent_type: Harness | None = None
+
+
+class SynthesisOptions(BaseModel):
+    """How the usable answers are joined."""
+
+    prompt: Prompt | None = Field(None, description="Instructions for the synthesis, instead of the usual ones.")
+    model: str | None = Field(None, description="The model of the synthesis run; else the candidates'.")
+    top_k: int | None = Field(None, ge=2, le=MAX_CANDIDATES, description="Join the best so many answers only.")
 
 
 class MultiRunStatus(StrEnum):

@@ -27,11 +27,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from codegen_api import Harness
-from codegen_runs.buckets import Bucket
 from codegen_runs.events import Event, Position
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
 from codegen_runs.storage import checkpoints as checkpoint_rows
+from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 

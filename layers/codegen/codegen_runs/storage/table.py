@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen_runs.aws import AwsError, dynamodb
-from codegen_runs.outages import outage
+from codegen_runs.aws.outages import outage
 
 Item = dict[str, Any]
 Key = Mapping[str, str]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from codegen_api import CodegenAPI
-from codegen_runs import statuses, watches
+from codegen_runs import statuses
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
-from codegen_runs.run_control.transitions import Change
+from codegen_runs.runs import watches
+from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from codegen_api import Harness
 from codegen_runs.bodies import Body
+from codegen_runs.storage.multi_runs import MAX_CANDIDATES, Prompt, Strategy, SynthesisOptions, Variant
 
-MAX_CANDIDATES = 20
-MAX_PROMPT_CHARACTERS = 60_000
 DEFAULT_DEADLINE_SECONDS = 3600
 MAX_DEADLINE_SECONDS = 24 * 3600
-
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
-
-
-class Strategy(StrEnum):
-    """How the answers of the candidates become one."""
-
-    SYNTHESIZE = "synthesize"
-    """A further run joins the usable answers."""
-    SELECT = "select"
-    """A further run names the best answer, which is then given as it is."""
-    NONE = "none"
-    """The answers stay side by side."""
-
-
-class Variant(BaseModel):
-    """What one candidate does differently. Variants are dealt out in turn."""
-
-    prompt: Prompt | None = None
-    model: str | None = None
-    agent_type: Harness | None = None
-
-
-class SynthesisOptions(BaseModel):
-    """How the usable answers are joined."""
-
-    prompt: Prompt | None = Field(None, description="Instructions for the synthesis, instead of the usual ones.")
-    model: str | None = Field(None, description="The model of the synthesis run; else the candidates'.")
-    top_k: int | None = Field(None, ge=2, le=MAX_CANDIDATES, description="Join the best so many answers only.")
 
 
 class CreateMultiRun(Body):

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from codegen_api import RateLimitError
-from codegen_runs import allowances, upstream, watches
-from codegen_runs.buckets import Buckets
+from codegen_runs import upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.limits import allowances
+from codegen_runs.limits.buckets import Buckets
 from codegen_runs.problems import RateLimited, StorageUnavailable
+from codegen_runs.runs import watches
 
 logger = logging.getLogger(__name__)
 

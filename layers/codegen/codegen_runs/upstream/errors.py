@@ -1,15 +1,12 @@
-"""The Codegen API in a handler's signature, and its errors in the words of ours."""
+"""Errors of the Codegen API as problems of ours: the status that is true for our caller, and whether to retry."""
 
-from typing import Annotated, Any
-
-from aws_lambda_powertools.event_handler import Depends, Request
+from typing import Any
 
 from codegen_api import (
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
-    CodegenAPI,
     CodegenAPIError,
     ConfigurationError,
     NotFoundError,
@@ -18,8 +15,7 @@ from codegen_api import (
     RateLimitError,
     ValidationError,
 )
-from codegen_runs import problems, upstream
-from codegen_runs.edge import seconds_left
+from codegen_runs import problems
 from codegen_runs.problems import (
     BadGateway,
     BadRequest,
@@ -34,22 +30,6 @@ from codegen_runs.problems import (
     Unavailable,
     Unprocessable,
 )
-
-
-def _acting_as_caller(request: Request) -> CodegenAPI:
-    return upstream.for_caller(request.context["caller"], deadline=seconds_left(request))
-
-
-Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
-"""A handler's parameter: a client that acts as the caller, within the time that the function has left."""
-
-
-def _acting_as_deployment(request: Request) -> CodegenAPI:
-    return upstream.for_deployment(deadline=seconds_left(request))
-
-
-Deployment = Annotated[CodegenAPI, Depends(_acting_as_deployment)]
-"""A handler's parameter: a client that acts as the deployment, as one who comes with a token of ours does."""
 
 # Answers that mean to our caller what they mean to us. A 401 is about the caller's own token: `upstream` raises another
 # error where the deployment's is refused.

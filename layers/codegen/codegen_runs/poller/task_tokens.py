@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from codegen_runs.aws import AwsError, step_functions
-from codegen_runs.outages import outage
+from codegen_runs.aws.outages import outage
 
 # What Step Functions says of a token that was answered before, ran out, or belongs to a stopped execution.
 _RELEASED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}

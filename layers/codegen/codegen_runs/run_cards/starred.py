@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI, NotFoundError
-from codegen_runs import cursors, settings, watches
+from codegen_runs import cursors, settings
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
-from codegen_runs.cards import RunCard, card
 from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.run_cards.cards import RunCard, card
+from codegen_runs.runs import watches
 from codegen_runs.storage.starred import Star, StarredRunsTable
 
 MAX_NOTE_CHARACTERS = 1000

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import timestamp
-from codegen_runs.health import RunHealth, assess
-from codegen_runs.run_control.actions import AllowedAction, actions_on
+from codegen_runs.runs.actions import AllowedAction, actions_on
+from codegen_runs.runs.health import RunHealth, assess
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 

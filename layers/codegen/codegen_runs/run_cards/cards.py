@@ -12,9 +12,9 @@ from codegen_api import AgentRun, PullRequest
 from codegen_runs import statuses
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import shorten, timestamp
-from codegen_runs.health import RunHealth, assess
 from codegen_runs.redaction import redact
-from codegen_runs.run_control.actions import AllowedAction, actions_on, allowed_actions
+from codegen_runs.runs.actions import AllowedAction, actions_on, allowed_actions
+from codegen_runs.runs.health import RunHealth, assess
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.starred import Star

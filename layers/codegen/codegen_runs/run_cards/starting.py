@@ -8,13 +8,13 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from codegen_api import AgentRun, CodegenAPI
-from codegen_runs import runs
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
-from codegen_runs.cards import RunCard, card
 from codegen_runs.problems import StorageUnavailable, Unprocessable
+from codegen_runs.run_cards.cards import RunCard, card
 from codegen_runs.run_cards.record import Record
-from codegen_runs.runs import CreateAgentRun, FollowUp, FollowUpOptions, RunOptions
+from codegen_runs.runs import starting
+from codegen_runs.runs.requests import CreateAgentRun, FollowUp, FollowUpOptions, RunOptions
 
 
 class CreateRunCard(CreateAgentRun):
@@ -44,19 +44,21 @@ class StartedRunCard(RunCard):
 def start(
     request: RunOptions, prompt: str, *, mode: str | None, org_id: int, codegen: CodegenAPI, caller: Caller
 ) -> StartedRunCard:
-    """Start a run, its mode noted in its metadata. Raises as `runs.start` does, and `Unprocessable`."""
+    """Start a run, its mode noted in its metadata. Raises as `starting.start` does, and `Unprocessable`."""
     metadata = dict(request.metadata or {}) | ({"mode": mode} if mode else {})
     given = request.model_dump(exclude_unset=True, exclude={"mode"})
     asked = CreateAgentRun.model_validate(given | {"prompt": _said(prompt), "metadata": metadata or None})
-    return _shown(runs.start(asked, org_id=org_id, codegen=codegen, caller=caller), org_id, codegen, caller)
+    return _shown(starting.start(asked, org_id=org_id, codegen=codegen, caller=caller), org_id, codegen, caller)
 
 
 def follow_up(
     run_id: str, request: FollowUpOptions, prompt: str, *, org_id: int, codegen: CodegenAPI, caller: Caller
 ) -> StartedRunCard:
-    """Send a run its next prompt. Raises as `runs.resume` does, and `Unprocessable`."""
+    """Send a run its next prompt. Raises as `starting.resume` does, and `Unprocessable`."""
     asked = FollowUp.model_validate(request.model_dump(exclude_unset=True) | {"prompt": _said(prompt)})
-    return _shown(runs.resume(run_id, asked, org_id=org_id, codegen=codegen, caller=caller), org_id, codegen, caller)
+    return _shown(
+        starting.resume(run_id, asked, org_id=org_id, codegen=codegen, caller=caller), org_id, codegen, caller
+    )
 
 
 def text_in_path(segment: str, name: str) -> str:

@@ -1,110 +1,22 @@
 """Starting agent runs: the upstream does the work, and what it started is followed from then on."""
 
-import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
-from codegen_api import AgentRun, CodegenAPI, Harness, SandboxAnalysis, SetupCommands, Webhook
-from codegen_runs.bodies import Body, Warned, with_warnings
+from codegen_api import AgentRun, CodegenAPI, Harness, SandboxAnalysis, SetupCommands
+from codegen_runs.bodies import Warned, with_warnings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import SystemClock
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.runs.requests import CreateAgentRun, FollowUp, GenerateSetupCommands
 
 if TYPE_CHECKING:
     from codegen_runs.prompts import Source
     from codegen_runs.storage.agents import AgentProfile
 
 logger = Logger()
-
-
-class Prompted(Body):
-    """A body with a prompt. As the last base of a class, it comes first in the class's fields."""
-
-    prompt: str
-
-
-class FollowUpOptions(Body):
-    """What a follow-up may say besides its prompt."""
-
-    images: list[str] | None = Field(default=None, description="Base64 data URIs.")
-    model: str | None = Field(default=None, description="The run's own model if absent.")
-    webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
-
-
-class FollowUp(FollowUpOptions, Prompted):
-    """What to say to a run that exists."""
-
-
-class ResumeAgentRun(FollowUp):
-    """A follow-up that names its run."""
-
-    agent_run_id: int
-
-
-class RunOptions(Body):
-    """What a run may be started with besides its prompt."""
-
-    images: list[str] | None = Field(default=None, description="Base64 data URIs.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Kept with the run and given back.")
-    repo_id: int | None = None
-    model: str | None = Field(default=None, description="The organization's default if absent.")
-    agent_type: Literal["codegen", "claude_code"] | None = Field(
-        default=None, description="The organization's default if absent."
-    )
-    webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
-    agent_id: str | None = Field(
-        default=None,
-        description=(
-            "An agent of this deployment, whose instructions, model and repository the run gets; the metadata then "
-            "names it and its version."
-        ),
-    )
-
-    @field_validator("metadata")
-    @classmethod
-    def _no_infinity(cls, metadata: Any) -> Any:
-        # Python reads 1e999 as infinity, which JSON cannot say.
-        try:
-            json.dumps(metadata, allow_nan=False)
-        except ValueError:
-            raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
-        return metadata
-
-
-class CreateAgentRun(RunOptions, Prompted):
-    """What to start a run with."""
-
-
-class CardOrder(Body):
-    """Where the card of a stopped run goes on the upstream's board, in the column of cancelled runs."""
-
-    before_card_order_id: str | None = None
-    after_card_order_id: str | None = None
-
-    def card_order(self) -> dict[str, str | None]:
-        """Return the two keys."""
-        return {
-            "before_card_order_id": self.before_card_order_id,
-            "after_card_order_id": self.after_card_order_id,
-        }
-
-
-class StopAgentRun(CardOrder):
-    """The run whose pull request is meant."""
-
-    agent_run_id: int
-
-
-class GenerateSetupCommands(Body):
-    """The repository to find setup commands for."""
-
-    repo_id: int
-    prompt: str | None = None
-    trigger_source: str | None = None
 
 
 def start(
@@ -135,7 +47,7 @@ def start(
         NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
     # Here and below, because the operations that start nothing share this module and need no storage.
-    from codegen_runs.permits import permit
+    from codegen_runs.limits.permits import permit
 
     asked = request
     if agent is None and request.agent_id is not None:
@@ -145,7 +57,8 @@ def start(
     if agent is not None:
         from codegen_runs.agents import composing
 
-        asked, source = composing.given_to(agent, request), {**(source or {}), **composing.named(agent)}
+        asked = _given_to(agent, request)
+        source = {**(source or {}), **composing.named(agent)}
     with permit("create", caller):
         run = codegen.runs.create(
             sent or asked.prompt,
@@ -232,7 +145,7 @@ def generate_setup_commands(
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
         NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
-    from codegen_runs.permits import permit
+    from codegen_runs.limits.permits import permit
 
     with permit("setup", caller):
         run = codegen.setup_commands.generate(request.repo_id, request.prompt, request.trigger_source, org_id=org_id)
@@ -255,11 +168,26 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, codegen: CodegenAPI, c
         CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
         NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
     """
-    from codegen_runs.permits import permit
+    from codegen_runs.limits.permits import permit
 
     with permit("setup", caller):
         run = codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
     return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller))
+
+
+def _given_to(agent: "AgentProfile", request: CreateAgentRun) -> CreateAgentRun:
+    """Return the request as the upstream gets it; the caller's own model and repository win over the agent's."""
+    from codegen_runs.agents import composing
+
+    prompt = composing.compose(request.prompt, system_prompt=agent.system_prompt, configuration=agent.configuration)
+    return request.model_copy(
+        update={
+            "prompt": prompt,
+            "model": request.model or agent.model,
+            "repo_id": agent.repo_id if request.repo_id is None else request.repo_id,
+            "metadata": {**(request.metadata or {}), **composing.named(agent)},
+        }
+    )
 
 
 def _follow(
@@ -277,8 +205,8 @@ def _follow(
     source: "Source | None" = None,
 ) -> list[Warned]:
     """Have the poller follow a run. It exists whether or not that succeeds, so a failure is only a warning."""
-    from codegen_runs import watches
     from codegen_runs.prompts import Prompt
+    from codegen_runs.runs import watches
     from codegen_runs.storage.runs import Launch
 
     clock = SystemClock()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from codegen_runs import upstream
-from codegen_runs.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
+from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.storage.runs import RunsTable
 
 MOST_SHOWN = 500

@@ -16,12 +16,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI
-from codegen_runs import watches
-from codegen_runs.cards import card
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
 from codegen_runs.multi_runs.service import multi_runs_table
 from codegen_runs.problems import Unprocessable
+from codegen_runs.run_cards.cards import card
+from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100

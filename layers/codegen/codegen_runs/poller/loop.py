@@ -38,18 +38,18 @@ from codegen_api import (
     ServerError,
 )
 from codegen_runs import prompts, statuses
-from codegen_runs.buckets import RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.checkpoints import recorder
 from codegen_runs.checkpoints.recorder import Recorder
 from codegen_runs.clock import Clock
 from codegen_runs.events import Event, Writer, shorten
+from codegen_runs.limits.buckets import RESERVED_CREATES, Buckets, limit_of
+from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.problems import CredentialsRefused
-from codegen_runs.run_control import transitions
+from codegen_runs.runs import transitions
+from codegen_runs.runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, Launch, Lease, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
-from codegen_runs.task_tokens import TaskTokens
-from codegen_runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
 
 logger = logging.getLogger(__name__)
 

@@ -9,25 +9,11 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from codegen_runs import settings
-from codegen_runs.allowances import Allowance
 from codegen_runs.clock import Clock
+from codegen_runs.limits.allowances import Allowance
+from codegen_runs.storage.buckets import Bucket, Limit
 from codegen_runs.storage.table import ConditionFailed
-
-# Seconds that a window is taken to be longer than it is: a call arrives upstream some time after its permit.
-MARGIN = 2.0
-
-
-class Limit(BaseModel):
-    """So many calls in so many seconds."""
-
-    model_config = ConfigDict(frozen=True)
-
-    calls: int
-    seconds: float
-
 
 # As each operation's description in the upstream's OpenAPI document says.
 LIMITS = {
@@ -45,47 +31,6 @@ def limit_of(name: str) -> Limit:
     """Return a limit as it holds for this deployment."""
     documented = LIMITS[name]
     return Limit(calls=documented.calls * settings.codegen_limit_factor(), seconds=documented.seconds)
-
-
-class Bucket(BaseModel):
-    """One limit's permits. Times are epoch milliseconds."""
-
-    model_config = ConfigDict(frozen=True)
-
-    given: tuple[int, ...] = ()
-    """When the permits of the current window were given, oldest first."""
-    blocked_until: int = 0
-    """Until when the upstream takes nothing, as it said itself."""
-    blocked_reason: str | None = None
-    rev: int = 0
-
-    def room(self, limit: Limit, now: int, reserve: int = 0) -> int:
-        """Count the permits that can be given now, leaving `reserve` of them to others."""
-        if now < self.blocked_until:
-            return 0
-        return max(0, limit.calls - reserve - len(self._within(limit, now)))
-
-    def opens_at(self, limit: Limit, now: int, *, ahead: int = 0, reserve: int = 0) -> int:
-        """Tell when a permit can be given to one who waits behind `ahead` others."""
-        at, given = max(now, self.blocked_until), list(self._within(limit, now))
-        most = max(1, limit.calls - reserve)
-        for _ in range(ahead + 1):
-            if len(given) >= most:
-                at = max(at, given[-most] + _window(limit))
-            given.append(at)
-        return at
-
-    def more_at(self, limit: Limit, now: int) -> int:
-        """Tell when there is more room than now; `now` where there can be none."""
-        given = self._within(limit, now)
-        return max(self.blocked_until, given[0] + _window(limit) if given else now)
-
-    def give(self, limit: Limit, now: int, count: int) -> Bucket:
-        """Return the bucket with permits given now."""
-        return self.model_copy(update={"given": (*self._within(limit, now), *[now] * count)})
-
-    def _within(self, limit: Limit, now: int) -> tuple[int, ...]:
-        return tuple(at for at in self.given if at > now - _window(limit))
 
 
 class BucketStore(Protocol):
@@ -171,7 +116,3 @@ class Buckets:
 
     def _now(self) -> int:
         return math.ceil(self._clock.now() * 1000)
-
-
-def _window(limit: Limit) -> int:
-    return round((limit.seconds + MARGIN) * 1000)

@@ -52,7 +52,7 @@ def for_deployment(deadline: float | None = None, *, max_retries: int | None = N
         NoDeploymentToken: There is none.
         CredentialsRefused: From each request, where the Codegen API refuses the deployment's token.
     """
-    return _client(_deployment_token(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
+    return _client(deployment_token.read(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
 
 
 def budget_of(caller: Caller) -> str:
@@ -70,7 +70,7 @@ def deployment_budget() -> str:
     Raises:
         StorageUnavailable: The deployment's token cannot be read.
     """
-    return _budget(_deployment_token())
+    return _budget(deployment_token.read())
 
 
 def _budget(token: str) -> str:
@@ -92,17 +92,27 @@ def _client(
 
 
 @dataclass
-class _Secret:
-    """The deployment's token, read at most every five minutes, unless it was refused."""
+class DeploymentToken:
+    """The deployment's Codegen token, read from its secret at most every five minutes unless it was refused."""
 
     token: str = field(default="", repr=False)
     good_until: float = 0.0
 
-    def read(self, *, renewed: bool) -> str:
+    def forget(self) -> None:
+        """Read the secret again on the next use."""
+        self.good_until = 0.0
+
+    def read(self, *, renewed: bool = False) -> str:
+        """Return the token; `renewed` reads the secret again.
+
+        Raises:
+            StorageUnavailable: The secret cannot be read.
+            NoDeploymentToken: There is no secret, or it is empty.
+        """
         if renewed or time.monotonic() >= self.good_until:
             # Who brings a token of their own does without.
             from codegen_runs import aws
-            from codegen_runs.outages import outage
+            from codegen_runs.aws.outages import outage
 
             try:
                 answer = aws.secrets_manager().get_secret_value(SecretId=settings.required("CODEGEN_TOKEN_SECRET"))
@@ -118,11 +128,7 @@ class _Secret:
         return self.token
 
 
-_secret = _Secret()
-
-
-def _deployment_token(*, renewed: bool = False) -> str:
-    return _secret.read(renewed=renewed)
+deployment_token = DeploymentToken()
 
 
 class _DeploymentAuth(httpx.Auth):
@@ -130,7 +136,7 @@ class _DeploymentAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         for renewed in (False, True):
-            request.headers["Authorization"] = f"Bearer {_deployment_token(renewed=renewed)}"
+            request.headers["Authorization"] = f"Bearer {deployment_token.read(renewed=renewed)}"
             response = yield request
             if response.status_code != httpx.codes.UNAUTHORIZED:
                 return

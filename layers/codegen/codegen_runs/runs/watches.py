@@ -10,7 +10,7 @@ from codegen_runs.aws import AwsError, lambda_
 from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
-from codegen_runs.run_control.transitions import QUEUE_ONLY, Change, cancelled
+from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed

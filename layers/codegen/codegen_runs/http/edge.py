@@ -24,9 +24,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import from_json
 
-from codegen_runs import allowances, etags, problems, settings
+from codegen_runs import problems, settings
 from codegen_runs.callers import Caller, token_in
 from codegen_runs.clock import SystemClock, waiting_for_codegen
+from codegen_runs.http import etags
+from codegen_runs.limits import allowances
 from codegen_runs.problems import (
     AnswerTooLarge,
     CredentialsRefused,
@@ -228,7 +230,7 @@ def identify(event: Event) -> Caller:
 def _once(act: Callable[[], Answer], event: Event, context: LambdaContext, caller: Caller) -> Answer:
     """Answer a request that carries an Idempotency-Key."""
     # Here, because requests without one need no storage.
-    from codegen_runs import idempotency
+    from codegen_runs.http import idempotency
     from codegen_runs.storage.idempotency import IdempotencyTable
 
     headers = _headers(event)

@@ -1,0 +1,1 @@
+"""The HTTP edge: admission, answers, problems, idempotency, and the parameters that handlers share."""

@@ -1,0 +1,13 @@
+"""The Codegen API as the handlers call it: clients that act as the caller or as the deployment, and its errors."""
+
+from codegen_runs.upstream.clients import (
+    budget_of,
+    deployment_budget,
+    deployment_token,
+    for_caller,
+    for_deployment,
+    for_token,
+    over,
+)
+
+__all__ = ["budget_of", "deployment_budget", "deployment_token", "for_caller", "for_deployment", "for_token", "over"]
