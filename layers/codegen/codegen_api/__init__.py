@@ -72,7 +72,8 @@ if TYPE_CHECKING:
     from ._multi_run import Answer, Candidate, MultiRun, Star
     from ._shortcuts import create_async_client, create_client, run_task, run_task_async
     from ._stream import TaskEvent
-    from ._task import AsyncTask, Task, TaskStatus
+    from ._task import AsyncTask, Task
+    from ._task_state import TaskStatus
 
 # Imported on first use: programs that start fast, such as Lambda functions, do without.
 _LAZY = {
@@ -94,7 +95,7 @@ _LAZY = {
     "Star": "_multi_run",
     "Task": "_task",
     "TaskEvent": "_stream",
-    "TaskStatus": "_task",
+    "TaskStatus": "_task_state",
     "Usage": "_account",
     "create_async_client": "_shortcuts",
     "create_client": "_shortcuts",

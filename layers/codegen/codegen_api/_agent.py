@@ -5,7 +5,9 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from ._driver import AsyncDriver, Driver
 from ._models import Model
-from ._task import AsyncTask, RunOptions, Task
+from ._task import AsyncTask, Task
+from ._task_state import RunOptions
+from ._work import start
 
 
 class AgentType(StrEnum):
@@ -114,8 +116,6 @@ class Agent(_Agent[Driver]):
 
     def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> Task:
         """Start a task with this agent. The options are those of `api.run_task`."""
-        from ._work import start
-
         return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **self._named_in(options))))
 
 
@@ -124,7 +124,5 @@ class AsyncAgent(_Agent[AsyncDriver]):
 
     async def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> AsyncTask:
         """Start a task with this agent. The options are those of `api.run_task`."""
-        from ._work import start
-
         flow = start(self._driver.core, prompt, **self._named_in(options))
         return AsyncTask(self._driver, await self._driver.run(flow))

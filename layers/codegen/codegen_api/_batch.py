@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ._core import Core
-from ._driver import Flow
 from ._errors import CodegenAPIError, RateLimitError
 from ._steps import PASSING, Patience
-from ._task import RunOptions, TaskState
-from ._wire import Wait
+from ._task_state import RunOptions, TaskState
+from ._wire import Flow, Wait
 from ._work import PATIENCE, check_interval, late, look, start
 
 MOST_REFUSALS = 30

@@ -19,7 +19,8 @@ from ._settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Id, Token, as_id, as_n
 if TYPE_CHECKING:
     from ._batch import Outcome, Progress
     from ._metrics import Metrics
-    from ._task import AsyncTask, RunOptions, Task
+    from ._task import AsyncTask, Task
+    from ._task_state import RunOptions
     from .resources.agents import AgentsResource, AsyncAgentsResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
     from .resources.models import AsyncModelsResource, ModelsResource

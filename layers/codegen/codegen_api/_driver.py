@@ -1,11 +1,6 @@
-"""The two ways to drive the core: blocking and asynchronous. All that is here is sending, sleeping and iterating.
+"""The two drivers of the core: blocking and asynchronous. They only send, sleep and iterate."""
 
-Besides a single call, a driver drives a *flow*: an operation of several calls and pauses, written once as a generator
-that yields each `Call` or `Wait` and is handed the result, or has the error thrown at it. A *stream* is a flow that
-also yields `Emit`, for whoever iterates over it.
-"""
-
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import httpx
@@ -13,13 +8,9 @@ import httpx
 from ._core import Core
 from ._errors import CodegenAPIError
 from ._pagination import Listing, Walk
-from ._wire import Answer, Call, Emit, Fault, Send, Wait
+from ._wire import Answer, Call, Emit, Fault, Flow, Send, Step, Stream, Wait
 
 T = TypeVar("T")
-
-Step = Call[Any] | Wait
-Flow = Generator[Step, Any, T]
-Stream = Generator[Step | Emit, Any, None]
 
 
 class Driver:

@@ -6,6 +6,7 @@ model gives exactly the JSON that was received. A key is required where the offi
 requires it and does not let it be null.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -256,3 +257,6 @@ class Webhook(Model):
 
     url: str
     secret: str | None = Field(default=None, repr=False)
+
+
+Webhooks = Sequence[Webhook | Mapping[str, Any]]

@@ -10,9 +10,8 @@ import json
 import os
 
 from ._core import Core
-from ._driver import Flow
 from ._errors import APIStatusError, InvalidResponseError, NotSupportedError, RateLimitError, ServerError
-from ._wire import Call
+from ._wire import Call, Flow
 
 SERVICE = "codegen-runs"
 

@@ -9,9 +9,9 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from ._core import Core
-from ._driver import AsyncDriver, Driver, Flow
+from ._driver import AsyncDriver, Driver
 from ._pagination import Listing
-from ._wire import Call
+from ._wire import Call, Flow
 
 P = ParamSpec("P")
 T = TypeVar("T")

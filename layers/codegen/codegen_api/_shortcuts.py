@@ -6,7 +6,8 @@ import httpx
 
 from ._client import AsyncCodegenAPI, CodegenAPI
 from ._settings import Id
-from ._task import AsyncTask, RunOptions, Task
+from ._task import AsyncTask, Task
+from ._task_state import RunOptions
 
 
 def create_client(org_id: Id | None = None, token: str | None = None, **options: Any) -> CodegenAPI:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ._driver import Flow
 from ._errors import (
     APIConnectionError,
     CodegenAPIError,
@@ -15,7 +14,7 @@ from ._errors import (
 )
 from ._models import CursorPage
 from ._pagination import Listing, Walk
-from ._wire import Call, Wait
+from ._wire import Call, Flow, Wait
 
 T = TypeVar("T")
 

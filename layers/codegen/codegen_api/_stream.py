@@ -15,13 +15,12 @@ from typing import Any
 import pydantic
 
 from ._core import Core
-from ._driver import Stream
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
 from ._peer import is_deployment
 from ._steps import do, outlast
-from ._task import TaskState, TaskStatus
-from ._wire import Call, Emit, Wait
+from ._task_state import TaskState, TaskStatus
+from ._wire import Call, Emit, Stream, Wait
 from ._work import check_interval, look
 from .resources import runs
 

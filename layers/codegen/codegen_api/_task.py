@@ -1,138 +1,19 @@
 """Tasks: agent runs as seen by who waits for their result."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, NotRequired, Self, TypedDict, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from ._driver import AsyncDriver, Driver
-from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, parse_timestamp
-from ._settings import Id
-
-if TYPE_CHECKING:
-    from ._stream import TaskEvent
-    from .resources.runs import Webhooks
+from ._models import PullRequest
+from ._stream import TaskEvent, events
+from ._task_state import TaskState, TaskStatus
+from ._work import cancel, look, wait
 
 TIMEOUT = 3600.0
 """Seconds that a task is waited for, where nobody says how long."""
 POLL_INTERVAL = 5.0
 """Seconds between two looks at a task, where nobody says otherwise."""
-
-
-class TaskStatus(StrEnum):
-    """Where a task stands. The last three are final until the task is followed up."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more is expected."""
-        return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-
-
-# Codegen documents no statuses: these are those of its clients and of live answers, and those of a deployment. Any
-# other word is that of a task that goes on.
-_STATUSES = {
-    "pending": TaskStatus.PENDING,
-    "queued": TaskStatus.PENDING,
-    "launching": TaskStatus.PENDING,
-    "complete": TaskStatus.COMPLETED,
-    "completed": TaskStatus.COMPLETED,
-    "error": TaskStatus.FAILED,
-    "failed": TaskStatus.FAILED,
-    "incomplete": TaskStatus.FAILED,
-    "max_iterations_reached": TaskStatus.FAILED,
-    "out_of_tokens": TaskStatus.FAILED,
-    "timeout": TaskStatus.FAILED,
-    "timed_out": TaskStatus.FAILED,
-    "cancelled": TaskStatus.CANCELLED,
-    "stopped": TaskStatus.CANCELLED,
-}
-
-
-def status_of(word: str | None) -> TaskStatus:
-    """Read a status word, in any case."""
-    return _STATUSES.get((word or "").lower(), TaskStatus.RUNNING)
-
-
-class RunOptions(TypedDict):
-    """What a task may be started with, besides its prompt. `api.runs.create` tells what each means.
-
-    `agent_id`, an agent of the deployment, and `idempotency_key` are for deployments alone.
-    """
-
-    org_id: NotRequired[Id | None]
-    repo_id: NotRequired[Id | None]
-    images: NotRequired[list[str] | None]
-    metadata: NotRequired[dict[str, Any] | None]
-    model: NotRequired[str | None]
-    agent_type: NotRequired[Harness | None]
-    webhooks: "NotRequired[Webhooks | None]"
-    agent_id: NotRequired[str | None]
-    idempotency_key: NotRequired[str | None]
-
-
-@dataclass(slots=True)
-class TaskState:
-    """What is known of a task. It is updated in place."""
-
-    id: int
-    org_id: int
-    status: TaskStatus = TaskStatus.PENDING
-    word: str | None = None
-    prompt: str | None = None
-    result: str | None = None
-    summary: str | None = None
-    error: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    web_url: str | None = None
-    metadata: dict[str, Any] | None = None
-    pull_requests: list[PullRequest] = field(default_factory=list)
-
-    def ended(self) -> bool:
-        """Tell whether nothing more is expected."""
-        return self.status.final
-
-    def move(self, word: str | None) -> None:
-        """Take a status in."""
-        self.word, self.status = word, status_of(word)
-        if self.status is not TaskStatus.FAILED:
-            self.error = None
-
-    def read(self, run: AgentRun | AgentRunLogs) -> None:
-        """Take in what Codegen tells."""
-        self.move(run.status)
-        self.result, self.created_at, self.web_url, self.metadata = run.result, run.created, run.web_url, run.metadata
-        if isinstance(run, AgentRun):
-            self.summary, self.pull_requests = run.summary, run.github_pull_requests or []
-
-    def read_card(self, card: dict[str, Any]) -> None:
-        """Take in what a deployment tells, which knows more than Codegen. Its cards shorten a prompt."""
-        self.move(card.get("status"))
-        self.prompt = self.prompt or card.get("prompt")
-        self.created_at, self.updated_at = _moment(card.get("created_at")), _moment(card.get("updated_at"))
-        self.result, self.summary = card.get("result"), card.get("summary")
-        self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
-        if self.status is TaskStatus.FAILED:
-            self.error = card.get("status_reason") or self.error
-        self.pull_requests = [
-            PullRequest.model_validate({**link, "head_branch_name": link.get("branch_name")})
-            for link in card.get("pull_requests") or []
-        ]
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return parse_timestamp(text) if text else None
-    except ValueError:
-        return None
-
 
 D = TypeVar("D", Driver, AsyncDriver)
 
@@ -232,8 +113,6 @@ class Task(_Task[Driver]):
 
     def refresh(self) -> Self:
         """Look at the task anew."""
-        from ._work import look
-
         self._driver.run(look(self._driver.core, self._state))
         return self
 
@@ -247,8 +126,6 @@ class Task(_Task[Driver]):
         Raises:
             TaskTimeoutError: It has not ended. It goes on, and may be waited for again.
         """
-        from ._work import wait
-
         self._driver.run(wait(self._driver.core, self._state, timeout, poll_interval))
         return self
 
@@ -266,12 +143,10 @@ class Task(_Task[Driver]):
             ConflictError: The task works, and `allow_pr_ban` was not given.
             NotSupportedError: The same, by Codegen itself.
         """
-        from ._work import cancel
-
         self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
         return self
 
-    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> "Iterator[TaskEvent]":
+    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> Iterator[TaskEvent]:
         """Follow the task to its end, event by event, from the first or from the one that follows `after`.
 
         Cut connections do no harm: the stream goes on after the last event it has given, and gives each one once. The
@@ -281,8 +156,6 @@ class Task(_Task[Driver]):
             after: The `id` of the last event that is known already.
             poll_interval: Seconds between two looks at Codegen itself; a deployment answers when there is news.
         """
-        from ._stream import events
-
         return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))
 
 
@@ -291,27 +164,19 @@ class AsyncTask(_Task[AsyncDriver]):
 
     async def refresh(self) -> Self:
         """Look at the task anew."""
-        from ._work import look
-
         await self._driver.run(look(self._driver.core, self._state))
         return self
 
     async def wait_for_completion(self, timeout: float | None = TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
         """Wait until the task ends, as `Task.wait_for_completion` does."""
-        from ._work import wait
-
         await self._driver.run(wait(self._driver.core, self._state, timeout, poll_interval))
         return self
 
     async def cancel(self, *, allow_pr_ban: bool = False, reason: str | None = None) -> Self:
         """Cancel the task, as `Task.cancel` does."""
-        from ._work import cancel
-
         await self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
         return self
 
-    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> "AsyncIterator[TaskEvent]":
+    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> AsyncIterator[TaskEvent]:
         """Follow the task to its end, as `Task.stream` does."""
-        from ._stream import events
-
         return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))

@@ -1,7 +1,7 @@
 """What the core and the faces tell each other: a call, what to send for it, and how that went."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -88,6 +88,15 @@ class Emit(NamedTuple):
     """A step of a stream: give `item` to whoever iterates."""
 
     item: Any
+
+
+Step = Call[Any] | Wait
+
+Flow = Generator[Step, Any, T]
+"""An operation of several calls and pauses: yields each step and is sent its result, or has its error thrown in."""
+
+Stream = Generator[Step | Emit, Any, None]
+"""A flow that also emits items while it runs."""
 
 
 class Answer(NamedTuple):

@@ -8,13 +8,12 @@ import math
 from typing import Any, Unpack
 
 from ._core import Core
-from ._driver import Flow
 from ._errors import CodegenAPIError, ConflictError, NotSupportedError, TaskTimeoutError
 from ._peer import is_deployment, needs_deployment, new_key
 from ._settings import Id, as_id
 from ._steps import PASSING, Patience, do, json_object
-from ._task import RunOptions, TaskState, TaskStatus
-from ._wire import Call, Wait
+from ._task_state import RunOptions, TaskState, TaskStatus
+from ._wire import Call, Flow, Wait
 from .resources import runs, users
 
 PATIENCE = 5

@@ -5,13 +5,12 @@ from typing import Any
 
 from .._agent import Agent, AgentProfile, AgentType, AsyncAgent
 from .._core import Core
-from .._driver import Flow
 from .._models import CursorPage
 from .._peer import needs_deployment, new_key
 from .._resource import AsyncResource, Resource, awaiting, flowing
 from .._settings import Id, as_id, as_name
 from .._steps import do, gather_by_cursor
-from .._wire import Call
+from .._wire import Call, Flow
 
 WHAT = "agents"
 

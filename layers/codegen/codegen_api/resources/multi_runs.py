@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from .._core import Core
-from .._driver import Flow
 from .._errors import TaskTimeoutError
 from .._models import CursorPage
 from .._multi_run import MultiRun
@@ -13,7 +12,7 @@ from .._peer import needs_deployment, new_key
 from .._resource import AsyncResource, Resource, awaiting, flowing
 from .._settings import Id, as_id, as_name
 from .._steps import PASSING, Patience, do, gather_by_cursor
-from .._wire import Call, Wait
+from .._wire import Call, Flow, Wait
 from .._work import PATIENCE, check_interval
 
 WHAT = "multi-runs"

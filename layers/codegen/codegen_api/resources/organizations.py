@@ -5,13 +5,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from .._core import Core
-from .._driver import Flow
 from .._errors import PermissionDeniedError
 from .._models import CursorPage, Organization, Page
 from .._pagination import PAGE_SIZE, Listing
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, awaiting, blocking, flowing, iterating
 from .._settings import Id
-from .._wire import Call
+from .._wire import Call, Flow
 from . import users
 
 if TYPE_CHECKING:

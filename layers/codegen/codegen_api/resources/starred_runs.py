@@ -1,14 +1,13 @@
 """Starred runs: `api.starred_runs`. A deployment has them; Codegen itself does not."""
 
 from .._core import Core
-from .._driver import Flow
 from .._models import CursorPage
 from .._multi_run import Star
 from .._peer import needs_deployment, new_key
 from .._resource import AsyncResource, Resource, awaiting, flowing
 from .._settings import Id, as_id
 from .._steps import do, gather_by_cursor
-from .._wire import Call
+from .._wire import Call, Flow
 
 WHAT = "starred runs"
 

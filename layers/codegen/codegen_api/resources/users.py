@@ -5,12 +5,11 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from .._core import Core
-from .._driver import Flow
 from .._models import CursorPage, Page, User
 from .._pagination import PAGE_SIZE, Listing
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, awaiting, blocking, flowing, iterating
 from .._settings import Id, as_id, as_name
-from .._wire import Call
+from .._wire import Call, Flow
 
 if TYPE_CHECKING:
     from .._account import ApiToken, Member
