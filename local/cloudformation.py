@@ -163,6 +163,7 @@ _KINDS = {
         name="TableName",
         arn="dynamodb:{region}:{account}:table/{name}",
     ),
+    "AWS::IAM::ManagedPolicy": _Kind((), ("PolicyDocument",), arn="iam::{account}:policy/{name}", ref_is_arn=True),
     "AWS::Logs::LogGroup": _Kind(
         ("LogGroupName",), ("RetentionInDays",), name="LogGroupName", arn="logs:{region}:{account}:log-group:{name}:*"
     ),

@@ -7,7 +7,7 @@ the resource that AWS would ask about, and compared with the template in both di
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -392,13 +392,35 @@ def read(*, live: bool) -> Document:
     return cloudformation.read(deployed.path, deployed.parameters)
 
 
+MANAGED_POLICIES = read(live=False).of("AWS::IAM::ManagedPolicy")
+
+
 def granted(name: str) -> set[Permission]:
-    """Read what the template lets a function do."""
-    document = read(live=name not in backend.template().functions)
-    policies = document.resources[name].properties.get("Policies", [])
-    statements = [statement for policy in policies for statement in policy["Statement"]]
-    assert all(statement["Effect"] == "Allow" for statement in statements)
-    return granted_to(document, name)
+    """Return the permissions that the template gives a function."""
+    return granted_to(read(live=name not in backend.template().functions), name)
+
+
+def granted_to(document: Document, name: str) -> set[Permission]:
+    """Return the permissions that the template gives a function or a state machine."""
+    return {permission for policy in policies_of(document, name) for permission in permissions_in(policy["Statement"])}
+
+
+def policies_of(document: Document, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the policy documents of a function or a state machine: managed policies and its own statements."""
+    managed = {policy.arn: policy.properties["PolicyDocument"] for policy in document.of("AWS::IAM::ManagedPolicy")}
+    for policy in document.resources[name].properties.get("Policies", []):
+        yield managed[policy] if isinstance(policy, str) else policy
+
+
+def permissions_in(statements: list[dict[str, Any]]) -> Iterator[Permission]:
+    """Yield each permission of the statements, repetitions included."""
+    for statement in statements:
+        assert statement.keys() == {"Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+        assert isinstance(statement["Action"], list)
+        resources = statement["Resource"]
+        for resource in resources if isinstance(resources, list) else [resources]:
+            yield from ((action, resource) for action in statement["Action"])
 
 
 def covers(grant: Permission, ask: Permission) -> bool:
@@ -431,11 +453,39 @@ def test_a_wildcard_is_of_executions_connections_or_log_delivery(document: Docum
     }
 
 
-def granted_to(document: Document, name: str) -> set[Permission]:
-    found = set()
-    for policy in document.resources[name].properties.get("Policies", []):
-        for statement in policy["Statement"]:
-            resources = statement["Resource"]
-            for resource in resources if isinstance(resources, list) else [resources]:
-                found |= {(action, resource) for action in statement["Action"]}
-    return found
+@pytest.mark.parametrize("name", sorted(backend.every_function()))
+def test_a_function_gets_a_permission_from_one_policy_only(name: str) -> None:
+    """Otherwise one of two policies could be superfluous, and no other test would notice it."""
+    document = read(live=name not in backend.template().functions)
+    given = Counter(
+        permission for policy in policies_of(document, name) for permission in permissions_in(policy["Statement"])
+    )
+
+    assert {permission for permission, times in given.items() if times > 1} == set()
+
+
+def test_a_statement_stands_in_the_template_once() -> None:
+    """A statement of two functions is a managed policy; a managed policy has two functions or more."""
+    own, shared = Counter[frozenset[Permission]](), Counter[str]()
+    for name in backend.every_function():
+        document = read(live=name not in backend.template().functions)
+        for policy in document.resources[name].properties.get("Policies", []):
+            if isinstance(policy, str):
+                shared[policy] += 1
+            else:
+                own.update(frozenset(permissions_in([statement])) for statement in policy["Statement"])
+    managed = {policy.arn: policy.properties["PolicyDocument"]["Statement"] for policy in MANAGED_POLICIES}
+    written = own + Counter(
+        frozenset(permissions_in([statement])) for policy in managed.values() for statement in policy
+    )
+
+    assert {statement for statement, times in written.items() if times > 1} == set()
+    assert {arn for arn in managed if shared[arn] < 2} == set()
+
+
+@pytest.mark.parametrize("name", sorted(backend.every_function()))
+def test_a_role_has_no_more_managed_policies_than_iam_allows(name: str) -> None:
+    """IAM allows 10. SAM adds AWSLambdaBasicExecutionRole and AWSXrayWriteOnlyAccess."""
+    policies = read(live=name not in backend.template().functions).resources[name].properties.get("Policies", [])
+
+    assert sum(isinstance(policy, str) for policy in policies) <= 10 - 2
