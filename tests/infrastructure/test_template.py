@@ -83,6 +83,7 @@ def test_no_error_of_the_gateway_itself_is_without_cors_or_the_form_of_our_own(t
         assert body.keys() == problems.render(InternalError(), "/", "1").keys(), kind
         assert (body["status"], body["status_code"]) == (response.status, response.status), kind
         assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId"), kind
+        assert body["message"] == body["detail"], kind
         assert body["remedy"], kind
 
 
