@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, Unpack
 
+from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
 from ._models import Model
 from ._task import AsyncTask, Task
@@ -119,10 +120,11 @@ class Agent(_Agent[Driver]):
         return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **self._named_in(options))))
 
 
+@docstrings_from(Agent)
 class AsyncAgent(_Agent[AsyncDriver]):
     """An agent of an asynchronous client."""
 
     async def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> AsyncTask:
-        """Start a task with this agent. The options are those of `api.run_task`."""
+        """Start a task with this agent, as `Agent.run_task` does."""
         flow = start(self._driver.core, prompt, **self._named_in(options))
         return AsyncTask(self._driver, await self._driver.run(flow))

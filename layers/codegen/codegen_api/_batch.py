@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 
 from ._core import Core
 from ._errors import CodegenAPIError, RateLimitError
-from ._steps import PASSING, Patience
+from ._steps import PASSING, POLL_PATIENCE, Patience, check_interval
 from ._task_state import RunOptions, TaskState
 from ._wire import Flow, Wait
-from ._work import PATIENCE, check_interval, late, look, start
+from ._work import late, look, start
 
 MOST_REFUSALS = 30
 """How many times in a row a task is tried that a rate limit refuses, while nothing else is under way."""
@@ -52,16 +52,25 @@ class _Underway(Generic[Face]):
     outcome: Outcome[Face]
     state: TaskState
     until: float
-    patience: Patience = field(default_factory=lambda: Patience(PATIENCE))
+    patience: Patience = field(default_factory=lambda: Patience(POLL_PATIENCE))
 
 
-class Batch(Generic[Face]):
-    """The tasks of one call of `run_tasks`.
+def run_batch(
+    core: Core,
+    face: Callable[[TaskState], Face],
+    prompts: Sequence[str],
+    max_concurrent: int,
+    timeout: float | None,
+    poll_interval: float,
+    on_progress: Progress[Face] | None,
+    options: RunOptions,
+) -> Flow[list[Outcome[Face]]]:
+    """Run a task for each prompt. `api.run_tasks` tells what the arguments mean.
 
     Args:
         core: The client's.
-        prompts: One for each task.
         face: Makes the client's task of what is known of one.
+        prompts: One for each task.
         max_concurrent: How many are under way at most.
         timeout: Seconds to wait for each; None for as long as it takes.
         poll_interval: Seconds between two looks.
@@ -71,77 +80,81 @@ class Batch(Generic[Face]):
     Raises:
         ValueError: With such numbers it would never move.
     """
+    if max_concurrent < 1:
+        raise ValueError("max_concurrent must be at least 1")
+    check_interval(poll_interval)
+    if options.get("idempotency_key") is not None:
+        raise ValueError("an idempotency_key is for one task; each of a batch has one of its own")
+    batch = _Batch(
+        core,
+        face,
+        max_concurrent,
+        timeout,
+        poll_interval,
+        on_progress,
+        options,
+        [Outcome(prompt) for prompt in prompts],
+    )
+    return (yield from batch.run())
 
-    def __init__(
-        self,
-        core: Core,
-        prompts: Sequence[str],
-        face: Callable[[TaskState], Face],
-        *,
-        max_concurrent: int,
-        timeout: float | None,
-        poll_interval: float,
-        on_progress: Progress[Face] | None,
-        options: RunOptions,
-    ) -> None:
-        if max_concurrent < 1:
-            raise ValueError("max_concurrent must be at least 1")
-        check_interval(poll_interval)
-        if options.get("idempotency_key") is not None:
-            raise ValueError("an idempotency_key is for one task; each of a batch has one of its own")
-        self._core = core
-        self._outcomes: list[Outcome[Face]] = [Outcome(prompt) for prompt in prompts]
-        self._waiting = deque(self._outcomes)
-        self._underway: list[_Underway[Face]] = []
-        self._refusals = 0
-        self._face = face
-        self._max_concurrent = max_concurrent
-        self._timeout = timeout
-        self._poll_interval = poll_interval
-        self._on_progress = on_progress
-        self._options = options
+
+@dataclass
+class _Batch(Generic[Face]):
+    core: Core
+    face: Callable[[TaskState], Face]
+    max_concurrent: int
+    timeout: float | None
+    poll_interval: float
+    on_progress: Progress[Face] | None
+    options: RunOptions
+    outcomes: list[Outcome[Face]]
+    underway: list[_Underway[Face]] = field(default_factory=list)
+    refusals: int = 0
+
+    def __post_init__(self) -> None:
+        self.waiting = deque(self.outcomes)
 
     def run(self) -> Flow[list[Outcome[Face]]]:
         """Start all of them, wait for all of them, and return their outcomes in the order of the prompts."""
-        while self._waiting or self._underway:
+        while self.waiting or self.underway:
             pause = yield from self._fill()
-            if self._waiting or self._underway:
+            if self.waiting or self.underway:
                 yield Wait(pause)
-            for each in list(self._underway):
+            for each in list(self.underway):
                 yield from self._look(each)
-        return self._outcomes
+        return self.outcomes
 
     def _fill(self) -> Flow[float]:
         """Start as many as there is room for; return the seconds until the next look."""
-        while self._waiting and len(self._underway) < self._max_concurrent:
-            outcome = self._waiting[0]
+        while self.waiting and len(self.underway) < self.max_concurrent:
+            outcome = self.waiting[0]
             try:
-                state = yield from start(self._core, outcome.prompt, **self._options)
+                state = yield from start(self.core, outcome.prompt, **self.options)
             except CodegenAPIError as error:
-                if isinstance(error, RateLimitError) and (self._underway or self._refusals < MOST_REFUSALS):
-                    self._refusals += 1
-                    return self._poll_interval if self._underway else error.retry_after or LAUNCH_PAUSE
-                self._finish(self._waiting.popleft(), error)
+                if isinstance(error, RateLimitError) and (self.underway or self.refusals < MOST_REFUSALS):
+                    self.refusals += 1
+                    return self.poll_interval if self.underway else error.retry_after or LAUNCH_PAUSE
+                self._finish(self.waiting.popleft(), error)
             else:
-                self._refusals = 0
-                self._waiting.popleft()
-                outcome.task = self._face(state)
-                until = math.inf if self._timeout is None else self._core.clock() + self._timeout
-                self._underway.append(_Underway(outcome, state, until))
-        return self._poll_interval
+                self.refusals = 0
+                self.waiting.popleft()
+                outcome.task = self.face(state)
+                until = math.inf if self.timeout is None else self.core.clock() + self.timeout
+                self.underway.append(_Underway(outcome, state, until))
+        return self.poll_interval
 
     def _look(self, each: _Underway[Face]) -> Flow[None]:
         error: CodegenAPIError | None = None
         try:
-            yield from look(self._core, each.state)
+            yield from look(self.core, each.state)
             each.patience.renew()
         except CodegenAPIError as failure:
             error = self._unbearable(each, failure)
         if error is None and not each.state.ended():
-            if self._core.clock() < each.until:
+            if self.timeout is None or self.core.clock() < each.until:
                 return
-            error = late(each.state, self._timeout)
-        self._underway.remove(each)
+            error = late(each.state, self.timeout)
+        self.underway.remove(each)
         self._finish(each.outcome, error)
 
     def _unbearable(self, each: _Underway[Face], failure: CodegenAPIError) -> CodegenAPIError | None:
@@ -155,5 +168,5 @@ class Batch(Generic[Face]):
 
     def _finish(self, outcome: Outcome[Face], error: CodegenAPIError | None) -> None:
         outcome.error, outcome.done = error, True
-        if self._on_progress:
-            self._on_progress(outcome, sum(each.done for each in self._outcomes), len(self._outcomes))
+        if self.on_progress:
+            self.on_progress(outcome, sum(each.done for each in self.outcomes), len(self.outcomes))

@@ -3,18 +3,30 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 import httpx
 
 from ._core import Core
+from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
 from ._errors import ConfigurationError
 from ._memory import Memory
+from ._resource import resource_property
 from ._retry import RetryPolicy
-from ._settings import DEFAULT_BASE_URL, DEFAULT_TIMEOUT, Id, Token, as_id, as_number, normalize_base_url
+from ._settings import (
+    DEFAULT_BASE_URL,
+    DEFAULT_TIMEOUT,
+    POLL_INTERVAL,
+    TASK_TIMEOUT,
+    Id,
+    Token,
+    as_id,
+    as_number,
+    normalize_base_url,
+)
 
 if TYPE_CHECKING:
     from ._batch import Outcome, Progress
@@ -43,7 +55,9 @@ def _configure(
     deadline: float | None,
     clock: Callable[[], float],
     headers: Mapping[str, str] | None,
-    memory: Memory,
+    *,
+    caching: bool,
+    pacing: bool,
 ) -> Core:
     env = os.environ
     stored: dict[str, Any] = {}
@@ -78,7 +92,7 @@ def _configure(
         budget=deadline,
         clock=clock,
         headers=dict(headers or {}),
-        memory=memory,
+        memory=Memory(caching=caching, pacing=pacing),
     )
 
 
@@ -96,6 +110,83 @@ class _Client(Generic[D]):
 
     _driver: D
     _owns_http: bool
+
+    @resource_property
+    def runs(self) -> "tuple[type[RunsResource], type[AsyncRunsResource]]":
+        """Agent runs, in the API's own terms."""
+        from .resources.runs import AsyncRunsResource, RunsResource
+
+        return RunsResource, AsyncRunsResource
+
+    @resource_property
+    def agents(self) -> "tuple[type[AgentsResource], type[AsyncAgentsResource]]":
+        """Agents of a deployment."""
+        from .resources.agents import AgentsResource, AsyncAgentsResource
+
+        return AgentsResource, AsyncAgentsResource
+
+    @resource_property
+    def multi_runs(self) -> "tuple[type[MultiRunsResource], type[AsyncMultiRunsResource]]":
+        """Multi-runs of a deployment."""
+        from .resources.multi_runs import AsyncMultiRunsResource, MultiRunsResource
+
+        return MultiRunsResource, AsyncMultiRunsResource
+
+    @resource_property
+    def starred_runs(self) -> "tuple[type[StarredRunsResource], type[AsyncStarredRunsResource]]":
+        """Starred runs of a deployment."""
+        from .resources.starred_runs import AsyncStarredRunsResource, StarredRunsResource
+
+        return StarredRunsResource, AsyncStarredRunsResource
+
+    @resource_property
+    def users(self) -> "tuple[type[UsersResource], type[AsyncUsersResource]]":
+        """Users and their API tokens."""
+        from .resources.users import AsyncUsersResource, UsersResource
+
+        return UsersResource, AsyncUsersResource
+
+    @resource_property
+    def organizations(self) -> "tuple[type[OrganizationsResource], type[AsyncOrganizationsResource]]":
+        """Organizations, their settings, members and usage."""
+        from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
+
+        return OrganizationsResource, AsyncOrganizationsResource
+
+    @resource_property
+    def repos(self) -> "tuple[type[ReposResource], type[AsyncReposResource]]":
+        """Repositories."""
+        from .resources.repos import AsyncReposResource, ReposResource
+
+        return ReposResource, AsyncReposResource
+
+    @resource_property
+    def integrations(self) -> "tuple[type[IntegrationsResource], type[AsyncIntegrationsResource]]":
+        """Integrations."""
+        from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
+
+        return IntegrationsResource, AsyncIntegrationsResource
+
+    @resource_property
+    def models(self) -> "tuple[type[ModelsResource], type[AsyncModelsResource]]":
+        """Language models."""
+        from .resources.models import AsyncModelsResource, ModelsResource
+
+        return ModelsResource, AsyncModelsResource
+
+    @resource_property
+    def setup_commands(self) -> "tuple[type[SetupCommandsResource], type[AsyncSetupCommandsResource]]":
+        """Setup commands of repositories."""
+        from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsResource
+
+        return SetupCommandsResource, AsyncSetupCommandsResource
+
+    @resource_property
+    def sandboxes(self) -> "tuple[type[SandboxesResource], type[AsyncSandboxesResource]]":
+        """Sandboxes."""
+        from .resources.sandboxes import AsyncSandboxesResource, SandboxesResource
+
+        return SandboxesResource, AsyncSandboxesResource
 
     def with_deadline(self, seconds: float) -> Self:
         """Return a view of this client whose calls, taken together, end within `seconds` from now.
@@ -164,87 +255,11 @@ class CodegenAPI(_Client[Driver]):
         caching: bool = True,
         pacing: bool = True,
     ) -> None:
-        memory = Memory(caching=caching, pacing=pacing)
-        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers, memory)
+        core = _configure(
+            org_id, token, base_url, timeout, retry, deadline, clock, headers, caching=caching, pacing=pacing
+        )
         self._owns_http = http_client is None
         self._driver = Driver(core, http_client or httpx.Client(transport=transport), sleep)
-
-    @cached_property
-    def runs(self) -> "RunsResource":
-        """Agent runs, in the API's own terms."""
-        from .resources.runs import RunsResource
-
-        return RunsResource(self._driver)
-
-    @cached_property
-    def agents(self) -> "AgentsResource":
-        """Agents of a deployment."""
-        from .resources.agents import AgentsResource
-
-        return AgentsResource(self._driver)
-
-    @cached_property
-    def multi_runs(self) -> "MultiRunsResource":
-        """Multi-runs of a deployment."""
-        from .resources.multi_runs import MultiRunsResource
-
-        return MultiRunsResource(self._driver)
-
-    @cached_property
-    def starred_runs(self) -> "StarredRunsResource":
-        """Starred runs of a deployment."""
-        from .resources.starred_runs import StarredRunsResource
-
-        return StarredRunsResource(self._driver)
-
-    @cached_property
-    def users(self) -> "UsersResource":
-        """Users and their API tokens."""
-        from .resources.users import UsersResource
-
-        return UsersResource(self._driver)
-
-    @cached_property
-    def organizations(self) -> "OrganizationsResource":
-        """Organizations, their settings, members and usage."""
-        from .resources.organizations import OrganizationsResource
-
-        return OrganizationsResource(self._driver)
-
-    @cached_property
-    def repos(self) -> "ReposResource":
-        """Repositories."""
-        from .resources.repos import ReposResource
-
-        return ReposResource(self._driver)
-
-    @cached_property
-    def integrations(self) -> "IntegrationsResource":
-        """Integrations."""
-        from .resources.integrations import IntegrationsResource
-
-        return IntegrationsResource(self._driver)
-
-    @cached_property
-    def models(self) -> "ModelsResource":
-        """Language models."""
-        from .resources.models import ModelsResource
-
-        return ModelsResource(self._driver)
-
-    @cached_property
-    def setup_commands(self) -> "SetupCommandsResource":
-        """Setup commands of repositories."""
-        from .resources.setup_commands import SetupCommandsResource
-
-        return SetupCommandsResource(self._driver)
-
-    @cached_property
-    def sandboxes(self) -> "SandboxesResource":
-        """Sandboxes."""
-        from .resources.sandboxes import SandboxesResource
-
-        return SandboxesResource(self._driver)
 
     def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "Task":
         """Start a task: an agent run to wait for. The options are those of `api.runs.create`.
@@ -265,7 +280,12 @@ class CodegenAPI(_Client[Driver]):
         return Task(self._driver, self._driver.run(find(self._driver.core, task_id, org_id)))
 
     def wait_for_task(
-        self, task_id: Id, timeout: float | None = 3600.0, poll_interval: float = 5.0, *, org_id: Id | None = None
+        self,
+        task_id: Id,
+        timeout: float | None = TASK_TIMEOUT,
+        poll_interval: float = POLL_INTERVAL,
+        *,
+        org_id: Id | None = None,
     ) -> "Task":
         """Wait until a task ends. Raises TaskTimeoutError after `timeout` seconds; None for as long as it takes."""
         task = self.get_task(task_id, org_id=org_id)
@@ -276,8 +296,8 @@ class CodegenAPI(_Client[Driver]):
         prompts: Sequence[str],
         *,
         max_concurrent: int = 5,
-        timeout: float | None = 3600.0,
-        poll_interval: float = 5.0,
+        timeout: float | None = TASK_TIMEOUT,
+        poll_interval: float = POLL_INTERVAL,
         on_progress: "Progress[Task] | None" = None,
         **options: "Unpack[RunOptions]",
     ) -> "list[Outcome[Task]]":
@@ -293,22 +313,13 @@ class CodegenAPI(_Client[Driver]):
             on_progress: Called with each outcome as it comes, how many there are by then, and of how many.
             options: Those of `run_task`, for all of them.
         """
-        from functools import partial
-
-        from ._batch import Batch
+        from ._batch import run_batch
         from ._task import Task
 
-        batch = Batch(
-            self._driver.core,
-            prompts,
-            partial(Task, self._driver),
-            max_concurrent=max_concurrent,
-            timeout=timeout,
-            poll_interval=poll_interval,
-            on_progress=on_progress,
-            options=options,
+        task = partial(Task, self._driver)
+        return self._driver.run(
+            run_batch(self._driver.core, task, prompts, max_concurrent, timeout, poll_interval, on_progress, options)
         )
-        return self._driver.run(batch.run())
 
     def health_check(self) -> dict[str, Any]:
         """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
@@ -330,6 +341,7 @@ class CodegenAPI(_Client[Driver]):
         self.close()
 
 
+@docstrings_from(CodegenAPI)
 class AsyncCodegenAPI(_Client[AsyncDriver]):
     """An asynchronous client of the Codegen API, for asyncio. Its arguments are those of `CodegenAPI`."""
 
@@ -350,110 +362,35 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         caching: bool = True,
         pacing: bool = True,
     ) -> None:
-        memory = Memory(caching=caching, pacing=pacing)
-        core = _configure(org_id, token, base_url, timeout, retry, deadline, clock, headers, memory)
+        core = _configure(
+            org_id, token, base_url, timeout, retry, deadline, clock, headers, caching=caching, pacing=pacing
+        )
         self._owns_http = http_client is None
         self._driver = AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep)
 
-    @cached_property
-    def runs(self) -> "AsyncRunsResource":
-        """Agent runs, in the API's own terms."""
-        from .resources.runs import AsyncRunsResource
-
-        return AsyncRunsResource(self._driver)
-
-    @cached_property
-    def agents(self) -> "AsyncAgentsResource":
-        """Agents of a deployment."""
-        from .resources.agents import AsyncAgentsResource
-
-        return AsyncAgentsResource(self._driver)
-
-    @cached_property
-    def multi_runs(self) -> "AsyncMultiRunsResource":
-        """Multi-runs of a deployment."""
-        from .resources.multi_runs import AsyncMultiRunsResource
-
-        return AsyncMultiRunsResource(self._driver)
-
-    @cached_property
-    def starred_runs(self) -> "AsyncStarredRunsResource":
-        """Starred runs of a deployment."""
-        from .resources.starred_runs import AsyncStarredRunsResource
-
-        return AsyncStarredRunsResource(self._driver)
-
-    @cached_property
-    def users(self) -> "AsyncUsersResource":
-        """Users and their API tokens."""
-        from .resources.users import AsyncUsersResource
-
-        return AsyncUsersResource(self._driver)
-
-    @cached_property
-    def organizations(self) -> "AsyncOrganizationsResource":
-        """Organizations, their settings, members and usage."""
-        from .resources.organizations import AsyncOrganizationsResource
-
-        return AsyncOrganizationsResource(self._driver)
-
-    @cached_property
-    def repos(self) -> "AsyncReposResource":
-        """Repositories."""
-        from .resources.repos import AsyncReposResource
-
-        return AsyncReposResource(self._driver)
-
-    @cached_property
-    def integrations(self) -> "AsyncIntegrationsResource":
-        """Integrations."""
-        from .resources.integrations import AsyncIntegrationsResource
-
-        return AsyncIntegrationsResource(self._driver)
-
-    @cached_property
-    def models(self) -> "AsyncModelsResource":
-        """Language models."""
-        from .resources.models import AsyncModelsResource
-
-        return AsyncModelsResource(self._driver)
-
-    @cached_property
-    def setup_commands(self) -> "AsyncSetupCommandsResource":
-        """Setup commands of repositories."""
-        from .resources.setup_commands import AsyncSetupCommandsResource
-
-        return AsyncSetupCommandsResource(self._driver)
-
-    @cached_property
-    def sandboxes(self) -> "AsyncSandboxesResource":
-        """Sandboxes."""
-        from .resources.sandboxes import AsyncSandboxesResource
-
-        return AsyncSandboxesResource(self._driver)
-
     async def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "AsyncTask":
-        """Start a task: an agent run to wait for. The options are those of `api.runs.create`.
-
-        On a deployment, `agent_id` names one of its agents, and the task is started once however often the request has
-        to be repeated; Codegen itself offers neither.
-        """
+        """Start a task, as `CodegenAPI.run_task` does."""
         from ._task import AsyncTask
         from ._work import start
 
         return AsyncTask(self._driver, await self._driver.run(start(self._driver.core, prompt, **options)))
 
     async def get_task(self, task_id: Id, *, org_id: Id | None = None) -> "AsyncTask":
-        """Look at a task by its id."""
+        """Read a task, as `CodegenAPI.get_task` does."""
         from ._task import AsyncTask
         from ._work import find
 
         return AsyncTask(self._driver, await self._driver.run(find(self._driver.core, task_id, org_id)))
 
     async def wait_for_task(
-        self, task_id: Id, timeout: float | None = 3600.0, poll_interval: float = 5.0, *, org_id: Id | None = None
+        self,
+        task_id: Id,
+        timeout: float | None = TASK_TIMEOUT,
+        poll_interval: float = POLL_INTERVAL,
+        *,
+        org_id: Id | None = None,
     ) -> "AsyncTask":
-        """Wait until a task ends. Raises TaskTimeoutError after `timeout` seconds; None for as long as it takes."""
+        """Wait until a task ends, as `CodegenAPI.wait_for_task` does."""
         task = await self.get_task(task_id, org_id=org_id)
         return await task.wait_for_completion(timeout, poll_interval)
 
@@ -462,48 +399,28 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         prompts: Sequence[str],
         *,
         max_concurrent: int = 5,
-        timeout: float | None = 3600.0,
-        poll_interval: float = 5.0,
+        timeout: float | None = TASK_TIMEOUT,
+        poll_interval: float = POLL_INTERVAL,
         on_progress: "Progress[AsyncTask] | None" = None,
         **options: "Unpack[RunOptions]",
     ) -> "list[Outcome[AsyncTask]]":
-        """Run a task for each prompt and wait for all of them, in the order of the prompts.
-
-        A task that fails, cannot be started or does not end in time is an outcome like any other, and ends no other.
-
-        Args:
-            prompts: One for each task.
-            max_concurrent: How many are under way at most.
-            timeout: Seconds to wait for each.
-            poll_interval: Seconds between two looks.
-            on_progress: Called with each outcome as it comes, how many there are by then, and of how many.
-            options: Those of `run_task`, for all of them.
-        """
-        from functools import partial
-
-        from ._batch import Batch
+        """Run a task for each prompt, as `CodegenAPI.run_tasks` does."""
+        from ._batch import run_batch
         from ._task import AsyncTask
 
-        batch = Batch(
-            self._driver.core,
-            prompts,
-            partial(AsyncTask, self._driver),
-            max_concurrent=max_concurrent,
-            timeout=timeout,
-            poll_interval=poll_interval,
-            on_progress=on_progress,
-            options=options,
+        task = partial(AsyncTask, self._driver)
+        return await self._driver.run(
+            run_batch(self._driver.core, task, prompts, max_concurrent, timeout, poll_interval, on_progress, options)
         )
-        return await self._driver.run(batch.run())
 
     async def health_check(self) -> dict[str, Any]:
-        """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
+        """Check the API, as `CodegenAPI.health_check` does."""
         from ._work import check
 
         return await self._driver.run(check(self._driver.core))
 
     async def close(self) -> None:
-        """Close the connections, unless the client was given them."""
+        """Close the connections, as `CodegenAPI.close` does."""
         if self._owns_http:
             await self._driver.http.aclose()
 

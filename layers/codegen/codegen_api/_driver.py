@@ -1,7 +1,7 @@
 """The two drivers of the core: blocking and asynchronous. They only send, sleep and iterate."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -10,7 +10,38 @@ from ._errors import CodegenAPIError
 from ._pagination import Listing, Walk
 from ._wire import Answer, Call, Emit, Fault, Flow, Send, Step, Stream, Wait
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+
+class _Steps(Generic[S, T]):
+    """Runs a generator of steps. Iterate over it, and set `result` or `error` for each step.
+
+    Attributes:
+        result: What the generator is sent for the current step.
+        error: What is thrown into the generator instead, if set.
+        returned: What the generator returned, once the iteration is over.
+    """
+
+    returned: T
+
+    def __init__(self, generator: Generator[S, Any, T]) -> None:
+        self._generator = generator
+        self.result: Any = None
+        self.error: CodegenAPIError | None = None
+
+    def __iter__(self) -> Iterator[S]:
+        try:
+            step = next(self._generator)
+            while True:
+                self.result = self.error = None
+                yield step
+                step = self._generator.send(self.result) if self.error is None else self._generator.throw(self.error)
+        except StopIteration as end:
+            self.returned = end.value
+        finally:
+            self._generator.close()
+            self.error = None  # whose traceback leads back here
 
 
 class Driver:
@@ -21,68 +52,51 @@ class Driver:
         self.http = http
         self.sleep = sleep
 
-    def perform(self, call: Call[T]) -> T:
-        """Carry out one call."""
-        exchange = self.core.exchange(call)
-        try:
-            send = next(exchange)
-            while True:
-                if send.after:
-                    self.sleep(send.after)
-                send = exchange.send(self._send(send))
-        except StopIteration as done:
-            result: T = done.value
-            return result
-
     def within(self, seconds: float) -> "Driver":
         """Return this driver with a deadline, over the same connections."""
         return Driver(self.core.within(seconds), self.http, self.sleep)
 
-    def run(self, flow: Flow[T]) -> T:
-        """Carry out a flow."""
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = self._step(step)
-                except CodegenAPIError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as done:
-            outcome: T = done.value
-            return outcome
+    def perform(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        exchange = _Steps(self.core.exchange(call))
+        for send in exchange:
+            if send.after:
+                self.sleep(send.after)
+            exchange.result = self._send(send)
+        return exchange.returned
+
+    def run(self, operation: Call[T] | Flow[T]) -> T:
+        """Carry out a call or a flow."""
+        if isinstance(operation, Call):
+            return self.perform(operation)
+        flow = _Steps(operation)
+        for step in flow:
+            self._take(step, flow)
+        return flow.returned
 
     def follow(self, stream: Stream) -> Iterator[Any]:
         """Carry out a stream as its items are asked for."""
-        try:
-            step = next(stream)
-            while True:
-                if isinstance(step, Emit):
-                    yield step.item
-                    step = next(stream)
-                    continue
-                try:
-                    result = self._step(step)
-                except CodegenAPIError as error:
-                    step = stream.throw(error)
-                else:
-                    step = stream.send(result)
-        except StopIteration:
-            return
-        finally:
-            stream.close()
-
-    def _step(self, step: Step) -> Any:
-        if isinstance(step, Wait):
-            return self.sleep(self.core.patience(step.seconds))
-        return self.perform(step)
+        steps = _Steps(stream)
+        for step in steps:
+            if isinstance(step, Emit):
+                yield step.item
+            else:
+                self._take(step, steps)
 
     def walk(self, listing: Listing[T]) -> Iterator[T]:
         """Carry out the calls of a paged list as its items are asked for."""
         walk = Walk(listing)
         while (call := walk.next_call()) is not None:
             yield from walk.receive(self.perform(call))
+
+    def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
+        try:
+            if isinstance(step, Wait):
+                self.sleep(self.core.patience(step.seconds))
+            else:
+                flow.result = self.perform(step)
+        except CodegenAPIError as error:
+            flow.error = error
 
     def _send(self, send: Send) -> Answer | Fault:
         try:
@@ -108,62 +122,36 @@ class AsyncDriver:
         self.http = http
         self.sleep = sleep
 
-    async def perform(self, call: Call[T]) -> T:
-        """Carry out one call."""
-        exchange = self.core.exchange(call)
-        try:
-            send = next(exchange)
-            while True:
-                if send.after:
-                    await self.sleep(send.after)
-                send = exchange.send(await self._send(send))
-        except StopIteration as done:
-            result: T = done.value
-            return result
-
     def within(self, seconds: float) -> "AsyncDriver":
         """Return this driver with a deadline, over the same connections."""
         return AsyncDriver(self.core.within(seconds), self.http, self.sleep)
 
-    async def run(self, flow: Flow[T]) -> T:
-        """Carry out a flow."""
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = await self._step(step)
-                except CodegenAPIError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as done:
-            outcome: T = done.value
-            return outcome
+    async def perform(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        exchange = _Steps(self.core.exchange(call))
+        for send in exchange:
+            if send.after:
+                await self.sleep(send.after)
+            exchange.result = await self._send(send)
+        return exchange.returned
+
+    async def run(self, operation: Call[T] | Flow[T]) -> T:
+        """Carry out a call or a flow."""
+        if isinstance(operation, Call):
+            return await self.perform(operation)
+        flow = _Steps(operation)
+        for step in flow:
+            await self._take(step, flow)
+        return flow.returned
 
     async def follow(self, stream: Stream) -> AsyncIterator[Any]:
         """Carry out a stream as its items are asked for."""
-        try:
-            step = next(stream)
-            while True:
-                if isinstance(step, Emit):
-                    yield step.item
-                    step = next(stream)
-                    continue
-                try:
-                    result = await self._step(step)
-                except CodegenAPIError as error:
-                    step = stream.throw(error)
-                else:
-                    step = stream.send(result)
-        except StopIteration:
-            return
-        finally:
-            stream.close()
-
-    async def _step(self, step: Step) -> Any:
-        if isinstance(step, Wait):
-            return await self.sleep(self.core.patience(step.seconds))
-        return await self.perform(step)
+        steps = _Steps(stream)
+        for step in steps:
+            if isinstance(step, Emit):
+                yield step.item
+            else:
+                await self._take(step, steps)
 
     async def walk(self, listing: Listing[T]) -> AsyncIterator[T]:
         """Carry out the calls of a paged list as its items are asked for."""
@@ -171,6 +159,15 @@ class AsyncDriver:
         while (call := walk.next_call()) is not None:
             for item in walk.receive(await self.perform(call)):
                 yield item
+
+    async def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
+        try:
+            if isinstance(step, Wait):
+                await self.sleep(self.core.patience(step.seconds))
+            else:
+                flow.result = await self.perform(step)
+        except CodegenAPIError as error:
+            flow.error = error
 
     async def _send(self, send: Send) -> Answer | Fault:
         try:

@@ -6,7 +6,7 @@ functions below make a method of it, with its signature and its docstring.
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from ._core import Core
 from ._driver import AsyncDriver, Driver
@@ -16,6 +16,7 @@ from ._wire import Call, Flow
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
+D_co = TypeVar("D_co", covariant=True)
 
 
 class Resource:
@@ -32,24 +33,83 @@ class AsyncResource:
         self._driver = driver
 
 
-def blocking(operation: Callable[Concatenate[Core, P], Call[T]]) -> Callable[Concatenate[Resource, P], T]:
-    """Make an operation a method that returns its result."""
+class _Client(Protocol[D_co]):
+    @property
+    def _driver(self) -> D_co: ...
+
+
+S = TypeVar("S", bound=Resource)
+A = TypeVar("A", bound=AsyncResource)
+
+
+class resource_property(Generic[S, A]):  # noqa: N801 - a decorator, as `property` is
+    """A property of both clients: the operations of one resource.
+
+    It decorates a method that returns the resource's two classes, the blocking and the asynchronous one. They are
+    imported on first use, so a program loads only the resources that it uses.
+    """
+
+    def __init__(self, classes: Callable[[Any], tuple[type[S], type[A]]]) -> None:
+        self._classes = classes
+        self.__doc__ = classes.__doc__
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, client: None, _owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: _Client[Driver], _owner: type) -> S: ...
+    @overload
+    def __get__(self, client: _Client[AsyncDriver], _owner: type) -> A: ...
+    def __get__(self, client: Any, _owner: type) -> Any:
+        if client is None:
+            return self
+        blocking, asynchronous = self._classes(client)
+        driver = client._driver
+        made = asynchronous(driver) if isinstance(driver, AsyncDriver) else blocking(driver)
+        client.__dict__[self._name] = made  # found there from now on, in place of this property
+        return made
+
+
+@overload
+def blocking(operation: Callable[Concatenate[Core, P], Call[T]]) -> Callable[Concatenate[Resource, P], T]: ...
+@overload
+def blocking(operation: Callable[Concatenate[Core, P], Flow[T]]) -> Callable[Concatenate[Resource, P], T]: ...
+@overload
+def blocking(
+    operation: Callable[Concatenate[Core, P], Flow[T]], bind: Callable[[Driver, T], R]
+) -> Callable[Concatenate[Resource, P], R]: ...
+def blocking(operation: Any, bind: Any = None) -> Any:
+    """Make an operation a method that returns its result, or what `bind` makes of it for this client."""
 
     @wraps(operation)
-    def method(self: Resource, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._driver.perform(operation(self._driver.core, *args, **kwargs))
+    def method(self: Resource, /, *args: Any, **kwargs: Any) -> Any:
+        result = self._driver.run(operation(self._driver.core, *args, **kwargs))
+        return bind(self._driver, result) if bind else result
 
     return method
 
 
+@overload
 def awaitable(
     operation: Callable[Concatenate[Core, P], Call[T]],
-) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, T]]:
+) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, T]]: ...
+@overload
+def awaitable(
+    operation: Callable[Concatenate[Core, P], Flow[T]],
+) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, T]]: ...
+@overload
+def awaitable(
+    operation: Callable[Concatenate[Core, P], Flow[T]], bind: Callable[[AsyncDriver, T], R]
+) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, R]]: ...
+def awaitable(operation: Any, bind: Any = None) -> Any:
     """Make an operation a coroutine method."""
 
     @wraps(operation)
-    async def method(self: AsyncResource, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._driver.perform(operation(self._driver.core, *args, **kwargs))
+    async def method(self: AsyncResource, /, *args: Any, **kwargs: Any) -> Any:
+        result = await self._driver.run(operation(self._driver.core, *args, **kwargs))
+        return bind(self._driver, result) if bind else result
 
     return method
 
@@ -74,41 +134,5 @@ def async_iterating(
     @wraps(operation)
     def method(self: AsyncResource, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         return self._driver.walk(operation(self._driver.core, *args, **kwargs))
-
-    return method
-
-
-@overload
-def flowing(operation: Callable[Concatenate[Core, P], Flow[T]]) -> Callable[Concatenate[Resource, P], T]: ...
-@overload
-def flowing(
-    operation: Callable[Concatenate[Core, P], Flow[T]], face: Callable[[Driver, T], R]
-) -> Callable[Concatenate[Resource, P], R]: ...
-def flowing(operation: Any, face: Any = None) -> Any:
-    """Make a flow a method that returns its result, or what `face` makes of it for this client."""
-
-    @wraps(operation)
-    def method(self: Resource, /, *args: Any, **kwargs: Any) -> Any:
-        result = self._driver.run(operation(self._driver.core, *args, **kwargs))
-        return face(self._driver, result) if face else result
-
-    return method
-
-
-@overload
-def awaiting(
-    operation: Callable[Concatenate[Core, P], Flow[T]],
-) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, T]]: ...
-@overload
-def awaiting(
-    operation: Callable[Concatenate[Core, P], Flow[T]], face: Callable[[AsyncDriver, T], R]
-) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, R]]: ...
-def awaiting(operation: Any, face: Any = None) -> Any:
-    """Make a flow a coroutine method."""
-
-    @wraps(operation)
-    async def method(self: AsyncResource, /, *args: Any, **kwargs: Any) -> Any:
-        result = await self._driver.run(operation(self._driver.core, *args, **kwargs))
-        return face(self._driver, result) if face else result
 
     return method

@@ -11,6 +11,11 @@ from ._errors import ConfigurationError
 DEFAULT_BASE_URL = "https://api.codegen.com"
 DEFAULT_TIMEOUT = 30.0
 
+TASK_TIMEOUT = 3600.0
+"""Seconds to wait for a task or a multi-run by default."""
+POLL_INTERVAL = 5.0
+"""Seconds between two polls of a task or a multi-run by default."""
+
 Id = int | str
 """An id: an integer, or its decimal digits as text. The upstream's own are integers everywhere."""
 

@@ -1,9 +1,11 @@
 """Small flows that larger ones are made of, with the types that a bare `yield` loses."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ._core import Core
 from ._errors import (
     APIConnectionError,
     CodegenAPIError,
@@ -11,6 +13,7 @@ from ._errors import (
     InvalidResponseError,
     RateLimitError,
     ServerError,
+    TaskTimeoutError,
 )
 from ._models import CursorPage
 from ._pagination import Listing, Walk
@@ -20,6 +23,9 @@ T = TypeVar("T")
 
 PASSING = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
 """What one call may meet that the next need not: an answer, too, may be cut so that it cannot be read."""
+
+POLL_PATIENCE = 5
+"""How many looks in a row may fail, each with all its retries, before a wait gives up."""
 
 PAUSE = 2.0
 MOST_PAUSE = 30.0
@@ -68,6 +74,52 @@ def gather_by_cursor(call: "Callable[[str | None], Call[CursorPage[T]]]") -> Flo
         if not page.has_more or page.next_cursor in (None, cursor):
             return items
         cursor = page.next_cursor
+
+
+def poll(
+    core: Core,
+    look: Callable[[], Flow[None]],
+    done: Callable[[], bool],
+    timeout: float | None,
+    poll_interval: float,
+    late: Callable[[float], TaskTimeoutError],
+    *,
+    pause_first: bool = False,
+) -> Flow[None]:
+    """Look until `done`. A look that fails for a passing reason is made up for by the next.
+
+    Args:
+        core: The client's.
+        look: Looks once.
+        done: Called after each look that succeeds; whether what is waited for has happened.
+        timeout: Seconds to wait at most; None for as long as it takes. However few, it is looked once.
+        poll_interval: Seconds between two looks; see `check_interval`.
+        late: Makes the error to raise after `timeout` seconds.
+        pause_first: Whether to pause before the first look, too.
+    """
+    until = math.inf if timeout is None else core.clock() + timeout
+    patience = Patience(POLL_PATIENCE)
+    pause = pause_first
+    while True:
+        if pause and (left := until - core.clock()) > 0:
+            yield Wait(min(poll_interval, left))
+        pause = True
+        try:
+            yield from look()
+        except PASSING as error:
+            patience.bear(error)
+        else:
+            patience.renew()
+            if done():
+                return
+        if timeout is not None and core.clock() >= until:
+            raise late(timeout)
+
+
+def check_interval(poll_interval: float) -> None:
+    """Refuse, with ValueError, to look without a pause."""
+    if poll_interval <= 0:
+        raise ValueError("poll_interval must be more than 0 seconds")
 
 
 def outlast(act: Callable[[], Flow[T]], *, most: int) -> Flow[T]:

@@ -18,10 +18,10 @@ from ._core import Core
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
 from ._peer import is_deployment
-from ._steps import do, outlast
+from ._steps import check_interval, do, outlast
 from ._task_state import TaskState, TaskStatus
 from ._wire import Call, Emit, Stream, Wait
-from ._work import check_interval, look
+from ._work import look
 from .resources import runs
 
 HOLD = 20.0

@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 
+from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
 from ._models import PullRequest
+from ._settings import POLL_INTERVAL, TASK_TIMEOUT
 from ._stream import TaskEvent, events
 from ._task_state import TaskState, TaskStatus
 from ._work import cancel, look, wait
-
-TIMEOUT = 3600.0
-"""Seconds that a task is waited for, where nobody says how long."""
-POLL_INTERVAL = 5.0
-"""Seconds between two looks at a task, where nobody says otherwise."""
 
 D = TypeVar("D", Driver, AsyncDriver)
 
@@ -116,7 +113,7 @@ class Task(_Task[Driver]):
         self._driver.run(look(self._driver.core, self._state))
         return self
 
-    def wait_for_completion(self, timeout: float | None = TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
+    def wait_for_completion(self, timeout: float | None = TASK_TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
         """Wait until the task ends.
 
         Args:
@@ -159,15 +156,18 @@ class Task(_Task[Driver]):
         return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))
 
 
+@docstrings_from(Task)
 class AsyncTask(_Task[AsyncDriver]):
     """A task of an asynchronous client. Its methods are those of `Task`."""
 
     async def refresh(self) -> Self:
-        """Look at the task anew."""
+        """Look at the task anew, as `Task.refresh` does."""
         await self._driver.run(look(self._driver.core, self._state))
         return self
 
-    async def wait_for_completion(self, timeout: float | None = TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
+    async def wait_for_completion(
+        self, timeout: float | None = TASK_TIMEOUT, poll_interval: float = POLL_INTERVAL
+    ) -> Self:
         """Wait until the task ends, as `Task.wait_for_completion` does."""
         await self._driver.run(wait(self._driver.core, self._state, timeout, poll_interval))
         return self

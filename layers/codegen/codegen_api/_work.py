@@ -4,20 +4,17 @@ A task is an agent run. Codegen itself tells of it what `api.runs.get` has; a de
 """
 
 import json
-import math
+from functools import partial
 from typing import Any, Unpack
 
 from ._core import Core
 from ._errors import CodegenAPIError, ConflictError, NotSupportedError, TaskTimeoutError
 from ._peer import is_deployment, needs_deployment, new_key
 from ._settings import Id, as_id
-from ._steps import PASSING, Patience, do, json_object
+from ._steps import check_interval, do, json_object, poll
 from ._task_state import RunOptions, TaskState, TaskStatus
-from ._wire import Call, Flow, Wait
+from ._wire import Call, Flow
 from .resources import runs, users
-
-PATIENCE = 5
-"""How many looks in a row may fail, each with all its retries, before a wait gives up."""
 
 _FINDINGS = 20
 """How many of the latest log entries are searched for an error."""
@@ -56,30 +53,14 @@ def look(core: Core, state: TaskState) -> Flow[None]:
 
 
 def wait(core: Core, state: TaskState, timeout: float | None, poll_interval: float) -> Flow[None]:
-    """Wait until a task ends. A look that fails for a passing reason is made up for by the next."""
+    """Wait until a task ends."""
     check_interval(poll_interval)
-    until = math.inf if timeout is None else core.clock() + timeout
-    patience = Patience(PATIENCE)
-    while not state.ended():
-        if (left := until - core.clock()) > 0:
-            yield Wait(min(poll_interval, left))
-        try:
-            yield from look(core, state)
-        except PASSING as error:
-            patience.bear(error)
-        else:
-            patience.renew()
-        if not state.ended() and core.clock() >= until:
-            raise late(state, timeout)
+    if not state.ended():
+        again, overdue = partial(look, core, state), partial(late, state)
+        yield from poll(core, again, state.ended, timeout, poll_interval, overdue, pause_first=True)
 
 
-def check_interval(poll_interval: float) -> None:
-    """Refuse, with ValueError, to look without a pause."""
-    if poll_interval <= 0:
-        raise ValueError("poll_interval must be more than 0 seconds")
-
-
-def late(state: TaskState, timeout: float | None) -> TaskTimeoutError:
+def late(state: TaskState, timeout: float) -> TaskTimeoutError:
     """Make the error of a task that did not end in time."""
     return TaskTimeoutError(f"task {state.id} is {state.status.value} after {timeout:g} s")
 

@@ -6,25 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import codegen_api
-from codegen_api import AsyncCodegenAPI, CodegenAPI
+from codegen_api import Agent, AsyncAgent, AsyncCodegenAPI, AsyncTask, CodegenAPI, Task
 
 PACKAGE = Path(codegen_api.__file__).parent
-RESOURCES = [
-    "runs",
-    "agents",
-    "users",
-    "organizations",
-    "repos",
-    "integrations",
-    "models",
-    "setup_commands",
-    "sandboxes",
-]
+RESOURCES = sorted(file.stem for file in (PACKAGE / "resources").glob("[!_]*.py"))
+PAIRS = [(CodegenAPI, AsyncCodegenAPI), (Task, AsyncTask), (Agent, AsyncAgent)]
 
 
 def test_every_public_name_is_exported_and_exists():
@@ -85,6 +77,32 @@ def test_both_faces_are_made_and_closed_with_the_same_arguments():
         ]
 
     assert arguments(CodegenAPI) == arguments(AsyncCodegenAPI)
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_each_client_makes_its_own_class_of_a_resource_once(resource):
+    module = import_module(f"codegen_api.resources.{resource}")
+    name = "".join(map(str.capitalize, resource.split("_"))) + "Resource"
+
+    for client, kind in ((CodegenAPI, name), (AsyncCodegenAPI, f"Async{name}")):
+        api = client(1, "sk-fake")
+        assert type(getattr(api, resource)) is getattr(module, kind)
+        assert getattr(api, resource) is getattr(api, resource)
+        assert getattr(api, resource) is not getattr(api.with_deadline(1), resource)
+        assert inspect.getdoc(getattr(client, resource))
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
+def test_both_faces_say_the_same_about_each_method(blocking, asynchronous):
+    def texts(kind):
+        return {
+            name: inspect.getdoc(method)
+            for name, method in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_") and name != "aclose"
+        }
+
+    assert texts(blocking) == texts(asynchronous)
+    assert all(texts(blocking).values())
 
 
 def test_every_operation_says_what_it_does():

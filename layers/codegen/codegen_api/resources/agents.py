@@ -7,7 +7,7 @@ from .._agent import Agent, AgentProfile, AgentType, AsyncAgent
 from .._core import Core
 from .._models import CursorPage
 from .._peer import needs_deployment, new_key
-from .._resource import AsyncResource, Resource, awaiting, flowing
+from .._resource import AsyncResource, Resource, awaitable, blocking
 from .._settings import Id, as_id, as_name
 from .._steps import do, gather_by_cursor
 from .._wire import Call, Flow
@@ -155,18 +155,18 @@ def _bound_async(driver: Any, found: Found) -> AsyncAgent:
 class AgentsResource(Resource):
     """Agents."""
 
-    list_agents = flowing(list_agents, lambda driver, found: [Agent(driver, *each) for each in found])
-    get_agent = flowing(get_agent, _bound)
-    create_agent = flowing(create_agent, _bound)
-    update_agent = flowing(update_agent, _bound)
-    delete_agent = flowing(delete_agent)
+    list_agents = blocking(list_agents, lambda driver, found: [Agent(driver, *each) for each in found])
+    get_agent = blocking(get_agent, _bound)
+    create_agent = blocking(create_agent, _bound)
+    update_agent = blocking(update_agent, _bound)
+    delete_agent = blocking(delete_agent)
 
 
 class AsyncAgentsResource(AsyncResource):
     """Agents."""
 
-    list_agents = awaiting(list_agents, lambda driver, found: [AsyncAgent(driver, *each) for each in found])
-    get_agent = awaiting(get_agent, _bound_async)
-    create_agent = awaiting(create_agent, _bound_async)
-    update_agent = awaiting(update_agent, _bound_async)
-    delete_agent = awaiting(delete_agent)
+    list_agents = awaitable(list_agents, lambda driver, found: [AsyncAgent(driver, *each) for each in found])
+    get_agent = awaitable(get_agent, _bound_async)
+    create_agent = awaitable(create_agent, _bound_async)
+    update_agent = awaitable(update_agent, _bound_async)
+    delete_agent = awaitable(delete_agent)

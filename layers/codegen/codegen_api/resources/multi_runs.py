@@ -1,7 +1,7 @@
 """Multi-runs: `api.multi_runs`. A deployment has them; Codegen itself does not."""
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .._core import Core
@@ -9,11 +9,10 @@ from .._errors import TaskTimeoutError
 from .._models import CursorPage
 from .._multi_run import MultiRun
 from .._peer import needs_deployment, new_key
-from .._resource import AsyncResource, Resource, awaiting, flowing
-from .._settings import Id, as_id, as_name
-from .._steps import PASSING, Patience, do, gather_by_cursor
-from .._wire import Call, Flow, Wait
-from .._work import PATIENCE, check_interval
+from .._resource import AsyncResource, Resource, awaitable, blocking
+from .._settings import POLL_INTERVAL, TASK_TIMEOUT, Id, as_id, as_name
+from .._steps import check_interval, do, gather_by_cursor, poll
+from .._wire import Call, Flow
 
 WHAT = "multi-runs"
 
@@ -80,32 +79,32 @@ def cancel(core: Core, multi_run_id: str, *, allow_pr_ban: bool = False, org_id:
 def wait(
     core: Core,
     multi_run_id: str,
-    timeout: float | None = 3600.0,
-    poll_interval: float = 5.0,
+    timeout: float | None = TASK_TIMEOUT,
+    poll_interval: float = POLL_INTERVAL,
     *,
     on_progress: Callable[[MultiRun], object] | None = None,
     org_id: Id | None = None,
 ) -> Flow[MultiRun]:
     """Wait until a multi-run ends, and have each look at it told. Raises TaskTimeoutError after `timeout` seconds."""
+    latest: MultiRun
+
+    def look() -> Flow[None]:
+        nonlocal latest
+        latest = yield from do(_read(core, multi_run_id, org_id))
+
+    def done() -> bool:
+        if on_progress:
+            on_progress(latest)
+        return latest.is_complete()
+
     check_interval(poll_interval)
     yield from needs_deployment(core, WHAT)
-    until = math.inf if timeout is None else core.clock() + timeout
-    patience = Patience(PATIENCE)
-    while True:
-        try:
-            multi_run = yield from do(_read(core, multi_run_id, org_id))
-        except PASSING as error:
-            patience.bear(error)
-        else:
-            patience.renew()
-            if on_progress:
-                on_progress(multi_run)
-            if multi_run.is_complete():
-                return multi_run
-        left = until - core.clock()
-        if left <= 0:
-            raise TaskTimeoutError(f"multi-run {multi_run_id} has not ended after {timeout:g} s")
-        yield Wait(min(poll_interval, left))
+    yield from poll(core, look, done, timeout, poll_interval, partial(_late, multi_run_id))
+    return latest
+
+
+def _late(multi_run_id: str, timeout: float) -> TaskTimeoutError:
+    return TaskTimeoutError(f"multi-run {multi_run_id} has not ended after {timeout:g} s")
 
 
 def _read(core: Core, multi_run_id: str, org_id: Id | None) -> Call[MultiRun]:
@@ -119,18 +118,18 @@ def _path(org_id: int) -> str:
 class MultiRunsResource(Resource):
     """Multi-runs."""
 
-    create = flowing(create)
-    get = flowing(get)
-    list = flowing(list_)
-    cancel = flowing(cancel)
-    wait = flowing(wait)
+    create = blocking(create)
+    get = blocking(get)
+    list = blocking(list_)
+    cancel = blocking(cancel)
+    wait = blocking(wait)
 
 
 class AsyncMultiRunsResource(AsyncResource):
     """Multi-runs."""
 
-    create = awaiting(create)
-    get = awaiting(get)
-    list = awaiting(list_)
-    cancel = awaiting(cancel)
-    wait = awaiting(wait)
+    create = awaitable(create)
+    get = awaitable(get)
+    list = awaitable(list_)
+    cancel = awaitable(cancel)
+    wait = awaitable(wait)

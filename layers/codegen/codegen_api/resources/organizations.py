@@ -8,7 +8,7 @@ from .._core import Core
 from .._errors import PermissionDeniedError
 from .._models import CursorPage, Organization, Page
 from .._pagination import PAGE_SIZE, Listing
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, awaiting, blocking, flowing, iterating
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
 from .._settings import Id
 from .._wire import Call, Flow
 from . import users
@@ -114,10 +114,10 @@ class OrganizationsResource(Resource):
 
     list = blocking(list_)
     iter = iterating(iter_)
-    get_organization = flowing(get_organization)
-    get_organization_usage = flowing(get_organization_usage)
-    get_organization_members = flowing(get_organization_members)
-    update_organization = flowing(update_organization)
+    get_organization = blocking(get_organization)
+    get_organization_usage = blocking(get_organization_usage)
+    get_organization_members = blocking(get_organization_members)
+    update_organization = blocking(update_organization)
 
 
 class AsyncOrganizationsResource(AsyncResource):
@@ -125,7 +125,7 @@ class AsyncOrganizationsResource(AsyncResource):
 
     list = awaitable(list_)
     iter = async_iterating(iter_)
-    get_organization = awaiting(get_organization)
-    get_organization_usage = awaiting(get_organization_usage)
-    get_organization_members = awaiting(get_organization_members)
-    update_organization = awaiting(update_organization)
+    get_organization = awaitable(get_organization)
+    get_organization_usage = awaitable(get_organization_usage)
+    get_organization_members = awaitable(get_organization_members)
+    update_organization = awaitable(update_organization)

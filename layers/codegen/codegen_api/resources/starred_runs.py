@@ -4,7 +4,7 @@ from .._core import Core
 from .._models import CursorPage
 from .._multi_run import Star
 from .._peer import needs_deployment, new_key
-from .._resource import AsyncResource, Resource, awaiting, flowing
+from .._resource import AsyncResource, Resource, awaitable, blocking
 from .._settings import Id, as_id
 from .._steps import do, gather_by_cursor
 from .._wire import Call, Flow
@@ -43,14 +43,14 @@ def _path(org_id: int) -> str:
 class StarredRunsResource(Resource):
     """Starred runs."""
 
-    star = flowing(star)
-    unstar = flowing(unstar)
-    list = flowing(list_)
+    star = blocking(star)
+    unstar = blocking(unstar)
+    list = blocking(list_)
 
 
 class AsyncStarredRunsResource(AsyncResource):
     """Starred runs."""
 
-    star = awaiting(star)
-    unstar = awaiting(unstar)
-    list = awaiting(list_)
+    star = awaitable(star)
+    unstar = awaitable(unstar)
+    list = awaitable(list_)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .._core import Core
 from .._models import CursorPage, Page, User
 from .._pagination import PAGE_SIZE, Listing
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, awaiting, blocking, flowing, iterating
+from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
 from .._settings import Id, as_id, as_name
 from .._wire import Call, Flow
 
@@ -135,11 +135,11 @@ class UsersResource(Resource):
     get = blocking(get)
     me = blocking(me)
     get_current_user = me
-    list_users = flowing(list_users)
-    update_user = flowing(update_user)
-    create_api_token = flowing(create_api_token)
-    list_api_tokens = flowing(list_api_tokens)
-    revoke_api_token = flowing(revoke_api_token)
+    list_users = blocking(list_users)
+    update_user = blocking(update_user)
+    create_api_token = blocking(create_api_token)
+    list_api_tokens = blocking(list_api_tokens)
+    revoke_api_token = blocking(revoke_api_token)
 
 
 class AsyncUsersResource(AsyncResource):
@@ -150,8 +150,8 @@ class AsyncUsersResource(AsyncResource):
     get = awaitable(get)
     me = awaitable(me)
     get_current_user = me
-    list_users = awaiting(list_users)
-    update_user = awaiting(update_user)
-    create_api_token = awaiting(create_api_token)
-    list_api_tokens = awaiting(list_api_tokens)
-    revoke_api_token = awaiting(revoke_api_token)
+    list_users = awaitable(list_users)
+    update_user = awaitable(update_user)
+    create_api_token = awaitable(create_api_token)
+    list_api_tokens = awaitable(list_api_tokens)
+    revoke_api_token = awaitable(revoke_api_token)
