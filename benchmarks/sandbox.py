@@ -1,9 +1,9 @@
 """One Lambda execution environment, and the Runtime API that feeds it: a stopwatch around each of its steps.
 
-The worker is the local stack's own loop (`local/runtime.py`) on both sides of every comparison, because the one that
-AWS ships for containers has wheels for Linux only. It is a Lambda worker to the byte on the wire, so what is measured
-is from the start of the process to its first `GET /next` (Lambda's Init Duration) and from an event's first byte out to
-its answer's last byte in.
+The worker is the local stack's own loop (`local/functions/runtime.py`) on both sides of every comparison, because the
+one that AWS ships for containers has wheels for Linux only. It is a Lambda worker to the byte on the wire, so what is
+measured is from the start of the process to its first `GET /next` (Lambda's Init Duration) and from an event's first
+byte out to its answer's last byte in.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import local.runtime
-from local.functions import runtime_environment
+from local.functions.worker import RUNTIME, runtime_environment
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from local.template import Function
 
-_RUNTIME = Path(local.runtime.__file__)
 _TIMEOUT = 60.0
 
 
@@ -74,7 +72,7 @@ class Sandbox:
             environment = runtime_environment(self._function, f"{host}:{port}") | {"PYTHONDONTWRITEBYTECODE": "1"}
             started = time.perf_counter()
             self._process = subprocess.Popen(
-                [self._python, "-P", "-u", _RUNTIME],
+                [self._python, "-P", "-u", RUNTIME],
                 env=environment,
                 cwd=self._function.code_dir,
                 stdin=subprocess.PIPE,

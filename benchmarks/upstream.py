@@ -21,8 +21,8 @@ import httpx
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from local import loopback
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_USER_ID, FakeCodegen, create_app
-from local.fake_codegen.server import HOST, listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +86,8 @@ def main() -> None:
         taken.clear()
         return answer
 
-    with listen() as listening:
-        print(f"http://{HOST}:{listening.getsockname()[1]}", flush=True)
+    with loopback.listen() as listening:
+        print(loopback.url(listening), flush=True)
         uvicorn.Server(uvicorn.Config(app, http=Stopwatch, ws="none", lifespan="off", log_level="error")).run(
             [listening]
         )

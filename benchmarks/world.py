@@ -13,9 +13,9 @@ from benchmarks.artifacts import ROOT
 from benchmarks.baseline.app import app
 from benchmarks.sandbox import Sandbox, SandboxError
 from benchmarks.upstream import upstream
-from local import aws
+from local import loopback
+from local.aws.server import serve
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
-from local.fake_codegen.server import listen
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -116,7 +116,7 @@ def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World
     """Start everything that the functions need; `log_dir` takes what their workers write."""
     with ExitStack() as stack:
         codegen = stack.enter_context(upstream())
-        stand_in = stack.enter_context(aws.serve(stack.enter_context(listen())))
+        stand_in = stack.enter_context(serve(stack.enter_context(loopback.listen())))
         stand_in.functions = _Nobody()  # type: ignore[assignment]
         addresses = {
             "AwsEndpointUrl": stand_in.url,

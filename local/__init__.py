@@ -1,1 +1,20 @@
-"""Run the stack on one machine."""
+"""The system on one machine, from the same template.yaml that is deployed to AWS.
+
+    python -m local                   `__main__`: the command line, for a system that stays until Ctrl-C
+    python -m local demo              `demo`: one multi-run from the request to the answer
+    python -m local.bridge            `bridge`: let the containers of `sam local` reach the system
+    python -m local.fake_codegen      `fake_codegen`: a Codegen API in memory, alone
+    python -m local.openapi           `openapi`: write the OpenAPI document from the handlers
+
+`stack` starts the system. Its parts stand in for what AWS and Codegen do:
+
+    template, cloudformation          what template.yaml deploys, as plain values
+    gateway, proxy, authorization     API Gateway: the REST API
+    websocket                         API Gateway: the WebSocket API and its connections
+    functions                         Lambda: worker processes, the Runtime API, and a client of the Invoke API
+    aws                               the other services, by moto: DynamoDB, Secrets Manager, Step Functions
+    scheduler                         EventBridge Scheduler
+    fake_codegen                      the Codegen API
+    demo_agents                       agents that a new system starts with
+    loopback                          listening on 127.0.0.1
+"""

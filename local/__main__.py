@@ -1,7 +1,7 @@
-"""Run the whole system on this machine: `python -m local`, and `python -m local demo`.
+"""Run the whole system on this machine: `python -m local`, or `python -m local demo`.
 
-With CODEGEN_API_TOKEN and CODEGEN_ORG_ID set it works with the real Codegen API (CODEGEN_BASE_URL for another address),
-else with a fake one. CODEGEN_TIMEOUT (seconds, 28 at most) and CODEGEN_MAX_RETRIES are as for the client.
+With CODEGEN_API_TOKEN and CODEGEN_ORG_ID set, it uses the real Codegen API, at CODEGEN_BASE_URL if that is set; else a
+fake one. CODEGEN_TIMEOUT (seconds, at most 28) and CODEGEN_MAX_RETRIES have the same meaning as for the client.
 """
 
 from __future__ import annotations
@@ -19,42 +19,49 @@ from rich.console import Console
 
 from local import demo, demo_agents
 from local.fake_codegen import FakeCodegen
-from local.stack import Codegen, Ports, PortTakenError, Stack
+from local.loopback import PortTakenError
+from local.stack import Codegen, Ports, Stack
 from local.template import TemplateError
 
 _REAL_CODEGEN = "https://api.codegen.com"
 
-# Variables that stand for parameters of the template.
+# Environment variables that set parameters of the template.
 _PARAMETERS = {"CODEGEN_TIMEOUT": "CodegenTimeout", "CODEGEN_MAX_RETRIES": "CodegenMaxRetries"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line says and return the exit status."""
+    """Run the command of the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    # SIGTERM ends this as Ctrl-C does: in order, leaving no process behind. Some shells have what they start in the
-    # background ignore SIGINT, which a script that ends it so would not expect.
+    # SIGTERM ends the stack as Ctrl-C does, leaving no process behind. SIGINT is set as well because some shells start
+    # background programs with SIGINT ignored, so that a script could not end the stack with it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         return _demo(options) if options.command == "demo" else _run(options)
     except PortTakenError as error:
-        print(f"Something else listens on port {error.port} of 127.0.0.1. Choose another: {_PORTS}", file=sys.stderr)
+        print(f"{error.strerror}. Choose another port: {_PORTS}", file=sys.stderr)
     except TemplateError as error:
-        print(f"The template cannot be run here: {error}", file=sys.stderr)
+        print(f"The local stack cannot run the template: {error}", file=sys.stderr)
     return 1
 
 
 _PORTS = (
     "PORT or --port (API), WEBSOCKET_PORT or --websocket-port, CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; "
-    "0 is any free one."
+    "0 is any free port."
 )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("command", nargs="?", choices=["run", "demo"], default="run", help="serve until Ctrl-C, or show one multi-run")
+    add(
+        "command",
+        nargs="?",
+        choices=["run", "demo"],
+        default="run",
+        help="run (default): serve until Ctrl-C; demo: show one multi-run",
+    )
     for flag, variable, port, what in (
         ("--port", "PORT", 3000, "the API"),
         ("--websocket-port", "WEBSOCKET_PORT", 3001, "the WebSocket API"),
@@ -62,11 +69,16 @@ def _parser() -> argparse.ArgumentParser:
         ("--aws-port", "AWS_PORT", 3003, "the AWS stand-in"),
     ):
         default = os.environ.get(variable, port)
-        add(flag, type=int, default=default, help=f"run: port of {what} (default: {variable}, or {port})")
-    add("--prompt", default=demo.PROMPT, help="demo: what every candidate is asked")
-    add("--candidates", type=int, default=3, help="demo: how many there are, 1 to 20 (default: 3)")
-    add("--pace", type=float, default=1.0, help="how long runs of the fake take, times 8 to 12 s (default: 1)")
-    add("--verbose", action="store_true", help="show requests and the functions' logs")
+        add(
+            flag,
+            type=int,
+            default=default,
+            help=f"run: the port of {what} (default: {variable}, else {port}; 0: any free port)",
+        )
+    add("--prompt", default=demo.PROMPT, help="demo: the prompt of every candidate")
+    add("--candidates", type=int, default=3, help="demo: the number of candidates, 1 to 20 (default: 3)")
+    add("--pace", type=float, default=1.0, help="duration of the fake's runs, as a multiple of 8 to 12 s (default: 1)")
+    add("--verbose", action="store_true", help="print requests and the functions' logs")
     return parser
 
 
@@ -111,39 +123,41 @@ def _api(stack: Stack, *, timeout: float) -> httpx.Client:
 
 
 def _create_agents(stack: Stack) -> None:
-    """Create the demo's agents, without which everything else works all the same."""
+    """Create the demo agents. Nothing else depends on them, so a failure is only reported."""
     try:
         with _api(stack, timeout=10) as api:
             demo_agents.create(api, stack.codegen.org_id)
     except httpx.HTTPError as error:
-        print(f"There are no demo agents: {error}", file=sys.stderr)
+        print(f"The demo agents were not created: {error}", file=sys.stderr)
 
 
 def _real_codegen() -> Codegen | None:
-    """Return the Codegen API that the environment names, or None for a fake."""
+    """Return the Codegen API that the environment names, or None for the fake."""
     token, org_id = os.environ.get("CODEGEN_API_TOKEN"), os.environ.get("CODEGEN_ORG_ID")
     if not token and not org_id:
         return None
     if not token or not org_id:
-        sys.exit("Set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID to work with the real Codegen API, or neither.")
+        sys.exit(
+            "To use the real Codegen API, set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID. To use the fake, set neither."
+        )
     if not org_id.isdecimal():
-        sys.exit(f"CODEGEN_ORG_ID is a number, not {org_id!r}.")
+        sys.exit(f"CODEGEN_ORG_ID must be a number, not {org_id!r}.")
     return Codegen(os.environ.get("CODEGEN_BASE_URL") or _REAL_CODEGEN, int(org_id), token)
 
 
 def _first_screen(stack: Stack) -> str:
     organization = f"{stack.api_url}/v1/organizations/{stack.codegen.org_id}"
-    # A real token is not for the screen; the shell has it.
+    # A real token must not appear on the screen; the variable works as well when pasted.
     token = stack.codegen.token if stack.fake else "$CODEGEN_API_TOKEN"
     multi_run = shlex.quote('{"prompt": "Explain this repository", "concurrency": 3}')
     return f"""
-Codegen Runs, on this machine.
+Codegen Runs is running on this machine.
 
   API              {stack.api_url}
   WebSocket        {stack.websocket_url}
   {"fake Codegen   " if stack.fake else "Codegen        "}  {stack.codegen.base_url}
   AWS stand-in     {stack.aws_url}
-  functions' logs  {stack.log_dir or "here"}
+  functions' logs  {stack.log_dir or "below"}
   token            {token}
 
 Try:
@@ -152,7 +166,7 @@ Try:
   curl -H "Authorization: Bearer {token}" {organization}/agent/runs
   curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" -d {multi_run} {organization}/multi-runs
 
-Ctrl-C ends it."""
+Press Ctrl-C to stop."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""API Gateway on loopback: an ASGI app that asks the authorizer, calls the function, and answers what it answers.
+"""API Gateway's REST API on loopback: an ASGI app that calls the authorizer and the function of a route.
 
-Routes, authorizers, CORS and gateway responses are the template's. Functions are reached through the Lambda Invoke API,
-as the service reaches them. There is no stage in the path, as behind a custom domain.
+Routes, authorizers, CORS and gateway responses are the template's. The path has no stage, as behind a custom domain.
 """
 
 from __future__ import annotations
@@ -13,16 +12,15 @@ import re
 import time
 import uuid
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
-from botocore.eventstream import EventStreamBuffer
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from local.authorization import Authorization
-from local.endpoint import invocations, streaming_invocations
+from local.functions.client import FunctionError, InvocationError
 from local.proxy import Call, ProxyAnswer, Routes, raw_path
 from local.template import GatewayResponse, TemplateError
 
@@ -31,15 +29,17 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from local.template import Api, Authorizer, Cors, Function
+    from local.functions.client import FunctionsClient
+    from local.template import Api, Authorizer, Cors, Route
 
 _log = logging.getLogger(__name__)
 
-# What separates status and headers from the body in an answer that is streamed.
+# Separates status and headers from the body in a streamed answer.
 _PRELUDE_END = b"\0" * 8
+# API Gateway's limit for a request body, in bytes.
 _BODY_LIMIT = 10 * 1024 * 1024
 
-# Status and message of what API Gateway answers itself, where the template says nothing.
+# Status and message of API Gateway's own answers; the template's gateway responses override them.
 _OWN_ANSWERS = {
     "ACCESS_DENIED": (403, "User is not authorized to access this resource"),
     "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error"),
@@ -55,49 +55,38 @@ _VARIABLES = {"error.message", "error.messageString", "error.responseType", "pat
 
 
 class GatewayError(Exception):
-    """API Gateway answers this request itself. `kind` is the type of the gateway response."""
+    """API Gateway answers this request itself, with the gateway response of type `kind`."""
 
     def __init__(self, kind: str, reason: str = "") -> None:
         super().__init__(reason)
         self.kind = kind
 
 
-class _FunctionError(Exception):
-    """A function ended with an error. `message` is the error's own."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(f"{error.get('errorType')}: {error.get('errorMessage')}")
-        self.message = error.get("errorMessage")
-
-
 class Gateway:
     """One REST API.
 
     Args:
-        api: What it consists of.
-        functions: A client for the Lambda Invoke API, its base URL set and without a timeout.
-        integration_timeout: Seconds a function may take.
-        clock: Tells the time, in seconds since the epoch.
+        api: The API as the template describes it.
+        functions: Invokes the functions.
+        clock: Returns the time in seconds since the epoch.
 
     Raises:
-        TemplateError: a gateway response has a variable that is not known here.
+        TemplateError: a gateway response has a variable that the local stack does not support.
     """
 
     def __init__(
         self,
         api: Api,
-        functions: httpx.AsyncClient,
+        functions: FunctionsClient,
         *,
-        integration_timeout: float = 29.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         for kind, response in api.gateway_responses.items():
             for variable in _VARIABLE.findall("".join(response.templates.values())):
                 if variable not in _VARIABLES:
-                    raise TemplateError(f"{kind}: the local stack does not know $context.{variable}")
+                    raise TemplateError(f"{kind}: the local stack does not support $context.{variable}")
         self._api = api
         self._functions = functions
-        self._integration_timeout = integration_timeout
         self._clock = clock
         self._routes = Routes(api.routes)
         self._authorizations: dict[tuple[str, ...], tuple[float, Authorization]] = {}
@@ -124,62 +113,55 @@ class Gateway:
         if route is None:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
         call = Call(self._api, route, request, await _body(request), path_parameters, request_id, self._clock())
-        authorizer = await self._authorize(route.authorizer, call) if route.authorizer else None
-        if route.streams:
-            return await self._stream(route.function, call.event(authorizer))
         try:
-            async with asyncio.timeout(self._integration_timeout):
-                answer = await self._invoke(route.function, call.event(authorizer))
-            return ProxyAnswer.model_validate_json(answer).response()
+            authorizer = await self._authorize(route.authorizer, call) if route.authorizer else None
+            return await (self._stream if route.streams else self._respond)(route, call.event(authorizer))
         except TimeoutError:
-            reason = f"{route.function.name} took longer than {self._integration_timeout} s"
-            raise GatewayError("INTEGRATION_TIMEOUT", reason) from None
-        except _FunctionError as error:
-            raise GatewayError("DEFAULT_5XX", f"{route.function.name}: {error}") from error
+            raise GatewayError(
+                "INTEGRATION_TIMEOUT", f"{route.function.name} took longer than {route.timeout} s"
+            ) from None
+        except InvocationError as error:
+            if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise GatewayError("REQUEST_TOO_LARGE") from error
+            raise GatewayError("DEFAULT_5XX", str(error)) from error
+        except FunctionError as error:
+            raise GatewayError("DEFAULT_5XX", str(error)) from error
         except ValueError as error:  # pydantic's, too
             raise GatewayError("DEFAULT_5XX", f"{route.function.name}: malformed answer: {error}") from error
 
-    async def _stream(self, function: Function, event: dict[str, Any]) -> Response:
-        """Pass an answer on as it comes, once its status and headers have come."""
-        parts, head = self._parts(function, event), b""
-        try:
-            while _PRELUDE_END not in head:
-                head += await anext(parts)
-            prelude, first = head.split(_PRELUDE_END, 1)
-            answer = ProxyAnswer.model_validate_json(prelude).response()
-        except _FunctionError as error:
-            raise GatewayError("DEFAULT_5XX", f"{function.name}: {error}") from error
-        except (ValueError, StopAsyncIteration) as error:
-            raise GatewayError("DEFAULT_5XX", f"{function.name}: malformed answer: {error}") from error
+    async def _respond(self, route: Route, event: dict[str, Any]) -> Response:
+        """Return a function's whole answer."""
+        async with asyncio.timeout(route.timeout):
+            answer = await self._functions.invoke(route.function.name, event)
+        return ProxyAnswer.model_validate_json(answer).response()
+
+    async def _stream(self, route: Route, event: dict[str, Any]) -> Response:
+        """Return a function's answer once its status and headers have arrived; the body follows part by part."""
+        parts, head = self._functions.stream(route.function.name, event), b""
+        deadline = asyncio.get_running_loop().time() + route.timeout
+        while _PRELUDE_END not in head:
+            part = await _next(parts, deadline)
+            if part is None:
+                raise ValueError("it ends before its body")
+            head += part
+        prelude, first = head.split(_PRELUDE_END, 1)
+        answer = ProxyAnswer.model_validate_json(prelude).response()
 
         async def body() -> AsyncIterator[bytes]:
             async with aclosing(parts):
                 yield first
                 try:
-                    async for part in parts:
+                    while (part := await _next(parts, deadline)) is not None:
                         yield part
-                except (_FunctionError, httpx.TransportError) as error:  # too late for another status
-                    _log.warning("%s: %s", function.name, error)
+                except (FunctionError, InvocationError, TimeoutError) as error:  # the status has been sent
+                    _log.warning("%s: the answer broke off: %r", route.function.name, error)
 
         streamed = StreamingResponse(body(), answer.status_code)
         streamed.raw_headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
         return streamed
 
-    async def _parts(self, function: Function, event: dict[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Invoke a function that streams and yield what it sends."""
-        messages: Any = EventStreamBuffer()  # its types say that it holds numbers
-        path = streaming_invocations(function.name)
-        async with self._functions.stream("POST", path, content=json.dumps(event)) as response:
-            async for data in response.aiter_raw():
-                messages.add_data(data)
-                for message in messages:
-                    if message.headers[":event-type"] == "PayloadChunk":
-                        yield message.payload
-                    elif error := json.loads(message.payload):
-                        raise _FunctionError({"errorType": error["ErrorCode"], "errorMessage": error["ErrorDetails"]})
-
     async def _authorize(self, authorizer: Authorizer, call: Call) -> dict[str, Any]:
-        """Return what the authorizer tells of the caller, unless it does not let them in."""
+        """Return the authorizer's context for the function, or refuse the request."""
         authorization = await self._authorization(authorizer, call)
         if not authorization.allows(call.method_arn):
             raise GatewayError("ACCESS_DENIED")
@@ -194,9 +176,9 @@ class Gateway:
         if cached and self._clock() < expires:
             return cached
         try:
-            answer = await self._invoke(authorizer.function, call.authorizer_event())
+            answer = await self._functions.invoke(authorizer.function.name, call.authorizer_event())
             authorization = Authorization.model_validate_json(answer)
-        except _FunctionError as error:
+        except FunctionError as error:
             if error.message == "Unauthorized":
                 raise GatewayError("UNAUTHORIZED") from error
             raise GatewayError("AUTHORIZER_FAILURE", str(error)) from error
@@ -205,19 +187,6 @@ class Gateway:
         if authorizer.cache_ttl:
             self._authorizations[key] = (self._clock() + authorizer.cache_ttl, authorization)
         return authorization
-
-    async def _invoke(self, function: Function, event: dict[str, Any]) -> bytes:
-        try:
-            response = await self._functions.post(invocations(function.name), content=json.dumps(event))
-        except httpx.TransportError as error:
-            raise GatewayError("DEFAULT_5XX", f"{function.name}: {error!r}") from error
-        if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-            raise GatewayError("REQUEST_TOO_LARGE")
-        if response.status_code != httpx.codes.OK:
-            raise GatewayError("DEFAULT_5XX", f"{function.name}: {response.text}")
-        if "X-Amz-Function-Error" in response.headers:
-            raise _FunctionError(response.json())
-        return response.content
 
     def _own_answer(self, kind: str, path: str, request_id: str) -> Response:
         status, message = _OWN_ANSWERS[kind]
@@ -237,6 +206,12 @@ class Gateway:
         response = Response(body, chosen.status or status, media_type="application/json")
         response.headers.update(chosen.headers)
         return response
+
+
+async def _next(parts: AsyncGenerator[bytes, None], deadline: float) -> bytes | None:
+    """Return the next part of an answer, or None after the last one."""
+    async with asyncio.timeout_at(deadline):
+        return await anext(parts, None)
 
 
 async def _body(request: Request) -> bytes:

@@ -1,6 +1,6 @@
-"""What passes between API Gateway and a function: the REST proxy event, and the answer to it.
+"""API Gateway's Lambda proxy integration: which route a path has, the function's event, and its answer.
 
-The shapes are those of payload format 1.0 of AWS's Lambda proxy integration.
+The shapes are those of payload format 1.0.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _IDENTITY = (
     *("accessKey", "accountId", "apiKey", "apiKeyId", "caller", "cognitoAuthenticationProvider"),
     *("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId", "user", "userArn"),
 )
-# Headers of a function that API Gateway renames on their way out, and those it writes itself.
+# Headers of a function's answer that API Gateway renames, and those that it replaces by its own.
 _REMAPPED = {"authorization", "date", "server", "www-authenticate"}
 _OWN = {"connection", "content-length", "transfer-encoding"}
 _WITHOUT_BODY = {204, 304}
 
 
 class Routes:
-    """Finds the resource that a path belongs to, as API Gateway does: the most specific one, then its method."""
+    """The routes of an API, found as API Gateway finds them: the most specific resource first, then its method."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._resources: dict[str, dict[str, Route]] = {}
@@ -48,7 +48,7 @@ class Routes:
     def find(self, path: str) -> tuple[Mapping[str, Route], dict[str, str]]:
         """Return the routes of the resource at `path` (percent-encoded) by method, and its path parameters.
 
-        No resource is no routes. A slash at the end makes no difference.
+        Without a resource there are no routes. A slash at the end of the path is ignored.
         """
         for resource, pattern in self._patterns:
             if found := pattern.fullmatch(path if path == "/" else path.removesuffix("/")):
@@ -57,7 +57,7 @@ class Routes:
 
 
 def _pattern(resource: str) -> str:
-    """Write a resource as a regular expression: `{id}` is one segment, `{rest+}` all that remain."""
+    """Return a resource as a regular expression: `{id}` matches one segment, `{rest+}` all that remain."""
 
     def segment(text: str) -> str:
         if not text.startswith("{"):
@@ -68,13 +68,13 @@ def _pattern(resource: str) -> str:
 
 
 def _specificity(resource: str) -> list[int]:
-    """Sort what is written out before a parameter, segment by segment, and a parameter before one that takes all."""
+    """Return a sort key: for each segment a literal comes before a parameter, and that before one for all the rest."""
     return [0 if not s.startswith("{") else 2 if s.endswith("+}") else 1 for s in resource.split("/")]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one route, read completely."""
+    """One request to one route, with its whole body. `time` is in seconds since the epoch."""
 
     api: Api
     route: Route
@@ -91,14 +91,14 @@ class Call:
 
     @property
     def method_arn(self) -> str:
-        """What a policy allows or denies."""
+        """The ARN that an authorizer's policy allows or denies."""
         return (
             f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{self.api.id}"
             f"/{self.api.stage}/{self.request.method}/{self.path[1:]}"
         )
 
     def event(self, authorizer: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the event of the function. `authorizer` is what the authorizer passes on."""
+        """Return the event of the function. `authorizer` is the context that the authorizer passes on."""
         try:
             body, is_base64 = self.body.decode() or None, False
         except UnicodeDecodeError:
@@ -122,15 +122,14 @@ class Call:
             ("X-Forwarded-Proto", self.request.url.scheme),
         ]
         query = parse_qsl(self.request.url.query, keep_blank_values=True)
-        moment = datetime.fromtimestamp(self.time, UTC)
         return {
             "resource": self.route.path,
             "path": self.path,
             "httpMethod": self.request.method,
             "headers": dict(headers),
-            "multiValueHeaders": _grouped(headers),
+            "multiValueHeaders": multi_values(headers),
             "queryStringParameters": dict(query) or empty,
-            "multiValueQueryStringParameters": _grouped(query) or empty,
+            "multiValueQueryStringParameters": multi_values(query) or empty,
             "pathParameters": dict(self.path_parameters) or empty,
             "stageVariables": empty,
             "requestContext": {
@@ -148,7 +147,7 @@ class Call:
                 "path": self.path,
                 "protocol": f"HTTP/{self.request.scope['http_version']}",
                 "requestId": self.request_id,
-                "requestTime": f"{moment:%d/%b/%Y:%H:%M:%S +0000}",
+                "requestTime": request_time(self.time),
                 "requestTimeEpoch": int(self.time * 1000),
                 "resourceId": self.route.function.logical_id.lower(),
                 "resourcePath": self.route.path,
@@ -157,13 +156,19 @@ class Call:
         }
 
 
+def request_time(seconds: float) -> str:
+    """Write a time (seconds since the epoch) as API Gateway does: `14/Nov/2023:22:13:20 +0000`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%d/%b/%Y:%H:%M:%S +0000}"
+
+
 def raw_path(request: Request) -> str:
     """Return the path as the client sent it, percent-encoded, without the query."""
     raw: bytes = request.scope["raw_path"]
     return raw.decode("latin-1")
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def multi_values(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Group values by name, for instance into `multiValueHeaders`."""
     grouped: dict[str, list[str]] = {}
     for name, value in pairs:
         grouped.setdefault(name, []).append(value)
@@ -171,7 +176,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 class ProxyAnswer(BaseModel):
-    """What a function may answer. Anything else is a malformed answer, as it is for API Gateway."""
+    """The answer of a function. Any other shape is malformed, as it is for API Gateway."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -185,7 +190,7 @@ class ProxyAnswer(BaseModel):
         """Return the HTTP response.
 
         Raises:
-            ValueError: the body is not base64 although it says so, or a header cannot be sent.
+            ValueError: the body is not base64 although `isBase64Encoded` says so, or a header cannot be sent.
         """
         body = (self.body or "").encode()
         if self.isBase64Encoded:

@@ -1,4 +1,4 @@
-"""EventBridge Scheduler for one machine: call functions at a rate."""
+"""EventBridge Scheduler on one machine: invoke functions at a rate."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ async def run(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Send each schedule's event to its function at once and then at its rate, until cancelled.
+    """Invoke each schedule's function at once and then at its rate, until cancelled.
 
     Args:
-        schedules: What to send when.
-        send: Hands an event (JSON) to the function of a name and waits for nothing.
-        sleep: Waits so many seconds.
+        schedules: The schedules of the template.
+        send: Invokes a function by name with an event (JSON) and does not wait for its result.
+        sleep: Waits for a number of seconds.
 
     Raises:
         TemplateError: a schedule is not a rate.
@@ -48,19 +48,19 @@ async def run(
 
 
 def period(expression: str) -> int:
-    """Return the seconds of a `rate(1 minute)`.
+    """Return the seconds between two invocations: 60 for `rate(1 minute)`.
 
     Raises:
-        TemplateError: it is not a rate.
+        TemplateError: the expression is not a rate.
     """
     found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     if found is None:
-        raise TemplateError(f"the local stack knows no schedule but rate(...): {expression}")
+        raise TemplateError(f"the local stack supports only rate(...) schedules, not {expression}")
     return int(found[1]) * _SECONDS[found[2]]
 
 
 def event(schedule: Schedule) -> bytes:
-    """Return what the function is called with: the schedule's own input, or what the service sends without one."""
+    """Return the function's event as JSON: the schedule's own input, or else the service's default event."""
     if schedule.input is not None:
         return schedule.input.encode()
     return json.dumps(

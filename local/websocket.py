@@ -1,8 +1,7 @@
 """API Gateway's WebSocket API on loopback: connections, their events, and the management API to post to them.
 
-Routes are the template's, functions are reached through the Lambda Invoke API. What API Gateway does itself is done as
-it does it: sizes of frames and messages, text only, the end of what is idle or too old, 410 for a connection that is
-gone, 429 for one whose client does not read.
+Routes are the template's. API Gateway's own rules hold: limits for frames and messages, text only, an end to
+connections that are idle or too old, 410 for a connection that is gone, and 429 for one whose client does not read.
 """
 
 from __future__ import annotations
@@ -20,12 +19,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
+
+from local.functions.client import FunctionError, InvocationError
+from local.proxy import multi_values, request_time
 
 if TYPE_CHECKING:
     import socket
@@ -36,19 +37,21 @@ if TYPE_CHECKING:
     from websockets.http11 import Request as Handshake
     from websockets.http11 import Response as HandshakeAnswer
 
+    from local.functions.client import FunctionsClient
     from local.template import Function, WebSocketApi
 
 _log = logging.getLogger(__name__)
 
-# API Gateway's own limits: bytes of a message and of a frame, seconds, messages of one client that are under way.
+# API Gateway's limits: bytes of a message and of a frame, and seconds.
 MESSAGE_LIMIT = 128 * 1024
 FRAME_LIMIT = 32 * 1024
-IDLE = 600.0
-LONGEST = 7200.0
+IDLE_LIMIT = 600.0
+AGE_LIMIT = 7200.0
 INTEGRATION_TIMEOUT = 29.0
-_UNDER_WAY = 8
+# Messages of one client that are handled at the same time.
+_CONCURRENT_MESSAGES = 8
 
-# Bytes that wait for a client before it counts as not reading.
+# Bytes that may wait for a client before the management API answers 429.
 UNREAD_LIMIT = 1024 * 1024
 
 _CLOSE_ABNORMAL = 1006
@@ -58,7 +61,7 @@ _CLOSE_UNSUPPORTED = 1003
 
 @dataclass(eq=False)
 class _Connection:
-    """One client."""
+    """One client. Times are in seconds since the epoch."""
 
     id: str
     socket: ServerConnection
@@ -71,33 +74,40 @@ class _Connection:
     def source_ip(self) -> str:
         return str(self.socket.remote_address[0])
 
+    def header(self, name: str) -> str | None:
+        """Return the last value of a header of the handshake."""
+        return next((value for other, value in reversed(self.headers) if other.lower() == name), None)
+
 
 class WebSocketGateway:
-    """One WebSocket API. Made on the event loop that it then lives on.
+    """One WebSocket API. Create it on the event loop that it is used on.
 
     Args:
-        api: What it consists of.
-        functions: A client for the Lambda Invoke API, its base URL set and without a timeout.
-        idle: Seconds without a message in either direction, after which a connection is closed.
-        longest: Seconds that a connection lasts at the most.
-        clock: Tells the time, in seconds since the epoch.
+        api: The API as the template describes it.
+        functions: Invokes the functions.
+        idle_limit: Seconds without a message in either direction after which a connection is closed.
+        age_limit: Seconds after which a connection is closed in any case.
+        clock: Returns the time in seconds since the epoch.
+
+    Attributes:
+        management: The ASGI app of the management API (`/@connections/{id}`).
     """
 
     def __init__(
         self,
         api: WebSocketApi,
-        functions: httpx.AsyncClient,
+        functions: FunctionsClient,
         *,
-        idle: float = IDLE,
-        longest: float = LONGEST,
+        idle_limit: float = IDLE_LIMIT,
+        age_limit: float = AGE_LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._functions = functions
-        self._idle = idle
-        self._longest = longest
+        self._idle_limit = idle_limit
+        self._age_limit = age_limit
         self._clock = clock
-        self._entering: dict[ServerConnection, str] = {}
+        self._entering: dict[ServerConnection, _Connection] = {}
         self._open: dict[str, _Connection] = {}
         self.management = Starlette(
             routes=[
@@ -109,9 +119,9 @@ class WebSocketGateway:
 
     @asynccontextmanager
     async def serve(self, listening: socket.socket) -> AsyncIterator[None]:
-        """Let clients connect on a listening socket."""
+        """Accept connections on a listening socket while the context lasts."""
         server = await serve(
-            self._converse,
+            self._handle,
             sock=listening,
             process_request=self._admit,
             max_size=(MESSAGE_LIMIT, FRAME_LIMIT),
@@ -131,40 +141,37 @@ class WebSocketGateway:
     # --- a connection ---
 
     async def _admit(self, socket: ServerConnection, request: Handshake) -> HandshakeAnswer | None:
-        """Ask $connect; None lets the client in."""
+        """Call the function of $connect. Return None to accept the client, else the answer that refuses it."""
         if urlsplit(request.path).path != "/":
             return socket.respond(HTTPStatus.FORBIDDEN, "")
-        # As API Gateway's: base64, its padding included.
-        connection_id = secrets.token_urlsafe(10)[:15] + "="
-        headers = list(request.headers.raw_items())
+        now = self._clock()
+        connection = _Connection(_new_id(), socket, list(request.headers.raw_items()), now, now)
         if connect := self._api.routes.get("$connect"):
             event = {
-                **_headers(headers),
+                **_headers(connection.headers),
                 **_query(request.path),
-                "requestContext": self._context(connection_id, headers, "$connect", "CONNECT", _address(socket)),
+                "requestContext": self._context(connection, "$connect", "CONNECT"),
                 "isBase64Encoded": False,
             }
             status = await self._status(connect, event)
             if not 200 <= status < 300:
                 return socket.respond(HTTPStatus(status), "")
-        self._entering[socket] = connection_id
+        self._entering[socket] = connection
         return None
 
-    async def _converse(self, socket: ServerConnection) -> None:
-        """Hand on one client's messages until the connection ends."""
-        now = self._clock()
-        request = socket.request
-        assert request
-        connection = _Connection(self._entering.pop(socket), socket, list(request.headers.raw_items()), now, now)
+    async def _handle(self, socket: ServerConnection) -> None:
+        """Handle one client's messages until the connection ends."""
+        connection = self._entering.pop(socket)
+        connection.connected_at = connection.active_at = self._clock()
         self._open[connection.id] = connection
-        watching = asyncio.create_task(self._end_in_time(connection))
+        ending = asyncio.create_task(self._end_in_time(connection))
         try:
             await self._receive(connection)
         finally:
-            watching.cancel()
+            ending.cancel()
             del self._open[connection.id]
             await asyncio.gather(*connection.messages, return_exceptions=True)
-            await self._report_end(connection)
+            await self._disconnected(connection)
 
     async def _receive(self, connection: _Connection) -> None:
         with suppress(ConnectionClosed):
@@ -174,48 +181,42 @@ class WebSocketGateway:
                 if isinstance(message, bytes):
                     await connection.socket.close(_CLOSE_UNSUPPORTED)
                     return
-                task = asyncio.create_task(self._hand_on(connection, message))
+                task = asyncio.create_task(self._message(connection, message))
                 connection.messages.add(task)
                 task.add_done_callback(connection.messages.discard)
-                if len(connection.messages) >= _UNDER_WAY:
+                if len(connection.messages) >= _CONCURRENT_MESSAGES:
                     await asyncio.wait(connection.messages, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _hand_on(self, connection: _Connection, message: str) -> None:
-        """Call the function of a message's route. What it answers is for nobody: the routes have no response."""
+    async def _message(self, connection: _Connection, message: str) -> None:
+        """Call the function of a message's route. Its answer is not sent: the routes have no route response."""
         route = self._api.route(message)
-        context = self._context(connection.id, connection.headers, route, "MESSAGE", connection.source_ip)
-        context |= {"messageId": secrets.token_urlsafe(10)[:15] + "=", "connectedAt": _ms(connection.connected_at)}
-        reply = None
+        context = self._context(connection, route, "MESSAGE") | {"messageId": _new_id()}
         if function := self._api.routes.get(route):
-            status = await self._status(
-                function, {"requestContext": context, "body": message, "isBase64Encoded": False}
-            )
-            reply = "Internal server error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
+            event = {"requestContext": context, "body": message, "isBase64Encoded": False}
+            failed = await self._status(function, event) >= HTTPStatus.INTERNAL_SERVER_ERROR
+            reply = "Internal server error" if failed else None
         else:
             reply = "Forbidden"
         if reply:
-            told = {"message": reply, "connectionId": connection.id, "requestId": context["requestId"]}
+            body = {"message": reply, "connectionId": connection.id, "requestId": context["requestId"]}
             with suppress(ConnectionClosed):
-                await connection.socket.send(json.dumps(told))
+                await connection.socket.send(json.dumps(body))
 
     async def _end_in_time(self, connection: _Connection) -> None:
-        """Close a connection that is idle or too old."""
+        """Close the connection when it is idle or too old."""
         while True:
-            now = self._clock()
-            left = min(connection.active_at + self._idle, connection.connected_at + self._longest) - now
+            ends_at = min(connection.active_at + self._idle_limit, connection.connected_at + self._age_limit)
+            left = ends_at - self._clock()
             if left <= 0:
                 await connection.socket.close(_CLOSE_GOING_AWAY, "Going away")
                 return
             await asyncio.sleep(left)
 
-    async def _report_end(self, connection: _Connection) -> None:
+    async def _disconnected(self, connection: _Connection) -> None:
+        """Call the function of $disconnect."""
         if function := self._api.routes.get("$disconnect"):
-            context = self._context(
-                connection.id, connection.headers, "$disconnect", "DISCONNECT", connection.source_ip
-            )
             closed = connection.socket.protocol.close_rcvd or connection.socket.protocol.close_sent
-            context |= {
-                "connectedAt": _ms(connection.connected_at),
+            context = self._context(connection, "$disconnect", "DISCONNECT") | {
                 "disconnectStatusCode": closed.code if closed else _CLOSE_ABNORMAL,
                 "disconnectReason": closed.reason if closed else "",
             }
@@ -223,41 +224,32 @@ class WebSocketGateway:
             await self._status(function, {**_headers(host), "requestContext": context, "isBase64Encoded": False})
 
     async def _status(self, function: Function, event: dict[str, Any]) -> int:
-        """Call a function; return the status that it answers, or that of its failure."""
+        """Call a function and return the status of its answer, 502 if it fails."""
         try:
             async with asyncio.timeout(INTEGRATION_TIMEOUT):
-                response = await self._functions.post(
-                    f"/2015-03-31/functions/{function.name}/invocations", content=json.dumps(event)
-                )
-            answer = response.json()
-        except (TimeoutError, httpx.TransportError, ValueError) as error:
+                answer = json.loads(await self._functions.invoke(function.name, event))
+        except (TimeoutError, InvocationError, FunctionError, ValueError) as error:
             _log.warning("%s: %r", function.name, error)
-            return HTTPStatus.BAD_GATEWAY
-        if response.status_code != HTTPStatus.OK or "X-Amz-Function-Error" in response.headers:
-            _log.warning("%s: %s", function.name, response.text)
             return HTTPStatus.BAD_GATEWAY
         status = answer.get("statusCode") if isinstance(answer, dict) else None
         if not isinstance(status, int):
-            _log.warning("%s: malformed answer: %s", function.name, response.text)
+            _log.warning("%s: malformed answer: %r", function.name, answer)
             return HTTPStatus.BAD_GATEWAY
         return status
 
-    def _context(
-        self, connection_id: str, headers: list[tuple[str, str]], route: str, event_type: str, source_ip: str
-    ) -> dict[str, Any]:
-        sent = {name.lower(): value for name, value in headers}
+    def _context(self, connection: _Connection, route: str, event_type: str) -> dict[str, Any]:
         request_id, now = str(uuid.uuid4()), self._clock()
         return {
             "apiId": self._api.id,
-            "connectedAt": _ms(now),
-            "connectionId": connection_id,
-            "domainName": sent.get("host", ""),
+            "connectedAt": _ms(connection.connected_at),
+            "connectionId": connection.id,
+            "domainName": connection.header("host") or "",
             "eventType": event_type,
             "extendedRequestId": request_id,
-            "identity": {"sourceIp": source_ip, "userAgent": sent.get("user-agent")},
+            "identity": {"sourceIp": connection.source_ip, "userAgent": connection.header("user-agent")},
             "messageDirection": "IN",
             "requestId": request_id,
-            "requestTime": f"{datetime.fromtimestamp(now, UTC):%d/%b/%Y:%H:%M:%S +0000}",
+            "requestTime": request_time(now),
             "requestTimeEpoch": _ms(now),
             "routeKey": route,
             "stage": self._api.stage,
@@ -285,12 +277,11 @@ class WebSocketGateway:
         connection = self._open.get(request.path_params["id"])
         if connection is None:
             return _refusal(HTTPStatus.GONE, "GoneException")
-        agent = {name.lower(): value for name, value in connection.headers}.get("user-agent")
         return JSONResponse(
             {
-                "connectedAt": _time(connection.connected_at),
-                "identity": {"sourceIp": connection.source_ip, "userAgent": agent},
-                "lastActiveAt": _time(connection.active_at),
+                "connectedAt": _iso(connection.connected_at),
+                "identity": {"sourceIp": connection.source_ip, "userAgent": connection.header("user-agent")},
+                "lastActiveAt": _iso(connection.active_at),
             }
         )
 
@@ -306,35 +297,30 @@ def _refusal(status: int, error: str) -> Response:
     return JSONResponse({"message": None}, status, {"x-amzn-ErrorType": error})
 
 
+def _new_id() -> str:
+    """Return an id in the form of API Gateway's: base64 with its padding."""
+    return secrets.token_urlsafe(10)[:15] + "="
+
+
 def _headers(headers: list[tuple[str, str]]) -> dict[str, Any]:
-    several: dict[str, list[str]] = {}
-    for name, value in headers:
-        several.setdefault(name, []).append(value)
-    return {"headers": dict(headers), "multiValueHeaders": several}
+    return {"headers": dict(headers), "multiValueHeaders": multi_values(headers)}
 
 
 def _query(path: str) -> dict[str, Any]:
     pairs = parse_qsl(urlsplit(path).query, keep_blank_values=True)
     if not pairs:
         return {}
-    several: dict[str, list[str]] = {}
-    for name, value in pairs:
-        several.setdefault(name, []).append(value)
-    return {"queryStringParameters": dict(pairs), "multiValueQueryStringParameters": several}
-
-
-def _address(socket: ServerConnection) -> str:
-    return str(socket.remote_address[0])
+    return {"queryStringParameters": dict(pairs), "multiValueQueryStringParameters": multi_values(pairs)}
 
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _time(seconds: float) -> str:
+def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-# A client that leaves without a word, or sends too much, is no fault of this server.
+# A client that disconnects without a close frame, or sends too much, is no error of this server.
 _QUIET = logging.getLogger(f"{__name__}.protocol")
 _QUIET.setLevel(logging.CRITICAL)

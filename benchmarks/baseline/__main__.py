@@ -3,8 +3,8 @@
 import uvicorn
 
 from benchmarks.baseline.app import app
-from local.fake_codegen.server import HOST, listen
+from local import loopback
 
-with listen() as listening:
-    print(f"http://{HOST}:{listening.getsockname()[1]}", flush=True)
+with loopback.listen() as listening:
+    print(loopback.url(listening), flush=True)
     uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error")).run([listening])

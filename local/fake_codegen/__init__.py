@@ -13,7 +13,10 @@ State is in the memory of one process: never serve it from several workers.
 
 from .app import create_app
 from .clock import Clock, ManualClock, SystemClock
-from .demo import (
+from .limits import LIMITS, Limit
+from .plans import Script
+from .runs import Entry, Plan
+from .sample_data import (
     DEMO_ORG_ID,
     DEMO_REPO_ID,
     DEMO_SANDBOX_ID,
@@ -23,13 +26,10 @@ from .demo import (
     FOREIGN_ORG_ID,
     OTHER_TOKEN,
 )
-from .limits import LIMITS, Limit
-from .plans import Script
-from .runs import Entry, Plan
 from .server import serve
+from .state import FakeCodegen
 from .transport import FakeTransport
 from .trouble import Trouble
-from .world import FakeCodegen
 
 __all__ = [
     "DEMO_ORG_ID",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from .demo import DEMO_ORG_ID, DEMO_TOKEN
+from local import loopback
+
 from .limits import LIMITS
-from .server import HOST, listen, server
-from .world import FakeCodegen
+from .sample_data import DEMO_ORG_ID, DEMO_TOKEN
+from .server import server
+from .state import FakeCodegen
 
 
 def main() -> None:
@@ -18,8 +20,8 @@ def main() -> None:
     parser.add_argument("--no-limits", action="store_true", help="no rate limits")
     options = parser.parse_args()
     fake = FakeCodegen(pace=options.pace, limits={} if options.no_limits else LIMITS)
-    with listen(options.port) as listening:
-        base_url = f"http://{HOST}:{listening.getsockname()[1]}"
+    with loopback.listen(options.port) as listening:
+        base_url = loopback.url(listening)
         print(f"Fake Codegen on {base_url}, organization {DEMO_ORG_ID}. Try:")
         print(f"  curl -H 'Authorization: Bearer {DEMO_TOKEN}' {base_url}/v1/users/me")
         print(f"  curl {base_url}/_fake", flush=True)

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
-from . import answers, control, demo
+from . import answers, control, sample_data
 from .control import Fake
 from .runs import PullRequest, Run, page_numbers
 from .schemas import (
@@ -55,8 +55,8 @@ from .schemas import (
     WebhookConfigResponse,
     WebhookTestRequest,
 )
+from .state import Caller, FakeCodegen, UpstreamError
 from .wire import wire_of
-from .world import Caller, FakeCodegen, UpstreamError
 
 
 def create_app(fake: FakeCodegen) -> FastAPI:
@@ -122,18 +122,18 @@ async def _caller(request: Request, authorization: Annotated[Any, Header()] = No
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
-async def _organization(org_id: int, fake: Fake, caller: CurrentCaller) -> demo.Organization:
+async def _organization(org_id: int, fake: Fake, caller: CurrentCaller) -> sample_data.Organization:
     return fake.organization(caller, org_id)
 
 
-async def _undocumented_organization(request: Request, fake: Fake) -> demo.Organization:
+async def _undocumented_organization(request: Request, fake: Fake) -> sample_data.Organization:
     """Return the organization in the path of an operation that documents neither it nor the header."""
     org_id = request.path_params["org_id"]
     return fake.organization(request.state.caller, int(org_id) if org_id.isdecimal() else 0)
 
 
-Organization = Annotated[demo.Organization, Depends(_organization)]
-UndocumentedOrganization = Annotated[demo.Organization, Depends(_undocumented_organization)]
+Organization = Annotated[sample_data.Organization, Depends(_organization)]
+UndocumentedOrganization = Annotated[sample_data.Organization, Depends(_undocumented_organization)]
 Skip = Annotated[int, Query(ge=0)]
 PageSize = Annotated[int, Query(ge=1, le=100)]
 
@@ -444,7 +444,7 @@ async def generate_slack_connect_token_endpoint(
 @router.get("/v1/mcp-providers", responses=_responses())
 async def get_mcp_providers(_: CurrentCaller) -> list[OAuthProviderResponse]:
     """List the OAuth providers of MCP servers."""
-    return demo.mcp_providers()
+    return sample_data.mcp_providers()
 
 
 # The 200 bodies from here on are not documented, except that the status is a list of names.

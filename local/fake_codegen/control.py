@@ -25,8 +25,8 @@ from . import plans
 from .clock import timestamp
 from .limits import LIMITS
 from .plans import Script
+from .state import FakeCodegen
 from .trouble import ANY_OPERATION, Trouble
-from .world import FakeCodegen
 
 router = APIRouter(prefix="/_fake", include_in_schema=False)
 

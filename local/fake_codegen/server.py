@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from local import loopback
+
 from .app import create_app
 from .wire import SocketWire, wired
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Iterator
 
-    from .world import FakeCodegen
-
-HOST = "127.0.0.1"
+    from .state import FakeCodegen
 
 
 class _Connection(H11Protocol):
@@ -47,37 +47,22 @@ def server(fake: FakeCodegen, **options: Any) -> _Server:
     return _Server(uvicorn.Config(create_app(fake), http=_Connection, ws="none", lifespan="off", **options))
 
 
-def listen(port: int = 0) -> socket.socket:
-    """Listen on a loopback port, any free one for 0."""
-    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP (`socket.create_server`'s do not); with
-    # it on, every answer on a kept-alive connection waits 40 ms for the client's delayed acknowledgement.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        listening.listen()
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
 @contextmanager
 def serve(fake: FakeCodegen, *, port: int = 0) -> Iterator[str]:
     """Serve `fake` from a thread on loopback, any free port for 0, and give its base URL (without `/v1`).
 
     Raises:
-        OSError: the port is taken.
+        PortTakenError: another program listens on the port.
         RuntimeError: the server did not come up within 10 s.
     """
-    with listen(port) as listening:
+    with loopback.listen(port) as listening:
         running = server(fake, log_config=None, log_level="error", access_log=False, timeout_graceful_shutdown=1)
         thread = threading.Thread(target=running.run, args=([listening],), name="fake-codegen", daemon=True)
         thread.start()
         try:
             if not running.ready.wait(timeout=10):
                 raise RuntimeError("the fake Codegen did not start")
-            yield f"http://{HOST}:{listening.getsockname()[1]}"
+            yield loopback.url(listening)
         finally:
             running.should_exit = True
             thread.join(timeout=10)

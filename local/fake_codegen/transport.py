@@ -15,7 +15,7 @@ from .app import create_app
 from .wire import InProcessWire, wired
 
 if TYPE_CHECKING:
-    from .world import FakeCodegen
+    from .state import FakeCodegen
 
 
 class FakeTransport(httpx.BaseTransport):

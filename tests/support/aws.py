@@ -14,7 +14,7 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 
 from codegen_runs import aws
-from local.dynamodb import mended
+from local.aws.dynamodb import patched
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -78,7 +78,7 @@ class Aws(httpx.BaseTransport):
 def in_memory() -> Iterator[Aws]:
     """Have moto in the place of AWS, for the functions and for boto3."""
     services = Aws()
-    with mock_aws(), mended(), aws.wire.over(services):
+    with mock_aws(), patched(), aws.wire.over(services):
         yield services
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from local.functions import Functions
+from local.functions.pool import Functions
 from local.template import Function
 
 

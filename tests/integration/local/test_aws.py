@@ -14,9 +14,8 @@ import httpx
 import moto.dynamodb.models
 import pytest
 
-from local import aws
-from local.aws import Aws
-from local.fake_codegen.server import listen
+from local.aws.server import Aws, serve
+from local.loopback import listen
 from local.template import load
 
 TEMPLATE = """
@@ -60,7 +59,7 @@ DEFINITION = {
 
 @pytest.fixture
 def running() -> Iterator[Aws]:
-    with listen() as listening, aws.serve(listening) as it:
+    with listen() as listening, serve(listening) as it:
         yield it
 
 
@@ -215,10 +214,10 @@ def test_a_secret_is_kept(running):
 
 def test_there_is_one_at_a_time(running):
     with listen() as listening, pytest.raises(RuntimeError, match="one state per process"):
-        aws.serve(listening).__enter__()
+        serve(listening).__enter__()
 
 
 def test_the_next_one_starts_empty():
     for _ in range(2):
-        with listen() as listening, aws.serve(listening) as it:
+        with listen() as listening, serve(listening) as it:
             it.create_secret("codegen-token", "fake-token")

@@ -17,7 +17,7 @@ from moto.core.serialize import AttributePicker
 from moto.dynamodb.models import Table
 from moto.dynamodb.models.dynamo_type import DynamoType
 
-from local.dynamodb import mended, plain_keys, ready_values
+from local.aws.dynamodb import direct_values, patched, plain_keys
 
 ATTRIBUTES: Any = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
 KEYS: Any = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
@@ -31,9 +31,9 @@ def refuse(*_: Any) -> None:
     raise Copied
 
 
-@pytest.fixture(params=[nullcontext, mended], ids=["alone", "mended"])
+@pytest.fixture(params=[nullcontext, patched], ids=["alone", "patched"])
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Some items in a table of moto, once as it is and once mended."""
+    """Some items in a table of moto, once as it is and once patched."""
     with mock_aws(), request.param():
         client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
         client.create_table(
@@ -117,8 +117,8 @@ def test_values_of_every_type_come_back_as_they_were_put(client: Any) -> None:
     assert client.delete_item(**key, ReturnValues="ALL_OLD")["Attributes"] == item
 
 
-@pytest.mark.parametrize(("mend", "times"), [(nullcontext, 10), (ready_values, 0)], ids=["alone", "mended"])
-def test_moto_alone_looks_for_each_value_under_the_name_of_each_type(mend: Any, times: int) -> None:
+@pytest.mark.parametrize(("patches", "times"), [(nullcontext, 10), (direct_values, 0)], ids=["alone", "patched"])
+def test_moto_alone_looks_for_each_value_under_the_name_of_each_type(patches: Any, times: int) -> None:
     looked = []
     real = AttributePicker.__call__
 
@@ -127,7 +127,7 @@ def test_moto_alone_looks_for_each_value_under_the_name_of_each_type(mend: Any, 
             looked.append(context.key)
         return real(picker, context)
 
-    with mock_aws(), mend(), patch.object(AttributePicker, "__call__", look):
+    with mock_aws(), patches(), patch.object(AttributePicker, "__call__", look):
         client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
         client.create_table(
             TableName="things",
@@ -166,8 +166,8 @@ def test_items_come_in_the_order_of_their_keys(client: Any) -> None:
     assert queried == ["10", "9"]
 
 
-@pytest.mark.parametrize(("mend", "most"), [(nullcontext, 10_000), (plain_keys, 200)], ids=["alone", "mended"])
-def test_moto_alone_reads_keys_for_each_comparison(mend: Any, most: int) -> None:
+@pytest.mark.parametrize(("patches", "most"), [(nullcontext, 10_000), (plain_keys, 200)], ids=["alone", "patched"])
+def test_moto_alone_reads_keys_for_each_comparison(patches: Any, most: int) -> None:
     table = Table("things", "123456789012", "us-east-1", schema=KEYS, attr=ATTRIBUTES)
     for number in range(100):
         table.put_item({"pk": {"S": "one"}, "sk": {"S": f"{number * 37 % 100:02}"}})
@@ -177,7 +177,7 @@ def test_moto_alone_reads_keys_for_each_comparison(mend: Any, most: int) -> None
         read.append(value)
         return real(value)
 
-    with mend(), patch.object(DynamoType, "cast_value", property(note)):
+    with patches(), patch.object(DynamoType, "cast_value", property(note)):
         found = table.all_items()
 
     assert [item.range_key.value for item in found] == [f"{number:02}" for number in range(100)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.functions import UnknownFunctionError
+from local.functions.pool import UnknownFunctionError
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,7 +118,7 @@ def test_a_handler_imports_its_layer_built_or_not(deploy, tmp_path, built):
 
 
 def test_a_handler_cannot_import_the_local_stack(deploy):
-    function = deploy("import scheduler\ndef handler(event, context): return scheduler.__file__")
+    function = deploy("import worker\ndef handler(event, context): return worker.__file__")
 
     assert function()[1]["errorType"] == "Runtime.ImportModuleError"
 
@@ -340,7 +340,7 @@ def test_a_process_ends_with_its_parent_also_in_the_middle_of_an_event(tmp_path)
     program = f"""
         import asyncio, json
         from pathlib import Path
-        from local.functions import Functions
+        from local.functions.pool import Functions
         from local.template import Function
 
         function = Function("F", "F", "arn:F", "code.handler", Path({str(tmp_path / "code")!r}), (), {{}}, 60, 128, "x")

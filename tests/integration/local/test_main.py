@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from local.__main__ import main
-from local.fake_codegen.server import listen
+from local.loopback import listen
 
 ROOT = Path(__file__).parents[3]
 DEMO_AGENTS = ("assistant", "customer_support")
@@ -135,7 +135,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(environ, capsys):
 
         assert main([]) == 1
 
-    assert capsys.readouterr().err.startswith(f"Something else listens on port {port} of 127.0.0.1. Choose another:")
+    assert capsys.readouterr().err.startswith(f"Port {port} of 127.0.0.1 is in use. Choose another port:")
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_a_demo_that_fails_says_why_and_fails(environ, capsys):
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"CODEGEN_API_TOKEN": "not-a-real-token"}, "Set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
-        ({"CODEGEN_ORG_ID": "42"}, "Set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
-        ({"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "acme"}, "CODEGEN_ORG_ID is a number"),
+        ({"CODEGEN_API_TOKEN": "not-a-real-token"}, "set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
+        ({"CODEGEN_ORG_ID": "42"}, "set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
+        ({"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "acme"}, "CODEGEN_ORG_ID must be a number"),
     ],
 )
 def test_half_of_what_the_real_codegen_needs_is_refused(environ, variables, problem):

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from local.fake_codegen import DEMO_TOKEN
-from local.fake_codegen.server import listen
-from local.stack import Codegen, Ports, PortTakenError, Stack
+from local.loopback import PortTakenError, listen
+from local.stack import Codegen, Ports, Stack
 from local.template import TemplateError
 
 SMALL_SYSTEM = Path(__file__).parent / "small_system" / "template.yaml"

@@ -20,9 +20,8 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from werkzeug.serving import make_server
 
-from local import aws
-from local.aws import Aws
-from local.fake_codegen.server import listen
+from local.aws.server import Aws, serve
+from local.loopback import listen
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 WAIT = {"Type": "Wait", "Seconds": 30, "End": True}
@@ -46,8 +45,8 @@ def alone(monkeypatch) -> Iterator[Aws]:
 
 
 @pytest.fixture
-def mended() -> Iterator[Aws]:
-    with listen() as listening, aws.serve(listening, retry_scale=0.01) as it:
+def patched() -> Iterator[Aws]:
+    with listen() as listening, serve(listening, retry_scale=0.01) as it:
         yield it
 
 
@@ -105,8 +104,8 @@ ABORTED = ("ABORTED", "Cancelled", "somebody said so")
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_execution_needs_no_name(mended):
-    machine = Machine(mended, {"A": {"Type": "Pass", "End": True}})
+def test_an_execution_needs_no_name(patched):
+    machine = Machine(patched, {"A": {"Type": "Pass", "End": True}})
 
     assert [machine.end_of(machine.start())["status"] for _ in range(2)] == ["SUCCEEDED", "SUCCEEDED"]
 
@@ -119,8 +118,8 @@ def test_moto_alone_calls_every_execution_none(alone):
         machine.start()
 
 
-def test_a_name_that_is_given_is_kept_and_taken_once(mended):
-    machine = Machine(mended, {"A": {"Type": "Pass", "End": True}})
+def test_a_name_that_is_given_is_kept_and_taken_once(patched):
+    machine = Machine(patched, {"A": {"Type": "Pass", "End": True}})
 
     assert machine.start(name="mr-1").endswith(":mr-1")
     with pytest.raises(machine.client.exceptions.ExecutionAlreadyExists):
@@ -154,14 +153,14 @@ def stopped(it: Aws, state: dict[str, object], entered: str) -> tuple[Machine, s
     [(WAIT, "WaitStateEntered"), (MAP, "WaitStateEntered"), (TOKEN, "TaskSubmitted")],
     ids=["wait", "map", "token"],
 )
-def test_a_stopped_execution_is_aborted_at_once_with_its_error(mended, state, entered):
-    machine, execution = stopped(mended, state, entered)
+def test_a_stopped_execution_is_aborted_at_once_with_its_error(patched, state, entered):
+    machine, execution = stopped(patched, state, entered)
 
     assert outcome(machine.describe(execution)) == ABORTED
 
 
-def test_a_stopped_execution_stays_aborted(mended):
-    machine, execution = stopped(mended, MAP, "WaitStateEntered")
+def test_a_stopped_execution_stays_aborted(patched):
+    machine, execution = stopped(patched, MAP, "WaitStateEntered")
 
     machine.wait_for(execution, "ExecutionFailed")  # so the engine thinks
 
@@ -199,9 +198,9 @@ def parsing(monkeypatch) -> Iterator[tuple[threading.Event, Callable[[], None]]]
     may_parse.set()
 
 
-def test_an_execution_that_has_only_just_started_can_be_stopped(mended, parsing):
+def test_an_execution_that_has_only_just_started_can_be_stopped(patched, parsing):
     may_parse, hold = parsing
-    machine = Machine(mended, {"Only": WAIT})
+    machine = Machine(patched, {"Only": WAIT})
     hold()
     execution = machine.start()
 
@@ -221,8 +220,8 @@ def test_moto_alone_cannot_stop_what_has_only_just_started(alone, parsing):
         machine.stop(execution)
 
 
-def test_stopping_what_has_ended_changes_nothing(mended):
-    machine = Machine(mended, {"A": {"Type": "Pass", "End": True}})
+def test_stopping_what_has_ended_changes_nothing(patched):
+    machine = Machine(patched, {"A": {"Type": "Pass", "End": True}})
     execution = machine.start()
     machine.end_of(execution)
 
@@ -253,8 +252,8 @@ def clients_of_three_tasks(it: Aws) -> int:
     return client.call_count
 
 
-def test_tasks_share_a_client(mended):
-    assert clients_of_three_tasks(mended) == 1
+def test_tasks_share_a_client(patched):
+    assert clients_of_three_tasks(patched) == 1
 
 
 def test_moto_alone_makes_a_client_for_each_task(alone):
@@ -279,8 +278,8 @@ def seconds_of_a_retry(it: Aws) -> float:
     return time.monotonic() - started
 
 
-def test_the_delay_of_a_retry_can_be_scaled(mended):
-    assert seconds_of_a_retry(mended) < 2.5
+def test_the_delay_of_a_retry_can_be_scaled(patched):
+    assert seconds_of_a_retry(patched) < 2.5
 
 
 def test_moto_alone_waits_in_real_time(alone):

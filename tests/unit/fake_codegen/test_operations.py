@@ -16,7 +16,7 @@ from local.fake_codegen import (
     OTHER_TOKEN,
     create_app,
 )
-from local.fake_codegen.demo import SILENT_SANDBOX_ID
+from local.fake_codegen.sample_data import SILENT_SANDBOX_ID
 
 ORG = f"/v1/organizations/{DEMO_ORG_ID}"
 RUNS = f"{ORG}/agent/run"

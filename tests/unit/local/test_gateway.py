@@ -6,13 +6,14 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from local.functions.client import FunctionsClient
 from local.gateway import Gateway
 from local.template import Api, Authorizer, Cors, Function, GatewayResponse, Route, TemplateError
 
@@ -68,9 +69,10 @@ def an_api(
     authorizer: Authorizer | None = None,
     cors: Cors | None = None,
     responses: dict[str, GatewayResponse] | None = None,
+    timeout: float = 29.0,
 ) -> Api:
     """An API in which each path is answered by `Handler`."""
-    routes = tuple(Route(method, path, function("Handler"), authorizer) for path in paths)
+    routes = tuple(Route(method, path, function("Handler"), authorizer, timeout=timeout) for path in paths)
     return Api("Api", "v0", routes, cors, responses or {})
 
 
@@ -79,21 +81,17 @@ def send(
     fake: FakeLambda,
     method: str,
     url: str,
-    *,
-    gateway: Callable[..., Gateway] = Gateway,
     **request: Any,
 ) -> httpx.Response:
     """Send one request to the gateway of an API."""
-    (response,) = send_all(api, fake, [(method, url, request)], gateway=gateway)
+    (response,) = send_all(api, fake, [(method, url, request)])
     return response
 
 
-def send_all(
-    api: Api, fake: FakeLambda, requests: list[tuple[str, str, Event]], *, gateway: Callable[..., Gateway] = Gateway
-) -> list[httpx.Response]:
+def send_all(api: Api, fake: FakeLambda, requests: list[tuple[str, str, Event]]) -> list[httpx.Response]:
     async def exchange() -> list[httpx.Response]:
         functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda", timeout=None)
-        app = gateway(api, functions, clock=lambda: NOW)
+        app = Gateway(api, FunctionsClient(functions), clock=lambda: NOW)
         async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
             return await asyncio.gather(*(client.request(method, url, **more) for method, url, more in requests))
 
@@ -225,8 +223,8 @@ def test_a_gateway_answers_in_its_own_words_where_the_template_has_none():
 def test_a_body_template_with_an_unknown_variable_is_refused():
     response = GatewayResponse(404, {}, {"application/json": "$context.identity.sourceIp"})
 
-    with pytest.raises(TemplateError, match=r"does not know \$context\.identity\.sourceIp"):
-        Gateway(an_api("/runs", responses={"UNAUTHORIZED": response}), httpx.AsyncClient())
+    with pytest.raises(TemplateError, match=r"does not support \$context\.identity\.sourceIp"):
+        Gateway(an_api("/runs", responses={"UNAUTHORIZED": response}), FunctionsClient(httpx.AsyncClient()))
 
 
 # --- the answer ------------------------------------------------------------------------------------------------------
@@ -309,12 +307,9 @@ def test_a_function_that_fails_is_a_bad_gateway_in_the_templates_words():
 
 
 def test_a_function_that_takes_too_long_is_a_gateway_timeout():
-    def gateway(*arguments: Any, **options: Any) -> Gateway:
-        return Gateway(*arguments, **options, integration_timeout=0.01)
-
     fake = FakeLambda(Handler=lambda _: asyncio.Event().wait())
 
-    assert send(an_api("/"), fake, "GET", "/", gateway=gateway).status_code == 504
+    assert send(an_api("/", timeout=0.01), fake, "GET", "/").status_code == 504
 
 
 def test_a_request_does_not_wait_for_another():
@@ -417,7 +412,7 @@ def test_an_authorization_is_asked_for_once_while_it_is_cached():
     async def exchange() -> list[int]:
         asked = []
         functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda")
-        app = Gateway(an_api("/", authorizer=authorizer), functions, clock=lambda: now[0])
+        app = Gateway(an_api("/", authorizer=authorizer), FunctionsClient(functions), clock=lambda: now[0])
         async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
             for token, later in (("a", 0), ("a", 299), ("b", 0), ("a", 2)):
                 now[0] += later
@@ -435,7 +430,7 @@ def test_a_cached_policy_is_applied_to_each_request():
 
     async def exchange() -> list[int]:
         functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda")
-        app = Gateway(an_api("/a", "/b", authorizer=authorizer), functions, clock=lambda: NOW)
+        app = Gateway(an_api("/a", "/b", authorizer=authorizer), FunctionsClient(functions), clock=lambda: NOW)
         async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
             return [(await client.get(path, **headers)).status_code for path in ("/a", "/b")]
 

@@ -80,5 +80,5 @@ def test_a_rate_is_a_number_of_seconds(expression, seconds):
 
 @pytest.mark.parametrize("expression", ["cron(0 * * * ? *)", "rate(1 second)", "every minute"])
 def test_a_schedule_that_is_no_rate_is_refused(expression):
-    with pytest.raises(TemplateError, match="knows no schedule but rate"):
+    with pytest.raises(TemplateError, match="supports only rate"):
         scheduler.period(expression)

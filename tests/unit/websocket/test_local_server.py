@@ -12,7 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from local.fake_codegen.server import listen
+from local.functions.client import FunctionsClient
+from local.loopback import listen
 from local.template import Function, WebSocketApi
 from local.websocket import FRAME_LIMIT, MESSAGE_LIMIT, WebSocketGateway
 
@@ -66,7 +67,7 @@ async def serving(**options: Any) -> AsyncIterator[Server]:
     keys = {"$connect": "Connect", "$disconnect": "Disconnect", "$default": "Default", "dance": "Dance"}
     api = WebSocketApi("WebSocketApi", "v0", "action", {key: function(name) for key, name in keys.items()})
     async with httpx.AsyncClient(transport=functions, base_url="http://lambda.test") as client:
-        gateway = WebSocketGateway(api, client, **options)
+        gateway = WebSocketGateway(api, FunctionsClient(client), **options)
         transport = httpx.ASGITransport(gateway.management)
         with listen(0) as listening:
             url = "ws://{}:{}".format(*listening.getsockname())
@@ -268,7 +269,7 @@ def test_a_connection_that_is_idle_ends() -> None:
         async with connect(server.url) as connection:
             assert await code_of(connection) == 1001
 
-    run(story, idle=0.05)
+    run(story, idle_limit=0.05)
 
 
 def test_a_connection_that_is_used_ends_when_it_is_too_old() -> None:
@@ -282,4 +283,4 @@ def test_a_connection_that_is_used_ends_when_it_is_too_old() -> None:
             assert posted > 3
             assert await code_of(connection) == 1001
 
-    run(story, idle=0.2, longest=0.3)
+    run(story, idle_limit=0.2, age_limit=0.3)

@@ -7,7 +7,7 @@ import pytest
 
 from codegen_runs import aws
 from codegen_runs.live.connections import Congested, EffectUnknown, GatewayConnections, Gone
-from local.fake_codegen.server import listen
+from local.loopback import listen
 from tests.support.aws import ENVIRONMENT
 
 

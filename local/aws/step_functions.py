@@ -1,15 +1,15 @@
-"""Mend what keeps moto's Step Functions engine from standing in for the service.
+"""moto's Step Functions engine, patched where it differs from AWS.
 
-moto runs a state machine for real (its interpreter is LocalStack's). Four things differ from AWS, or take too long, in
-a way that this project meets; for each a test fails once moto no longer needs the mend:
+moto executes state machines (its interpreter is LocalStack's). Four things differ from AWS, or take too long, in a way
+that matters to this project. For each patch a test fails once moto no longer needs it:
 
-- an execution started without a name is called "None", so that a second one is refused;
+- An execution that is started without a name is called "None", so a second one is refused.
 - `StopExecution` loses its error and cause, makes an execution fail that is inside a Map, and has no effect on one that
-  has only just started or that waits for a task token;
-- every Task makes a boto3 client of its own, which takes longer than the Task itself;
-- the delay before a Retry is real time, which a test does not have.
+  has just started or that waits for a task token.
+- Every Task creates a boto3 client, which takes longer than the Task itself.
+- The delay before a Retry passes in real time, which is too slow for a test.
 
-A stopped execution is ABORTED at once and calls nothing any more. The thread that waited for its task token stays until
+A stopped execution is ABORTED at once and makes no further calls. The thread that waits for its task token stays until
 the task's own timeout.
 """
 
@@ -44,36 +44,36 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long an execution may take to its first state: it parses its definition before.
+# How long an execution may take to reach its first state. Before that, it parses its definition.
 _START_SECONDS = 10.0
 
 
 @contextmanager
 def engine(endpoint_url: str, *, retry_scale: float = 1.0) -> Iterator[None]:
-    """Let moto execute state machines, mended, as long as the context lasts.
+    """Execute state machines in moto, patched, while the context lasts.
 
     Args:
-        endpoint_url: Where a Task finds the services it calls, Lambda among them.
-        retry_scale: What the delays before a Retry are multiplied with.
+        endpoint_url: The URL of the services that a Task calls, Lambda among them.
+        retry_scale: The factor by which the delays before a Retry are multiplied.
     """
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config["stepfunctions"], {"execute_state_machine": True}))
-        for target, name, mend in (
+        for target, name, replacement in (
             (StepFunctionsParserBackend, "start_execution", _start_execution),
             (StepFunctionResponse, "stop_execution", _stop_execution),
             (BaseExecutionWorkerCommunication, "_reflect_execution_status", _reflect_execution_status),
             (boto_client, "boto3", stack.enter_context(closing(_Clients(endpoint_url)))),
             (retrier_decl, "time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds * retry_scale))),
         ):
-            stack.enter_context(patch.object(target, name, mend))
-        # moto logs each failure of a Task, also one that is caught, with the whole state machine.
+            stack.enter_context(patch.object(target, name, replacement))
+        # moto logs every failure of a Task, even one that is caught, with the whole state machine.
         moto_log = logging.getLogger("moto.stepfunctions")
         stack.callback(moto_log.setLevel, moto_log.level)
         moto_log.setLevel(logging.CRITICAL)
         yield
 
 
-# moto is typed in part; what is patched here is not.
+# moto is only partly typed; what is patched here is not.
 _moto_start_execution: Any = StepFunctionsParserBackend.start_execution
 _moto_reflect_execution_status: Any = BaseExecutionWorkerCommunication._reflect_execution_status
 
@@ -100,7 +100,7 @@ def _stop(execution: Any, error: str | None, cause: str | None) -> None:
                 execution.exec_status, execution.stop_date = ExecutionStatus.ABORTED, now
                 execution.error, execution.cause = error, cause
                 return
-        time.sleep(0.005)  # it has not begun: moto can only stop what runs
+        time.sleep(0.005)  # it has not begun, and moto can only stop an execution that runs
 
 
 def _reflect_execution_status(worker: BaseExecutionWorkerCommunication) -> None:
@@ -113,7 +113,7 @@ def _reflect_execution_status(worker: BaseExecutionWorkerCommunication) -> None:
 
 
 class _Clients:
-    """Stand in for boto3 in the engine: one client per service, which many threads share."""
+    """Replaces boto3 in the engine: one client per service, shared by all threads."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._endpoint_url = endpoint_url
@@ -121,7 +121,7 @@ class _Clients:
         self._lock = threading.Lock()
 
     def client(self, *, service_name: str, config: Config, **options: Any) -> BaseClient:
-        """Take what `boto3.client` takes, as the engine calls it."""
+        """Return a client; the arguments are those with which the engine calls `boto3.client`."""
         with self._lock:
             if service_name not in self._clients:
                 options |= {

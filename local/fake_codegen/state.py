@@ -10,7 +10,7 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import answers, demo
+from . import answers, sample_data
 from .clock import Clock, SystemClock
 from .limits import LIMITS, Limit, RateLimiter
 from .plans import Script, Scripts, Task, make_plan, without_marker
@@ -88,9 +88,9 @@ class FakeCodegen:
     def reset(self) -> None:
         """Forget everything that happened since the start; clock, pace and limits stay."""
         with self._lock:
-            self.organizations = {organization.id: organization for organization in demo.organizations()}
-            self.tokens = demo.tokens()
-            self.models = demo.models()
+            self.organizations = {organization.id: organization for organization in sample_data.organizations()}
+            self.tokens = sample_data.tokens()
+            self.models = sample_data.models()
             self.runs: dict[int, Run] = {}
             self.pull_requests: dict[int, PullRequest] = {}
             self.calls: Counter[str] = Counter()
@@ -163,7 +163,7 @@ class FakeCodegen:
         with self._lock:
             return self.troubles.next(operation)
 
-    def organizations_of(self, caller: Caller) -> list[demo.Organization]:
+    def organizations_of(self, caller: Caller) -> list[sample_data.Organization]:
         """Return the organizations a caller is in."""
         return [
             organization
@@ -171,14 +171,14 @@ class FakeCodegen:
             if any(member.id == caller.user_id for member in organization.members)
         ]
 
-    def organization(self, caller: Caller, organization_id: int) -> demo.Organization:
+    def organization(self, caller: Caller, organization_id: int) -> sample_data.Organization:
         """Return an organization, or refuse in the same way whether it is somebody else's or nobody's."""
         for organization in self.organizations_of(caller):
             if organization.id == organization_id:
                 return organization
         raise UpstreamError(PermissionsErrorResponse())
 
-    def user(self, organization: demo.Organization, user_id: int) -> UserResponse:
+    def user(self, organization: sample_data.Organization, user_id: int) -> UserResponse:
         """Return a member."""
         for member in organization.members:
             if member.id == user_id:
@@ -187,7 +187,7 @@ class FakeCodegen:
 
     # Runs
 
-    def run(self, organization: demo.Organization, run_id: int) -> Run:
+    def run(self, organization: sample_data.Organization, run_id: int) -> Run:
         """Return a run of an organization."""
         run = self.runs.get(run_id)
         if run is None or run.organization_id != organization.id:
@@ -195,7 +195,7 @@ class FakeCodegen:
         return run
 
     def list_runs(
-        self, organization: demo.Organization, user_id: int | None, source_type: ApiAgentRunSourceType | None
+        self, organization: sample_data.Organization, user_id: int | None, source_type: ApiAgentRunSourceType | None
     ) -> list[Run]:
         """Return the runs of an organization, newest first."""
         with self._lock:
@@ -209,7 +209,7 @@ class FakeCodegen:
         return sorted(runs, key=lambda run: (run.created_at, run.id), reverse=True)
 
     def create(
-        self, organization: demo.Organization, caller: Caller, request: CreateAgentRunInput, body: JsonObject
+        self, organization: sample_data.Organization, caller: Caller, request: CreateAgentRunInput, body: JsonObject
     ) -> Run:
         """Create a run and record that it was; `body` is the request as it was sent.
 
@@ -234,7 +234,7 @@ class FakeCodegen:
 
     def start(
         self,
-        organization: demo.Organization,
+        organization: sample_data.Organization,
         prompt: str,
         *,
         user_id: int,
@@ -264,7 +264,7 @@ class FakeCodegen:
             self.runs[run.id] = run
         return run
 
-    def resume(self, organization: demo.Organization, request: ResumeAgentRunInput) -> Run:
+    def resume(self, organization: sample_data.Organization, request: ResumeAgentRunInput) -> Run:
         """Give a run another turn, whatever its status; a turn that is not over is cut short."""
         with self._lock:
             run = self.run(organization, request.agent_run_id)
@@ -275,7 +275,7 @@ class FakeCodegen:
             self._add_turn(run, request.prompt, script, now)
         return run
 
-    def ban(self, organization: demo.Organization, run_id: int) -> None:
+    def ban(self, organization: sample_data.Organization, run_id: int) -> None:
         """Mute the checks of a run's pull request and stop every run on it; without one, just this run."""
         with self._lock:
             run = self.run(organization, run_id)
@@ -290,7 +290,7 @@ class FakeCodegen:
                     if other.visible_pull_request(now) is pull_request:
                         other.stop(now)
 
-    def unban(self, organization: demo.Organization, run_id: int) -> None:
+    def unban(self, organization: sample_data.Organization, run_id: int) -> None:
         """Let checks of a run's pull request through again; nothing starts by that."""
         with self._lock:
             run = self.run(organization, run_id)
@@ -298,7 +298,7 @@ class FakeCodegen:
             if run.pull_request:
                 run.pull_request.checks_banned = False
 
-    def pull_request(self, organization: demo.Organization, pull_request_id: int) -> PullRequest | None:
+    def pull_request(self, organization: sample_data.Organization, pull_request_id: int) -> PullRequest | None:
         """Return a pull request that a run of the organization has opened."""
         now = self.clock.now()
         opened = (run.visible_pull_request(now) for run in self.list_runs(organization, None, None))
@@ -332,7 +332,7 @@ class FakeCodegen:
         return pull_request
 
     def _add_finished_runs(self) -> None:
-        organization = self.organizations[demo.DEMO_ORG_ID]
+        organization = self.organizations[sample_data.DEMO_ORG_ID]
         hours = 3600
         past = (
             ("Update the dependencies", ApiAgentRunSourceType.LINEAR, 200 * hours, Script(pull_request=True)),
@@ -344,9 +344,9 @@ class FakeCodegen:
             self.start(
                 organization,
                 prompt,
-                user_id=demo.DEMO_USER_ID,
+                user_id=sample_data.DEMO_USER_ID,
                 source_type=source_type,
-                repo_id=demo.DEMO_REPO_ID,
+                repo_id=sample_data.DEMO_REPO_ID,
                 script=script,
                 ago=ago,
             )

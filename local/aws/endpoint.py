@@ -1,8 +1,7 @@
-"""AWS on loopback, as those see it who use it or start it."""
+"""AWS at an endpoint URL: boto3 clients, and what a stack creates there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,16 +11,6 @@ from local.template import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
     from local.template import Template
-
-
-def invocations(function: str) -> str:
-    """Return the path at which Lambda takes a function's events."""
-    return f"/2015-03-31/functions/{function}/invocations"
-
-
-def streaming_invocations(function: str) -> str:
-    """Return the path at which Lambda takes a function's events and streams its answers."""
-    return f"/2021-11-15/functions/{function}/response-streaming-invocations"
 
 
 class Endpoint:
@@ -42,7 +31,7 @@ class Endpoint:
         )
 
     def create_secret(self, name: str, value: str) -> str:
-        """Keep a secret and return its ARN."""
+        """Create a secret and return its ARN."""
         arn: str = self.client("secretsmanager").create_secret(Name=name, SecretString=value)["ARN"]
         return arn
 
@@ -75,22 +64,6 @@ class Endpoint:
         for machine in step_functions.list_state_machines()["stateMachines"]:
             running = step_functions.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING")
             for execution in running["executions"]:
-                step_functions.stop_execution(executionArn=execution["executionArn"], cause="The local stack ends.")
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What a stack tells its AWS to deploy.
-
-    `socket` is the descriptor of the socket to listen on, `parameters` those of the template but for the ARN of the
-    secret, which keeps `token`. `connections` is where to post to WebSocket connections.
-    """
-
-    socket: int
-    template: str
-    parameters: dict[str, str]
-    token: str
-    log_dir: str | None
-    python: str
-    retry_scale: float
-    connections: str
+                step_functions.stop_execution(
+                    executionArn=execution["executionArn"], cause="The local stack is stopping."
+                )

@@ -1,13 +1,15 @@
-"""Three mends of what makes moto's DynamoDB slow.
+"""Patches for what moto's DynamoDB does slowly.
 
-A transaction backs up each table that it writes to, whole, and once for each of its actions, to put it back if it
-fails: with a few thousand items one write takes seconds. Here it backs up the items that it writes.
+Transactions. moto copies every table that a transaction writes to, once for each of its actions, to restore it if the
+transaction fails: with a few thousand items one write takes seconds. Patched, it copies the items that are written.
 
-An answer is built from objects of any form, so that each value of an item is asked for under the names of all types:
-half a millisecond an item. Here it is asked which one it has.
+Answers. moto looks for each value of an item under the name of every type, which takes half a millisecond per item.
+Patched, it reads the type that the value has.
 
-A query sorts all items of its table, whatever it asks for, and each comparison reads both keys anew. Here each key is
-read once.
+Queries. moto sorts all items of a table for every query, and reads both keys again for each comparison. Patched, it
+reads each key once.
+
+For each patch a test fails once moto no longer needs it.
 """
 
 from __future__ import annotations
@@ -23,35 +25,35 @@ from moto.dynamodb.models.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# moto is typed in part; what is patched here is not.
+# moto is only partly typed; what is patched here is not.
 _moto_transact_write_items: Any = DynamoDBBackend.transact_write_items
 _moto_serialize_type_structure: Any = JSONSerializer._serialize_type_structure
 
 
 @contextmanager
-def mended() -> Iterator[None]:
-    """Apply all mends, as long as the context lasts."""
-    with small_backups(), ready_values(), plain_keys():
+def patched() -> Iterator[None]:
+    """Apply all patches while the context lasts."""
+    with item_backups(), direct_values(), plain_keys():
         yield
 
 
 @contextmanager
 def plain_keys() -> Iterator[None]:
-    """Let tables sort their items by plain values, as long as the context lasts."""
+    """Sort the items of a table by plain values while the context lasts."""
     with patch.object(Table, "all_items", _all_items):
         yield
 
 
 @contextmanager
-def ready_values() -> Iterator[None]:
-    """Let answers find the values of items at once, as long as the context lasts."""
+def direct_values() -> Iterator[None]:
+    """Write the values of items into answers without a search while the context lasts."""
     with patch.object(JSONSerializer, "_serialize_type_structure", _serialize_type_structure):
         yield
 
 
 @contextmanager
-def small_backups() -> Iterator[None]:
-    """Let transactions back up items instead of tables, as long as the context lasts."""
+def item_backups() -> Iterator[None]:
+    """Back up items instead of tables in transactions while the context lasts."""
     with (
         patch.object(DynamoDBBackend, "transact_write_items", _transact_write_items),
         patch.object(Table, "__deepcopy__", lambda table, _: table, create=True),
@@ -86,12 +88,12 @@ def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[st
         _moto_transact_write_items(backend, transact_items)
     except Exception:
         for backup in backups:
-            backup.put_back()
+            backup.restore()
         raise
 
 
 class _Backup:
-    """One item as it was, or that there was none."""
+    """One item before a transaction, or the fact that it did not exist."""
 
     def __init__(self, backend: DynamoDBBackend, kind: str, action: dict[str, Any]) -> None:
         table = backend.get_table(action["TableName"])
@@ -101,7 +103,7 @@ class _Backup:
         item = backend.get_item(self._table, self._key)
         self._attributes = item.to_json()["Attributes"] if item else None
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         if self._attributes is None:
             self._backend.delete_item(self._table, self._key)
         else:

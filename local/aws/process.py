@@ -1,0 +1,88 @@
+"""The AWS stand-in in a process of its own, with a template deployed to it.
+
+moto keeps one state per process. In a process of its own, the stand-in shares it with no test that uses moto itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.template import TemplateError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[2]
+# How long the process may take to end its functions and itself.
+_END_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the process deploys.
+
+    Attributes:
+        template: The path of the template.
+        parameters: Its parameters, except for the ARN of the secret, which exists only after the start.
+        token: The value of the secret.
+        log_dir: The folder in which each function writes its log. None: standard error.
+        python: The interpreter of the functions.
+        retry_scale: The factor by which Step Functions' delays before a Retry are multiplied.
+        connections: The URL of the management API of the WebSocket API.
+    """
+
+    template: str
+    parameters: dict[str, str]
+    token: str
+    log_dir: str | None
+    python: str
+    retry_scale: float
+    connections: str
+
+
+@contextmanager
+def deployed(deployment: Deployment, listening: socket.socket) -> Iterator[str]:
+    """Run the process, which takes over the socket, and yield the ARN of the secret.
+
+    Raises:
+        RuntimeError: the process ended before it was ready.
+        TemplateError: the definition of a state machine cannot be read.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.aws", str(listening.fileno())],
+        cwd=_ROOT,
+        # Settings for the real AWS, for instance a profile, must not reach the process.
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=[listening.fileno()],
+        start_new_session=True,  # Ctrl-C in a terminal is for this process only, which then ends that one
+    )
+    with process:
+        listening.close()
+        assert process.stdin
+        assert process.stdout
+        print(json.dumps(asdict(deployment)), file=process.stdin, flush=True)
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError("The AWS stand-in did not start.")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise TemplateError(answer["error"])
+        try:
+            yield answer["secret"]
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,177 @@
+"""Functions by name, each with a pool of worker processes.
+
+A worker starts when an event finds no idle one. It handles one event at a time and is killed when an event takes longer
+than the function's timeout. Where Lambda would throttle an event, the event waits: one machine has less capacity than a
+region.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from local.functions.worker import Answer, Worker, changed_at, streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from local.functions.worker import Sink
+    from local.template import Function
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+# A process takes about 50 MB, and there are as many functions as endpoints.
+_IDLE_SECONDS = 300.0
+# Lambda's limit for an answer, in bytes.
+_ANSWER_LIMIT = 6 * 1024 * 1024 + 100
+# A function that streams needs a worker for each viewer.
+_STREAMING_WORKERS = 16
+
+
+class UnknownFunctionError(Exception):
+    """No function has this name."""
+
+
+class Functions:
+    """The Lambda service. Create it on the event loop that it is used on.
+
+    Args:
+        functions: The functions that can be invoked.
+        log_dir: The folder in which each function writes `<name>.log`. None: this process's standard error.
+        python: The interpreter of the workers.
+        max_workers: The number of events that one function handles at a time. A function that streams handles 16.
+        clock: Returns monotonic seconds. A worker that has been idle for five minutes ends when the next event comes.
+    """
+
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        *,
+        log_dir: Path | None = None,
+        python: str = sys.executable,
+        max_workers: int = 4,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pools = {function.name: _Pool(function, python, log_dir, max_workers, clock) for function in functions}
+        self._events: set[asyncio.Task[None]] = set()
+
+    async def invoke(self, name: str, event: bytes, sink: Sink | None = None) -> Answer:
+        """Invoke a function with an event (JSON) and return its answer.
+
+        Parts of a streamed answer go to the sink as they arrive. The answer returned is then empty, or the error that
+        ended the stream.
+
+        Raises:
+            UnknownFunctionError: no function has this name.
+        """
+        await asyncio.gather(*(pool.retire() for pool in self._pools.values()))
+        answer = await self._pool(name).invoke(event, sink)
+        if len(answer.payload) > _ANSWER_LIMIT:
+            message = f"Response payload size exceeded maximum allowed payload size ({_ANSWER_LIMIT} bytes)."
+            answer = Answer.error("Function.ResponseSizeTooLarge", message)
+        return answer
+
+    async def send(self, name: str, event: bytes) -> None:
+        """Invoke a function with an event (JSON) without waiting for it. Unlike Lambda, do not retry a failed event.
+
+        Raises:
+            UnknownFunctionError: no function has this name.
+        """
+        self._pool(name)
+        task = asyncio.create_task(self._handle(name, event))
+        self._events.add(task)
+        task.add_done_callback(self._events.discard)
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run one of this object's coroutines from another thread and return its result."""
+        return self.begin(coroutine).result()
+
+    def begin(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Start one of this object's coroutines from another thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def close(self) -> None:
+        """Refuse further events, end every worker, and wait until all processes are gone."""
+        pools, self._pools = self._pools, {}
+        for task in self._events:
+            task.cancel()
+        await asyncio.gather(*self._events, return_exceptions=True)
+        await asyncio.gather(*(pool.close() for pool in pools.values()))
+
+    async def _handle(self, name: str, event: bytes) -> None:
+        answer = await self.invoke(name, event)
+        if answer.is_error:
+            error = json.loads(answer.payload)
+            _log.warning("%s: %s: %s", name, error.get("errorType"), error.get("errorMessage"))
+
+    def _pool(self, name: str) -> _Pool:
+        if name not in self._pools:
+            raise UnknownFunctionError(name)
+        return self._pools[name]
+
+
+class _Pool:
+    """The workers of one function."""
+
+    def __init__(
+        self,
+        function: Function,
+        python: str,
+        log_dir: Path | None,
+        max_workers: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._function = function
+        self._clock = clock
+        self._python = python
+        self._log_path = log_dir / f"{function.name}.log" if log_dir else None
+        self._slots = asyncio.Semaphore(_STREAMING_WORKERS if streams(function) else max_workers)
+        # Each with the time at which it became idle, the most recent last.
+        self._idle: list[tuple[float, Worker]] = []
+        self._busy: set[Worker] = set()
+
+    async def invoke(self, event: bytes, sink: Sink | None) -> Answer:
+        async with self._slots:
+            worker = await self._worker()
+            self._busy.add(worker)
+            try:
+                answer = await worker.invoke(event, sink)
+            except asyncio.CancelledError:
+                await worker.end()
+                raise
+            finally:
+                self._busy.remove(worker)
+                if worker.is_alive:
+                    self._idle.append((self._clock(), worker))
+                else:
+                    await worker.end()
+            return answer
+
+    async def _worker(self) -> Worker:
+        """Return an idle worker that runs the current code, or start one."""
+        current = changed_at(self._function)
+        while self._idle:
+            _, worker = self._idle.pop()
+            if worker.is_alive and worker.changed_at == current:
+                return worker
+            await worker.end()
+        return await Worker.start(self._function, self._python, self._log_path)
+
+    async def retire(self) -> None:
+        """End the workers that have been idle for too long."""
+        while self._idle and self._idle[0][0] < self._clock() - _IDLE_SECONDS:
+            _, worker = self._idle.pop(0)
+            await worker.end()
+
+    async def close(self) -> None:
+        workers = [*(worker for _, worker in self._idle), *self._busy]
+        self._idle.clear()
+        await asyncio.gather(*(worker.end() for worker in workers))
