@@ -1,4 +1,4 @@
-"""What a Lambda authorizer answers, and whether it lets a request through."""
+"""The response of a Lambda authorizer, and whether its policy allows a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.cloudformation import text_of
 
 
 class Statement(BaseModel):
-    """One statement of a policy. One with a condition is refused, as a malformed policy."""
+    """One statement of a policy. A statement with a condition is not supported and fails validation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,7 +21,7 @@ class Statement(BaseModel):
     resource: str | list[str] = Field(alias="Resource")
 
     def covers(self, method_arn: str) -> bool:
-        """Whether the statement is about calling this method."""
+        """Return whether the statement applies to a call of this method."""
         return _matches(self.action, "execute-api:Invoke") and _matches(self.resource, method_arn)
 
 
@@ -32,25 +32,25 @@ class Policy(BaseModel):
 
 
 class Authorization(BaseModel):
-    """The answer of a Lambda authorizer: who calls, what they may call, and what the functions are told of them."""
+    """The response of a Lambda authorizer: the caller, the policy, and the context for functions."""
 
     principal_id: str = Field(alias="principalId")
     policy: Policy = Field(alias="policyDocument")
     context: dict[str, str | int | float | bool | None] = {}
 
     def allows(self, method_arn: str) -> bool:
-        """Whether some statement allows the method and none denies it."""
+        """Return whether a statement allows the method and none denies it."""
         effects = {statement.effect for statement in self.policy.statements if statement.covers(method_arn)}
         return effects == {"Allow"}
 
     def passed_on(self) -> dict[str, Any]:
-        """Return what a function finds in `requestContext.authorizer`: every value is text."""
-        told = {name: text_of(value) for name, value in self.context.items() if value is not None}
-        return {**told, "principalId": self.principal_id}
+        """Return the `requestContext.authorizer` of a function's event. Every value is text."""
+        context = {name: text_of(value) for name, value in self.context.items() if value is not None}
+        return {**context, "principalId": self.principal_id}
 
 
 def _matches(patterns: str | list[str], text: str) -> bool:
-    """Match IAM's wildcards: `*` is any number of characters, `?` one."""
+    """Return whether a pattern matches. In IAM's patterns `*` is any number of characters and `?` is one."""
     return any(
         re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text, re.DOTALL)
         for pattern in ([patterns] if isinstance(patterns, str) else patterns)

@@ -1,10 +1,9 @@
-"""Read a CloudFormation document: parameters filled in, Globals merged, intrinsics resolved.
+"""Read a CloudFormation template: fill in parameters, merge Globals, resolve intrinsic functions.
 
-The part of CloudFormation and SAM that this repository uses is understood completely. Anything else is a
-`TemplateError` that names the place, because a property that is skipped in silence is a difference between this machine
-and AWS that nobody sees.
+This module supports the part of CloudFormation and SAM that the project uses. Anything else raises a `TemplateError`
+with its place in the template. If it were ignored, the local stack would silently differ from AWS.
 
-A resource without a name of its own is called by its logical id, as `sam local` does.
+A resource without a name property has its logical id as its name, as in `sam local`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 REGION = "us-east-1"
@@ -33,12 +32,12 @@ _PSEUDO_PARAMETERS = {
 
 
 class TemplateError(Exception):
-    """The template says something that cannot be resolved, or that the local stack has no meaning for."""
+    """The template is invalid, or contains something that the local stack does not support."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource. `properties` are resolved; `arn` is empty for a type that nothing here needs the ARN of."""
+    """One resource. `properties` are resolved. `arn` is empty for types whose ARN is not needed."""
 
     logical_id: str
     type: str
@@ -49,7 +48,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Parameters and resources by name."""
+    """A template: the values of its parameters by name, and its resources by logical id."""
 
     parameters: Mapping[str, str]
     resources: Mapping[str, Resource]
@@ -60,41 +59,42 @@ class Document:
 
 
 def read(path: Path, parameters: Mapping[str, str]) -> Document:
-    """Read the document at `path`, with `parameters` in place of its defaults.
+    """Read the template at `path`, with `parameters` in place of its defaults.
 
     Raises:
-        TemplateError: see the module.
+        TemplateError: the template is invalid or not supported, or a parameter has no valid value.
     """
-    text = yaml.load(path.read_text("utf-8"), Loader=_Loader)
-    document = only(str(path), text, *_SECTIONS)
-    values = _parameters(document.get("Parameters", {}), parameters)
-    resources = _created(document.get("Resources", {}), document.get("Conditions", {}), values)
-    return _Resolver(
+    sections = check_keys(str(path), yaml.load(path.read_text("utf-8"), Loader=_Loader), *_SECTIONS)
+    values = _parameters(sections.get("Parameters", {}), parameters)
+    resources = _active(sections.get("Resources", {}), sections.get("Conditions", {}), values)
+    resolver = _Resolver(
         types=_types(resources),
-        raw=_with_globals(resources, document.get("Globals", {})),
+        properties=_with_globals(resources, sections.get("Globals", {})),
         parameters=values,
-    ).document(document.get("Outputs", {}))
+    )
+    resolver.resolve(sections.get("Outputs", {}), "Outputs")  # Only checks that what they refer to exists.
+    return Document(values, {name: resolver.resource(name) for name in resources})
 
 
-def only(where: str, value: Any, *known: str) -> dict[str, Any]:
-    """Return the mapping `value`, all of whose keys are known.
+def check_keys(where: str, value: Any, *known: str) -> dict[str, Any]:
+    """Return `value`, which must be a mapping with known keys only.
 
     Raises:
-        TemplateError: one is not.
+        TemplateError: it is no mapping, or has another key.
     """
     if not isinstance(value, dict):
         raise TemplateError(f"{where}: not a mapping")
     for key in value:
         if key not in known:
-            raise TemplateError(f"{where}: the local stack does not know {key}")
+            raise TemplateError(f"{where}: the local stack does not support {key}")
     return value
 
 
 def required(where: str, properties: Mapping[str, Any], key: str) -> Any:
-    """Return one of the properties.
+    """Return the property `key`.
 
     Raises:
-        TemplateError: it is not there.
+        TemplateError: it is missing.
     """
     if key not in properties:
         raise TemplateError(f"{where}: {key} is missing")
@@ -102,11 +102,11 @@ def required(where: str, properties: Mapping[str, Any], key: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """Write a scalar as AWS hands it on."""
+    """Return a scalar as the text that AWS makes of it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-# --- what is known ---------------------------------------------------------------------------------------------------
+# --- what is supported -----------------------------------------------------------------------------------------------
 
 _SECTIONS = (
     *("AWSTemplateFormatVersion", "Transform", "Description", "Metadata"),
@@ -116,45 +116,53 @@ _ATTRIBUTES = ("Type", "Properties", "Condition", "DeletionPolicy", "DependsOn",
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """A type of resource: the properties that mean something here, those for AWS only, and how it is referred to."""
+class _ResourceType:
+    """A resource type that the local stack supports.
+
+    Attributes:
+        properties: The properties that have an effect in the local stack.
+        ignored: The properties that have an effect on AWS only.
+        name: The property that holds the resource's name.
+        arn: The form of its ARN, without `arn:aws:`.
+        ref_is_arn: Whether `Ref` returns the ARN instead of the name.
+    """
 
     properties: tuple[str, ...]
-    for_aws: tuple[str, ...]
+    ignored: tuple[str, ...]
     name: str | None = None
     arn: str | None = None
     ref_is_arn: bool = False
 
 
-_KINDS = {
-    "AWS::Serverless::Function": _Kind(
+_RESOURCE_TYPES = {
+    "AWS::Serverless::Function": _ResourceType(
         ("CodeUri", "Environment", "Events", "FunctionName", "Handler", "Layers", "MemorySize", "Runtime", "Timeout"),
         ("Architectures", "Description", "LoggingConfig", "Policies", "Tracing"),
         name="FunctionName",
         arn="lambda:{region}:{account}:function:{name}",
     ),
-    "AWS::Serverless::LayerVersion": _Kind(
+    "AWS::Serverless::LayerVersion": _ResourceType(
         ("ContentUri",),
         ("CompatibleArchitectures", "CompatibleRuntimes", "Description", "RetentionPolicy"),
         arn="lambda:{region}:{account}:layer:{name}:1",
         ref_is_arn=True,
     ),
-    "AWS::Serverless::Api": _Kind(
+    "AWS::Serverless::Api": _ResourceType(
         ("Auth", "Cors", "GatewayResponses", "StageName"),
         ("AccessLogSetting", "Description", "EndpointConfiguration", "Name", "TracingEnabled"),
     ),
-    "AWS::Serverless::WebSocketApi": _Kind(
+    "AWS::Serverless::WebSocketApi": _ResourceType(
         ("RouteSelectionExpression", "Routes", "StageName"),
         ("AccessLogSettings", "DefaultRouteSettings", "Description", "Name"),
     ),
-    "AWS::Serverless::StateMachine": _Kind(
+    "AWS::Serverless::StateMachine": _ResourceType(
         ("DefinitionSubstitutions", "DefinitionUri", "Name", "Type"),
         ("Logging", "Policies", "Tracing"),
         name="Name",
         arn="states:{region}:{account}:stateMachine:{name}",
         ref_is_arn=True,
     ),
-    "AWS::DynamoDB::Table": _Kind(
+    "AWS::DynamoDB::Table": _ResourceType(
         (
             *("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"),
             *("LocalSecondaryIndexes", "TableName", "TimeToLiveSpecification"),
@@ -163,8 +171,10 @@ _KINDS = {
         name="TableName",
         arn="dynamodb:{region}:{account}:table/{name}",
     ),
-    "AWS::IAM::ManagedPolicy": _Kind((), ("PolicyDocument",), arn="iam::{account}:policy/{name}", ref_is_arn=True),
-    "AWS::Logs::LogGroup": _Kind(
+    "AWS::IAM::ManagedPolicy": _ResourceType(
+        (), ("PolicyDocument",), arn="iam::{account}:policy/{name}", ref_is_arn=True
+    ),
+    "AWS::Logs::LogGroup": _ResourceType(
         ("LogGroupName",), ("RetentionInDays",), name="LogGroupName", arn="logs:{region}:{account}:log-group:{name}:*"
     ),
 }
@@ -176,18 +186,18 @@ _KINDS = {
 if TYPE_CHECKING:
     from yaml import SafeLoader
 else:
-    # In C where PyYAML was built with it, which reads the template in a twentieth of the time.
+    # The loader in C, if PyYAML has it, takes a twentieth of the time.
     SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(SafeLoader):
-    """YAML with CloudFormation's short forms (`!Ref x` is `{"Ref": "x"}`) and no key twice in one mapping."""
+    """Loads YAML with CloudFormation's short forms: `!Ref x` is `{"Ref": "x"}`. Refuses duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise TemplateError(f"line {node.start_mark.line + 1}: {key} is there twice")
+                raise TemplateError(f"line {node.start_mark.line + 1}: duplicate key {key}")
         return super().construct_mapping(node, deep=deep)
 
     def construct_intrinsic(self, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -197,7 +207,7 @@ class _Loader(SafeLoader):
         elif isinstance(node, yaml.SequenceNode):
             value = self.construct_sequence(node, deep=True)
         else:
-            raise TemplateError(f"line {node.start_mark.line + 1}: !{tag} of a mapping")
+            raise TemplateError(f"line {node.start_mark.line + 1}: !{tag} takes no mapping")
         if tag == "GetAtt" and isinstance(value, str):
             value = value.split(".", 1)
         return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
@@ -211,11 +221,11 @@ _Loader.add_multi_constructor("!", _Loader.construct_intrinsic)
 
 def _parameters(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
     for name in given.keys() - declared.keys():
-        raise TemplateError(f"{name}: no such parameter")
+        raise TemplateError(f"parameter {name}: not in the template")
     values = {}
     for name, declaration in declared.items():
         if name not in given and "Default" not in declaration:
-            raise TemplateError(f"{name}: this parameter has no default and needs a value")
+            raise TemplateError(f"parameter {name}: has no default and needs a value")
         values[name] = text_of(given.get(name, declaration.get("Default")))
         if problem := _problem(name, values[name], declaration):
             raise TemplateError(f"parameter {name}: {values[name]!r} {problem}")
@@ -223,11 +233,11 @@ def _parameters(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
 
 
 def _problem(name: str, value: str, declaration: Mapping[str, Any]) -> str | None:
-    """Return why CloudFormation would refuse the value of a parameter."""
+    """Return why CloudFormation would refuse the value of a parameter, or None."""
     constraints = ("AllowedPattern", "AllowedValues", "MaxLength", "MaxValue", "MinLength", "MinValue")
-    only(name, declaration, *constraints, "ConstraintDescription", "Default", "Description", "NoEcho", "Type")
+    check_keys(name, declaration, *constraints, "ConstraintDescription", "Default", "Description", "NoEcho", "Type")
     if declaration.get("Type") not in ("String", "Number"):
-        raise TemplateError(f"{name}: the local stack does not know the type {declaration.get('Type')}")
+        raise TemplateError(f"parameter {name}: the local stack does not support the type {declaration.get('Type')}")
     if declaration["Type"] == "Number":
         if not re.fullmatch(r"-?\d+(\.\d+)?", value):
             return "is not a number"
@@ -242,10 +252,10 @@ def _problem(name: str, value: str, declaration: Mapping[str, Any]) -> str | Non
     return None
 
 
-def _created(
+def _active(
     resources: Mapping[str, Any], conditions: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the resources that are created: those without a condition, and those whose condition holds."""
+    """Return the resources that have no condition or a condition that holds."""
 
     def holds(condition: Any, where: str) -> bool:
         match condition:
@@ -255,7 +265,7 @@ def _created(
                 return not holds(negated, where)
             case {"Fn::Equals": [{"Ref": str(name)}, other]} if name in parameters:
                 return parameters[name] == text_of(other)
-        raise TemplateError(f"{where}: the local stack does not know the condition {condition}")
+        raise TemplateError(f"{where}: the local stack does not support the condition {condition}")
 
     return {
         name: resource
@@ -265,70 +275,71 @@ def _created(
 
 
 def _types(resources: Mapping[str, Any]) -> dict[str, str]:
+    """Return the type of each resource."""
     for name, resource in resources.items():
-        if only(name, resource, *_ATTRIBUTES)["Type"] not in _KINDS:
-            raise TemplateError(f"{name}: the local stack does not know {resource['Type']}")
+        if check_keys(name, resource, *_ATTRIBUTES)["Type"] not in _RESOURCE_TYPES:
+            raise TemplateError(f"{name}: the local stack does not support {resource['Type']}")
     return {name: resource["Type"] for name, resource in resources.items()}
 
 
-def _with_globals(resources: Mapping[str, Any], general: Any) -> dict[str, Any]:
-    """Return the properties of each resource, those of Globals merged in."""
-    only("Globals", general, "Function")
+def _with_globals(resources: Mapping[str, Any], globals_: Any) -> dict[str, Any]:
+    """Return the properties of each resource, merged with those of Globals."""
+    check_keys("Globals", globals_, "Function")
     return {
         name: _merged(
-            general.get(resource["Type"].removeprefix("AWS::Serverless::"), {}), resource.get("Properties", {})
+            globals_.get(resource["Type"].removeprefix("AWS::Serverless::"), {}), resource.get("Properties", {})
         )
         for name, resource in resources.items()
     }
 
 
-def _merged(general: Any, special: Any) -> Any:
-    """Merge a Globals value under a resource's: mappings by key, lists one after the other, else the resource's."""
-    if isinstance(general, dict) and isinstance(special, dict):
-        both = {key: _merged(general[key], special[key]) for key in general.keys() & special.keys()}
-        return {**general, **special, **both}
-    if isinstance(general, list) and isinstance(special, list):
-        return [*general, *special]
-    return special
+def _merged(default: Any, own: Any) -> Any:
+    """Merge a value of Globals with a resource's own: mappings by key, lists joined, otherwise the own value wins."""
+    if isinstance(default, dict) and isinstance(own, dict):
+        both = {key: _merged(default[key], own[key]) for key in default.keys() & own.keys()}
+        return {**default, **own, **both}
+    if isinstance(default, list) and isinstance(own, list):
+        return [*default, *own]
+    return own
 
 
-# --- intrinsics ------------------------------------------------------------------------------------------------------
+# --- intrinsic functions ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Resolver:
-    """Replaces `Ref`, `Fn::GetAtt` and `Fn::Sub` by what they stand for."""
+    """Replaces `Ref`, `Fn::GetAtt` and `Fn::Sub` by their values.
+
+    `types` and `properties` are those of the resources by logical id.
+    """
 
     types: Mapping[str, str]
-    raw: Mapping[str, Any]
+    properties: Mapping[str, Any]
     parameters: Mapping[str, str]
 
-    def document(self, outputs: Any) -> Document:
-        """Resolve everything; of `outputs` nothing is kept, but what they refer to must be there."""
-        self._resolve(outputs, "Outputs")
-        return Document(self.parameters, {name: self._resource(name) for name in self.types})
+    def resource(self, name: str) -> Resource:
+        type_ = self._type(name)
+        properties = check_keys(name, self.resolve(self.properties[name], name), *type_.properties, *type_.ignored)
+        return Resource(name, self.types[name], self._name(name), self._arn(name) if type_.arn else "", properties)
 
-    def _resource(self, name: str) -> Resource:
-        kind = _KINDS[self.types[name]]
-        properties = only(name, self._resolve(self.raw[name], name), *kind.properties, *kind.for_aws)
-        return Resource(name, self.types[name], self._name(name), self._arn(name) if kind.arn else "", properties)
-
-    def _resolve(self, value: Any, where: str) -> Any:
+    def resolve(self, value: Any, where: str) -> Any:
+        """Return `value` with all references replaced. `where` is its place in the template, for errors."""
         if isinstance(value, list):
-            return [self._resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
+            return [self.resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
-        if len(value) == 1:
-            (key, argument), *_ = value.items()
-            if key == "Ref":
-                return self._reference(argument, where)
-            if key == "Fn::GetAtt":
-                return self._attribute(argument, where)
-            if key == "Fn::Sub":
-                return self._substitution(argument, where)
-            if key.startswith("Fn::") or key == "Condition":
-                raise TemplateError(f"{where}: the local stack does not know {key}")
-        return {key: self._resolve(item, f"{where}.{key}") for key, item in value.items()}
+        match list(value.items()):
+            case [("Ref", name)]:
+                return self._reference(name, where)
+            case [("Fn::GetAtt", [name, attribute])]:
+                return self._attribute(name, attribute, where)
+            case [("Fn::Sub", [text, variables])]:
+                return self._substituted(text, variables, where)
+            case [("Fn::Sub", text)]:
+                return self._substituted(text, {}, where)
+            case [(str(key), _)] if key.startswith("Fn::") or key == "Condition":
+                raise TemplateError(f"{where}: the local stack does not support {key}")
+        return {key: self.resolve(item, f"{where}.{key}") for key, item in value.items()}
 
     def _reference(self, name: str, where: str) -> str:
         if name in _PSEUDO_PARAMETERS:
@@ -336,35 +347,36 @@ class _Resolver:
         if name in self.parameters:
             return self.parameters[name]
         if name in self.types:
-            return self._arn(name) if _KINDS[self.types[name]].ref_is_arn else self._name(name)
-        raise TemplateError(f"{where}: there is no {name} to refer to")
+            return self._arn(name) if self._type(name).ref_is_arn else self._name(name)
+        raise TemplateError(f"{where}: {name} is not in the template")
 
-    def _attribute(self, argument: Iterable[str], where: str) -> str:
-        name, attribute = argument
+    def _attribute(self, name: str, attribute: str, where: str) -> str:
         if name not in self.types:
-            raise TemplateError(f"{where}: there is no {name} to refer to")
-        if attribute != "Arn" or not _KINDS[self.types[name]].arn:
-            raise TemplateError(f"{where}: the local stack does not know {name}.{attribute}")
+            raise TemplateError(f"{where}: {name} is not in the template")
+        if attribute != "Arn" or not self._type(name).arn:
+            raise TemplateError(f"{where}: the local stack does not support {name}.{attribute}")
         return self._arn(name)
 
-    def _substitution(self, argument: Any, where: str) -> str:
-        text, variables = argument if isinstance(argument, list) else (argument, {})
-
+    def _substituted(self, text: str, variables: Mapping[str, Any], where: str) -> str:
         def replace(match: re.Match[str]) -> str:
             name = match[1]
-            if name.startswith("!"):
+            if name.startswith("!"):  # `${!x}` stands for a literal `${x}`.
                 return f"${{{name[1:]}}}"
             if name in variables:
-                return text_of(self._resolve(variables[name], where))
-            return self._attribute(name.split(".", 1), where) if "." in name else self._reference(name, where)
+                return text_of(self.resolve(variables[name], where))
+            resource, _, attribute = name.partition(".")
+            return self._attribute(resource, attribute, where) if attribute else self._reference(name, where)
 
         return re.sub(r"\$\{([^}]*)\}", replace, text)
 
+    def _type(self, name: str) -> _ResourceType:
+        return _RESOURCE_TYPES[self.types[name]]
+
     def _name(self, name: str) -> str:
-        own_name = self.raw[name].get(_KINDS[self.types[name]].name, name)
-        return str(self._resolve(own_name, name))
+        own_name = self.properties[name].get(self._type(name).name, name)
+        return str(self.resolve(own_name, name))
 
     def _arn(self, name: str) -> str:
-        form = _KINDS[self.types[name]].arn
+        form = self._type(name).arn
         assert form
         return "arn:aws:" + form.format(region=REGION, account=ACCOUNT_ID, name=self._name(name))

@@ -1,7 +1,7 @@
-"""Read template.yaml: what it deploys, as plain values.
+"""Read what template.yaml deploys, as plain values.
 
-The local stack and the tests that tie routes, handlers, sample events and documentation together all read the template
-through here, so nothing it says is ever said twice.
+The local stack, the OpenAPI document, the benchmarks and the tests read the template through this module. So functions,
+routes, tables and schedules are declared in the template only.
 
     template = load(Path("template.yaml"), {"CodegenTokenSecret": "codegen-token"})
     template.functions["CreateAgentRun"].environment
@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local.cloudformation import ACCOUNT_ID, REGION, TemplateError, only, read, required, text_of
+from local.cloudformation import ACCOUNT_ID, REGION, TemplateError, check_keys, read, required, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One Lambda function. `timeout` is in seconds, `memory` in MB, `layers` are the folders of its layers."""
+    """One Lambda function. `timeout` is in seconds, `memory` in MB. `layers` are the folders of its layers."""
 
     logical_id: str
     name: str
@@ -59,7 +59,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """A REQUEST authorizer. `cache_ttl` is in seconds, 0 for no cache; `identity_headers` make the cache's key."""
+    """A REQUEST authorizer. `cache_ttl` is in seconds, 0 for no cache. `identity_headers` are the cache's key."""
 
     name: str
     function: Function
@@ -69,9 +69,15 @@ class Authorizer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `path` is written as in the template: `/v1/organizations/{org_id}`.
+    """One method of one path.
 
-    `streams` is whether the function's answer is passed on as it comes, `timeout` the seconds that it may take.
+    Attributes:
+        method: The HTTP method in upper case, or ANY.
+        path: The path as in the template: `/v1/organizations/{org_id}`.
+        function: The function that handles the request.
+        authorizer: The authorizer that runs first, or None for a public route.
+        streams: Whether the response is streamed to the client.
+        timeout: Seconds after which the gateway ends the request.
     """
 
     method: str
@@ -84,7 +90,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """What a preflight answers, as bare header values."""
+    """The header values of a preflight response, without the template's single quotes."""
 
     allow_origin: str
     allow_methods: str
@@ -94,7 +100,7 @@ class Cors:
 
 @dataclass(frozen=True, slots=True)
 class GatewayResponse:
-    """What API Gateway itself answers in one kind of trouble. `templates` maps a media type to a body template."""
+    """A response of API Gateway itself to one kind of error. `templates` maps a media type to a body template."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -103,7 +109,7 @@ class GatewayResponse:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The REST API."""
+    """The REST API. `gateway_responses` maps a response type, such as `UNAUTHORIZED`, to its response."""
 
     id: str
     stage: str
@@ -114,7 +120,7 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketApi:
-    """The WebSocket API. `routes` maps a route key to its function."""
+    """The WebSocket API. `selection` is the key of a message that holds its route key."""
 
     id: str
     stage: str
@@ -122,7 +128,7 @@ class WebSocketApi:
     routes: Mapping[str, Function]
 
     def route(self, message: str) -> str:
-        """Return the key of the route that a message takes."""
+        """Return the key of the route for a message."""
         try:
             content = json.loads(message)
         except (ValueError, RecursionError):
@@ -133,7 +139,10 @@ class WebSocketApi:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One DynamoDB table: the arguments of `create_table`, and the attribute that holds an item's expiry."""
+    """One DynamoDB table.
+
+    `create` holds the arguments of `create_table`, `ttl_attribute` the name of the attribute with an item's expiry.
+    """
 
     logical_id: str
     name: str
@@ -143,7 +152,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A function that EventBridge Scheduler calls. `input` is the JSON text it is called with, if the template says."""
+    """A schedule of EventBridge Scheduler. `input` is the event as JSON text, or None for the default event."""
 
     name: str
     function: Function
@@ -153,7 +162,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class StateMachine:
-    """One Step Functions state machine. Its definition is read when asked for."""
+    """One Step Functions state machine."""
 
     logical_id: str
     name: str
@@ -164,13 +173,13 @@ class StateMachine:
 
     @property
     def definition(self) -> str:
-        """The definition's JSON text, substitutions made.
+        """The definition as JSON text, after its substitutions.
 
         Raises:
-            TemplateError: the file is missing, is not JSON, or holds a `${Name}` that nothing is substituted for.
+            TemplateError: the file is missing, is not JSON, or contains a `${Name}` without a substitution.
         """
         if not self.definition_path.is_file():
-            raise TemplateError(f"{self.logical_id}: there is no definition at {self.definition_path}")
+            raise TemplateError(f"{self.logical_id}: no definition at {self.definition_path}")
         text = re.sub(r"\$\{([^}]*)\}", self._substitute, self.definition_path.read_text("utf-8"))
         try:
             json.loads(text)
@@ -181,13 +190,13 @@ class StateMachine:
     def _substitute(self, match: re.Match[str]) -> str:
         name = match[1]
         if name not in self.substitutions:
-            raise TemplateError(f"{self.definition_path}: nothing in DefinitionSubstitutions for ${{{name}}}")
+            raise TemplateError(f"{self.definition_path}: no entry in DefinitionSubstitutions for ${{{name}}}")
         return json.dumps(self.substitutions[name])[1:-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Everything the template deploys that has a meaning on one machine. Mappings are keyed by logical id."""
+    """The resources that the local stack runs. The keys of mappings are logical ids."""
 
     path: Path
     parameters: Mapping[str, str]
@@ -202,10 +211,10 @@ class Template:
 def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
     """Read the template at `path`, with `parameters` in place of its defaults.
 
-    Also reads what `sam build` writes (`.aws-sam/build/template.yaml`): paths are relative to the template.
+    It may also be the output of `sam build`, `.aws-sam/build/template.yaml`: paths are relative to the template.
 
     Raises:
-        TemplateError: it says something that is not understood completely; see `cloudformation`.
+        TemplateError: the template is invalid or not supported, or a parameter has no valid value.
     """
     document = read(path, parameters or {})
     folder = path.parent.resolve()
@@ -217,18 +226,14 @@ def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
         resource.logical_id: _function(resource, folder, layers)
         for resource in document.of("AWS::Serverless::Function")
     }
-    apis = [_api(resource, document, functions) for resource in document.of("AWS::Serverless::Api")]
-    if len(apis) > 1:
-        raise TemplateError(f"{path}: the local stack serves one API")
-    websocket_apis = [_websocket_api(each, functions) for each in document.of("AWS::Serverless::WebSocketApi")]
-    if len(websocket_apis) > 1:
-        raise TemplateError(f"{path}: the local stack serves one WebSocket API")
+    api = _single(document, "AWS::Serverless::Api")
+    websocket_api = _single(document, "AWS::Serverless::WebSocketApi")
     return Template(
         path=path,
         parameters=document.parameters,
         functions=functions,
-        api=apis[0] if apis else None,
-        websocket_api=websocket_apis[0] if websocket_apis else None,
+        api=_api(api, document, functions) if api else None,
+        websocket_api=_websocket_api(websocket_api, functions) if websocket_api else None,
         tables={resource.logical_id: _table(resource) for resource in document.of("AWS::DynamoDB::Table")},
         schedules=tuple(_schedules(document, functions)),
         state_machines={
@@ -238,22 +243,30 @@ def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
     )
 
 
+def _single(document: Document, type_: str) -> Resource | None:
+    resources = document.of(type_)
+    if len(resources) > 1:
+        raise TemplateError(f"{resources[1].logical_id}: the local stack supports one {type_}")
+    return resources[0] if resources else None
+
+
 # --- functions and their events --------------------------------------------------------------------------------------
 
 
 def _function(resource: Resource, folder: Path, layers: Mapping[str, Path]) -> Function:
     where, properties = resource.logical_id, resource.properties
-    for arn in properties.get("Layers", []):
+    layer_arns = properties.get("Layers", [])
+    for arn in layer_arns:
         if arn not in layers:
             raise TemplateError(f"{where}: the layer {arn} is not in the template")
-    variables = only(where, properties.get("Environment", {}), "Variables").get("Variables", {})
+    variables = check_keys(where, properties.get("Environment", {}), "Variables").get("Variables", {})
     return Function(
-        logical_id=resource.logical_id,
+        logical_id=where,
         name=resource.name,
         arn=resource.arn,
         handler=required(where, properties, "Handler"),
         code_dir=(folder / required(where, properties, "CodeUri")).resolve(),
-        layers=tuple(layers[arn] for arn in properties.get("Layers", [])),
+        layers=tuple(layers[arn] for arn in layer_arns),
         environment={name: text_of(value) for name, value in variables.items()},
         timeout=int(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
@@ -261,21 +274,28 @@ def _function(resource: Resource, folder: Path, layers: Mapping[str, Path]) -> F
     )
 
 
+def _by_arn(arn: str, functions: Mapping[str, Function], where: str) -> Function:
+    for function in functions.values():
+        if function.arn == arn:
+            return function
+    raise TemplateError(f"{where}: {arn} is not a function of the template")
+
+
 def _events(document: Document, type_: str, *known: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """List the functions' events of one type: the function's logical id, where the event stands, its properties."""
+    """Yield the events of one type: the function's logical id, the event's place, and its properties."""
     for function in document.of("AWS::Serverless::Function"):
         for name, event in function.properties.get("Events", {}).items():
             where = f"{function.logical_id}.Events.{name}"
-            only(where, event, "Type", "Properties")
+            check_keys(where, event, "Type", "Properties")
             if event["Type"] not in ("Api", "ScheduleV2"):
-                raise TemplateError(f"{where}: the local stack does not know {event['Type']}")
+                raise TemplateError(f"{where}: the local stack does not support {event['Type']}")
             if event["Type"] == type_:
-                yield function.logical_id, where, only(where, event.get("Properties", {}), *known)
+                yield function.logical_id, where, check_keys(where, event.get("Properties", {}), *known)
 
 
 def _schedules(document: Document, functions: Mapping[str, Function]) -> Iterator[Schedule]:
-    for_aws = ("Description", "FlexibleTimeWindow", "Name", "RetryPolicy")
-    for function, where, event in _events(document, "ScheduleV2", "Input", "ScheduleExpression", *for_aws):
+    ignored = ("Description", "FlexibleTimeWindow", "Name", "RetryPolicy")
+    for function, where, event in _events(document, "ScheduleV2", "Input", "ScheduleExpression", *ignored):
         yield Schedule(
             name=where.replace(".Events.", "-"),
             function=functions[function],
@@ -284,47 +304,26 @@ def _schedules(document: Document, functions: Mapping[str, Function]) -> Iterato
         )
 
 
-# --- the API ---------------------------------------------------------------------------------------------------------
-
-
-_ROUTE = ("Auth", "Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis")
+# --- APIs ------------------------------------------------------------------------------------------------------------
 
 
 def _api(resource: Resource, document: Document, functions: Mapping[str, Function]) -> Api:
     where, properties = resource.logical_id, resource.properties
-    auth = only(
+    auth = check_keys(
         f"{where}.Auth",
         properties.get("Auth", {}),
         *("AddDefaultAuthorizerToCorsPreflight", "Authorizers", "DefaultAuthorizer"),
     )
     if "Cors" in properties and auth.get("AddDefaultAuthorizerToCorsPreflight", True):
-        raise TemplateError(f"{where}.Auth: the local stack answers a preflight without asking the authorizer")
+        raise TemplateError(f"{where}.Auth: the local stack does not support an authorizer of preflight requests")
     authorizers = {
         name: _authorizer(f"{where}.Auth.Authorizers.{name}", name, raw, functions)
         for name, raw in auth.get("Authorizers", {}).items()
     }
-    routes: dict[tuple[str, str], Route] = {}
-    for function, event_where, event in _events(document, "Api", *_ROUTE):
-        if required(event_where, event, "RestApiId") != resource.name:
-            raise TemplateError(f"{event_where}: its RestApiId is not {resource.logical_id}")
-        chosen = only(event_where, event.get("Auth", {}), "Authorizer").get("Authorizer", auth.get("DefaultAuthorizer"))
-        if chosen not in (*authorizers, "NONE", None):
-            raise TemplateError(f"{event_where}: there is no authorizer {chosen}")
-        route = Route(
-            method=str(required(event_where, event, "Method")).upper(),
-            path=required(event_where, event, "Path"),
-            function=functions[function],
-            authorizer=authorizers.get(chosen),
-            streams=event.get("ResponseTransferMode", "BUFFERED") == "RESPONSE_STREAM",
-            timeout=int(event.get("TimeoutInMillis", 29_000)) / 1000,
-        )
-        if (route.method, route.path) in routes:
-            raise TemplateError(f"{event_where}: {route.method} {route.path} is there twice")
-        routes[route.method, route.path] = route
     return Api(
         id=resource.name,
         stage=required(where, properties, "StageName"),
-        routes=tuple(routes.values()),
+        routes=_routes(resource, document, functions, authorizers, auth.get("DefaultAuthorizer", "NONE")),
         cors=_cors(f"{where}.Cors", properties["Cors"]) if "Cors" in properties else None,
         gateway_responses={
             kind: _gateway_response(f"{where}.GatewayResponses.{kind}", raw)
@@ -333,42 +332,68 @@ def _api(resource: Resource, document: Document, functions: Mapping[str, Functio
     )
 
 
-def _websocket_api(resource: Resource, functions: Mapping[str, Function]) -> WebSocketApi:
-    where, properties = resource.logical_id, resource.properties
-    by_arn = {function.arn: function for function in functions.values()}
-    routes = {}
-    for key, route in required(where, properties, "Routes").items():
-        arn = required(f"{where}.Routes.{key}", only(f"{where}.Routes.{key}", route, "FunctionArn"), "FunctionArn")
-        if arn not in by_arn:
-            raise TemplateError(f"{where}.Routes.{key}: {arn} is not a function of the template")
-        routes[key] = by_arn[arn]
-    selection = re.fullmatch(r"\$request\.body\.(\w+)", required(where, properties, "RouteSelectionExpression"))
-    if selection is None:
-        raise TemplateError(f"{where}: the local stack selects routes by one key of the body")
-    return WebSocketApi(
-        id=resource.name, stage=properties.get("StageName", "default"), selection=selection[1], routes=routes
-    )
+def _routes(
+    api: Resource,
+    document: Document,
+    functions: Mapping[str, Function],
+    authorizers: Mapping[str, Authorizer],
+    default_authorizer: str,
+) -> tuple[Route, ...]:
+    routes: dict[tuple[str, str], Route] = {}
+    known = ("Auth", "Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis")
+    for function, where, event in _events(document, "Api", *known):
+        if required(where, event, "RestApiId") != api.name:
+            raise TemplateError(f"{where}: its RestApiId is not {api.logical_id}")
+        authorizer = check_keys(where, event.get("Auth", {}), "Authorizer").get("Authorizer", default_authorizer)
+        if authorizer not in (*authorizers, "NONE"):
+            raise TemplateError(f"{where}: there is no authorizer {authorizer}")
+        route = Route(
+            method=str(required(where, event, "Method")).upper(),
+            path=required(where, event, "Path"),
+            function=functions[function],
+            authorizer=authorizers.get(authorizer),
+            streams=event.get("ResponseTransferMode", "BUFFERED") == "RESPONSE_STREAM",
+            timeout=int(event.get("TimeoutInMillis", 29_000)) / 1000,
+        )
+        if (route.method, route.path) in routes:
+            raise TemplateError(f"{where}: duplicate route {route.method} {route.path}")
+        routes[route.method, route.path] = route
+    return tuple(routes.values())
 
 
 def _authorizer(where: str, name: str, raw: Any, functions: Mapping[str, Function]) -> Authorizer:
-    only(where, raw, "FunctionArn", "FunctionPayloadType", "Identity")
+    check_keys(where, raw, "FunctionArn", "FunctionPayloadType", "Identity")
     if raw.get("FunctionPayloadType") != "REQUEST":
-        raise TemplateError(f"{where}: the local stack knows REQUEST authorizers only")
-    arn = required(where, raw, "FunctionArn")
-    function = next((function for function in functions.values() if function.arn == arn), None)
-    if function is None:
-        raise TemplateError(f"{where}: {arn} is not a function of the template")
-    identity = only(where, raw.get("Identity", {}), "Headers", "ReauthorizeEvery")
+        raise TemplateError(f"{where}: the local stack supports REQUEST authorizers only")
+    identity = check_keys(where, raw.get("Identity", {}), "Headers", "ReauthorizeEvery")
     authorizer = Authorizer(
-        name, function, int(identity.get("ReauthorizeEvery", 300)), tuple(identity.get("Headers", ()))
+        name=name,
+        function=_by_arn(required(where, raw, "FunctionArn"), functions, where),
+        cache_ttl=int(identity.get("ReauthorizeEvery", 300)),
+        identity_headers=tuple(identity.get("Headers", ())),
     )
     if authorizer.cache_ttl and not authorizer.identity_headers:
         raise TemplateError(f"{where}: a cache needs Identity.Headers for its key")
     return authorizer
 
 
+def _websocket_api(resource: Resource, functions: Mapping[str, Function]) -> WebSocketApi:
+    where, properties = resource.logical_id, resource.properties
+    routes = {}
+    for key, raw in required(where, properties, "Routes").items():
+        route_where = f"{where}.Routes.{key}"
+        arn = required(route_where, check_keys(route_where, raw, "FunctionArn"), "FunctionArn")
+        routes[key] = _by_arn(arn, functions, route_where)
+    selection = re.fullmatch(r"\$request\.body\.(\w+)", required(where, properties, "RouteSelectionExpression"))
+    if selection is None:
+        raise TemplateError(f"{where}: the local stack supports $request.body.KEY only as RouteSelectionExpression")
+    return WebSocketApi(
+        id=resource.name, stage=properties.get("StageName", "default"), selection=selection[1], routes=routes
+    )
+
+
 def _cors(where: str, raw: Any) -> Cors:
-    only(where, raw, "AllowHeaders", "AllowMethods", "AllowOrigin", "MaxAge")
+    check_keys(where, raw, "AllowHeaders", "AllowMethods", "AllowOrigin", "MaxAge")
     values = {key: _unquoted(f"{where}.{key}", value) for key, value in raw.items()}
     return Cors(
         allow_origin=required(where, values, "AllowOrigin"),
@@ -379,8 +404,8 @@ def _cors(where: str, raw: Any) -> Cors:
 
 
 def _gateway_response(where: str, raw: Any) -> GatewayResponse:
-    only(where, raw, "ResponseParameters", "ResponseTemplates", "StatusCode")
-    headers = only(where, raw.get("ResponseParameters", {}), "Headers").get("Headers", {})
+    check_keys(where, raw, "ResponseParameters", "ResponseTemplates", "StatusCode")
+    headers = check_keys(where, raw.get("ResponseParameters", {}), "Headers").get("Headers", {})
     return GatewayResponse(
         status=int(raw["StatusCode"]) if "StatusCode" in raw else None,
         headers={name: _unquoted(f"{where}.{name}", value) for name, value in headers.items()},
@@ -389,23 +414,23 @@ def _gateway_response(where: str, raw: Any) -> GatewayResponse:
 
 
 def _unquoted(where: str, value: Any) -> str:
-    """Return what stands between the single quotes API Gateway wants around a constant."""
+    """Return a constant without the single quotes that API Gateway requires."""
     if not (isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == "'"):
         raise TemplateError(f"{where}: {value!r} is not a constant in single quotes")
     return value[1:-1]
 
 
-# --- what lasts, and what orchestrates -------------------------------------------------------------------------------
+# --- tables and state machines ---------------------------------------------------------------------------------------
 
 
 def _table(resource: Resource) -> Table:
     arguments = ("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema", "LocalSecondaryIndexes")
-    create = {name: resource.properties[name] for name in arguments if name in resource.properties}
+    given = {name: resource.properties[name] for name in arguments if name in resource.properties}
     ttl = resource.properties.get("TimeToLiveSpecification", {"Enabled": False})
     return Table(
         logical_id=resource.logical_id,
         name=resource.name,
-        create={"TableName": resource.name, **create},
+        create={"TableName": resource.name, **given},
         ttl_attribute=ttl["AttributeName"] if ttl["Enabled"] else None,
     )
 

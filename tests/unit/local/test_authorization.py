@@ -1,4 +1,4 @@
-"""How the local API Gateway reads a policy."""
+"""How the local API Gateway evaluates the policy of an authorizer."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_a_resource_that_does_not_match_is_not_allowed(resource):
 
 
 @pytest.mark.parametrize(("action", "is_allowed"), [("execute-api:*", True), ("*", True), ("lambda:Invoke", False)])
-def test_an_action_counts_if_it_is_about_calling(action, is_allowed):
+def test_an_action_applies_if_it_matches_execute_api_invoke(action, is_allowed):
     assert allows(("Allow", action, "*")) == is_allowed
 
 
-def test_what_one_statement_denies_no_other_allows():
+def test_a_deny_overrides_an_allow():
     assert not allows(("Allow", "*", "*"), ("Deny", "execute-api:Invoke", "*/GET/runs/*"))
 
 
-def test_nothing_is_allowed_that_nobody_allows():
+def test_a_policy_without_statements_allows_nothing():
     assert not allows()

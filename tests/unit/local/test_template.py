@@ -1,4 +1,4 @@
-"""What the template loader understands, and what it refuses to pass over."""
+"""What the template loader supports, and the errors for what it does not support."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ Outputs:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Template]:
-    """Load the small template with one piece of its text replaced."""
+    """Return a function that loads SMALL with one piece of its text replaced."""
 
     def read(old: str = "", new: str = "", *, parameters: Mapping[str, str] | None = None) -> Template:
         assert old in SMALL
@@ -99,7 +99,7 @@ def read(tmp_path: Path) -> Callable[..., Template]:
     return read
 
 
-def test_a_function_has_the_environment_of_globals_and_its_own(read):
+def test_a_function_has_the_variables_of_globals_and_its_own(read):
     function = read().functions["GetThing"]
 
     assert function.environment == {
@@ -110,7 +110,7 @@ def test_a_function_has_the_environment_of_globals_and_its_own(read):
     }
 
 
-def test_a_function_takes_from_globals_what_it_does_not_say_itself(read, tmp_path):
+def test_a_property_of_a_function_overrides_globals(read, tmp_path):
     function = read().functions["GetThing"]
 
     assert (function.timeout, function.memory, function.runtime) == (5, 128, "python3.13")
@@ -119,11 +119,11 @@ def test_a_function_takes_from_globals_what_it_does_not_say_itself(read, tmp_pat
     assert function.layers == (tmp_path / "layer",)
 
 
-def test_a_parameter_takes_the_place_of_its_default(read):
+def test_a_parameter_overrides_its_default(read):
     assert read(parameters={"Retries": "7"}).functions["GetThing"].environment["RETRIES"] == "7"
 
 
-def test_a_route_has_the_default_authorizer_unless_it_says_none(read):
+def test_a_route_has_the_default_authorizer_unless_it_names_none(read):
     api = read().api
 
     assert [(route.method, route.path, route.authorizer and route.authorizer.name) for route in api.routes] == [
@@ -141,7 +141,7 @@ def test_cors_and_gateway_responses_lose_their_quotes(read):
     assert api.gateway_responses["UNAUTHORIZED"].headers == {"Content-Type": "application/problem+json"}
 
 
-def test_a_table_is_what_create_table_takes(read):
+def test_a_table_has_the_arguments_of_create_table(read):
     table = read().tables["Things"]
 
     assert table.create == {
@@ -159,7 +159,7 @@ def test_a_schedule_names_its_function(read):
     assert (schedule.function.logical_id, schedule.expression) == ("GetThing", "rate(1 minute)")
 
 
-def test_a_definition_has_its_substitutions_made(read, tmp_path):
+def test_a_definition_is_read_with_its_substitutions(read, tmp_path):
     (tmp_path / "machine.asl.json").write_text('{"Resource": "${Get}"}')
 
     machine = read().state_machines["Machine"]
@@ -169,16 +169,16 @@ def test_a_definition_has_its_substitutions_made(read, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [('{"Resource": "${Other}"}', r"nothing in DefinitionSubstitutions for \$\{Other\}"), ("{", "Expecting property")],
+    [('{"Resource": "${Other}"}', r"no entry in DefinitionSubstitutions for \$\{Other\}"), ("{", "Expecting property")],
 )
-def test_a_definition_that_cannot_be_completed_is_refused(read, tmp_path, text, problem):
+def test_a_definition_that_is_incomplete_or_no_json_is_an_error(read, tmp_path, text, problem):
     (tmp_path / "machine.asl.json").write_text(text)
 
     with pytest.raises(TemplateError, match=problem):
         _ = read().state_machines["Machine"].definition
 
 
-def test_a_definition_that_is_not_there_is_named(read, tmp_path):
+def test_a_missing_definition_is_an_error_that_names_the_file(read, tmp_path):
     with pytest.raises(TemplateError, match=r"no definition at .*machine\.asl\.json"):
         _ = read().state_machines["Machine"].definition
 
@@ -186,41 +186,41 @@ def test_a_definition_that_is_not_there_is_named(read, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("!Ref Things", "!Ref Nothing", "GetThing.Environment.Variables.THINGS: there is no Nothing"),
-        ("${Things.Arn}", "${Nothing.Arn}", "there is no Nothing"),
-        ("${Things.Arn}", "${Things.StreamArn}", r"does not know Things\.StreamArn"),
+        ("!Ref Things", "!Ref Nothing", "GetThing.Environment.Variables.THINGS: Nothing is not in the template"),
+        ("${Things.Arn}", "${Nothing.Arn}", "Nothing is not in the template"),
+        ("${Things.Arn}", "${Things.StreamArn}", r"does not support Things\.StreamArn"),
         ("!Ref Things", "!ImportValue x", "GetThing.Environment.Variables.THINGS: .* Fn::ImportValue"),
-        ("!Ref Things", "!If {a: b}", "!If of a mapping"),
-        ("Timeout: 5", "Timeout: 5\n      Timeout: 6", "Timeout is there twice"),
-        ("Timeout: 5", "EphemeralStorage: {Size: 1024}", "GetThing: .* does not know EphemeralStorage"),
-        ("AWS::DynamoDB::Table", "AWS::SQS::Queue", r"Things: .* does not know AWS::SQS::Queue"),
-        ("Type: ScheduleV2", "Type: SQS", r"GetThing\.Events\.Often: .* does not know SQS"),
+        ("!Ref Things", "!If {a: b}", "!If takes no mapping"),
+        ("Timeout: 5", "Timeout: 5\n      Timeout: 6", "duplicate key Timeout"),
+        ("Timeout: 5", "EphemeralStorage: {Size: 1024}", "GetThing: .* does not support EphemeralStorage"),
+        ("AWS::DynamoDB::Table", "AWS::SQS::Queue", r"Things: .* does not support AWS::SQS::Queue"),
+        ("Type: ScheduleV2", "Type: SQS", r"GetThing\.Events\.Often: .* does not support SQS"),
         ("Authorizer: NONE", "Authorizer: Other", "there is no authorizer Other"),
-        ("Path: /open", 'Path: "/things/{id}"', "GET /things/{id} is there twice"),
+        ("Path: /open", 'Path: "/things/{id}"', "duplicate route GET /things/{id}"),
         ("\"'GET,OPTIONS'\"", '"GET"', "is not a constant in single quotes"),
-        ("CorsPreflight: false", "CorsPreflight: true", "answers a preflight without asking the authorizer"),
+        ("CorsPreflight: false", "CorsPreflight: true", "does not support an authorizer of preflight"),
         ("ReauthorizeEvery: 0", "ReauthorizeEvery: 60", "a cache needs Identity.Headers"),
         ("FunctionPayloadType: REQUEST", "FunctionPayloadType: TOKEN", "REQUEST authorizers only"),
         ("!GetAtt Authorize.Arn", "arn:aws:lambda:other", "is not a function of the template"),
         ("Layers: [!Ref Layer]", "Layers: [arn:aws:lambda:other]", "the layer arn:aws:lambda:other is not in"),
-        ("Outputs:", "Mappings: {}\nOutputs:", "does not know Mappings"),
+        ("Outputs:", "Mappings: {}\nOutputs:", "does not support Mappings"),
         (
             "Type: AWS::DynamoDB::Table",
             "Type: AWS::DynamoDB::Table\n    Condition: x",
             "Things: .* the condition .*'x'",
         ),
-        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Transform: x", "does not know Transform"),
+        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Transform: x", "does not support Transform"),
         ("RestApiId: !Ref Api", "RestApiId: other", "its RestApiId is not Api"),
         ("Handler: get.handler", "MemorySize: 128", "GetThing: Handler is missing"),
     ],
 )
-def test_what_cannot_be_resolved_is_an_error_that_names_the_place(read, old, new, problem):
+def test_what_is_not_supported_is_an_error_that_names_the_place(read, old, new, problem):
     with pytest.raises(TemplateError, match=problem):
         read(old, new)
 
 
 @pytest.mark.parametrize(("origin", "tables"), [("*", {"Things", "More"}), ("https://x.test", {"Things", "Less"})])
-def test_a_resource_with_a_condition_is_there_when_it_holds(read, origin, tables):
+def test_a_resource_with_a_condition_exists_if_the_condition_holds(read, origin, tables):
     template = read(
         "Resources:",
         """Conditions:
@@ -235,7 +235,7 @@ Resources:
     assert template.tables.keys() == tables
 
 
-def test_a_route_may_stream_and_take_longer(read):
+def test_a_route_can_stream_and_have_a_longer_timeout(read):
     api = read("Path: /open", "Path: /open, ResponseTransferMode: RESPONSE_STREAM, TimeoutInMillis: 900000").api
 
     assert [(route.streams, route.timeout) for route in api.routes] == [(False, 29), (True, 900)]
@@ -247,22 +247,22 @@ def test_a_route_may_stream_and_take_longer(read):
         ({"Secret": ""}, "too short"),
         ({"Retries": "11"}, "out of range"),
         ({"Retries": "many"}, "not a number"),
-        ({"Other": "x"}, "Other: no such parameter"),
+        ({"Other": "x"}, "parameter Other: not in the template"),
     ],
 )
-def test_a_parameter_that_cloudformation_would_refuse_is_refused(read, parameters, problem):
+def test_an_invalid_parameter_value_is_an_error(read, parameters, problem):
     with pytest.raises(TemplateError, match=problem):
         read(parameters=parameters)
 
 
-def test_a_parameter_without_a_default_must_be_given(tmp_path):
+def test_a_parameter_without_a_default_needs_a_value(tmp_path):
     (tmp_path / "template.yaml").write_text(SMALL)
 
-    with pytest.raises(TemplateError, match="Secret: this parameter has no default"):
+    with pytest.raises(TemplateError, match="parameter Secret: has no default"):
         load(tmp_path / "template.yaml")
 
 
-def test_this_repositorys_template_is_understood():
+def test_the_template_of_this_repository_is_supported():
     template = load(ROOT / "template.yaml", {"CodegenTokenSecret": "secret"})
 
     assert {route.function.logical_id for route in template.api.routes} < template.functions.keys()

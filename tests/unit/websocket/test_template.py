@@ -68,9 +68,9 @@ def test_a_message_takes_the_route_that_it_names(message: str, route: str, read:
     ("old", "new", "message"),
     [
         ("!GetAtt Dance.Arn", "arn:elsewhere", "Live.Routes.dance: arn:elsewhere is not a function"),
-        ("$request.body.action", "$request.header.x", "Live: the local stack selects routes by one key"),
-        ("      StageName: v0", "      Auth: {AuthType: AWS_IAM}", "Live: the local stack does not know Auth"),
-        ("dance: {Fun", "dance: {ApiKeyRequired: true, Fun", "Live.Routes.dance: the local stack does not know Api"),
+        ("$request.body.action", "$request.header.x", "Live: the local stack supports $request.body.KEY only"),
+        ("      StageName: v0", "      Auth: {AuthType: AWS_IAM}", "Live: the local stack does not support Auth"),
+        ("dance: {Fun", "dance: {ApiKeyRequired: true, Fun", "Live.Routes.dance: the local stack does not support Api"),
         ("      RouteSelectionExpression: $request.body.action\n", "", "Live: RouteSelectionExpression is missing"),
     ],
 )
