@@ -302,7 +302,7 @@ def test_a_tag_is_looked_for_before_pages_are_made(clock: TestClock) -> None:
     assert agents(f"?tag=other&cursor={first.json['next_cursor']}").json["code"] == "invalid_cursor"
 
 
-def test_the_seeds_path_counts_agents_by_number(clock: TestClock) -> None:
+def test_the_api_agents_path_pages_by_limit_and_offset(clock: TestClock) -> None:
     for number in range(5):
         create(id=f"agent_{number}", tags=["production"] if number else [], path="/api/agents")
         clock.sleep(1)

@@ -336,7 +336,7 @@ def test_a_fork_whose_answer_was_lost_can_be_found_by_its_client_run_id(
     assert len(found) == 1
 
 
-def test_the_seeds_paths_go_on_in_the_deployments_organization(run: Run, checkpoints: Checkpoints, act: Act) -> None:
+def test_api_checkpoints_paths_act_in_the_default_organization(run: Run, checkpoints: Checkpoints, act: Act) -> None:
     end = checkpoints(run())["end"]
     restored = act("restore", "POST", f"/api/checkpoints/{end}/restore", {"create_new_run": True})
     forked = act("fork", "POST", f"/api/checkpoints/{end}/fork", {"modifications": {"system_prompt": "New prompt"}})

@@ -202,7 +202,7 @@ def expire(deployed: Template, run_id: int) -> None:
             client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
 
 
-def test_the_seeds_paths_mean_the_deployments_organization(act: Act, run: Run, checkpoints: Checkpoints) -> None:
+def test_api_checkpoints_paths_mean_the_deployments_organization(act: Act, run: Run, checkpoints: Checkpoints) -> None:
     run_id = run()
     of_run = f"/api/checkpoints/runs/{run_id}/checkpoints"
     made = act("create", "POST", of_run)

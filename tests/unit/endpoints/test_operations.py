@@ -158,14 +158,14 @@ OPERATIONS = [
             f"agent_runs/{name}",
             {
                 f"{ORG}/agent/run/{path}": STOP,
-                f"{ORG}/agent/run/7/{seed}": CARDS,
-                f"/organizations/123/agent/run/7/{seed}": CARDS,
+                f"{ORG}/agent/run/7/{alias}": CARDS,
+                f"/organizations/123/agent/run/7/{alias}": CARDS,
             },
             ("POST", f"{ORG}/agent/run/{path}", {}, STOP),
             reply,
             method="POST",
         )
-        for name, path, seed, reply in [
+        for name, path, alias, reply in [
             ("ban", "ban", "ban-all-checks", {"message": "Done.", "status_code": 200}),
             ("unban", "unban", "unban-all-checks", None),
             ("remove_from_pr", "remove-from-pr", "remove-codegen-from-pr", [{"odd": True}]),
@@ -216,10 +216,10 @@ def test_every_path_that_the_template_gives_these_operations_is_tried() -> None:
 
 @pytest.mark.parametrize("name", ["ban", "unban", "remove_from_pr"])
 def test_an_id_in_the_path_needs_no_body(name: str, wire: Wire) -> None:
-    seed = {"ban": "ban-all-checks", "unban": "unban-all-checks", "remove_from_pr": "remove-codegen-from-pr"}[name]
+    alias = {"ban": "ban-all-checks", "unban": "unban-all-checks", "remove_from_pr": "remove-codegen-from-pr"}[name]
     wire.answer(httpx.Response(200, json={}))
 
-    answer = call(handler(f"agent_runs/{name}"), rest("POST", f"{ORG}/agent/run/7/{seed}"))
+    answer = call(handler(f"agent_runs/{name}"), rest("POST", f"{ORG}/agent/run/7/{alias}"))
 
     assert (answer.status, answer.json) == (200, {})
     assert wire.asked[3] == {"agent_run_id": 7}

@@ -142,7 +142,7 @@ def test_a_turn_that_ends_without_an_answer_says_how(ending: str, fake: FakeCode
     assert answer.json["status"] in ("failed", "incomplete", "timed_out")
 
 
-def test_the_seeds_path_means_the_deployments_organization() -> None:
+def test_the_api_chat_path_means_the_deployments_organization() -> None:
     assert chat("/api/chat").json["organization_id"] == DEMO_ORG_ID
 
 
@@ -377,7 +377,7 @@ def test_what_is_not_known_of_a_message_is_ignored_aloud() -> None:
 # --- with stream ------------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_has_the_seeds_frames_by_name(fake: FakeCodegen) -> None:
+def test_a_stream_has_the_frames_of_the_chat_description_by_name(fake: FakeCodegen) -> None:
     fake.script(Script(result="Once upon a time.", seconds=8))
     answer = chat_live(stream=True)
     told = frames(answer.text)

@@ -64,7 +64,7 @@ def test_a_multi_run_is_accepted_with_the_place_to_follow_it(deployed: Template)
     assert [each["name"] for each in execution] == [answer.json["id"]]
 
 
-def test_the_seeds_request_is_taken_and_what_has_no_effect_is_told() -> None:
+def test_fields_of_the_multi_run_description_that_have_no_effect_are_answered_with_warnings() -> None:
     answer = create(
         {
             "prompt": "Create a React component",

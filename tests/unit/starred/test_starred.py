@@ -104,7 +104,7 @@ def test_an_unstarred_run_is_gone_and_unstarring_again_is_no_error(ids: list[int
     assert starred().json["items"] == []
 
 
-def test_the_seeds_paths_mean_the_deployments_organization(ids: list[int]) -> None:
+def test_paths_without_an_organization_mean_the_deployments(ids: list[int]) -> None:
     assert star(ids[0], path="/starred-runs", starred=True).status == 200
     assert [item["agent_run_id"] for item in starred(path="/starred-runs").json["items"]] == [ids[0]]
     assert star(ids[0], path="/starred-runs", starred=False).json["starred"] is False
