@@ -1,4 +1,4 @@
-"""The tables of docs/api.md lead somewhere, and leave no example of the client out."""
+"""docs/compatibility.md names code and tests that exist, and leaves out no example of the client."""
 
 import re
 from pathlib import Path
@@ -6,15 +6,23 @@ from pathlib import Path
 import codegen_api
 from tests.support.sources import ROOT
 
-TEXT = (ROOT / "docs" / "api.md").read_text("utf-8")
-CLIENT = TEXT.partition("## Python client (003)")[2].partition("\n## ")[0]
+TEXT = (ROOT / "docs" / "compatibility.md").read_text("utf-8")
+CLIENT = TEXT.partition("## Client\n")[2].partition("\n## ")[0]
 
 
-def test_every_link_leads_to_a_file_or_a_folder() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#\s]+)\)", TEXT) if "://" not in link]
+def test_a_link_to_code_shows_the_end_of_its_path() -> None:
+    links = re.findall(r"\[`([^`]+)`\]\(\.\./([^)#\s]+)\)", TEXT)
 
     assert links
-    assert {link for link in links if not (ROOT / "docs" / link).exists()} == set()
+    assert {shown: path for shown, path in links if not f"/{path}".endswith(f"/{shown}")} == {}
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = re.findall(r"\(\.\./(tests/[^)]+\.py)\)`::(\w+)`", TEXT)
+
+    assert named
+    missing = {name for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text("utf-8")}
+    assert missing == set()
 
 
 def test_every_row_has_all_of_its_columns() -> None:
