@@ -37,6 +37,7 @@ from ._errors import (
     TaskTimeoutError,
     ValidationError,
 )
+from ._ids import Id
 from ._models import (
     AgentRun,
     AgentRunLog,
@@ -59,44 +60,53 @@ from ._models import (
     parse_timestamp,
 )
 from ._retry import Attempt, RetryPolicy
-from ._settings import Id
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from ._account import ApiToken, Member, OrganizationDetails, Usage
-    from ._agent import Agent, AgentProfile, AgentType, AsyncAgent
+    from ._agent import Agent, AsyncAgent
     from ._batch import Outcome
-    from ._config import ConfigurationWarning
-    from ._limits import Allowance
+    from ._config_file import ConfigurationWarning
+    from ._deployment_models import (
+        AgentProfile,
+        AgentType,
+        Answer,
+        ApiToken,
+        Candidate,
+        Member,
+        MultiRun,
+        OrganizationDetails,
+        Star,
+        Usage,
+    )
     from ._metrics import Metrics
-    from ._multi_run import Answer, Candidate, MultiRun, Star
+    from ._rate_limits import Allowance
     from ._shortcuts import create_async_client, create_client, run_task, run_task_async
-    from ._stream import TaskEvent
     from ._task import AsyncTask, Task
+    from ._task_events import TaskEvent
     from ._task_state import TaskStatus
 
 # Imported on first use: programs that start fast, such as Lambda functions, do without.
 _LAZY = {
     "Agent": "_agent",
-    "AgentProfile": "_agent",
-    "AgentType": "_agent",
-    "Allowance": "_limits",
-    "Answer": "_multi_run",
-    "ApiToken": "_account",
+    "AgentProfile": "_deployment_models",
+    "AgentType": "_deployment_models",
+    "Allowance": "_rate_limits",
+    "Answer": "_deployment_models",
+    "ApiToken": "_deployment_models",
     "AsyncAgent": "_agent",
     "AsyncTask": "_task",
-    "Candidate": "_multi_run",
-    "ConfigurationWarning": "_config",
-    "Member": "_account",
+    "Candidate": "_deployment_models",
+    "ConfigurationWarning": "_config_file",
+    "Member": "_deployment_models",
     "Metrics": "_metrics",
-    "MultiRun": "_multi_run",
-    "OrganizationDetails": "_account",
+    "MultiRun": "_deployment_models",
+    "OrganizationDetails": "_deployment_models",
     "Outcome": "_batch",
-    "Star": "_multi_run",
+    "Star": "_deployment_models",
     "Task": "_task",
-    "TaskEvent": "_stream",
+    "TaskEvent": "_task_events",
     "TaskStatus": "_task_state",
-    "Usage": "_account",
+    "Usage": "_deployment_models",
     "create_async_client": "_shortcuts",
     "create_client": "_shortcuts",
     "run_task": "_shortcuts",

@@ -1,42 +1,13 @@
 """Agents: what a deployment keeps of how an agent is to work."""
 
-from enum import StrEnum
 from typing import Any, Generic, TypeVar, Unpack
 
+from ._deployment_models import AgentProfile, AgentType
 from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
-from ._models import Model
 from ._task import AsyncTask, Task
+from ._task_flows import start
 from ._task_state import RunOptions
-from ._work import start
-
-
-class AgentType(StrEnum):
-    """What an agent is good at."""
-
-    GENERAL = "general"
-    CODE_REVIEW = "code_review"
-    ISSUE_RESOLVER = "issue_resolver"
-    DOCUMENTATION = "documentation"
-    TESTING = "testing"
-
-
-class AgentProfile(Model):
-    """An agent as the deployment tells of it."""
-
-    id: str
-    name: str
-    type: str
-    version: int | None = None
-    description: str | None = None
-    configuration: dict[str, Any]
-    system_prompt: str | None = None
-    model: str | None = None
-    repo_id: int | None = None
-    tags: list[str] | None = None
-    created_at: str | None = None
-    updated_at: str | None = None
-
 
 D = TypeVar("D", Driver, AsyncDriver)
 

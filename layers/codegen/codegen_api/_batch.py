@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 
 from ._core import Core
 from ._errors import CodegenAPIError, RateLimitError
-from ._steps import PASSING, POLL_PATIENCE, Patience, check_interval
+from ._flows import PASSING, POLL_PATIENCE, Patience, check_interval
+from ._protocol import Flow, Wait
+from ._task_flows import late, look, start
 from ._task_state import RunOptions, TaskState
-from ._wire import Flow, Wait
-from ._work import late, look, start
 
 MOST_REFUSALS = 30
 """How many times in a row a task is tried that a rate limit refuses, while nothing else is under way."""

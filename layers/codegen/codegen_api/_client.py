@@ -1,6 +1,5 @@
 """The two clients. They differ in how they wait and in nothing else."""
 
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -9,24 +8,14 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 import httpx
 
+from ._client_state import Memory
 from ._core import Core
 from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
-from ._errors import ConfigurationError
-from ._memory import Memory
+from ._ids import Id
 from ._resource import resource_property
 from ._retry import RetryPolicy
-from ._settings import (
-    DEFAULT_BASE_URL,
-    DEFAULT_TIMEOUT,
-    POLL_INTERVAL,
-    TASK_TIMEOUT,
-    Id,
-    Token,
-    as_id,
-    as_number,
-    normalize_base_url,
-)
+from ._settings import POLL_INTERVAL, TASK_TIMEOUT, Settings, read_settings
 
 if TYPE_CHECKING:
     from ._batch import Outcome, Progress
@@ -46,49 +35,16 @@ if TYPE_CHECKING:
     from .resources.users import AsyncUsersResource, UsersResource
 
 
-def _configure(
-    org_id: Id | None,
-    token: str | None,
-    base_url: str | None,
-    timeout: float | httpx.Timeout | None,
-    retry: RetryPolicy | None,
+def _core(
+    settings: Settings,
     deadline: float | None,
     clock: Callable[[], float],
     headers: Mapping[str, str] | None,
-    *,
     caching: bool,
     pacing: bool,
 ) -> Core:
-    env = os.environ
-    stored: dict[str, Any] = {}
-    # Only None means the environment: an empty token, lost somewhere on the way, must not act as somebody else's.
-    if token is None:
-        from ._config import read  # who is given its token, as a Lambda function is, looks for no file
-
-        stored = read()
-        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN") or stored.get("token")
-    if token is None:
-        raise ConfigurationError("no token: pass token, set CODEGEN_API_TOKEN or write ~/.codegen/config.json")
-    if org_id is None:
-        org_id = env.get("CODEGEN_ORG_ID") or stored.get("org_id")
-    try:
-        org = None if org_id is None else as_id(org_id)
-    except ValueError:
-        raise ConfigurationError(f"an organization's id is a whole number, not {org_id!r}") from None
-    if timeout is None:
-        timeout = as_number("CODEGEN_TIMEOUT", env.get("CODEGEN_TIMEOUT") or stored.get("timeout"), DEFAULT_TIMEOUT)
-    if retry is None:
-        retry = RetryPolicy()
-        if given := env.get("CODEGEN_MAX_RETRIES") or stored.get("max_retries"):
-            retry = RetryPolicy(max_retries=int(as_number("CODEGEN_MAX_RETRIES", given, retry.max_retries)))
     return Core(
-        base_url=normalize_base_url(
-            base_url or env.get("CODEGEN_BASE_URL") or stored.get("base_url") or DEFAULT_BASE_URL
-        ),
-        token=Token(token),
-        org_id=org,
-        timeout=httpx.Timeout(timeout),
-        retry=retry,
+        *settings,
         budget=deadline,
         clock=clock,
         headers=dict(headers or {}),
@@ -210,7 +166,7 @@ class _Client(Generic[D]):
         return f"{type(self).__name__}(org_id={core.org_id}, base_url={core.base_url!r})"
 
     def __reduce__(self) -> Any:
-        raise TypeError("a client holds a token and open connections: it is not to be pickled or copied")
+        raise TypeError("a client holds a token and open connections: it cannot be pickled or copied")
 
 
 class CodegenAPI(_Client[Driver]):
@@ -255,9 +211,8 @@ class CodegenAPI(_Client[Driver]):
         caching: bool = True,
         pacing: bool = True,
     ) -> None:
-        core = _configure(
-            org_id, token, base_url, timeout, retry, deadline, clock, headers, caching=caching, pacing=pacing
-        )
+        settings = read_settings(org_id, token, base_url, timeout, retry)
+        core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
         self._driver = Driver(core, http_client or httpx.Client(transport=transport), sleep)
 
@@ -268,14 +223,14 @@ class CodegenAPI(_Client[Driver]):
         to be repeated; Codegen itself offers neither.
         """
         from ._task import Task
-        from ._work import start
+        from ._task_flows import start
 
         return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **options)))
 
     def get_task(self, task_id: Id, *, org_id: Id | None = None) -> "Task":
         """Look at a task by its id."""
         from ._task import Task
-        from ._work import find
+        from ._task_flows import find
 
         return Task(self._driver, self._driver.run(find(self._driver.core, task_id, org_id)))
 
@@ -323,7 +278,7 @@ class CodegenAPI(_Client[Driver]):
 
     def health_check(self) -> dict[str, Any]:
         """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
-        from ._work import check
+        from ._health import check
 
         return self._driver.run(check(self._driver.core))
 
@@ -362,23 +317,22 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         caching: bool = True,
         pacing: bool = True,
     ) -> None:
-        core = _configure(
-            org_id, token, base_url, timeout, retry, deadline, clock, headers, caching=caching, pacing=pacing
-        )
+        settings = read_settings(org_id, token, base_url, timeout, retry)
+        core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
         self._driver = AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep)
 
     async def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "AsyncTask":
         """Start a task, as `CodegenAPI.run_task` does."""
         from ._task import AsyncTask
-        from ._work import start
+        from ._task_flows import start
 
         return AsyncTask(self._driver, await self._driver.run(start(self._driver.core, prompt, **options)))
 
     async def get_task(self, task_id: Id, *, org_id: Id | None = None) -> "AsyncTask":
         """Read a task, as `CodegenAPI.get_task` does."""
         from ._task import AsyncTask
-        from ._work import find
+        from ._task_flows import find
 
         return AsyncTask(self._driver, await self._driver.run(find(self._driver.core, task_id, org_id)))
 
@@ -415,7 +369,7 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
 
     async def health_check(self) -> dict[str, Any]:
         """Check the API, as `CodegenAPI.health_check` does."""
-        from ._work import check
+        from ._health import check
 
         return await self._driver.run(check(self._driver.core))
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 import pydantic
 
+from ._client_state import Memory
 from ._deadline import INSTANT, Deadline, PhaseTimeouts
 from ._errors import (
     APIConnectionError,
@@ -28,11 +29,11 @@ from ._errors import (
     read_body,
     read_message,
 )
-from ._memory import Memory
+from ._ids import Id, as_id
+from ._protocol import Answer, Call, Fault, Send, retry_after
 from ._retry import Attempt, RetryPolicy
-from ._settings import Id, Token, as_id
+from ._settings import Token
 from ._version import __version__
-from ._wire import Answer, Call, Fault, Send, retry_after
 
 T = TypeVar("T")
 

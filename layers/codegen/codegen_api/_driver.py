@@ -8,7 +8,7 @@ import httpx
 from ._core import Core
 from ._errors import CodegenAPIError
 from ._pagination import Listing, Walk
-from ._wire import Answer, Call, Emit, Fault, Flow, Send, Step, Stream, Wait
+from ._protocol import Answer, Call, Emit, Fault, Flow, Send, Step, Stream, Wait
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._limits import Allowance
+    from ._rate_limits import Allowance
 
 KEPT = 1000
 """How many of the latest durations are kept to tell percentiles from."""

@@ -84,14 +84,6 @@ class Page(Model, Generic[T]):
     pages: int
 
 
-class CursorPage(Model, Generic[T]):
-    """One page of a list of a deployment, and where it goes on."""
-
-    items: list[T]
-    next_cursor: str | None = None
-    has_more: bool = False
-
-
 class User(Model):
     """A user of an organization; `role` is ADMIN, MANAGER or MEMBER."""
 

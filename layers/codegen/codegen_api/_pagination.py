@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from ._errors import InvalidResponseError
 from ._models import Page
-from ._wire import Call
+from ._protocol import Call
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 from ._core import Core
 from ._driver import AsyncDriver, Driver
 from ._pagination import Listing
-from ._wire import Call, Flow
+from ._protocol import Call, Flow
 
 P = ParamSpec("P")
 T = TypeVar("T")

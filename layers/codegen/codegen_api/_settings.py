@@ -1,12 +1,15 @@
-"""The values a client is made of, checked and in one form."""
+"""The settings of a client: from its arguments, else the environment, else the configuration file, else a default."""
 
 import math
-from typing import Any
+import os
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from ._errors import ConfigurationError
+from ._ids import Id, as_id
+from ._retry import RetryPolicy
 
 DEFAULT_BASE_URL = "https://api.codegen.com"
 DEFAULT_TIMEOUT = 30.0
@@ -16,38 +19,117 @@ TASK_TIMEOUT = 3600.0
 POLL_INTERVAL = 5.0
 """Seconds between two polls of a task or a multi-run by default."""
 
-Id = int | str
-"""An id: an integer, or its decimal digits as text. The upstream's own are integers everywhere."""
+
+class Token:
+    """A bearer token. Only the `Authorization` header shows its value."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        value = value.strip()  # secrets stored from a shell end with a newline
+        # Refused here, because the HTTP library would quote an invalid header value in its error.
+        if not value or not all("!" <= character <= "~" for character in value):
+            raise ConfigurationError("the token must be visible ASCII characters without spaces")
+        self._value = value
+
+    @property
+    def header(self) -> str:
+        """The value of the `Authorization` header."""
+        return f"Bearer {self._value}"
+
+    def scrub(self, text: str) -> str:
+        """Replace the token in a text, in case a server or a proxy echoes it."""
+        return text.replace(self._value, "[token]")
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a token cannot be pickled")
 
 
-def as_id(value: Id) -> int:
-    """Return an id as the integer the upstream expects. It is then safe in a path as it stands.
+class Settings(NamedTuple):
+    """What a client needs to know before its first request.
+
+    Attributes:
+        base_url: As `normalize_base_url` returns it.
+        token: Sent with every request.
+        org_id: The default organization; None if there is none.
+        timeout: Limits of one attempt.
+        retry: Decides what is sent again.
+    """
+
+    base_url: str
+    token: Token
+    org_id: int | None
+    timeout: httpx.Timeout
+    retry: RetryPolicy
+
+
+def read_settings(
+    org_id: Id | None,
+    token: str | None,
+    base_url: str | None,
+    timeout: float | httpx.Timeout | None,
+    retry: RetryPolicy | None,
+) -> Settings:
+    """Fill in the arguments that are None.
 
     Raises:
-        ValueError: It is not a whole number.
+        ConfigurationError: There is no token, or a value cannot be used.
     """
-    if isinstance(value, bool) or (isinstance(value, str) and not (value.isascii() and value.isdecimal())):
-        raise ValueError(f"not an id: {value!r}")
-    return int(value)
+    env = os.environ
+    stored: dict[str, Any] = {}
+    # Only None selects the environment. An empty token is an error: it must not become somebody else's token.
+    if token is None:
+        # A caller that passes a token, such as a Lambda function, does not pay for the file or for this import.
+        from ._config_file import read
+
+        stored = read()
+        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN") or stored.get("token")
+    if token is None:
+        raise ConfigurationError("no token: pass token, set CODEGEN_API_TOKEN or write ~/.codegen/config.json")
+    if org_id is None:
+        org_id = env.get("CODEGEN_ORG_ID") or stored.get("org_id")
+    if timeout is None:
+        timeout = _number("CODEGEN_TIMEOUT", env.get("CODEGEN_TIMEOUT") or stored.get("timeout"), DEFAULT_TIMEOUT)
+    if retry is None:
+        retry = RetryPolicy()
+        if given := env.get("CODEGEN_MAX_RETRIES") or stored.get("max_retries"):
+            retry = RetryPolicy(max_retries=int(_number("CODEGEN_MAX_RETRIES", given, retry.max_retries)))
+    base_url = base_url or env.get("CODEGEN_BASE_URL") or stored.get("base_url") or DEFAULT_BASE_URL
+    return Settings(normalize_base_url(base_url), Token(token), _organization(org_id), httpx.Timeout(timeout), retry)
 
 
-def as_name(value: str) -> str:
-    """Return an id that is a name, such as an agent's, for use in a path.
+def normalize_base_url(base_url: str) -> str:
+    """Return the URL that `/v1/...` is appended to: without `/v1` and a trailing slash, with any other path kept.
 
     Raises:
-        ValueError: It is none: letters, digits, `_` and `-` are what names are made of.
+        ConfigurationError: It is not an http(s) URL, or it has credentials, a query or a fragment.
     """
-    if not value or not all(character.isascii() and (character.isalnum() or character in "_-") for character in value):
-        raise ValueError(f"not an id: {value!r}")
-    return value
+    # No message quotes the URL: it may hold credentials.
+    try:
+        parts = urlsplit(base_url.strip())
+        url = httpx.URL(
+            urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
+        )
+    except (ValueError, httpx.InvalidURL):
+        raise ConfigurationError("the base URL is not a valid URL") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError("the base URL must start with http:// or https:// and name a host")
+    if url.userinfo or parts.query or parts.fragment:
+        raise ConfigurationError("the base URL must not have credentials, a query or a fragment")
+    return str(url)
 
 
-def as_number(name: str, value: Any, default: float) -> float:
-    """Return a setting as a number; the default where there is none.
+def _organization(org_id: Id | None) -> int | None:
+    try:
+        return None if org_id is None else as_id(org_id)
+    except ValueError:
+        raise ConfigurationError(f"an organization's id must be a whole number, not {org_id!r}") from None
 
-    Raises:
-        ConfigurationError: It is not a number of 0 or more.
-    """
+
+def _number(name: str, value: Any, default: float) -> float:
     if value is None or value == "":
         return default
     try:
@@ -57,52 +139,3 @@ def as_number(name: str, value: Any, default: float) -> float:
     if not 0 <= number < math.inf:
         raise ConfigurationError(f"{name} must be a number of 0 or more")
     return number
-
-
-def normalize_base_url(base_url: str) -> str:
-    """Return the address below which `/v1/...` lies: without `/v1`, without a slash at the end, any prefix kept.
-
-    Raises:
-        ConfigurationError: It is not an http(s) address, or it carries credentials, a query or a fragment.
-    """
-    # No message quotes the address: it may hold credentials.
-    try:
-        parts = urlsplit(base_url.strip())
-        url = httpx.URL(
-            urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
-        )
-    except (ValueError, httpx.InvalidURL):
-        raise ConfigurationError("the base URL cannot be read") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError("the base URL must be an http:// or https:// address")
-    if url.userinfo or parts.query or parts.fragment:
-        raise ConfigurationError("the base URL takes no credentials, query or fragment")
-    return str(url)
-
-
-class Token:
-    """A bearer token that shows itself nowhere but in the header."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        value = value.strip()  # secrets stored from a shell end with a newline
-        # Refused here, because the HTTP stack would quote an illegal header value in its error.
-        if not value or not all("!" <= character <= "~" for character in value):
-            raise ConfigurationError("the token must be visible ASCII characters without spaces")
-        self._value = value
-
-    @property
-    def header(self) -> str:
-        """The `Authorization` header's value."""
-        return f"Bearer {self._value}"
-
-    def scrub(self, text: str) -> str:
-        """Blank the token out of a text, should an upstream or a proxy echo it."""
-        return text.replace(self._value, "[token]")
-
-    def __repr__(self) -> str:
-        return "Token(...)"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a token is not to be pickled")

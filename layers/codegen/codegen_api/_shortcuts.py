@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import httpx
 
 from ._client import AsyncCodegenAPI, CodegenAPI
-from ._settings import Id
+from ._ids import Id
 from ._task import AsyncTask, Task
 from ._task_state import RunOptions
 

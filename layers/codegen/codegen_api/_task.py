@@ -8,9 +8,9 @@ from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
 from ._models import PullRequest
 from ._settings import POLL_INTERVAL, TASK_TIMEOUT
-from ._stream import TaskEvent, events
+from ._task_events import TaskEvent, events
+from ._task_flows import cancel, look, wait
 from ._task_state import TaskState, TaskStatus
-from ._work import cancel, look, wait
 
 D = TypeVar("D", Driver, AsyncDriver)
 

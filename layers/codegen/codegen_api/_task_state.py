@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
+from ._ids import Id
 from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, Webhooks, parse_timestamp
-from ._settings import Id
 
 
 class TaskStatus(StrEnum):

@@ -25,7 +25,7 @@ from codegen_api import (
     ValidationError,
     _errors,
 )
-from codegen_api._wire import retry_after
+from codegen_api._protocol import retry_after
 
 ONCE = RetryPolicy(max_retries=0)
 PROBLEMS = [

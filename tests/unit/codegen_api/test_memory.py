@@ -4,8 +4,8 @@ import pytest
 
 from codegen_api import APIConnectionError, DeadlineExceededError
 from codegen_api._cache import MAX_ANSWER_BYTES, Cache
-from codegen_api._limits import Limits
-from codegen_api._steps import Patience
+from codegen_api._flows import Patience
+from codegen_api._rate_limits import Limits
 
 
 def etag(tag):
@@ -48,7 +48,7 @@ def test_requests_that_are_let_go_at_once_do_not_all_take_the_last_place():
 
 
 def test_a_reset_may_be_a_moment_in_unix_time(monkeypatch):
-    monkeypatch.setattr("codegen_api._limits.time.time", lambda: 1_700_000_000.0)
+    monkeypatch.setattr("codegen_api._rate_limits.time.time", lambda: 1_700_000_000.0)
     limits = Limits()
     limits.learn("GET /x", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1700000007"}, 100.0)
 

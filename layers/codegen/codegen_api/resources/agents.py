@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._agent import Agent, AgentProfile, AgentType, AsyncAgent
+from .._agent import Agent, AsyncAgent
 from .._core import Core
-from .._models import CursorPage
-from .._peer import needs_deployment, new_key
+from .._deployment import needs_deployment, new_key
+from .._deployment_models import AgentProfile, AgentType, CursorPage
+from .._flows import do, gather_by_cursor
+from .._ids import Id, as_id, as_name
+from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
-from .._settings import Id, as_id, as_name
-from .._steps import do, gather_by_cursor
-from .._wire import Call, Flow
 
 WHAT = "agents"
 

@@ -1,10 +1,10 @@
 """Language models: `api.models`."""
 
 from .._core import Core
+from .._ids import Id
 from .._models import Models
+from .._protocol import Call
 from .._resource import AsyncResource, Resource, awaitable, blocking
-from .._settings import Id
-from .._wire import Call
 
 
 def list_(core: Core, *, org_id: Id | None = None) -> Call[Models]:

@@ -5,14 +5,14 @@ from functools import partial
 from typing import Any
 
 from .._core import Core
+from .._deployment import needs_deployment, new_key
+from .._deployment_models import CursorPage, MultiRun
 from .._errors import TaskTimeoutError
-from .._models import CursorPage
-from .._multi_run import MultiRun
-from .._peer import needs_deployment, new_key
+from .._flows import check_interval, do, gather_by_cursor, poll
+from .._ids import Id, as_id, as_name
+from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
-from .._settings import POLL_INTERVAL, TASK_TIMEOUT, Id, as_id, as_name
-from .._steps import check_interval, do, gather_by_cursor, poll
-from .._wire import Call, Flow
+from .._settings import POLL_INTERVAL, TASK_TIMEOUT
 
 WHAT = "multi-runs"
 

@@ -5,16 +5,19 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from .._core import Core
+from .._deployment import is_deployment, needs_deployment
 from .._errors import PermissionDeniedError
-from .._models import CursorPage, Organization, Page
+from .._flows import do, gather, gather_by_cursor
+from .._ids import Id
+from .._models import Organization, Page
 from .._pagination import PAGE_SIZE, Listing
+from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._settings import Id
-from .._wire import Call, Flow
 from . import users
+from ._dates import moment
 
 if TYPE_CHECKING:
-    from .._account import Member, OrganizationDetails, Usage
+    from .._deployment_models import Member, OrganizationDetails, Usage
 
 
 def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Organization]]":
@@ -34,9 +37,7 @@ def get_organization(core: Core, *, org_id: Id | None = None) -> "Flow[Organizat
 
     Codegen itself lists organizations and users; of these it is put together there.
     """
-    from .._account import OrganizationDetails
-    from .._peer import is_deployment
-    from .._steps import do, gather
+    from .._deployment_models import OrganizationDetails
 
     org = core.org(org_id)
     if (yield from is_deployment(core)):
@@ -59,10 +60,7 @@ def get_organization_usage(
 
     Times without a zone are in the zone of this machine. Raises NotSupportedError on Codegen itself.
     """
-    from .._account import Usage
-    from .._peer import needs_deployment
-    from .._steps import do
-    from ._moments import moment
+    from .._deployment_models import Usage
 
     yield from needs_deployment(core, "the usage of an organization")
     params = {"start_date": moment(start_date), "end_date": moment(end_date)}
@@ -72,9 +70,7 @@ def get_organization_usage(
 
 def get_organization_members(core: Core, *, org_id: Id | None = None) -> "Flow[list[Member]]":
     """List all members of an organization, with the roles that hold on the server that is asked."""
-    from .._account import Member
-    from .._peer import is_deployment
-    from .._steps import gather, gather_by_cursor
+    from .._deployment_models import CursorPage, Member
 
     org = core.org(org_id)
     if not (yield from is_deployment(core)):
@@ -95,9 +91,7 @@ def update_organization(
 
     Codegen's own agents go by Codegen's own settings. Raises NotSupportedError on Codegen itself.
     """
-    from .._account import OrganizationDetails
-    from .._peer import needs_deployment
-    from .._steps import do
+    from .._deployment_models import OrganizationDetails
 
     yield from needs_deployment(core, "changing an organization")
     body = {"name": name, "settings": settings}

@@ -1,11 +1,11 @@
 """Repositories: `api.repos`."""
 
 from .._core import Core
+from .._ids import Id
 from .._models import Page, Repo
 from .._pagination import PAGE_SIZE, Listing
+from .._protocol import Call
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._settings import Id
-from .._wire import Call
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Repo]]":

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._core import Core
+from .._ids import Id, as_id
 from .._models import AgentRun, AgentRunLog, AgentRunLogs, Harness, Page, Webhook, Webhooks
 from .._pagination import PAGE_SIZE, Listing
+from .._protocol import Call
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._settings import Id, as_id
-from .._wire import Call
 
 Json = Any
 

@@ -1,10 +1,10 @@
 """Sandboxes: `api.sandboxes`."""
 
 from .._core import Core
+from .._ids import Id, as_id
 from .._models import SandboxAnalysis
+from .._protocol import Call
 from .._resource import AsyncResource, Resource, awaitable, blocking
-from .._settings import Id, as_id
-from .._wire import Call
 
 
 def analyze_logs(core: Core, sandbox_id: Id, *, org_id: Id | None = None) -> Call[SandboxAnalysis]:

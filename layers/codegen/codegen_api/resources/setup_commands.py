@@ -1,10 +1,10 @@
 """Setup commands: `api.setup_commands`."""
 
 from .._core import Core
+from .._ids import Id, as_id
 from .._models import SetupCommands
+from .._protocol import Call
 from .._resource import AsyncResource, Resource, awaitable, blocking
-from .._settings import Id, as_id
-from .._wire import Call
 
 
 def generate(  # noqa: D417 - a caller never sees `core`

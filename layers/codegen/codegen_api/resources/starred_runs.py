@@ -1,13 +1,12 @@
 """Starred runs: `api.starred_runs`. A deployment has them; Codegen itself does not."""
 
 from .._core import Core
-from .._models import CursorPage
-from .._multi_run import Star
-from .._peer import needs_deployment, new_key
+from .._deployment import needs_deployment, new_key
+from .._deployment_models import CursorPage, Star
+from .._flows import do, gather_by_cursor
+from .._ids import Id, as_id
+from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
-from .._settings import Id, as_id
-from .._steps import do, gather_by_cursor
-from .._wire import Call, Flow
 
 WHAT = "starred runs"
 

@@ -5,14 +5,17 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from .._core import Core
-from .._models import CursorPage, Page, User
+from .._deployment import needs_deployment
+from .._flows import do, gather, gather_by_cursor
+from .._ids import Id, as_id, as_name
+from .._models import Page, User
 from .._pagination import PAGE_SIZE, Listing
+from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from .._settings import Id, as_id, as_name
-from .._wire import Call, Flow
+from ._dates import moment
 
 if TYPE_CHECKING:
-    from .._account import ApiToken, Member
+    from .._deployment_models import ApiToken, Member
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[User]]":
@@ -42,8 +45,6 @@ def me(_core: Core) -> Call[User]:
 
 def list_users(core: Core, *, org_id: Id | None = None) -> Flow[list[User]]:
     """List all users of an organization, as Codegen has them."""
-    from .._steps import gather
-
     return (yield from gather(iter_(core, org_id=org_id)))
 
 
@@ -59,9 +60,7 @@ def update_user(
 
     Raises NotSupportedError on Codegen itself.
     """
-    from .._account import Member
-    from .._peer import needs_deployment
-    from .._steps import do
+    from .._deployment_models import Member
 
     yield from needs_deployment(core, "changing a user")
     path = f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}"
@@ -88,10 +87,7 @@ def create_api_token(  # noqa: D417 - a caller never sees `core`
     Raises:
         NotSupportedError: The server is Codegen itself, whose tokens are made on its web pages.
     """
-    from .._account import ApiToken
-    from .._peer import needs_deployment
-    from .._steps import do
-    from ._moments import moment
+    from .._deployment_models import ApiToken
 
     yield from needs_deployment(core, TOKENS)
     body = {
@@ -106,9 +102,7 @@ def create_api_token(  # noqa: D417 - a caller never sees `core`
 
 def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
     """List the caller's API tokens, newest first, without their secrets. Raises NotSupportedError on Codegen itself."""
-    from .._account import ApiToken
-    from .._peer import needs_deployment
-    from .._steps import gather_by_cursor
+    from .._deployment_models import ApiToken, CursorPage
 
     yield from needs_deployment(core, TOKENS)
     read = CursorPage[ApiToken].model_validate_json
@@ -117,8 +111,6 @@ def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
 
 def revoke_api_token(core: Core, token_id: str) -> Flow[None]:
     """Revoke one of the caller's API tokens. Raises NotSupportedError on Codegen itself."""
-    from .._peer import needs_deployment
-
     yield from needs_deployment(core, TOKENS)
     yield Call("DELETE", f"{TOKENS_PATH}/{as_name(token_id)}", lambda _content: None)
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import Core
 from ._errors import (
@@ -15,9 +15,11 @@ from ._errors import (
     ServerError,
     TaskTimeoutError,
 )
-from ._models import CursorPage
 from ._pagination import Listing, Walk
-from ._wire import Call, Flow, Wait
+from ._protocol import Call, Flow, Wait
+
+if TYPE_CHECKING:
+    from ._deployment_models import CursorPage
 
 T = TypeVar("T")
 

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any, Unpack
 
 from ._core import Core
+from ._deployment import is_deployment, needs_deployment, new_key
 from ._errors import CodegenAPIError, ConflictError, NotSupportedError, TaskTimeoutError
-from ._peer import is_deployment, needs_deployment, new_key
-from ._settings import Id, as_id
-from ._steps import check_interval, do, json_object, poll
+from ._flows import check_interval, do, json_object, poll
+from ._ids import Id, as_id
+from ._protocol import Call, Flow
 from ._task_state import RunOptions, TaskState, TaskStatus
-from ._wire import Call, Flow
-from .resources import runs, users
+from .resources import runs
 
 _FINDINGS = 20
 """How many of the latest log entries are searched for an error."""
@@ -88,17 +88,6 @@ def cancel(core: Core, state: TaskState, allow_pr_ban: bool, reason: str | None)
             "other agent on it and mutes its checks"
         )
     yield from look(core, state)
-
-
-def check(core: Core) -> Flow[dict[str, Any]]:
-    """Tell whether the API can be used, and as whom."""
-    health: dict[str, Any] = {"status": "unhealthy", "org_id": core.org_id, "base_url": core.base_url}
-    try:
-        user = yield from do(users.me(core))
-        deployment = yield from is_deployment(core)
-    except CodegenAPIError as error:
-        return health | {"error": str(error), "status_code": error.status_code}
-    return health | {"status": "healthy", "user_id": user.id, "deployment": deployment}
 
 
 def _explain(core: Core, state: TaskState) -> Flow[None]:

@@ -15,13 +15,13 @@ from typing import Any
 import pydantic
 
 from ._core import Core
+from ._deployment import is_deployment
+from ._flows import check_interval, do, outlast
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
-from ._peer import is_deployment
-from ._steps import check_interval, do, outlast
+from ._protocol import Call, Emit, Stream, Wait
+from ._task_flows import look
 from ._task_state import TaskState, TaskStatus
-from ._wire import Call, Emit, Stream, Wait
-from ._work import look
 from .resources import runs
 
 HOLD = 20.0

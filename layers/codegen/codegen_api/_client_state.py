@@ -11,7 +11,7 @@ from ._metrics import Metrics
 
 if TYPE_CHECKING:
     from ._cache import Cache, Kept
-    from ._limits import Allowance, Limits
+    from ._rate_limits import Allowance, Limits
 
 _LIMIT_HEADERS = ("ratelimit", "ratelimit-remaining", "x-ratelimit-remaining")
 
@@ -61,7 +61,7 @@ class Memory:
         if not self._pacing or (refused_for is None and not any(name in headers for name in _LIMIT_HEADERS)):
             return
         if self._limits is None:
-            from ._limits import Limits
+            from ._rate_limits import Limits
 
             self._limits = Limits()
         self._limits.learn(kind, headers, now, refused_for=refused_for)

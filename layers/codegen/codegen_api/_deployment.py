@@ -11,7 +11,7 @@ import os
 
 from ._core import Core
 from ._errors import APIStatusError, InvalidResponseError, NotSupportedError, RateLimitError, ServerError
-from ._wire import Call, Flow
+from ._protocol import Call, Flow
 
 SERVICE = "codegen-runs"
 
