@@ -1,8 +1,8 @@
-"""Let the containers of `sam local` reach a running stack, where Docker runs on Linux: `python -m local.bridge`.
+"""Let the containers of `sam local` reach a running stack where Docker runs on Linux: `python -m local.bridge`.
 
-The stack listens on loopback, which in a container is the container's own. Docker Desktop and Finch pass
-host.docker.internal on to the loopback of the host. On Linux it is the host's address on Docker's bridge, which
-containers reach and other machines do not: this listens there, and passes every connection on.
+The stack listens on loopback, and a container has a loopback of its own. Docker Desktop and Finch forward
+host.docker.internal to the host's loopback. On Linux that name means the host's address on Docker's bridge, which
+containers reach and other machines do not. This program listens at that address and forwards every connection.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from anyio.abc import SocketStream
 
-# Where Docker's bridge is unless somebody has set it up otherwise.
+# The host's address on Docker's bridge by default.
 ADDRESS = "172.17.0.1"
 
 
 @asynccontextmanager
 async def bridge(ports: Iterable[int], address: str = ADDRESS) -> AsyncIterator[None]:
-    """Pass connections to these ports of `address` on to the same ports of 127.0.0.1, as long as the context lasts.
+    """Forward connections from ports of `address` to the same ports of 127.0.0.1 while the context lasts.
 
     Raises:
-        OSError: the machine has no such address, or a port is taken there.
+        OSError: the machine does not have the address, or a port is in use there.
     """
     async with AsyncExitStack() as stack:
         listeners = {
@@ -37,16 +37,16 @@ async def bridge(ports: Iterable[int], address: str = ADDRESS) -> AsyncIterator[
         }
         group = await stack.enter_async_context(anyio.create_task_group())
         for port, listener in listeners.items():
-            group.start_soon(listener.serve, partial(_pass_on, port))
+            group.start_soon(listener.serve, partial(_forward, port))
         yield
         group.cancel_scope.cancel()
 
 
-async def _pass_on(port: int, here: SocketStream) -> None:
+async def _forward(port: int, here: SocketStream) -> None:
     async with here:
         try:
             there = await anyio.connect_tcp("127.0.0.1", port)
-        except OSError:  # nobody listens there yet
+        except OSError:  # no program listens there yet
             return
         async with there, anyio.create_task_group() as both_ways:
             both_ways.start_soon(_copy, here, there)
@@ -62,15 +62,17 @@ async def _copy(source: SocketStream, sink: SocketStream) -> None:
 
 async def _run(ports: list[int], address: str) -> None:
     async with bridge(ports, address):
-        print(f"Containers reach ports {ports} of this machine's loopback at host.docker.internal. Ctrl-C ends it.")
+        shown = ", ".join(map(str, ports))
+        print(f"Containers reach ports {shown} of 127.0.0.1 at host.docker.internal. Press Ctrl-C to stop.", flush=True)
         await anyio.sleep_forever()
 
 
 def main() -> None:
     """Run until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m local.bridge", description=__doc__)
-    parser.add_argument("ports", nargs="*", type=int, default=[3002, 3003], help="default: those of `make run`")
-    parser.add_argument("--address", default=ADDRESS, help=f"the host's address on the bridge (default: {ADDRESS})")
+    ports_help = "ports to forward (default: 3002 3003, the fake Codegen and the AWS stand-in of `make run`)"
+    parser.add_argument("ports", nargs="*", type=int, default=[3002, 3003], help=ports_help)
+    parser.add_argument("--address", default=ADDRESS, help=f"address to listen at (default: {ADDRESS})")
     options = parser.parse_args()
     with suppress(KeyboardInterrupt):
         anyio.run(_run, options.ports, options.address)

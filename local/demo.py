@@ -1,9 +1,9 @@
-"""Send a multi-run over HTTP, show how it goes, and print its answer."""
+"""Start a multi-run over HTTP, show its progress, and print its answer."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ PROMPT = "Write a function that merges two sorted lists, and say how you would t
 
 _SETTLED = {"completed", "failed", "cancelled"}
 _POLL_SECONDS = 0.5
-# A group settles by its own deadline; this is for a stack that has stopped to move.
+# A multi-run settles by its own deadline. This is for a stack that makes no more progress.
 _PATIENCE_SECONDS = 4 * 3600.0
-# How many reads in a row may fail before that is the result.
+# The demo fails after this many failed reads in a row.
 _READ_FAILURES = 10
 
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "timed_out": "red", "running": "cyan"}
@@ -33,7 +33,7 @@ Snapshot = dict[str, Any]
 
 
 class DemoError(Exception):
-    """The demo has no answer to show, for the reason the message tells."""
+    """The demo has no answer to show. The message says why."""
 
 
 def run(
@@ -44,16 +44,18 @@ def run(
     prompt: str = PROMPT,
     candidates: int = 3,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run one multi-run from the request to the answer.
 
     Args:
         api: A client of the API, with the caller's token.
         org_id: The organization to run in.
-        console: Where to show it: as a live table in a terminal, else as a line for each change.
-        prompt: What every candidate is asked.
-        candidates: How many there are, 1 to 20.
-        sleep: Waits so many seconds between two looks.
+        console: Where to show it: in a terminal as a live table, else as one line for each change.
+        prompt: The prompt of every candidate.
+        candidates: The number of candidates, 1 to 20.
+        sleep: Waits for a number of seconds between two reads.
+        clock: Returns monotonic seconds.
 
     Raises:
         DemoError: the multi-run was refused, failed, or cannot be read.
@@ -61,19 +63,19 @@ def run(
     try:
         created = api.post(f"/v1/organizations/{org_id}/multi-runs", json={"prompt": prompt, "concurrency": candidates})
     except httpx.TransportError as error:
-        raise DemoError(f"the API does not answer: {error!r}") from error
+        raise DemoError(f"the API does not respond: {error!r}") from error
     if created.status_code != httpx.codes.ACCEPTED:
         raise DemoError(f"the multi-run was refused: {created.status_code} {created.text}")
     location = created.headers["Location"]
     console.print(f"POST /v1/organizations/{org_id}/multi-runs -> 202, Location: {location}", soft_wrap=True)
     console.print(f"Prompt: {prompt}\n", markup=False, soft_wrap=True)
     snapshot: Snapshot = created.json()
-    started = time.monotonic()
+    started = clock()
     logs = _Logs(api, org_id)
     with _progress(console) as show:
         show(snapshot)
         while snapshot["status"] not in _SETTLED:
-            if time.monotonic() - started > _PATIENCE_SECONDS:
+            if clock() - started > _PATIENCE_SECONDS:
                 raise DemoError(f"{snapshot['id']} is still {snapshot['status']}")
             sleep(_POLL_SECONDS)
             snapshot = _read(api, location, sleep)
@@ -90,24 +92,24 @@ def run(
 
 
 class _Logs:
-    """What the runs of a multi-run have logged, read from the event log of each as it grows."""
+    """The logs of a multi-run's runs, read from the event log of each run as it grows."""
 
     def __init__(self, api: httpx.Client, org_id: int) -> None:
         self._api = api
         self._path = f"/v1/organizations/{org_id}/agent/run"
         self._cursors: dict[int, str] = {}
-        self._latest: dict[int, list[str]] = {}
+        self._lines: defaultdict[int | None, list[str]] = defaultdict(list)
 
     def add_to(self, snapshot: Snapshot) -> None:
-        """Add to each run its `logs`, all so far, one line each."""
+        """Set `logs` in each run of the snapshot: a line for each log entry so far."""
         for _, run in _runs(snapshot):
-            run_id, known = run.get("agent_run_id"), self._latest.get(run.get("agent_run_id") or 0, [])
-            if run_id and (run.get("log_count") or 0) > len(known):
+            run_id = run.get("agent_run_id")
+            run["logs"] = self._lines[run_id]
+            if run_id and (run.get("log_count") or 0) > len(run["logs"]):
                 self._read(run_id)
-            run["logs"] = self._latest.get(run_id or 0, [])
 
     def _read(self, run_id: int) -> None:
-        """Read on where the last reading ended; a reading that fails is made up for by the next."""
+        """Read the events after the last one read. If that fails, the next call reads them."""
         query = {"after": self._cursors[run_id]} if run_id in self._cursors else {}
         try:
             answer = self._api.get(f"{self._path}/{run_id}/events", params=query)
@@ -117,13 +119,16 @@ class _Logs:
             page = answer.json()
             self._cursors[run_id] = page["next_cursor"]
             logs = [event["data"]["log"] for event in page["items"] if event["type"] == "run.log"]
-            self._latest.setdefault(run_id, []).extend(map(_log_line, logs))
+            self._lines[run_id].extend(map(_log_line, logs))
 
 
 def _log_line(log: dict[str, Any]) -> str:
-    what = log.get("tool_name") or log.get("message_type") or "log"
-    said = log.get("thought") or log.get("observation") or log.get("tool_input") or ""
-    return f"{what}: {next(iter(str(said).strip().splitlines()), '')}"
+    source = log.get("tool_name") or log.get("message_type") or "log"
+    return f"{source}: {_first_line(log.get('thought') or log.get('observation') or log.get('tool_input') or '')}"
+
+
+def _first_line(text: object) -> str:
+    return next(iter(str(text).strip().splitlines()), "")
 
 
 def _read(api: httpx.Client, location: str, sleep: Callable[[float], None]) -> Snapshot:
@@ -154,23 +159,22 @@ def _why(snapshot: Snapshot) -> str:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[Snapshot], None]]:
-    """Give a function that shows a snapshot."""
+    """Yield a function that shows a snapshot."""
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda snapshot: live.update(_table(snapshot), refresh=True)
         return
-    shown: dict[str, str] = {}
-
-    told: Counter[str] = Counter()
+    states: dict[str, str] = {}
+    log_counts: Counter[str] = Counter()
 
     def show(snapshot: Snapshot) -> None:
         for name, run in _runs(snapshot):
-            for line in run.get("logs", [])[told[name] :]:
+            for line in run.get("logs", [])[log_counts[name] :]:
                 console.print(f"{name} | {line}", markup=False, soft_wrap=True)
-            told[name] = len(run.get("logs", []))
+            log_counts[name] = len(run.get("logs", []))
         for name, state in _lines(snapshot):
-            if shown.get(name) != state:
-                shown[name] = state
+            if states.get(name) != state:
+                states[name] = state
                 console.print(f"{name}: {state}", markup=False, soft_wrap=True)
 
     yield show
@@ -209,6 +213,6 @@ def _table(snapshot: Snapshot) -> Table:
             f"[{_STYLES.get(row['status'], 'default')}]{row['status']}[/]",
             str(row.get("agent_run_id") or ""),
             str(row.get("log_count") or ""),
-            escape(next(iter(str(latest).strip().splitlines()), "")),
+            escape(_first_line(latest)),
         )
     return table

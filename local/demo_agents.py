@@ -1,4 +1,4 @@
-"""Agents to try things with on one machine, created over HTTP as anybody's are."""
+"""Agents that a new local stack starts with, created over HTTP like any other agent."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ DEMO_AGENTS = (
     {
         "id": "assistant",
         "name": "Assistant",
-        "description": "Answers whatever it is asked.",
-        "system_prompt": "You are a helpful assistant. Answer briefly, and say so when you do not know.",
+        "description": "Answers any question.",
+        "system_prompt": "You are a helpful assistant. Answer briefly. If you do not know the answer, say so.",
         "tags": ["demo"],
     },
     {
         "id": "customer_support",
         "name": "Customer support",
-        "description": "Helps the people who use the product.",
-        "system_prompt": "You answer customers. Be kind, and never promise a date.",
+        "description": "Answers customers' questions about the product.",
+        "system_prompt": "You answer customers. Be kind. Never promise a date.",
         "configuration": {"tone": "friendly", "escalate_to": "a human"},
         "tags": ["demo", "production"],
     },
@@ -24,10 +24,10 @@ DEMO_AGENTS = (
 
 
 def create(api: httpx.Client, org_id: int) -> None:
-    """Create the agents that are not there yet.
+    """Create the agents that do not exist yet.
 
     Raises:
-        httpx.HTTPError: the API does not answer, or refuses one.
+        httpx.HTTPError: the API does not respond, or refuses an agent.
     """
     for agent in DEMO_AGENTS:
         answer = api.post(f"/v1/organizations/{org_id}/agents", json=agent)

@@ -1,14 +1,25 @@
-"""A Codegen to develop and test against: every upstream operation over HTTP, as observed, and trouble on demand.
+"""A fake Codegen API to develop and test against: every operation as observed upstream, and trouble on demand.
 
     with serve(FakeCodegen(clock=ManualClock())) as base_url: ...     # over real HTTP
     httpx.Client(transport=FakeTransport(fake), base_url=...)         # in-process
     python -m local.fake_codegen --port 3002                          # for people
 
-Where to look: `app` the operations, `world` the state, `runs` what a run shows at any moment, `plans` what it will do
-and how a script changes that, `answers` what it says, `trouble` what goes wrong with a call, `wire` and `server` how a
-connection is cut, `limits` the rate limits, `control` the surface under `/_fake`, `demo` who there is.
+Where to look:
 
-State is in the memory of one process: never serve it from several workers.
+    app            the operations, by path
+    schemas        the bodies of requests and answers
+    state          `FakeCodegen`: the runs, organizations and tokens that the operations read and change
+    sample_data    the organizations, members and repositories at the start
+    runs           what a run shows at any moment
+    plans          what a run will do, and how a script changes it
+    answers        the text of a run's result
+    trouble        what goes wrong with a call
+    limits         the rate limits
+    control        the control surface under `/_fake`
+    clock          the fake's time
+    server, transport, wire    how calls arrive, and how a connection waits or is cut
+
+The state is in the memory of one process: never serve it from several worker processes.
 """
 
 from .app import create_app

@@ -15,14 +15,16 @@ from .state import FakeCodegen
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m local.fake_codegen", description=__doc__)
-    parser.add_argument("--port", type=int, default=3002, help="port on 127.0.0.1 (default: 3002; 0 for any free one)")
-    parser.add_argument("--pace", type=float, default=1.0, help="how long runs take, times 8 to 12 s (default: 1)")
-    parser.add_argument("--no-limits", action="store_true", help="no rate limits")
+    parser.add_argument("--port", type=int, default=3002, help="port on 127.0.0.1 (default: 3002; 0: any free port)")
+    parser.add_argument(
+        "--pace", type=float, default=1.0, help="duration of runs, as a multiple of 8 to 12 s (default: 1)"
+    )
+    parser.add_argument("--no-limits", action="store_true", help="turn the rate limits off")
     options = parser.parse_args()
     fake = FakeCodegen(pace=options.pace, limits={} if options.no_limits else LIMITS)
     with loopback.listen(options.port) as listening:
         base_url = loopback.url(listening)
-        print(f"Fake Codegen on {base_url}, organization {DEMO_ORG_ID}. Try:")
+        print(f"The fake Codegen serves organization {DEMO_ORG_ID} at {base_url}. Try:")
         print(f"  curl -H 'Authorization: Bearer {DEMO_TOKEN}' {base_url}/v1/users/me")
         print(f"  curl {base_url}/_fake", flush=True)
         server(fake, timeout_graceful_shutdown=1).run([listening])

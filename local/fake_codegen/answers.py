@@ -1,12 +1,12 @@
-"""What a run answers: plausible Markdown, the same every time for the same run, another for another run.
+"""The text of a run's result: plausible Markdown, always the same for one run and different for different runs.
 
-Three kinds of prompt are told apart, in any wording:
+Three kinds of prompt are recognised, in any wording:
 
 * **A choice.** The prompt carries two or more candidates and asks for only a letter, number, label or id (`Reply with
-  the letter of the best candidate only`): the answer is that label, of the candidate with the most distinct words.
-* **A synthesis.** The prompt carries two or more candidates: the answer names them, gives first what several of them
-  say, then what each adds.
-* **A task.** Everything else.
+  the letter of the best candidate only`). The answer is the label of the candidate with the most distinct words.
+* **A synthesis.** The prompt carries two or more candidates. The answer names them, then gives the points that several
+  of them make, then the points that each adds.
+* **A task.** Any other prompt.
 
 Candidates are recognised as
 
@@ -63,24 +63,24 @@ class _Approach:
 _APPROACHES = (
     _Approach(
         "smallest change",
-        "The least that solves it, and nothing beside it.",
+        "Change as little as solves it.",
         (
             "Find the one place that decides the behaviour.",
             "Change it there; leave callers and names as they are.",
             "Pin the new behaviour with one test that fails without the change.",
         ),
-        "Known rough edges around it stay.",
+        "Known rough edges around it remain.",
     ),
     _Approach(
         "test first",
-        "A failing test says what is wanted before any code does.",
+        "A failing test defines the behaviour before any code is written.",
         (
             "Write down the expected behaviour as a test, with the edge cases.",
             "Make it pass in the simplest way.",
             "Pin the new behaviour with one test that fails without the change.",
             "Tidy up while the tests are green.",
         ),
-        "Slower to a first result.",
+        "The first result takes longer.",
     ),
     _Approach(
         "clear boundary",
@@ -89,9 +89,9 @@ _APPROACHES = (
             "Name the interface after what callers want.",
             "Find the one place that decides the behaviour.",
             "Move the rules behind it, one caller at a time.",
-            "Document what it promises and what it does not.",
+            "Document what it guarantees and what it does not.",
         ),
-        "More files than before.",
+        "There are more files than before.",
     ),
     _Approach(
         "measure first",
@@ -100,19 +100,19 @@ _APPROACHES = (
             "Reproduce the case and record a baseline.",
             "Change the part that dominates the baseline, and only that.",
             "Measure again under the same conditions.",
-            "Document what it promises and what it does not.",
+            "Document what it guarantees and what it does not.",
         ),
         "Needs a case that can be reproduced.",
     ),
     _Approach(
         "step by step",
-        "Several small changes, each of which could be shipped alone.",
+        "Several small changes, each of which could ship alone.",
         (
-            "Make room: rename and move without changing behaviour.",
+            "Rename and move code without changing behaviour.",
             "Write down the expected behaviour as a test, with the edge cases.",
             "Switch over behind a flag, then remove the flag.",
         ),
-        "Two ways of doing it exist for a while.",
+        "Two ways to do it exist for a while.",
     ),
 )
 
@@ -137,14 +137,14 @@ def answer(prompt: str, *, run_id: int, model: str) -> str:
 
 
 def topic(prompt: str) -> str:
-    """Return the first line of a prompt, or of what is under its last heading `Task`, cut to a heading's length."""
+    """Return the first line of a prompt, or of the text under its last heading `Task`, cut to a heading's length."""
     lines = _TASK.split(prompt)[-1].splitlines()
     first = next((line.strip(" #*>\t") for line in lines if line.strip(" #*>\t")), "the request")
     return first if len(first) <= 72 else first[:71].rstrip() + "…"
 
 
 def _carry_out(prompt: str, run_id: int, model: str) -> str:
-    # Neighbouring ids take different approaches, so the candidates of one multi-run differ.
+    # Consecutive ids use different approaches, so the candidates of one multi-run differ.
     approach = _APPROACHES[run_id % len(_APPROACHES)]
     confidence = random.Random(f"{prompt}|{model}|{run_id}").randint(70, 95)
     steps = "\n".join(f"{number}. {step}" for number, step in enumerate(approach.steps, start=1))
@@ -163,10 +163,10 @@ def _merge(found: list[Candidate]) -> str:
     shared = [point for point, count in counts.items() if count > 1]
     sections = []
     if shared:
-        sections.append(("What several candidates say", shared))
+        sections.append(("Points that several candidates make", shared))
     for label, own in points.items():
         if alone := [point for point in own if counts[point] == 1]:
-            sections.append((f"What candidate {label} adds", alone))
+            sections.append((f"Points that only candidate {label} makes", alone))
     body = "\n\n".join(f"### {title}\n\n" + "\n".join(f"- {point}" for point in lines) for title, lines in sections)
     return f"## Synthesised answer\n\nJoins {len(found)} candidates: {', '.join(points)}.\n\n{body}"
 
@@ -198,22 +198,22 @@ def _body(section: str) -> str:
 
 
 def _without(found: list[Candidate], prompt: str) -> str:
-    """Return a prompt without its candidates, and without whatever else is quoted between marks."""
+    """Return a prompt without its candidates and without any other text between marks."""
     for candidate in found:
         prompt = prompt.replace(candidate.text, "")
     return _MARKED.sub("", prompt)
 
 
 def setup_commands(repo: str, language: str | None) -> str:
-    """Answer how a repository is set up."""
+    """Return the result of a run that works out how a repository is set up."""
     install = "npm ci" if language in ("TypeScript", "JavaScript") else "pip install -r requirements.txt"
-    return f"## Setup commands of {repo}\n\n```bash\n{install}\n```\n\nChecked in a fresh sandbox: it installs."
+    return f"## Setup commands of {repo}\n\n```bash\n{install}\n```\n\nTested in a new sandbox: it installs."
 
 
 def sandbox_analysis(sandbox_id: int) -> str:
-    """Answer what a sandbox's setup logs say."""
+    """Return the result of a run that analyses a sandbox's setup logs."""
     return (
         f"## Setup of sandbox {sandbox_id}\n\n"
-        "- What went wrong: one dependency asks for a newer interpreter than the sandbox has.\n"
-        "- What to do: pin that dependency, or raise the interpreter in the setup commands."
+        "- Cause: one dependency needs a newer interpreter than the sandbox has.\n"
+        "- Fix: pin that dependency, or install a newer interpreter in the setup commands."
     )

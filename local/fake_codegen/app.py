@@ -1,7 +1,7 @@
-"""Every operation of the upstream, at its path and under its name (what its OpenAPI document calls the operation).
+"""Every operation of the upstream at its path, named as in the upstream's OpenAPI document.
 
-A call goes through four doors: the token (401), the trouble scripted for it, the rate limit (429), and the operation
-itself (422, 403, 404 or the answer). In which order the upstream checks is not known.
+Each call passes these steps in order: the token (401), the trouble scripted for it, the rate limit (429), and the
+operation itself (422, 403, 404 or the answer). The order in which the upstream checks is not known.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def create_app(fake: FakeCodegen) -> FastAPI:
 
 
 class Operation(APIRoute):
-    """A route that counts its calls and lets them meet the caller's token, scripted trouble and the rate limit."""
+    """A route that counts its calls, and applies the token, the scripted trouble and the rate limit to each."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap what FastAPI does for the route."""
+        """Wrap FastAPI's handler of the route."""
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
@@ -82,7 +82,7 @@ class Operation(APIRoute):
             fake.count(self.name)
             caller = fake.authenticate(request.headers.get("authorization"))
             if caller is None:
-                # Seen live for a bad token: JSON of 41 bytes, which this text fits. For no token at all: not known.
+                # Observed for a bad token: JSON of 41 bytes, the length of this text. For no token at all: not known.
                 raise HTTPException(401, "Invalid authentication token")
             request.state.caller = caller
 
@@ -93,7 +93,7 @@ class Operation(APIRoute):
             trouble = fake.next_trouble(self.name)
             if trouble is None:
                 return await effect()
-            # Closing a socket with bytes still unread resets it, and the caller sees another fault than with none.
+            # Closing a socket with unread bytes resets it, which the caller would see as another error.
             await request.body()
             return await trouble.meet(request, wire_of(request), effect)
 
@@ -110,11 +110,11 @@ async def _refuse(_: Request, error: Exception) -> Response:
 router = APIRouter(route_class=Operation)
 
 
-# What operations are given. All of it is async: FastAPI would send anything else through a thread.
+# Dependencies of the operations. All are async: FastAPI would run any other in a thread.
 
 
 async def _caller(request: Request, authorization: Annotated[Any, Header()] = None) -> Caller:  # noqa: ARG001
-    """Return the caller; the header is here because the upstream documents it as a parameter of each operation."""
+    """Return the caller. The header is a parameter because the upstream documents it for each operation."""
     caller: Caller = request.state.caller
     return caller
 
@@ -127,7 +127,7 @@ async def _organization(org_id: int, fake: Fake, caller: CurrentCaller) -> sampl
 
 
 async def _undocumented_organization(request: Request, fake: Fake) -> sample_data.Organization:
-    """Return the organization in the path of an operation that documents neither it nor the header."""
+    """Return the organization in the path, for an operation that documents neither `org_id` nor the header."""
     org_id = request.path_params["org_id"]
     return fake.organization(request.state.caller, int(org_id) if org_id.isdecimal() else 0)
 
@@ -139,7 +139,7 @@ PageSize = Annotated[int, Query(ge=1, le=100)]
 
 
 def _responses(*errors: type[BaseModel], **bare: str) -> dict[int | str, dict[str, Any]]:
-    """Return the declared error answers: a body by its schema, one without a schema by `s404="why"`."""
+    """Return the declared error answers: with a schema by its class, without one as `s404="description"`."""
     declared: dict[int | str, dict[str, Any]] = {
         error.model_fields["status_code"].default: {"model": error} for error in errors
     }
@@ -175,7 +175,7 @@ async def get_user(organization: Organization, user_id: int, fake: Fake) -> User
 
 @router.get("/v1/users/me", responses=_responses(LIMITED, FORBIDDEN))
 async def get_current_user_info(caller: CurrentCaller, fake: Fake) -> UserResponse:
-    """Get whoever the token belongs to."""
+    """Get the user that the token belongs to."""
     return fake.user(fake.organizations_of(caller)[0], caller.user_id)
 
 
@@ -183,7 +183,7 @@ async def get_current_user_info(caller: CurrentCaller, fake: Fake) -> UserRespon
 async def get_organizations(
     caller: CurrentCaller, fake: Fake, skip: Skip = 0, limit: PageSize = 100
 ) -> Page[OrganizationResponse]:
-    """List the organizations the caller is in."""
+    """List the organizations that the caller is a member of."""
     items = [organization.response() for organization in fake.organizations_of(caller)]
     return Page[OrganizationResponse](**_page(items, skip, limit))
 
@@ -207,13 +207,13 @@ async def get_organization_integrations_endpoint(organization: Organization) -> 
 
 @router.get("/v1/organizations/{org_id}/models", responses=_responses(LIMITED, FORBIDDEN))
 async def get_available_models(_: Organization, fake: Fake) -> ModelsResponse:
-    """List the models to choose from."""
+    """List the models that a run can use."""
     return fake.models
 
 
 @router.get("/v1/organizations/{org_id}/cli/rules", responses=_responses(LIMITED, FORBIDDEN))
 async def get_cli_rules(organization: Organization) -> CLIRulesResponse:
-    """Get the rules a command line tool follows."""
+    """Get the rules that a command line tool follows."""
     return CLIRulesResponse(organization_rules=organization.rules, user_custom_prompt=None)
 
 
@@ -227,7 +227,7 @@ async def get_cli_rules(organization: Organization) -> CLIRulesResponse:
 async def create_agent_run(
     organization: Organization, body: CreateAgentRunInput, request: Request, caller: CurrentCaller, fake: Fake
 ) -> AgentRunResponse:
-    """Start a run; the answer is ACTIVE without a result, however fast the run will be."""
+    """Start a run. The answer is always ACTIVE without a result, even for a run that ends at once."""
     try:
         run = fake.create(organization, caller, body, await request.json())
     except ValidationError as error:
@@ -258,7 +258,7 @@ async def list_agent_runs(
 
 @router.post("/v1/organizations/{org_id}/agent/run/resume", responses=_responses(LIMITED, FORBIDDEN, NO_RUN))
 async def resume_agent_run(organization: Organization, body: ResumeAgentRunInput, fake: Fake) -> AgentRunResponse:
-    """Follow up on a run: the same id is ACTIVE again."""
+    """Send a follow-up to a run, which is ACTIVE again under the same id."""
     try:
         run = fake.resume(organization, body)
     except ValidationError as error:
@@ -266,7 +266,7 @@ async def resume_agent_run(organization: Organization, body: ResumeAgentRunInput
     return _just_started(run)
 
 
-# The 200 bodies of these three are not documented.
+# The upstream does not document the 200 bodies of these three operations.
 
 
 @router.post(
@@ -286,7 +286,7 @@ async def ban_all_checks_for_agent_run(organization: Organization, body: StopAge
     response_model=None,
 )
 async def unban_all_checks_for_agent_run(organization: Organization, body: StopAgentRunInput, fake: Fake) -> Any:
-    """Let checks of a run's pull request through again."""
+    """Stop muting the checks of a run's pull request."""
     fake.unban(organization, body.agent_run_id)
     return {"message": "All checks are unbanned for this pull request.", "status_code": 200}
 
@@ -297,7 +297,7 @@ async def unban_all_checks_for_agent_run(organization: Organization, body: StopA
     response_model=None,
 )
 async def remove_codegen_from_pr(organization: Organization, body: StopAgentRunInput, fake: Fake) -> Any:
-    """Do what ban does, under a friendlier name."""
+    """Do the same as ban."""
     fake.ban(organization, body.agent_run_id)
     return {"message": "Codegen is removed from this pull request.", "status_code": 200}
 
@@ -319,7 +319,7 @@ async def get_agent_run_logs(
 
 
 def _just_started(run: Run) -> AgentRunResponse:
-    """Show a run as it is the moment before its new turn does anything."""
+    """Return a run as it was just before its new turn did anything."""
     return run.response(run.turns[-1].started_at - datetime.resolution)
 
 
@@ -327,7 +327,7 @@ def _bad_script(error: ValidationError) -> RequestValidationError:
     return RequestValidationError([{**fault, "loc": ("body", "fake", *fault["loc"])} for fault in error.errors()])
 
 
-# Runs that work out something about a repository or a sandbox
+# Runs about a repository or a sandbox
 
 
 @router.post(
@@ -359,7 +359,7 @@ async def generate_setup_commands(
 async def analyze_sandbox_logs(
     organization: Organization, sandbox_id: int, caller: CurrentCaller, fake: Fake
 ) -> AnalyzeLogsResponse:
-    """Start a run that reads a sandbox's setup logs."""
+    """Start a run that analyses a sandbox's setup logs."""
     has_logs = organization.sandboxes.get(sandbox_id)
     if has_logs is None:
         raise HTTPException(404, "Sandbox not found")
@@ -372,7 +372,7 @@ async def analyze_sandbox_logs(
         result=answers.sandbox_analysis(sandbox_id),
     )
     return AnalyzeLogsResponse(
-        agent_run_id=run.id, status="ACTIVE", message="The analysis has started; see the run for its result."
+        agent_run_id=run.id, status="ACTIVE", message="The analysis has started. Read the run for its result."
     )
 
 
@@ -433,7 +433,7 @@ async def update_check_suite_settings(
 async def generate_slack_connect_token_endpoint(
     body: GenerateTokenRequest, caller: CurrentCaller, fake: Fake
 ) -> GenerateTokenResponse:
-    """Make a token that connects a Slack account."""
+    """Create a token that connects a Slack account."""
     organization = fake.organization(caller, body.org_id)
     token = f"fake-slack-token-{organization.id}-{caller.user_id}"
     return GenerateTokenResponse(
@@ -447,12 +447,12 @@ async def get_mcp_providers(_: CurrentCaller) -> list[OAuthProviderResponse]:
     return sample_data.mcp_providers()
 
 
-# The 200 bodies from here on are not documented, except that the status is a list of names.
+# The upstream does not document the 200 bodies from here on, except that the status is a list of names.
 
 
 @router.get("/v1/oauth/tokens/status", responses=_responses(), response_model=None)
 async def get_oauth_token_status(organization: Organization) -> Any:
-    """List the providers the caller is connected to."""
+    """List the providers that the caller is connected to."""
     return organization.connected_providers
 
 
@@ -466,13 +466,13 @@ async def revoke_oauth_token(organization: Organization, provider: str) -> Any:
 
 @router.get("/v1/organizations/{org_id}/webhooks/agent-run", responses=_responses())
 async def get_webhook_config(organization: Organization) -> WebhookConfigResponse:
-    """Get where finished runs are announced."""
+    """Get the webhook for finished runs."""
     return organization.webhook
 
 
 @router.post("/v1/organizations/{org_id}/webhooks/agent-run", responses=_responses(), response_model=None)
 async def set_webhook_config(organization: Organization, body: WebhookConfigRequest) -> Any:
-    """Set where finished runs are announced; this fake remembers it and announces nothing."""
+    """Set the webhook for finished runs. The fake stores it and never calls it."""
     organization.webhook = WebhookConfigResponse(
         url=str(body.url), enabled=body.enabled, has_secret=body.secret is not None
     )
@@ -481,12 +481,12 @@ async def set_webhook_config(organization: Organization, body: WebhookConfigRequ
 
 @router.delete("/v1/organizations/{org_id}/webhooks/agent-run", responses=_responses(), response_model=None)
 async def delete_webhook_config(organization: Organization) -> Any:
-    """Forget where finished runs are announced."""
+    """Delete the webhook for finished runs."""
     organization.webhook = WebhookConfigResponse(url=None, enabled=False, has_secret=False)
     return {"success": True}
 
 
 @router.post("/v1/organizations/{org_id}/webhooks/agent-run/test", responses=_responses(), response_model=None)
 async def test_webhook(organization: Organization, body: WebhookTestRequest) -> Any:  # noqa: ARG001
-    """Say that a test was sent; this fake never calls anybody."""
+    """Answer that a test was sent. The fake never calls a webhook."""
     return {"success": True, "url": str(body.url)}

@@ -1,4 +1,4 @@
-"""The fake's own time: real for people, moved by hand in tests."""
+"""The fake's time: real time, or a time that a test sets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tell the time: one reading serves as wall time and, because it never goes back, for measuring."""
+    """A clock that never goes back, so that its time also serves to measure durations."""
 
     def now(self) -> datetime:
-        """Return the time in UTC, exact to the microsecond."""
+        """Return the time in UTC, to the microsecond."""
         ...
 
     def advance(self, seconds: float) -> None:
@@ -21,7 +21,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Follow real time from the wall time of its creation, plus whatever it was advanced by."""
+    """Real time since the clock was created, plus the seconds that it was advanced by."""
 
     def __init__(self) -> None:
         self._offset = datetime.now(UTC) - timedelta(seconds=time.monotonic())
@@ -37,7 +37,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """Stand still until advanced."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self, start: datetime = datetime(2025, 6, 21, 11, 20, 4, 338398, tzinfo=UTC)) -> None:
         self._now = start
@@ -56,9 +56,9 @@ class ManualClock:
 
 def _refuse_going_back(seconds: float) -> None:
     if seconds < 0:
-        raise ValueError(f"a clock only goes forward, not by {seconds} s")
+        raise ValueError(f"A clock only goes forward, not by {seconds} s.")
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a moment as the upstream was seen to: a space, microseconds, no zone (`2025-06-21 11:20:04.338398`)."""
+    """Write a time as observed upstream: a space, microseconds, no time zone (`2025-06-21 11:20:04.338398`)."""
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,15 +1,15 @@
-"""The control surface under `/_fake`: no part of the upstream's API, without a token, for loopback only.
+"""The control surface under `/_fake`: not part of the upstream's API, needs no token, for loopback only.
 
-GET    /_fake             what there is to script, and what happened so far
-GET    /_fake/help        this page, every trouble and every word of a script
+GET    /_fake             the settings, the counts so far, and the operations that trouble can be scripted for
+GET    /_fake/help        this page, every kind of trouble and every field of a script
 POST   /_fake/troubles    {"operation": "create_agent_run", "trouble": {"kind": "error", "status": 402}, "times": 2}
-DELETE /_fake/troubles    let everything through again
-POST   /_fake/scripts     {"script": {"ending": "FAILED"}, "times": 1}: how the next created runs go
-PUT    /_fake/runs/{id}   {"ending": "TIMEOUT", "seconds": 5}: how this run goes, from its last turn's start
+DELETE /_fake/troubles    remove all trouble
+POST   /_fake/scripts     {"script": {"ending": "FAILED"}, "times": 1}: script the next runs that are created or resumed
+PUT    /_fake/runs/{id}   {"ending": "TIMEOUT", "seconds": 5}: script this run, from the start of its last turn
 GET    /_fake/creates     every create that took effect, with the body as sent
-POST   /_fake/clock       {"advance": 60}: jump ahead by so many seconds
+POST   /_fake/clock       {"advance": 60}: move the clock forward by this number of seconds
 PUT    /_fake/settings    {"pace": 0.1, "rate_limits": false, "retry_after": false}
-POST   /_fake/reset       begin anew
+POST   /_fake/reset       return to the initial state
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ async def _fake(request: Request) -> FakeCodegen:
 Fake = Annotated[FakeCodegen, Depends(_fake)]
 
 
-class _Order(BaseModel):
+class _ControlRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class AddTrouble(_Order):
-    """Which calls meet what; `times: null` means every call until cleared."""
+class AddTrouble(_ControlRequest):
+    """Trouble for the next calls of an operation; `times: null` means every call until cleared."""
 
     operation: str
     trouble: Trouble
     times: int | None = Field(1, ge=1)
 
 
-class AddScript(_Order):
-    """How the next created runs go."""
+class AddScript(_ControlRequest):
+    """A script for the next runs that are created or resumed."""
 
     script: Script
     times: int = Field(1, ge=1)
 
 
-class MoveClock(_Order):
-    """How far to jump ahead, in seconds."""
+class MoveClock(_ControlRequest):
+    """The seconds to move the clock forward."""
 
     advance: NonNegativeFloat
 
 
-class Settings(_Order):
-    """What to change; what is left out stays."""
+class Settings(_ControlRequest):
+    """The settings to change. Settings that are left out stay as they are."""
 
     pace: NonNegativeFloat | None = None
     rate_limits: bool | None = None
@@ -89,40 +89,40 @@ async def show(fake: Fake, request: Request) -> dict[str, Any]:
 
 @router.get("/help", response_class=PlainTextResponse)
 async def explain() -> str:
-    """Explain the control surface, troubles and scripts."""
-    words = Script.model_json_schema()["properties"]
-    script = "\n".join(f"* `{word}`: {' '.join(about['description'].split())}" for word, about in words.items())
+    """Describe the control surface, troubles and scripts."""
+    fields = Script.model_json_schema()["properties"]
+    script = "\n".join(f"* `{name}`: {' '.join(schema['description'].split())}" for name, schema in fields.items())
     pages = (__doc__, inspect.getdoc(Trouble), plans.__doc__, script)
     return "\n\n".join(str(page).strip() for page in pages) + "\n"
 
 
 @router.post("/troubles")
-async def add_trouble(fake: Fake, order: AddTrouble, request: Request) -> dict[str, Any]:
-    """Script what the next calls of an operation meet."""
+async def add_trouble(fake: Fake, body: AddTrouble, request: Request) -> dict[str, Any]:
+    """Script trouble for the next calls of an operation."""
     known = _operations(request)
-    if order.operation not in (*known, ANY_OPERATION):
-        raise HTTPException(422, f"no operation {order.operation!r}; there are * and {', '.join(known)}")
-    fake.trouble(order.operation, order.trouble, times=order.times)
+    if body.operation not in (*known, ANY_OPERATION):
+        raise HTTPException(422, f"There is no operation {body.operation!r}. Use * or one of {', '.join(known)}.")
+    fake.trouble(body.operation, body.trouble, times=body.times)
     return {"troubles": fake.troubles.pending()}
 
 
 @router.delete("/troubles")
 async def clear_troubles(fake: Fake) -> dict[str, Any]:
-    """Let everything through again."""
+    """Remove all trouble."""
     fake.troubles.clear()
     return {"troubles": {}}
 
 
 @router.post("/scripts")
-async def add_script(fake: Fake, order: AddScript) -> dict[str, Any]:
-    """Script how the next created runs go."""
-    fake.script(order.script, times=order.times)
-    return {"script": order.script.model_dump(exclude_unset=True), "times": order.times}
+async def add_script(fake: Fake, body: AddScript) -> dict[str, Any]:
+    """Script the next runs that are created or resumed."""
+    fake.script(body.script, times=body.times)
+    return {"script": body.script.model_dump(exclude_unset=True), "times": body.times}
 
 
 @router.put("/runs/{agent_run_id}")
 async def set_plan(fake: Fake, agent_run_id: int, script: Script) -> dict[str, Any]:
-    """Script how one run goes."""
+    """Script one run."""
     if agent_run_id not in fake.runs:
         raise HTTPException(404, "Agent run not found.")
     fake.set_plan(agent_run_id, script)
@@ -145,9 +145,9 @@ async def list_creates(fake: Fake) -> dict[str, Any]:
 
 
 @router.post("/clock")
-async def move_clock(fake: Fake, order: MoveClock) -> dict[str, Any]:
-    """Jump ahead."""
-    fake.clock.advance(order.advance)
+async def move_clock(fake: Fake, body: MoveClock) -> dict[str, Any]:
+    """Move the clock forward."""
+    fake.clock.advance(body.advance)
     return {"now": timestamp(fake.clock.now())}
 
 
@@ -165,7 +165,7 @@ async def change_settings(fake: Fake, settings: Settings, request: Request) -> d
 
 @router.post("/reset")
 async def reset(fake: Fake, request: Request) -> dict[str, Any]:
-    """Begin anew; clock, pace and limits stay."""
+    """Return to the initial state. Clock, pace and limits stay as they are."""
     fake.reset()
     return await show(fake, request)
 

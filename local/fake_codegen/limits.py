@@ -1,4 +1,4 @@
-"""Rate limits, with the windows the upstream's operation descriptions state."""
+"""Rate limits, with the windows that the upstream's operation descriptions state."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ LIMITS: Mapping[str, Limit] = {
     "webhook_test": Limit(10, 60),
 }
 
-# The bucket each operation draws from; an operation that is not here has no stated limit. Which operations share a
-# bucket is not known: sharing is the stricter reading, so a client that keeps to it keeps to the other as well.
+# The bucket of each operation. An operation that is missing here has no stated limit. Which operations share a bucket
+# is not known. Sharing is the stricter reading: a client that respects it also respects separate buckets.
 BUCKETS: Mapping[str, str] = {
     "get_users": "standard",
     "get_user": "standard",
@@ -54,16 +54,16 @@ BUCKETS: Mapping[str, str] = {
 
 @dataclass
 class RateLimiter:
-    """Count admitted calls per token and bucket in a sliding window, the strictest of the possible kinds."""
+    """Counts admitted calls per token and bucket in a sliding window, the strictest kind of window."""
 
     limits: Mapping[str, Limit]
-    """May be replaced at any time; empty means no limit at all."""
+    """May be replaced at any time. Empty: no limits."""
     retry_after: bool = True
-    """Whether refusals say how long to wait. Whether the real ones do is not known."""
+    """Whether refusals carry `Retry-After`. Whether the upstream's do is not known."""
     _admitted: dict[tuple[str, str], deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
 
     def admit(self, token: str, operation: str, now: datetime) -> float | None:
-        """Admit a call, or return the seconds until the next one would be; a refused call does not count."""
+        """Admit a call, or return the seconds until a call would be admitted. A refused call does not count."""
         bucket = BUCKETS.get(operation, "")
         limit = self.limits.get(bucket)
         if limit is None:

@@ -1,12 +1,12 @@
-"""Plans: from a prompt and a script to what a run will write and when, always the same for the same run.
+"""Plans: what a run will write and when, made from a prompt and a script, and always the same for the same run.
 
-A **script** says how a turn goes where it should not simply go well. It comes from a test, from the control surface, or
-from the request itself, so that whoever has only curl can try it:
+A **script** changes how a turn goes. It comes from a test, from the control surface, or from the request itself, so
+that you can try one with curl alone:
 
-* `"metadata": {"fake": {"ending": "FAILED"}}` on create;
+* `"metadata": {"fake": {"ending": "FAILED"}}` in a create request;
 * a marker anywhere in a prompt: `[[fake ending=FAILED seconds=3]]` for a task, `[[fake-synthesis ending=ERROR]]` for a
-  prompt that carries candidates. There are two so that a marker does not also hit the synthesis, which usually quotes
-  the prompt of its candidates. Values may be quoted: `result="I do not know"`.
+  prompt that carries candidates. The two differ because a synthesis usually quotes the prompt of its candidates, whose
+  marker must not apply to it. Values may be quoted: `result="I do not know"`.
 """
 
 from __future__ import annotations
@@ -37,35 +37,36 @@ _CHANGES_CODE = re.compile(
 
 
 class Script(BaseModel):
-    """How a turn goes. What is left out is decided from the prompt and the run's id."""
+    """How a turn goes. Fields that are left out follow from the prompt and the run's id."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     ending: str = "COMPLETE"
-    """The last status word: FAILED, ERROR, TIMEOUT, MAX_ITERATIONS_REACHED, OUT_OF_TOKENS, PAUSED, any other word, or
-    NEVER for a run that stays ACTIVE."""
+    """The last status: FAILED, ERROR, TIMEOUT, MAX_ITERATIONS_REACHED, OUT_OF_TOKENS, PAUSED, any other word, or NEVER
+    for a run that stays ACTIVE."""
     via: str | None = None
-    """A status word shown in the second half of the turn, such as EVALUATION or one nobody has heard of."""
+    """The status during the second half of the turn, for instance EVALUATION or an unknown word."""
     seconds: Annotated[float, Field(ge=0)] | None = None
-    """How long the turn takes, before the world's pace."""
+    """How long the turn takes at pace 1."""
     steps: Annotated[int, Field(ge=0, le=5000)] | None = None
-    """How many actions the log shows."""
+    """The number of actions in the log."""
     logs: Literal["steady", "late", "very_late", "rewritten", "shrunk"] = "steady"
-    """`late`: each output arrives before the next entry; `very_late`: after it. `rewritten`: the first half of the log
-    changes on the way; `shrunk`: its last two entries go, later ones take their positions."""
+    """`late`: each output arrives before the next entry. `very_late`: after the next entry. `rewritten`: the first
+    half of the log changes during the turn. `shrunk`: the last two entries disappear, and later ones take their
+    positions."""
     result: str | None = None
-    """The result; an empty one counts."""
+    """The result, which may be empty."""
     pull_request: bool | None = None
     """Whether the run opens a pull request."""
     pull_request_id: int | None = None
     """An existing pull request that the run works on."""
     nth: Annotated[int, Field(ge=1)] | None = None
-    """Hit only the n-th run that carries this very script ..."""
+    """Apply only to the n-th run that carries exactly this script ..."""
     of: Annotated[int, Field(ge=1)] | None = None
-    """... of every so many: `nth=2 of=3` hits the 2nd, the 5th, the 8th."""
+    """... in each group of this many: `nth=2 of=3` applies to the 2nd, the 5th and the 8th."""
 
-    def hits(self, count: int) -> bool:
-        """Tell whether the `count`-th run (from 1) that carries this script is meant."""
+    def applies_to(self, count: int) -> bool:
+        """Tell whether the script applies to the `count`-th run (from 1) that carries it."""
         if self.nth is None:
             return True
         return (count - 1) % self.of + 1 == self.nth if self.of else count == self.nth
@@ -73,26 +74,26 @@ class Script(BaseModel):
 
 @dataclass
 class Scripts:
-    """The scripts of runs to come: those that requests carry, and a queue for requests that carry none."""
+    """The scripts of future turns: those that requests carry, and a queue for requests that carry none."""
 
     _queue: deque[Script] = field(default_factory=deque)
     _carried: Counter[Script] = field(default_factory=Counter)
 
     def add(self, script: Script, times: int = 1) -> None:
-        """Queue a script for the next `times` turns."""
+        """Queue a script for the next `times` turns whose requests carry none."""
         self._queue.extend([script] * times)
 
     def next(self, prompt: str, metadata: dict[str, Any] | None) -> Script:
         """Take the script of a new turn.
 
         Raises:
-            pydantic.ValidationError: the request carries a script that says something that does not exist.
+            pydantic.ValidationError: the request carries an invalid script.
         """
         carried = _carried_script(prompt, metadata)
         if carried is None:
             return self._queue.popleft() if self._queue else Script()
         self._carried[carried] += 1
-        return carried if carried.hits(self._carried[carried]) else Script()
+        return carried if carried.applies_to(self._carried[carried]) else Script()
 
 
 def _carried_script(prompt: str, metadata: dict[str, Any] | None) -> Script | None:
@@ -106,13 +107,13 @@ def _carried_script(prompt: str, metadata: dict[str, Any] | None) -> Script | No
 
 
 def without_marker(prompt: str) -> str:
-    """Return a prompt without the scripts in it, unless there is nothing else."""
+    """Return a prompt without the markers in it, or as it is if it holds nothing else."""
     return _MARKER.sub("", prompt).strip() or prompt
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a plan is made for."""
+    """The turn that a plan is made for."""
 
     prompt: str
     run_id: int
@@ -120,11 +121,11 @@ class Task:
     model: str
     agent_type: str
     result: str | None = None
-    """The result if it is not to be made from the prompt."""
+    """The result. None: made from the prompt."""
 
 
 def make_plan(task: Task, script: Script, *, pace: float = 1.0) -> Plan:
-    """Make the plan of a turn; `pace` stretches it, 0 ends it at once."""
+    """Make the plan of a turn. `pace` multiplies its duration; 0 ends it at once."""
     rng = random.Random(f"{task.prompt}|{task.model}|{task.run_id}|{task.turn}")
     prompt = without_marker(task.prompt)
     joins = bool(answers.candidates(prompt))
@@ -144,7 +145,7 @@ def make_plan(task: Task, script: Script, *, pace: float = 1.0) -> Plan:
     logs.insert((len(logs) + 1) // 2, _evaluation(prompt, joins=joins))
     if opens_pull_request and well:
         logs.append(_action("create_pr", {"title": answers.topic(prompt)}, {"state": "open"}, "The change is ready."))
-    # The prompt is there at once; what follows is spread over the turn, up to just before its end.
+    # The prompt is logged at once; the other entries are spread over the turn, the last one just before its end.
     times = [lasts * (number + 1) / (len(logs) + 1) for number in range(len(logs))]
     entries = [Entry(0, _user_message(task.prompt))]
     entries += [Entry(at, log) for at, log in zip(times, logs, strict=True)]
@@ -166,7 +167,7 @@ def make_plan(task: Task, script: Script, *, pace: float = 1.0) -> Plan:
 
 
 def _disturb(entries: list[Entry], how: str, lasts: float) -> list[Entry]:
-    """Return the entries with the script's kind of trouble worked in."""
+    """Return the entries with the kind of disturbance that a script asks for."""
     match how:
         case "late" | "very_late":
             reach = 0.5 if how == "late" else 1.5
@@ -192,10 +193,10 @@ def _filled_later(entry: Entry, at: float) -> Iterator[Entry]:
 
 def _rewritten(entry: Entry, at: float) -> Iterator[Entry]:
     yield replace(entry, until=at)
-    yield Entry(at, {**entry.log, "thought": "Looking at it again, from the start."}, dated=entry.at)
+    yield Entry(at, {**entry.log, "thought": "I look at it again from the start."}, dated=entry.at)
 
 
-# Log entries, filled per type as the upstream's documentation says
+# Log entries, with the fields that the upstream's documentation lists for each type
 
 
 def _user_message(prompt: str) -> dict[str, Any]:
@@ -227,18 +228,23 @@ def _actions(prompt: str, count: int, agent_type: str, rng: random.Random) -> It
         else ("view_file", "ripgrep_search", "edit_file", "run_command")
     )
     cycle = (
-        (search, {"query": word}, {"matches": rng.randint(1, 40)}, f"Where does {word} come from?"),
-        (look, {"path": path}, {"lines": rng.randint(20, 400)}, f"{path} decides it; read it whole."),
-        (edit, {"path": path}, {"changed_lines": rng.randint(2, 30)}, "Change the smallest thing that works."),
-        (run, {"command": "pytest -q"}, {"exit_code": 0, "stdout": f"{rng.randint(10, 90)} passed"}, "Do they pass?"),
-        (look, {"path": "README.md"}, {"lines": rng.randint(20, 200)}, "Does the documentation still hold?"),
+        (search, {"query": word}, {"matches": rng.randint(1, 40)}, f"Where is {word} defined?"),
+        (look, {"path": path}, {"lines": rng.randint(20, 400)}, f"{path} defines it. Read all of it."),
+        (edit, {"path": path}, {"changed_lines": rng.randint(2, 30)}, "Make the smallest change that works."),
+        (
+            run,
+            {"command": "pytest -q"},
+            {"exit_code": 0, "stdout": f"{rng.randint(10, 90)} passed"},
+            "Do the tests pass?",
+        ),
+        (look, {"path": "README.md"}, {"lines": rng.randint(20, 200)}, "Is the documentation still correct?"),
     )
     for number in range(count):
         yield _action(*cycle[number % len(cycle)])
 
 
 def _evaluation(prompt: str, *, joins: bool) -> dict[str, Any]:
-    thought = "Compare the candidates, keep what holds." if joins else f"On the way to: {answers.topic(prompt)}"
+    thought = "Compare the candidates and keep what is correct." if joins else f"Goal: {answers.topic(prompt)}"
     return {"message_type": "PLAN_EVALUATION", "thought": thought}
 
 

@@ -1,4 +1,4 @@
-"""Runs: what they show at any moment, worked out from their plans when somebody looks."""
+"""Runs: what they show at any moment, computed from their plans when a call reads them."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ CANCELLED = "CANCELLED"
 
 @dataclass(frozen=True)
 class Entry:
-    """A log entry that is there from `at` until `until`, both in seconds of its turn.
+    """A log entry that is present from `at` until `until`, both in seconds of its turn.
 
-    An output that arrives late, a rewritten and a shrunk history are all made of this one thing: an entry that goes,
-    with or without another following it in its place.
+    An output that arrives late, a rewritten history and a shrunk history are all made of entries that disappear, with
+    or without another entry in their place.
     """
 
     at: float
     log: Mapping[str, Any]
     until: float = inf
     dated: float | None = None
-    """When the entry says it was written, if not at `at`."""
+    """The time that the entry shows, if it is not `at`."""
 
     @property
     def written_at(self) -> float:
-        """When the entry says it was written."""
+        """The time that the entry shows, in seconds of its turn."""
         return self.at if self.dated is None else self.dated
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one turn of a run will do; times are seconds of the turn."""
+    """What one turn of a run will do. Times are in seconds of the turn."""
 
     entries: tuple[Entry, ...] = ()
     statuses: tuple[tuple[float, str], ...] = ()
-    """The status words between ACTIVE and the end, each from its moment on."""
+    """The statuses between ACTIVE and the end, each with the time at which it starts."""
     ends_at: float = inf
     ending: str = "COMPLETE"
     result: str | None = None
@@ -58,7 +58,7 @@ class Plan:
     pull_request_at: float = inf
 
     def status(self, elapsed: float) -> str:
-        """Return the status word at a moment."""
+        """Return the status at a moment."""
         if elapsed >= self.ends_at:
             return self.ending
         return next((word for at, word in reversed(self.statuses) if at <= elapsed), ACTIVE)
@@ -79,7 +79,7 @@ class PullRequest:
     checks_banned: bool = False
 
     def response(self) -> GithubPullRequestResponse:
-        """Return it as runs show it."""
+        """Return the pull request as runs show it."""
         return GithubPullRequestResponse(
             id=self.id,
             title=self.title,
@@ -99,17 +99,17 @@ class Turn:
     stopped_at: datetime | None = None
 
     def elapsed(self, now: datetime) -> float:
-        """Return the seconds since the turn started, or that it lasted if it was stopped."""
+        """Return the seconds since the turn started, or until it was stopped."""
         return ((self.stopped_at or now) - self.started_at).total_seconds()
 
     def status(self, now: datetime) -> str:
-        """Return the status word: the plan's, or CANCELLED if the turn was stopped before its end."""
+        """Return the plan's status, or CANCELLED if the turn was stopped before its end."""
         if self.stopped_at is not None:
             return CANCELLED
         return self.plan.status(self.elapsed(now))
 
     def ended(self, now: datetime) -> bool:
-        """Tell whether nothing more will happen."""
+        """Tell whether the turn is over."""
         return self.stopped_at is not None or self.elapsed(now) >= self.plan.ends_at
 
 
@@ -136,11 +136,11 @@ class Run:
 
     @property
     def web_url(self) -> str:
-        """The page for people."""
+        """The run's web page."""
         return f"https://codegen.com/agent/trace/{self.id}"
 
     def status(self, now: datetime) -> str:
-        """Return the status word of the last turn."""
+        """Return the status of the last turn."""
         return self.turns[-1].status(now)
 
     def ended(self, now: datetime) -> bool:
@@ -148,12 +148,12 @@ class Run:
         return self.turns[-1].ended(now)
 
     def stop(self, now: datetime) -> None:
-        """Stop the last turn, if it is not over: its log ends here."""
+        """Stop the last turn if it is not over. It logs nothing more."""
         if not self.ended(now):
             self.turns[-1].stopped_at = now
 
     def result(self, now: datetime) -> str | None:
-        """Return the latest result: a follow-up leaves the one before in place until it has its own."""
+        """Return the latest result. During a follow-up that is the previous turn's."""
         return self._latest("result", now)
 
     def visible_pull_request(self, now: datetime) -> PullRequest | None:
@@ -162,7 +162,7 @@ class Run:
         return self.pull_request if opened else None
 
     def logs(self, now: datetime) -> list[AgentRunLogResponse]:
-        """Return all log entries there are, oldest first."""
+        """Return all log entries, oldest first."""
         return [
             AgentRunLogResponse(
                 agent_run_id=self.id,
@@ -191,7 +191,7 @@ class Run:
         )
 
     def response_with_logs(self, now: datetime, *, skip: int, limit: int, reverse: bool) -> AgentRunWithLogsResponse:
-        """Return the run and a page of its logs; `skip` counts from the newest entry if `reverse`."""
+        """Return the run and a page of its logs. With `reverse`, `skip` counts from the newest entry."""
         logs = self.logs(now)
         if reverse:
             logs.reverse()

@@ -1,4 +1,4 @@
-"""The world the fake starts with: who there is, and what they have."""
+"""The data that the fake starts with: organizations, members, repositories, tokens and models."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from .schemas import (
 )
 
 DEMO_TOKEN = "YOUR_TOKEN"
-"""Ada's token: in the demo organization and in the empty one. It is the placeholder that every example shows, so that
-an example works as it stands."""
+"""The token of Ada, a member of the demo organization and of the empty one. It is the placeholder that the examples
+show, so that they work unchanged."""
 OTHER_TOKEN = "fake-codegen-token-of-grace"
-"""Grace's token: in the foreign organization only."""
+"""The token of Grace, a member of the foreign organization only."""
 
 DEMO_ORG_ID = 123
 EMPTY_ORG_ID = 124
-"""An organization without repositories: creating a run answers 404."""
+"""An organization without repositories: creating a run there answers 404."""
 FOREIGN_ORG_ID = 125
-"""An organization that exists and that Ada is not in."""
+"""An organization that Ada is not a member of."""
 
 DEMO_REPO_ID = 456
 DEMO_USER_ID = 789
 OTHER_USER_ID = 790
 DEMO_SANDBOX_ID = 31
 SILENT_SANDBOX_ID = 32
-"""A sandbox that has no logs to analyse."""
+"""A sandbox without logs to analyse."""
 
 
 @dataclass
 class Organization:
-    """An organization and all it has."""
+    """An organization and what belongs to it."""
 
     id: int
     name: str
@@ -49,16 +49,16 @@ class Organization:
     integrations: list[IntegrationStatus] = field(default_factory=list)
     connected_providers: list[str] = field(default_factory=list)
     sandboxes: dict[int, bool] = field(default_factory=dict)
-    """Sandbox id to whether it has logs."""
+    """Whether each sandbox has logs, by its id."""
     rules: str | None = None
     webhook: WebhookConfigResponse = field(
         default_factory=lambda: WebhookConfigResponse(url=None, enabled=False, has_secret=False)
     )
     check_suites: dict[int, CheckSuiteSettingsResponse] = field(default_factory=dict)
-    """Per repository, once somebody changed them."""
+    """By repository, once they have been changed."""
 
     def response(self) -> OrganizationResponse:
-        """Return it as the list shows it."""
+        """Return the organization as the list shows it."""
         return OrganizationResponse(id=self.id, name=self.name, settings=OrganizationSettings())
 
     def check_suite(self, repo_id: int) -> CheckSuiteSettingsResponse:
@@ -74,7 +74,7 @@ class Organization:
 
 
 def organizations() -> list[Organization]:
-    """Return fresh organizations."""
+    """Return new organizations, as at the start."""
     ada = _user(DEMO_USER_ID, "ada", "Ada Example", "ADMIN")
     grace = _user(OTHER_USER_ID, "grace", "Grace Example", "MEMBER")
     return [
@@ -89,7 +89,7 @@ def organizations() -> list[Organization]:
             repos=[
                 _repo(DEMO_REPO_ID, "shop", "Python", "The shop and its API"),
                 _repo(457, "website", "TypeScript", None),
-                _repo(458, "attic", None, "What nobody dares to delete", archived=True),
+                _repo(458, "attic", None, "Old code that is kept for reference", archived=True),
             ],
             integrations=[
                 IntegrationStatus(
@@ -113,12 +113,12 @@ def organizations() -> list[Organization]:
 
 
 def tokens() -> dict[str, int]:
-    """Return each token's user."""
+    """Return the user id of each token."""
     return {DEMO_TOKEN: DEMO_USER_ID, OTHER_TOKEN: OTHER_USER_ID}
 
 
 def models() -> ModelsResponse:
-    """Return the models to choose from."""
+    """Return the models that a run can use."""
     return ModelsResponse(
         providers=[
             ProviderModels(name="Anthropic", models=[_model("Claude Sonnet"), _model("Claude Opus")]),
@@ -130,7 +130,7 @@ def models() -> ModelsResponse:
 
 
 def mcp_providers() -> list[OAuthProviderResponse]:
-    """Return the providers an MCP server can be connected through."""
+    """Return the providers of MCP servers."""
     return [
         OAuthProviderResponse(
             id=number,

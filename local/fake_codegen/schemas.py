@@ -1,7 +1,7 @@
-"""The bodies on the wire, under the upstream's own schema names (its OpenAPI document, February 2026 copy).
+"""The bodies of requests and answers, under the upstream's own schema names (its OpenAPI document of February 2026).
 
-Answers are dumped whole: a field without a value is an explicit null, as was seen live. Keys a request carries beyond
-these are ignored.
+Answers have all their fields: one without a value is an explicit null, as observed upstream. Unknown keys of a request
+are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WebhookUrl = Annotated[AnyUrl, UrlConstraints(max_length=2083)]
 
 
 class ApiAgentRunSourceType(StrEnum):
-    """Where a run was started."""
+    """Where a run was started from."""
 
     LOCAL = "LOCAL"
     SLACK = "SLACK"
@@ -48,7 +48,7 @@ class Page(BaseModel, Generic[T]):
 
 
 class UserResponse(BaseModel):
-    """A user, with the role held in the organization asked about."""
+    """A user, with the role in the organization of the request."""
 
     id: int
     email: str | None = None
@@ -61,7 +61,7 @@ class UserResponse(BaseModel):
 
 
 class OrganizationSettings(BaseModel):
-    """What an organization lets agents do."""
+    """What agents may do in an organization."""
 
     enable_pr_creation: bool = True
     enable_rules_detection: bool = True
@@ -110,7 +110,7 @@ class OrganizationIntegrationsResponse(BaseModel):
 
 
 class ModelOption(BaseModel):
-    """One model to choose."""
+    """A model that a run can use."""
 
     label: str
     value: str
@@ -124,7 +124,7 @@ class ProviderModels(BaseModel):
 
 
 class ModelsResponse(BaseModel):
-    """The models an organization can choose from."""
+    """The models that runs of an organization can use."""
 
     providers: list[ProviderModels]
     default_model: str
@@ -163,7 +163,7 @@ class ResumeAgentRunInput(BaseModel):
 
 
 class StopAgentRunInput(BaseModel):
-    """The run whose pull request is banned, unbanned or left."""
+    """The run whose pull request Codegen is banned from, unbanned from or removed from."""
 
     agent_run_id: int
     before_card_order_id: str | None = None
@@ -171,7 +171,7 @@ class StopAgentRunInput(BaseModel):
 
 
 class GithubPullRequestResponse(BaseModel):
-    """A pull request a run opened."""
+    """A pull request that a run opened."""
 
     id: int
     title: str | None = None
@@ -196,7 +196,7 @@ class AgentRunResponse(BaseModel):
 
 
 class AgentRunLogResponse(BaseModel):
-    """One log entry. It has no id: its position is its identity."""
+    """One log entry. It has no id: only its position identifies it."""
 
     agent_run_id: int
     created_at: str | None = None
@@ -209,7 +209,7 @@ class AgentRunLogResponse(BaseModel):
 
 
 class AgentRunWithLogsResponse(BaseModel):
-    """A run and a page of its logs, without `summary`, `source_type` and `github_pull_requests`."""
+    """A run without `summary`, `source_type` and `github_pull_requests`, and a page of its logs."""
 
     id: int
     organization_id: int
@@ -245,7 +245,7 @@ class SetupCommandsResponse(BaseModel):
 
 
 class AnalyzeLogsResponse(BaseModel):
-    """The run that reads a sandbox's logs."""
+    """The run that analyses a sandbox's logs."""
 
     agent_run_id: int
     status: str
@@ -256,7 +256,7 @@ class AnalyzeLogsResponse(BaseModel):
 
 
 class CheckSuiteSettingsRequest(BaseModel):
-    """New check settings; what is null stays."""
+    """New check settings. Fields that are null stay unchanged."""
 
     check_retry_count: Annotated[int, Field(ge=0, le=10)] | None = None
     ignored_checks: list[str] | None = None
@@ -277,13 +277,13 @@ class CheckSuiteSettingsResponse(BaseModel):
 
 
 class EditPRInput(BaseModel):
-    """The state to bring a pull request to."""
+    """The new state of a pull request."""
 
     state: Literal["open", "closed", "draft", "ready_for_review"]
 
 
 class EditPRResponse(BaseModel):
-    """What became of the pull request."""
+    """The outcome of an edit of a pull request."""
 
     success: bool
     url: str | None = None
@@ -297,14 +297,14 @@ class EditPRResponse(BaseModel):
 
 
 class CLIRulesResponse(BaseModel):
-    """Rules a command line tool follows."""
+    """Rules that a command line tool follows."""
 
     organization_rules: str | None
     user_custom_prompt: str | None
 
 
 class GenerateTokenRequest(BaseModel):
-    """The organization a Slack account is connected for."""
+    """The organization that a Slack account is connected to."""
 
     org_id: int
 
@@ -331,7 +331,7 @@ class OAuthProviderResponse(BaseModel):
 
 
 class WebhookConfigRequest(BaseModel):
-    """Where to announce finished runs."""
+    """The webhook for finished runs."""
 
     url: WebhookUrl
     secret: str | None = None
@@ -339,7 +339,7 @@ class WebhookConfigRequest(BaseModel):
 
 
 class WebhookConfigResponse(BaseModel):
-    """Where finished runs are announced. The secret is never returned."""
+    """The webhook for finished runs. Its secret is never returned."""
 
     url: str | None
     enabled: bool
@@ -347,12 +347,12 @@ class WebhookConfigResponse(BaseModel):
 
 
 class WebhookTestRequest(BaseModel):
-    """Where to send a test."""
+    """The URL that a test is sent to."""
 
     url: WebhookUrl
 
 
-# Errors: business errors say `message` and `status_code`, everything else says `detail`
+# Errors: business errors carry `message` and `status_code`, all others `detail`
 
 
 class APIRateLimitErrorResponse(BaseModel):
@@ -400,7 +400,7 @@ class NoReposFoundInOrgErrorResponse(BaseModel):
 
 
 class ValidationError(BaseModel):
-    """One fault of a request."""
+    """One error in a request."""
 
     loc: list[str | int]
     msg: str

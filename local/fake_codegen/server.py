@@ -1,4 +1,4 @@
-"""The fake over real HTTP: uvicorn, with connections that can be cut."""
+"""The fake over real HTTP: uvicorn, with connections that trouble can cut."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Connection(H11Protocol):
-    """Give the app the wire of its connection: ASGI alone has no way to close one without an answer."""
+    """Passes the wire of the connection to the app: ASGI alone cannot close a connection without an answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -31,7 +31,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Tell when it accepts connections."""
+    """Sets `ready` when it accepts connections."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -43,17 +43,17 @@ class _Server(uvicorn.Server):
 
 
 def server(fake: FakeCodegen, **options: Any) -> _Server:
-    """Return a server for `fake`, not yet started; `options` are uvicorn's."""
+    """Return a server for `fake` that is not started yet. `options` are uvicorn's."""
     return _Server(uvicorn.Config(create_app(fake), http=_Connection, ws="none", lifespan="off", **options))
 
 
 @contextmanager
 def serve(fake: FakeCodegen, *, port: int = 0) -> Iterator[str]:
-    """Serve `fake` from a thread on loopback, any free port for 0, and give its base URL (without `/v1`).
+    """Serve `fake` on loopback from a thread, on any free port for 0, and yield its base URL (without `/v1`).
 
     Raises:
         PortTakenError: another program listens on the port.
-        RuntimeError: the server did not come up within 10 s.
+        RuntimeError: the server did not start within 10 s.
     """
     with loopback.listen(port) as listening:
         running = server(fake, log_config=None, log_level="error", access_log=False, timeout_graceful_shutdown=1)
@@ -61,7 +61,7 @@ def serve(fake: FakeCodegen, *, port: int = 0) -> Iterator[str]:
         thread.start()
         try:
             if not running.ready.wait(timeout=10):
-                raise RuntimeError("the fake Codegen did not start")
+                raise RuntimeError("The fake Codegen did not start within 10 s.")
             yield loopback.url(listening)
         finally:
             running.should_exit = True

@@ -1,4 +1,4 @@
-"""The state of the fake: what its operations read and change, and what tests and benchmarks script and count."""
+"""The state of the fake, which operations read and change, and which tests and benchmarks script and inspect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class UpstreamError(Exception):
-    """The upstream's no, in its `{message, status_code}` form."""
+    """The upstream refuses a call, with a body of the form `{message, status_code}`."""
 
     def __init__(self, body: BusinessError, *, retry_after: float | None = None) -> None:
         super().__init__(body.message)
@@ -45,7 +45,7 @@ class UpstreamError(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever a token belongs to."""
+    """The user that a token belongs to."""
 
     token: str
     user_id: int
@@ -62,13 +62,13 @@ class Create:
 
 
 class FakeCodegen:
-    """One Codegen in memory, safe to share between threads of one process.
+    """One Codegen in memory, safe to share between the threads of one process.
 
     Args:
-        clock: whose time runs and rate limits go by; real time if left out.
-        pace: how long runs take, as a multiple of the default 8 to 12 s; 0 ends them at once.
-        limits: calls per bucket and window; `{}` for no limits.
-        retry_after: whether a 429 carries `Retry-After`. Whether the real one does is not known.
+        clock: The clock for runs and rate limits. None: real time.
+        pace: How long runs take, as a multiple of the default 8 to 12 s; 0 ends them at once.
+        limits: The rate limit of each bucket; `{}` for no limits.
+        retry_after: Whether a 429 carries `Retry-After`. Whether the upstream's does is not known.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class FakeCodegen:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that happened since the start; clock, pace and limits stay."""
+        """Return to the initial state. Clock, pace and limits stay as they are."""
         with self._lock:
             self.organizations = {organization.id: organization for organization in sample_data.organizations()}
             self.tokens = sample_data.tokens()
@@ -94,9 +94,9 @@ class FakeCodegen:
             self.runs: dict[int, Run] = {}
             self.pull_requests: dict[int, PullRequest] = {}
             self.calls: Counter[str] = Counter()
-            """Calls per operation that arrived, answered well or not."""
+            """The calls of each operation that arrived, whatever the answer."""
             self.creates: list[Create] = []
-            """Creates that took effect, oldest first."""
+            """The creates that took effect, oldest first."""
             self.troubles = Troubles()
             self.scripts = Scripts()
             self._run_ids = count(100_001)
@@ -104,27 +104,27 @@ class FakeCodegen:
             self.limiter.clear()
             self._add_finished_runs()
 
-    # What scripts of trouble, tests and benchmarks use
+    # For tests, benchmarks and the control surface
 
     def trouble(self, operation: str, trouble: Trouble, *, times: int | None = 1) -> None:
-        """Let the next `times` calls of an operation (`*` for any) meet `trouble`; None means until the reset."""
+        """Queue `trouble` for the next `times` calls of an operation (`*` for any). None: until the reset."""
         with self._lock:
             self.troubles.add(operation, trouble, times)
 
     def script(self, script: Script, *, times: int = 1) -> None:
-        """Let the next `times` runs created or resumed follow `script`, unless they carry one of their own."""
+        """Queue `script` for the next `times` runs that are created or resumed and carry no script of their own."""
         with self._lock:
             self.scripts.add(script, times)
 
     def set_plan(self, run_id: int, plan: Plan | Script) -> None:
-        """Let the last turn of a run follow `plan` from the turn's start, even if it was stopped."""
+        """Replace the plan of a run's last turn, from the turn's start, even if it was stopped."""
         with self._lock:
             run = self.runs[run_id]
             turn = run.turns.pop()
             self._add_turn(run, turn.prompt, plan, turn.started_at)
 
     def finish(self, run_id: int, ending: str = "COMPLETE", *, result: str | None = None) -> None:
-        """End the current turn of a run now; `result` replaces the planned one."""
+        """End the current turn of a run now. `result` replaces the planned result."""
         with self._lock:
             turn = self.runs[run_id].turns[-1]
             elapsed = turn.elapsed(self.clock.now())
@@ -138,16 +138,16 @@ class FakeCodegen:
                 turn.plan, entries=tuple(written), ends_at=elapsed, ending=ending, result=result, summary=summary
             )
 
-    # Who calls, and may they
+    # Callers and their organizations
 
     def authenticate(self, authorization: str | None) -> Caller | None:
-        """Return whom an `Authorization` header stands for."""
+        """Return the caller of an `Authorization` header, or None if it has no valid token."""
         scheme, _, token = (authorization or "").partition(" ")
         user_id = self.tokens.get(token)
         return Caller(token, user_id) if scheme.lower() == "bearer" and user_id is not None else None
 
     def admit(self, caller: Caller, operation: str) -> None:
-        """Refuse a call above the rate limit."""
+        """Refuse a call that exceeds the rate limit."""
         with self._lock:
             wait = self.limiter.admit(caller.token, operation, self.clock.now())
         if wait is not None:
@@ -159,12 +159,12 @@ class FakeCodegen:
             self.calls[operation] += 1
 
     def next_trouble(self, operation: str) -> Trouble | None:
-        """Take the trouble that a call meets."""
+        """Take the trouble for the next call of an operation."""
         with self._lock:
             return self.troubles.next(operation)
 
     def organizations_of(self, caller: Caller) -> list[sample_data.Organization]:
-        """Return the organizations a caller is in."""
+        """Return the organizations that a caller is a member of."""
         return [
             organization
             for organization in self.organizations.values()
@@ -172,14 +172,14 @@ class FakeCodegen:
         ]
 
     def organization(self, caller: Caller, organization_id: int) -> sample_data.Organization:
-        """Return an organization, or refuse in the same way whether it is somebody else's or nobody's."""
+        """Return an organization of the caller. Another's is refused in the same way as one that does not exist."""
         for organization in self.organizations_of(caller):
             if organization.id == organization_id:
                 return organization
         raise UpstreamError(PermissionsErrorResponse())
 
     def user(self, organization: sample_data.Organization, user_id: int) -> UserResponse:
-        """Return a member."""
+        """Return a member of an organization."""
         for member in organization.members:
             if member.id == user_id:
                 return member
@@ -211,11 +211,11 @@ class FakeCodegen:
     def create(
         self, organization: sample_data.Organization, caller: Caller, request: CreateAgentRunInput, body: JsonObject
     ) -> Run:
-        """Create a run and record that it was; `body` is the request as it was sent.
+        """Create a run and record the create. `body` is the request as it was sent.
 
         Raises:
             UpstreamError: the organization has no repositories.
-            pydantic.ValidationError: the request carries a script that makes no sense.
+            pydantic.ValidationError: the request carries an invalid script.
         """
         if not organization.repos:
             raise UpstreamError(NoReposFoundInOrgErrorResponse())
@@ -247,7 +247,7 @@ class FakeCodegen:
         script: Script | None = None,
         ago: float = 0,
     ) -> Run:
-        """Start a run, `ago` seconds before now; `script` and `result` as in a plan."""
+        """Start a run, `ago` seconds before now, with a script and a result if given."""
         with self._lock:
             script = script or self.scripts.next(prompt, metadata)
             run = Run(
@@ -265,7 +265,7 @@ class FakeCodegen:
         return run
 
     def resume(self, organization: sample_data.Organization, request: ResumeAgentRunInput) -> Run:
-        """Give a run another turn, whatever its status; a turn that is not over is cut short."""
+        """Start another turn of a run, whatever its status. A turn that is not over is stopped."""
         with self._lock:
             run = self.run(organization, request.agent_run_id)
             script = self.scripts.next(request.prompt, None)
@@ -276,7 +276,7 @@ class FakeCodegen:
         return run
 
     def ban(self, organization: sample_data.Organization, run_id: int) -> None:
-        """Mute the checks of a run's pull request and stop every run on it; without one, just this run."""
+        """Mute the checks of a run's pull request and stop every run on it. Without one, stop only this run."""
         with self._lock:
             run = self.run(organization, run_id)
             now = self.clock.now()
@@ -291,7 +291,7 @@ class FakeCodegen:
                         other.stop(now)
 
     def unban(self, organization: sample_data.Organization, run_id: int) -> None:
-        """Let checks of a run's pull request through again; nothing starts by that."""
+        """Stop muting the checks of a run's pull request. This starts no run."""
         with self._lock:
             run = self.run(organization, run_id)
             run.checks_banned = False
@@ -299,7 +299,7 @@ class FakeCodegen:
                 run.pull_request.checks_banned = False
 
     def pull_request(self, organization: sample_data.Organization, pull_request_id: int) -> PullRequest | None:
-        """Return a pull request that a run of the organization has opened."""
+        """Return a pull request that a run of the organization has opened, or None."""
         now = self.clock.now()
         opened = (run.visible_pull_request(now) for run in self.list_runs(organization, None, None))
         return next((found for found in opened if found and found.id == pull_request_id), None)

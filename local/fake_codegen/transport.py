@@ -1,6 +1,6 @@
 """The fake without a socket: a transport for a synchronous httpx client.
 
-An asynchronous client takes `httpx.ASGITransport(create_app(fake))` as it is.
+An asynchronous client can use `httpx.ASGITransport(create_app(fake))`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class FakeTransport(httpx.BaseTransport):
-    """Answer each request in the caller's own thread; usable wherever no event loop is running.
+    """Answers each request in the caller's thread, which must not run an event loop.
 
-    Waiting takes no time here: a call that would have been answered after the client's read timeout raises
-    `httpx.ReadTimeout` at once. A connection cut raises `httpx.RemoteProtocolError`.
+    Waiting takes no time: a call whose answer would come after the client's read timeout raises `httpx.ReadTimeout` at
+    once. A connection that is cut raises `httpx.RemoteProtocolError`.
     """
 
     def __init__(self, fake: FakeCodegen) -> None:
@@ -40,7 +40,7 @@ class FakeTransport(httpx.BaseTransport):
 
 
 class _Loops(threading.local):
-    """An event loop for each thread: to make one takes as long as to answer a request."""
+    """An event loop for each thread: creating one takes as long as answering a request."""
 
     def __init__(self) -> None:
         self.mine = asyncio.new_event_loop()

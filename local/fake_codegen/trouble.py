@@ -1,4 +1,4 @@
-"""What can go wrong with one call, and the queue of what shall go wrong next."""
+"""Trouble: what goes wrong with a call, and the queue of trouble for the next calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Kind = Literal["none", "error", "html", "cut", "hang", "slow", "lost_answer", "t
 
 ANY_OPERATION = "*"
 
-# The errors known to answer `{message, status_code}`; for all others the framework's `{detail}` is presumed.
+# The errors that are known to answer `{message, status_code}`. All others are assumed to answer FastAPI's `{detail}`.
 _MESSAGES = {
     402: AgentRunLimitReachedErrorResponse().message,
     403: PermissionsErrorResponse().message,
@@ -40,24 +40,24 @@ _MESSAGES = {
 
 @dataclass(frozen=True, config={"extra": "forbid"})
 class Trouble:
-    """What one call meets instead of its plain answer.
+    """What happens to one call instead of its normal answer.
 
-    Without any effect of the call:
+    Before the call takes effect, so that it has none:
 
     * `error`: answer `status` (500) in the upstream's form, with `message` and `Retry-After: retry_after` if given.
     * `html`: answer `status` (502) with an HTML page, as a proxy in front of the upstream would.
     * `cut`: close the connection.
-    * `hang`: answer nothing for `seconds`, then close the connection.
+    * `hang`: do not answer for `seconds`, then close the connection.
 
-    After the call took its effect:
+    After the call has taken effect:
 
     * `slow`: answer after `seconds`.
     * `lost_answer`: close the connection.
     * `truncated`: answer half of the JSON.
-    * `empty`: answer 200 with no body.
-    * `string_ids`: answer with `token_id` and `installation_id` as strings, seen live in integrations.
+    * `empty`: answer 200 without a body.
+    * `string_ids`: answer with `token_id` and `installation_id` as strings, as observed in integrations.
 
-    And `none`: let the call through, to reach the n-th one.
+    And `none`: answer normally, so that the trouble queued next applies to a later call.
     """
 
     kind: Kind
@@ -67,7 +67,7 @@ class Trouble:
     seconds: float = 30.0
 
     async def meet(self, request: Request, wire: Wire, effect: Callable[[], Awaitable[Response]]) -> Response:
-        """Answer a call in this way; `effect` carries it out and returns the answer it would have got."""
+        """Answer a call with this trouble. `effect` carries the call out and returns its normal answer."""
         match self.kind:
             case "error":
                 return self._error(self.status or 500)
@@ -101,16 +101,16 @@ class Trouble:
 
 @dataclass
 class Troubles:
-    """The troubles to come, in order, per operation; those for any operation come after an operation's own."""
+    """The queue of trouble for each operation. Trouble for any operation comes after an operation's own."""
 
     _queues: dict[str, deque[tuple[Trouble, int | None]]] = field(default_factory=lambda: defaultdict(deque))
 
     def add(self, operation: str, trouble: Trouble, times: int | None = 1) -> None:
-        """Let the next `times` calls of `operation` meet `trouble`; None means every call until cleared."""
+        """Queue `trouble` for the next `times` calls of `operation`. None: every call until cleared."""
         self._queues[operation].append((trouble, times))
 
     def next(self, operation: str) -> Trouble | None:
-        """Take what the next call of `operation` meets."""
+        """Take the trouble for the next call of `operation`."""
         for name in (operation, ANY_OPERATION):
             if queue := self._queues[name]:
                 trouble, times = queue[0]
@@ -122,7 +122,7 @@ class Troubles:
         return None
 
     def pending(self) -> dict[str, list[dict[str, Any]]]:
-        """Show what is to come, per operation."""
+        """Return the queued trouble of each operation."""
         return {
             operation: [{"kind": trouble.kind, "times": times} for trouble, times in queue]
             for operation, queue in self._queues.items()
@@ -130,7 +130,7 @@ class Troubles:
         }
 
     def clear(self) -> None:
-        """Forget all that was to come."""
+        """Empty all queues."""
         self._queues.clear()
 
 

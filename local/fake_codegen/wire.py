@@ -1,7 +1,7 @@
-"""What can happen to a connection: it waits, or it is cut.
+"""The connection of a call, which trouble can delay or cut.
 
-The app meets the two through a `Wire` in its ASGI scope, put there by whatever carries the call: the server puts one
-that closes the real socket, the in-process transport one that raises what a client would have seen.
+The app finds a `Wire` in its ASGI scope. The server puts one there that closes the real socket, the in-process
+transport one that raises the exception that a client would see.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _KEY = "fake_codegen.wire"
 
 
 class Wire(Protocol):
-    """The connection a request came by."""
+    """The connection of a request."""
 
     async def wait(self, request: Request, seconds: float) -> None:
-        """Keep the caller waiting for `seconds`, or until it hangs up."""
+        """Make the caller wait for `seconds`, or until it disconnects."""
         ...
 
     async def cut(self, request: Request) -> Response:
-        """Break the connection without an answer; the response returned sends nothing."""
+        """Close the connection without an answer. The response returned sends nothing."""
         ...
 
 
@@ -41,26 +41,26 @@ class SocketWire:
         self._abort = abort
 
     async def wait(self, request: Request, seconds: float) -> None:
-        """Wait in real time: the caller's own timeout is real as well."""
+        """Wait in real time, as the caller's own timeout is in real time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await _hung_up(request)
+                await _disconnected(request)
 
     async def cut(self, request: Request) -> Response:
-        """Close the socket and wait until the server has noticed, or it would answer 500 for us."""
+        """Close the socket and wait until the server has noticed. Otherwise the server would answer 500."""
         self._abort()
-        await _hung_up(request)
+        await _disconnected(request)
         return _Silence()
 
 
 class InProcessWire:
-    """No connection at all: time does not pass and faults are the exceptions an httpx client would have raised."""
+    """No connection: time does not pass, and trouble raises the exceptions that an httpx client would raise."""
 
     def __init__(self, read_timeout: float | None = None) -> None:
         self._read_timeout = read_timeout
 
     async def wait(self, request: Request, seconds: float) -> None:  # noqa: ARG002
-        """Raise `httpx.ReadTimeout` if the caller would not have waited for `seconds`."""
+        """Raise `httpx.ReadTimeout` if the caller's read timeout is not longer than `seconds`."""
         if self._read_timeout is not None and seconds >= self._read_timeout:
             raise httpx.ReadTimeout("timed out")
 
@@ -70,7 +70,7 @@ class InProcessWire:
 
 
 def wired(app: ASGIApp, wire: Wire) -> ASGIApp:
-    """Let `app` find `wire` in the scope of each request."""
+    """Return `app` with `wire` in the scope of each request."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, _KEY: wire}, receive, send)
@@ -79,12 +79,12 @@ def wired(app: ASGIApp, wire: Wire) -> ASGIApp:
 
 
 def wire_of(request: Request) -> Wire:
-    """Return the wire a request came by."""
+    """Return the wire of a request."""
     wire: Wire = request.scope.get(_KEY) or InProcessWire()
     return wire
 
 
-async def _hung_up(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

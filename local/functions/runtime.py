@@ -1,8 +1,8 @@
-"""Run one handler as Lambda runs it: the worker's side of the Lambda Runtime API.
+"""Run one handler as Lambda does: the worker's side of the Lambda Runtime API.
 
-`functions.py` runs this file, alone in a process, with the environment of one function. It uses the standard library
-only and knows nothing of the rest of the local stack, so that what a handler can import is what its layer and its
-folder hold. The error shapes are those of Lambda's own Python runtime.
+`worker.py` runs this file, alone in a process, with the environment of one function. It uses only the standard library
+and nothing else of the local stack, so that a handler can import only what its layer and its folder hold. Errors have
+the shape that Lambda's own Python runtime gives them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RUNTIME_API = "/2018-06-01/runtime"
 
 
 class LambdaError(Exception):
-    """What goes wrong around a handler. `error_type` is the name Lambda gives to the reason."""
+    """An error outside the handler's code. `error_type` is Lambda's name for it."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class LambdaError(Exception):
 
 
 class Context:
-    """What Lambda passes to a handler beside the event."""
+    """The context object that Lambda passes to a handler with the event."""
 
     client_context = None
     identity = None
@@ -53,11 +53,11 @@ class Context:
         return max(0, self._deadline_ms - int(time.time() * 1000))
 
 
-def find(handler: str) -> Callable[[Any, Context], Any]:
+def import_handler(handler: str) -> Callable[[Any, Context], Any]:
     """Import `module.function` from the function's folder.
 
     Raises:
-        LambdaError: the module or the function is not there. What the module itself raises passes through.
+        LambdaError: the module or the function does not exist. Errors that the module raises pass through.
     """
     module_name, _, name = handler.rpartition(".")
     try:
@@ -73,7 +73,7 @@ def find(handler: str) -> Callable[[Any, Context], Any]:
 
 
 def describe(error: BaseException, request_id: str = "") -> dict[str, Any]:
-    """Write an error as Lambda answers it, without the frames of this file."""
+    """Return an error as Lambda reports it, without the frames of this file."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     return {
         "errorMessage": str(error),
@@ -104,7 +104,7 @@ class _Api:
 
 
 def serve(api: _Api, handler: Callable[[Any, Context], Any]) -> NoReturn:
-    """Answer one event after the other."""
+    """Handle events one after the other."""
     while True:
         headers, event = api.next()
         request_id = headers["Lambda-Runtime-Aws-Request-Id"]
@@ -114,7 +114,7 @@ def serve(api: _Api, handler: Callable[[Any, Context], Any]) -> NoReturn:
         )
         try:
             result = handler(json.loads(event), context)
-        except Exception as error:  # noqa: BLE001 - the edge: whatever a handler raises is its answer
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
             api.fail(f"{invocation}/error", describe(error, request_id))
             continue
         try:
@@ -127,22 +127,22 @@ def serve(api: _Api, handler: Callable[[Any, Context], Any]) -> NoReturn:
 
 
 def main() -> None:
-    """Import the handler, then serve until the other side of the Runtime API is gone."""
+    """Import the handler, then handle events until the Runtime API is gone."""
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     api = _Api(os.environ["AWS_LAMBDA_RUNTIME_API"])
     with contextlib.suppress(ConnectionError, http.client.HTTPException):
         try:
             os.chdir(os.environ["LAMBDA_TASK_ROOT"])
-            handler = find(os.environ["_HANDLER"])
-        except Exception as error:  # noqa: BLE001 - the edge: whatever a module raises ends the worker
+            handler = import_handler(os.environ["_HANDLER"])
+        except Exception as error:  # noqa: BLE001 - whatever a module raises ends the worker
             api.fail("init/error", describe(error))
             sys.exit(1)
         serve(api, handler)
 
 
 def _end_with_the_parent() -> None:
-    """End this process, also in the middle of a handler, once the parent no longer holds our standard input."""
+    """End this process, even in the middle of a handler, when the parent no longer holds our standard input."""
     os.read(0, 1)
     os._exit(1)
 
