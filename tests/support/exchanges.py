@@ -1,0 +1,67 @@
+"""HTTP exchanges as a page of the documentation shows them: a request, and the answer after it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer, as text."""
+
+    request: str
+    answer: str
+
+    @property
+    def name(self) -> str:
+        """The request's first line."""
+        return self.request.partition("\n")[0]
+
+    @property
+    def method(self) -> str:
+        return self.name.split()[0]
+
+    @property
+    def path(self) -> str:
+        return self.name.split()[1].partition("?")[0]
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(self.name.partition("?")[2]))
+
+    @property
+    def body(self) -> Any:
+        """The request's body; None where it has none."""
+        text = self.request.partition("\n\n")[2].strip()
+        return json.loads(text) if text else None
+
+    @property
+    def status(self) -> int:
+        return int(self.answer.split()[1])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are shown of the answer."""
+        return dict(line.split(": ", 1) for line in self.answer.partition("\n\n")[0].strip().splitlines()[1:])
+
+    @property
+    def shown(self) -> Any:
+        """The JSON that is shown of the answer; None for an answer that is not JSON or has no body."""
+        text = self.answer.partition("\n\n")[2].strip()
+        return json.loads(text) if text.startswith("{") else None
+
+    @property
+    def frames(self) -> list[str]:
+        """The names of the server-sent events that are shown."""
+        return re.findall(r"(?m)^event: (.+)$", self.answer)
+
+
+def read(page: Path) -> Iterator[Exchange]:
+    """Read the exchanges of a page, in order."""
+    for block in re.findall(r"(?ms)^```http\n(.*?)^```", page.read_text("utf-8")):
+        request, separator, answer = block.partition("HTTP/1.1 ")
+        yield Exchange(request.strip(), separator + answer)
