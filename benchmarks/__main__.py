@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks import cold, live, multi_run, size, warm
 from benchmarks.artifacts import ROOT, NotBuiltError, artifacts
 from benchmarks.multi_run import MultiRunError
-from benchmarks.sandbox import SandboxError
+from benchmarks.worker import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +27,16 @@ SECTIONS = ("cold", "warm", "size", "multi-run", "live")
 
 
 def main() -> None:
-    """Measure, print, and exit with 0 unless measuring itself failed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure against the baseline.")
+    """Measure and print. The exit status is 0 unless a measurement failed; missed targets do not count."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare this backend with the baseline.")
     parser.add_argument("sections", nargs="*", metavar="section", help=f"{', '.join(SECTIONS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
-    parser.add_argument(
-        "--build", type=Path, default=ROOT / ".aws-sam" / "build", metavar="DIR", help="what `sam build` wrote"
-    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
+    build = ROOT / ".aws-sam" / "build"
+    parser.add_argument("--build", type=Path, default=build, metavar="DIR", help="the folder that `sam build` wrote")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+        parser.error(f"unknown section {', '.join(sorted(unknown))}; choose from {', '.join(SECTIONS)}")
     console = Console(width=110, soft_wrap=True)
     started = time.monotonic()
     found = []
@@ -46,8 +45,8 @@ def main() -> None:
             for section in _measure(built, options.sections or SECTIONS, quick=options.quick):
                 section.show(console)
                 found.append(section)
-    except (MultiRunError, NotBuiltError, SandboxError) as error:
-        sys.exit(f"Measuring failed: {error}")
+    except (MultiRunError, NotBuiltError, WorkerError) as error:
+        sys.exit(f"The measurement failed: {error}")
     missed = [f"{target.name} ({section.title})" for section in found for target in section.targets if not target.met]
     console.print(f"\n{len(missed)} target(s) missed after {time.monotonic() - started:.0f} s", *missed, sep="\n  ")
     if options.json:

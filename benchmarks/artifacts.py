@@ -1,14 +1,14 @@
-"""What is measured, as it lies on the disk of an execution environment.
+"""The files that are measured, as an execution environment has them on disk.
 
-Ours is what `sam build` made. The baseline's is what `sam build` would make of `benchmarks/baseline`: its requirements,
-at the versions of constraints.txt, beside its code. Both stand in two conditions:
+Ours are what `sam build` made. The baseline's are what `sam build` would make of `benchmarks/baseline`: its code and
+its requirements, at the versions of constraints.txt. Both exist in two conditions:
 
-- `equal`: every module has valid bytecode. What is compared is the code.
-- `shipped`: what a plain `sam build` ships. Ours has the layer's bytecode. The baseline has none, because nothing in
-  its build makes any, and compiles every module at every start, because its folder is read-only.
+- `equal`: every module has valid bytecode, so that only the code is compared.
+- `shipped`: what a plain `sam build` ships. Our layer has bytecode. The baseline has none, because no step of its build
+  creates any, and it compiles every module at every start, because its folder is read-only.
 
-boto3 is in neither: it is part of Lambda's own runtime, and stands here in a folder of its own at the end of the path,
-with bytecode. That the runtime's copy has bytecode too is assumed, not documented.
+boto3 is in neither. It is part of Lambda's own runtime, and has a folder of its own here, at the end of the path and
+with bytecode. That the runtime's copy has bytecode as well is an assumption; AWS does not document it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _BYTECODE = ("-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-has
 
 
 class NotBuiltError(Exception):
-    """There is nothing to measure yet."""
+    """The artifacts have not been built yet."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Artifacts:
 
     Attributes:
         python: The interpreter.
-        layer: The layer's folder with the packages in it.
-        notes: What the reader of a measurement has to know about the interpreter.
+        layer: The folder with the layer's packages.
+        notes: Notes on the interpreter for the reader of a measurement.
     """
 
     python: Path
@@ -63,7 +63,7 @@ class Artifacts:
     _runtime: Path
 
     def template(self, parameters: Mapping[str, str], condition: str) -> Template:
-        """Read the built template, its functions in the folders that are measured."""
+        """Return the built template, with its functions in the folders that are measured."""
         template = load(self._template, parameters)
         folder = self._folder / condition / "functions"
         functions = {
@@ -88,20 +88,20 @@ class Artifacts:
         )
 
     def baseline_bundle(self, condition: str) -> Path:
-        """Return the folder with the baseline's code and all it imports."""
+        """Return the folder with the baseline's code and its packages."""
         return self._folder / condition / "baseline"
 
 
 @contextmanager
 def artifacts(build: Path) -> Iterator[Artifacts]:
-    """Lay out what is measured, from the folder that `sam build` wrote.
+    """Lay out the files that are measured, from the folder that `sam build` wrote.
 
     Raises:
         NotBuiltError: the folder does not hold a built template and a built layer.
     """
     template, layer = build / "template.yaml", build / "CodegenLayer" / "python"
     if not (template.is_file() and layer.is_dir()):
-        raise NotBuiltError(f"{build} holds no built template and layer: run `make build` first")
+        raise NotBuiltError(f"{build} holds no built template and layer. Run `make build` first.")
     with TemporaryDirectory(prefix="benchmarks-") as temporary:
         folder = Path(temporary)
         python = next(filter(layer_build.is_runtime, layer_build.interpreters()), None)
@@ -113,8 +113,8 @@ def artifacts(build: Path) -> Iterator[Artifacts]:
             python = Path(sys.executable).resolve()
             wheels = _Wheels()
             notes = (
-                f"NO CPython {layer_build.RUNTIME} that can load the layer's wheels was found. Measured instead, on "
-                f"{python}: the layer's requirements and packages, installed for that Python with bytecode.",
+                f"NO CPython {layer_build.RUNTIME} that can load the layer's wheels was found. {python} runs instead, "
+                "with the layer's requirements and packages installed for it, with bytecode.",
             )
             layer = folder / "layer"
             shutil.copytree(wheels.packages(layer_build.HERE / "requirements.txt"), layer)
@@ -140,7 +140,7 @@ def megabytes(folder: Path) -> float:
 
 
 class _Wheels:
-    """Wheels for the Python that runs this."""
+    """Wheels for the Python that runs the benchmarks."""
 
     options: tuple[str, ...] = ()
 
@@ -171,7 +171,7 @@ class _RuntimeWheels(_Wheels):
 
 
 def _imports(python: Path, layer: Path) -> bool:
-    """Tell whether this machine can load the layer's compiled wheels."""
+    """Tell whether this Python can load the layer's compiled wheels."""
     probe = f"import sys; sys.path.insert(0, {str(layer)!r}); import pydantic"
     return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""Cold start: from the start of a process to the answer to its first event, which is what a caller waits."""
+"""Cold start: from the start of a process to the answer to its first event, the time that a caller waits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.progress import track
 
 from benchmarks.artifacts import EQUAL, SHIPPED
 from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
-from benchmarks.sandbox import Sandbox
-from benchmarks.world import is_own, status, world
+from benchmarks.testbed import is_own, status, testbed
+from benchmarks.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.artifacts import Artifacts
-    from benchmarks.world import Event
+    from benchmarks.testbed import Event
     from local.template import Function
 
 _TITLES = {
@@ -36,8 +36,8 @@ def sections(artifacts: Artifacts, *, repetitions: int) -> Iterator[Section]:
             notes=[
                 *artifacts.notes,
                 f"Init and first invocation, {repetitions} interleaved pairs each after a warm-up, medians.",
-                "* the baseline has nothing like it: its start and the starring of a run stand beside it.",
-                "A status behind the name: what the sample event names is not there, and the function says so.",
+                "* The baseline has no such function: the row compares with its start and the starring of a run.",
+                "(404) or another status: the sample event names something that does not exist.",
             ],
             head=PAIRS_HEAD,
             rows=[*(pairs.row() for pairs in shared), *(pairs.row(" *") for pairs in own)],
@@ -60,33 +60,33 @@ def _targets(condition: str, shared: list[Pairs], own: list[Pairs]) -> list[Targ
 
 
 def _measure(artifacts: Artifacts, condition: str, repetitions: int) -> tuple[list[Pairs], list[Pairs]]:
-    """Return the pairs of the functions that the baseline has, too, and of those that only we have."""
-    with TemporaryDirectory() as folder, world(artifacts, condition, Path(folder)) as around:
+    """Return the pairs of the functions that the baseline also has, and of those that only we have."""
+    with TemporaryDirectory() as folder, testbed(artifacts, condition, Path(folder)) as bed:
 
         def start(function: Function, event: Event) -> tuple[float, int]:
-            with Sandbox(artifacts.python, function, Path(folder)) as sandbox:
-                answer = sandbox.invoke(event)
-                return sandbox.init_seconds + answer.seconds, status(function, answer)
+            with Worker(artifacts.python, function, Path(folder)) as worker:
+                answer = worker.invoke(event)
+                return worker.init_seconds + answer.seconds, status(function, answer)
 
         def compare(functions: Sequence[Function]) -> list[Pairs]:
-            """Start each of these and then the baseline, again and again, the first time to warm up."""
+            """Start each function and then the baseline, once to warm up and then `repetitions` times."""
             found = []
             for function in functions:
-                _, code = start(function, around.event(function))
+                _, code = start(function, bed.event(function))
                 found.append(Pairs(function.name if code < 400 else f"{function.name} ({code})", [], []))
-            start(around.baseline, around.baseline_event(functions[0]))
+            start(bed.baseline, bed.baseline_event(functions[0]))
             for _ in range(repetitions):
                 for function, pairs in zip(functions, found, strict=True):
-                    pairs.ours.append(start(function, around.event(function))[0])
-                seconds, _ = start(around.baseline, around.baseline_event(functions[0]))
+                    pairs.ours.append(start(function, bed.event(function))[0])
+                seconds, _ = start(bed.baseline, bed.baseline_event(functions[0]))
                 for pairs in found:
                     pairs.baseline.append(seconds)
             return found
 
-        functions = around.functions()
+        functions = bed.functions()
         own = [function for function in functions if is_own(function)]
         shared = [function for function in functions if not is_own(function)]
-        # The same start of the baseline stands beside a few functions that it has not.
+        # One start of the baseline serves for three functions that it does not have.
         groups = [own[index : index + 3] for index in range(0, len(own), 3)] + [[function] for function in shared]
         found = [pairs for group in track(groups, f"cold, {condition}", transient=True) for pairs in compare(group)]
         return found[len(own) :], found[: len(own)]

@@ -1,4 +1,4 @@
-"""What watching costs: counted in simulated time, so that the figures are exact, beside a poller per viewer."""
+"""The cost of watching a run, compared with one poller per viewer. Counted in simulated time, so figures are exact."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 VIEWERS = (1, 10, 1000)
 _RUN_SECONDS = 60
 _LOGS = 40
-_LOOK_SECONDS = 25.0  # a viewer by long poll or page comes back at the latest after so long, and at once after news
+_READ_SECONDS = 25.0  # a viewer by long poll or page reads at least this often, and at once when there are new events
 _NAIVE_INTERVAL = 2.0
 _EAGER = 10
 _PAGES = 20
@@ -52,7 +52,7 @@ _READS = ("BatchGetItem", "GetItem", "Query")
 
 
 class _Clock:
-    """The fake's time, for the poller."""
+    """The fake's time, as the poller reads it."""
 
     def __init__(self, manual: ManualClock) -> None:
         self.manual = manual
@@ -65,7 +65,7 @@ class _Clock:
 
 
 class _Tokens:
-    """No state machine waits here."""
+    """Accepts no task token: no state machine waits."""
 
     def succeed(self, token: str, output: object) -> None:
         raise AssertionError(token, output)
@@ -73,8 +73,8 @@ class _Tokens:
     fail = succeed  # type: ignore[assignment]
 
 
-class _World(NamedTuple):
-    """A deployment in memory, and the fake upstream at whose time it lives."""
+class _Deployment(NamedTuple):
+    """A deployment in memory, and the fake Codegen whose clock it uses."""
 
     runs: RunsTable
     fake: FakeCodegen
@@ -92,7 +92,7 @@ class _Viewer:
 
 
 @contextmanager
-def _world() -> Iterator[_World]:
+def _deployment() -> Iterator[_Deployment]:
     template = load(ROOT / "template.yaml", {"CodegenOrgId": "1", "CodegenTokenSecret": _SECRET})
     environment = dict(ENVIRONMENT)
     for function in template.functions.values():
@@ -108,13 +108,13 @@ def _world() -> Iterator[_World]:
             token=DEMO_TOKEN, base_url="http://codegen.test", http_client=client, retry=RetryPolicy(max_retries=0)
         )
         assert isinstance(fake.clock, ManualClock)
-        yield _World(watches.table(), fake, _Clock(fake.clock), codegen, services, template)
+        yield _Deployment(watches.table(), fake, _Clock(fake.clock), codegen, services, template)
     os.environ.clear()
     os.environ.update(before)
 
 
 def section() -> Section:
-    """Count and show."""
+    """Count what watching a run costs."""
     with patch.object(watches, "kick", lambda *_: None):
         ours = {viewers: _watched(viewers) for viewers in VIEWERS}
     naive = {viewers: _naive(viewers) for viewers in VIEWERS}
@@ -147,7 +147,7 @@ def section() -> Section:
         notes=[
             f"A run of {_RUN_SECONDS} s and about {_LOGS} logs. Baseline: each viewer polls the upstream every "
             f"{_NAIVE_INTERVAL:.0f} s.",
-            f"An idle minute is one tick of the poller: {dict(idle)}. Every fifth has one of the reconciler, too.",
+            f"An idle minute has one tick of the poller: {dict(idle)}. Every fifth also has one of the reconciler.",
         ],
         head=("what", "ours", "baseline"),
         rows=rows,
@@ -168,7 +168,7 @@ def section() -> Section:
 
 def _watched(viewers: int) -> tuple[float, list[float]]:
     """Return the upstream calls per minute of a run, and the delays (seconds) until viewers saw its logs."""
-    with _world() as (runs, fake, clock, codegen, *_):
+    with _deployment() as (runs, fake, clock, codegen, *_):
         fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
         run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
         fake.calls.clear()
@@ -177,29 +177,29 @@ def _watched(viewers: int) -> tuple[float, list[float]]:
         audience = [_Viewer() for _ in range(viewers)]
         began = clock.now()
         while not (current := _read(runs, watch)).status.terminal:
-            # The first few read news at once; that the others come less often makes no difference to the upstream.
+            # Only the first few read new events at once. How often viewers read makes no difference to the upstream.
             news = [viewer for viewer in audience[:_EAGER] if viewer.seen < _place(current)]
             due = [viewer for viewer in audience if viewer in news or viewer.due <= clock.now()]
             for viewer in due:
                 watches.view(_read(runs, watch), now=clock.now())
-                _look(viewer, runs, watch, clock)
+                _read_events(viewer, runs, watch, clock)
             poller.tick(clock.now() + 0.5)
             clock.sleep(0.5)
         minutes = (clock.now() - began) / 60
         return sum(fake.calls.values()) / minutes, [delay for viewer in audience[:_EAGER] for delay in viewer.delays]
 
 
-def _look(viewer: _Viewer, runs: RunsTable, watch: Watch, clock: _Clock) -> None:
+def _read_events(viewer: _Viewer, runs: RunsTable, watch: Watch, clock: _Clock) -> None:
     for event in runs.events(watch.org_id, watch.key, after=viewer.seen):
         viewer.seen = (event.epoch, event.seq)
         created = parse_timestamp(event.data["log"]["created_at"]) if event.type == "run.log" else None
         if isinstance(created, datetime):
             viewer.delays.append(clock.now() - created.timestamp())
-    viewer.due = clock.now() + _LOOK_SECONDS
+    viewer.due = clock.now() + _READ_SECONDS
 
 
 def _naive(viewers: int) -> float:
-    with _world() as (_, fake, clock, codegen, *_):
+    with _deployment() as (_, fake, clock, codegen, *_):
         fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
         run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
         fake.calls.clear()
@@ -212,13 +212,13 @@ def _naive(viewers: int) -> float:
 
 
 def _throughput() -> tuple[list[float], list[float], float, float]:
-    """Return the events per second that our own code appends and reads, and the requests each takes per event.
+    """Return the events per second that our own code appends and reads, and the requests that each takes per event.
 
-    DynamoDB itself is left out: what stands in for it here copies its whole table for each transaction.
+    DynamoDB itself is left out, because its stand-in has another speed.
     """
     appended, read = [], []
     for _ in range(5):
-        with _world() as (runs, _, clock, *_):
+        with _deployment() as (runs, _, clock, *_):
             now = round(clock.now() * 1000)
             watch = Watch(
                 org_id=1,
@@ -249,14 +249,14 @@ def _throughput() -> tuple[list[float], list[float], float, float]:
 
 
 def _idle_minute() -> tuple[Counter[str], float]:
-    """Return what the poller asks of DynamoDB when there is nothing to do, and how many functions schedules invoke."""
-    with _world() as world, redirect_stdout(StringIO()):
+    """Return the poller's calls of DynamoDB when it has nothing to do, and how many functions the schedules invoke."""
+    with _deployment() as deployment, redirect_stdout(StringIO()):
         tick = handler("poller/poll")
-        for _ in range(2):  # the first one also reads the secret, and notes whose limits it draws on
-            world.aws.asked.clear()
+        for _ in range(2):  # the first tick also reads the secret, and stores which rate limits it uses
+            deployment.aws.asked.clear()
             tick({"source": "aws.scheduler"}, Context(milliseconds_left=85_000))
-        invocations = sum(60 / period(schedule.expression) for schedule in world.template.schedules)
-        return Counter(operation for operation in world.aws.asked if operation != "GetSecretValue"), invocations
+        invocations = sum(60 / period(schedule.expression) for schedule in deployment.template.schedules)
+        return Counter(operation for operation in deployment.aws.asked if operation != "GetSecretValue"), invocations
 
 
 def _read(runs: RunsTable, watch: Watch) -> Watch:

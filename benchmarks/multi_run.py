@@ -1,4 +1,4 @@
-"""Multi-runs on the whole local stack, next to the baseline's: what they add to the wait, and what they use up."""
+"""Multi-runs on the whole local stack and on the baseline: the wait that they add, and the calls that they make."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SIZES = (5, 20)
 
 _PATH = f"/v1/organizations/{DEMO_ORG_ID}/multi-runs"
 _PROMPT = "Create a React component"
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 180.0
 _READS = ("get_agent_run", "get_agent_run_logs", "list_agent_runs")
 
 
 class MultiRunError(Exception):
-    """A multi-run did not end, or not as it should: nothing was measured."""
+    """A multi-run did not end, or failed, so nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Case:
 
     Attributes:
         size: The number of candidates.
-        pace: How long they take, as a multiple of the fake's 8 to 12 s for a candidate and 4 to 6 s for a synthesis.
+        pace: How long runs take, as a multiple of the fake's 8 to 12 s for a candidate and 4 to 6 s for a synthesis.
     """
 
     size: int
@@ -54,7 +54,7 @@ FULL = [*QUICK, *(Case(size, 0.5) for size in SIZES)]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One multi-run. Times are in seconds; `events` are those of the state machine's execution, where there is one."""
+    """One multi-run. Times are in seconds. `events` counts the history of the state machine's execution, if any."""
 
     wall: float
     slowest: float
@@ -65,13 +65,13 @@ class Outcome:
 
     @property
     def added(self) -> float:
-        """What came on top of the slowest candidate and the synthesis run."""
+        """The wait in addition to the slowest candidate and the synthesis run."""
         return self.wall - self.slowest - self.synthesis
 
 
 @dataclass(frozen=True)
 class Series:
-    """The same multi-run several times."""
+    """Several repetitions of one kind of multi-run on one side."""
 
     case: Case
     side: str
@@ -82,7 +82,7 @@ class Series:
         return float(median(getattr(outcome, what) for outcome in self.outcomes))
 
     def row(self) -> list[str]:
-        """Return what the table shows."""
+        """Return the row of the table."""
         added = sorted(outcome.added for outcome in self.outcomes)
         return [
             self.side,
@@ -102,7 +102,7 @@ class Series:
 
 
 def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
-    """Measure both sides against one fake, in turns."""
+    """Measure both sides in turns, against one fake."""
     found = [Series(case, side, []) for case in cases for side in (OURS, BASELINE)]
     in_turns = [series for case in cases for _ in range(repetitions) for series in found if series.case == case]
     with _measuring() as measure:
@@ -113,11 +113,11 @@ def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
         notes=[
             f"The whole local stack on this Python, against the fake Codegen in real time; {repetitions} interleaved "
             "repetitions after a warm-up, medians.",
-            "The upstream's rate limits are off, in the fake and in ours: 10 creations a minute are the upstream's "
-            "part of the wait. (The baseline does not know of them: with them on, it fails at the eleventh candidate.)",
-            f"wall: until a caller who looks every {_LOOK_SECONDS} s sees the answer. ratio: wall by the slowest "
-            "candidate. added: the wall less the slowest candidate and the synthesis run, as minimum, median, maximum. "
-            "reads: calls that ask the upstream how a run is doing. events: of the execution's history.",
+            "Codegen's rate limits are off, in the fake and in ours: waiting for them (10 creations per minute) is not "
+            "measured. (The baseline does not respect them: with them on, it fails at the eleventh candidate.)",
+            f"wall: until a caller who reads every {_POLL_SECONDS} s sees the answer. ratio: wall divided by the "
+            "slowest candidate. added: wall minus the slowest candidate and the synthesis: minimum, median, maximum. "
+            "reads: calls of Codegen that read a run's status. events: of the execution's history.",
         ],
         head=("side", "candidates", "slowest s", "wall s", "ratio", "added s", "creates", "reads", "events"),
         rows=[series.row() for series in found],
@@ -127,18 +127,18 @@ def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
 
 
 def _targets(found: Sequence[Series]) -> list[Target]:
-    """Compare what each further candidate costs: a history has some events of its own, however many there are."""
+    """Count the events of each further candidate: a history also has events that do not depend on their number."""
     targets = []
     for few, many in zip(found[::2], found[1::2], strict=True):
         events = (many.median("events") - few.median("events")) / (many.case.size - few.case.size)
-        name = f"history events per candidate, the slowest of {many.median('slowest'):.0f} s"
+        name = f"history events per candidate, with a slowest candidate of {many.median('slowest'):.0f} s"
         targets.append(Target(name, events, 10))
     return targets
 
 
 @contextmanager
 def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
-    """Start both sides, warm, and give what measures one multi-run."""
+    """Start both sides, warm them up, and yield a function that measures one multi-run."""
     with ExitStack() as exit_stack:
         fake = FakeCodegen(limits={})
         stack = exit_stack.enter_context(Stack(fake=fake, parameters={"CodegenLimitFactor": "1000"}))
@@ -156,7 +156,7 @@ def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
             multi_run_id, wall = _run(clients[side], case.size)
             lasted = [fake.runs[create.agent_run_id].turns[-1].plan.ends_at for create in fake.creates]
             if len(lasted) != case.size + 1:
-                raise MultiRunError(f"{side}: {case.size} candidates and a synthesis were {len(lasted)} runs upstream")
+                raise MultiRunError(f"{side}: {case.size} candidates with a synthesis made {len(lasted)} runs")
             return Outcome(
                 wall=wall,
                 slowest=max(lasted[: case.size]),
@@ -172,19 +172,19 @@ def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
 
 
 def _run(client: httpx.Client, size: int) -> tuple[str, float]:
-    """Start a multi-run and follow it to its answer; return its id and the seconds that took."""
+    """Start a multi-run, wait for its answer, and return its id and the seconds that this took."""
     started = time.perf_counter()
     response = client.post(_PATH, json={"prompt": _PROMPT, "concurrency": size}).raise_for_status()
     multi_run: dict[str, Any] = response.json()
     while multi_run["status"] not in ("completed", "failed"):
         if time.perf_counter() - started > _PATIENCE_SECONDS:
-            raise MultiRunError(f"a multi-run does not end: {multi_run}")
-        time.sleep(_LOOK_SECONDS)
+            raise MultiRunError(f"A multi-run did not end within {_PATIENCE_SECONDS:.0f} s: {multi_run}")
+        time.sleep(_POLL_SECONDS)
         response = client.get(f"{_PATH}/{multi_run['id']}")
-        if not response.is_server_error:  # An overloaded machine has its timeouts. The next look tells.
+        if not response.is_server_error:  # On an overloaded machine a read may time out.
             multi_run = response.raise_for_status().json()
     if multi_run["status"] != "completed":
-        raise MultiRunError(f"a multi-run failed: {multi_run}")
+        raise MultiRunError(f"A multi-run failed: {multi_run}")
     return multi_run["id"], time.perf_counter() - started
 
 
@@ -197,7 +197,7 @@ def _events(stack: Stack, multi_run_id: str) -> int:
 
 @contextmanager
 def _baseline(codegen_url: str) -> Iterator[str]:
-    """Serve the baseline in a process of its own."""
+    """Serve the baseline in a process of its own, and yield its URL."""
     environment = {"CODEGEN_BASE_URL": codegen_url, "CODEGEN_ORG_ID": str(DEMO_ORG_ID)}
     command = [sys.executable, "-m", "benchmarks.baseline"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""What a measurement says: tables to read, targets to keep, and the numbers themselves."""
+"""The report of a measurement: tables for people, targets, and the numbers as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Measurements of both sides, taken one after the other: pair by pair they met the same noise."""
+    """Measurements of both sides in pairs. Those of a pair were taken one after the other, under the same noise."""
 
     name: str
     ours: list[float]
@@ -25,7 +25,7 @@ class Pairs:
 
     @property
     def ratios(self) -> list[float]:
-        """Ours by the baseline's, smallest first."""
+        """Ours divided by the baseline's, smallest first."""
         return sorted(ours / baseline for ours, baseline in zip(self.ours, self.baseline, strict=True))
 
     @property
@@ -34,7 +34,7 @@ class Pairs:
         return statistics.median(self.ratios)
 
     def row(self, mark: str = "") -> list[str]:
-        """Return the name, marked, both medians in ms, and the ratios' minimum, median and maximum."""
+        """Return the name with the mark, both medians in ms, and the ratios' minimum, median and maximum."""
         ours, baseline = (f"{statistics.median(side) * 1000:.1f}" for side in (self.ours, self.baseline))
         return [
             self.name + mark,
@@ -51,7 +51,7 @@ PAIRS_HEAD = ("function", "ours ms", "baseline ms", "min", "ratio", "max")
 
 @dataclass(frozen=True)
 class Target:
-    """A number that should be no more than a limit."""
+    """A number that should not exceed a limit."""
 
     name: str
     value: float
@@ -59,13 +59,13 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it is."""
+        """Whether the number does not exceed the limit."""
         return self.value <= self.limit
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the report. `numbers` is JSON."""
+    """One part of the report. `numbers` must be JSON."""
 
     title: str
     notes: Sequence[str]
@@ -75,7 +75,7 @@ class Section:
     numbers: Any = field(repr=False)
 
     def show(self, console: Console) -> None:
-        """Print it."""
+        """Print the section."""
         console.print(f"\n[bold]{self.title}[/bold]")
         for note in self.notes:
             console.print(f"  {note}", highlight=False)
@@ -90,7 +90,7 @@ class Section:
             console.print(f"  {verdict}  {target.name}: {target.value:.2f}, target <= {target.limit}", highlight=False)
 
     def json(self) -> dict[str, Any]:
-        """Return what a program reads."""
+        """Return the section for programs."""
         return {
             "notes": list(self.notes),
             "targets": [{**asdict(target), "met": target.met} for target in self.targets],

@@ -1,4 +1,4 @@
-"""Size: what is unzipped into an execution environment before anything starts."""
+"""Size: the files that are unzipped into an execution environment before it starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def section(artifacts: Artifacts) -> Section:
     bytecode = sum(file.stat().st_size for file in artifacts.layer.rglob("*.pyc")) / 1e6
     return Section(
         title="Size unzipped",
-        notes=[*artifacts.notes, "The layer has bytecode, the baseline's bundle as shipped has none."],
+        notes=[*artifacts.notes, "The layer has bytecode. The baseline's bundle as shipped has none."],
         head=("", "MB", "of which bytecode"),
         rows=[
             ["layer", f"{layer:.1f}", f"{bytecode:.1f}"],

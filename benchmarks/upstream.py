@@ -1,11 +1,11 @@
-"""A fake Codegen in a process of its own that says how long it took to answer.
+"""A fake Codegen in a process of its own that reports how long its answers took.
 
     with upstream() as codegen:
         ...  # requests to codegen.url
         codegen.seconds()
 
-The time is taken at the connection, from a request's first byte in to its answer's last byte out, so that it is the
-same for whoever asks and however they ask.
+The time is measured at the connection, from a request's first byte to its answer's last byte, so that it does not
+depend on the client.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
-# Runs that there are from the start, so that a page of them is a full one.
+# The number of runs at the start, enough for a full page.
 RUNS = 100
 
 
 class Upstream:
-    """The fake from outside."""
+    """A client of the fake's process."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = httpx.Client(base_url=url, trust_env=False)
 
     def seconds(self) -> list[float]:
-        """Return how long each answer took since this was last asked."""
+        """Return how long each answer took since the last call."""
         answer: list[float] = self._client.get("/seconds").raise_for_status().json()
         return answer
 
 
 @contextmanager
 def upstream() -> Iterator[Upstream]:
-    """Start a fake without rate limits, whose runs end at once."""
+    """Start a fake without rate limits whose runs end at once."""
     with subprocess.Popen([sys.executable, "-m", __name__], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -58,7 +58,7 @@ def upstream() -> Iterator[Upstream]:
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     fake = FakeCodegen(pace=0, limits={})
     for number in range(RUNS):
         fake.start(

@@ -1,4 +1,4 @@
-"""Warm overhead: the time in the handler less the time in the upstream, in a worker that is warm."""
+"""Warm overhead: the time in the handler minus the time in Codegen, in a warm worker."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rich.progress import track
 
 from benchmarks.artifacts import EQUAL
 from benchmarks.report import PAIRS_HEAD, Pairs, Section, Target
-from benchmarks.sandbox import Sandbox
-from benchmarks.world import is_own, status, world
+from benchmarks.testbed import is_own, status, testbed
+from benchmarks.worker import Worker
 
 if TYPE_CHECKING:
     from benchmarks.artifacts import Artifacts
-    from benchmarks.world import World
+    from benchmarks.testbed import Testbed
     from local.template import Function
 
 WARM_UP = 20
@@ -24,22 +24,22 @@ BLOCK = 20
 
 
 def section(artifacts: Artifacts, *, blocks: int) -> Section:
-    """Measure the operations in which both sides do the same: what only ask the upstream."""
-    with TemporaryDirectory() as folder, world(artifacts, EQUAL, Path(folder)) as around:
-        functions = [each for each in around.functions() if _is_alike(each)]
-        with Sandbox(artifacts.python, around.baseline, Path(folder)) as baseline:
+    """Measure the operations in which both sides do the same: those that only call Codegen."""
+    with TemporaryDirectory() as folder, testbed(artifacts, EQUAL, Path(folder)) as bed:
+        functions = [each for each in bed.functions() if _is_alike(each)]
+        with Worker(artifacts.python, bed.baseline, Path(folder)) as baseline:
             found = []
             for function in track(functions, "warm", transient=True):
-                with Sandbox(artifacts.python, function, Path(folder)) as ours:
-                    found.append(_measure(around, function, ours, baseline, blocks))
+                with Worker(artifacts.python, function, Path(folder)) as ours:
+                    found.append(_measure(bed, function, ours, baseline, blocks))
     return Section(
         title="Warm overhead of a request",
         notes=[
             *artifacts.notes,
-            f"Time in the handler less time in the upstream; {blocks * BLOCK} interleaved requests to each side after "
-            f"{WARM_UP}, a ratio per {BLOCK}.",
+            f"Time in the handler minus time in Codegen; {blocks * BLOCK} interleaved requests to each side after "
+            f"{WARM_UP} to warm up, one ratio per {BLOCK}.",
             "Left out: functions that also write to a table, which the baseline does not, and the OpenAPI document, "
-            "which has more to tell than the baseline's.",
+            "which is larger than the baseline's.",
         ],
         head=PAIRS_HEAD,
         rows=[pairs.row() for pairs in found],
@@ -56,14 +56,14 @@ def _is_alike(function: Function) -> bool:
     return not is_own(function) and not stores and function.name != "ServeDocs"
 
 
-def _measure(around: World, function: Function, ours: Sandbox, baseline: Sandbox, blocks: int) -> Pairs:
-    def overhead(sandbox: Sandbox) -> float:
-        answer = sandbox.invoke(event)
+def _measure(bed: Testbed, function: Function, ours: Worker, baseline: Worker, blocks: int) -> Pairs:
+    def overhead(worker: Worker) -> float:
+        answer = worker.invoke(event)
         status(function, answer)
-        return answer.seconds - sum(around.codegen.seconds())
+        return answer.seconds - sum(bed.codegen.seconds())
 
-    event = around.event(function)
-    around.codegen.seconds()
+    event = bed.event(function)
+    bed.codegen.seconds()
     for _ in range(WARM_UP):
         overhead(ours)
         overhead(baseline)

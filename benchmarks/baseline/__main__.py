@@ -1,4 +1,4 @@
-"""Serve the baseline in a process that stays, on any free port: `python -m benchmarks.baseline`."""
+"""Serve the baseline on any free port until the process is killed: `python -m benchmarks.baseline`."""
 
 import uvicorn
 

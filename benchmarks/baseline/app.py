@@ -1,12 +1,12 @@
-"""The same backend as one would write it first: FastAPI, all endpoints in one app in one Lambda.
+"""The same backend in its simplest form: a FastAPI app with all endpoints, in one Lambda function.
 
-It is what the functions of template.yaml are measured against, and written as well as this design allows: one shared
-connection pool, typed requests and answers, errors passed on, and boto3, which the stars are kept with, loaded only
-where they are asked for. Multi-runs are tasks of the event loop that ask for each candidate's status every two seconds;
-they need a process that stays (`uvicorn benchmarks.baseline.app:app`), which a Lambda function is not.
+The functions of template.yaml are measured against it. It is written as well as this design allows: one shared
+connection pool, typed requests and answers, Codegen's errors passed on, and boto3 loaded only by the endpoints of
+starred runs. Multi-runs are tasks of the event loop that read each candidate's status every two seconds. They need a
+process that keeps running (`uvicorn benchmarks.baseline.app:app`), which a Lambda function does not.
 """
 
-# ruff: noqa: D101 - the models are what their fields say
+# ruff: noqa: D101 - the fields of the models describe them
 
 import asyncio
 import json
@@ -241,17 +241,17 @@ http = httpx.AsyncClient(base_url=BASE_URL, timeout=30)
 
 
 class Codegen:
-    """The Codegen API as the owner of one token."""
+    """A client of the Codegen API with one token."""
 
     def __init__(self, token: str) -> None:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def get(self, path: str, **params: Any) -> Any:
-        """Read something."""
+        """Send a GET request."""
         return await self._request("GET", path, params={k: v for k, v in params.items() if v is not None})
 
     async def post(self, path: str, body: BaseModel | dict[str, Any] | None = None) -> Any:
-        """Have something done."""
+        """Send a POST request."""
         if isinstance(body, BaseModel):
             body = body.model_dump(exclude_none=True)
         return await self._request("POST", path, json=body)
@@ -264,7 +264,7 @@ class Codegen:
             raise HTTPException(504, "The Codegen API did not answer in time.") from None
         except httpx.HTTPError:
             logger.exception("%s %s", method, path)
-            raise HTTPException(502, "The Codegen API could not be reached.") from None
+            raise HTTPException(502, "Could not reach the Codegen API.") from None
         if response.is_error:
             logger.error("%s %s: %s", method, path, response.status_code)
             raise HTTPException(response.status_code, _reason(response))
@@ -283,7 +283,7 @@ def get_api_key(authorization: Annotated[str | None, Header()] = None, api_key: 
     """Return the caller's token, from the header or from the query."""
     token = (authorization or "").removeprefix("Bearer ") or api_key
     if not token:
-        raise HTTPException(401, "An API key is needed.")
+        raise HTTPException(401, "An API key is required.")
     return token
 
 
@@ -300,7 +300,7 @@ app = FastAPI(title="Codegen backend")
 app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
 
 
-# Users, organizations and what they have
+# Users and organizations
 
 
 @app.get("/v1/organizations/{org_id}/users")
@@ -412,7 +412,7 @@ async def stream_agent_run_logs(
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
-# Runs that the upstream starts for other ends
+# Runs about a repository or a sandbox
 
 
 @app.post("/v1/organizations/{org_id}/setup-commands/generate")

@@ -1,9 +1,9 @@
-"""What the benchmarks take their figures from. What they measure is no matter for a test."""
+"""How the benchmarks compute their figures. Their measurements are not tested."""
 
 import pytest
 
 from benchmarks.report import Pairs, Target
-from benchmarks.world import is_own
+from benchmarks.testbed import is_own
 from local.template import Function
 from tests.support import backend
 

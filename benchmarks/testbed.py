@@ -1,4 +1,4 @@
-"""What stands around the functions while they are measured, and what they are given to do: their sample events."""
+"""What the functions need while they are measured: a Codegen API, an AWS stand-in, and their sample events."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from starlette.routing import Match
 
 from benchmarks.artifacts import ROOT
 from benchmarks.baseline.app import app
-from benchmarks.sandbox import Sandbox, SandboxError
 from benchmarks.upstream import upstream
+from benchmarks.worker import Worker, WorkerError
 from local import loopback
 from local.aws.server import serve
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.artifacts import Artifacts
-    from benchmarks.sandbox import Answer
     from benchmarks.upstream import Upstream
+    from benchmarks.worker import Answer
     from local.template import Function, Template
 
 Event = dict[str, Any]
 
-# The one multi-run of the samples. It does not last: whatever is done with it changes what can be done next.
+# The multi-run in the samples. Each sample gets a new one, because each changes what can be done with it next.
 MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
 
-# Where the baseline keeps its stars.
+# The table in which the baseline keeps its stars.
 _STARRED_RUNS: dict[str, Any] = {
     "TableName": "baseline-starred-runs",
     "BillingMode": "PAY_PER_REQUEST",
@@ -49,20 +49,20 @@ _DONE_AT_ONCE = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": T
 
 
 @dataclass(frozen=True)
-class World:
-    """An upstream, an AWS stand-in, and both sides set up to use them."""
+class Testbed:
+    """A Codegen API, an AWS stand-in, and both sides set up to use them."""
 
     codegen: Upstream
     template: Template
     baseline: Function
-    _creator: Sandbox
+    _creator: Worker
 
     def functions(self) -> list[Function]:
-        """Return what there is to measure: the poller first, while there is nothing to poll."""
+        """Return the functions to measure: the poller first, while there is nothing to poll."""
         return sorted(self.template.functions.values(), key=lambda function: function.name != "PollRuns")
 
     def event(self, function: Function) -> Event:
-        """Return the function's sample event, its multi-run replaced by one that has just been made."""
+        """Return the function's sample event, with its multi-run replaced by a new one."""
         sample = _sample(function.name)
         if MULTI_RUN in sample:
             created = self._creator.invoke(json.loads(_sample("CreateMultiRun"))).result
@@ -71,18 +71,19 @@ class World:
         return event
 
     def baseline_event(self, function: Function) -> Event:
-        """Return the same for the baseline, or the starring of a run where it has nothing of the kind.
+        """Return the event for the baseline: the same, or the starring of a run if it has no such function.
 
-        What only we have asks the upstream or looks into a table, mostly both; a star takes both.
+        Functions that only we have call Codegen or read a table, most of them both, as starring a run does.
         """
         event: Event = json.loads(_sample("StarRun")) if is_own(function) else self.event(function)
         return event
 
 
 def is_own(function: Function) -> bool:
-    """Tell whether only we have such a function.
+    """Tell whether only we have such a function, and the baseline has none.
 
-    The baseline has no tasks, and knows no multi-run by its id: it keeps them in a memory that a fresh process has not.
+    The baseline has no tasks. It cannot find a multi-run by its id: it keeps them in memory, which is empty in a new
+    process.
     """
     sample = _sample(function.name)
     event = json.loads(sample)
@@ -97,27 +98,27 @@ def _sample(name: str) -> str:
 
 
 def status(function: Function, answer: Answer) -> int:
-    """Return the HTTP status of an answer, 200 for one that is none.
+    """Return the status of an HTTP answer, and 200 for any other answer.
 
-    A sample may name what this world has not. To refuse it takes the same imports and the same look into the tables,
-    and is measured; to fail is not.
+    A sample may name something that does not exist here. Refusing it takes the same imports and the same reads, so that
+    a 4xx status counts as a measurement; a 5xx status does not.
 
     Raises:
-        SandboxError: the function failed.
+        WorkerError: the function failed.
     """
     code = answer.result.get("statusCode", 200) if isinstance(answer.result, dict) else 200
     if code >= 500:
-        raise SandboxError(f"{function.name} answered {code}: {answer.result['body']}")
+        raise WorkerError(f"{function.name} answered {code}: {answer.result['body']}")
     return int(code)
 
 
 @contextmanager
-def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World]:
-    """Start everything that the functions need; `log_dir` takes what their workers write."""
+def testbed(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[Testbed]:
+    """Start everything that the functions need. Their workers write their logs into `log_dir`."""
     with ExitStack() as stack:
         codegen = stack.enter_context(upstream())
         stand_in = stack.enter_context(serve(stack.enter_context(loopback.listen())))
-        stand_in.functions = _Nobody()  # type: ignore[assignment]
+        stand_in.functions = _Discard()  # type: ignore[assignment]
         addresses = {
             "AwsEndpointUrl": stand_in.url,
             "CodegenBaseUrl": codegen.url,
@@ -140,20 +141,20 @@ def world(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[World
             },
             condition,
         )
-        creator = stack.enter_context(Sandbox(artifacts.python, template.functions["CreateMultiRun"], log_dir))
-        # The run of the samples becomes a followed one, with an event log to stream.
+        creator = stack.enter_context(Worker(artifacts.python, template.functions["CreateMultiRun"], log_dir))
+        # The run in the samples becomes a followed one, with an event log to stream.
         for name, event in (("ResumeAgentRun", json.loads(_sample("ResumeAgentRun"))), ("PollRuns", {"kick": True})):
-            with Sandbox(artifacts.python, template.functions[name], log_dir) as sandbox:
-                status(template.functions[name], sandbox.invoke(event))
-        yield World(codegen, template, baseline, creator)
+            with Worker(artifacts.python, template.functions[name], log_dir) as worker:
+                status(template.functions[name], worker.invoke(event))
+        yield Testbed(codegen, template, baseline, creator)
 
 
-class _Nobody:
-    """Takes events and does nothing: a kick of the poller is measured, the poller that it wakes is not."""
+class _Discard:
+    """Discards events: a kick of the poller is measured, the poller that it starts is not."""
 
     async def send(self, name: str, event: bytes) -> None:
-        """Take an event."""
+        """Discard an event."""
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Wait for nothing."""
+        """Return at once."""
         coroutine.close()

@@ -1,9 +1,8 @@
-"""One Lambda execution environment, and the Runtime API that feeds it: a stopwatch around each of its steps.
+"""One worker process and the Runtime API that feeds it, with the time that each of its steps takes.
 
-The worker is the local stack's own loop (`local/functions/runtime.py`) on both sides of every comparison, because the
-one that AWS ships for containers has wheels for Linux only. It is a Lambda worker to the byte on the wire, so what is
-measured is from the start of the process to its first `GET /next` (Lambda's Init Duration) and from an event's first
-byte out to its answer's last byte in.
+Both sides of every comparison run the local stack's own loop (`local/functions/runtime.py`), because the one that AWS
+ships for containers has wheels for Linux only. The two times measured are from the start of the process to its first
+`GET /next`, which is Lambda's Init Duration, and from the first byte of an event to the last byte of its answer.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ if TYPE_CHECKING:
 _TIMEOUT = 60.0
 
 
-class SandboxError(Exception):
-    """A worker did not answer: nothing was measured."""
+class WorkerError(Exception):
+    """A worker did not answer, so nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler answered, and after how many seconds."""
+    """A handler's answer, and the seconds that it took."""
 
     result: Any
     seconds: float
 
 
-class Sandbox:
-    """A fresh process with one handler in it, as long as its context lasts.
+class Worker:
+    """A new process with one handler in it, while its context lasts.
 
     Args:
         python: The interpreter.
-        function: What it runs, and with which environment.
-        log_dir: Where the worker's standard output and error go, into `<function>.log`.
+        function: The function that it runs, with its environment.
+        log_dir: The folder in which the worker's standard output and error go to `<function>.log`.
 
     Attributes:
-        init_seconds: From the start of the process until it asked for its first event.
+        init_seconds: The time from the start of the process until it requested its first event.
     """
 
     init_seconds: float
@@ -60,15 +59,15 @@ class Sandbox:
         self._log = log_dir / f"{function.name}.log"
 
     def __enter__(self) -> Self:
-        """Start the process and wait until it asks for an event.
+        """Start the process and wait until it requests an event.
 
         Raises:
-            SandboxError: it fails to import its handler, or dies.
+            WorkerError: the process cannot import its handler, or dies.
         """
         with socket.create_server(("127.0.0.1", 0)) as listening, self._log.open("wb") as log:
             listening.settimeout(_TIMEOUT)
             host, port = listening.getsockname()
-            # As in Lambda, where /opt and /var/task are read-only, nothing is compiled for the next start.
+            # As in Lambda, where /opt and /var/task are read-only, no start leaves bytecode for the next one.
             environment = runtime_environment(self._function, f"{host}:{port}") | {"PYTHONDONTWRITEBYTECODE": "1"}
             started = time.perf_counter()
             self._process = subprocess.Popen(
@@ -100,10 +99,10 @@ class Sandbox:
         self._kill()
 
     def invoke(self, event: Any) -> Answer:
-        """Hand over an event, wait for the answer and until the worker asks for the next event.
+        """Hand over an event, and wait for its answer and for the request of the next event.
 
         Raises:
-            SandboxError: the handler raises, or the process dies.
+            WorkerError: the handler raises, or the process dies.
         """
         body = json.dumps(event).encode()
         request_id = str(uuid.uuid4())
@@ -120,7 +119,7 @@ class Sandbox:
         target, answer = self._request()
         seconds = time.perf_counter() - started
         if not target.endswith(f"/{request_id}/response"):
-            raise SandboxError(f"{self._function.name}: {answer.decode()}")
+            raise WorkerError(f"{self._function.name}: {answer.decode()}")
         self._connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
         self._next()
         return Answer(json.loads(answer), seconds)
@@ -128,10 +127,10 @@ class Sandbox:
     def _next(self) -> None:
         target, body = self._request()
         if not target.endswith("/invocation/next"):
-            raise SandboxError(f"{self._function.name}: {body.decode()}")
+            raise WorkerError(f"{self._function.name}: {body.decode()}")
 
     def _request(self) -> tuple[str, bytes]:
-        """Read one request of the worker: its target and its body."""
+        """Read one request of the worker and return its target and its body."""
         try:
             line = self._requests.readline().decode()
             headers = http.client.parse_headers(self._requests)
@@ -142,8 +141,8 @@ class Sandbox:
             raise self._failure()
         return line.split()[1], body
 
-    def _failure(self) -> SandboxError:
-        return SandboxError(f"{self._function.name} did not answer:\n{self._log.read_text('utf-8')}")
+    def _failure(self) -> WorkerError:
+        return WorkerError(f"{self._function.name} did not answer:\n{self._log.read_text('utf-8')}")
 
     def _kill(self) -> None:
         self._process.kill()
