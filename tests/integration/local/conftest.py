@@ -1,4 +1,4 @@
-"""Functions written in the test that calls them."""
+"""Functions whose code is written in the test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from local.template import Function
 
 @dataclass
 class Deployed:
-    """One function, deployed. Calling it hands over an event and returns whether it failed, and what it answered."""
+    """One deployed function. Call it with an event to get whether it failed, and its answer."""
 
     functions: Functions
     code: Path
@@ -30,7 +30,7 @@ class Deployed:
         return answer.is_error, json.loads(answer.payload)
 
     def write(self, source: str) -> None:
-        """Put the source in place of the module `code`."""
+        """Replace the source of the module `code`."""
         self.code.mkdir(exist_ok=True)
         (self.code / "code.py").write_text(textwrap.dedent(source))
 
@@ -57,7 +57,7 @@ def a_function(folder: Path, **properties: Any) -> Function:
 
 @pytest.fixture
 def portal() -> Iterator[BlockingPortal]:
-    """An event loop in a thread of its own."""
+    """An event loop in another thread."""
     with start_blocking_portal() as portal:
         yield portal
 

@@ -1,4 +1,4 @@
-"""The AWS stand-in as its clients see it: boto3 over HTTP, all services on one endpoint."""
+"""The AWS stand-in as its clients use it: boto3 over HTTP, all services at one endpoint."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ DEFINITION = {
 
 @pytest.fixture
 def running() -> Iterator[Aws]:
-    with listen() as listening, serve(listening) as it:
-        yield it
+    with listen() as listening, serve(listening) as aws:
+        yield aws
 
 
 @pytest.fixture
 def lambda_(running, deploy):
-    """A client for a function that answers its event, or raises what it is told to."""
+    """A client for a function that answers its event, or raises an error if the event says so."""
     deployed = deploy(
         """
         import pathlib
@@ -95,14 +95,14 @@ def test_a_function_is_invoked_by_name_or_arn(lambda_, name):
     assert "FunctionError" not in answer
 
 
-def test_a_function_that_fails_is_an_answer_that_says_so(lambda_):
+def test_the_answer_of_a_function_that_fails_is_marked_as_an_error(lambda_):
     answer = lambda_.invoke(FunctionName="Function", Payload=b'{"raise": "no"}')
 
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     assert json.load(answer["Payload"])["errorType"] == "ValueError"
 
 
-def test_an_event_is_accepted_and_then_handled(lambda_, tmp_path):
+def test_an_asynchronous_event_is_accepted_before_it_is_handled(lambda_, tmp_path):
     touched = tmp_path / "touched"
 
     answer = lambda_.invoke(
@@ -117,12 +117,12 @@ def test_an_event_is_accepted_and_then_handled(lambda_, tmp_path):
 
 
 @pytest.mark.parametrize("invocation_type", ["RequestResponse", "Event"])
-def test_a_function_that_is_not_there_is_not_found(lambda_, invocation_type):
+def test_an_unknown_function_is_not_found(lambda_, invocation_type):
     with pytest.raises(lambda_.exceptions.ResourceNotFoundException, match=r"Function not found: arn:.*:Other"):
         lambda_.invoke(FunctionName="Other", InvocationType=invocation_type)
 
 
-def test_an_event_that_is_no_json_is_refused(lambda_):
+def test_an_event_that_is_not_json_is_refused(lambda_):
     with pytest.raises(lambda_.exceptions.InvalidRequestContentException):
         lambda_.invoke(FunctionName="Function", Payload=b"{")
 
@@ -148,7 +148,7 @@ def created(running, tmp_path):
     return template
 
 
-def test_the_templates_tables_are_there(running, created):
+def test_the_templates_tables_exist(running, created):
     dynamodb = running.client("dynamodb")
 
     dynamodb.put_item(TableName="Runs", Item={"pk": {"S": "run#1"}, "due": {"S": "now"}})
@@ -164,13 +164,13 @@ def test_the_templates_tables_are_there(running, created):
     assert ttl == {"AttributeName": "expires_at", "TimeToLiveStatus": "ENABLED"}
 
 
-def test_a_transaction_that_fails_takes_nothing_of_others_with_it(running, created, monkeypatch):
+def test_a_failed_transaction_does_not_undo_other_writes(running, created, monkeypatch):
     dynamodb = running.client("dynamodb")
     nobody = {"TableName": "Runs", "Key": {"pk": {"S": "nobody"}}, "ConditionExpression": "attribute_exists(pk)"}
     copied, written = threading.Event(), threading.Event()
 
     def slow_copy(table: object) -> object:
-        # moto copies the table to put it back if the transaction fails; a large one takes its time.
+        # moto copies the table to restore it if the transaction fails. For a large table that takes time.
         copy_of_table = copy.deepcopy(table)
         copied.set()
         written.wait(timeout=0.2)
@@ -206,18 +206,18 @@ def test_the_templates_state_machine_calls_the_functions(running, created, lambd
     assert json.loads(described["output"]).items() >= output.items()
 
 
-def test_a_secret_is_kept(running):
+def test_a_secret_can_be_read(running):
     arn = running.create_secret("codegen-token", "fake-token")
 
     assert running.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"] == "fake-token"
 
 
-def test_there_is_one_at_a_time(running):
+def test_a_process_serves_only_one_at_a_time(running):
     with listen() as listening, pytest.raises(RuntimeError, match="one state per process"):
         serve(listening).__enter__()
 
 
 def test_the_next_one_starts_empty():
     for _ in range(2):
-        with listen() as listening, serve(listening) as it:
-            it.create_secret("codegen-token", "fake-token")
+        with listen() as listening, serve(listening) as aws:
+            aws.create_secret("codegen-token", "fake-token")

@@ -1,6 +1,6 @@
-"""The mends of moto's DynamoDB: that they work, and that moto still needs them.
+"""The patches of moto's DynamoDB: that they work, and that moto still needs them.
 
-A test of moto alone that fails is good news: remove the mend.
+If a test of moto alone fails, moto has improved: remove the patch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ ATTRIBUTES: Any = [{"AttributeName": name, "AttributeType": "S"} for name in ("p
 KEYS: Any = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
 
 
-class Copied(Exception):  # noqa: N818 - what happened
-    """A whole table was to be copied."""
+class Copied(Exception):  # noqa: N818 - it names an event
+    """moto tried to copy a whole table."""
 
 
 def refuse(*_: Any) -> None:
@@ -33,7 +33,7 @@ def refuse(*_: Any) -> None:
 
 @pytest.fixture(params=[nullcontext, patched], ids=["alone", "patched"])
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Some items in a table of moto, once as it is and once patched."""
+    """A client of moto with some items in a table, once without and once with the patches."""
     with mock_aws(), request.param():
         client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
         client.create_table(
@@ -53,7 +53,7 @@ def thing(name: str, count: Any = None, parts: Any = None) -> dict[str, Any]:
 
 
 def actions(*, wanted: int) -> list[dict[str, Any]]:
-    """Put a thing, put another in the place of one, and count one up, if its count is the wanted one."""
+    """Put a new thing, replace another, and increase the count of a third one if it equals `wanted`."""
     return [
         {"Put": {"TableName": "things", "Item": thing("third")}},
         {"Put": {"TableName": "things", "Item": thing("first")}},
@@ -75,7 +75,7 @@ def items(client: Any) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: item["pk"]["S"])
 
 
-def test_a_transaction_that_fails_leaves_every_item_as_it_was(client: Any) -> None:
+def test_a_failed_transaction_leaves_every_item_unchanged(client: Any) -> None:
     before = items(client)
     with pytest.raises(client.exceptions.TransactionCanceledException) as cancelled:
         client.transact_write_items(TransactItems=actions(wanted=7))
@@ -85,19 +85,19 @@ def test_a_transaction_that_fails_leaves_every_item_as_it_was(client: Any) -> No
     assert items(client) == before
 
 
-def test_a_transaction_that_succeeds_has_done_all_of_its_actions(client: Any) -> None:
+def test_a_successful_transaction_applies_all_of_its_actions(client: Any) -> None:
     client.transact_write_items(TransactItems=actions(wanted=1))
 
     assert items(client) == [thing("first"), thing("second", {"N": "2"}), thing("third")]
 
 
-def test_a_transaction_on_a_table_that_is_not_there_says_so(client: Any) -> None:
+def test_a_transaction_on_an_unknown_table_is_refused(client: Any) -> None:
     missing = {"Put": {"TableName": "nothings", "Item": thing("first")}}
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.transact_write_items(TransactItems=[missing])
 
 
-def test_values_of_every_type_come_back_as_they_were_put(client: Any) -> None:
+def test_values_of_every_type_are_read_as_they_were_written(client: Any) -> None:
     values = {
         "text": {"S": "ü"},
         "number": {"N": "-1.5"},
@@ -118,7 +118,7 @@ def test_values_of_every_type_come_back_as_they_were_put(client: Any) -> None:
 
 
 @pytest.mark.parametrize(("patches", "times"), [(nullcontext, 10), (direct_values, 0)], ids=["alone", "patched"])
-def test_moto_alone_looks_for_each_value_under_the_name_of_each_type(patches: Any, times: int) -> None:
+def test_moto_alone_searches_each_value_under_the_name_of_every_type(patches: Any, times: int) -> None:
     looked = []
     real = AttributePicker.__call__
 
@@ -154,7 +154,7 @@ def test_moto_alone_copies_the_table() -> None:
             client.transact_write_items(TransactItems=[{"Put": {"TableName": "things", "Item": {"pk": {"S": "a"}}}}])
 
 
-def test_items_come_in_the_order_of_their_keys(client: Any) -> None:
+def test_items_are_returned_in_the_order_of_their_keys(client: Any) -> None:
     for pk, sk in [("b", "10"), ("a", "2"), ("b", "9"), ("a", "10")]:
         client.put_item(TableName="things", Item={"pk": {"S": pk}, "sk": {"S": sk}})
 

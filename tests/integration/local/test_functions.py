@@ -1,4 +1,4 @@
-"""How functions run on one machine: real processes, fed through a real Runtime API."""
+"""Functions on one machine: real processes, fed through a real Runtime API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def wait_until(condition, seconds=10.0):
         time.sleep(0.01)
 
 
-# --- what a handler gets ---------------------------------------------------------------------------------------------
+# --- the handler -----------------------------------------------------------------------------------------------------
 
 
 def test_a_handler_gets_the_event_and_answers(deploy):
@@ -64,7 +64,7 @@ def test_a_handler_gets_lambdas_context(deploy):
     assert 15_000 < first["left"] <= 20_000
 
 
-def test_a_handler_has_the_templates_environment_and_lambdas_and_nothing_else(deploy, tmp_path, monkeypatch):
+def test_a_handler_has_only_the_environment_of_the_template_and_of_lambda(deploy, tmp_path, monkeypatch):
     monkeypatch.setenv("ONLY_OF_THE_PARENT", "x")
     monkeypatch.setenv("AWS_PROFILE", "somebody")
     layer = tmp_path / "layer"
@@ -97,7 +97,7 @@ def test_a_handler_has_the_templates_environment_and_lambdas_and_nothing_else(de
     }
 
 
-def test_a_variable_that_the_template_lacks_is_lacking_here_too(deploy, monkeypatch):
+def test_a_variable_that_is_missing_in_the_template_is_missing_in_the_handler(deploy, monkeypatch):
     monkeypatch.setenv("RUNS_TABLE", "Runs")
     function = deploy("import os\ndef handler(event, context): return os.environ['RUNS_TABLE']")
 
@@ -108,7 +108,7 @@ def test_a_variable_that_the_template_lacks_is_lacking_here_too(deploy, monkeypa
 
 
 @pytest.mark.parametrize("built", [False, True])
-def test_a_handler_imports_its_layer_built_or_not(deploy, tmp_path, built):
+def test_a_handler_imports_its_layer_as_source_and_as_built(deploy, tmp_path, built):
     packages = tmp_path / "layer" / ("python" if built else "")
     packages.mkdir(parents=True)
     (packages / "shared.py").write_text("VALUE = 7")
@@ -123,7 +123,7 @@ def test_a_handler_cannot_import_the_local_stack(deploy):
     assert function()[1]["errorType"] == "Runtime.ImportModuleError"
 
 
-def test_a_module_is_imported_once_and_stays(deploy):
+def test_a_module_is_imported_once_per_process(deploy):
     function = deploy(
         """
         from itertools import count
@@ -145,7 +145,7 @@ def test_an_edit_reaches_the_next_event(deploy):
     assert function() == (False, "after")
 
 
-def test_a_process_that_is_not_needed_for_long_ends(deploy):
+def test_a_process_ends_after_five_idle_minutes(deploy):
     now = [0.0]
     function = deploy("import os\ndef handler(event, context): return os.getpid()", clock=lambda: now[0])
     _, pid = function()
@@ -158,10 +158,10 @@ def test_a_process_that_is_not_needed_for_long_ends(deploy):
     assert not is_running(pid)
 
 
-# --- what goes wrong -------------------------------------------------------------------------------------------------
+# --- failures --------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_is_answered_as_lambda_answers_it(deploy):
+def test_an_error_is_reported_as_lambda_reports_it(deploy):
     function = deploy("def handler(event, context): raise ValueError('no good')")
 
     failed, error = function()
@@ -183,7 +183,7 @@ def test_an_error_is_answered_as_lambda_answers_it(deploy):
         ("def handler(e, c): return {1, 2}", "code.handler", "Runtime.MarshalError", "Unable to marshal response: "),
     ],
 )
-def test_what_cannot_run_says_why(deploy, source, handler, error_type, message):
+def test_a_handler_that_cannot_run_is_an_error_with_the_reason(deploy, source, handler, error_type, message):
     failed, error = deploy(source, handler=handler)()
 
     assert failed
@@ -191,14 +191,14 @@ def test_what_cannot_run_says_why(deploy, source, handler, error_type, message):
     assert error["errorMessage"].startswith(message)
 
 
-def test_a_function_without_its_folder_says_so(deploy, tmp_path):
+def test_a_missing_code_folder_is_named_in_the_error(deploy, tmp_path):
     failed, error = deploy(code_dir=tmp_path / "nowhere")()
 
     assert failed
     assert "nowhere" in error["errorMessage"]
 
 
-def test_an_event_that_takes_too_long_ends_its_process(deploy):
+def test_an_event_that_exceeds_the_timeout_ends_its_process(deploy):
     function = deploy(
         """
         import os, time
@@ -259,14 +259,14 @@ def test_a_function_that_is_not_there_is_unknown(deploy):
         functions.run(functions.invoke("Other", b"{}"))
 
 
-# --- several at a time -----------------------------------------------------------------------------------------------
+# --- concurrency -----------------------------------------------------------------------------------------------------
 
 MEETING = """
 import os, time
 from pathlib import Path
 
 def handler(event, context):
-    # Waits until as many processes as are to meet have come.
+    # Waits until the given number of processes have started.
     Path(event["at"], str(os.getpid())).touch()
     while len(os.listdir(event["at"])) < event["of"]:
         time.sleep(0.005)
@@ -275,7 +275,7 @@ def handler(event, context):
 
 
 def meet(function, place, events):
-    """Send events at the same time and return the processes that answered."""
+    """Send events concurrently and return the ids of the processes that answered."""
     place.mkdir()
     answers = []
     threads = [
@@ -289,7 +289,7 @@ def meet(function, place, events):
     return {pid for _, pid in answers}
 
 
-def test_events_at_the_same_time_have_processes_of_their_own(deploy, tmp_path):
+def test_concurrent_events_run_in_processes_of_their_own(deploy, tmp_path):
     function = deploy(MEETING, timeout=20, max_workers=3)
 
     assert len(meet(function, tmp_path / "place", events=3)) == 3
@@ -328,7 +328,7 @@ def test_closing_leaves_no_process(deploy, portal, tmp_path):
     assert not is_running(int(busy_file.read_text()))
 
 
-def test_a_process_ends_with_its_parent_also_in_the_middle_of_an_event(tmp_path):
+def test_a_process_ends_with_its_parent_even_while_it_handles_an_event(tmp_path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "code.py").write_text(
         "import os, pathlib, time\n"
@@ -360,7 +360,7 @@ def test_a_process_ends_with_its_parent_also_in_the_middle_of_an_event(tmp_path)
     wait_until(lambda: not is_running(pid))
 
 
-def test_what_a_function_prints_is_in_its_log(deploy):
+def test_the_output_of_a_function_is_in_its_log(deploy):
     function = deploy(
         """
         import sys

@@ -1,4 +1,4 @@
-"""`python -m local` as a person runs it."""
+"""`python -m local`, as a user runs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def running(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `python -m local` and give the process and its first screen."""
+    """Run `python -m local` and yield the process and its first output."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local", *arguments],
         cwd=ROOT,
@@ -74,8 +74,8 @@ def curl(line: str) -> tuple[int, str]:
     return int(status), body
 
 
-def test_it_shows_lines_that_work_as_pasted_and_ends_cleanly():
-    with running(AWS_PROFILE="of-somebody") as (process, screen):
+def test_the_printed_commands_work_and_sigint_ends_every_process():
+    with running(AWS_PROFILE="another") as (process, screen):
         _, runs, multi_run = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
 
         assert curl(runs)[0] == 200
@@ -83,13 +83,13 @@ def test_it_shows_lines_that_work_as_pasted_and_ends_cleanly():
         assert all(f'"id":"{agent}"' in curl(runs.replace("/agent/runs", "/agents"))[1] for agent in DEMO_AGENTS)
 
         started = descendants(process.pid)
-        assert len(started) > 2  # AWS, and at least two functions
+        assert len(started) > 2  # the AWS stand-in, and at least two functions
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
         assert not [pid for pid in started if is_running(pid)]
 
 
-def test_killed_outright_it_leaves_no_process_behind():
+def test_no_process_is_left_when_the_stack_is_killed():
     with running() as (process, screen):
         health, *_ = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
         curl(health)
@@ -104,7 +104,7 @@ def test_killed_outright_it_leaves_no_process_behind():
             time.sleep(0.05)
 
 
-def test_with_a_token_it_works_with_the_real_codegen_and_never_shows_the_token():
+def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown():
     with running(CODEGEN_API_TOKEN="not-a-real-token", CODEGEN_ORG_ID="42") as (process, screen):
         process.terminate()
         rest = process.stdout.read()
@@ -118,7 +118,7 @@ def test_with_a_token_it_works_with_the_real_codegen_and_never_shows_the_token()
 
 @pytest.fixture
 def environ(monkeypatch) -> pytest.MonkeyPatch:
-    """The environment of a person who has set nothing, for `main` in this process."""
+    """An environment without any settings, for `main` in this process."""
     for name in ("CODEGEN_API_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL", "CODEGEN_TIMEOUT", "CODEGEN_MAX_RETRIES"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ANY_PORT.items():
@@ -128,7 +128,7 @@ def environ(monkeypatch) -> pytest.MonkeyPatch:
     signal.signal(signal.SIGTERM, terminate)
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence(environ, capsys):
+def test_a_port_in_use_is_reported_in_a_sentence(environ, capsys):
     with listen() as taken:
         port = taken.getsockname()[1]
         environ.setenv("PORT", str(port))
@@ -141,9 +141,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(environ, capsys):
 @pytest.mark.parametrize(
     ("variable", "parameter"), [("CODEGEN_TIMEOUT", "CodegenTimeout"), ("CODEGEN_MAX_RETRIES", "CodegenMaxRetries")]
 )
-def test_a_variable_that_stands_for_a_parameter_is_held_to_what_the_template_admits(
-    environ, capsys, variable, parameter
-):
+def test_a_variable_that_sets_a_parameter_is_checked_against_the_template(environ, capsys, variable, parameter):
     environ.setenv(variable, "3600")
 
     assert main([]) == 1
@@ -158,7 +156,7 @@ def test_the_demo_ends_with_an_answer(environ, capsys):
     assert re.search(r"answer \(synthesis\)", shown)
 
 
-def test_a_demo_that_fails_says_why_and_fails(environ, capsys):
+def test_a_demo_that_fails_prints_the_reason_and_exits_with_1(environ, capsys):
     assert main(["demo", "--pace", "0", "--candidates", "99"]) == 1
 
     assert capsys.readouterr().err.startswith("The demo failed: the multi-run was refused: 422")
@@ -172,7 +170,7 @@ def test_a_demo_that_fails_says_why_and_fails(environ, capsys):
         ({"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "acme"}, "CODEGEN_ORG_ID must be a number"),
     ],
 )
-def test_half_of_what_the_real_codegen_needs_is_refused(environ, variables, problem):
+def test_incomplete_settings_for_the_real_codegen_are_refused(environ, variables, problem):
     for name, value in variables.items():
         environ.setenv(name, value)
 

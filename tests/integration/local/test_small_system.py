@@ -1,4 +1,4 @@
-"""A small system running whole: over HTTP, in real processes."""
+"""A small but complete system, over HTTP and in real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LET_IN = {"Authorization": "Bearer let-me-in"}
 
 
 class Minutes:
-    """The scheduler's clock: a minute passes when it is told to."""
+    """The scheduler's clock: a minute passes when the test calls `pass_`."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -62,7 +62,7 @@ def test_a_request_goes_through_the_authorizer_to_the_function_and_back(api):
     assert event["requestContext"]["authorizer"] == {"principalId": "me", "number": "7"}
 
 
-def test_nobody_gets_in_without_a_token(api):
+def test_a_request_without_a_token_is_refused(api):
     assert api.post("/echo/1").status_code == 401
 
 
@@ -79,7 +79,7 @@ def test_a_function_has_the_environment_of_the_resolved_template(stack, api):
     assert "NOTES" not in environment
 
 
-def test_functions_find_the_tables_and_the_token(api):
+def test_functions_can_use_the_tables_and_the_token(api):
     assert api.get("/count").json()["secret"] == DEMO_TOKEN
 
 
@@ -95,7 +95,7 @@ def test_a_schedule_fires_at_the_start_and_every_minute(api, minutes):
     wait_for(2)
 
 
-def test_the_fake_codegen_is_there(stack):
+def test_the_fake_codegen_answers(stack):
     answer = httpx.get(
         f"{stack.codegen.base_url}/v1/users/me", headers={"Authorization": f"Bearer {DEMO_TOKEN}"}, trust_env=False
     )

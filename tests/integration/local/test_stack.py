@@ -1,4 +1,4 @@
-"""Starting a stack: on which ports, with which Codegen, and of which template."""
+"""How a stack starts: its ports, its Codegen and its template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL_SYSTEM = Path(__file__).parent / "small_system" / "template.yaml"
 LET_IN = {"Authorization": "Bearer let-me-in"}
 
 
-def test_another_codegen_takes_the_place_of_the_fake(tmp_path):
+def test_a_given_codegen_replaces_the_fake(tmp_path):
     codegen = Codegen("https://codegen.example/v1/", 42, "fake-token")
 
     with Stack(SMALL_SYSTEM, codegen=codegen, log_dir=tmp_path) as stack, httpx.Client(base_url=stack.api_url) as api:
@@ -32,14 +32,14 @@ def test_another_codegen_takes_the_place_of_the_fake(tmp_path):
 
 
 @pytest.mark.parametrize("which", ["api", "codegen", "aws"])
-def test_a_port_that_is_taken_is_named(which):
+def test_a_port_in_use_is_named_in_the_error(which):
     with listen() as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTakenError, match=str(port)), Stack(SMALL_SYSTEM, ports=Ports(**{which: port})):
             pass
 
 
-def test_a_template_that_cannot_run_here_is_refused(tmp_path):
+def test_a_template_that_the_stack_cannot_run_is_refused(tmp_path):
     machine = "  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties: {DefinitionUri: nowhere.asl.json}\n"
     (tmp_path / "template.yaml").write_text(SMALL_SYSTEM.read_text() + machine)
 
@@ -47,7 +47,7 @@ def test_a_template_that_cannot_run_here_is_refused(tmp_path):
         pass
 
 
-def test_this_repositorys_system_comes_up_and_guards_its_routes(tmp_path):
+def test_the_template_of_this_repository_runs_and_its_routes_need_a_token(tmp_path):
     with Stack(log_dir=tmp_path) as stack, httpx.Client(base_url=stack.api_url, timeout=30) as api:
         missing = api.get("/nowhere")
         unauthorized = api.get("/v1/organizations", headers={"Authorization": "Bearer nobody"})

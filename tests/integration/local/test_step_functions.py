@@ -1,6 +1,6 @@
-"""Each mend of moto's Step Functions engine: that it works, and that moto still needs it.
+"""The patches of moto's Step Functions engine: that they work, and that moto still needs them.
 
-A test of moto alone that fails is good news: remove the mend.
+If a test of moto alone fails, moto has improved: remove the patch.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ WAIT = {"Type": "Wait", "Seconds": 30, "End": True}
 
 @pytest.fixture
 def alone(monkeypatch) -> Iterator[Aws]:
-    """moto as it is, executing state machines."""
+    """moto without patches, executing state machines."""
     moto_api_backend.reset()
     monkeypatch.setitem(default_user_config["stepfunctions"], "execute_state_machine", True)
-    it = Aws("", httpx.Client())
-    server = make_server("127.0.0.1", 0, it.wsgi, threaded=True)
-    it.url = f"http://127.0.0.1:{server.server_port}"
+    aws = Aws("", httpx.Client())
+    server = make_server("127.0.0.1", 0, aws.wsgi, threaded=True)
+    aws.url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("MOTO_PORT", str(server.server_port))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield it
+    yield aws
     server.shutdown()
     thread.join()
     server.server_close()
@@ -46,17 +46,17 @@ def alone(monkeypatch) -> Iterator[Aws]:
 
 @pytest.fixture
 def patched() -> Iterator[Aws]:
-    with listen() as listening, serve(listening, retry_scale=0.01) as it:
-        yield it
+    with listen() as listening, serve(listening, retry_scale=0.01) as aws:
+        yield aws
 
 
 class Machine:
     """One state machine."""
 
-    def __init__(self, it: Aws, states: dict[str, object], name: str = "machine") -> None:
+    def __init__(self, aws: Aws, states: dict[str, object], name: str = "machine") -> None:
         self.client = boto3.client(
             "stepfunctions",
-            endpoint_url=it.url,
+            endpoint_url=aws.url,
             region_name="us-east-1",
             aws_access_key_id="local",
             aws_secret_access_key="local",
@@ -80,7 +80,7 @@ class Machine:
         return self.client.get_execution_history(executionArn=execution)["events"]
 
     def stop(self, execution: str) -> None:
-        self.client.stop_execution(executionArn=execution, error="Cancelled", cause="somebody said so")
+        self.client.stop_execution(executionArn=execution, error="Cancelled", cause="a user did")
 
     def end_of(self, execution: str) -> dict[str, str]:
         """Wait until the execution has ended and describe it."""
@@ -99,7 +99,7 @@ def outcome(described: dict[str, str]) -> tuple[str | None, ...]:
     return described["status"], described.get("error"), described.get("cause")
 
 
-ABORTED = ("ABORTED", "Cancelled", "somebody said so")
+ABORTED = ("ABORTED", "Cancelled", "a user did")
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ def test_moto_alone_calls_every_execution_none(alone):
         machine.start()
 
 
-def test_a_name_that_is_given_is_kept_and_taken_once(patched):
+def test_a_given_name_is_kept_and_can_be_used_once(patched):
     machine = Machine(patched, {"A": {"Type": "Pass", "End": True}})
 
     assert machine.start(name="mr-1").endswith(":mr-1")
@@ -138,10 +138,10 @@ TOKEN = {
 }
 
 
-def stopped(it: Aws, state: dict[str, object], entered: str) -> tuple[Machine, str]:
-    """Start an execution, stop it once an event of this type has happened, and return it."""
-    it.client("sqs").create_queue(QueueName="queue")
-    machine = Machine(it, {"Only": state})
+def stopped(aws: Aws, state: dict[str, object], entered: str) -> tuple[Machine, str]:
+    """Start an execution, stop it once its history has an event of this type, and return it."""
+    aws.client("sqs").create_queue(QueueName="queue")
+    machine = Machine(aws, {"Only": state})
     execution = machine.start({"items": [1, 2, 3]}, name="mr-1")
     machine.wait_for(execution, entered)
     machine.stop(execution)
@@ -162,24 +162,24 @@ def test_a_stopped_execution_is_aborted_at_once_with_its_error(patched, state, e
 def test_a_stopped_execution_stays_aborted(patched):
     machine, execution = stopped(patched, MAP, "WaitStateEntered")
 
-    machine.wait_for(execution, "ExecutionFailed")  # so the engine thinks
+    machine.wait_for(execution, "ExecutionFailed")  # the engine's own history
 
     assert outcome(machine.describe(execution)) == ABORTED
 
 
-def test_moto_alone_loses_the_error_of_a_stop(alone):
+def test_moto_alone_loses_the_error_of_a_stopped_execution(alone):
     machine, execution = stopped(alone, WAIT, "WaitStateEntered")
 
     assert outcome(machine.end_of(execution)) == ("ABORTED", None, None)
 
 
-def test_moto_alone_fails_what_is_stopped_inside_a_map(alone):
+def test_moto_alone_fails_an_execution_that_is_stopped_inside_a_map(alone):
     machine, execution = stopped(alone, MAP, "WaitStateEntered")
 
     assert machine.end_of(execution)["status"] == "FAILED"
 
 
-def test_moto_alone_cannot_stop_what_waits_for_a_task_token(alone):
+def test_moto_alone_cannot_stop_an_execution_that_waits_for_a_task_token(alone):
     machine, execution = stopped(alone, TOKEN, "TaskSubmitted")
 
     assert machine.describe(execution)["status"] == "RUNNING"
@@ -187,7 +187,7 @@ def test_moto_alone_cannot_stop_what_waits_for_a_task_token(alone):
 
 @pytest.fixture
 def parsing(monkeypatch) -> Iterator[tuple[threading.Event, Callable[[], None]]]:
-    """An event that executions wait for before they parse their definition, once the second is called."""
+    """An event, and a function after whose call executions wait for that event before they parse their definition."""
     parse, may_parse = AmazonStateLanguageParser.parse, threading.Event()
 
     def wait_and_parse(definition: str) -> object:
@@ -198,7 +198,7 @@ def parsing(monkeypatch) -> Iterator[tuple[threading.Event, Callable[[], None]]]
     may_parse.set()
 
 
-def test_an_execution_that_has_only_just_started_can_be_stopped(patched, parsing):
+def test_an_execution_that_has_just_started_can_be_stopped(patched, parsing):
     may_parse, hold = parsing
     machine = Machine(patched, {"Only": WAIT})
     hold()
@@ -210,7 +210,7 @@ def test_an_execution_that_has_only_just_started_can_be_stopped(patched, parsing
     assert outcome(machine.describe(execution)) == ABORTED
 
 
-def test_moto_alone_cannot_stop_what_has_only_just_started(alone, parsing):
+def test_moto_alone_cannot_stop_an_execution_that_has_just_started(alone, parsing):
     _, hold = parsing
     machine = Machine(alone, {"Only": WAIT})
     hold()
@@ -220,7 +220,7 @@ def test_moto_alone_cannot_stop_what_has_only_just_started(alone, parsing):
         machine.stop(execution)
 
 
-def test_stopping_what_has_ended_changes_nothing(patched):
+def test_stopping_an_execution_that_has_ended_changes_nothing(patched):
     machine = Machine(patched, {"A": {"Type": "Pass", "End": True}})
     execution = machine.start()
     machine.end_of(execution)
@@ -233,8 +233,8 @@ def test_stopping_what_has_ended_changes_nothing(patched):
 # --- clients ---------------------------------------------------------------------------------------------------------
 
 
-def clients_of_three_tasks(it: Aws) -> int:
-    """Run three Tasks of the same service and count the clients that were made for them."""
+def clients_of_three_tasks(aws: Aws) -> int:
+    """Run three Tasks of the same service and count the clients that were created for them."""
     states = {
         name: {
             "Type": "Task",
@@ -244,8 +244,8 @@ def clients_of_three_tasks(it: Aws) -> int:
         }
         for name, following in (("A", "B"), ("B", "C"), ("C", None))
     }
-    it.client("sqs").create_queue(QueueName="queue")
-    machine = Machine(it, states)
+    aws.client("sqs").create_queue(QueueName="queue")
+    machine = Machine(aws, states)
     with patch.object(boto3, "client", wraps=boto3.client) as client:
         ended = machine.end_of(machine.start(name="mr-1"))
     assert ended["status"] == "SUCCEEDED"
@@ -271,8 +271,8 @@ RETRIED = {
 }
 
 
-def seconds_of_a_retry(it: Aws) -> float:
-    machine = Machine(it, {"Only": RETRIED})
+def seconds_of_a_retry(aws: Aws) -> float:
+    machine = Machine(aws, {"Only": RETRIED})
     started = time.monotonic()
     assert machine.end_of(machine.start(name="mr-1"))["status"] == "FAILED"
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The layer's streaming runtime in a real process, fed and read by Lambda's own protocol."""
+"""The layer's streaming runtime in a real process, over Lambda's own protocol."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ handler = Mangum(app, lifespan="off")
 
 @pytest.fixture
 def stream(deploy):
-    """Run an app's lines under the streaming runtime; return the answer in the end and the parts that came before."""
+    """Run an app of these lines under the streaming runtime; return its final answer and the parts before."""
 
     def stream(*lines: str, source: str = APP, events: int = 1, on_part=lambda part: None):
         body = "\n".join(f"    {line}" for line in lines)
@@ -69,7 +69,7 @@ START = 'await send({"type": "http.response.start", "status": 201, "headers": he
 END = 'await send({"type": "http.response.body", "body": b"", "more_body": False})'
 
 
-def test_an_answer_is_a_prelude_and_the_parts_as_they_come(stream) -> None:
+def test_an_answer_is_a_prelude_and_the_parts_as_they_are_sent(stream) -> None:
     release = threading.Event()
     answer, parts = stream(START, 'await say(b"one")', 'await say(b"two")', END, on_part=lambda _: release.set())
     prelude, body = split(parts)
@@ -82,7 +82,7 @@ def test_an_answer_is_a_prelude_and_the_parts_as_they_come(stream) -> None:
     assert body == b"onetwo"
 
 
-def test_a_part_arrives_before_the_next_is_made(stream, tmp_path) -> None:
+def test_a_part_arrives_before_the_app_sends_the_next(stream, tmp_path) -> None:
     seen = tmp_path / "seen"
     wait = f"while not __import__('os').path.exists({str(seen)!r}): await asyncio.sleep(0.01)"
     answer, parts = stream(
@@ -94,7 +94,7 @@ def test_a_part_arrives_before_the_next_is_made(stream, tmp_path) -> None:
     assert split(parts)[1] == b"onetwo"
 
 
-def test_one_process_answers_one_event_after_the_other(stream) -> None:
+def test_one_process_handles_several_events(stream) -> None:
     _, parts = stream(START, 'await say(b"|")', END, events=3)
 
     assert b"".join(parts).count(b"|") == 3
@@ -108,7 +108,7 @@ def test_an_error_before_the_first_byte_is_the_answer(stream) -> None:
     assert parts == []
 
 
-def test_an_error_after_the_first_byte_is_told_in_the_trailers(stream) -> None:
+def test_an_error_after_the_first_byte_is_reported_in_the_trailers(stream) -> None:
     answer, parts = stream(START, 'await say(b"one")', 'raise ValueError("half way")')
 
     assert split(parts)[1] == b"one"
@@ -117,14 +117,14 @@ def test_an_error_after_the_first_byte_is_told_in_the_trailers(stream) -> None:
 
 
 @pytest.mark.parametrize("source", ["handler = print", "raise ImportError", "other = 1"])
-def test_a_module_that_holds_no_app_fails_to_start(stream, source: str) -> None:
+def test_a_module_without_an_app_fails_to_start(stream, source: str) -> None:
     answer, _ = stream(source=source)
 
     assert answer.is_error
     assert json.loads(answer.payload)["errorType"] in ("TypeError", "ImportError", "AttributeError")
 
 
-def test_the_layer_that_is_built_has_the_program_beside_its_packages(tmp_path, monkeypatch) -> None:
+def test_the_built_layer_has_the_program_beside_its_packages(tmp_path, monkeypatch) -> None:
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("build", LAYER / "build.py")

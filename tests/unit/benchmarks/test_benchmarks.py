@@ -7,8 +7,8 @@ from benchmarks.testbed import is_own
 from local.template import Function
 from tests.support import backend
 
-# Functions that ask the upstream and nobody else.
-PASSING_ON = [
+# Functions that call Codegen and use no table.
+ONLY_CODEGEN = [
     function
     for function in backend.template().functions.values()
     if not any(name.endswith("_TABLE") for name in function.environment)
@@ -23,10 +23,10 @@ def test_a_ratio_is_taken_within_a_pair_and_its_median_counts() -> None:
 
 
 @pytest.mark.parametrize(("value", "met"), [(0.69, True), (0.7, True), (0.71, False)])
-def test_a_target_is_met_up_to_its_limit(value: float, met: bool) -> None:
+def test_a_target_is_met_up_to_and_including_its_limit(value: float, met: bool) -> None:
     assert Target("median", value, limit=0.7).met is met
 
 
-@pytest.mark.parametrize("function", PASSING_ON, ids=lambda function: function.name)
-def test_what_only_asks_the_upstream_is_compared_with_the_same_in_the_baseline(function: Function) -> None:
+@pytest.mark.parametrize("function", ONLY_CODEGEN, ids=lambda function: function.name)
+def test_a_function_that_only_calls_codegen_has_a_counterpart_in_the_baseline(function: Function) -> None:
     assert not is_own(function)

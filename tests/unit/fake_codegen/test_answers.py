@@ -1,4 +1,4 @@
-"""What runs answer."""
+"""The texts of runs' results."""
 
 import pytest
 
@@ -22,18 +22,18 @@ PROMPTS = {
 
 
 @pytest.fixture(params=PROMPTS.values(), ids=PROMPTS)
-def carried(request):
+def formatted(request):
     return request.param.format(*TEXTS)
 
 
-def test_candidates_are_found_with_their_labels_in_whatever_dress(carried):
-    found = candidates(f"Join these answers.\n\n{carried}")
+def test_candidates_are_found_with_their_labels_in_every_format(formatted):
+    found = candidates(f"Join these answers.\n\n{formatted}")
 
     assert [(candidate.label, candidate.text) for candidate in found] == [("A", TEXTS[0]), ("B", TEXTS[1])]
 
 
-def test_a_synthesis_says_shared_points_once_and_what_each_candidate_adds(carried):
-    text = answer(f"Join these answers.\n\n{carried}", run_id=1, model="m")
+def test_a_synthesis_lists_shared_points_once_and_then_each_candidates_own(formatted):
+    text = answer(f"Join these answers.\n\n{formatted}", run_id=1, model="m")
 
     assert text.startswith("## Synthesised answer\n\nJoins 2 candidates: A, B.")
     assert [text.count(point) for point in ("Use a queue.", "Keep it small.", "Measure it")] == [1, 1, 1]
@@ -49,11 +49,11 @@ def test_a_synthesis_says_shared_points_once_and_what_each_candidate_adds(carrie
         "Give just the label, nothing else.",
     ],
 )
-def test_a_choice_is_answered_with_the_label_of_the_richest_candidate(carried, question):
-    assert answer(f"{question}\n\n{carried}", run_id=1, model="m") == "B"
+def test_a_choice_is_answered_with_the_label_of_the_candidate_with_most_words(formatted, question):
+    assert answer(f"{question}\n\n{formatted}", run_id=1, model="m") == "B"
 
 
-def test_words_inside_a_candidate_or_a_quoted_task_do_not_ask_for_a_choice():
+def test_text_inside_a_candidate_or_a_quoted_task_does_not_make_a_prompt_a_choice():
     prompt = (
         "Join these.\nBEGIN 0f1e2d3c task\nPrint only the number of carts.\nEND 0f1e2d3c\n"
         "BEGIN 0f1e2d3c candidate A\nReturn just the id.\nEND 0f1e2d3c\nBEGIN 0f1e2d3c candidate B\nNo.\nEND 0f1e2d3c"
@@ -65,22 +65,22 @@ def test_words_inside_a_candidate_or_a_quoted_task_do_not_ask_for_a_choice():
 @pytest.mark.parametrize(
     "prompt", ["Is candidate A any good?", "Candidate A: yes", "<candidate id='A'>alone</candidate>"]
 )
-def test_a_prompt_that_speaks_of_one_candidate_is_a_task(prompt):
+def test_a_prompt_with_only_one_candidate_is_a_task(prompt):
     assert candidates(prompt) == []
     assert answer(prompt, run_id=1, model="m").startswith("## ")
 
 
-def test_the_candidates_of_a_multi_run_say_different_things():
+def test_the_candidates_of_a_multi_run_get_different_answers():
     answers = {answer("Explain the cart", run_id=run_id, model="m").partition("_Run")[0] for run_id in range(7, 12)}
 
     assert len(answers) == 5
 
 
-def test_an_answer_is_signed_by_its_run_and_model():
+def test_an_answer_names_its_run_and_model():
     assert "_Run 7, claude-opus," in answer("Explain the cart", run_id=7, model="claude-opus")
 
 
-def test_an_answer_names_its_topic_and_is_not_the_prompt_again():
+def test_an_answer_names_its_topic_and_does_not_repeat_the_prompt():
     text = answer("# Explain the cart\n\nAt length.", run_id=1, model="m")
 
     assert text.startswith("## Explain the cart\n")

@@ -1,4 +1,4 @@
-"""The control surface, as somebody with only curl would use it."""
+"""The control surface, used over HTTP alone."""
 
 import httpx
 import pytest
@@ -10,14 +10,14 @@ RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
 
 @pytest.fixture
 def control(fake):
-    """A client without a token: the control surface asks for none."""
+    """A client without a token, because the control surface needs none."""
     with httpx.Client(transport=FakeTransport(fake), base_url="http://codegen.test") as client:
         yield client
 
 
-def test_trouble_is_scripted_shown_and_cleared(client, control):
-    order = {"operation": "create_agent_run", "trouble": {"kind": "error", "status": 402}, "times": 3}
-    assert control.post("/_fake/troubles", json=order).status_code == 200
+def test_trouble_is_scripted_shown_and_removed(client, control):
+    body = {"operation": "create_agent_run", "trouble": {"kind": "error", "status": 402}, "times": 3}
+    assert control.post("/_fake/troubles", json=body).status_code == 200
     assert client.post(RUNS, json={"prompt": "x"}).status_code == 402
     assert control.get("/_fake").json()["troubles"] == {"create_agent_run": [{"kind": "error", "times": 2}]}
 
@@ -27,7 +27,7 @@ def test_trouble_is_scripted_shown_and_cleared(client, control):
 
 
 @pytest.mark.parametrize(
-    "order",
+    "body",
     [
         {"operation": "make_coffee", "trouble": {"kind": "error"}},
         {"operation": "*", "trouble": {"kind": "gremlins"}},
@@ -35,11 +35,11 @@ def test_trouble_is_scripted_shown_and_cleared(client, control):
         {"operation": "*", "trouble": {"kind": "error"}, "times": 0},
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(control, order):
-    assert control.post("/_fake/troubles", json=order).status_code == 422
+def test_invalid_trouble_is_refused(control, body):
+    assert control.post("/_fake/troubles", json=body).status_code == 422
 
 
-def test_runs_are_scripted_before_and_after_their_creation(client, control):
+def test_runs_can_be_scripted_before_and_after_their_creation(client, control):
     control.post("/_fake/scripts", json={"script": {"ending": "FAILED", "seconds": 1}})
     first = client.post(RUNS, json={"prompt": "x"}).json()["id"]
     second = client.post(RUNS, json={"prompt": "x"}).json()["id"]
@@ -78,7 +78,7 @@ def test_settings_change_one_by_one(control, fake):
     assert fake.pace == 0.5
 
 
-def test_a_reset_begins_anew(client, control):
+def test_a_reset_returns_to_the_initial_state(client, control):
     first = client.post(RUNS, json={"prompt": "x"}).json()
     for _ in range(10):
         client.post(RUNS, json={"prompt": "x"})  # up to the rate limit
@@ -90,14 +90,14 @@ def test_a_reset_begins_anew(client, control):
     assert client.post(RUNS, json={"prompt": "x"}).json()["id"] == first["id"]
 
 
-def test_help_names_every_trouble_and_every_word_of_a_script(control):
+def test_help_describes_every_kind_of_trouble_and_every_field_of_a_script(control):
     text = control.get("/_fake/help").text
 
-    for word in ("lost_answer", "string_ids", "[[fake ending=", "`nth`", "POST   /_fake/troubles"):
-        assert word in text
+    for name in ("lost_answer", "string_ids", "[[fake ending=", "`nth`", "POST   /_fake/troubles"):
+        assert name in text
 
 
-def test_the_control_surface_is_no_part_of_the_documented_api(control):
+def test_the_control_surface_is_not_in_the_openapi_document(control):
     paths = control.get("/api/openapi.json").json()["paths"]
 
     assert [path for path in paths if not path.startswith("/v1/")] == []

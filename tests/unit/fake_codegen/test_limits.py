@@ -1,4 +1,4 @@
-"""Rate limits."""
+"""The rate limits of the fake."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ ORG = f"/v1/organizations/{DEMO_ORG_ID}"
 RUNS = f"{ORG}/agent/run"
 
 
-def test_the_eleventh_create_in_a_minute_is_refused_without_effect_and_says_when_to_come_back(client, fake):
+def test_the_eleventh_create_in_a_minute_is_refused_without_effect_and_with_retry_after(client, fake):
     for _ in range(10):
         assert client.post(RUNS, json={"prompt": "x"}).status_code == 200
         fake.clock.advance(1)
@@ -28,7 +28,7 @@ def test_the_eleventh_create_in_a_minute_is_refused_without_effect_and_says_when
     assert client.post(RUNS, json={"prompt": "x"}).status_code == 200
 
 
-def test_buckets_and_tokens_do_not_share(client):
+def test_buckets_and_tokens_have_separate_limits(client):
     for _ in range(60):
         assert client.get("/v1/users/me").status_code == 200
 
@@ -58,7 +58,7 @@ def test_every_limited_operation_exists_and_its_bucket_has_a_limit():
 
 
 @given(st.lists(st.floats(0, 40), max_size=60), st.integers(1, 5))
-def test_no_window_ever_admits_more_than_its_calls_and_the_wait_told_is_enough(gaps, calls):
+def test_no_window_admits_more_than_its_calls_and_the_reported_wait_is_long_enough(gaps, calls):
     clock, limiter = ManualClock(), RateLimiter({"create": Limit(calls, 60)})
     admitted = []
     for gap in gaps:
@@ -77,6 +77,6 @@ def test_no_window_ever_admits_more_than_its_calls_and_the_wait_told_is_enough(g
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.001])
-def test_clocks_refuse_to_go_back(seconds):
+def test_a_clock_refuses_to_go_back(seconds):
     with pytest.raises(ValueError, match="forward"):
         ManualClock().advance(seconds)

@@ -1,4 +1,4 @@
-"""What callers see of the operations, as far as it was observed upstream."""
+"""The answers of the operations, as far as they were observed upstream."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ def logs(client, run, **params):
     "authorization",
     [{"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {DEMO_TOKEN}"}],
 )
-def test_a_call_without_a_good_token_is_401_with_a_detail_of_the_observed_length(client, authorization):
+def test_a_call_without_a_valid_token_is_401_with_a_body_of_the_observed_length(client, authorization):
     answer = client.get("/v1/organizations", headers=authorization)
 
     assert answer.status_code == 401
@@ -52,7 +52,7 @@ def test_a_call_without_a_good_token_is_401_with_a_detail_of_the_observed_length
 
 
 @pytest.mark.parametrize("path", ["users", "repos", "agent/runs", "agent/run/100001", "integrations", "models"])
-def test_an_organization_of_others_answers_as_one_that_does_not_exist(client, path):
+def test_another_users_organization_answers_like_one_that_does_not_exist(client, path):
     foreign = client.get(f"/v1/organizations/{FOREIGN_ORG_ID}/{path}")
     missing = client.get(f"/v1/organizations/999999/{path}")
 
@@ -69,9 +69,9 @@ def test_each_token_sees_its_own_organizations(client):
     assert [item["id"] for item in theirs["items"]] == [FOREIGN_ORG_ID]
 
 
-def test_an_unknown_path_is_the_framework_s_404(client):
+def test_an_unknown_path_is_fastapis_404(client):
     assert client.get("/v1/nothing").json() == {"detail": "Not Found"}
-    assert client.get(f"{RUNS}/100001/logs").status_code == 404, "without /alpha there are no logs"
+    assert client.get(f"{RUNS}/100001/logs").status_code == 404, "logs are only under /alpha"
 
 
 # Requests
@@ -94,20 +94,20 @@ def test_an_unknown_path_is_the_framework_s_404(client):
         ("POST", f"{RUNS}/ban", {"json": {}}),
     ],
 )
-def test_a_malformed_request_is_422_with_the_place_of_each_fault(client, method, path, options):
+def test_an_invalid_request_is_422_with_the_location_of_each_error(client, method, path, options):
     answer = client.request(method, path, **options)
 
     assert answer.status_code == 422
     assert all({"loc", "msg", "type"} <= set(fault) for fault in answer.json()["detail"])
 
 
-def test_keys_nobody_knows_are_ignored_and_recorded(client, fake):
+def test_unknown_keys_are_ignored_and_recorded(client, fake):
     create(client, "x", temperature=0.7)
 
     assert fake.creates[-1].body == {"prompt": "x", "temperature": 0.7}
 
 
-def test_lists_are_cut_by_skip_and_limit_and_say_where_they_are(client):
+def test_lists_are_paged_by_skip_and_limit_with_page_numbers(client):
     page = client.get(f"{ORG}/repos", params={"skip": 2, "limit": 2}).json()
 
     assert [item["id"] for item in page["items"]] == [458]
@@ -122,7 +122,7 @@ def test_lists_are_cut_by_skip_and_limit_and_say_where_they_are(client):
 # Runs
 
 
-def test_a_create_answers_200_active_with_every_other_value_explicitly_empty(client):
+def test_a_create_answers_200_and_active_with_an_explicit_value_for_every_field(client):
     run = create(client, metadata={"client_run_id": "c-1", "deep": {"list": [1, None]}})
 
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", run.pop("created_at"))
@@ -139,7 +139,7 @@ def test_a_create_answers_200_active_with_every_other_value_explicitly_empty(cli
     }
 
 
-def test_even_a_run_that_ends_at_once_is_created_active(client, fake):
+def test_a_run_that_ends_at_once_is_still_created_active(client, fake):
     fake.pace = 0
 
     run = create(client, "Fix it", metadata={"fake": {"pull_request": True}})
@@ -187,7 +187,7 @@ def test_runs_are_listed_newest_first_by_user_and_source(client, fake):
     assert client.get(f"{ORG}/agent/runs", params={"user_id": 1}).json()["total"] == 0
 
 
-def test_a_run_that_is_not_there_is_404(client):
+def test_an_unknown_run_is_404(client):
     not_found = {"message": "Agent run not found.", "status_code": 404}
 
     assert client.get(f"{RUNS}/1").json() == not_found
@@ -214,7 +214,7 @@ def test_an_organization_without_repositories_creates_no_run(client, fake):
 # Logs
 
 
-def test_logs_tell_a_story_without_ids(client, fake):
+def test_log_entries_have_the_fields_of_their_type_and_no_ids(client, fake):
     run = create(client, "Explain the cart")
     fake.clock.advance(12)
 
@@ -254,7 +254,7 @@ def test_logs_are_paged_by_position_from_either_end(client, fake):
 # Resume and ban
 
 
-def test_a_follow_up_makes_the_same_run_active_again_with_one_more_message(client, fake):
+def test_a_follow_up_makes_the_same_run_active_again_and_logs_its_message(client, fake):
     run = create(client, "Explain the cart")
     fake.clock.advance(12)
     before = logs(client, run)["logs"]
@@ -271,7 +271,7 @@ def test_a_follow_up_makes_the_same_run_active_again_with_one_more_message(clien
     assert get(client, run)["result"].startswith("## And the till?")
 
 
-def test_a_follow_up_to_a_live_run_cuts_its_turn_short(client, fake):
+def test_a_follow_up_to_an_active_run_stops_its_turn(client, fake):
     run = create(client)
     fake.clock.advance(4)
     before = logs(client, run)["total_logs"]
@@ -284,7 +284,7 @@ def test_a_follow_up_to_a_live_run_cuts_its_turn_short(client, fake):
     assert types.count("FINAL_ANSWER") == 1
 
 
-def test_a_ban_stops_every_active_run_of_the_pull_request_and_nothing_else(client, fake):
+def test_a_ban_stops_every_active_run_of_the_pull_request_and_no_other(client, fake):
     opener = create(client, "Fix it", metadata={"fake": {"pull_request": True}})
     fake.clock.advance(12)
     [pull_request] = get(client, opener)["github_pull_requests"]
@@ -296,13 +296,13 @@ def test_a_ban_stops_every_active_run_of_the_pull_request_and_nothing_else(clien
 
     assert answer.status_code == 200
     assert get(client, fixer)["status"] == "CANCELLED"
-    assert get(client, opener)["status"] == "COMPLETE", "what is over stays as it was"
+    assert get(client, opener)["status"] == "COMPLETE", "a run that has ended does not change"
     assert get(client, other)["status"] == "ACTIVE"
     assert fake.pull_requests[pull_request["id"]].checks_banned
 
 
 @pytest.mark.parametrize("verb", ["ban", "remove-from-pr"])
-def test_a_ban_without_a_pull_request_stops_the_run_itself_for_good(client, fake, verb):
+def test_a_ban_without_a_pull_request_stops_the_run_for_good(client, fake, verb):
     run = create(client)
     fake.clock.advance(3)
 
@@ -315,7 +315,7 @@ def test_a_ban_without_a_pull_request_stops_the_run_itself_for_good(client, fake
     assert logs(client, run)["total_logs"] == written
 
 
-def test_an_unban_lets_checks_through_and_starts_nothing(client, fake):
+def test_an_unban_stops_muting_checks_and_starts_no_run(client, fake):
     run = create(client)
     client.post(f"{RUNS}/ban", json={"agent_run_id": run["id"]})
 
@@ -336,7 +336,7 @@ def test_setup_commands_are_the_result_of_a_run(client, fake):
     assert (started["status"], started["url"]) == ("ACTIVE", run["web_url"])
     assert (run["source_type"], run["status"]) == ("SETUP_COMMANDS", "COMPLETE")
     assert "pip install" in run["result"]
-    assert fake.creates == [], "only agent run creates are counted as such"
+    assert fake.creates == [], "only creates of agent runs count"
 
 
 def test_setup_commands_of_an_unknown_repository_are_404(client):
@@ -345,7 +345,7 @@ def test_setup_commands_of_an_unknown_repository_are_404(client):
     }
 
 
-def test_a_sandbox_s_logs_are_analysed_by_a_run_without_a_request_body(client, fake):
+def test_sandbox_logs_are_analysed_by_a_run_and_need_no_request_body(client, fake):
     started = client.post(f"{ORG}/sandbox/{DEMO_SANDBOX_ID}/analyze-logs").json()
     fake.clock.advance(12)
 
@@ -356,16 +356,16 @@ def test_a_sandbox_s_logs_are_analysed_by_a_run_without_a_request_body(client, f
     ("sandbox", "status", "detail"),
     [(SILENT_SANDBOX_ID, 400, "No logs available for analysis"), (1, 404, "Sandbox not found")],
 )
-def test_a_sandbox_without_logs_or_existence_is_refused(client, sandbox, status, detail):
+def test_a_sandbox_that_has_no_logs_or_does_not_exist_is_refused(client, sandbox, status, detail):
     answer = client.post(f"{ORG}/sandbox/{sandbox}/analyze-logs")
 
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
 
 
-# The rest
+# Other operations
 
 
-def test_me_is_a_member_of_her_organization(client):
+def test_the_current_user_is_a_member_of_her_organization(client):
     me = client.get("/v1/users/me").json()
 
     assert me == client.get(f"{ORG}/users/{me['id']}").json()
@@ -373,19 +373,19 @@ def test_me_is_a_member_of_her_organization(client):
     assert client.get(f"{ORG}/users/1").json() == {"message": "User not found.", "status_code": 404}
 
 
-def test_integrations_count_the_active_ones(client):
+def test_the_number_of_active_integrations_is_correct(client):
     body = client.get(f"{ORG}/integrations").json()
 
     assert body["total_active_integrations"] == sum(item["active"] for item in body["integrations"]) > 0
 
 
-def test_the_default_model_is_one_to_choose(client):
+def test_the_default_model_is_in_the_list(client):
     body = client.get(f"{ORG}/models").json()
 
     assert body["default_model"] in [model["value"] for provider in body["providers"] for model in provider["models"]]
 
 
-def test_check_settings_keep_what_a_change_leaves_out(client):
+def test_check_settings_that_a_change_leaves_out_stay(client):
     path = f"{ORG}/repos/check-suite-settings?repo_id={DEMO_REPO_ID}"
     before = client.get(path).json()
 
@@ -395,7 +395,7 @@ def test_check_settings_keep_what_a_change_leaves_out(client):
     assert client.put(path, json={"check_retry_count": 11}).status_code == 422
 
 
-def test_a_webhook_is_remembered_without_its_secret(client):
+def test_a_webhook_is_stored_and_its_secret_is_never_returned(client):
     path = f"{ORG}/webhooks/agent-run"
     client.post(path, json={"url": "https://hooks.example/runs", "secret": "fake-secret"})
 
@@ -415,18 +415,18 @@ def test_a_revoked_provider_is_no_longer_connected(client):
     assert provider in [item["name"] for item in client.get("/v1/mcp-providers").json()]
 
 
-def test_a_slack_token_is_for_an_organization_of_the_caller(client):
+def test_a_slack_token_is_only_for_an_organization_of_the_caller(client):
     path = "/v1/slack-connect/generate-token"
 
     assert client.post(path, json={"org_id": DEMO_ORG_ID}).json()["expires_in_minutes"] == 10
     assert client.post(path, json={"org_id": FOREIGN_ORG_ID}).status_code == 403
 
 
-def test_rules_may_be_null(client):
+def test_the_rules_for_a_user_can_be_null(client):
     assert client.get(f"{ORG}/cli/rules").json()["user_custom_prompt"] is None
 
 
-def test_the_app_serves_an_asynchronous_client_as_well(fake):
+def test_the_app_also_serves_an_asynchronous_client(fake):
     async def call():
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(create_app(fake)), base_url="http://codegen.test"

@@ -1,4 +1,4 @@
-"""How scripts change what a run does."""
+"""How scripts and plans change what a run does."""
 
 from itertools import pairwise
 
@@ -23,8 +23,8 @@ def logs(client, run_id):
     return client.get(f"/v1/alpha{RUNS[3:]}/{run_id}/logs").json()["logs"]
 
 
-def watch(client, fake, run_id, seconds=14.0, step=0.25):
-    """Return what the logs were at each step of the clock."""
+def logs_over_time(client, fake, run_id, seconds=14.0, step=0.25):
+    """Return the logs at each step of the clock."""
     seen = []
     for _ in range(int(seconds / step)):
         seen.append(logs(client, run_id))
@@ -41,7 +41,7 @@ def fake():
 
 
 @pytest.mark.parametrize("word", ["FAILED", "ERROR", "TIMEOUT", "MAX_ITERATIONS_REACHED", "OUT_OF_TOKENS", "BORED"])
-def test_a_run_can_end_badly_with_any_word(client, fake, word):
+def test_a_run_can_fail_with_any_status(client, fake, word):
     run_id = create(client, metadata={"fake": {"ending": word, "seconds": 3}})
     fake.clock.advance(3)
 
@@ -50,7 +50,7 @@ def test_a_run_can_end_badly_with_any_word(client, fake, word):
     assert logs(client, run_id)[-1]["message_type"] == "ERROR"
 
 
-def test_a_run_can_stay_active_for_ever(client, fake):
+def test_a_run_can_stay_active_forever(client, fake):
     run_id = create(client, "Wait [[fake ending=NEVER]]")
     fake.clock.advance(365 * 86_400)
 
@@ -58,7 +58,7 @@ def test_a_run_can_stay_active_for_ever(client, fake):
     assert logs(client, run_id)[-1]["message_type"] != "FINAL_ANSWER"
 
 
-def test_a_run_can_pass_through_a_status_nobody_has_heard_of(client, fake):
+def test_a_run_can_pass_through_an_unknown_status(client, fake):
     run_id = create(client, metadata={"fake": {"via": "QUANTUM_REVIEW", "seconds": 10}})
     seen = []
     for _ in range(3):
@@ -69,14 +69,14 @@ def test_a_run_can_pass_through_a_status_nobody_has_heard_of(client, fake):
 
 
 @pytest.mark.parametrize("result", ["", "Forty-two."])
-def test_a_run_can_answer_what_it_is_told_even_nothing(client, fake, result):
+def test_a_run_can_have_a_scripted_result_even_an_empty_one(client, fake, result):
     run_id = create(client, metadata={"fake": {"result": result}})
     fake.clock.advance(12)
 
     assert get(client, run_id)["result"] == result
 
 
-def test_the_pace_stretches_every_run(client, fake):
+def test_the_pace_multiplies_the_duration_of_every_run(client, fake):
     fake.pace = 10
     run_id = create(client)
     fake.clock.advance(79)
@@ -89,7 +89,7 @@ def test_the_pace_stretches_every_run(client, fake):
 
 
 def test_a_steady_log_only_grows(client, fake):
-    seen = watch(client, fake, create(client))
+    seen = logs_over_time(client, fake, create(client))
 
     assert all(after[: len(before)] == before for before, after in pairwise(seen))
     assert len({len(entries) for entries in seen}) > 3
@@ -97,7 +97,7 @@ def test_a_steady_log_only_grows(client, fake):
 
 @pytest.mark.parametrize(("how", "followed"), [("late", False), ("very_late", True)])
 def test_late_outputs_arrive_before_or_after_the_next_entry(client, fake, how, followed):
-    seen = watch(client, fake, create(client, metadata={"fake": {"logs": how, "steps": 6}}))
+    seen = logs_over_time(client, fake, create(client, metadata={"fake": {"logs": how, "steps": 6}}))
     position = next(place for place, entry in enumerate(seen[-1]) if entry["message_type"] == "ACTION")
     waiting = [entries for entries in seen if len(entries) > position and entries[position]["tool_output"] is None]
 
@@ -107,8 +107,8 @@ def test_late_outputs_arrive_before_or_after_the_next_entry(client, fake, how, f
     assert any(len(entries) > position + 1 for entries in waiting) == followed
 
 
-def test_a_rewritten_log_changes_entries_that_were_there_and_keeps_its_length(client, fake):
-    seen = watch(client, fake, create(client, metadata={"fake": {"logs": "rewritten"}}))
+def test_a_rewritten_log_changes_existing_entries_and_keeps_its_length(client, fake):
+    seen = logs_over_time(client, fake, create(client, metadata={"fake": {"logs": "rewritten"}}))
     changes = [(before, after) for before, after in pairwise(seen) if after[: len(before)] != before]
 
     [(before, after)] = changes
@@ -116,8 +116,8 @@ def test_a_rewritten_log_changes_entries_that_were_there_and_keeps_its_length(cl
     assert [entry["created_at"] for entry in after[: len(before)]] == [entry["created_at"] for entry in before]
 
 
-def test_a_shrunk_log_loses_its_end_and_goes_on(client, fake):
-    seen = watch(client, fake, create(client, metadata={"fake": {"logs": "shrunk", "steps": 10}}))
+def test_a_shrunk_log_loses_its_last_entries_and_continues(client, fake):
+    seen = logs_over_time(client, fake, create(client, metadata={"fake": {"logs": "shrunk", "steps": 10}}))
     lengths = [len(entries) for entries in seen]
     [drop] = [place for place, (before, after) in enumerate(pairwise(lengths)) if after < before]
 
@@ -126,7 +126,7 @@ def test_a_shrunk_log_loses_its_end_and_goes_on(client, fake):
     assert lengths[-1] > lengths[drop]
 
 
-# Where scripts come from
+# Sources of scripts
 
 
 def test_a_marker_in_a_prompt_scripts_the_run_and_leaves_no_trace_in_its_answer(client, fake):
@@ -140,7 +140,7 @@ def test_a_marker_in_a_prompt_scripts_the_run_and_leaves_no_trace_in_its_answer(
     assert logs(client, other_id)[0]["tool_input"]["message"] == "[[fake seconds=2]] Explain the cart"
 
 
-def test_a_marker_for_one_of_several_hits_that_one_each_time(client, fake):
+def test_a_marker_with_nth_and_of_applies_to_one_run_of_each_group(client, fake):
     prompt = "Explain the cart [[fake ending=FAILED nth=2 of=3]]"
     run_ids = [create(client, prompt) for _ in range(6)]
     fake.clock.advance(12)
@@ -149,7 +149,7 @@ def test_a_marker_for_one_of_several_hits_that_one_each_time(client, fake):
     assert statuses == ["COMPLETE", "FAILED", "COMPLETE"] * 2
 
 
-def test_a_synthesis_heeds_only_the_marker_meant_for_it(client, fake):
+def test_only_the_marker_for_a_synthesis_applies_to_a_synthesis(client, fake):
     task = "Explain the cart [[fake ending=FAILED]]"
     candidates = '<candidate id="A">one</candidate><candidate id="B">two</candidate>'
     joined = create(client, f"Join these.\n{task}\n{candidates}")
@@ -168,7 +168,7 @@ def test_a_synthesis_heeds_only_the_marker_meant_for_it(client, fake):
         {"prompt": "x", "metadata": {"fake": {"logs": "odd"}}},
     ],
 )
-def test_a_script_that_makes_no_sense_is_told_and_has_no_effect(client, fake, body):
+def test_an_invalid_script_is_refused_and_has_no_effect(client, fake, body):
     answer = client.post(RUNS, json=body)
 
     assert answer.status_code == 422
@@ -176,11 +176,11 @@ def test_a_script_that_makes_no_sense_is_told_and_has_no_effect(client, fake, bo
     assert fake.creates == []
 
 
-def test_metadata_that_only_looks_like_a_script_is_just_metadata(client):
+def test_metadata_under_fake_that_is_not_an_object_is_plain_metadata(client):
     assert create(client, metadata={"fake": "news"})
 
 
-def test_the_next_runs_follow_what_a_test_scripts(client, fake):
+def test_the_next_runs_follow_a_queued_script(client, fake):
     fake.script(Script(ending="FAILED"), times=2)
     run_ids = [create(client) for _ in range(3)]
     fake.clock.advance(12)
@@ -188,7 +188,7 @@ def test_the_next_runs_follow_what_a_test_scripts(client, fake):
     assert [get(client, run_id)["status"] for run_id in run_ids] == ["FAILED", "FAILED", "COMPLETE"]
 
 
-def test_a_run_s_own_script_goes_before_and_leaves_the_queue_alone(client, fake):
+def test_a_runs_own_script_takes_precedence_and_leaves_the_queue_unchanged(client, fake):
     fake.script(Script(ending="FAILED"))
     own = create(client, metadata={"fake": {"ending": "TIMEOUT"}})
     following = create(client)
@@ -197,7 +197,7 @@ def test_a_run_s_own_script_goes_before_and_leaves_the_queue_alone(client, fake)
     assert [get(client, own)["status"], get(client, following)["status"]] == ["TIMEOUT", "FAILED"]
 
 
-def test_a_plan_gives_a_test_full_control(client, fake):
+def test_a_run_can_follow_a_plan_of_a_test(client, fake):
     run_id = create(client)
     fake.set_plan(
         run_id,
@@ -227,7 +227,7 @@ def test_a_test_can_end_a_run_at_once(client, fake):
     assert (get(client, bad)["status"], get(client, bad)["result"]) == ("FAILED", None)
 
 
-def test_everything_is_the_same_in_another_process_with_the_same_clock():
+def test_the_same_run_is_the_same_in_every_fake_with_the_same_clock():
     def story():
         fake = FakeCodegen(clock=ManualClock())
         organization = fake.organizations[DEMO_ORG_ID]
@@ -238,7 +238,7 @@ def test_everything_is_the_same_in_another_process_with_the_same_clock():
     assert story() == story()
 
 
-def test_a_plan_set_afterwards_opens_its_pull_request_and_wakes_a_stopped_run(client, fake):
+def test_a_new_plan_opens_its_pull_request_and_restarts_a_stopped_run(client, fake):
     run_id = create(client)
     client.post(f"{RUNS}/ban", json={"agent_run_id": run_id})
 

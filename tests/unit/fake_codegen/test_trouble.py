@@ -1,4 +1,4 @@
-"""Calls that go wrong, over real connections and in-process alike."""
+"""Calls that go wrong, over real connections and in-process."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ RUNS = f"{ORG}/agent/run"
 
 @pytest.fixture(params=["client", "http"])
 def caller(request):
-    """A client in this process, then one over a real connection: trouble looks the same to both."""
+    """A client in this process, then one over a real connection. Trouble looks the same to both."""
     return request.getfixturevalue(request.param)
 
 
@@ -24,7 +24,7 @@ def create(client, **options):
 @pytest.mark.parametrize(
     ("kind", "effects"), [("cut", 0), ("lost_answer", 1)], ids=["before the effect", "after the effect"]
 )
-def test_a_connection_is_cut_without_a_byte_of_an_answer(caller, fake, kind, effects):
+def test_a_connection_is_cut_without_any_answer(caller, fake, kind, effects):
     fake.trouble("create_agent_run", Trouble(kind))
 
     with pytest.raises(httpx.RemoteProtocolError):
@@ -34,7 +34,7 @@ def test_a_connection_is_cut_without_a_byte_of_an_answer(caller, fake, kind, eff
     assert create(caller).status_code == 200, "the next call is served"
 
 
-def test_a_lost_answer_leaves_a_run_to_be_found_by_its_metadata(caller, fake):
+def test_a_run_whose_create_lost_its_answer_can_be_found_by_its_metadata(caller, fake):
     fake.trouble("create_agent_run", Trouble("lost_answer"))
     with pytest.raises(httpx.RemoteProtocolError):
         caller.post(RUNS, json={"prompt": "x", "metadata": {"client_run_id": "c-7"}})
@@ -44,8 +44,8 @@ def test_a_lost_answer_leaves_a_run_to_be_found_by_its_metadata(caller, fake):
 
 
 @pytest.mark.parametrize(("kind", "effects"), [("hang", 0), ("slow", 1)])
-def test_a_caller_s_patience_ends_before_or_after_the_effect(caller, fake, kind, effects):
-    caller.get("/v1/users/me")  # the patience is for the answer, not for the server's first steps
+def test_a_call_can_time_out_before_or_after_its_effect(caller, fake, kind, effects):
+    caller.get("/v1/users/me")  # the timeout must not include the start of the server
     fake.trouble("create_agent_run", Trouble(kind, seconds=20))
 
     with pytest.raises(httpx.ReadTimeout):
@@ -54,7 +54,7 @@ def test_a_caller_s_patience_ends_before_or_after_the_effect(caller, fake, kind,
     assert len(fake.creates) == effects
 
 
-def test_a_slow_answer_comes_to_whoever_waits(caller, fake):
+def test_a_slow_answer_reaches_a_caller_that_waits(caller, fake):
     fake.trouble("create_agent_run", Trouble("slow", seconds=0.05))
 
     assert create(caller, timeout=5).json()["status"] == "ACTIVE"
@@ -77,7 +77,7 @@ def test_a_call_that_hangs_ends_with_a_cut(caller, fake):
         (503, {"detail": "Service Unavailable"}),
     ],
 )
-def test_an_error_has_the_form_known_for_its_status_and_no_effect(caller, fake, status, body):
+def test_an_error_has_the_form_of_its_status_and_no_effect(caller, fake, status, body):
     fake.trouble("create_agent_run", Trouble("error", status=status, retry_after=7))
 
     answer = create(caller)
@@ -90,7 +90,7 @@ def test_an_error_has_the_form_known_for_its_status_and_no_effect(caller, fake, 
     assert fake.creates == []
 
 
-def test_an_html_page_comes_from_a_proxy_in_front(caller, fake):
+def test_a_call_can_get_the_html_page_of_a_proxy(caller, fake):
     fake.trouble("create_agent_run", Trouble("html"))
 
     answer = create(caller)
@@ -100,7 +100,7 @@ def test_an_html_page_comes_from_a_proxy_in_front(caller, fake):
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty"])
-def test_an_answer_can_be_no_json_although_the_call_took_effect(caller, fake, kind):
+def test_an_answer_can_be_invalid_json_after_the_call_took_effect(caller, fake, kind):
     fake.trouble("create_agent_run", Trouble(kind))
 
     answer = create(caller)
@@ -127,7 +127,7 @@ def test_integration_ids_can_be_strings(caller, fake):
 # The queue
 
 
-def test_troubles_come_in_order_as_often_as_asked_and_only_for_their_operation(client, fake):
+def test_trouble_comes_in_order_as_often_as_queued_and_only_for_its_operation(client, fake):
     fake.trouble("create_agent_run", Trouble("error", status=500), times=2)
     fake.trouble("create_agent_run", Trouble("none"))
     fake.trouble("create_agent_run", Trouble("error", status=503))
@@ -136,7 +136,7 @@ def test_troubles_come_in_order_as_often_as_asked_and_only_for_their_operation(c
     assert [create(client).status_code for _ in range(5)] == [500, 500, 200, 503, 200]
 
 
-def test_trouble_for_any_operation_follows_an_operation_s_own(client, fake):
+def test_trouble_for_any_operation_comes_after_an_operations_own(client, fake):
     fake.trouble("*", Trouble("error", status=500), times=None)
     fake.trouble("get_current_user_info", Trouble("error", status=503))
 
@@ -144,7 +144,7 @@ def test_trouble_for_any_operation_follows_an_operation_s_own(client, fake):
     assert create(client).status_code == 500
 
 
-def test_a_bad_token_takes_no_trouble_and_trouble_takes_no_rate_limit(client, fake):
+def test_a_bad_token_uses_up_no_trouble_and_trouble_uses_up_no_rate_limit(client, fake):
     fake.trouble("create_agent_run", Trouble("error"), times=50)
     assert create(client, headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert {create(client).status_code for _ in range(50)} == {500}
@@ -162,10 +162,10 @@ def test_every_call_that_arrives_is_counted(client, fake):
     assert fake.calls == {"create_agent_run": 3, "get_current_user_info": 1}
 
 
-# The ways to reach the fake
+# Transports
 
 
-def test_an_asynchronous_client_meets_a_cut_in_process_too():
+def test_a_cut_also_reaches_an_asynchronous_client_in_process():
     fake = FakeCodegen(clock=ManualClock())
     fake.trouble("get_current_user_info", Trouble("cut"))
 
@@ -178,7 +178,7 @@ def test_an_asynchronous_client_meets_a_cut_in_process_too():
         asyncio.run(call())
 
 
-def test_a_server_frees_its_port_when_it_is_no_longer_needed():
+def test_a_server_frees_its_port_at_the_end():
     with serve(FakeCodegen()) as base_url:
         port = int(base_url.rsplit(":", 1)[1])
         with pytest.raises(OSError, match="in use"), serve(FakeCodegen(), port=port):

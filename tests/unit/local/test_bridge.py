@@ -1,4 +1,4 @@
-"""What containers of `sam local` reach the stack through."""
+"""The bridge through which containers of `sam local` reach the stack."""
 
 import socket
 import sys
@@ -12,8 +12,8 @@ from anyio.from_thread import start_blocking_portal
 
 from local.bridge import bridge
 
-# Docker on Linux is what the bridge is for, and Linux is where all of 127.0.0.0/8 is loopback.
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is one loopback address here")
+# The bridge is for Docker on Linux, and only on Linux all of 127.0.0.0/8 is loopback.
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the bridge is for Docker on Linux")
 
 OTHER_ADDRESS = "127.0.0.2"
 
@@ -50,7 +50,7 @@ def test_connections_reach_the_same_port_of_loopback() -> None:
     assert answers == [b"HELLO\n"] * 3
 
 
-def test_a_connection_ends_where_nobody_listens() -> None:
+def test_a_connection_ends_if_no_program_listens_on_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""What the demo sends and shows, over a fake API."""
+"""The requests and the output of the demo, over a fake API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def snapshot(status: str, *statuses: str, **more: Any) -> dict[str, Any]:
 
 
 class FakeApi:
-    """Answers the POST with the first snapshot and each GET with the next; an int is an answer with that status."""
+    """Answers the POST with the first snapshot and each GET with the next. A number is an answer with that status."""
 
     def __init__(self, *answers: dict[str, Any] | int) -> None:
         self.answers = list(answers)
@@ -39,7 +39,7 @@ class FakeApi:
 
 
 def play(fake: FakeApi, *, terminal: bool = False) -> str:
-    """Run the demo and return what it shows."""
+    """Run the demo and return its output."""
     screen = StringIO()
     console = Console(file=screen, force_terminal=terminal, width=100, color_system=None)
     with httpx.Client(transport=httpx.MockTransport(fake), base_url="http://api") as api:
@@ -67,7 +67,7 @@ def test_it_starts_a_multi_run_and_prints_its_answer():
     assert "answer (synthesis)" in shown
 
 
-def test_the_logs_of_each_candidate_are_shown_as_they_come():
+def test_the_logs_of_each_candidate_are_shown_as_they_arrive():
     def running(log_count: int) -> dict[str, Any]:
         found = snapshot("running", "running")
         found["candidates"][0]["log_count"] = log_count
@@ -88,7 +88,7 @@ def test_the_logs_of_each_candidate_are_shown_as_they_come():
     assert [url.params.get("after") for url in reads] == [None, "0-3", "0-3"]
 
 
-def test_without_a_terminal_each_change_is_a_line():
+def test_without_a_terminal_each_change_is_one_line():
     running = snapshot("running", "running", synthesis=None)
     fake = FakeApi(
         running, running, snapshot("completed", "completed", synthesis={"status": "completed"}, answer=ANSWER)
@@ -102,7 +102,7 @@ def test_without_a_terminal_each_change_is_a_line():
     assert lines.index("mr-1: running") < lines.index("mr-1: completed")
 
 
-def test_in_a_terminal_it_is_a_table():
+def test_a_terminal_shows_a_table():
     fake = FakeApi(snapshot("running", "running"), snapshot("completed", "completed", synthesis=None, answer=ANSWER))
 
     shown = play(fake, terminal=True)
@@ -112,7 +112,7 @@ def test_in_a_terminal_it_is_a_table():
     assert "mr-1: completed" in shown
 
 
-def test_a_multi_run_that_fails_tells_why():
+def test_the_failure_of_a_multi_run_is_reported_with_its_reasons():
     failed = snapshot("failed", "failed", reason="no candidate is usable")
     failed["candidates"][0]["reason"] = "out of credits"
 
@@ -122,17 +122,17 @@ def test_a_multi_run_that_fails_tells_why():
         play(FakeApi(failed))
 
 
-def test_a_refusal_is_told():
+def test_a_refusal_is_reported():
     with pytest.raises(demo.DemoError, match="refused: 402 no"):
         play(FakeApi(402))
 
 
-def test_a_read_may_fail_now_and_then():
+def test_a_few_failed_reads_do_not_end_the_demo():
     done = snapshot("completed", "completed", answer=ANSWER)
 
     assert "The [bold] answer" in play(FakeApi(snapshot("running", "running"), 502, 502, done))
 
 
-def test_a_multi_run_that_cannot_be_read_ends_the_demo():
+def test_too_many_failed_reads_end_the_demo():
     with pytest.raises(demo.DemoError, match="cannot be read: 502"):
         play(FakeApi(snapshot("running", "running"), *[502] * 20))

@@ -1,4 +1,4 @@
-"""What the local API Gateway makes of a request and of a function's answer, over a fake Lambda Invoke API."""
+"""The local REST API: events, answers, authorizers and its own answers, over a fake Lambda Invoke API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOW = 1_700_000_000.5
 
 
 class FakeLambda:
-    """The Lambda Invoke API: functions are Python functions, or what they answer; `events` are what they were given."""
+    """The Lambda Invoke API. A function is a Python function or its answer; `events` holds the events of each one."""
 
     def __init__(self, **functions: Any) -> None:
         self.functions = functions
@@ -128,7 +128,7 @@ def test_a_function_gets_a_proxy_event():
     assert (event["body"], event["isBase64Encoded"]) == (None, False)
 
 
-def test_an_event_tells_its_context():
+def test_an_event_has_the_request_context():
     fake = FakeLambda(Handler=OK)
 
     response = send(an_api("/runs/{id}"), fake, "GET", "/runs/7", headers={"User-Agent": "curl"})
@@ -142,7 +142,7 @@ def test_an_event_tells_its_context():
     assert "authorizer" not in context
 
 
-def test_what_a_request_does_not_have_is_null():
+def test_parts_that_a_request_lacks_are_null():
     fake = FakeLambda(Handler=OK)
 
     send(an_api("/health"), fake, "GET", "/health")
@@ -156,7 +156,7 @@ def test_what_a_request_does_not_have_is_null():
     ("body", "expected", "is_base64"),
     [("ä".encode(), "ä", False), (b"\xff\x00", base64.b64encode(b"\xff\x00").decode(), True)],
 )
-def test_a_body_is_text_if_it_can_be(body, expected, is_base64):
+def test_a_body_that_is_not_utf_8_is_base64(body, expected, is_base64):
     fake = FakeLambda(Handler=OK)
 
     send(an_api("/runs", method="POST"), fake, "POST", "/runs", content=body)
@@ -191,7 +191,7 @@ def test_the_most_specific_resource_answers(path, resource):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/nothing"), ("POST", "/runs/7"), ("GET", "/runs/"), ("GET", "/runs/7/more")]
 )
-def test_no_route_is_answered_as_the_template_says(method, path):
+def test_a_request_without_a_route_gets_the_gateway_response_of_the_template(method, path):
     fake = FakeLambda(Handler=OK)
     response = GatewayResponse(
         404,
@@ -214,7 +214,7 @@ def test_no_route_is_answered_as_the_template_says(method, path):
     assert fake.events == {}
 
 
-def test_a_gateway_answers_in_its_own_words_where_the_template_has_none():
+def test_without_a_gateway_response_the_answer_has_api_gateways_own_message():
     answer = send(an_api("/runs"), FakeLambda(), "GET", "/nothing")
 
     assert (answer.status_code, answer.json()) == (403, {"message": "Missing Authentication Token"})
@@ -230,7 +230,7 @@ def test_a_body_template_with_an_unknown_variable_is_refused():
 # --- the answer ------------------------------------------------------------------------------------------------------
 
 
-def test_a_client_gets_what_the_function_answers():
+def test_a_client_gets_the_status_headers_and_body_of_the_function():
     answer = send(
         an_api("/runs"),
         FakeLambda(
@@ -251,11 +251,11 @@ def test_a_client_gets_what_the_function_answers():
     assert answer.headers.get_list("content-type") == ["text/plain"]
 
 
-def test_an_answer_is_json_unless_it_says_otherwise():
+def test_an_answer_without_a_content_type_is_json():
     assert send(an_api("/"), FakeLambda(Handler=OK), "GET", "/").headers["content-type"] == "application/json"
 
 
-def test_a_base64_body_arrives_decoded():
+def test_a_base64_body_is_decoded():
     body = base64.b64encode(b"\x89PNG").decode()
     fake = FakeLambda(Handler={"statusCode": 200, "body": body, "isBase64Encoded": True})
 
@@ -263,13 +263,13 @@ def test_a_base64_body_arrives_decoded():
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_without_a_body_has_none(status):
-    answer = send(an_api("/"), FakeLambda(Handler={"statusCode": status, "body": "left out"}), "GET", "/")
+def test_a_204_or_304_has_no_body(status):
+    answer = send(an_api("/"), FakeLambda(Handler={"statusCode": status, "body": "not sent"}), "GET", "/")
 
     assert (answer.status_code, answer.content) == (status, b"")
 
 
-def test_headers_that_are_the_gateways_are_renamed():
+def test_headers_that_api_gateway_reserves_are_renamed_or_dropped():
     headers = {"WWW-Authenticate": "Bearer", "Content-Length": "999"}
 
     answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": headers}), "GET", "/")
@@ -297,7 +297,7 @@ def test_a_malformed_answer_is_a_bad_gateway(malformed):
     assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
 
 
-def test_a_function_that_fails_is_a_bad_gateway_in_the_templates_words():
+def test_a_function_that_fails_is_a_bad_gateway_with_the_templates_body():
     response = GatewayResponse(None, {}, {"application/json": '{"code": "$context.error.responseType"}'})
     api = an_api("/", responses={"DEFAULT_5XX": response})
 
@@ -312,7 +312,7 @@ def test_a_function_that_takes_too_long_is_a_gateway_timeout():
     assert send(an_api("/", timeout=0.01), fake, "GET", "/").status_code == 504
 
 
-def test_a_request_does_not_wait_for_another():
+def test_requests_are_handled_concurrently():
     second_came = asyncio.Event()
 
     async def answer(event: Event) -> Event:
@@ -336,7 +336,7 @@ def test_a_body_over_ten_megabytes_is_too_large():
     assert fake.events == {}
 
 
-def test_an_event_that_lambda_finds_too_large_is_too_large():
+def test_an_event_that_exceeds_lambdas_limit_is_too_large():
     fake = FakeLambda(Handler=httpx.Response(413, json={}))
 
     assert send(an_api("/"), fake, "GET", "/").status_code == 413
@@ -359,7 +359,7 @@ def test_an_authorizer_sees_the_request_without_its_body():
     assert "body" not in event
 
 
-def test_a_function_gets_what_the_authorizer_passes_on_as_text():
+def test_a_function_gets_the_authorizers_context_as_text():
     fake = FakeLambda(Authorize=policy(user_id=7, admin=True, name="ada"), Handler=OK)
 
     send(an_api("/", authorizer=CALLERS), fake, "GET", "/")
@@ -380,7 +380,7 @@ def test_a_function_gets_what_the_authorizer_passes_on_as_text():
         ({**policy(), "policyDocument": {"Statement": [{"Effect": "Allow"}]}}, 500),
     ],
 )
-def test_nobody_passes_an_authorizer_that_does_not_let_them(answer, status):
+def test_a_request_that_the_authorizer_does_not_allow_never_reaches_the_function(answer, status):
     fake = FakeLambda(Authorize=answer, Handler=OK)
 
     assert send(an_api("/runs", authorizer=CALLERS), fake, "GET", "/runs").status_code == status
@@ -405,7 +405,7 @@ def test_each_refusal_has_its_own_gateway_response(kind, answer):
     assert (refused.status_code, refused.json()) == (418, kind)
 
 
-def test_an_authorization_is_asked_for_once_while_it_is_cached():
+def test_an_authorizer_is_called_once_until_its_cache_expires():
     authorizer = Authorizer("Callers", function("Authorize"), 300, ("Authorization",))
     fake, now = FakeLambda(Authorize=policy(), Handler=OK), [NOW]
 
@@ -438,7 +438,7 @@ def test_a_cached_policy_is_applied_to_each_request():
     assert len(fake.events["Authorize"]) == 1
 
 
-def test_a_request_without_the_header_that_identifies_it_is_unauthorized_unasked():
+def test_a_request_without_the_identity_header_is_unauthorized_without_a_call():
     authorizer = Authorizer("Callers", function("Authorize"), 300, ("Authorization",))
     fake = FakeLambda(Authorize=policy(), Handler=OK)
 
@@ -449,7 +449,7 @@ def test_a_request_without_the_header_that_identifies_it_is_unauthorized_unasked
 # --- CORS ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_preflight_is_answered_from_the_template_and_asks_nobody():
+def test_a_preflight_is_answered_from_the_template_without_a_call():
     fake = FakeLambda(Authorize=policy("Deny"), Handler=OK)
     cors = Cors("https://ui.example", "GET,OPTIONS", "Authorization", "600")
 
@@ -463,7 +463,7 @@ def test_a_preflight_is_answered_from_the_template_and_asks_nobody():
     assert fake.events == {}
 
 
-def test_there_is_no_preflight_where_there_is_no_resource():
+def test_a_preflight_of_an_unknown_resource_is_refused():
     cors = Cors("*", "GET", None, None)
 
     assert send(an_api("/runs", cors=cors), FakeLambda(), "OPTIONS", "/nothing").status_code == 403

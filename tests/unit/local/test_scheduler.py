@@ -1,4 +1,4 @@
-"""When the local scheduler calls which function with what."""
+"""When the local scheduler invokes functions, and with which events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def schedule(name: str, expression: str, event: str | None = None) -> Schedule:
 
 
 def calls_until(end: float, *schedules: Schedule) -> list[tuple[float, str, object]]:
-    """Run the schedules on a clock of their own and list what was called when, up to `end` seconds."""
+    """Run the schedules on a simulated clock for `end` seconds and list the calls with their times."""
     calls: list[tuple[float, str, object]] = []
     sleepers: list[tuple[float, asyncio.Future[None]]] = []
     now = 0.0
@@ -35,7 +35,7 @@ def calls_until(end: float, *schedules: Schedule) -> list[tuple[float, str, obje
         nonlocal now
         running = asyncio.create_task(scheduler.run(schedules, send, sleep=sleep))
         while True:
-            for _ in range(5):  # lets every task come to its next wait
+            for _ in range(5):  # every task reaches its next sleep
                 await asyncio.sleep(0)
             sleepers.sort(key=lambda sleeper: sleeper[0])
             if sleepers[0][0] > end:
@@ -48,7 +48,7 @@ def calls_until(end: float, *schedules: Schedule) -> list[tuple[float, str, obje
     return calls
 
 
-def test_a_function_is_called_at_once_and_then_at_its_rate():
+def test_a_function_is_invoked_at_once_and_then_at_its_rate():
     calls = calls_until(130, schedule("Poll", "rate(1 minute)", "{}"), schedule("Sweep", "rate(2 minutes)", "{}"))
 
     assert sorted((when, name) for when, name, _ in calls) == [
@@ -79,6 +79,6 @@ def test_a_rate_is_a_number_of_seconds(expression, seconds):
 
 
 @pytest.mark.parametrize("expression", ["cron(0 * * * ? *)", "rate(1 second)", "every minute"])
-def test_a_schedule_that_is_no_rate_is_refused(expression):
+def test_a_schedule_that_is_not_a_rate_is_refused(expression):
     with pytest.raises(TemplateError, match="supports only rate"):
         scheduler.period(expression)

@@ -1,4 +1,4 @@
-"""Count the calls of the schedule; GET /count - tell them, and the deployment's secret."""
+"""Count the calls of the schedule; GET /count - return the count and the deployment's secret."""
 
 import json
 import os
