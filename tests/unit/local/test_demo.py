@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from itertools import count
 from typing import Any
 
 import httpx
@@ -38,12 +39,13 @@ class FakeApi:
         return httpx.Response(status, json=answer, headers={"Location": "/v1/organizations/123/multi-runs/mr-1"})
 
 
-def play(fake: FakeApi, *, terminal: bool = False) -> str:
-    """Run the demo and return its output."""
-    screen = StringIO()
+def play(fake: FakeApi, *, terminal: bool = False, seconds_per_read: float = 0.5) -> str:
+    """Run the demo on a clock that only reads move, and return its output."""
+    screen, ticks = StringIO(), count()
     console = Console(file=screen, force_terminal=terminal, width=100, color_system=None)
     with httpx.Client(transport=httpx.MockTransport(fake), base_url="http://api") as api:
-        demo.run(api, 123, console=console, prompt="Say hi", sleep=lambda _: None)
+        clock = lambda: next(ticks) * seconds_per_read  # noqa: E731
+        demo.run(api, 123, console=console, prompt="Say hi", sleep=lambda _: None, clock=clock)
     return screen.getvalue()
 
 
@@ -131,6 +133,13 @@ def test_a_few_failed_reads_do_not_end_the_demo():
     done = snapshot("completed", "completed", answer=ANSWER)
 
     assert "The [bold] answer" in play(FakeApi(snapshot("running", "running"), 502, 502, done))
+
+
+def test_a_multi_run_that_makes_no_progress_for_four_hours_ends_the_demo():
+    running = snapshot("running", "running")
+
+    with pytest.raises(demo.DemoError, match="mr-1 is still running"):
+        play(FakeApi(*[running] * 6), seconds_per_read=3600)
 
 
 def test_too_many_failed_reads_end_the_demo():

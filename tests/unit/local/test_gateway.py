@@ -6,14 +6,15 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from local.functions.client import FunctionsClient
+from local.functions.client import FunctionError, FunctionsClient, InvocationError
 from local.gateway import Gateway
 from local.template import Api, Authorizer, Cors, Function, GatewayResponse, Route, TemplateError
 
@@ -90,12 +91,21 @@ def send(
 
 def send_all(api: Api, fake: FakeLambda, requests: list[tuple[str, str, Event]]) -> list[httpx.Response]:
     async def exchange() -> list[httpx.Response]:
-        functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda", timeout=None)
-        app = Gateway(api, FunctionsClient(functions), clock=lambda: NOW)
-        async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+        async with serving(api, fake) as client:
             return await asyncio.gather(*(client.request(method, url, **more) for method, url, more in requests))
 
     return asyncio.run(exchange())
+
+
+@asynccontextmanager
+async def serving(
+    api: Api, fake: FakeLambda, *, clock: Callable[[], float] = lambda: NOW, address: str = "127.0.0.1"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client, at an address, of the gateway of an API."""
+    functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda", timeout=None)
+    transport = httpx.ASGITransport(Gateway(api, FunctionsClient(functions), clock=clock), client=(address, 4000))
+    async with functions, httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        yield client
 
 
 OK = {"statusCode": 200, "body": "{}"}
@@ -124,7 +134,7 @@ def test_a_function_gets_a_proxy_event():
     assert event["multiValueQueryStringParameters"] == {"tag": ["x", "y z"], "empty": [""]}
     assert event["headers"]["x-twice"] == "2"
     assert event["multiValueHeaders"]["x-twice"] == ["1", "2"]
-    assert event["headers"]["X-Forwarded-For"] == "127.0.0.1"
+    assert (event["headers"]["X-Forwarded-Proto"], event["headers"]["X-Forwarded-Port"]) == ("http", "80")
     assert (event["body"], event["isBase64Encoded"]) == (None, False)
 
 
@@ -140,6 +150,20 @@ def test_an_event_has_the_request_context():
     assert (context["requestTime"], context["requestTimeEpoch"]) == ("14/Nov/2023:22:13:20 +0000", 1_700_000_000_500)
     assert context["requestId"] == response.headers["x-amzn-RequestId"]
     assert "authorizer" not in context
+
+
+def test_an_event_names_the_address_of_the_client():
+    fake = FakeLambda(Handler=OK)
+
+    async def exchange() -> None:
+        async with serving(an_api("/"), fake, address="192.0.2.1") as client:
+            await client.get("/")
+
+    asyncio.run(exchange())
+
+    (event,) = fake.events["Handler"]
+    assert event["headers"]["X-Forwarded-For"] == "192.0.2.1"
+    assert event["requestContext"]["identity"]["sourceIp"] == "192.0.2.1"
 
 
 def test_parts_that_a_request_lacks_are_null():
@@ -169,23 +193,37 @@ def test_a_body_that_is_not_utf_8_is_base64(body, expected, is_base64):
 
 
 @pytest.mark.parametrize(
-    ("path", "resource"),
+    ("path", "resource", "parameters"),
     [
-        ("/runs/me", "/runs/me"),
-        ("/runs/7", "/runs/{id}"),
-        ("/runs/7/", "/runs/{id}"),
-        ("/runs/me/logs", "/runs/{id}/logs"),
-        ("/runs/7/files/a/b", "/runs/{id}/files/{path+}"),
-        ("/", "/"),
+        ("/runs/me", "/runs/me", None),
+        ("/runs/7", "/runs/{id}", {"id": "7"}),
+        ("/runs/7/", "/runs/{id}", {"id": "7"}),
+        ("/runs/me/logs", "/runs/{id}/logs", {"id": "me"}),
+        ("/runs/7/files/a/b", "/runs/{id}/files/{path+}", {"id": "7", "path": "a/b"}),
+        ("/runs/7/other/a", "/runs/{rest+}", {"rest": "7/other/a"}),
+        ("/", "/", None),
     ],
 )
-def test_the_most_specific_resource_answers(path, resource):
+def test_the_most_specific_resource_answers(path, resource, parameters):
     fake = FakeLambda(Handler=OK)
-    api = an_api("/runs/{id}/files/{path+}", "/runs/{id}", "/runs/{id}/logs", "/runs/me", "/")
+    paths = ("/runs/{id}/files/{path+}", "/runs/{rest+}", "/runs/{id}", "/runs/{id}/logs", "/runs/me", "/")
+    api = an_api(*paths)
 
     assert send(api, fake, "GET", path).status_code == 200
 
-    assert fake.events["Handler"][0]["resource"] == resource
+    (event,) = fake.events["Handler"]
+    assert (event["resource"], event["pathParameters"]) == (resource, parameters)
+
+
+def test_a_route_for_any_method_answers_every_method_without_a_route_of_its_own():
+    fake = FakeLambda(Any=OK, Get=OK)
+    routes = (Route("ANY", "/", function("Any"), None), Route("GET", "/", function("Get"), None))
+    api = Api("Api", "v0", routes, None, {})
+
+    for method in ("GET", "POST", "PUT"):
+        assert send(api, fake, method, "/").status_code == 200
+
+    assert {name: len(events) for name, events in fake.events.items()} == {"Get": 1, "Any": 2}
 
 
 @pytest.mark.parametrize(
@@ -220,6 +258,17 @@ def test_without_a_gateway_response_the_answer_has_api_gateways_own_message():
     assert (answer.status_code, answer.json()) == (403, {"message": "Missing Authentication Token"})
 
 
+def test_a_gateway_response_for_a_class_of_statuses_applies_where_none_is_more_specific():
+    default, specific = GatewayResponse(418, {}, {}), GatewayResponse(420, {}, {})
+    responses = {"DEFAULT_4XX": default, "ACCESS_DENIED": specific}
+    api = an_api("/", authorizer=CALLERS, responses=responses)
+
+    unauthorized = send(api, FakeLambda(Authorize=failure("Exception", "Unauthorized")), "GET", "/")
+    denied = send(api, FakeLambda(Authorize=policy("Deny")), "GET", "/")
+
+    assert (unauthorized.status_code, denied.status_code) == (418, 420)
+
+
 def test_a_body_template_with_an_unknown_variable_is_refused():
     response = GatewayResponse(404, {}, {"application/json": "$context.identity.sourceIp"})
 
@@ -252,7 +301,9 @@ def test_a_client_gets_the_status_headers_and_body_of_the_function():
 
 
 def test_an_answer_without_a_content_type_is_json():
-    assert send(an_api("/"), FakeLambda(Handler=OK), "GET", "/").headers["content-type"] == "application/json"
+    answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": {"X-Count": 1}}), "GET", "/")
+
+    assert answer.headers["content-type"] == "application/json"
 
 
 def test_a_base64_body_is_decoded():
@@ -269,13 +320,19 @@ def test_a_204_or_304_has_no_body(status):
     assert (answer.status_code, answer.content) == (status, b"")
 
 
-def test_headers_that_api_gateway_reserves_are_renamed_or_dropped():
-    headers = {"WWW-Authenticate": "Bearer", "Content-Length": "999"}
+@pytest.mark.parametrize("name", ["Authorization", "Date", "Server", "WWW-Authenticate"])
+def test_a_header_that_api_gateway_reserves_is_renamed(name):
+    answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": {name: "value"}}), "GET", "/")
 
-    answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": headers}), "GET", "/")
+    assert answer.headers[f"x-amzn-remapped-{name}"] == "value"
+    assert answer.headers.get(name) != "value"
 
-    assert answer.headers["x-amzn-remapped-www-authenticate"] == "Bearer"
-    assert "www-authenticate" not in answer.headers
+
+@pytest.mark.parametrize("name", ["Connection", "Content-Length", "Transfer-Encoding"])
+def test_a_header_about_the_connection_is_api_gateways_own(name):
+    answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": {name: "999"}}), "GET", "/")
+
+    assert "999" not in answer.headers.values()
     assert answer.headers["content-length"] == "2"
 
 
@@ -312,6 +369,16 @@ def test_a_function_that_takes_too_long_is_a_gateway_timeout():
     assert send(an_api("/", timeout=0.01), fake, "GET", "/").status_code == 504
 
 
+@pytest.mark.parametrize("refusal", [httpx.Response(404, json={}), httpx.ConnectError("refused")])
+def test_a_function_that_cannot_be_invoked_is_a_bad_gateway(refusal):
+    def answer(_: Event) -> httpx.Response:
+        if isinstance(refusal, Exception):
+            raise refusal
+        return refusal
+
+    assert send(an_api("/"), FakeLambda(Handler=answer), "GET", "/").status_code == 502
+
+
 def test_requests_are_handled_concurrently():
     second_came = asyncio.Event()
 
@@ -324,6 +391,87 @@ def test_requests_are_handled_concurrently():
     answers = send_all(an_api("/{id}"), FakeLambda(Handler=answer), [("GET", "/1", {}), ("GET", "/2", {})])
 
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+# --- streamed answers ------------------------------------------------------------------------------------------------
+
+
+class StreamingFunctions:
+    """Functions that stream. A part is bytes, an exception to raise, or an awaitable to wait for."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    async def stream(self, name: str, event: Event) -> AsyncGenerator[bytes, None]:
+        for part in self.parts:
+            if isinstance(part, Exception):
+                raise part
+            if isinstance(part, bytes):
+                yield part
+            else:
+                await part
+
+
+def stream(*parts: Any, timeout: float = 29.0) -> httpx.Response:
+    """Send a request to a route whose function streams these parts."""
+    route = Route("GET", "/", function("Handler"), None, streams=True, timeout=timeout)
+
+    async def exchange() -> httpx.Response:
+        app = Gateway(Api("Api", "v0", (route,), None, {}), StreamingFunctions(*parts), clock=lambda: NOW)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            return await client.get("/")
+
+    return asyncio.run(exchange())
+
+
+PRELUDE = json.dumps({"statusCode": 201, "headers": {"X-Run": "7"}}).encode()
+END = b"\0" * 8
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (PRELUDE + END + b"one", b"two"),
+        (PRELUDE, END, b"onetwo"),
+        (PRELUDE[:9], PRELUDE[9:] + END[:3], END[3:], b"onetwo"),
+    ],
+    ids=["with the body", "alone", "in pieces"],
+)
+def test_a_streamed_answer_has_the_status_and_headers_of_its_prelude(parts):
+    answer = stream(*parts)
+
+    assert (answer.status_code, answer.headers["x-run"], answer.content) == (201, "7", b"onetwo")
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (FunctionError("Handler", "KeyError", "'X'"),),
+        (InvocationError("Handler", "no connection"),),
+        (PRELUDE,),
+        (b"no JSON" + END,),
+    ],
+    ids=["function fails", "lambda fails", "too short", "malformed"],
+)
+def test_a_stream_that_fails_before_its_body_is_a_bad_gateway(parts):
+    assert stream(*parts).status_code == 502
+
+
+def test_a_stream_that_fails_in_its_body_keeps_its_status_and_ends():
+    answer = stream(PRELUDE + END + b"one", FunctionError("Handler", "KeyError", "'X'"))
+
+    assert (answer.status_code, answer.content) == (201, b"one")
+
+
+def test_a_stream_that_does_not_start_in_time_is_a_gateway_timeout():
+    assert stream(asyncio.Event().wait(), timeout=0.01).status_code == 504
+
+
+def test_a_stream_ends_when_its_route_times_out():
+    answer = stream(PRELUDE + END + b"one", asyncio.Event().wait(), b"two", timeout=0.05)
+
+    assert (answer.status_code, answer.content) == (201, b"one")
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
@@ -411,9 +559,7 @@ def test_an_authorizer_is_called_once_until_its_cache_expires():
 
     async def exchange() -> list[int]:
         asked = []
-        functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda")
-        app = Gateway(an_api("/", authorizer=authorizer), FunctionsClient(functions), clock=lambda: now[0])
-        async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+        async with serving(an_api("/", authorizer=authorizer), fake, clock=lambda: now[0]) as client:
             for token, later in (("a", 0), ("a", 299), ("b", 0), ("a", 2)):
                 now[0] += later
                 await client.get("/", headers={"Authorization": token})
@@ -423,15 +569,27 @@ def test_an_authorizer_is_called_once_until_its_cache_expires():
     assert asyncio.run(exchange()) == [1, 1, 2, 3]
 
 
+def test_an_authorizer_without_a_cache_is_called_for_each_request():
+    fake = FakeLambda(Authorize=policy(), Handler=OK)
+    authorizer = Authorizer("Callers", function("Authorize"), 0, ("Authorization",))
+
+    async def exchange() -> None:
+        async with serving(an_api("/", authorizer=authorizer), fake) as client:
+            for _ in range(2):
+                await client.get("/", headers={"Authorization": "a"})
+
+    asyncio.run(exchange())
+
+    assert len(fake.events["Authorize"]) == 2
+
+
 def test_a_cached_policy_is_applied_to_each_request():
     authorizer = Authorizer("Callers", function("Authorize"), 300, ("Authorization",))
     fake = FakeLambda(Authorize=policy("Allow", "*/GET/a"), Handler=OK)
     headers = {"headers": {"Authorization": "x"}}
 
     async def exchange() -> list[int]:
-        functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda")
-        app = Gateway(an_api("/a", "/b", authorizer=authorizer), FunctionsClient(functions), clock=lambda: NOW)
-        async with functions, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+        async with serving(an_api("/a", "/b", authorizer=authorizer), fake) as client:
             return [(await client.get(path, **headers)).status_code for path in ("/a", "/b")]
 
     assert asyncio.run(exchange()) == [200, 403]
