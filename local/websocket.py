@@ -87,6 +87,7 @@ class WebSocketGateway:
         functions: Invokes the functions.
         idle_limit: Seconds without a message in either direction after which a connection is closed.
         age_limit: Seconds after which a connection is closed in any case.
+        integration_timeout: Seconds that a function may take.
         clock: Returns the time in seconds since the epoch.
 
     Attributes:
@@ -100,12 +101,14 @@ class WebSocketGateway:
         *,
         idle_limit: float = IDLE_LIMIT,
         age_limit: float = AGE_LIMIT,
+        integration_timeout: float = INTEGRATION_TIMEOUT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._functions = functions
         self._idle_limit = idle_limit
         self._age_limit = age_limit
+        self._integration_timeout = integration_timeout
         self._clock = clock
         self._entering: dict[ServerConnection, _Connection] = {}
         self._open: dict[str, _Connection] = {}
@@ -226,7 +229,7 @@ class WebSocketGateway:
     async def _status(self, function: Function, event: dict[str, Any]) -> int:
         """Call a function and return the status of its answer, 502 if it fails."""
         try:
-            async with asyncio.timeout(INTEGRATION_TIMEOUT):
+            async with asyncio.timeout(self._integration_timeout):
                 answer = json.loads(await self._functions.invoke(function.name, event))
         except (TimeoutError, InvocationError, FunctionError, ValueError) as error:
             _log.warning("%s: %r", function.name, error)

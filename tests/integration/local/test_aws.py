@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import moto.dynamodb.models
 import pytest
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local.aws.server import Aws, serve
+from local.functions.client import FunctionError, FunctionsClient, InvocationError
 from local.loopback import listen
-from local.template import load
+from local.template import ACCOUNT_ID, REGION, load
+from tests.support.processes import is_running, wait_until
 
+LAYER = Path(__file__).parents[3] / "layers" / "codegen"
 TEMPLATE = """
 Globals:
   Function: {Runtime: python3.13}
@@ -110,10 +117,7 @@ def test_an_asynchronous_event_is_accepted_before_it_is_handled(lambda_, tmp_pat
     )
 
     assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
-    started = time.monotonic()
-    while not touched.exists():
-        assert time.monotonic() - started < 10
-        time.sleep(0.01)
+    wait_until(touched.exists)
 
 
 @pytest.mark.parametrize("invocation_type", ["RequestResponse", "Event"])
@@ -137,6 +141,92 @@ def test_an_event_over_lambdas_limit_is_refused(running, lambda_, invocation_typ
 
     assert answer.status_code == 413
     assert answer.headers["X-Amzn-ErrorType"] == "RequestEntityTooLargeException"
+
+
+STREAMING = """
+import asyncio, os, pathlib
+from mangum import Mangum
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    if scope["path"] == "/raise": raise ValueError("half way")
+    if scope["path"] == "/endless":
+        pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+        while True:
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+            await asyncio.sleep(0.001)
+    await send({"type": "http.response.body", "body": b"two", "more_body": False})
+
+handler = Mangum(app, lifespan="off")
+"""
+
+
+@pytest.fixture
+def streaming(running, deploy, tmp_path) -> Callable[..., bytes]:
+    """Invoke a function that streams and return its answer, or only what has arrived after a number of bytes."""
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/stream", "PID_FILE": str(tmp_path / "pid")}
+    running.functions = deploy(STREAMING, layers=(LAYER,), environment=environment, timeout=60).functions
+
+    def invoke(mode: str = "", *, name: str = "Function", enough: int = 1_000_000) -> bytes:
+        event = {
+            "resource": "/{mode}",
+            "path": f"/{mode}",
+            "httpMethod": "GET",
+            "headers": {"Accept": "*/*"},
+            "multiValueHeaders": None,
+            "queryStringParameters": None,
+            "requestContext": {"requestId": "1", "identity": {}},
+            "body": None,
+            "isBase64Encoded": False,
+        }
+
+        async def collect() -> bytes:
+            arrived = b""
+            async with (
+                httpx.AsyncClient(base_url=running.url, timeout=10, trust_env=False) as http,
+                aclosing(FunctionsClient(http).stream(name, event)) as parts,
+            ):
+                async for part in parts:
+                    arrived += part
+                    if len(arrived) >= enough:
+                        break
+            return arrived
+
+        return asyncio.run(collect())
+
+    return invoke
+
+
+def test_a_streamed_answer_arrives_whole(streaming):
+    assert streaming().endswith(b"\0" * 8 + b"onetwo")
+
+
+def test_the_answer_of_a_function_that_does_not_stream_is_one_part(running, lambda_):
+    async def parts() -> list[bytes]:
+        async with httpx.AsyncClient(base_url=running.url, timeout=10, trust_env=False) as http:
+            return [part async for part in FunctionsClient(http).stream("Function", {"a": 1})]
+
+    assert [json.loads(part) for part in asyncio.run(parts())] == [{"got": {"a": 1}}]
+
+
+def test_an_error_after_some_parts_of_a_streamed_answer_is_reported(streaming):
+    with pytest.raises(FunctionError, match="Function: ValueError: half way"):
+        streaming("raise")
+
+
+def test_a_streaming_invocation_of_an_unknown_function_is_not_found(streaming):
+    with pytest.raises(InvocationError, match=r"Function not found: arn:.*:Other") as refused:
+        streaming(name="Other")
+
+    assert refused.value.status == 404
+
+
+def test_a_function_that_streams_ends_when_its_client_disconnects(streaming, tmp_path):
+    streaming("endless", enough=1000)
+
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_running(pid))
 
 
 @pytest.fixture
@@ -204,6 +294,18 @@ def test_the_templates_state_machine_calls_the_functions(running, created, lambd
 
     assert described["status"] == "SUCCEEDED"
     assert json.loads(described["output"]).items() >= output.items()
+
+
+def test_executions_that_still_run_at_the_end_are_aborted():
+    waiting = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+    with listen() as listening, serve(listening) as aws:
+        client = aws.client("stepfunctions")
+        role = "arn:aws:iam::123456789012:role/r"
+        machine = client.create_state_machine(name="machine", definition=json.dumps(waiting), roleArn=role)
+        client.start_execution(stateMachineArn=machine["stateMachineArn"])
+
+    (machine,) = stepfunctions_parser_backends[ACCOUNT_ID][REGION].state_machines
+    assert [execution.status for execution in machine.executions] == ["ABORTED"]
 
 
 def test_a_secret_can_be_read(running):

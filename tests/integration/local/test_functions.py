@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,23 +15,9 @@ from pathlib import Path
 import pytest
 
 from local.functions.pool import UnknownFunctionError
+from tests.support.processes import is_running, wait_until
 
 ROOT = Path(__file__).parents[3]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return not Path(f"/proc/{pid}/stat").exists() or " Z " not in Path(f"/proc/{pid}/stat").read_text()
-
-
-def wait_until(condition, seconds=10.0):
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds
-        time.sleep(0.01)
 
 
 # --- the handler -----------------------------------------------------------------------------------------------------
@@ -145,6 +132,21 @@ def test_an_edit_reaches_the_next_event(deploy):
     assert function() == (False, "after")
 
 
+@pytest.mark.parametrize(("built", "value"), [(False, 2), (True, 1)])
+def test_an_edit_of_a_layer_reaches_the_next_event_unless_it_is_built(deploy, tmp_path, built, value):
+    shared = tmp_path / "layer" / ("python" if built else "") / "shared.py"
+    shared.parent.mkdir(parents=True)
+    shared.write_text("VALUE = 1")
+    function = deploy("import shared\ndef handler(event, context): return shared.VALUE", layers=(tmp_path / "layer",))
+    assert function() == (False, 1)
+
+    shared.write_text("VALUE = 2")
+    later = time.time_ns() + 10**9
+    os.utime(shared, ns=(later, later))
+
+    assert function() == (False, value)
+
+
 def test_a_process_ends_after_five_idle_minutes(deploy):
     now = [0.0]
     function = deploy("import os\ndef handler(event, context): return os.getpid()", clock=lambda: now[0])
@@ -217,6 +219,41 @@ def test_an_event_that_exceeds_the_timeout_ends_its_process(deploy):
     assert error["errorMessage"].endswith("Error: Task timed out after 0.50 seconds")
     assert not is_running(pid)
     assert function()[1] != pid
+
+
+def test_a_process_that_is_killed_takes_the_processes_that_it_started_with_it(deploy, tmp_path):
+    pid_file = tmp_path / "pid"
+    function = deploy(
+        """
+        import pathlib, subprocess, time
+        def handler(event, context):
+            pathlib.Path(event).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+            time.sleep(60)
+        """,
+        timeout=0.5,
+    )
+
+    function(str(pid_file))
+
+    wait_until(lambda: not is_running(int(pid_file.read_text())))
+
+
+def test_a_cancelled_event_ends_its_process(deploy, tmp_path):
+    pid_file = tmp_path / "pid"
+    functions = deploy(
+        """
+        import os, pathlib, time
+        def handler(event, context):
+            pathlib.Path(event).write_text(str(os.getpid()))
+            time.sleep(60)
+        """
+    ).functions
+    running = functions.begin(functions.invoke("Function", json.dumps(str(pid_file)).encode()))
+    wait_until(lambda: pid_file.exists() and pid_file.read_text())
+
+    running.cancel()
+
+    wait_until(lambda: not is_running(int(pid_file.read_text())))
 
 
 @pytest.mark.parametrize(
@@ -295,6 +332,17 @@ def test_concurrent_events_run_in_processes_of_their_own(deploy, tmp_path):
     assert len(meet(function, tmp_path / "place", events=3)) == 3
 
 
+def test_a_function_that_streams_is_not_limited_to_a_few_processes(deploy, tmp_path):
+    wrapper = tmp_path / "layer" / "wrapper"
+    wrapper.parent.mkdir()
+    wrapper.write_text('#!/bin/sh\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    environment = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}
+    function = deploy(MEETING, timeout=20, max_workers=1, layers=(wrapper.parent,), environment=environment)
+
+    assert len(meet(function, tmp_path / "place", events=3)) == 3
+
+
 def test_more_events_than_processes_wait(deploy, tmp_path):
     function = deploy(MEETING, timeout=20, max_workers=3)
 
@@ -304,7 +352,7 @@ def test_more_events_than_processes_wait(deploy, tmp_path):
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def test_closing_leaves_no_process(deploy, portal, tmp_path):
+def test_closing_ends_every_process_and_refuses_further_events(deploy, portal, tmp_path):
     function = deploy(
         """
         import os, pathlib, time
@@ -326,6 +374,8 @@ def test_closing_leaves_no_process(deploy, portal, tmp_path):
     busy.join()
     assert not is_running(idle)
     assert not is_running(int(busy_file.read_text()))
+    with pytest.raises(UnknownFunctionError):
+        function()
 
 
 def test_a_process_ends_with_its_parent_even_while_it_handles_an_event(tmp_path):

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from local.__main__ import main
 from local.loopback import listen
+from tests.support.processes import is_running, wait_until
 
 ROOT = Path(__file__).parents[3]
 DEMO_AGENTS = ("assistant", "customer_support")
@@ -61,11 +61,6 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
-def is_running(pid: int) -> bool:
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(listed) and not listed.startswith("Z")
-
-
 def curl(line: str) -> tuple[int, str]:
     answer = subprocess.run(
         f"{line} -s -w '\\n%{{http_code}}'", shell=True, capture_output=True, text=True, check=True, timeout=60
@@ -98,10 +93,7 @@ def test_no_process_is_left_when_the_stack_is_killed():
 
         process.kill()
 
-        deadline = time.monotonic() + 20
-        while any(is_running(pid) for pid in started):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not any(is_running(pid) for pid in started), seconds=20)
 
 
 def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown():

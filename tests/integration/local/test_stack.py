@@ -31,7 +31,7 @@ def test_a_given_codegen_replaces_the_fake(tmp_path):
     assert "fake-token" not in json.dumps(environment)
 
 
-@pytest.mark.parametrize("which", ["api", "codegen", "aws"])
+@pytest.mark.parametrize("which", ["api", "websocket", "codegen", "aws"])
 def test_a_port_in_use_is_named_in_the_error(which):
     with listen() as taken:
         port = taken.getsockname()[1]

@@ -72,7 +72,8 @@ def test_without_an_input_a_function_gets_a_scheduled_event():
 
 
 @pytest.mark.parametrize(
-    ("expression", "seconds"), [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(2 hours)", 7200)]
+    ("expression", "seconds"),
+    [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(2 hours)", 7200), ("rate(1 day)", 86_400)],
 )
 def test_a_rate_is_a_number_of_seconds(expression, seconds):
     assert scheduler.period(expression) == seconds

@@ -1,8 +1,8 @@
-"""The WebSocket API on one machine does what API Gateway does, over real sockets."""
+"""The local WebSocket API, over real sockets and a fake Lambda Invoke API."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,18 @@ def function(name: str) -> Function:
 
 
 class Functions(httpx.AsyncBaseTransport):
-    """The Lambda Invoke API: remembers events, and answers 200 or as it was told."""
+    """The Lambda Invoke API: records events, and answers 200 or what a test sets, once `may_answer` is set."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, httpx.Response] = {}
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         name = request.url.path.split("/")[3]
         self.events.append((name, json.loads(await request.aread())))
+        await self.may_answer.wait()
         return self.answers.get(name) or httpx.Response(200, json={"statusCode": 200})
 
     def of(self, name: str) -> list[dict[str, Any]]:
@@ -54,7 +57,7 @@ class Server:
         return found
 
     async def eventually(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait until a function was called."""
+        """Wait until a function has been called `count` times, and return its events."""
         async with asyncio.timeout(5):
             while len(self.functions.of(name)) < count:
                 await asyncio.sleep(0.01)
@@ -62,10 +65,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[Server]:
+async def serving(routes: Mapping[str, str], **options: Any) -> AsyncIterator[Server]:
     functions = Functions()
-    keys = {"$connect": "Connect", "$disconnect": "Disconnect", "$default": "Default", "dance": "Dance"}
-    api = WebSocketApi("WebSocketApi", "v0", "action", {key: function(name) for key, name in keys.items()})
+    api = WebSocketApi("WebSocketApi", "v0", "action", {key: function(name) for key, name in routes.items()})
     async with httpx.AsyncClient(transport=functions, base_url="http://lambda.test") as client:
         gateway = WebSocketGateway(api, FunctionsClient(client), **options)
         transport = httpx.ASGITransport(gateway.management)
@@ -75,25 +77,34 @@ async def serving(**options: Any) -> AsyncIterator[Server]:
                 httpx.AsyncClient(transport=transport, base_url="http://management.test") as management,
                 gateway.serve(listening),
             ):
-                yield Server(functions, url, management)
+                try:
+                    yield Server(functions, url, management)
+                finally:
+                    functions.may_answer.set()
 
 
-def run(story: Callable[[Server], Awaitable[None]], **options: Any) -> None:
+ROUTES = {"$connect": "Connect", "$disconnect": "Disconnect", "$default": "Default", "dance": "Dance"}
+
+
+def run(story: Callable[[Server], Awaitable[None]], routes: Mapping[str, str] = ROUTES, **options: Any) -> None:
+    """Run a story with a server of these routes (route key to function)."""
+
     async def tell() -> None:
-        async with serving(**options) as server, asyncio.timeout(10):
+        async with serving(routes, **options) as server, asyncio.timeout(10):
             await story(server)
 
     asyncio.run(tell())
 
 
 async def code_of(connection: ClientConnection) -> int | None:
+    """Wait until the connection is closed and return the close code."""
     with suppress(ConnectionClosed):
         async for _ in connection:
             pass
     return connection.close_code
 
 
-def test_a_connection_is_announced_with_what_the_client_sent() -> None:
+def test_the_function_of_connect_gets_the_headers_and_the_query() -> None:
     async def story(server: Server) -> None:
         async with connect(f"{server.url}/?ticket=t&ticket=u&empty=", additional_headers={"X-Mine": "1"}):
             (event,) = server.functions.of("Connect")
@@ -130,7 +141,7 @@ def test_a_connection_that_is_refused_does_not_open(answer: httpx.Response, stat
     run(story)
 
 
-def test_there_is_nothing_at_another_path() -> None:
+def test_another_path_is_forbidden() -> None:
     async def story(server: Server) -> None:
         with pytest.raises(InvalidStatus) as refused:
             async with connect(f"{server.url}/elsewhere"):
@@ -151,7 +162,7 @@ def test_there_is_nothing_at_another_path() -> None:
         ("[" * 20_000, "Default", "$default"),
     ],
 )
-def test_a_message_goes_to_its_route(message: str, called: str, route: str) -> None:
+def test_a_message_goes_to_the_function_of_its_route(message: str, called: str, route: str) -> None:
     async def story(server: Server) -> None:
         async with connect(server.url) as connection:
             await connection.send(message)
@@ -165,15 +176,15 @@ def test_a_message_goes_to_its_route(message: str, called: str, route: str) -> N
     run(story)
 
 
-def test_a_message_whose_function_fails_is_answered_by_the_gateway() -> None:
+def test_a_message_whose_function_fails_gets_an_answer_of_the_gateway() -> None:
     async def story(server: Server) -> None:
         failure = httpx.Response(200, json={"errorMessage": "no"}, headers={"X-Amz-Function-Error": "Unhandled"})
         server.functions.answers["Default"] = failure
         async with connect(server.url) as connection:
             await connection.send("nonsense")
-            told = json.loads(await connection.recv())
-        assert told["message"] == "Internal server error"
-        assert told["connectionId"] == server.connection_id()
+            answer = json.loads(await connection.recv())
+        assert answer["message"] == "Internal server error"
+        assert answer["connectionId"] == server.connection_id()
 
     run(story)
 
@@ -191,6 +202,69 @@ def test_a_message_beyond_the_limits_ends_the_connection(message: Any) -> None:
     run(story)
 
 
+def test_a_message_whose_function_takes_too_long_gets_an_answer_of_the_gateway() -> None:
+    async def story(server: Server) -> None:
+        async with connect(server.url) as connection:
+            server.functions.may_answer.clear()
+            await connection.send("nonsense")
+            answer = json.loads(await connection.recv())
+            server.functions.may_answer.set()
+        assert answer["message"] == "Internal server error"
+
+    run(story, integration_timeout=0.05)
+
+
+def test_a_message_without_a_route_is_forbidden() -> None:
+    async def story(server: Server) -> None:
+        async with connect(server.url) as connection:
+            await connection.send("nonsense")
+            answer = json.loads(await connection.recv())
+        assert answer["message"] == "Forbidden"
+        assert answer["requestId"]
+
+    run(story, {"dance": "Dance"})
+
+
+def test_eight_messages_of_a_client_are_handled_at_the_same_time() -> None:
+    async def story(server: Server) -> None:
+        async with connect(server.url) as busy, connect(server.url) as other:
+            server.functions.may_answer.clear()
+            for _ in range(10):
+                await busy.send("nonsense")
+            await server.eventually("Default", 8)
+            await other.send('{"action": "dance"}')
+            await server.eventually("Dance")
+            assert len(server.functions.of("Default")) == 8
+            server.functions.may_answer.set()
+            await server.eventually("Default", 10)
+
+    run(story)
+
+
+def test_the_function_of_disconnect_gets_the_code_and_reason_of_the_client() -> None:
+    async def story(server: Server) -> None:
+        async with connect(server.url, additional_headers={"X-Mine": "1"}) as connection:
+            await connection.close(4000, "enough")
+        (event,) = await server.eventually("Disconnect")
+        context = event["requestContext"]
+        assert (context["disconnectStatusCode"], context["disconnectReason"]) == (4000, "enough")
+        assert (context["routeKey"], context["eventType"]) == ("$disconnect", "DISCONNECT")
+        assert [name.lower() for name in event["headers"]] == ["host"]
+
+    run(story)
+
+
+def test_a_client_that_vanishes_is_disconnected_with_1006() -> None:
+    async def story(server: Server) -> None:
+        connection = await connect(server.url)
+        connection.transport.abort()
+        (event,) = await server.eventually("Disconnect")
+        assert event["requestContext"]["disconnectStatusCode"] == 1006
+        assert event["requestContext"]["disconnectReason"] == ""
+
+    run(story)
+
+
 def test_a_message_in_several_frames_is_one_message() -> None:
     async def story(server: Server) -> None:
         async with connect(server.url) as connection:
@@ -201,7 +275,7 @@ def test_a_message_in_several_frames_is_one_message() -> None:
     run(story)
 
 
-def test_bytes_end_the_connection() -> None:
+def test_a_binary_message_ends_the_connection() -> None:
     async def story(server: Server) -> None:
         async with connect(server.url) as connection:
             await connection.send(b"bytes")
@@ -226,7 +300,7 @@ def test_a_post_reaches_the_client() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
-def test_a_connection_that_is_gone_is_gone_for_every_call(method: str) -> None:
+def test_every_call_for_a_connection_that_is_gone_answers_410(method: str) -> None:
     async def story(server: Server) -> None:
         async with connect(server.url):
             pass
@@ -238,7 +312,7 @@ def test_a_connection_that_is_gone_is_gone_for_every_call(method: str) -> None:
     run(story)
 
 
-def test_a_connection_can_be_closed_from_here() -> None:
+def test_the_management_api_can_close_a_connection() -> None:
     async def story(server: Server) -> None:
         async with connect(server.url) as connection:
             answer = await server.management.delete(f"/@connections/{server.connection_id()}")
@@ -249,7 +323,7 @@ def test_a_connection_can_be_closed_from_here() -> None:
     run(story)
 
 
-def test_a_client_that_does_not_read_is_told_about_instead_of_kept_for() -> None:
+def test_a_post_to_a_client_that_does_not_read_is_429_until_it_reads() -> None:
     async def story(server: Server) -> None:
         async with connect(server.url, max_queue=1) as connection:
             place, frame = f"/@connections/{server.connection_id()}", b"x" * MESSAGE_LIMIT
@@ -264,7 +338,7 @@ def test_a_client_that_does_not_read_is_told_about_instead_of_kept_for() -> None
     run(story)
 
 
-def test_a_connection_that_is_idle_ends() -> None:
+def test_an_idle_connection_is_closed() -> None:
     async def story(server: Server) -> None:
         async with connect(server.url) as connection:
             assert await code_of(connection) == 1001
@@ -272,7 +346,7 @@ def test_a_connection_that_is_idle_ends() -> None:
     run(story, idle_limit=0.05)
 
 
-def test_a_connection_that_is_used_ends_when_it_is_too_old() -> None:
+def test_a_connection_in_use_is_closed_when_it_is_too_old() -> None:
     async def story(server: Server) -> None:
         async with connect(server.url) as connection:
             place = f"/@connections/{server.connection_id()}"
