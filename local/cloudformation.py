@@ -37,21 +37,32 @@ class TemplateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource. `properties` are resolved. `arn` is empty for types whose ARN is not needed."""
+    """One resource.
+
+    Attributes:
+        logical_id: Its key in the template.
+        type: Its type, such as `AWS::DynamoDB::Table`.
+        name: Its name on AWS.
+        arn: Its ARN, or empty for a type whose ARN is not needed.
+        properties: Its properties, with those of Globals and without intrinsic functions.
+        attributes: What it has beside properties, such as `DeletionPolicy`.
+    """
 
     logical_id: str
     type: str
     name: str
     arn: str
     properties: Mapping[str, Any]
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A template: the values of its parameters by name, and its resources by logical id."""
+    """A template: the values of its parameters, its resources and the values of its outputs, by name."""
 
     parameters: Mapping[str, str]
     resources: Mapping[str, Resource]
+    outputs: Mapping[str, str]
 
     def of(self, type_: str) -> list[Resource]:
         """Return the resources of one type."""
@@ -67,13 +78,13 @@ def read(path: Path, parameters: Mapping[str, str]) -> Document:
     sections = check_keys(str(path), yaml.load(path.read_text("utf-8"), Loader=_Loader), *_SECTIONS)
     values = _parameters(sections.get("Parameters", {}), parameters)
     resources = _active(sections.get("Resources", {}), sections.get("Conditions", {}), values)
-    resolver = _Resolver(
-        types=_types(resources),
-        properties=_with_globals(resources, sections.get("Globals", {})),
+    resolver = _Resolver(_with_globals(resources, sections.get("Globals", {})), values)
+    outputs = resolver.resolve(sections.get("Outputs", {}), "Outputs")
+    return Document(
         parameters=values,
+        resources={name: resolver.resource(name) for name in resources},
+        outputs={name: required(f"Outputs.{name}", output, "Value") for name, output in outputs.items()},
     )
-    resolver.resolve(sections.get("Outputs", {}), "Outputs")  # Only checks that what they refer to exists.
-    return Document(values, {name: resolver.resource(name) for name in resources})
 
 
 def check_keys(where: str, value: Any, *known: str) -> dict[str, Any]:
@@ -274,23 +285,17 @@ def _active(
     }
 
 
-def _types(resources: Mapping[str, Any]) -> dict[str, str]:
-    """Return the type of each resource."""
-    for name, resource in resources.items():
-        if check_keys(name, resource, *_ATTRIBUTES)["Type"] not in _RESOURCE_TYPES:
-            raise TemplateError(f"{name}: the local stack does not support {resource['Type']}")
-    return {name: resource["Type"] for name, resource in resources.items()}
-
-
 def _with_globals(resources: Mapping[str, Any], globals_: Any) -> dict[str, Any]:
-    """Return the properties of each resource, merged with those of Globals."""
+    """Return the resources with the properties of Globals merged into their own."""
     check_keys("Globals", globals_, "Function")
-    return {
-        name: _merged(
-            globals_.get(resource["Type"].removeprefix("AWS::Serverless::"), {}), resource.get("Properties", {})
-        )
-        for name, resource in resources.items()
-    }
+    merged = {}
+    for name, resource in resources.items():
+        type_ = check_keys(name, resource, *_ATTRIBUTES)["Type"]
+        if type_ not in _RESOURCE_TYPES:
+            raise TemplateError(f"{name}: the local stack does not support {type_}")
+        defaults = globals_.get(type_.removeprefix("AWS::Serverless::"), {})
+        merged[name] = {**resource, "Properties": _merged(defaults, resource.get("Properties", {}))}
+    return merged
 
 
 def _merged(default: Any, own: Any) -> Any:
@@ -308,19 +313,22 @@ def _merged(default: Any, own: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Resolver:
-    """Replaces `Ref`, `Fn::GetAtt` and `Fn::Sub` by their values.
+    """Replaces `Ref`, `Fn::GetAtt` and `Fn::Sub` by their values."""
 
-    `types` and `properties` are those of the resources by logical id.
-    """
-
-    types: Mapping[str, str]
-    properties: Mapping[str, Any]
+    resources: Mapping[str, Any]
     parameters: Mapping[str, str]
 
     def resource(self, name: str) -> Resource:
         type_ = self._type(name)
-        properties = check_keys(name, self.resolve(self.properties[name], name), *type_.properties, *type_.ignored)
-        return Resource(name, self.types[name], self._name(name), self._arn(name) if type_.arn else "", properties)
+        properties = self.resolve(self.resources[name]["Properties"], name)
+        return Resource(
+            logical_id=name,
+            type=self.resources[name]["Type"],
+            name=self._name(name),
+            arn=self._arn(name) if type_.arn else "",
+            properties=check_keys(name, properties, *type_.properties, *type_.ignored),
+            attributes={key: value for key, value in self.resources[name].items() if key not in ("Type", "Properties")},
+        )
 
     def resolve(self, value: Any, where: str) -> Any:
         """Return `value` with all references replaced. `where` is its place in the template, for errors."""
@@ -346,12 +354,12 @@ class _Resolver:
             return _PSEUDO_PARAMETERS[name]
         if name in self.parameters:
             return self.parameters[name]
-        if name in self.types:
+        if name in self.resources:
             return self._arn(name) if self._type(name).ref_is_arn else self._name(name)
         raise TemplateError(f"{where}: {name} is not in the template")
 
     def _attribute(self, name: str, attribute: str, where: str) -> str:
-        if name not in self.types:
+        if name not in self.resources:
             raise TemplateError(f"{where}: {name} is not in the template")
         if attribute != "Arn" or not self._type(name).arn:
             raise TemplateError(f"{where}: the local stack does not support {name}.{attribute}")
@@ -370,10 +378,10 @@ class _Resolver:
         return re.sub(r"\$\{([^}]*)\}", replace, text)
 
     def _type(self, name: str) -> _ResourceType:
-        return _RESOURCE_TYPES[self.types[name]]
+        return _RESOURCE_TYPES[self.resources[name]["Type"]]
 
     def _name(self, name: str) -> str:
-        own_name = self.properties[name].get(self._type(name).name, name)
+        own_name = self.resources[name]["Properties"].get(self._type(name).name, name)
         return str(self.resolve(own_name, name))
 
     def _arn(self, name: str) -> str:

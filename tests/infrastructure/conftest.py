@@ -1,11 +1,10 @@
-"""The template, as the local stack reads it, and as it stands."""
+"""The template as the local stack reads it, and as a document with all its properties."""
 
 import asyncio
 from collections.abc import Iterator
 
 import pytest
 
-from local import cloudformation
 from local.cloudformation import Document
 from local.template import Template
 from tests.support import backend
@@ -17,13 +16,13 @@ def template() -> Template:
 
 
 @pytest.fixture(scope="session")
-def document(template: Template) -> Document:
-    return cloudformation.read(template.path, template.parameters)
+def document() -> Document:
+    return backend.document()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def loop() -> Iterator[None]:
-    """The event loop that Mangum wants when the event stream's module is loaded."""
+    """Set the event loop that Mangum needs when the module of the event stream is loaded."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield

@@ -1,24 +1,46 @@
-"""What every resource of the template has to be."""
+"""What the template must say about every function, table, API and schedule."""
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from codegen_runs import problems
 from codegen_runs.problems import Forbidden, InternalError, RouteNotFound, TooLarge, Unauthorized
-from local.cloudformation import Document
-from local.template import Template
-from tests.support import backend
-from tests.support.sources import LAYER
+from local.cloudformation import Document, TemplateError
+from local.template import Route, Template
+from tests.support import backend, handlers
+from tests.support.sources import LAYER, ROOT
 
-FUNCTIONS = sorted(backend.template().functions)
+FUNCTIONS = backend.every_function()
+NAMES = sorted(FUNCTIONS)
+
+# These tables hold what can be lost or made again: answers of Codegen, idempotency keys, open WebSocket connections.
+SHORT_LIVED = {"CallersTable", "IdempotencyTable", "ConnectionsTable"}
+
+EXPIRY = {
+    "RunsTable": "expires_at",
+    "SessionsTable": "expires_at",
+    "CallersTable": "expires_at",
+    "IdempotencyTable": "expires_at",
+    "ConnectionsTable": "expires_at",
+    "AccessTable": "forgotten_at",
+}
+
+# Functions with one handler, of which LiveStreaming deploys one: the one that returns pages, and the one that streams.
+LIVE_VERSIONS = {
+    "SendChatMessage": "SendChatMessageLive",
+    "StreamAgentRunLogs": "StreamAgentRunLogsLive",
+}
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_traced_logs_to_the_groups_that_expire_and_runs_on_the_layer(
-    document: Document, name: str
-) -> None:
+# --- functions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_is_traced_logs_to_the_shared_group_and_uses_the_layer(name: str) -> None:
+    document = backend.document_with(name)
     properties = document.resources[name].properties
 
     assert properties["Tracing"] == "Active"
@@ -28,15 +50,145 @@ def test_a_function_is_traced_logs_to_the_groups_that_expire_and_runs_on_the_lay
     assert properties["Description"].endswith(".")
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_deploys_from_its_source_folder(name: str) -> None:
+    """Its dependencies are in the layer. Without SkipBuild, `sam build` needs the Python of the Lambda runtime."""
+    assert backend.document_with(name).resources[name].attributes["Metadata"] == {"SkipBuild": True}
+
+
 def test_the_layer_is_built_for_the_runtime_of_the_functions(document: Document) -> None:
-    layer = document.resources["CodegenLayer"].properties
+    layer = document.resources["CodegenLayer"]
     builder = (LAYER / "build.py").read_text("utf-8")
     (built_for,) = re.findall(r'^RUNTIME = "(.+)"$', builder, re.MULTILINE)
 
+    assert layer.attributes["Metadata"] == {"BuildMethod": "makefile"}
     for function in document.of("AWS::Serverless::Function"):
-        assert [function.properties["Runtime"]] == layer["CompatibleRuntimes"] == [f"python{built_for}"]
-        assert function.properties["Architectures"] == layer["CompatibleArchitectures"]
+        assert [function.properties["Runtime"]] == layer.properties["CompatibleRuntimes"] == [f"python{built_for}"]
+        assert function.properties["Architectures"] == layer.properties["CompatibleArchitectures"]
         assert all(f"_{architecture}" in builder for architecture in function.properties["Architectures"])
+
+
+def test_the_parameters_reach_every_function_as_variables() -> None:
+    given = {
+        "AllowedOrigin": "https://ui.example",
+        "AwsEndpointUrl": "http://aws.example",
+        "CodegenBaseUrl": "https://codegen.example",
+        "CodegenLimitFactor": "3",
+        "CodegenMaxRetries": "4",
+        "CodegenOrgId": "42",
+        "CodegenTimeout": "5",
+        "EventRetentionDays": "6",
+        "LogLevel": "DEBUG",
+    }
+
+    assert backend.template(**given).functions["GetHealth"].environment == {
+        "ALLOWED_ORIGIN": "https://ui.example",
+        "AWS_ENDPOINT_URL": "http://aws.example",
+        "CODEGEN_BASE_URL": "https://codegen.example",
+        "CODEGEN_LIMIT_FACTOR": "3",
+        "CODEGEN_MAX_RETRIES": "4",
+        "CODEGEN_ORG_ID": "42",
+        "CODEGEN_TIMEOUT": "5",
+        "EVENT_RETENTION_DAYS": "6",
+        "POWERTOOLS_LOG_LEVEL": "DEBUG",
+        "POWERTOOLS_METRICS_NAMESPACE": "CodegenRuns",
+        "POWERTOOLS_SERVICE_NAME": "codegen-runs",
+    }
+
+
+def test_without_parameters_the_functions_use_aws_and_the_public_codegen_api(template: Template) -> None:
+    environment = template.functions["GetHealth"].environment
+
+    assert (environment["AWS_ENDPOINT_URL"], environment["CODEGEN_BASE_URL"]) == ("", "https://api.codegen.com")
+
+
+# --- timeouts --------------------------------------------------------------------------------------------------------
+
+
+def test_the_gateway_waits_for_every_function_that_it_calls(template: Template) -> None:
+    """API Gateway gives up after 29 seconds. A function that runs longer would work for nobody."""
+    assert template.api
+
+    assert {(route.timeout, route.function.timeout) for route in template.api.routes} == {(29, 29)}
+
+
+def test_only_streams_and_scheduled_functions_run_longer_than_the_gateway_waits() -> None:
+    assert {name: function.timeout for name, function in FUNCTIONS.items() if function.timeout != 29} == {
+        "PollRuns": 85,
+        "ReconcileMultiRuns": 60,
+        "SendChatMessageLive": 900,
+        "StreamAgentRunLogsLive": 900,
+    }
+
+
+def test_a_request_to_codegen_times_out_before_the_function_that_sends_it() -> None:
+    function = backend.template(CodegenTimeout="28").functions["GetAgentRun"]
+
+    assert int(function.environment["CODEGEN_TIMEOUT"]) < function.timeout
+    with pytest.raises(TemplateError, match="CodegenTimeout: '29' is out of range"):
+        backend.template(CodegenTimeout="29")
+
+
+def test_a_tick_of_the_poller_ends_just_before_the_next_one(template: Template) -> None:
+    seconds = template.functions["PollRuns"].timeout - handlers.load("poller/poll").MARGIN
+
+    assert 50 <= seconds < 60
+
+
+def test_the_schedules_run_as_often_as_documented_and_never_retry(template: Template, document: Document) -> None:
+    """The next tick makes up for one that failed; a retry would overlap with it."""
+    assert {each.function.logical_id: each.expression for each in template.schedules} == {
+        "PollRuns": "rate(1 minute)",
+        "ReconcileMultiRuns": "rate(5 minutes)",
+    }
+    for schedule in template.schedules:
+        (event,) = document.resources[schedule.function.logical_id].properties["Events"].values()
+        assert event["Properties"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+
+
+# --- streaming -------------------------------------------------------------------------------------------------------
+
+
+def test_live_streaming_replaces_each_function_that_returns_pages_by_one_that_streams() -> None:
+    pages, live = backend.template(), backend.template(LiveStreaming="true")
+
+    assert pages.functions.keys() - live.functions.keys() == LIVE_VERSIONS.keys()
+    assert live.functions.keys() - pages.functions.keys() == set(LIVE_VERSIONS.values())
+
+
+@pytest.mark.parametrize(("pages", "live"), LIVE_VERSIONS.items())
+def test_the_function_that_streams_does_the_same_at_the_same_paths(pages: str, live: str) -> None:
+    one, other = FUNCTIONS[pages], FUNCTIONS[live]
+
+    assert (one.handler, one.code_dir, one.layers) == (other.handler, other.code_dir, other.layers)
+    assert {**one.environment, "AWS_LAMBDA_EXEC_WRAPPER": "/opt/stream"} == other.environment
+    assert policies(pages) == policies(live)
+    assert paths(pages) == paths(live)
+
+
+@pytest.mark.parametrize("live", LIVE_VERSIONS.values())
+def test_the_gateway_streams_for_as_long_as_the_function_runs(live: str) -> None:
+    """SAM allows one event per path and method, so the function that streams has the method ANY."""
+    settings = {(route.method, route.streams, route.timeout) for route in routes_of(live)}
+
+    assert settings == {("ANY", True, FUNCTIONS[live].timeout)}
+
+
+def policies(name: str) -> Any:
+    return backend.document_with(name).resources[name].properties["Policies"]
+
+
+def paths(name: str) -> list[str]:
+    return [route.path for route in routes_of(name)]
+
+
+def routes_of(name: str) -> list[Route]:
+    api = backend.template(**({} if name in backend.template().functions else {"LiveStreaming": "true"})).api
+    assert api
+    return [route for route in api.routes if route.function.logical_id == name]
+
+
+# --- tables and logs -------------------------------------------------------------------------------------------------
 
 
 def test_a_table_is_paid_by_request_encrypted_and_restorable(document: Document) -> None:
@@ -49,6 +201,22 @@ def test_a_table_is_paid_by_request_encrypted_and_restorable(document: Document)
         assert table.properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
 
 
+def test_a_table_outlives_the_stack_unless_its_items_are_short_lived(document: Document) -> None:
+    for table in document.of("AWS::DynamoDB::Table"):
+        policy = "Delete" if table.logical_id in SHORT_LIVED else "Retain"
+        assert table.attributes["DeletionPolicy"] == policy, table.logical_id
+        assert table.attributes["UpdateReplacePolicy"] == policy, table.logical_id
+
+
+def test_the_items_of_a_table_expire_by_the_attribute_that_the_code_writes(template: Template) -> None:
+    written = {path: path.read_text("utf-8") for path in (LAYER / "codegen_runs").rglob("*.py")}
+
+    assert {name: table.ttl_attribute for name, table in template.tables.items() if table.ttl_attribute} == EXPIRY
+    assert set(EXPIRY) >= SHORT_LIVED
+    for attribute in EXPIRY.values():
+        assert any(f'"{attribute}"' in source for source in written.values())
+
+
 def test_every_log_group_expires(document: Document) -> None:
     groups = document.of("AWS::Logs::LogGroup")
 
@@ -56,11 +224,7 @@ def test_every_log_group_expires(document: Document) -> None:
     assert all(group.properties["RetentionInDays"] == document.parameters["LogRetentionDays"] for group in groups)
 
 
-def test_the_gateway_waits_for_every_function_that_it_calls(template: Template) -> None:
-    """It gives up after 29 seconds, and a function that goes on then works for nobody."""
-    assert template.api
-
-    assert {route.function.timeout for route in template.api.routes} == {29}
+# --- the state machine -----------------------------------------------------------------------------------------------
 
 
 def test_the_state_machine_calls_every_function_it_is_given(template: Template, document: Document) -> None:
@@ -72,7 +236,108 @@ def test_the_state_machine_calls_every_function_it_is_given(template: Template, 
     assert given == set(statement["Resource"])
 
 
-def test_no_error_of_the_gateway_itself_is_without_cors_or_the_form_of_our_own(template: Template) -> None:
+def test_the_state_machine_waits_for_runs_is_traced_and_logs_errors_without_data(document: Document) -> None:
+    """An express state machine ends after five minutes. The data of an execution holds prompts and answers."""
+    properties = document.resources["MultiRunStateMachine"].properties
+
+    assert properties["Type"] == "STANDARD"
+    assert properties["Tracing"] == {"Enabled": True}
+    assert properties["Logging"]["Level"] == "ERROR"
+    assert properties["Logging"]["IncludeExecutionData"] is False
+
+
+# --- the APIs --------------------------------------------------------------------------------------------------------
+
+
+def test_the_rest_api_is_regional_and_traced(document: Document) -> None:
+    """An edge-optimized API ends a stream that is idle for 30 seconds."""
+    (api,) = document.of("AWS::Serverless::Api")
+
+    assert api.properties["EndpointConfiguration"] == {"Type": "REGIONAL"}
+    assert api.properties["TracingEnabled"] is True
+
+
+def test_both_apis_have_the_same_stage(template: Template) -> None:
+    assert template.api
+    assert template.websocket_api
+
+    assert template.api.stage == template.websocket_api.stage == template.parameters["StageName"]
+
+
+def test_the_gateway_does_not_cache_the_answers_of_the_authorizer(template: Template) -> None:
+    """The key of its cache is a header that every request must have, but the token is in one of two headers."""
+    assert template.api
+
+    assert {route.authorizer.cache_ttl for route in template.api.routes if route.authorizer} == {0}
+
+
+def test_a_websocket_message_names_its_action(template: Template) -> None:
+    assert template.websocket_api
+
+    assert template.websocket_api.selection == "action"
+
+
+def test_the_outputs_that_the_documentation_names_are_the_urls_of_the_apis(document: Document) -> None:
+    host = "execute-api.us-east-1.amazonaws.com"
+
+    assert document.outputs["ApiUrl"] == f"https://Api.{host}/v0"
+    assert document.outputs["WebSocketUrl"] == f"wss://WebSocketApi.{host}/v0"
+
+
+@pytest.mark.parametrize("name", ["AnswerMessage", "PollRuns"])
+def test_a_function_that_sends_to_viewers_has_the_url_of_the_websocket_api(template: Template, name: str) -> None:
+    assert template.websocket_api
+    host = f"{template.websocket_api.id}.execute-api.us-east-1.amazonaws.com"
+
+    assert (
+        template.functions[name].environment["WEBSOCKET_ENDPOINT"] == f"https://{host}/{template.websocket_api.stage}"
+    )
+
+
+def test_a_browser_may_send_every_header_that_the_api_reads(template: Template) -> None:
+    assert template.api
+    assert template.api.cors
+    assert template.api.cors.allow_headers
+    described = json.loads((ROOT / "openapi.json").read_text("utf-8"))
+    parameters = [
+        each if "in" in each else described["components"]["parameters"][each["$ref"].rsplit("/", 1)[1]]
+        for operations in described["paths"].values()
+        for operation in operations.values()
+        for each in operation.get("parameters", ())
+    ]
+    documented = {each["name"].lower() for each in parameters if each["in"] == "header"}
+
+    assert set(template.api.cors.allow_headers.lower().split(",")) == documented | {
+        *("authorization", "x-api-key"),
+        *("content-type", "x-request-id"),
+    }
+
+
+@pytest.mark.parametrize("origin", ["*", "https://ui.example"])
+def test_a_browser_of_the_allowed_origin_may_call_the_api(origin: str) -> None:
+    api = backend.template(AllowedOrigin=origin).api
+    assert api
+    assert api.cors
+
+    assert api.cors.allow_origin == origin
+
+
+def test_the_gateway_has_an_error_body_of_ours_for_what_it_refuses_itself(template: Template) -> None:
+    assert template.api
+
+    assert {kind: answer.status for kind, answer in template.api.gateway_responses.items()} == {
+        "UNAUTHORIZED": 401,
+        "ACCESS_DENIED": 403,
+        "MISSING_AUTHENTICATION_TOKEN": 404,
+        "REQUEST_TOO_LARGE": 413,
+        "THROTTLED": 429,
+        "AUTHORIZER_FAILURE": 502,
+        "DEFAULT_5XX": 502,
+        "INTEGRATION_TIMEOUT": 504,
+    }
+
+
+def test_an_error_of_the_gateway_has_cors_headers_and_the_form_of_our_own_errors(template: Template) -> None:
     assert template.api
     assert template.api.cors
 
@@ -87,9 +352,19 @@ def test_no_error_of_the_gateway_itself_is_without_cors_or_the_form_of_our_own(t
         assert body["remedy"], kind
 
 
-def test_the_gateway_refuses_in_the_words_of_the_edge(template: Template) -> None:
+def test_an_error_of_the_gateway_says_how_to_authenticate_and_when_to_retry(template: Template) -> None:
     assert template.api
-    told = {
+    responses = template.api.gateway_responses
+    bodies = {kind: json.loads(response.templates["application/json"]) for kind, response in responses.items()}
+
+    assert responses["UNAUTHORIZED"].headers["WWW-Authenticate"] == "Bearer"
+    assert responses["THROTTLED"].headers["Retry-After"] == "1"
+    assert {kind for kind, body in bodies.items() if body["retryable"]} == {"THROTTLED", "AUTHORIZER_FAILURE"}
+
+
+def test_an_error_of_the_gateway_has_the_texts_of_the_same_error_of_a_function(template: Template) -> None:
+    assert template.api
+    bodies = {
         kind: json.loads(response.templates["application/json"])
         for kind, response in template.api.gateway_responses.items()
     }
@@ -101,4 +376,4 @@ def test_the_gateway_refuses_in_the_words_of_the_edge(template: Template) -> Non
         "REQUEST_TOO_LARGE": TooLarge,
     }.items():
         expected = (same.code, same.status, same.title, same.remedy, same.retryable)
-        assert tuple(told[kind][name] for name in ("code", "status", "title", "remedy", "retryable")) == expected
+        assert tuple(bodies[kind][name] for name in ("code", "status", "title", "remedy", "retryable")) == expected

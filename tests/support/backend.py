@@ -11,6 +11,8 @@ import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
 from codegen_runs.storage.runs import RunsTable
+from local import cloudformation
+from local.cloudformation import Document
 from local.fake_codegen import DEMO_TOKEN, ManualClock
 from local.template import Function, Table, Template, load
 from tests.support.aws import client, in_memory
@@ -26,8 +28,20 @@ def template(**parameters: str) -> Template:
 
 @cache
 def every_function() -> dict[str, Function]:
-    """Read the functions of the template, also those that are only deployed with another parameter."""
+    """Read the functions of both deployments, with LiveStreaming and without."""
     return {**template().functions, **template(LiveStreaming="true").functions}
+
+
+@cache
+def document(*, live: bool = False) -> Document:
+    """Read the template with all properties, also those that the local stack ignores."""
+    deployed = template(LiveStreaming="true") if live else template()
+    return cloudformation.read(deployed.path, deployed.parameters)
+
+
+def document_with(function: str) -> Document:
+    """Read the template of the deployment that has this function."""
+    return document(live=function not in template().functions)
 
 
 class TestClock:
