@@ -1,4 +1,4 @@
-"""The template's functions, their modules, their sample events and their environment belong together."""
+"""Each function of the template has a module, a sample event, and the variables that its module reads."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ from tests.support.sources import FUNCTIONS, LAYER
 EVERY = backend.every_function()
 NAMES = sorted(EVERY)
 
-# Read by Powertools itself.
+# Powertools reads these, not our code.
 READ_BY_LIBRARIES = {
     "POWERTOOLS_LOG_LEVEL",
     "POWERTOOLS_METRICS_NAMESPACE",
@@ -29,7 +29,7 @@ def module(function: Function) -> Path:
 
 
 def variables(files: set[Path]) -> set[str]:
-    """Name the environment variables that the files read: the text given to `required` and `os.environ`."""
+    """Return the environment variables that the files read: the arguments of `required` and `os.environ.get`."""
     found = set()
     for file in files:
         for node in ast.walk(sources.tree(file)):
@@ -41,20 +41,20 @@ def variables(files: set[Path]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_handler_of_a_function_can_be_called(name: str) -> None:
+def test_the_handler_of_a_function_is_callable(name: str) -> None:
     file = module(EVERY[name])
 
     assert file.is_file()
     assert callable(handlers.handler(str(file.relative_to(FUNCTIONS).with_suffix(""))))
 
 
-def test_every_module_under_functions_is_the_handler_of_one_function_that_is_deployed(template: Template) -> None:
+def test_every_module_under_functions_is_the_handler_of_one_function(template: Template) -> None:
     used = [module(function) for function in template.functions.values()]
 
     assert sorted(used) == sources.modules(FUNCTIONS)
 
 
-def test_every_function_has_a_sample_event_and_every_sample_a_function() -> None:
+def test_there_is_one_sample_event_per_function() -> None:
     assert sorted(samples.names()) == NAMES
 
 
@@ -72,14 +72,14 @@ def test_the_sample_of_an_endpoint_is_a_request_to_one_of_its_routes(name: str) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sample_brings_no_token_but_the_placeholder(name: str) -> None:
+def test_a_sample_contains_no_token_but_the_placeholder(name: str) -> None:
     event = samples.read(name)
 
     assert event.get("headers", {}).get("Authorization", "Bearer YOUR_TOKEN") == "Bearer YOUR_TOKEN"
 
 
 def test_the_environment_of_sam_local_overrides_declared_variables_only(template: Template) -> None:
-    """`sam local` passes on no variable that the template does not declare, without a word."""
+    """`sam local` silently ignores a variable that the template does not declare."""
     declared = set().union(*(function.environment for function in template.functions.values()))
     overridden = json.loads((samples.EVENTS / "env.json").read_text("utf-8"))
 
@@ -88,14 +88,14 @@ def test_the_environment_of_sam_local_overrides_declared_variables_only(template
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_function_is_given_no_variable_that_its_code_does_not_read(name: str) -> None:
-    """Those of Globals are for all, so their use is asked of the whole; a variable of its own is asked of its code."""
+def test_a_function_has_no_variable_that_its_code_does_not_read(name: str) -> None:
+    """The variables of Globals do not count: the next test covers them."""
     own = set(EVERY[name].environment) - set(EVERY["GetHealth"].environment) - READ_BY_LAMBDA
 
     assert own <= variables(sources.closure(module(EVERY[name])))
 
 
-def test_every_variable_that_is_read_is_declared_and_the_other_way_round(template: Template) -> None:
+def test_the_template_declares_the_variables_that_the_code_reads(template: Template) -> None:
     declared = set().union(*(function.environment for function in template.functions.values()))
     read = variables({*sources.modules(FUNCTIONS), *sources.modules(LAYER / "codegen_runs")})
 

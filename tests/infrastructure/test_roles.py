@@ -1,4 +1,4 @@
-"""No operation changes anything without the role of its caller having been looked at."""
+"""Every operation that changes something checks the role of its caller."""
 
 import ast
 from collections.abc import Iterator
@@ -9,11 +9,12 @@ from tests.support.sources import FUNCTIONS
 
 CHANGES = {"post", "put", "patch", "delete"}
 
-# About the caller, not an organization: what a token may do is decided where it is made, and anybody may revoke theirs.
+# They change API tokens of the caller, not an organization. Every caller may revoke their own tokens; the role of a new
+# token is checked where the token is created.
 OF_THE_CALLER = {"create_api_token", "revoke_api_token"}
 
-# More than their method tells, or less.
-DECIDED = {
+# Endpoints that need another role than their method implies.
+ROLES = {
     "live/create_ticket.py": "Role.VIEWER",
     "organizations/update.py": "Role.ADMIN",
     "users/update.py": "Role.ADMIN",
@@ -21,7 +22,7 @@ DECIDED = {
 
 
 def changing() -> Iterator[tuple[Path, ast.FunctionDef, str]]:
-    """Yield each handler of a route that changes something: its module, the function, and the path."""
+    """Yield each handler of a route that changes something: its module, the function, and the path of the route."""
     for file in sources.modules(FUNCTIONS):
         for node in ast.walk(sources.tree(file)):
             for route in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
@@ -31,22 +32,22 @@ def changing() -> Iterator[tuple[Path, ast.FunctionDef, str]]:
                     yield file, node, str(route.args[0].value)
 
 
-def asks_for_the_organization(handler: ast.FunctionDef) -> bool:
-    """Tell whether a handler lets the edge find the organization, which looks at the caller's role there."""
+def resolves_the_organization(handler: ast.FunctionDef) -> bool:
+    """Return whether a handler gets its organization from the edge, which checks the caller's role in it."""
     return any(
         isinstance(node, ast.Name) and node.id in ("DefaultOrganization", "organization") for node in ast.walk(handler)
     )
 
 
-def test_a_change_without_an_organization_in_its_path_finds_it_by_the_edge() -> None:
+def test_a_change_at_a_path_without_an_organization_gets_it_from_the_edge() -> None:
     without = [(handler, path) for _, handler, path in changing() if "/organizations/<org_id>" not in path]
 
     assert without
-    assert {handler.name for handler, _ in without if not asks_for_the_organization(handler)} == OF_THE_CALLER
+    assert {handler.name for handler, _ in without if not resolves_the_organization(handler)} == OF_THE_CALLER
 
 
-def test_what_needs_another_role_than_its_method_tells_says_so_at_its_end() -> None:
-    decided = {
+def test_an_endpoint_declares_a_role_that_its_method_does_not_imply() -> None:
+    declared = {
         str(file.relative_to(FUNCTIONS)): ast.unparse(keyword.value)
         for file in sources.modules(FUNCTIONS)
         for node in ast.walk(sources.tree(file))
@@ -55,4 +56,4 @@ def test_what_needs_another_role_than_its_method_tells_says_so_at_its_end() -> N
         if keyword.arg == "role"
     }
 
-    assert decided == DECIDED
+    assert declared == ROLES

@@ -19,8 +19,8 @@ assert API
 SERVED = {f"{route.method} {route.path}" for route in API.routes}
 
 
-def resolved(name: str) -> set[str]:
-    """Name the routes that the module of a function gives its resolver."""
+def registered(name: str) -> set[str]:
+    """Return the routes that the module of a function registers with its resolver."""
     calls = [node for node in ast.walk(sources.tree(FUNCTIONS / f"{name}.py")) if isinstance(node, ast.Call)]
     return {
         f"{call.func.attr.upper()} {call.args[0].value}".replace("<", "{").replace(">", "}")
@@ -33,19 +33,19 @@ def resolved(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", sorted({route.function.logical_id for route in API.routes}))
-def test_a_handler_answers_at_the_routes_that_the_template_sends_to_it(template: Template, name: str) -> None:
+def test_a_handler_registers_the_routes_that_the_template_sends_to_it(template: Template, name: str) -> None:
     assert template.api
     function = template.functions[name]
     served = {f"{route.method} {route.path}" for route in template.api.routes if route.function == function}
     file = function.code_dir / f"{function.handler.removesuffix('.handler')}.py"
-    routes = resolved(str(file.relative_to(FUNCTIONS).with_suffix("")))
+    routes = registered(str(file.relative_to(FUNCTIONS).with_suffix("")))
 
-    # The event stream has no resolver, so nothing that could disagree with the template.
+    # The event stream has no resolver, so it registers no routes.
     assert routes in (served, set())
     assert routes or name == "StreamAgentRunLogs"
 
 
-def test_the_document_has_every_route_of_the_template_and_no_other() -> None:
+def test_the_document_has_the_routes_of_the_template() -> None:
     documented: list[str] = []
     for path, operations in DOCUMENT["paths"].items():
         for method, operation in operations.items():
@@ -54,13 +54,13 @@ def test_the_document_has_every_route_of_the_template_and_no_other() -> None:
     assert sorted(documented) == sorted(SERVED)
 
 
-def test_a_canonical_route_is_versioned_and_only_the_service_itself_is_not() -> None:
+def test_only_health_and_documentation_have_no_version_in_their_path() -> None:
     unversioned = {path for path in DOCUMENT["paths"] if not path.startswith("/v1/")}
 
     assert unversioned == {"/health", "/openapi.json", "/docs", "/redoc"}
 
 
-def test_anybody_may_ask_for_health_and_documentation_and_for_nothing_else(template: Template) -> None:
+def test_only_health_and_documentation_are_public(template: Template) -> None:
     assert template.api
 
     assert {route.path for route in template.api.routes if route.authorizer is None} == {
@@ -73,7 +73,7 @@ def test_anybody_may_ask_for_health_and_documentation_and_for_nothing_else(templ
 
 
 @pytest.mark.parametrize("route", sorted(route for route in SERVED if "{org_id}" in route))
-def test_the_caller_of_every_route_with_an_organization_has_to_be_in_it(route: str) -> None:
+def test_a_route_of_an_organization_refuses_callers_from_elsewhere(route: str) -> None:
     method, path = route.split(" ")
     elsewhere = rest(method, path.replace("{org_id}", "999").replace("{", "").replace("}", ""))
 
@@ -81,8 +81,8 @@ def test_the_caller_of_every_route_with_an_organization_has_to_be_in_it(route: s
         identify(elsewhere)
 
 
-def test_a_path_parameter_has_one_name_wherever_it_stands() -> None:
-    """API Gateway refuses two names for the same segment of two routes."""
+def test_the_path_parameter_at_one_place_has_one_name() -> None:
+    """API Gateway refuses two routes with different names for the same parameter."""
     names: dict[str, str] = {}
     for route in SERVED:
         prefix = ""
@@ -93,7 +93,7 @@ def test_a_path_parameter_has_one_name_wherever_it_stands() -> None:
             prefix += f"/{segment}"
 
 
-def test_every_post_can_be_sent_again_except_where_the_answer_is_a_secret(template: Template) -> None:
+def test_every_post_is_idempotent_unless_its_response_is_a_secret(template: Template) -> None:
     assert template.api
     posts = [route.function for route in template.api.routes if route.method == "POST"]
 
@@ -103,7 +103,7 @@ def test_every_post_can_be_sent_again_except_where_the_answer_is_a_secret(templa
     }
 
 
-def test_a_browser_may_use_every_method_that_there_is() -> None:
+def test_a_browser_may_use_every_method_of_the_api() -> None:
     assert API.cors
     methods = {route.split()[0] for route in SERVED}
 
