@@ -37,6 +37,27 @@ def test_buckets_and_tokens_have_separate_limits(client):
     assert client.get("/v1/users/me", headers={"Authorization": f"Bearer {OTHER_TOKEN}"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("operation", "calls", "seconds"),
+    [
+        ("get_agent_run", 60, 30),
+        ("create_agent_run", 10, 60),
+        ("get_agent_run_logs", 60, 60),
+        ("generate_setup_commands", 5, 60),
+        ("get_cli_rules", 30, 60),
+        ("edit_pull_request", 30, 60),
+        ("test_webhook", 10, 60),
+    ],
+)
+def test_an_operation_has_the_limit_that_the_upstream_states(operation, calls, seconds):
+    clock, limiter = ManualClock(), RateLimiter(LIMITS)
+    assert [limiter.admit("token", operation, clock.now()) for _ in range(calls)] == [None] * calls
+
+    assert limiter.admit("token", operation, clock.now()) == seconds
+    clock.advance(seconds)
+    assert limiter.admit("token", operation, clock.now()) is None
+
+
 def test_operations_without_a_stated_limit_have_none(client):
     for _ in range(100):
         assert client.post(f"{RUNS}/unban", json={"agent_run_id": 100001}).status_code == 200

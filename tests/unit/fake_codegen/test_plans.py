@@ -85,7 +85,66 @@ def test_the_pace_multiplies_the_duration_of_every_run(client, fake):
     assert get(client, run_id)["status"] == "COMPLETE"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "at_least", "at_most"),
+    [("Explain the cart", 8, 12), ("Join these.\n### Candidate A\none\n### Candidate B\ntwo", 4, 6)],
+    ids=["task", "synthesis"],
+)
+def test_a_turn_takes_the_stated_time(fake, prompt, at_least, at_most):
+    organization = fake.organizations[DEMO_ORG_ID]
+    runs = [fake.start(organization, prompt, user_id=1) for _ in range(50)]
+    lasts = [run.turns[0].plan.ends_at for run in runs]
+
+    assert at_least <= min(lasts) < max(lasts) <= at_most
+
+
+def test_most_tasks_that_change_code_open_a_pull_request_and_no_other_runs(fake):
+    def opened(prompt: str) -> int:
+        runs = [fake.start(fake.organizations[DEMO_ORG_ID], prompt, user_id=1) for _ in range(50)]
+        fake.clock.advance(12)
+        return sum(bool(run.response(fake.clock.now()).github_pull_requests) for run in runs)
+
+    assert 25 < opened("Fix the cart") < 50
+    assert opened("Explain the cart") == 0
+    assert opened("Fix these.\n### Candidate A\none\n### Candidate B\ntwo") == 0
+
+
+def test_a_run_that_fails_opens_no_pull_request(client, fake):
+    run_id = create(client, "Fix the cart", metadata={"fake": {"ending": "FAILED", "pull_request": True}})
+    fake.clock.advance(12)
+
+    assert get(client, run_id)["github_pull_requests"] == []
+    assert "create_pr" not in [entry["tool_name"] for entry in logs(client, run_id)]
+
+
 # Logs
+
+
+@pytest.mark.parametrize(
+    ("agent_type", "tools"),
+    [
+        ("codegen", {"ripgrep_search", "view_file", "edit_file", "run_command", "create_pr"}),
+        ("claude_code", {"Bash", "Read", "Edit", "create_pr"}),
+    ],
+)
+def test_the_log_has_the_tools_of_the_agent_type_and_ends_with_the_pull_request(client, fake, agent_type, tools):
+    run_id = create(client, agent_type=agent_type, metadata={"fake": {"steps": 5, "pull_request": True}})
+    fake.clock.advance(12)
+
+    used = [entry["tool_name"] for entry in logs(client, run_id) if entry["message_type"] == "ACTION"]
+    assert set(used) == tools
+    assert used[-1] == "create_pr"
+
+
+@pytest.mark.parametrize("how", ["late", "very_late"])
+def test_a_late_log_is_complete_in_the_end(how):
+    def final(script: Script) -> list[object]:
+        fake = FakeCodegen(clock=ManualClock())
+        run = fake.start(fake.organizations[DEMO_ORG_ID], "Explain the cart", user_id=1, script=script)
+        fake.clock.advance(60)
+        return run.logs(fake.clock.now())
+
+    assert final(Script(logs=how)) == final(Script())
 
 
 def test_a_steady_log_only_grows(client, fake):

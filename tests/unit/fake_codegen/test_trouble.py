@@ -72,6 +72,8 @@ def test_a_call_that_hangs_ends_with_a_cut(caller, fake):
     [
         (401, {"detail": "Unauthorized"}),
         (402, {"message": "Alloted agent runs", "status_code": 402}),
+        (403, {"message": "You do not have access", "status_code": 403}),
+        (404, {"message": "Agent run not found.", "status_code": 404}),
         (429, {"message": "Rate limit exceeded.", "status_code": 429}),
         (500, {"detail": "Internal Server Error"}),
         (503, {"detail": "Service Unavailable"}),
