@@ -102,6 +102,7 @@ def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown():
         rest = process.stdout.read()
 
         assert process.wait(timeout=20) == 0
+        assert "The demo agents were not created: " in screen
         assert "https://api.codegen.com" in screen
         assert "/v1/organizations/42/" in screen
         assert '"Authorization: Bearer $CODEGEN_API_TOKEN"' in screen

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from local.aws.process import Deployment, deployed
 from local.fake_codegen import DEMO_TOKEN
 from local.loopback import PortTakenError, listen
 from local.stack import Codegen, Ports, Stack
@@ -44,6 +47,16 @@ def test_a_template_that_the_stack_cannot_run_is_refused(tmp_path):
     (tmp_path / "template.yaml").write_text(SMALL_SYSTEM.read_text() + machine)
 
     with pytest.raises(TemplateError, match="Machine: no definition at"), Stack(tmp_path / "template.yaml"):
+        pass
+
+
+def test_an_aws_stand_in_that_does_not_start_is_an_error():
+    deployment = Deployment(
+        *(str(SMALL_SYSTEM), {}, "fake-token"), log_dir=None, python=sys.executable, retry_scale=1, connections=""
+    )
+    unusable, other = socket.socketpair()
+
+    with unusable, other, pytest.raises(RuntimeError, match="did not start"), deployed(deployment, unusable):
         pass
 
 

@@ -166,12 +166,14 @@ def test_late_outputs_arrive_before_or_after_the_next_entry(client, fake, how, f
     assert any(len(entries) > position + 1 for entries in waiting) == followed
 
 
-def test_a_rewritten_log_changes_existing_entries_and_keeps_its_length(client, fake):
+def test_a_rewritten_log_changes_its_first_half_and_keeps_its_length(client, fake):
     seen = logs_over_time(client, fake, create(client, metadata={"fake": {"logs": "rewritten"}}))
     changes = [(before, after) for before, after in pairwise(seen) if after[: len(before)] != before]
 
     [(before, after)] = changes
     assert len(after) >= len(before)
+    changed = [place for place, entry in enumerate(before) if after[place] != entry]
+    assert changed == list(range((len(seen[-1]) - 1) // 2)), "half of the entries before the answer"
     assert [entry["created_at"] for entry in after[: len(before)]] == [entry["created_at"] for entry in before]
 
 
@@ -197,6 +199,14 @@ def test_a_marker_in_a_prompt_scripts_the_run_and_leaves_no_trace_in_its_answer(
     assert get(client, other_id)["status"] == "COMPLETE"
     assert "[[" not in get(client, other_id)["result"]
     assert logs(client, other_id)[0]["tool_input"]["message"] == "[[fake seconds=2]] Explain the cart"
+
+
+def test_a_marker_with_nth_alone_applies_to_one_run(client, fake):
+    prompt = "Explain the cart [[fake ending=FAILED nth=2]]"
+    run_ids = [create(client, prompt) for _ in range(4)]
+    fake.clock.advance(12)
+
+    assert [get(client, run_id)["status"] for run_id in run_ids] == ["COMPLETE", "FAILED", "COMPLETE", "COMPLETE"]
 
 
 def test_a_marker_with_nth_and_of_applies_to_one_run_of_each_group(client, fake):
