@@ -20,7 +20,6 @@ READ_BY_LIBRARIES = {
     "POWERTOOLS_SERVICE_NAME",
 }
 
-READ_BY_LAMBDA = {"AWS_LAMBDA_EXEC_WRAPPER"}
 GIVEN_BY_LAMBDA = {"AWS_SESSION_TOKEN"}
 
 
@@ -85,14 +84,6 @@ def test_the_environment_of_sam_local_overrides_declared_variables_only(template
 
     assert overridden.keys() == {"Parameters"}
     assert overridden["Parameters"].keys() <= declared
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_function_has_no_variable_that_its_code_does_not_read(name: str) -> None:
-    """The variables of Globals do not count: the next test covers them."""
-    own = set(EVERY[name].environment) - set(EVERY["GetHealth"].environment) - READ_BY_LAMBDA
-
-    assert own <= variables(sources.closure(module(EVERY[name])))
 
 
 def test_the_template_declares_the_variables_that_the_code_reads(template: Template) -> None:

@@ -1,7 +1,6 @@
 """The project's Python sources, read and not run."""
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,24 +42,5 @@ def packages(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in imports(file)}
 
 
-def closure(file: Path) -> set[Path]:
-    """Return a file and every file of the layer that importing it may run."""
-    seen: set[Path] = set()
-    waiting = [file]
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen.add(current)
-            waiting += [found for name in imports(current) for found in _layer_files(name)]
-    return seen
-
-
 def _package(file: Path) -> list[str]:
     return list(file.parent.relative_to(LAYER).parts) if file.is_relative_to(LAYER) else []
-
-
-def _layer_files(name: str) -> Iterator[Path]:
-    parts = name.split(".")
-    for length in range(1, len(parts) + 1):
-        place = LAYER.joinpath(*parts[:length])
-        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
