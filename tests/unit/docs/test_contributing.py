@@ -1,0 +1,59 @@
+"""CONTRIBUTING.md names what exists: paths, tests, names in the walk-through, and every room."""
+
+import re
+
+import pytest
+
+from tests.support import backend
+from tests.support.sources import LAYER, ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+PATHS = sorted(
+    span
+    for span in set(re.findall(r"`([^`\s]+)`", TEXT))
+    if re.fullmatch(r"\.?\w[\w./-]*(/|\.(py|md|yaml|json))|\.ci/run", span) and "/" in span
+)
+WALK = TEXT.partition("## Add an endpoint")[2].partition("\n## ")[0]
+ROOMS = LAYER / "codegen_runs"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_exists(path: str) -> None:
+    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+
+
+def test_a_module_that_is_named_without_its_folder_is_one_of_the_foundation() -> None:
+    named = set(re.findall(r"`(\w+\.py)`", TEXT))
+
+    assert named
+    assert {name for name in named if not (ROOMS / name).is_file()} == set()
+
+
+def test_every_room_is_on_the_map_and_nothing_else() -> None:
+    rooms = {folder.name for folder in ROOMS.iterdir() if (folder / "__init__.py").is_file()}
+
+    assert set(re.findall(r"(?m)^\| `layers/codegen/codegen_runs/(\w+)/` \|", TEXT)) == rooms
+
+
+def test_ten_questions_or_more_are_answered_by_a_path() -> None:
+    table = TEXT.partition("### Where is it decided?")[2].partition("\n## ")[0]
+    answers = re.findall(r"(?m)^\| .+\? \| `(.+)` \|$", table)
+
+    assert len(answers) >= 10
+    assert set(answers) <= {*PATHS, "template.yaml"}
+
+
+def test_the_example_of_an_endpoint_is_there() -> None:
+    starred = (ROOMS / "run_cards" / "starred.py").read_text("utf-8")
+
+    assert {"class StarRun(", "class StarredRun(", "def star("} <= set(re.findall(r"(?:class|def) \w+\(", starred))
+    assert "def star(" in (LAYER / "codegen_api" / "resources" / "starred_runs.py").read_text("utf-8")
+    assert "StarRun" in backend.template().functions
+    for name in ("`StarRun`", "`StarredRun`", "`star`"):
+        assert name in WALK
+
+
+def test_the_command_for_one_test_names_one() -> None:
+    (command,) = re.findall(r"pytest (\S+)::(\w+)", TEXT)
+
+    assert f"\ndef {command[1]}(" in (ROOT / command[0]).read_text("utf-8")
