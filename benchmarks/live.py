@@ -20,10 +20,10 @@ from benchmarks.artifacts import ROOT
 from benchmarks.report import Section, Target
 from codegen_api import CodegenAPI, RetryPolicy, parse_timestamp
 from codegen_runs.aws import dynamodb
+from codegen_runs.backend import Backend
 from codegen_runs.events import Writer
 from codegen_runs.poller.loop import LOGS_PER_POLL, Poller
-from codegen_runs.runs import watches
-from codegen_runs.runs.watches import VIEWED_INTERVAL
+from codegen_runs.runs.following import VIEWED_INTERVAL, follow, view
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script
@@ -108,15 +108,14 @@ def _deployment() -> Iterator[_Deployment]:
             token=DEMO_TOKEN, base_url="http://codegen.test", http_client=client, retry=RetryPolicy(max_retries=0)
         )
         assert isinstance(fake.clock, ManualClock)
-        yield _Deployment(watches.table(), fake, _Clock(fake.clock), codegen, services, template)
+        yield _Deployment(Backend().runs, fake, _Clock(fake.clock), codegen, services, template)
     os.environ.clear()
     os.environ.update(before)
 
 
 def section() -> Section:
     """Count what watching a run costs."""
-    with patch.object(watches, "kick", lambda *_: None):
-        ours = {viewers: _watched(viewers) for viewers in VIEWERS}
+    ours = {viewers: _watched(viewers) for viewers in VIEWERS}
     naive = {viewers: _naive(viewers) for viewers in VIEWERS}
     delays = sorted(delay / VIEWED_INTERVAL for delay in ours[10][1])
     p50, p95 = median(delays), quantiles(delays, n=20)[-1]
@@ -172,7 +171,8 @@ def _watched(viewers: int) -> tuple[float, list[float]]:
         fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
         run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
         fake.calls.clear()
-        watch = watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, clock=clock)
+        backend = Backend(runs=runs, clock=clock, kick=lambda *_: None)
+        watch = follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, backend=backend)
         poller = Poller(runs=runs, codegen=codegen, tokens=_Tokens(), clock=clock, holder="bench", concurrency=1)
         audience = [_Viewer() for _ in range(viewers)]
         began = clock.now()
@@ -181,7 +181,7 @@ def _watched(viewers: int) -> tuple[float, list[float]]:
             news = [viewer for viewer in audience[:_EAGER] if viewer.seen < _place(current)]
             due = [viewer for viewer in audience if viewer in news or viewer.due <= clock.now()]
             for viewer in due:
-                watches.view(_read(runs, watch), now=clock.now())
+                view(_read(runs, watch), backend=backend)
                 _read_events(viewer, runs, watch, clock)
             poller.tick(clock.now() + 0.5)
             clock.sleep(0.5)

@@ -114,6 +114,14 @@ PARAMETERS: Json = {
         "schema": {"type": "string"},
     },
 }
+# Handlers take the organization from a dependency, which also serves paths without one. Powertools documents no
+# dependencies.
+ORGANIZATION: Json = {
+    "required": True,
+    "schema": {"type": "integer", "title": "Org Id"},
+    "name": "org_id",
+    "in": "path",
+}
 NOT_MODIFIED: Json = {"description": "What you hold is still the answer."}
 ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in ("4XX", "5XX")}
 
@@ -177,6 +185,8 @@ def description(file: Path) -> Json:
         operation["operationId"] = operation["operationId"].removesuffix(generated)
         operation["description"] = inspect.getdoc(getattr(module, operation["operationId"]))
         operation["responses"].pop("422", None)  # Powertools' own form of it, which the edge replaces.
+        if "{org_id}" in path:
+            operation["parameters"] = [ORGANIZATION, *operation.get("parameters", [])]
     return found
 
 

@@ -2,9 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import cancelling
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
 
@@ -21,32 +20,21 @@ app = APIGatewayRestResolver(enable_validation=True)
     },
 )
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/cancel", include_in_schema=False)
+@app.post("/api/runs/<agent_run_id>/cancel", include_in_schema=False)
 def cancel_agent_run(
-    org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller, request: CancelRun | None = None
+    org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend, request: CancelRun | None = None
 ) -> Response[ControlledRun]:
     """Cancel a run: 200 when it has ended, 202 while that is to be confirmed.
 
     A run that waits is never launched. One that works upstream can only be stopped by a ban of its pull request, which
     stops other agents too and mutes its checks: 409, unless `allow_pr_ban` accepts that.
     """
-    run = cancelling.cancel(agent_run_id, request or CancelRun(), org_id=org_id, caller=caller, codegen=codegen)
+    run = cancelling.cancel(agent_run_id, request or CancelRun(), org_id=org_id, caller=caller, backend=backend)
     return Response(
         status_code=200 if run.status.terminal else 202,
         content_type="application/json",
         body=run,
     )
-
-
-@app.post("/api/runs/<agent_run_id>/cancel", include_in_schema=False)
-def cancel_agent_run_of_deployment(
-    org_id: DefaultOrganization,
-    agent_run_id: RunId,
-    codegen: Codegen,
-    caller: CurrentCaller,
-    request: CancelRun | None = None,
-) -> Response[ControlledRun]:
-    """Do the same in the deployment's organization."""
-    return cancel_agent_run(org_id, agent_run_id, codegen, caller, request)
 
 
 handler = endpoint(app)

@@ -5,13 +5,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_api import AgentRun
 from codegen_runs.http.codegen import Codegen
 from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.get("/v1/organizations/<org_id>/agent/run/<agent_run_id>", tags=["Agent runs"], summary="Read one agent run")
 @app.get("/organizations/<org_id>/agent/run/<agent_run_id>", include_in_schema=False)
-def get_agent_run(org_id: int, agent_run_id: int, codegen: Codegen) -> AgentRun:
+def get_agent_run(org_id: Organization, agent_run_id: int, codegen: Codegen) -> AgentRun:
     """Read one agent run. Its result is null until it ends."""
     return codegen.runs.get(agent_run_id, org_id=org_id)
 

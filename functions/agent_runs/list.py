@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_api import AgentRun, Page
 from codegen_runs.http.codegen import Codegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.paging import Limit, Skip
+from codegen_runs.http.parameters import Limit, Organization, Skip
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/v1/organizations/<org_id>/agent/runs", tags=["Agent runs"], summary="List agent runs")
 @app.get("/organizations/<org_id>/agent/runs", include_in_schema=False)
 def list_agent_runs(
-    org_id: int,
+    org_id: Organization,
     codegen: Codegen,
     user_id: int | None = None,
     source_type: str | None = None,

@@ -2,9 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.requests import ControlledRun
 
@@ -15,17 +14,12 @@ app = APIGatewayRestResolver(enable_validation=True)
     "/v1/organizations/<org_id>/agent/run/<agent_run_id>/pause", tags=["Run control"], summary="Pause an agent run"
 )
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/pause", include_in_schema=False)
-def pause_agent_run(org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller) -> ControlledRun:
-    """Hold the launch of a run that waits, and the follow-ups of one that works: an agent itself cannot be paused."""
-    return pausing.pause(agent_run_id, org_id=org_id, caller=caller, codegen=codegen)
-
-
 @app.post("/api/runs/<agent_run_id>/pause", include_in_schema=False)
-def pause_agent_run_of_deployment(
-    org_id: DefaultOrganization, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller
+def pause_agent_run(
+    org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend
 ) -> ControlledRun:
-    """Do the same in the deployment's organization."""
-    return pause_agent_run(org_id, agent_run_id, codegen, caller)
+    """Hold the launch of a run that waits, and the follow-ups of one that works: an agent itself cannot be paused."""
+    return pausing.pause(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 
 handler = endpoint(app)

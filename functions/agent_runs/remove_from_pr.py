@@ -5,8 +5,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.bodies import with_warnings
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.limits.permits import permit
 from codegen_runs.runs.requests import CardOrder, StopAgentRun
 
@@ -18,22 +18,22 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Agent runs"],
     summary="Remove Codegen from a pull request",
 )
-def remove_codegen_from_pr(org_id: int, request: StopAgentRun, codegen: Codegen, caller: CurrentCaller) -> Any:
+def remove_codegen_from_pr(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Remove Codegen from the pull request of a run. The upstream does the same as for a ban."""
-    with permit("standard", caller):
-        answer = codegen.runs.remove_from_pr(request.agent_run_id, org_id=org_id, **request.card_order())
+    with permit("standard", caller, backend):
+        answer = backend.codegen.runs.remove_from_pr(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/remove-codegen-from-pr", include_in_schema=False)
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/remove-codegen-from-pr", include_in_schema=False)
 def remove_codegen_from_pr_in_path(
-    org_id: int, agent_run_id: int, codegen: Codegen, caller: CurrentCaller, request: CardOrder | None = None
+    org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend, request: CardOrder | None = None
 ) -> Any:
     """Do the same with the run's id in the path, where a body is optional."""
     request = request or CardOrder()
-    with permit("standard", caller):
-        answer = codegen.runs.remove_from_pr(agent_run_id, org_id=org_id, **request.card_order())
+    with permit("standard", caller, backend):
+        answer = backend.codegen.runs.remove_from_pr(agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 
 

@@ -6,9 +6,8 @@ With the run's id in the path, and without a prompt, it lets a paused run go on.
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.requests import ControlledRun, ResumeRun
 from codegen_runs.runs.requests import FollowUp, ResumeAgentRun
@@ -18,9 +17,11 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/resume", tags=["Agent runs"], summary="Send a follow-up prompt")
-def resume_agent_run(org_id: int, request: ResumeAgentRun, codegen: Codegen, caller: CurrentCaller) -> AgentRun:
+def resume_agent_run(
+    org_id: Organization, request: ResumeAgentRun, caller: CurrentCaller, backend: Backend
+) -> AgentRun:
     """Send a follow-up prompt to an agent run, which then works on under the same id."""
-    return resume(str(request.agent_run_id), request, org_id=org_id, codegen=codegen, caller=caller)
+    return resume(str(request.agent_run_id), request, org_id=org_id, caller=caller, backend=backend)
 
 
 @app.post(
@@ -29,27 +30,16 @@ def resume_agent_run(org_id: int, request: ResumeAgentRun, codegen: Codegen, cal
     summary="Resume a paused run, or send a follow-up prompt",
 )
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/resume", include_in_schema=False)
+@app.post("/api/runs/<agent_run_id>/resume", include_in_schema=False)
 def resume_agent_run_in_path(
-    org_id: int, agent_run_id: RunId, codegen: Codegen, caller: CurrentCaller, request: ResumeRun | None = None
+    org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend, request: ResumeRun | None = None
 ) -> ControlledRun | AgentRun:
     """Let a paused run go on; with a prompt, follow a run up, which then works on under the same id."""
     request = request or ResumeRun()
     if request.prompt is None:
-        return pausing.unpause(agent_run_id, request, org_id=org_id, codegen=codegen)
+        return pausing.unpause(agent_run_id, request, org_id=org_id, backend=backend)
     follow_up = FollowUp.model_validate(request.model_dump(exclude_unset=True))
-    return resume(agent_run_id, follow_up, org_id=org_id, codegen=codegen, caller=caller)
-
-
-@app.post("/api/runs/<agent_run_id>/resume", include_in_schema=False)
-def resume_agent_run_of_deployment(
-    org_id: DefaultOrganization,
-    agent_run_id: RunId,
-    codegen: Codegen,
-    caller: CurrentCaller,
-    request: ResumeRun | None = None,
-) -> ControlledRun | AgentRun:
-    """Do the same in the deployment's organization."""
-    return resume_agent_run_in_path(org_id, agent_run_id, codegen, caller, request)
+    return resume(agent_run_id, follow_up, org_id=org_id, caller=caller, backend=backend)
 
 
 handler = endpoint(app)

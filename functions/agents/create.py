@@ -4,29 +4,25 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, CreateAgent
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.post("/v1/organizations/<org_id>/agents", status_code=201, tags=["Agents"], summary="Create an agent")
-def create_agent(org_id: int, request: CreateAgent, caller: CurrentCaller) -> Response[Agent]:
+@app.post("/api/agents", status_code=201, include_in_schema=False)
+def create_agent(
+    org_id: Organization, request: CreateAgent, caller: CurrentCaller, backend: Backend
+) -> Response[Agent]:
     """Create an agent, by an id of the caller's or a new one: 409 where the id is taken."""
-    agent = profiles.create(request, org_id=org_id, caller=caller)
+    agent = profiles.create(request, org_id=org_id, caller=caller, backend=backend)
     return Response(
         status_code=201,
         content_type="application/json",
         headers={"Location": f"/v1/organizations/{org_id}/agents/{agent.id}", "ETag": profiles.etag(agent)},
         body=agent,
     )
-
-
-@app.post("/api/agents", status_code=201, include_in_schema=False)
-def create_agent_of_deployment(
-    request: CreateAgent, org_id: DefaultOrganization, caller: CurrentCaller
-) -> Response[Agent]:
-    """Do the same in the deployment's organization."""
-    return create_agent(org_id, request, caller)
 
 
 handler = endpoint(app)

@@ -3,24 +3,20 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.chat import deleting_agents
-from codegen_runs.http.edge import DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.delete("/v1/organizations/<org_id>/agents/<agent_id>", status_code=204, tags=["Agents"], summary="Delete an agent")
-def delete_agent(org_id: int, agent_id: str) -> None:
+@app.delete("/api/agents/<agent_id>", status_code=204, include_in_schema=False)
+def delete_agent(org_id: Organization, agent_id: str, backend: Backend) -> None:
     """Delete an agent: it takes no new task, and its versions stay readable for the runs that name them.
 
     409 only while it has a message of a chat to answer.
     """
-    deleting_agents.delete(agent_id, org_id=org_id)
-
-
-@app.delete("/api/agents/<agent_id>", status_code=204, include_in_schema=False)
-def delete_agent_of_deployment(agent_id: str, org_id: DefaultOrganization) -> None:
-    """Do the same in the deployment's organization."""
-    delete_agent(org_id, agent_id)
+    deleting_agents.delete(agent_id, org_id=org_id, backend=backend)
 
 
 handler = endpoint(app)

@@ -8,7 +8,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, AgentPage
 from codegen_runs.cursors import CursorPage
-from codegen_runs.http.edge import DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -18,20 +19,22 @@ Tag = Annotated[str | None, Query(description="Only agents with this tag.")]
 
 
 @app.get("/v1/organizations/<org_id>/agents", tags=["Agents"], summary="List agents")
-def list_agents(org_id: int, limit: Limit = 20, cursor: str | None = None, tag: Tag = None) -> CursorPage[Agent]:
+def list_agents(
+    org_id: Organization, backend: Backend, limit: Limit = 20, cursor: str | None = None, tag: Tag = None
+) -> CursorPage[Agent]:
     """List the agents of an organization, newest first.
 
     `/api/agents` takes `offset` in place of `cursor`, and answers `{items, total, limit, offset}`.
     """
-    return profiles.newest(org_id, tag=tag, limit=limit, cursor=cursor)
+    return profiles.newest(org_id, tag=tag, limit=limit, cursor=cursor, backend=backend)
 
 
 @app.get("/api/agents", include_in_schema=False)
-def list_agents_of_deployment(
-    org_id: DefaultOrganization, limit: Limit = 20, offset: Offset = 0, tag: Tag = None
+def list_range_of_agents(
+    org_id: Organization, backend: Backend, limit: Limit = 20, offset: Offset = 0, tag: Tag = None
 ) -> AgentPage:
-    """List the agents of the deployment's organization by number."""
-    return profiles.page(org_id, tag=tag, limit=limit, offset=offset)
+    """List the agents by offset instead of cursor."""
+    return profiles.page(org_id, tag=tag, limit=limit, offset=offset, backend=backend)
 
 
 handler = endpoint(app)

@@ -7,7 +7,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Header
 
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, UpdateAgent
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -17,29 +18,23 @@ IfMatch = Annotated[
 
 
 @app.patch("/v1/organizations/<org_id>/agents/<agent_id>", tags=["Agents"], summary="Change an agent")
+@app.patch("/api/agents/<agent_id>", include_in_schema=False)
 def update_agent(
-    org_id: int, agent_id: str, request: UpdateAgent, caller: CurrentCaller, if_match: IfMatch = None
+    org_id: Organization,
+    agent_id: str,
+    request: UpdateAgent,
+    caller: CurrentCaller,
+    backend: Backend,
+    if_match: IfMatch = None,
 ) -> Response[Agent]:
     """Change what the request names, by a new version; the ones before stay readable.
 
     Two who change the same version at once would undo each other's work: send `version` (409 where there is a newer
     one) or `If-Match` (412).
     """
-    agent = profiles.update(agent_id, request, org_id=org_id, caller=caller, if_match=if_match)
+    agent = profiles.update(agent_id, request, org_id=org_id, caller=caller, if_match=if_match, backend=backend)
     headers = {"ETag": profiles.etag(agent)}
     return Response(status_code=200, content_type="application/json", headers=headers, body=agent)
-
-
-@app.patch("/api/agents/<agent_id>", include_in_schema=False)
-def update_agent_of_deployment(
-    agent_id: str,
-    request: UpdateAgent,
-    org_id: DefaultOrganization,
-    caller: CurrentCaller,
-    if_match: IfMatch = None,
-) -> Response[Agent]:
-    """Do the same in the deployment's organization."""
-    return update_agent(org_id, agent_id, request, caller, if_match)
 
 
 handler = endpoint(app)

@@ -8,7 +8,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent
 from codegen_runs.cursors import CursorPage
-from codegen_runs.http.edge import DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -16,17 +17,12 @@ Limit = Annotated[int, Query(ge=1, le=50, description="How many to return at mos
 
 
 @app.get("/v1/organizations/<org_id>/agents/<agent_id>/versions", tags=["Agents"], summary="List versions of an agent")
-def list_agent_versions(org_id: int, agent_id: str, limit: Limit = 20, cursor: str | None = None) -> CursorPage[Agent]:
-    """List what an agent has been, newest version first, also of one that was deleted."""
-    return profiles.versions(agent_id, org_id=org_id, limit=limit, cursor=cursor)
-
-
 @app.get("/api/agents/<agent_id>/versions", include_in_schema=False)
-def list_agent_versions_of_deployment(
-    agent_id: str, org_id: DefaultOrganization, limit: Limit = 20, cursor: str | None = None
+def list_agent_versions(
+    org_id: Organization, agent_id: str, backend: Backend, limit: Limit = 20, cursor: str | None = None
 ) -> CursorPage[Agent]:
-    """Do the same in the deployment's organization."""
-    return list_agent_versions(org_id, agent_id, limit, cursor)
+    """List what an agent has been, newest version first, also of one that was deleted."""
+    return profiles.versions(agent_id, org_id=org_id, limit=limit, cursor=cursor, backend=backend)
 
 
 handler = endpoint(app)

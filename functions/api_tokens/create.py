@@ -2,27 +2,21 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs import settings
 from codegen_runs.access import tokens
 from codegen_runs.access.tokens import CreateApiToken, NewApiToken
-from codegen_runs.clock import SystemClock
-from codegen_runs.http.codegen import Deployment
-from codegen_runs.http.edge import CurrentCaller, endpoint
-from codegen_runs.storage.access import AccessTable
+from codegen_runs.http.codegen import DeploymentCodegen
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.post("/v1/users/me/api-tokens", status_code=201, tags=["Access"], summary="Make an API token")
-def create_api_token(request: CreateApiToken, caller: CurrentCaller, deployment: Deployment) -> NewApiToken:
+def create_api_token(
+    request: CreateApiToken, caller: CurrentCaller, deployment: DeploymentCodegen, backend: Backend
+) -> NewApiToken:
     """Make a token that may do no more than its maker, here and nowhere else. Its secret is shown this once."""
-    return tokens.create(
-        request,
-        caller=caller,
-        deployment=deployment,
-        table=AccessTable(settings.required("ACCESS_TABLE")),
-        clock=SystemClock(),
-    )
+    return tokens.create(request, caller=caller, deployment=deployment, backend=backend)
 
 
 handler = endpoint(app, secret=True)

@@ -5,13 +5,11 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs import settings
 from codegen_runs.access import tokens
 from codegen_runs.access.tokens import ApiTokenCard
-from codegen_runs.clock import SystemClock
 from codegen_runs.cursors import CursorPage
-from codegen_runs.http.edge import CurrentCaller, endpoint
-from codegen_runs.storage.access import AccessTable
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -19,10 +17,11 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 
 
 @app.get("/v1/users/me/api-tokens", tags=["Access"], summary="List API tokens")
-def list_api_tokens(caller: CurrentCaller, limit: Limit = 20, cursor: str | None = None) -> CursorPage[ApiTokenCard]:
+def list_api_tokens(
+    caller: CurrentCaller, backend: Backend, limit: Limit = 20, cursor: str | None = None
+) -> CursorPage[ApiTokenCard]:
     """List the caller's API tokens that were not revoked, newest first, without their secrets."""
-    table = AccessTable(settings.required("ACCESS_TABLE"))
-    return tokens.newest(caller=caller, limit=limit, cursor=cursor, table=table, clock=SystemClock())
+    return tokens.newest(caller=caller, limit=limit, cursor=cursor, backend=backend)
 
 
 handler = endpoint(app)

@@ -5,21 +5,20 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import settings
 from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
+from codegen_runs.backend import Backend
 from codegen_runs.callers import token_in
-from codegen_runs.clock import SystemClock
 from codegen_runs.live.admission import admit, brings_ticket
 from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
 from codegen_runs.problems import CredentialsRefused, TokenExpired, TokenRevoked
-from codegen_runs.storage.access import AccessTable
-from codegen_runs.storage.table import Table
 
 MARGIN = 1.0  # Seconds of the function's time that are kept to say that the token could not be checked.
 
+backend = Backend()
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+
+def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
     """Allow the caller what she may call, or raise: `Unauthorized` makes the gateway answer 401, anything else 502.
 
     The policy for a token covers every route of the stage, so that whoever caches it does not deny the caller's next
@@ -31,9 +30,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
     try:
         if not token and brings_ticket(event):
-            caller, stream_key = admit(event, tickets())
+            caller, stream_key = admit(event, Tickets(backend))
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
-        caller = standing().caller(token, deadline)
+        caller = standing(backend).caller(token, deadline)
     except (TokenExpired, TokenRevoked, CredentialsRefused) as refusal:
         return _policy("nobody", "Allow", event["methodArn"], {"refused": refusal.code, "reason": refusal.detail})
     except TicketForAnother:
@@ -54,14 +53,6 @@ def _policy(principal: str, effect: str, resource: str, context: dict[str, str])
 
 
 @cache
-def standing() -> Standing:
-    """Open the tables on first use, and keep what was remembered while the function is warm."""
-    return Standing(
-        AccessTable(settings.required("ACCESS_TABLE")), Table(settings.required("CALLERS_TABLE")), clock=SystemClock()
-    )
-
-
-@cache
-def tickets() -> Tickets:
-    """Open the callers table for tickets on first use."""
-    return Tickets(Table(settings.required("CALLERS_TABLE")), clock=SystemClock())
+def standing(backend: Backend) -> Standing:
+    """Keep verified callers while the function is warm."""
+    return Standing(backend)

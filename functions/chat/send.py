@@ -6,12 +6,10 @@ from mangum import Mangum
 from codegen_runs.chat import sessions
 from codegen_runs.chat.answering import ChatStream
 from codegen_runs.chat.messages import ChatAnswer, ChatMessage
-from codegen_runs.clock import SystemClock
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
-clock = SystemClock()
 
 
 @app.post(
@@ -30,8 +28,9 @@ clock = SystemClock()
         },
     },
 )
+@app.post("/api/chat", status_code=202, include_in_schema=False)
 def send_chat_message(
-    org_id: int, request: ChatMessage, codegen: Codegen, caller: CurrentCaller
+    org_id: Organization, request: ChatMessage, caller: CurrentCaller, backend: Backend
 ) -> Response[ChatAnswer]:
     """Send a message to an agent: in a new conversation, or in the one that `session_id` names.
 
@@ -40,7 +39,7 @@ def send_chat_message(
     an answer that ends before is gone on with at `links.stream`, with the last id. One message at a time: 409 while the
     one before has no answer.
     """
-    turn = sessions.send(request, org_id=org_id, caller=caller, codegen=codegen, clock=clock)
+    turn = sessions.send(request, org_id=org_id, caller=caller, backend=backend)
     headers = {
         "Location": turn.links.run,
         "Link": f'<{turn.links.stream}>; rel="alternate"; type="text/event-stream"',
@@ -49,15 +48,7 @@ def send_chat_message(
     return Response(status_code=202, content_type="application/json", headers=headers, body=turn)
 
 
-@app.post("/api/chat", status_code=202, include_in_schema=False)
-def send_chat_message_in_deployment(
-    request: ChatMessage, org_id: DefaultOrganization, codegen: Codegen, caller: CurrentCaller
-) -> Response[ChatAnswer]:
-    """Do the same in the deployment's organization."""
-    return send_chat_message(org_id, request, codegen, caller)
-
-
-stream = ChatStream(endpoint(app), clock=clock)
+stream = ChatStream(endpoint(app))
 handler = Mangum(
     stream, lifespan="off", text_mime_types=["application/json", "application/problem+json", "text/event-stream"]
 )

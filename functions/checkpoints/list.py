@@ -8,9 +8,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.snapshots import CheckpointSummary
 from codegen_runs.cursors import CursorPage
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import DefaultOrganization, endpoint
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Organization, RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -22,22 +21,15 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
     tags=["Checkpoints"],
     summary="List the checkpoints of a run",
 )
+@app.get("/api/checkpoints/runs/<agent_run_id>/checkpoints", include_in_schema=False)
 def list_checkpoints(
-    org_id: int, agent_run_id: RunId, codegen: Codegen, limit: Limit = 50, cursor: str | None = None
+    org_id: Organization, agent_run_id: RunId, backend: Backend, limit: Limit = 50, cursor: str | None = None
 ) -> CursorPage[CheckpointSummary]:
     """List the checkpoints of a run, newest first.
 
     They are made by themselves at its start, at its plans and pull requests, at follow-ups and at its end.
     """
-    return reading.newest(agent_run_id, org_id=org_id, codegen=codegen, limit=limit, cursor=cursor)
-
-
-@app.get("/api/checkpoints/runs/<agent_run_id>/checkpoints", include_in_schema=False)
-def list_checkpoints_of_deployment(
-    org_id: DefaultOrganization, agent_run_id: RunId, codegen: Codegen, limit: Limit = 50, cursor: str | None = None
-) -> CursorPage[CheckpointSummary]:
-    """Do the same in the deployment's organization."""
-    return list_checkpoints(org_id, agent_run_id, codegen, limit, cursor)
+    return reading.newest(agent_run_id, org_id=org_id, backend=backend, limit=limit, cursor=cursor)
 
 
 handler = endpoint(app)

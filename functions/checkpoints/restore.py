@@ -5,8 +5,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from codegen_runs.checkpoints import branching
 from codegen_runs.checkpoints.requests import RestoreCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -20,8 +20,13 @@ app = APIGatewayRestResolver(enable_validation=True)
         201: {"description": "A new run was started.", "content": {"application/json": {"model": RestoredRun}}},
     },
 )
+@app.post("/api/checkpoints/<checkpoint_id>/restore", include_in_schema=False)
 def restore_checkpoint(
-    org_id: int, checkpoint_id: str, codegen: Codegen, caller: CurrentCaller, request: RestoreCheckpoint | None = None
+    org_id: Organization,
+    checkpoint_id: str,
+    backend: Backend,
+    caller: CurrentCaller,
+    request: RestoreCheckpoint | None = None,
 ) -> Response[RestoredRun]:
     """Go on from a checkpoint: 201 with a new run, or 200 with the same one, told to go back (`create_new_run: false`).
 
@@ -29,7 +34,7 @@ def restore_checkpoint(
     the checkpoint is of may still be at work.
     """
     run = branching.restore(
-        checkpoint_id, request or RestoreCheckpoint(), org_id=org_id, caller=caller, codegen=codegen
+        checkpoint_id, request or RestoreCheckpoint(), org_id=org_id, caller=caller, backend=backend
     )
     return Response(
         status_code=201 if run.created_new_run else 200,
@@ -37,18 +42,6 @@ def restore_checkpoint(
         headers={"Location": f"/v1/organizations/{org_id}/agent/run/{run.agent_run_id}"},
         body=run,
     )
-
-
-@app.post("/api/checkpoints/<checkpoint_id>/restore", include_in_schema=False)
-def restore_checkpoint_of_deployment(
-    org_id: DefaultOrganization,
-    checkpoint_id: str,
-    codegen: Codegen,
-    caller: CurrentCaller,
-    request: RestoreCheckpoint | None = None,
-) -> Response[RestoredRun]:
-    """Do the same in the deployment's organization."""
-    return restore_checkpoint(org_id, checkpoint_id, codegen, caller, request)
 
 
 handler = endpoint(app)

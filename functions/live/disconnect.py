@@ -5,16 +5,16 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import settings
-from codegen_runs.storage.connections import ConnectionsTable
+from codegen_runs.backend import Backend
 
 logger = Logger()
+backend = Backend()
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
     """Tidy up at once. API Gateway does not promise to call this; what it leaves out, the next post or time removes."""
     connection_id = event["requestContext"]["connectionId"]
-    ConnectionsTable(settings.required("CONNECTIONS_TABLE")).remove(connection_id)
+    backend.connections.remove(connection_id)
     logger.info("disconnected", connection=connection_id)
     return {"statusCode": 200}

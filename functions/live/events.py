@@ -2,24 +2,21 @@
 
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Depends, Response
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import settings
-from codegen_runs.clock import SystemClock
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint, seconds_left
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft
 from codegen_runs.live import longpoll
 from codegen_runs.live.longpoll import MAX_WAIT, EventList
-from codegen_runs.live.subscriptions import PAGE, subscribe
+from codegen_runs.live.reading import PAGE, open_reader
 
 app = APIGatewayRestResolver(enable_validation=True)
-clock = SystemClock()
 
 After = Annotated[str | None, Query(description="The id of the last event seen; without it, from the start.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="How many events to return at most.")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there are no events yet.")]
-SecondsLeft = Annotated[float, Depends(seconds_left)]
 
 
 @app.get(
@@ -28,21 +25,19 @@ SecondsLeft = Annotated[float, Depends(seconds_left)]
     summary="Read the events of an agent run",
 )
 def list_events(
-    org_id: int,
+    org_id: Organization,
     agent_run_id: int,
     caller: CurrentCaller,
-    codegen: Codegen,
+    backend: Backend,
     seconds: SecondsLeft,
     after: After = None,
     limit: Limit = PAGE,
     wait: Wait = 0,
 ) -> Response[EventList]:
     """Read the events of a run, oldest first, and wait for the first of them with `wait`. Each is told exactly once."""
-    now = clock.now()
-    subscription = subscribe(
-        org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, codegen=codegen, clock=clock
-    )
-    answer = longpoll.read(subscription, limit=limit, until=now + min(wait, seconds))
+    now = backend.clock.now()
+    reader = open_reader(org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, backend=backend)
+    answer = longpoll.read(reader, limit=limit, until=now + min(wait, seconds))
     headers = {"Cache-Control": "no-store", "Stream-Retention-Seconds": str(settings.event_retention())}
     return Response(status_code=200, content_type="application/json", body=answer, headers=headers)
 

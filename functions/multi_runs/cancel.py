@@ -2,8 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import CancelledMultiRun
 from codegen_runs.run_control.requests import CancelRun
@@ -21,14 +21,14 @@ app = APIGatewayRestResolver(enable_validation=True)
     },
 )
 def cancel_multi_run(
-    org_id: int, multi_run_id: str, codegen: Codegen, caller: CurrentCaller, request: CancelRun | None = None
+    org_id: Organization, multi_run_id: str, caller: CurrentCaller, backend: Backend, request: CancelRun | None = None
 ) -> Response[CancelledMultiRun]:
     """Stop a multi-run: 200 when nothing is left to confirm, 202 while runs are being stopped.
 
     Runs that wait are never launched. Those that work upstream go on there, unless `allow_pr_ban` accepts that their
     pull requests are banned; a further cancel may do so.
     """
-    multi_run = service.cancel(org_id, multi_run_id, request or CancelRun(), caller=caller, codegen=codegen)
+    multi_run = service.cancel(org_id, multi_run_id, request or CancelRun(), caller=caller, backend=backend)
     return Response(
         status_code=202 if any(run.open for run in multi_run.cancelled_runs) else 200,
         content_type="application/json",

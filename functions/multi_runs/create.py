@@ -2,7 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
@@ -13,9 +14,11 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post("/v1/organizations/<org_id>/multi-runs", status_code=202, tags=["Multi-runs"], summary="Start a multi-run")
 @app.post("/v1/organizations/<org_id>/multi-run", status_code=202, include_in_schema=False)
 @app.post("/organizations/<org_id>/multi-run", status_code=202, include_in_schema=False)
-def create_multi_run(org_id: int, request: CreateMultiRun, caller: CurrentCaller) -> Response[MultiRunSnapshot]:
+def create_multi_run(
+    org_id: Organization, request: CreateMultiRun, caller: CurrentCaller, backend: Backend
+) -> Response[MultiRunSnapshot]:
     """Start several runs of one prompt, whose answers become one. Follow it at the Location of the answer."""
-    multi_run = service.create(request, org_id=org_id, caller=caller)
+    multi_run = service.create(request, org_id=org_id, caller=caller, backend=backend)
     return Response(
         status_code=202,
         content_type="application/json",

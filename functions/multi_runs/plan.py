@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
 
+backend = Backend()
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, object]:
+
+def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> dict[str, object]:
     """Handle the state's input."""
-    return tasks.plan(event["org_id"], event["multi_run_id"])
+    return tasks.plan(event["org_id"], event["multi_run_id"], backend=backend)

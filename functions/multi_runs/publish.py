@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
 
+backend = Backend()
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
+
+def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> dict[str, str]:
     """Handle the state's input; its `error` is there when an earlier state failed."""
     error = event.get("error")
-    return tasks.publish(
-        event["org_id"], event["multi_run_id"], f"{error['Error']}: {error.get('Cause', '')}" if error else None
-    )
+    reason = f"{error['Error']}: {error.get('Cause', '')}" if error else None
+    return tasks.publish(event["org_id"], event["multi_run_id"], reason, backend=backend)

@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Organization
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
 
@@ -14,9 +15,9 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Multi-runs"],
     summary="Resume a paused multi-run",
 )
-def resume_multi_run(org_id: int, multi_run_id: str) -> MultiRunSnapshot:
+def resume_multi_run(org_id: Organization, multi_run_id: str, backend: Backend) -> MultiRunSnapshot:
     """Let the runs of a paused multi-run be launched."""
-    return service.resume(org_id, multi_run_id)
+    return service.resume(org_id, multi_run_id, backend=backend)
 
 
 handler = endpoint(app)

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
 
+backend = Backend()
 
-def handler(event: dict[str, Any], _context: object) -> None:
+
+def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> None:
     """Handle the state's input."""
-    tasks.synthesize(event["org_id"], event["multi_run_id"], event["task_token"])
+    tasks.synthesize(event["org_id"], event["multi_run_id"], event["task_token"], backend=backend)

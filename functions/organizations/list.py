@@ -5,8 +5,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_api import Organization, Page
 from codegen_runs.access import own
 from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint
-from codegen_runs.http.paging import Limit, Skip
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import CurrentCaller, Limit, Skip
 
 app = APIGatewayRestResolver(enable_validation=True)
 

@@ -5,13 +5,11 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs import settings
 from codegen_runs.access import members
 from codegen_runs.access.members import MemberCard
 from codegen_runs.cursors import CursorPage
-from codegen_runs.http.codegen import Codegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.storage.access import AccessTable
+from codegen_runs.http.parameters import Backend, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -20,11 +18,10 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 
 @app.get("/v1/organizations/<org_id>/members", tags=["Organizations"], summary="List members with their roles")
 def list_members(
-    org_id: int, codegen: Codegen, limit: Limit = 100, cursor: str | None = None
+    org_id: Organization, backend: Backend, limit: Limit = 100, cursor: str | None = None
 ) -> CursorPage[MemberCard]:
     """List the users of an organization as Codegen has them, each with the role that holds in this deployment."""
-    table = AccessTable(settings.required("ACCESS_TABLE"))
-    return members.listed(org_id, codegen=codegen, table=table, limit=limit, cursor=cursor)
+    return members.listed(org_id, backend=backend, limit=limit, cursor=cursor)
 
 
 handler = endpoint(app)

@@ -6,9 +6,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import usage
-from codegen_runs.clock import SystemClock
-from codegen_runs.http.codegen import Codegen
 from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Organization
 from codegen_runs.usage import Usage
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -18,9 +17,11 @@ End = Annotated[str | None, Query(description="A date, which is counted whole, o
 
 
 @app.get("/v1/organizations/<org_id>/usage", tags=["Organizations"], summary="Count what an organization used")
-def get_organization_usage(org_id: int, codegen: Codegen, start_date: Start = None, end_date: End = None) -> Usage:
+def get_organization_usage(
+    org_id: Organization, backend: Backend, start_date: Start = None, end_date: End = None
+) -> Usage:
     """Count runs by status, source and user, multi-runs, and creations at Codegen; and say what cannot be known."""
-    return usage.report(org_id, usage.span(start_date, end_date, SystemClock()), codegen=codegen)
+    return usage.report(org_id, usage.span(start_date, end_date, backend.clock), backend=backend)
 
 
 handler = endpoint(app)

@@ -7,15 +7,12 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import settings, upstream
-from codegen_runs.clock import SystemClock
+from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.live.connections import GatewayConnections
 from codegen_runs.live.push import Publisher, Sender
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
-from codegen_runs.runs import watches
-from codegen_runs.storage.connections import ConnectionsTable
-from codegen_runs.storage.multi_runs import MultiRunsTable
 
 # Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute,
 # so that one scheduled tick ends where the next begins.
@@ -23,39 +20,35 @@ MARGIN = 27.0
 
 logger = Logger()
 metrics = Metrics()
-clock = SystemClock()
+backend = Backend()
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
     """Tell who is connected of what others than the poller wrote, then run one tick."""
     for org_id, key in event.get("told", ()):
-        publisher().catch_up(org_id, key)
-    publisher().look()
+        publisher(backend).catch_up(org_id, key)
+    publisher(backend).look()
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
-    runs, budget = watches.table(), upstream.deployment_budget()
-    runs.note_deployment_budget(budget)
+    budget = upstream.deployment_budget()
+    backend.runs.note_deployment_budget(budget)
     poller = Poller(
-        runs=runs,
+        runs=backend.runs,
         codegen=upstream.for_deployment(max_retries=0),
         tokens=StepFunctionsTokens(),
-        clock=clock,
+        clock=backend.clock,
         holder=context.aws_request_id,
-        publisher=publisher(),
+        publisher=publisher(backend),
         budget=budget,
     )
-    report = poller.tick(until=clock.now() + seconds, patient="kick" not in event)
+    report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)
     metrics.add_metric("Polls", MetricUnit.Count, report.polls)
     logger.info("tick", held_lease=report.held_lease, polls=report.polls)
     return {"held_lease": report.held_lease, "polls": report.polls}
 
 
 @cache
-def publisher() -> Publisher:
+def publisher(backend: Backend) -> Publisher:
     """Return what tells those who are connected, with its threads that last as long as the process."""
-    table = ConnectionsTable(settings.required("CONNECTIONS_TABLE"))
-    multi_runs = MultiRunsTable(settings.required("MULTI_RUNS_TABLE"))
-    connections = GatewayConnections()
-    sender = Sender(table, runs=watches.table(), multi_runs=multi_runs, connections=connections, clock=clock)
-    return Publisher(table, sender, clock)
+    return Publisher(Sender(backend, GatewayConnections()), backend)

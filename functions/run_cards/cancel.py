@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import cancelling
 from codegen_runs.run_control.requests import MAX_REASON_CHARACTERS, CancelRun, ControlledRun
 
@@ -30,10 +29,11 @@ Reason = Annotated[str | None, Query(max_length=MAX_REASON_CHARACTERS)]
         202: {"description": "It is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
     },
 )
+@app.delete("/agent_runs/<agent_run_id>", include_in_schema=False)
 def cancel_run_card(
-    org_id: int,
+    org_id: Organization,
     agent_run_id: RunId,
-    codegen: Codegen,
+    backend: Backend,
     caller: CurrentCaller,
     allow_pr_ban: AllowPrBan = "false",
     reason: Reason = None,
@@ -43,21 +43,8 @@ def cancel_run_card(
     A run that works at Codegen can only be stopped by a ban of its pull request: 409, unless `allow_pr_ban` is true.
     """
     asked = CancelRun(allow_pr_ban=allow_pr_ban == "true", reason=reason)
-    run = cancelling.cancel(agent_run_id, asked, org_id=org_id, caller=caller, codegen=codegen)
+    run = cancelling.cancel(agent_run_id, asked, org_id=org_id, caller=caller, backend=backend)
     return Response(status_code=200 if run.status.terminal else 202, content_type="application/json", body=run)
-
-
-@app.delete("/agent_runs/<agent_run_id>", include_in_schema=False)
-def cancel_run_card_of_deployment(
-    agent_run_id: RunId,
-    org_id: DefaultOrganization,
-    codegen: Codegen,
-    caller: CurrentCaller,
-    allow_pr_ban: AllowPrBan = "false",
-    reason: Reason = None,
-) -> Response[ControlledRun]:
-    """Do the same in the deployment's organization."""
-    return cancel_run_card(org_id, agent_run_id, codegen, caller, allow_pr_ban, reason)
 
 
 handler = endpoint(app)

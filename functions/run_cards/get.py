@@ -2,9 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_cards import details
 from codegen_runs.run_cards.details import RunCardDetail
 
@@ -12,18 +11,11 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.get("/v1/organizations/<org_id>/run-cards/<agent_run_id>", tags=["Run cards"], summary="Read one run in full")
-def get_run_card(org_id: int, agent_run_id: RunId, caller: CurrentCaller, codegen: Codegen) -> RunCardDetail:
-    """Read one run: its card, all that it was told, and its result."""
-    return details.read(agent_run_id, org_id=org_id, caller=caller, codegen=codegen)
-
-
 @app.get("/agent_runs/<agent_run_id>", include_in_schema=False)
 @app.get("/api/runs/<agent_run_id>", include_in_schema=False)
-def get_run_card_of_deployment(
-    agent_run_id: RunId, org_id: DefaultOrganization, caller: CurrentCaller, codegen: Codegen
-) -> RunCardDetail:
-    """Do the same in the deployment's organization."""
-    return get_run_card(org_id, agent_run_id, caller, codegen)
+def get_run_card(org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend) -> RunCardDetail:
+    """Read one run: its card, all that it was told, and its result."""
+    return details.read(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 
 handler = endpoint(app)

@@ -6,8 +6,8 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.run_cards.filters import Filters
 from codegen_runs.run_cards.listing import Listing, RunCardPage, RunCardRange
 
@@ -27,10 +27,11 @@ Words = Annotated[str | None, Query(description="Words in its prompts, summary, 
 
 
 @app.get("/v1/organizations/<org_id>/run-cards", tags=["Run cards"], summary="List run cards")
+@app.get("/agent_runs", include_in_schema=False)
 def list_run_cards(
-    org_id: int,
+    org_id: Organization,
     caller: CurrentCaller,
-    codegen: Codegen,
+    backend: Backend,
     page: Number = 1,
     limit: Limit = 20,
     status: Status = None,
@@ -53,54 +54,20 @@ def list_run_cards(
         starred=starred,
         text=q,
     )
-    return Listing(filters, org_id=org_id, caller=caller, codegen=codegen).page(page, limit)
-
-
-@app.get("/agent_runs", include_in_schema=False)
-def list_run_cards_of_deployment(
-    org_id: DefaultOrganization,
-    caller: CurrentCaller,
-    codegen: Codegen,
-    page: Number = 1,
-    limit: Limit = 20,
-    status: Status = None,
-    created_after: CreatedAfter = None,
-    created_before: CreatedBefore = None,
-    repo: Repo = None,
-    source_type: SourceType = None,
-    tag: Tag = None,
-    starred: Starred = None,
-    q: Words = None,
-) -> RunCardPage:
-    """Do the same in the deployment's organization."""
-    return list_run_cards(
-        org_id,
-        caller,
-        codegen,
-        page,
-        limit,
-        status,
-        created_after,
-        created_before,
-        repo,
-        source_type,
-        tag,
-        starred,
-        q,
-    )
+    return Listing(filters, org_id=org_id, caller=caller, backend=backend).page(page, limit)
 
 
 @app.get("/api/runs", include_in_schema=False)
 def list_range_of_run_cards(
-    org_id: DefaultOrganization,
+    org_id: Organization,
     caller: CurrentCaller,
-    codegen: Codegen,
+    backend: Backend,
     offset: Offset = 0,
     limit: Limit = 20,
     status: Status = None,
 ) -> RunCardRange:
     """List them by offset instead of page."""
-    return Listing(Filters.of(status=status), org_id=org_id, caller=caller, codegen=codegen).range(offset, limit)
+    return Listing(Filters.of(status=status), org_id=org_id, caller=caller, backend=backend).range(offset, limit)
 
 
 handler = endpoint(app)

@@ -2,10 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import DefaultOrganization, endpoint
-from codegen_runs.http.paging import Limit, Skip
-from codegen_runs.http.paths import RunId
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, Limit, Organization, RunId, Skip
 from codegen_runs.run_cards import progress
 from codegen_runs.run_cards.progress import RunCardLogs
 
@@ -17,19 +15,12 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Run cards"],
     summary="Read the log of a run, and how far it is",
 )
+@app.get("/agent_runs/<agent_run_id>/logs", include_in_schema=False)
 def get_run_card_logs(
-    org_id: int, agent_run_id: RunId, codegen: Codegen, skip: Skip = 0, limit: Limit = 100
+    org_id: Organization, agent_run_id: RunId, backend: Backend, skip: Skip = 0, limit: Limit = 100
 ) -> RunCardLogs:
     """Read a page of a run's log, oldest first, with what the tools did in it, and how far the run is."""
-    return progress.read(agent_run_id, org_id=org_id, skip=skip, limit=limit, codegen=codegen)
-
-
-@app.get("/agent_runs/<agent_run_id>/logs", include_in_schema=False)
-def get_run_card_logs_of_deployment(
-    agent_run_id: RunId, org_id: DefaultOrganization, codegen: Codegen, skip: Skip = 0, limit: Limit = 100
-) -> RunCardLogs:
-    """Do the same in the deployment's organization."""
-    return get_run_card_logs(org_id, agent_run_id, codegen, skip, limit)
+    return progress.read(agent_run_id, org_id=org_id, skip=skip, limit=limit, backend=backend)
 
 
 handler = endpoint(app)

@@ -4,8 +4,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SandboxAnalysis
 from codegen_runs.bodies import Body, with_warnings
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint, organization
+from codegen_runs.http.admission import organization
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.runs import starting
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -21,19 +22,21 @@ class AnalyzeSandboxLogs(Body):
 @app.post(
     "/v1/organizations/<org_id>/sandbox/<sandbox_id>/analyze-logs", tags=["Sandboxes"], summary="Analyze setup logs"
 )
-def analyze_sandbox_logs(org_id: int, sandbox_id: int, codegen: Codegen, caller: CurrentCaller) -> SandboxAnalysis:
+def analyze_sandbox_logs(
+    org_id: Organization, sandbox_id: int, caller: CurrentCaller, backend: Backend
+) -> SandboxAnalysis:
     """Start a run that reads the setup logs of a sandbox; what it finds is in its result."""
-    return starting.analyze_sandbox_logs(sandbox_id, org_id=org_id, codegen=codegen, caller=caller)
+    return starting.analyze_sandbox_logs(sandbox_id, org_id=org_id, caller=caller, backend=backend)
 
 
 @app.post("/v1/sandbox/analyze-logs", include_in_schema=False)
 @app.post("/sandbox/analyze-logs", include_in_schema=False)
 def analyze_sandbox_logs_anywhere(
-    request: AnalyzeSandboxLogs, codegen: Codegen, caller: CurrentCaller
+    request: AnalyzeSandboxLogs, caller: CurrentCaller, backend: Backend
 ) -> SandboxAnalysis:
     """Do the same for the sandbox that the body names."""
     org_id = organization(caller, request.org_id)
-    answer = starting.analyze_sandbox_logs(request.sandbox_id, org_id=org_id, codegen=codegen, caller=caller)
+    answer = starting.analyze_sandbox_logs(request.sandbox_id, org_id=org_id, caller=caller, backend=backend)
     return with_warnings(answer, request.ignored())
 
 

@@ -3,8 +3,9 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SetupCommands
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint, organization
+from codegen_runs.http.admission import organization
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.runs import starting
 from codegen_runs.runs.requests import GenerateSetupCommands
 
@@ -19,20 +20,20 @@ class GenerateSetupCommandsAnywhere(GenerateSetupCommands):
 
 @app.post("/v1/organizations/<org_id>/setup-commands/generate", tags=["Setup commands"], summary="Find setup commands")
 def generate_setup_commands(
-    org_id: int, request: GenerateSetupCommands, codegen: Codegen, caller: CurrentCaller
+    org_id: Organization, request: GenerateSetupCommands, caller: CurrentCaller, backend: Backend
 ) -> SetupCommands:
     """Start a run that finds the setup commands of a repository; they are in its result."""
-    return starting.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
+    return starting.generate_setup_commands(request, org_id=org_id, caller=caller, backend=backend)
 
 
 @app.post("/v1/setup-commands", include_in_schema=False)
 @app.post("/setup-commands", include_in_schema=False)
 def generate_setup_commands_anywhere(
-    request: GenerateSetupCommandsAnywhere, codegen: Codegen, caller: CurrentCaller
+    request: GenerateSetupCommandsAnywhere, caller: CurrentCaller, backend: Backend
 ) -> SetupCommands:
     """Do the same in the organization that the body names, or the deployment's."""
     org_id = organization(caller, request.org_id)
-    return starting.generate_setup_commands(request, org_id=org_id, codegen=codegen, caller=caller)
+    return starting.generate_setup_commands(request, org_id=org_id, caller=caller, backend=backend)
 
 
 handler = endpoint(app)

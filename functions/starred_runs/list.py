@@ -6,8 +6,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.cursors import CursorPage
-from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, DefaultOrganization, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.run_cards import starred
 from codegen_runs.run_cards.starred import StarredRunCard
 
@@ -17,24 +17,13 @@ Limit = Annotated[int, Query(ge=1, le=50, description="How many to return at mos
 
 
 @app.get("/v1/organizations/<org_id>/starred-runs", tags=["Starred runs"], summary="List starred runs")
-def list_starred_runs(
-    org_id: int, codegen: Codegen, caller: CurrentCaller, limit: Limit = 20, cursor: str | None = None
-) -> CursorPage[StarredRunCard]:
-    """List the runs that the caller starred, newest star first, each with its card."""
-    return starred.newest(org_id=org_id, caller=caller, codegen=codegen, limit=limit, cursor=cursor)
-
-
 @app.get("/v1/starred-runs", include_in_schema=False)
 @app.get("/starred-runs", include_in_schema=False)
-def list_starred_runs_of_deployment(
-    org_id: DefaultOrganization,
-    codegen: Codegen,
-    caller: CurrentCaller,
-    limit: Limit = 20,
-    cursor: str | None = None,
+def list_starred_runs(
+    org_id: Organization, caller: CurrentCaller, backend: Backend, limit: Limit = 20, cursor: str | None = None
 ) -> CursorPage[StarredRunCard]:
-    """Do the same in the deployment's organization."""
-    return list_starred_runs(org_id, codegen, caller, limit, cursor)
+    """List the runs that the caller starred, newest star first, each with its card."""
+    return starred.newest(org_id=org_id, caller=caller, backend=backend, limit=limit, cursor=cursor)
 
 
 handler = endpoint(app)

@@ -2,7 +2,8 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.run_cards import starred
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -14,9 +15,9 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Starred runs"],
     summary="Take the star of an agent run away",
 )
-def unstar_run(org_id: int, agent_run_id: int, caller: CurrentCaller) -> None:
+def unstar_run(org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend) -> None:
     """Take the star of a run away. A run without one is left so."""
-    starred.unstar(agent_run_id, org_id=org_id, caller=caller)
+    starred.unstar(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 
 handler = endpoint(app)

@@ -5,7 +5,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_api import User
 from codegen_runs.access import own
 from codegen_runs.http.codegen import Codegen
-from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import endpoint
+from codegen_runs.http.parameters import CurrentCaller
 
 app = APIGatewayRestResolver(enable_validation=True)
 

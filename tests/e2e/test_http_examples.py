@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from codegen_runs.http.edge import EXPOSED_HEADERS
+from codegen_runs.http.answers import EXPOSED_HEADERS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
 EXCHANGES = re.findall(r"(?ms)^```http\n(.*?)^```", TEXT)

@@ -21,8 +21,8 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import aws, upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import DEPLOYMENT, Caller
-from codegen_runs.clock import SystemClock
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.storage.table import Table
 from local.cloudformation import ACCOUNT_ID, REGION, Document
@@ -31,7 +31,7 @@ from local.template import Template
 from tests.support import backend, handlers, samples
 from tests.support.aws import ENVIRONMENT, Aws, arguments_of, in_memory, operation_of
 from tests.support.backend import TestClock
-from tests.support.events import Context
+from tests.support.events import Context, invoke, working_with
 from tests.support.sources import FUNCTIONS
 
 Permission = tuple[str, str]
@@ -58,8 +58,9 @@ class Variables(dict[str, str]):
 class Functions(httpx.BaseTransport):
     """Runs the template's functions in this process and records the permissions and variables that each uses."""
 
-    def __init__(self, template: Template, fake: FakeCodegen, codegen_url: str, aws: Aws) -> None:
+    def __init__(self, template: Template, fake: FakeCodegen, codegen_url: str, aws: Aws, clock: TestClock) -> None:
         self.template = template
+        self.clock = clock
         self.fake = fake
         self.codegen_url = codegen_url
         self.used: dict[str, set[Permission]] = defaultdict(set)
@@ -82,7 +83,8 @@ class Functions(httpx.BaseTransport):
             self._running = name
             upstream.deployment_token.forget()
             try:
-                return handlers.load(str(file)).handler((event or samples.read(name)) | more, context)
+                with working_with(Backend(clock=self.clock)):
+                    return invoke(handlers.handler(str(file)), (event or samples.read(name)) | more, context)
             finally:
                 self._running = None
                 self.read[name] |= variables.read
@@ -155,10 +157,8 @@ def functions() -> Iterator[Functions]:
         services = stack.enter_context(in_memory())
         template = replace(backend.template(), functions=backend.every_function())
         backend.create_tables(template)
-        functions = Functions(template, fake, url, services)
+        functions = Functions(template, fake, url, services, clock)
         stack.enter_context(aws.wire.over(functions))
-        patch.setattr("codegen_runs.clock.time.time", clock.now)
-        patch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
         patch.setattr("codegen_runs.settings.codegen_base_url", lambda: url)
         stack.enter_context(upstream.over(stack.enter_context(httpx.HTTPTransport())))
         forget()
@@ -250,7 +250,7 @@ def continue_from_a_checkpoint(functions: Functions) -> None:
     made = functions.run("CreateCheckpoint", event, path=at(event, place), pathParameters=parameters(place))
     place = {"org_id": ORG, "checkpoint_id": json.loads(made["body"])["id"]}
     for name in ("GetCheckpoint", "GetCheckpointLineage", "RestoreCheckpoint", "ForkCheckpoint"):
-        event = samples.read(name)
+        event = with_an_api_token(name)
         there = {"path": at(event, place), "pathParameters": parameters(place)}
         assert functions.run(name, event, **there)["statusCode"] in (200, 201)
         functions.fake.trouble("create_agent_run", Trouble("error", status=402))
@@ -285,10 +285,12 @@ def use_an_api_token(functions: Functions) -> None:
 
 
 def control_a_run(functions: Functions) -> None:
-    """Pause and cancel a run that is not followed yet; the runs of the samples are followed."""
-    for name in ("PauseAgentRun", "CancelAgentRun", "CancelRunCard"):
-        event, place = samples.read(name), {"org_id": ORG, "agent_run_id": start_upstream(functions)}
+    """Use a run that is not followed yet, for a caller whose requests the deployment sends to the Codegen API."""
+    for name in ("PauseAgentRun", "CancelAgentRun", "CancelRunCard", "ListAgentRunEvents", "ListCheckpoints"):
+        event, place = with_an_api_token(name), {"org_id": ORG, "agent_run_id": start_upstream(functions)}
         functions.run(name, event, path=at(event, place), pathParameters=parameters(place))
+    body = json.dumps({"agent_run_id": start_upstream(functions)})
+    functions.run("CreateStreamTicket", with_an_api_token("CreateStreamTicket"), body=body)
 
 
 def run_a_multi_run(functions: Functions) -> None:
@@ -328,6 +330,14 @@ def control_a_multi_run(functions: Functions) -> None:
         event = with_an_api_token(name)
         functions.run(name, event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
+    multi_run = start_a_multi_run(functions)
+    functions.run("PlanMultiRun", **multi_run)
+    functions.run("LaunchCandidate", **multi_run)
+    functions.fake.script(Script(ending="NEVER"))
+    functions.run("PollRuns")  # Now a candidate runs, and only the Codegen API can stop it.
+    event = with_an_api_token("CancelMultiRun")
+    there = {"path": at(event, multi_run), "pathParameters": parameters(multi_run)}
+    functions.run("CancelMultiRun", event, **there, body='{"allow_pr_ban": true}')
 
 
 def lose_a_state_machine(functions: Functions) -> None:
@@ -335,17 +345,18 @@ def lose_a_state_machine(functions: Functions) -> None:
     (machine,) = functions.template.state_machines.values()
     execution = f"{machine.arn.replace(':stateMachine:', ':execution:')}:{multi_run['multi_run_id']}"
     boto3.client("stepfunctions").stop_execution(executionArn=execution)
-    SystemClock().sleep(600)  # By now the state machine must have published.
+    functions.clock.sleep(600)  # By now the state machine must have published.
     functions.run("ReconcileMultiRuns")
     assert '"failed"' in read_a_multi_run(functions, multi_run)
 
 
 def follow_by_websocket(functions: Functions) -> None:
     functions.run("OpenConnection")
-    tickets = Tickets(Table(functions.template.tables["CallersTable"].name), SystemClock())
+    callers = Table(functions.template.tables["CallersTable"].name)
+    tickets = Tickets(Backend(clock=functions.clock, callers=callers))
     ticket, _ = tickets.issue(Caller("user:789", 789, frozenset({ORG})), Subject(ORG, agent_run_id=1))
     functions.run("OpenConnection", queryStringParameters={"ticket": ticket})
-    SystemClock().sleep(600)  # The owner of the token is no longer cached.
+    functions.clock.sleep(600)  # The owner of the token is no longer cached.
     functions.run("OpenConnection")
     upstream.deployment_token.forget()
     run_id = start_upstream(functions)
@@ -353,7 +364,7 @@ def follow_by_websocket(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions)["multi_run_id"]
     functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "multi_run_id": multi_run}))
     functions.run("PollRuns")
-    SystemClock().sleep(61)  # By now the poller looks at idle subscriptions too.
+    functions.clock.sleep(61)  # By now the poller looks at idle subscriptions too.
     functions.run("PollRuns")
     functions.run("AnswerMessage", body=json.dumps({"action": "unsubscribe", "multi_run_id": multi_run}))
     functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "run_id": start_upstream(functions)}))

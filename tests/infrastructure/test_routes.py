@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from codegen_runs.http.edge import identify
+from codegen_runs.http.admission import identify
 from codegen_runs.problems import NotAMember
 from local.template import Template
 from tests.support import backend, sources

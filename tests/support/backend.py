@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
-from codegen_runs.storage.runs import RunsTable
+from codegen_runs.storage.runs import RunsTable, Watch
 from local import cloudformation
 from local.cloudformation import Document
 from local.fake_codegen import DEMO_TOKEN, ManualClock
@@ -57,6 +57,18 @@ class TestClock:
 
     def sleep(self, seconds: float) -> None:
         self.manual.advance(seconds)
+
+
+class Kicks:
+    """How often the poller was kicked, and for which changed runs."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.changed: list[str] = []
+
+    def __call__(self, *changed: Watch) -> None:
+        self.count += 1
+        self.changed += [watch.key for watch in changed]
 
 
 @dataclass

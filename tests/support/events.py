@@ -1,18 +1,59 @@
 """API Gateway's REST proxy events and Lambda's context as a handler receives them, and its answers as a client does."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from mangum import Mangum
+
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 
 TOKEN = "a-token-that-opens-nothing"
 CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({123, 124}), token=TOKEN)
 REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
-Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+Handler = Callable[..., dict[str, Any]]
+
+_backends: list[Backend] = []
+
+
+@contextmanager
+def working_with(backend: Backend) -> Iterator[None]:
+    """Have every handler that is called while the block runs work with this backend."""
+    _backends.append(backend)
+    try:
+        yield
+    finally:
+        _backends.remove(backend)
+
+
+def current() -> Backend:
+    """Return the backend of `working_with`."""
+    return _backends[-1]
+
+
+def invoke(handler: Handler, event: dict[str, Any], context: Any) -> Any:
+    """Call a handler as Lambda does, with the backend of `working_with` if there is one."""
+    if not _backends:
+        return handler(event, context)
+    if not isinstance(handler, Mangum):
+        return handler(event, context, _backends[-1])
+    with serving(handler.app):
+        return handler(event, context)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[Any]:
+    """Have an ASGI app work with the backend of `working_with` while the block runs."""
+    usual, app.backend = app.backend, current()
+    try:
+        yield app
+    finally:
+        app.backend = usual
 
 
 @dataclass
@@ -104,7 +145,7 @@ class Answer:
 
 def call(handler: Handler, event: dict[str, Any], context: Context | None = None) -> Answer:
     """Hand an event to a handler and read its proxy answer; header names come out in lower case."""
-    answer = handler(event, context or Context())
+    answer = invoke(handler, event, context or Context())
     single = dict(answer.get("headers") or {})
     multi = {name: ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
     headers = {name.lower(): value for name, value in (single | multi).items()}

@@ -14,7 +14,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.live.sse import LIVE
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from tests.support import handlers
-from tests.support.events import Answer, Context, call, rest
+from tests.support.events import Answer, Context, call, rest, serving
 
 ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), token=DEMO_TOKEN)
 
@@ -61,8 +61,8 @@ def stream_live(event: dict[str, Any], on_part: Callable[[bytes], None] = lambda
     }
     # Not asyncio.run, which would leave Mangum without the event loop that it keeps.
     loop = asyncio.new_event_loop()
-    with closing(loop), suppress(ConnectionError):
-        loop.run_until_complete(handlers.load("live/stream").stream(scope, receive, send))
+    with closing(loop), suppress(ConnectionError), serving(handlers.load("live/stream").stream) as app:
+        loop.run_until_complete(app(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], b"".join(parts).decode(), headers)
 

@@ -16,12 +16,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
-from codegen_runs.multi_runs.service import multi_runs_table
 from codegen_runs.problems import Unprocessable
-from codegen_runs.run_cards.cards import card
-from codegen_runs.runs import watches
+from codegen_runs.run_cards.cards import status_of
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100
@@ -108,22 +107,21 @@ def span(start_date: str | None, end_date: str | None, clock: Clock) -> Span:
     return Span(start, end)
 
 
-def report(org_id: int, asked: Span, *, codegen: CodegenAPI) -> Usage:
+def report(org_id: int, asked: Span, *, backend: Backend) -> Usage:
     """Count what an organization used. Raises `CodegenAPIError`, `StorageUnavailable`."""
     runs: dict[int, AgentRun] = {}
     followed: dict[int, Watch] = {}
     undated, complete, counted_from = 0, False, asked.end
-    for page in _pages(org_id, asked, codegen):
+    for page in _pages(org_id, asked, backend.codegen):
         undated += sum(run.created is None for run in page)
         found = {run.id: run for run in page if run.created and asked.holds(run.created)}
         runs |= found
-        followed |= watches.table().find_many(org_id, list(found))
+        followed |= backend.runs.find_many(org_id, list(found))
         counted_from = min([counted_from, *(run.created for run in page if run.created)])
         if len(page) < PAGE or counted_from < asked.start:
             complete = True
             break
-    statuses, all_multi_runs = _multi_runs(org_id, asked)
-    cards = {run_id: card(run, followed.get(run_id)) for run_id, run in runs.items()}
+    statuses, all_multi_runs = _multi_runs(org_id, asked, backend)
     started_here = {run_id: watch for run_id, watch in followed.items() if watch.created_by}
     return Usage(
         organization_id=org_id,
@@ -131,7 +129,7 @@ def report(org_id: int, asked: Span, *, codegen: CodegenAPI) -> Usage:
         end_date=timestamp(asked.end.timestamp()),
         runs=RunCounts(
             total=len(runs),
-            by_status=_counted(str(each.status) for each in cards.values()),
+            by_status=_counted(str(status_of(run.status, followed.get(run_id))) for run_id, run in runs.items()),
             by_source=_counted(run.source_type or UNKNOWN for run in runs.values()),
             by_user=_counted(
                 (started_here[run_id].created_by if run_id in started_here else None) or UNKNOWN for run_id in runs
@@ -168,13 +166,13 @@ def _pages(org_id: int, asked: Span, codegen: CodegenAPI) -> Iterator[list[Agent
         skip += PAGE
 
 
-def _multi_runs(org_id: int, asked: Span) -> tuple[dict[str, int], bool]:
+def _multi_runs(org_id: int, asked: Span, backend: Backend) -> tuple[dict[str, int], bool]:
     """Count the multi-runs of the span by their status; and tell whether these are all."""
     start, end = (round(moment.timestamp() * 1000) for moment in (asked.start, asked.end))
     statuses: Counter[str] = Counter()
     before: str | None = f"mr-{end:012x}"  # Ids are in the order of creation.
     for _ in range(MOST_PAGES):
-        found, before = multi_runs_table().newest(org_id, PAGE, before)
+        found, before = backend.multi_runs.newest(org_id, PAGE, before)
         statuses.update(str(multi_run.status) for multi_run in found if start <= multi_run.created_at < end)
         if before is None or (found and found[-1].created_at < start):
             return dict(statuses), True

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from codegen_runs import upstream
-from codegen_runs.runs import watches
+from codegen_runs.backend import Backend
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
 from tests.support import aws
-from tests.support.backend import TestClock
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import working_with
 from tests.unit.access.service import ADA, IDS, Service
 
 
@@ -26,13 +27,11 @@ def service(
     deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
     upstream.deployment_token.forget()
     aws.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
     service = Service(deployed)
     service.another_process()
-    with upstream.over(FakeTransport(fake)):
+    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield service
     service.another_process()
 

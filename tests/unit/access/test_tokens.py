@@ -11,7 +11,7 @@ from codegen_runs import upstream
 from codegen_runs.access import secret
 from codegen_runs.access.authentication import TABLE_SECONDS
 from codegen_runs.access.standing import USE_SECONDS
-from codegen_runs.http import edge
+from codegen_runs.http import report
 from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
@@ -364,7 +364,7 @@ def test_no_secret_is_stored_logged_or_told_again(
     service: Service, clock: TestClock, deployed: Template, fake: FakeCodegen, capfd: pytest.CaptureFixture[str]
 ) -> None:
     written = StringIO()
-    usual = edge.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
+    usual = report.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
     once = {"Idempotency-Key": "the-very-same"}
     made = service.send("POST", TOKENS, ADA, {"name": "A script", "expires_at": in_days(clock, 1)}, **once).json
     service.answers.clear()
@@ -374,7 +374,7 @@ def test_no_secret_is_stored_logged_or_told_again(
     service.send("GET", "/v1/organizations/abc/repos", made["token"])
     clock.sleep(86_400)
     service.send("GET", f"{HOME}/repos", made["token"])
-    edge.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]
+    report.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]
 
     dynamodb = aws.client("dynamodb")
     stored = [dynamodb.scan(TableName=table.name)["Items"] for table in deployed.tables.values()]

@@ -1,17 +1,19 @@
 """Agent profiles, through the handlers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from codegen_runs import cursors
-from codegen_runs.agents import profiles
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.storage.agents import AgentsTable
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest
+from tests.support.events import Answer, call, rest, working_with
 
 ORG = 123
 PATH = f"/v1/organizations/{ORG}/agents"
@@ -29,8 +31,9 @@ REVIEWER = {
 
 
 @pytest.fixture(autouse=True)
-def _tables(deployed: Template, clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+def _tables(deployed: Template, clock: TestClock) -> Iterator[None]:
+    with working_with(Backend(clock=clock)):
+        yield
 
 
 def create(body: Any = None, path: str = PATH, **more: Any) -> Answer:
@@ -221,15 +224,14 @@ def test_a_cursor_of_versions_that_was_made_up_is_refused(position: str) -> None
 
 def test_of_two_changes_at_once_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     create(id="reviewer")
-    table = profiles.table()
-    replace = type(table).replace
+    replace = AgentsTable.replace
 
     def interrupted(self: Any, *arguments: Any) -> None:
-        monkeypatch.setattr(type(table), "replace", replace)
+        monkeypatch.setattr(AgentsTable, "replace", replace)
         assert update("reviewer", {"description": "by somebody else"}).status == 200
         replace(self, *arguments)
 
-    monkeypatch.setattr(type(table), "replace", interrupted)
+    monkeypatch.setattr(AgentsTable, "replace", interrupted)
     answer = update("reviewer", {"name": "B"})
 
     assert (answer.json["version"], answer.json["name"]) == (3, "B")
@@ -238,15 +240,14 @@ def test_of_two_changes_at_once_none_is_lost(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_change_at_the_moment_of_deletion_brings_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
     create(id="reviewer")
-    table = profiles.table()
-    replace = type(table).replace
+    replace = AgentsTable.replace
 
     def interrupted(self: Any, *arguments: Any) -> None:
-        monkeypatch.setattr(type(table), "replace", replace)
+        monkeypatch.setattr(AgentsTable, "replace", replace)
         assert delete("reviewer").status == 204
         replace(self, *arguments)
 
-    monkeypatch.setattr(type(table), "replace", interrupted)
+    monkeypatch.setattr(AgentsTable, "replace", interrupted)
 
     assert update("reviewer", {"name": "B"}).status == 404
     assert agents().json["items"] == []
@@ -330,8 +331,7 @@ def test_versions_come_in_pages() -> None:
 
 def test_an_agent_that_never_stops_changing_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     create(id="reviewer")
-    table = profiles.table()
-    replace = type(table).replace
+    replace = AgentsTable.replace
     changes = iter(range(100))
 
     def outrun(self: Any, org_id: int, profile: Any, known: Any) -> None:
@@ -339,6 +339,6 @@ def test_an_agent_that_never_stops_changing_is_said_to_be_so(monkeypatch: pytest
         replace(self, org_id, known.model_copy(update=news), known)
         replace(self, org_id, profile, known)
 
-    monkeypatch.setattr(type(table), "replace", outrun)
+    monkeypatch.setattr(AgentsTable, "replace", outrun)
 
     assert update("reviewer", {"description": "late"}).json["code"] == StorageUnavailable.code

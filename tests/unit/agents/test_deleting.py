@@ -9,37 +9,34 @@ from codegen_api import CodegenAPI
 from codegen_runs import upstream
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import CreateAgent
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.chat import sessions
 from codegen_runs.chat.messages import ChatAnswer, ChatMessage
-from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport
 from local.template import Template
-from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import Answer, call, current, rest, working_with
 from tests.support.handlers import handler
 
 ADA = Caller("user:789", 789, frozenset({DEMO_ORG_ID, 124}), DEMO_TOKEN)
 
 
 @pytest.fixture(autouse=True)
-def _assistant(
-    deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
+def _assistant(deployed: Template, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI) -> Iterator[None]:
+    backend = Backend(clock=clock, kick=Kicks(), codegen=codegen)
     for agent_id in ("assistant", "other"):
-        profiles.create(CreateAgent(id=agent_id, name="Assistant"), org_id=DEMO_ORG_ID, caller=ADA)
-    with upstream.over(FakeTransport(fake)):
+        profiles.create(CreateAgent(id=agent_id, name="Assistant"), org_id=DEMO_ORG_ID, caller=ADA, backend=backend)
+    with upstream.over(FakeTransport(fake)), working_with(backend):
         yield
 
 
 @pytest.fixture
-def turn(codegen: CodegenAPI) -> ChatAnswer:
+def turn() -> ChatAnswer:
     message = ChatMessage(agent_id="assistant", message="Hello!")
-    return sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, codegen=codegen)
+    return sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
 
 
 def delete(agent_id: str = "assistant") -> Answer:
@@ -65,7 +62,7 @@ def test_an_agent_that_has_answered_is_deleted_and_its_session_takes_no_message(
     assert delete().status == 204
     message = ChatMessage(agent_id="assistant", message="And now?", session_id=turn.session_id)
     with pytest.raises(profiles.AgentNotFound):
-        sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, codegen=codegen)
+        sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
 
 
 def test_a_message_on_its_way_keeps_its_agent(turn: ChatAnswer, runs: RunsTable, clock: TestClock) -> None:
@@ -74,7 +71,7 @@ def test_a_message_on_its_way_keeps_its_agent(turn: ChatAnswer, runs: RunsTable,
     runs.write(watch.model_copy(update={"status": Status.COMPLETED, "due_at": None}))
     now = round(clock.now() * 1000)
     claimed: dict[str, Any] = {"now": now, "until": now + 60_000}
-    sessions.table().claim(DEMO_ORG_ID, turn.session_id, "somebody", **claimed)
+    current().sessions.claim(DEMO_ORG_ID, turn.session_id, "somebody", **claimed)
 
     assert delete().status == 409
     clock.sleep(61)

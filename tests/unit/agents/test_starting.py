@@ -10,6 +10,7 @@ from codegen_runs import upstream
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import CreateAgent, UpdateAgent
 from codegen_runs.agents.composing import compose
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, FakeCodegen, FakeTransport
@@ -30,7 +31,7 @@ def _reviewer(deployed: Template, fake: FakeCodegen) -> Iterator[None]:
         model="claude-sonnet",
         repo_id=DEMO_REPO_ID,
     )
-    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA)
+    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA, backend=Backend())
     with upstream.over(FakeTransport(fake)):
         yield
 
@@ -71,7 +72,7 @@ def test_what_the_caller_says_wins_over_the_profile(fake: FakeCodegen, codegen: 
 
 
 def test_a_later_version_is_named_as_such() -> None:
-    profiles.update("reviewer", UpdateAgent(name="Reviewer 2"), org_id=DEMO_ORG_ID, caller=ADA)
+    profiles.update("reviewer", UpdateAgent(name="Reviewer 2"), org_id=DEMO_ORG_ID, caller=ADA, backend=Backend())
 
     assert start(agent_id="reviewer").json["metadata"]["agent_version"] == 2
 

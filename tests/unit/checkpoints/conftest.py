@@ -7,15 +7,15 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, Script
 from local.template import Template
 from tests.support import handlers
-from tests.support.backend import TestClock, Tokens
-from tests.support.events import Answer, call, rest
+from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import Answer, call, rest, working_with
 
 ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), token=DEMO_TOKEN)
 ORG = f"/v1/organizations/{DEMO_ORG_ID}"
@@ -28,10 +28,8 @@ Run = Callable[..., int]
 def _upstream(
     deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
-    with upstream.over(FakeTransport(fake)):
+    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield
 
 

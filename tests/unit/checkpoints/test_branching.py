@@ -15,6 +15,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, FakeCodegen, Script, Trouble
 from local.template import Template
+from tests.support.events import current
 from tests.unit.checkpoints.conftest import ADA, ORG, Act, Run
 
 Checkpoints = Callable[[int | str], dict[str, str]]
@@ -349,9 +350,11 @@ def test_a_fork_of_an_agents_run_is_told_what_the_agent_was_in_the_version_of_th
     run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, act: Act, codegen: CodegenAPI
 ) -> None:
     agent = CreateAgent(id="reviewer", name="Reviewer", system_prompt="You review code.", configuration={"depth": 2})
-    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA)
+    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
     end = checkpoints(run(agent_id="reviewer"))["end"]
-    profiles.update("reviewer", UpdateAgent(system_prompt="You write poems."), org_id=DEMO_ORG_ID, caller=ADA)
+    profiles.update(
+        "reviewer", UpdateAgent(system_prompt="You write poems."), org_id=DEMO_ORG_ID, caller=ADA, backend=current()
+    )
     forked = go_on("fork", end, {"modifications": {"modified_query": "Look again."}}).json["agent_run_id"]
 
     assert act("get", "GET", f"{ORG}/checkpoints/{end}").json["agent"] == {"id": "reviewer", "version": 1}
@@ -365,7 +368,7 @@ def test_a_fork_of_an_agents_run_is_told_what_the_agent_was_in_the_version_of_th
 def test_an_agent_that_nobody_knows_any_more_is_left_out_with_a_warning(
     run: Run, checkpoints: Checkpoints, go_on: Any, deployed: Template
 ) -> None:
-    profiles.create(CreateAgent(id="reviewer", name="Reviewer"), org_id=DEMO_ORG_ID, caller=ADA)
+    profiles.create(CreateAgent(id="reviewer", name="Reviewer"), org_id=DEMO_ORG_ID, caller=ADA, backend=current())
     end = checkpoints(run(agent_id="reviewer"))["end"]
     client, table = boto3.client("dynamodb"), deployed.tables["AgentsTable"].name
     for item in client.scan(TableName=table)["Items"]:

@@ -8,12 +8,12 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs.callers import Caller
-from codegen_runs.runs import watches
+from codegen_runs.runs.following import enqueue
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from local.template import Template
 from tests.support.backend import TestClock
-from tests.support.events import Answer
+from tests.support.events import Answer, current
 from tests.unit.checkpoints.conftest import ADA, ORG, Act, Run
 
 BOB = Caller(id="user:1", user_id=1, organizations=frozenset({124}), token=DEMO_TOKEN)
@@ -249,7 +249,7 @@ def test_an_unknown_run_is_not_found(act: Act) -> None:
 
 
 def test_a_run_that_waits_for_its_launch_has_no_checkpoint_and_gets_none(act: Act, clock: TestClock) -> None:
-    watches.enqueue(
+    enqueue(
         org_id=DEMO_ORG_ID,
         key="mr-1-0",
         prompt="Say hello.",
@@ -257,7 +257,7 @@ def test_a_run_that_waits_for_its_launch_has_no_checkpoint_and_gets_none(act: Ac
         task_token="token",
         multi_run_id="mr-1",
         deadline=clock.now() + 3600,
-        clock=clock,
+        backend=current(),
     )
     path = f"{ORG}/agent/run/mr-1-0/checkpoints"
 

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 
 from codegen_runs import upstream
-from codegen_runs.http import edge
+from codegen_runs.http import report
 from tests.support.backend import template
 from tests.support.wire import Wire
 
@@ -29,6 +29,6 @@ def wire() -> Iterator[Wire]:
 def logs() -> Iterator[StringIO]:
     """What the functions log."""
     written = StringIO()
-    usual = edge.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
+    usual = report.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
     yield written
-    edge.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]
+    report.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from codegen_runs.http.edge import MAX_BODY
+from codegen_runs.http.admission import MAX_BODY
 from tests.support.events import CALLER, REQUEST_ID, Answer, call, rest
 from tests.support.handlers import handler
 from tests.support.wire import Wire

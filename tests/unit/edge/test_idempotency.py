@@ -15,8 +15,9 @@ from codegen_api import APITimeoutError
 from codegen_runs import aws
 from codegen_runs.bodies import Body
 from codegen_runs.http import idempotency
-from codegen_runs.http.edge import CurrentCaller, endpoint
+from codegen_runs.http.edge import endpoint
 from codegen_runs.http.idempotency import LIFETIME, Keyed, OutcomeUnknown, RequestInProgress
+from codegen_runs.http.parameters import CurrentCaller
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.storage.idempotency import Attempt, IdempotencyTable
 from codegen_runs.storage.table import ConditionFailed

@@ -1,23 +1,26 @@
 """What a caller reads where the Codegen API does not do what it was asked."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.problems import CredentialsRefused
-from codegen_runs.runs import watches
-from tests.support.events import CALLER, REQUEST_ID, Answer, Context, call, rest
+from codegen_runs.storage.runs import RunsTable
+from tests.support.events import CALLER, REQUEST_ID, Answer, Context, call, rest, working_with
 from tests.support.handlers import handler
 from tests.support.memory import MemoryRuns
 from tests.support.wire import Reply, Wire
 
 
 @pytest.fixture(autouse=True)
-def _permits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the buckets that a creation draws on in memory."""
-    monkeypatch.setattr(watches, "table", MemoryRuns)
+def _permits() -> Iterator[None]:
+    """Keep the token buckets in memory."""
+    with working_with(Backend(runs=cast(RunsTable, MemoryRuns()))):
+        yield
 
 
 LOOK_FIRST = "Look whether it took effect, for example in the list of runs, before sending it again."

@@ -1,14 +1,16 @@
 """Each operation that the upstream answers alone: which paths lead to it, what it is asked, and what comes back."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
-from codegen_runs.runs import watches
+from codegen_runs.backend import Backend
+from codegen_runs.storage.runs import RunsTable
 from tests.support.backend import template
-from tests.support.events import CALLER, TOKEN, call, rest
+from tests.support.events import CALLER, TOKEN, call, rest, working_with
 from tests.support.handlers import FUNCTIONS, handler
 from tests.support.memory import MemoryRuns
 from tests.support.wire import Wire
@@ -176,11 +178,11 @@ REQUESTS = [(operation, path, body) for operation in OPERATIONS for path, body i
 
 
 @pytest.fixture(autouse=True)
-def runs(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+def runs() -> Iterator[MemoryRuns]:
     """Where the limits of the Codegen API are counted, for the operations that draw on them."""
     runs = MemoryRuns()
-    monkeypatch.setattr(watches, "table", lambda: runs)
-    return runs
+    with working_with(Backend(runs=cast(RunsTable, runs))):
+        yield runs
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support import backend
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import working_with
 from tests.support.memory import MemoryRuns
 
 Poll = Callable[[float], None]
@@ -54,23 +55,34 @@ def loop() -> Iterator[None]:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+def runs() -> MemoryRuns:
     """The runs table of the handlers, in memory: they read it thousands of times."""
-    table = MemoryRuns()
-    monkeypatch.setattr(watches, "table", lambda: table)
-    return table
+    return MemoryRuns()
+
+
+class Polling:
+    """The tests' clock; whoever sleeps gives that time to the poller, once there is one."""
+
+    def __init__(self, clock: TestClock) -> None:
+        self.now = clock.now
+        self.sleep: Poll = clock.sleep
 
 
 @pytest.fixture
-def served(runs: MemoryRuns, transport: Apart, clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def handlers_clock(clock: TestClock) -> Polling:
+    return Polling(clock)
+
+
+@pytest.fixture
+def served(
+    runs: MemoryRuns, transport: Apart, handlers_clock: Polling, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """The handlers in their environment, on the tests' clock and over the fake."""
     for function in backend.template().functions.values():
         for name, value in function.environment.items():
             monkeypatch.setenv(name, value)
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    with upstream.over(transport):
+    work = Backend(clock=handlers_clock, kick=Kicks(), runs=cast(RunsTable, runs))
+    with upstream.over(transport), working_with(work):
         yield
 
 
@@ -90,6 +102,6 @@ def poll(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock) -> Poll:
 
 
 @pytest.fixture
-def polled_meanwhile(served: None, poll: Poll, monkeypatch: pytest.MonkeyPatch) -> None:
+def polled_meanwhile(served: None, poll: Poll, handlers_clock: Polling) -> None:
     """Whoever waits for news gives the poller that time."""
-    monkeypatch.setattr("codegen_runs.clock.time.sleep", poll)
+    handlers_clock.sleep = poll

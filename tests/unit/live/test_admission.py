@@ -9,16 +9,15 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.runs import watches
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, SynthesisOptions
-from codegen_runs.storage.runs import RunsTable
 from local.authorization import Authorization
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, DEMO_USER_ID
 from local.template import Template
 from tests.support import handlers
-from tests.support.backend import TestClock
-from tests.support.events import Answer, Context, call, rest
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import Answer, Context, call, current, invoke, rest, working_with
 from tests.support.viewers import ADA
 
 API = "arn:aws:execute-api:us-east-1:123456789012:abcdef/v0"
@@ -26,16 +25,9 @@ RESOURCE = "/v1/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream"
 
 
 @pytest.fixture(autouse=True)
-def authorizer(
-    deployed: Template, transport: httpx.BaseTransport, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ModuleType]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    module = handlers.load("authorizer/authorize")
-    with upstream.over(transport):
-        yield module
-    module.standing.cache_clear()
-    module.tickets.cache_clear()
+def authorizer(deployed: Template, transport: httpx.BaseTransport, clock: TestClock) -> Iterator[ModuleType]:
+    with upstream.over(transport), working_with(Backend(clock=clock, kick=Kicks())):
+        yield handlers.load("authorizer/authorize")
 
 
 @pytest.fixture
@@ -69,7 +61,7 @@ def show(
         "queryStringParameters": {"ticket": ticket} if ticket else {},
         "requestContext": {"requestId": "1", "stage": "v0"},
     }
-    answer: dict[str, Any] = authorizer.handler(event, Context())
+    answer: dict[str, Any] = invoke(authorizer.handler, event, Context())
     return Authorization.model_validate(answer)
 
 
@@ -77,14 +69,14 @@ def arn(agent_run_id: Any) -> str:
     return f"{API}/GET" + RESOURCE.format(org_id=DEMO_ORG_ID, agent_run_id=agent_run_id)
 
 
-def test_a_caller_gets_a_ticket_and_the_run_is_followed_from_then_on(run_id: int, runs: RunsTable) -> None:
+def test_a_caller_gets_a_ticket_and_the_run_is_followed_from_then_on(run_id: int) -> None:
     answer = ask({"agent_run_id": run_id, "organization_id": DEMO_ORG_ID, "color": "blue"})
 
     assert answer.status == 201
     assert answer.json["expires_in"] == 60
     assert answer.json["stream_path"] == f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run_id}/logs/stream"
     assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/color"]
-    assert runs.find(DEMO_ORG_ID, run_id) is not None
+    assert current().runs.find(DEMO_ORG_ID, run_id) is not None
 
 
 def test_a_ticket_for_a_multi_run_opens_no_stream_of_a_run(

@@ -17,14 +17,15 @@ from codegen_runs.chat.sessions import SessionBusy
 from codegen_runs.live.sse import LIVE
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.prompts import Prompt
-from codegen_runs.runs import transitions, watches
+from codegen_runs.runs import transitions
+from codegen_runs.runs.following import follow
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel
 from local.fake_codegen import DEMO_ORG_ID, EMPTY_ORG_ID, FakeCodegen, Script, Trouble
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Answer, Context, call, rest
+from tests.support.events import Answer, Context, call, current, rest, serving
 from tests.support.memory import MemoryRuns
 from tests.support.viewers import ADA, frames, stream
 
@@ -37,7 +38,7 @@ PATH = f"/v1/organizations/{DEMO_ORG_ID}/chat"
 @pytest.fixture(autouse=True)
 def _assistant(deployed: Template, served: None) -> None:
     agent = CreateAgent(id="assistant", name="Assistant", system_prompt="You are helpful.")
-    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA)
+    profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
 
 
 def event(path: str = PATH, key: str | None = None, **body: Any) -> dict[str, Any]:
@@ -71,8 +72,8 @@ def chat_live(on_part: Callable[[bytes], None] = lambda part: None, **body: Any)
         "aws.context": Context(milliseconds_left=900_000),
     }
     loop = asyncio.new_event_loop()
-    with closing(loop), suppress(ConnectionError):
-        loop.run_until_complete(handlers.load("chat/send").stream(scope, receive, send))
+    with closing(loop), suppress(ConnectionError), serving(handlers.load("chat/send").stream) as app:
+        loop.run_until_complete(app(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], b"".join(parts).decode(), headers)
 
@@ -177,7 +178,7 @@ def test_a_turn_that_has_ended_by_the_time_it_is_heard_of_is_a_turn_all_the_same
 ) -> None:
     run_id = chat().json["run_id"]
     told = Prompt(text="And now?", at=round(clock.now() * 1000), follow_up=True)
-    watch = watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run_id, status="COMPLETE", prompt=told, clock=clock)
+    watch = follow(org_id=DEMO_ORG_ID, agent_run_id=run_id, status="COMPLETE", prompt=told, backend=current())
 
     assert (watch.turn, watch.status, watch.prompts[-1].turn) == (2, Status.UNKNOWN, 2)
     assert watch.due_at is not None
@@ -215,7 +216,7 @@ def test_of_two_messages_at_once_one_is_sent(fake: FakeCodegen, monkeypatch: pyt
         monkeypatch.setattr(sessions.starting, "resume", resume)
         message = ChatMessage(agent_id="assistant", message="Me first!", session_id=session_id)
         with pytest.raises(SessionBusy) as busy:
-            sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, codegen=more["codegen"])
+            sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, backend=more["backend"])
         refused.append(busy.value)
         return resume(*arguments, **more)
 
@@ -280,7 +281,7 @@ def test_a_session_whose_first_message_was_lost_is_no_session(
 def test_a_claim_whose_holder_died_ends_by_itself(clock: TestClock) -> None:
     session_id = chat().json["session_id"]
     now = round(clock.now() * 1000)
-    sessions.table().claim(DEMO_ORG_ID, session_id, "somebody", now=now, until=now + sessions.CLAIM_SECONDS * 1000)
+    current().sessions.claim(DEMO_ORG_ID, session_id, "somebody", now=now, until=now + sessions.CLAIM_SECONDS * 1000)
 
     assert "on its way" in chat(session_id=session_id).json["message"]
     clock.manual.advance(sessions.CLAIM_SECONDS + 1)
@@ -300,8 +301,8 @@ def test_a_session_that_cannot_be_given_back_is_only_a_warning(monkeypatch: pyte
 
 def test_a_session_is_its_organizations_and_its_agents() -> None:
     session_id = chat().json["session_id"]
-    profiles.create(CreateAgent(id="other", name="Other"), org_id=DEMO_ORG_ID, caller=ADA)
-    profiles.create(CreateAgent(id="assistant", name="Assistant"), org_id=EMPTY_ORG_ID, caller=ADA)
+    profiles.create(CreateAgent(id="other", name="Other"), org_id=DEMO_ORG_ID, caller=ADA, backend=current())
+    profiles.create(CreateAgent(id="assistant", name="Assistant"), org_id=EMPTY_ORG_ID, caller=ADA, backend=current())
 
     foreign = chat(f"/v1/organizations/{EMPTY_ORG_ID}/chat", session_id=session_id)
     assert (foreign.status, foreign.json["code"]) == (404, "session_not_found")
@@ -535,7 +536,7 @@ def test_a_message_whose_turn_cannot_be_followed_is_answered_with_where_it_is(
     def fail(*_: Any, **__: Any) -> None:
         raise StorageUnavailable("DynamoDB did not answer.")
 
-    monkeypatch.setattr("codegen_runs.chat.answering.subscribe", fail)
+    monkeypatch.setattr("codegen_runs.chat.answering.open_reader", fail)
     answer = chat(stream=True)
 
     assert answer.status == 202

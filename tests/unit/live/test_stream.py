@@ -12,10 +12,11 @@ from codegen_api import CodegenAPI
 from codegen_runs import settings
 from codegen_runs.live import sse
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.runs.following import follow
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Context, rest
+from tests.support.events import Context, current, invoke, rest
 from tests.support.memory import MemoryRuns
 from tests.support.viewers import frames, stream, stream_event, stream_live
 
@@ -119,8 +120,6 @@ def test_whoever_starts_late_is_told_how_many_events_are_kept_no_longer(
 
 
 def test_a_follow_up_goes_on_after_the_end(codegen: CodegenAPI, poll: Poll, runs: MemoryRuns) -> None:
-    from codegen_runs.runs import watches
-
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     stream(run.id)
     poll(60)
@@ -129,7 +128,7 @@ def test_a_follow_up_goes_on_after_the_end(codegen: CodegenAPI, poll: Poll, runs
     assert stream(run.id, last_id=cursor).status == 204
 
     resumed = codegen.runs.resume(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
-    watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status)
+    follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status, backend=current())
     assert stream(run.id, last_id=cursor).status == 200
     poll(60)
     second_turn = frames(stream(run.id, last_id=cursor).text)
@@ -273,18 +272,18 @@ def test_who_comes_by_ticket_gets_the_stream_key_in_every_id_and_before_the_firs
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     stream(run.id)
     poll(60)
-    text = handlers.handler("live/stream")(by_ticket(run.id), Context())["body"]
+    text = invoke(handlers.handler("live/stream"), by_ticket(run.id), Context())["body"]
     ids = re.findall(r"^id: (.*)$", text, re.MULTILINE)
 
     assert ids[:3] == ["0-0~the-key", "0-1~the-key", "0-2~the-key"]
     assert all(id_.endswith("~the-key") for id_ in ids)
     assert frames(text)[1]["data"]["id"] == "0-1"
-    resumed = handlers.handler("live/stream")(by_ticket(run.id, "0-2~the-key"), Context())["body"]
+    resumed = invoke(handlers.handler("live/stream"), by_ticket(run.id, "0-2~the-key"), Context())["body"]
     assert re.findall(r"^id: (.*)$", resumed, re.MULTILINE)[:2] == ["0-2~the-key", "0-3~the-key"]
 
 
 def test_who_comes_by_ticket_for_a_run_nobody_follows_is_told_so() -> None:
-    answer = handlers.handler("live/stream")(by_ticket(99_999_999), Context())
+    answer = invoke(handlers.handler("live/stream"), by_ticket(99_999_999), Context())
 
     assert answer["statusCode"] == 404
     assert json.loads(answer["body"])["code"] == "run_not_followed"
@@ -332,4 +331,4 @@ def test_an_organization_the_caller_is_not_in_is_forbidden() -> None:
 def test_nobody_watches_without_the_authorizer() -> None:
     event = rest("GET", "/v1/organizations/123/agent/run/1/logs/stream", caller=None)
 
-    assert handlers.handler("live/stream")(event, Context())["statusCode"] == 401
+    assert invoke(handlers.handler("live/stream"), event, Context())["statusCode"] == 401

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pytest
 
+from codegen_runs.backend import Backend
 from codegen_runs.live.tickets import STREAM_SECONDS, TICKET_SECONDS, Subject, TicketForAnother, TicketRefused, Tickets
-from codegen_runs.storage.table import Table
 from local.template import Template
 from tests.support.backend import TestClock
 from tests.support.events import CALLER, TOKEN
@@ -17,7 +17,7 @@ MULTI_RUN = Subject(123, multi_run_id="mr-1")
 
 @pytest.fixture
 def tickets(deployed: Template, clock: TestClock) -> Tickets:
-    return Tickets(Table(deployed.tables["CallersTable"].name), clock)
+    return Tickets(Backend(clock=clock))
 
 
 @pytest.mark.parametrize("subject", [RUN, MULTI_RUN])

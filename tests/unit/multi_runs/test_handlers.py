@@ -1,36 +1,37 @@
 """The multi-run endpoints and the state machine's tasks, with the state machine itself left out."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
 from codegen_api import parse_timestamp
+from codegen_runs.backend import Backend
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES
-from codegen_runs.multi_runs.service import multi_runs_table, runs_table
 from codegen_runs.multi_runs.tasks import MultiRunGone
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunStatus
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, Script
 from local.template import Template
 from tests.support import backend, handlers
-from tests.support.events import CALLER, Answer, call, rest
+from tests.support.events import CALLER, Answer, call, current, invoke, rest, working_with
 
 ORG = 123
 PATH = f"/v1/organizations/{ORG}/multi-runs"
 
 
 @pytest.fixture(autouse=True)
-def _state_machine(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
+def _state_machine(deployed: Template, clock: backend.TestClock) -> Iterator[None]:
     machine = deployed.state_machines["MultiRunStateMachine"]
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
     )
+    with working_with(Backend(clock=clock, kick=backend.Kicks())):
+        yield
 
 
 def create(body: Any = None, path: str = PATH) -> Answer:
@@ -47,7 +48,7 @@ def cancel(multi_run_id: str) -> Answer:
 
 def task(name: str, multi_run_id: str, **more: Any) -> Any:
     event = {"org_id": ORG, "multi_run_id": multi_run_id, **more}
-    return json.loads(json.dumps(handlers.load(f"multi_runs/{name}").handler(event, None)))
+    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
 
 
 def test_a_multi_run_is_accepted_with_the_place_to_follow_it(deployed: Template) -> None:
@@ -83,9 +84,8 @@ def test_fields_of_the_multi_run_description_that_have_no_effect_are_answered_wi
 
 
 def test_candidates_that_wait_tell_their_place_and_when_their_turn_is_expected(
-    runs: RunsTable, clock: backend.TestClock, monkeypatch: pytest.MonkeyPatch
+    runs: RunsTable, clock: backend.TestClock
 ) -> None:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     multi_run_id = create({"prompt": "Go.", "concurrency": 12}).json["id"]
     task("plan", multi_run_id)
     for index in range(12):
@@ -180,7 +180,7 @@ def test_when_the_state_machine_cannot_be_started_nothing_is_left_running(monkey
     answer = create()
 
     assert answer.status == 500  # the deployment lacks it
-    (left,), _ = multi_runs_table().newest(ORG, 10)
+    (left,), _ = current().multi_runs.newest(ORG, 10)
     assert left.status is MultiRunStatus.FAILED
 
 
@@ -195,7 +195,7 @@ def test_a_cancelled_multi_run_launches_nothing_more(clock: backend.TestClock, f
     assert answer.json["candidates"][0]["status"] == "cancelled"
     with pytest.raises(MultiRunGone):
         task("launch", multi_run_id, index=1, task_token="token-1")
-    assert runs_table().outlook(10) == (0, None)
+    assert current().runs.outlook(10) == (0, None)
 
 
 def test_a_multi_run_that_has_ended_cannot_be_cancelled() -> None:
@@ -215,11 +215,11 @@ def test_cancelling_twice_is_cancelling_once() -> None:
 
 
 def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
-    clock: backend.TestClock, fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch
+    clock: backend.TestClock, fake: FakeCodegen
 ) -> None:
     tokens = backend.Tokens()
     poller = Poller(
-        runs=runs_table(),
+        runs=current().runs,
         codegen=backend.codegen(FakeTransport(fake)),
         tokens=tokens,
         clock=clock,
@@ -232,8 +232,6 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
             poller.tick(clock.now() + 58)
             clock.sleep(2)
 
-    # The handlers' own time is the fake's.
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
     fake.script(Script(ending="FAILED"))
     multi_run_id = create().json["id"]
     plan = [task("plan", multi_run_id) for _ in range(2)][-1]

@@ -10,9 +10,10 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import aws
+from codegen_runs.backend import Backend
 from codegen_runs.poller.loop import LEASE_SECONDS, Poller
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Launch, RunsTable, Watch
@@ -20,7 +21,7 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Tro
 from local.template import Template
 from tests.support import backend, handlers
 from tests.support.aws import ENVIRONMENT, in_memory, operation_of
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
 from tests.support.events import Context
 from tests.support.memory import MemoryRuns
 
@@ -42,21 +43,14 @@ class Skewed:
         self._clock.sleep(seconds)
 
 
-@pytest.fixture(autouse=True)
-def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-
-
 @pytest.fixture
 def tokens() -> Tokens:
     return Tokens()
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
-    runs = MemoryRuns()
-    monkeypatch.setattr(watches, "table", lambda: runs)
-    return runs
+def memory() -> MemoryRuns:
+    return MemoryRuns()
 
 
 @pytest.fixture
@@ -68,8 +62,8 @@ def poller(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: To
     return poller
 
 
-def enqueue(clock: TestClock, key: str = KEY) -> None:
-    watches.enqueue(
+def enqueue(clock: TestClock, runs: Any, key: str = KEY) -> None:
+    following.enqueue(
         org_id=DEMO_ORG_ID,
         key=key,
         prompt="Say hello.",
@@ -77,7 +71,7 @@ def enqueue(clock: TestClock, key: str = KEY) -> None:
         task_token=TOKEN,
         multi_run_id="mr-1",
         deadline=clock.now() + 3600,
-        clock=clock,
+        backend=Backend(clock=clock, kick=Kicks(), runs=runs),
     )
 
 
@@ -149,7 +143,7 @@ def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
 ) -> None:
     runs = RunsTable("RunsTable")
     fake.script(Script(seconds=90, steps=60))
-    enqueue(clock)
+    enqueue(clock, runs)
     failures: list[BaseException] = []
     tick = 0
     while watch_of(runs).due_at and tick < 200:
@@ -190,7 +184,7 @@ def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
     tokens: Tokens,
 ) -> None:
     fake.script(Script(seconds=600, steps=150))
-    enqueue(clock)
+    enqueue(clock, memory)
     poller("0").tick(clock.now() + 58)
     before = len(memory.events(DEMO_ORG_ID, KEY, limit=1000))
     calls = fake.calls["get_agent_run_logs"]
@@ -199,7 +193,7 @@ def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
         poller(str(tick)).tick(clock.now() + 58)
         clock.sleep(2)
 
-    away = run_snapshot(watch_of(memory), clock)
+    away = run_snapshot(watch_of(memory), now=clock.now())
     assert (away.status, away.health) == (Status.RUNNING, "unreachable")
     assert away.health_detail
     assert len(memory.events(DEMO_ORG_ID, KEY, limit=1000)) == before
@@ -208,7 +202,7 @@ def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
     for tick in range(5):
         poller(str(tick)).tick(clock.now() + 58)
     check(memory, fake, tokens)
-    assert run_snapshot(watch_of(memory), clock).health != "unreachable"
+    assert run_snapshot(watch_of(memory), now=clock.now()).health != "unreachable"
 
 
 # --- the schedule ---
@@ -218,7 +212,7 @@ def test_a_tick_that_comes_twice_or_late_does_nothing_twice(
     poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, tokens: Tokens
 ) -> None:
     fake.script(Script(seconds=90, steps=60))
-    enqueue(clock)
+    enqueue(clock, memory)
     late = poller("late")
     for minute in range(6):
         first, again = poller(f"{minute}"), poller(f"{minute}-again")
@@ -270,7 +264,7 @@ def test_a_lease_whose_holder_died_is_taken_after_its_time_by_a_clock_that_diffe
 ) -> None:
     poller("dead")._acquire()
     began = clock.now()
-    enqueue(clock)
+    enqueue(clock, memory)
 
     assert poller("next", skew).tick(began + skew + 58, patient=True).held_lease
     assert len(fake.creates) == 1
@@ -282,7 +276,7 @@ def test_pollers_whose_clocks_differ_lose_and_repeat_nothing(
     skew: float, poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, tokens: Tokens
 ) -> None:
     fake.script(Script(seconds=300, steps=120))
-    enqueue(clock)
+    enqueue(clock, memory)
     for tick in range(40):
         off = skew if tick % 2 else 0
         poller(str(tick), off).tick(clock.now() + off + 58, patient=True)
@@ -311,7 +305,7 @@ def test_a_launch_without_an_answer_is_not_repeated_early_by_a_clock_that_differ
 
     monkeypatch.setattr(codegen.runs, "list", listed)
     fake.trouble("create_agent_run", Trouble("lost_answer"))
-    enqueue(clock)
+    enqueue(clock, memory)
     poller("one").tick(clock.now() + 1)
     for tick in range(20):
         off = skew if tick % 2 == 0 else 0

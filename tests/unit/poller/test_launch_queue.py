@@ -1,27 +1,28 @@
 """The launch queue: in turn, within the limit, and with room for somebody who asks for a single run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.limits.buckets import Buckets
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Trouble
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import current, working_with
 from tests.support.memory import MemoryRuns
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryRuns:
+def memory(clock: TestClock) -> Iterator[MemoryRuns]:
     memory = MemoryRuns()
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    monkeypatch.setattr(watches, "table", lambda: cast(RunsTable, memory))
-    return memory
+    with working_with(Backend(clock=clock, kick=Kicks(), runs=cast(RunsTable, memory))):
+        yield memory
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def tick(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock) -> Callable[
 
 def enqueue(clock: TestClock, name: str, count: int, priority: int = 2) -> None:
     for number in range(count):
-        watches.enqueue(
+        following.enqueue(
             org_id=DEMO_ORG_ID,
             key=f"{name}-{number:02d}",
             prompt="Say hello.",
@@ -46,7 +47,7 @@ def enqueue(clock: TestClock, name: str, count: int, priority: int = 2) -> None:
             multi_run_id=name,
             priority=priority,
             deadline=clock.now() + 3600,
-            clock=clock,
+            backend=current(),
         )
         clock.sleep(0.001)
 

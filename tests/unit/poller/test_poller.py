@@ -1,28 +1,31 @@
 """The poller: launching, following and releasing, whatever goes wrong in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.poller.loop import LEASE, Poller
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.statuses import Status
 from codegen_runs.storage import table as storage
 from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble
 from local.template import Template
 from tests.support import backend
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import current, working_with
 
 KEY = "mr-1-0"
 TOKEN = "a-task-token"
 
 
 @pytest.fixture(autouse=True)
-def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
+def _backend(deployed: Template, clock: TestClock) -> Iterator[None]:
+    with working_with(Backend(clock=clock, kick=Kicks())):
+        yield
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def poll_until_idle(make_poller: Callable[[], Poller], clock: TestClock) -> Call
 
 
 def enqueue(clock: TestClock, *, key: str = KEY, prompt: str = "Say hello.", seconds: float = 3600) -> None:
-    watches.enqueue(
+    following.enqueue(
         org_id=DEMO_ORG_ID,
         key=key,
         prompt=prompt,
@@ -55,7 +58,7 @@ def enqueue(clock: TestClock, *, key: str = KEY, prompt: str = "Say hello.", sec
         task_token=TOKEN,
         multi_run_id="mr-1",
         deadline=clock.now() + seconds,
-        clock=clock,
+        backend=current(),
     )
 
 
@@ -297,10 +300,10 @@ def test_a_follow_up_opens_the_next_turn(
     poll_until_idle: Callable[[], None],
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
-    watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, clock=clock)
+    following.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, backend=current())
     poll_until_idle()
     resumed = codegen.runs.resume(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
-    watches.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status, clock=clock)
+    following.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status, backend=current())
     poll_until_idle()
 
     types = history(runs, str(run.id))

@@ -1,20 +1,23 @@
 """What callers see of the limits and of the launch queue."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from codegen_runs.backend import Backend
 from codegen_runs.limits.buckets import Buckets
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID
 from tests.support import handlers
-from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import Answer, call, current, rest, working_with
 
 
 @pytest.fixture(autouse=True)
-def _own_time(clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
+def _own_time(clock: TestClock) -> Iterator[None]:
+    with working_with(Backend(clock=clock, kick=Kicks())):
+        yield
 
 
 def read(org_id: int = DEMO_ORG_ID) -> Answer:
@@ -22,7 +25,7 @@ def read(org_id: int = DEMO_ORG_ID) -> Answer:
 
 
 def enqueue(clock: TestClock, org_id: int, number: int) -> None:
-    watches.enqueue(
+    following.enqueue(
         org_id=org_id,
         key=f"mr-1-{number}",
         prompt="Say hello.",
@@ -31,7 +34,7 @@ def enqueue(clock: TestClock, org_id: int, number: int) -> None:
         multi_run_id="mr-1",
         priority=2,
         deadline=clock.now() + 3600,
-        clock=clock,
+        backend=current(),
     )
     clock.sleep(0.001)
 

@@ -8,10 +8,10 @@ import boto3
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import reconciler, tasks
-from codegen_runs.multi_runs.service import multi_runs_table
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, ManualClock, Script, Trouble
@@ -27,19 +27,19 @@ def executions(**ended: str) -> Callable[[MultiRun], str | None]:
     return lambda found: ended.get(found.id.replace("-", "_"))
 
 
-@pytest.fixture(autouse=True)
-def _quiet_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
+@pytest.fixture
+def work(deployed: Template, clock: backend.TestClock) -> Backend:
+    return Backend(clock=clock, kick=backend.Kicks())
 
 
 def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(
-    deployed: Template, clock: backend.TestClock
+    work: Backend, clock: backend.TestClock
 ) -> None:
-    table = multi_runs_table()
+    table = work.multi_runs
     for name in ("mr-dead", "mr-alive"):
         table.add(multi_run(id=name, created_at=round(clock.now() * 1000)))
     clock.sleep(600)
-    report = reconciler.reconcile(table, executions(mr_dead="TIMED_OUT"), clock)
+    report = reconciler.reconcile(executions(mr_dead="TIMED_OUT"), backend=work)
 
     dead, alive = table.get(123, "mr-dead"), table.get(123, "mr-alive")
     assert report == reconciler.Report(open=2, settled=1)
@@ -50,48 +50,45 @@ def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(
     assert alive.status is MultiRunStatus.QUEUED
 
 
-def test_a_settled_multi_run_is_open_no_more(deployed: Template, clock: backend.TestClock) -> None:
-    table = multi_runs_table()
+def test_a_settled_multi_run_is_open_no_more(work: Backend, clock: backend.TestClock) -> None:
+    table = work.multi_runs
     table.add(multi_run(id="mr-dead", created_at=round(clock.now() * 1000)))
     clock.sleep(600)
     for _ in range(2):
-        report = reconciler.reconcile(table, executions(mr_dead="ABORTED"), clock)
+        report = reconciler.reconcile(executions(mr_dead="ABORTED"), backend=work)
 
     assert report == reconciler.Report(open=0, settled=0)
 
 
-def test_a_multi_run_that_has_just_been_created_is_left_alone(deployed: Template, clock: backend.TestClock) -> None:
-    table = multi_runs_table()
+def test_a_multi_run_that_has_just_been_created_is_left_alone(work: Backend, clock: backend.TestClock) -> None:
+    table = work.multi_runs
     table.add(multi_run(id="mr-new", created_at=round(clock.now() * 1000)))
     clock.sleep(5)
 
-    assert reconciler.reconcile(table, executions(mr_new="MISSING"), clock).open == 0
+    assert reconciler.reconcile(executions(mr_new="MISSING"), backend=work).open == 0
 
 
-def test_one_that_was_published_meanwhile_keeps_its_answer(deployed: Template, clock: backend.TestClock) -> None:
-    table = multi_runs_table()
+def test_one_that_was_published_meanwhile_keeps_its_answer(work: Backend, clock: backend.TestClock) -> None:
+    table = work.multi_runs
     record = multi_run(id="mr-done", created_at=round(clock.now() * 1000))
     table.add(record)
     table.advance(record, MultiRunStatus.COMPLETED, reason="As it was.")
-    tasks.publish(123, "mr-done", "The state machine ended FAILED.", clock)
+    tasks.publish(123, "mr-done", "The state machine ended FAILED.", backend=work)
 
     found = table.get(123, "mr-done")
     assert found is not None
     assert (found.status, found.reason) == (MultiRunStatus.COMPLETED, "As it was.")
 
 
-def test_the_function_asks_step_functions(
-    deployed: Template, clock: backend.TestClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_function_asks_step_functions(deployed: Template, work: Backend, clock: backend.TestClock) -> None:
     machine = deployed.state_machines["MultiRunStateMachine"]
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
     )
-    multi_runs_table().add(multi_run(id="mr-never-started", created_at=round(clock.now() * 1000)))
+    work.multi_runs.add(multi_run(id="mr-never-started", created_at=round(clock.now() * 1000)))
     clock.sleep(600)
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
 
-    answer = handlers.load("reconciler/reconcile").handler({}, Context())
+    answer = handlers.load("reconciler/reconcile").handler({}, Context(), work)
     assert answer == {"open": 1, "settled": 1}
 
 
@@ -104,7 +101,7 @@ def test_a_thousand_runs_with_faults_at_random_leave_none_stranded(monkeypatch: 
     fake = FakeCodegen(clock=ManualClock(), limits={})
     clock = backend.TestClock(cast(ManualClock, fake.clock))
     runs, tokens = MemoryRuns(), backend.Tokens()
-    monkeypatch.setattr(watches, "table", lambda: cast(RunsTable, runs))
+    work = Backend(clock=clock, kick=backend.Kicks(), runs=cast(RunsTable, runs))
     # A generous plan: the simulated time goes by faster.
     monkeypatch.setenv("CODEGEN_LIMIT_FACTOR", "20")
     codegen: CodegenAPI = backend.codegen(FakeTransport(fake))
@@ -122,9 +119,9 @@ def test_a_thousand_runs_with_faults_at_random_leave_none_stranded(monkeypatch: 
     for tick in range(400):
         for number in [waiting.pop() for _ in range(min(40, len(waiting)))]:
             fake.script(Script(ending=chance.choice(endings), seconds=chance.uniform(0, 40), steps=1))
-            watches.enqueue(
+            following.enqueue(
                 org_id=DEMO_ORG_ID, key=f"mr-{number}", prompt="Say hello.", launch=Launch(),
-                task_token=f"token-{number}", multi_run_id="mr", deadline=clock.now() + 300, clock=clock,
+                task_token=f"token-{number}", multi_run_id="mr", deadline=clock.now() + 300, backend=work,
             )  # fmt: skip
         for _ in range(chance.randint(0, 9)):
             kind: Any = chance.choice(kinds)

@@ -6,24 +6,20 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.poller.loop import Poller
 from codegen_runs.run_cards import repos
-from codegen_runs.runs import watches
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport
 from local.template import Template
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import working_with
 
 
 @pytest.fixture(autouse=True)
-def _upstream(
-    deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr("codegen_runs.clock.time.sleep", clock.sleep)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    monkeypatch.setattr(repos, "_remembered", {})
-    with upstream.over(FakeTransport(fake)):
+def _upstream(deployed: Template, fake: FakeCodegen, clock: TestClock) -> Iterator[None]:
+    repos.forget()
+    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield
 
 

@@ -8,12 +8,12 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs.callers import Caller
 from codegen_runs.run_cards.listing import MOST_SCANNED
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script, Trouble
 from local.fake_codegen.schemas import ApiAgentRunSourceType as Source
 from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest
+from tests.support.events import Answer, call, current, rest
 from tests.support.handlers import handler
 
 ADA = Caller(id="user:789", user_id=789, organizations=frozenset({DEMO_ORG_ID, 124}), token=DEMO_TOKEN)
@@ -44,7 +44,7 @@ def star(run_id: int) -> None:
 
 
 def queue(clock: TestClock, key: str, *, prompt: str = "Wait.", **launch: Any) -> None:
-    watches.enqueue(
+    following.enqueue(
         org_id=DEMO_ORG_ID,
         key=key,
         prompt=prompt,
@@ -52,7 +52,7 @@ def queue(clock: TestClock, key: str, *, prompt: str = "Wait.", **launch: Any) -
         task_token="token",
         multi_run_id="mr-1",
         deadline=clock.now() + HOUR,
-        clock=clock,
+        backend=current(),
     )
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs.callers import Caller
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest
+from tests.support.events import Answer, call, current, rest
 from tests.support.handlers import handler
 
 ADA = Caller(id="user:789", user_id=789, organizations=frozenset({DEMO_ORG_ID, 124}), token=DEMO_TOKEN)
@@ -52,7 +52,7 @@ def logs(run_id: Any, query: str = "") -> Answer:
 
 def queue(clock: TestClock, key: str = "mr-1-c0") -> str:
     """Have a run wait for its launch."""
-    watches.enqueue(
+    following.enqueue(
         org_id=DEMO_ORG_ID,
         key=key,
         prompt="Wait for it.",
@@ -60,7 +60,7 @@ def queue(clock: TestClock, key: str = "mr-1-c0") -> str:
         task_token="token",
         multi_run_id="mr-1",
         deadline=clock.now() + 3600,
-        clock=clock,
+        backend=current(),
     )
     return key
 

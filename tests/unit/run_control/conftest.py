@@ -1,22 +1,23 @@
 """The handlers that control runs, over the fake Codegen and a runs table in memory."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
-from codegen_runs.storage.runs import Launch, Watch
+from codegen_runs.runs.following import enqueue
+from codegen_runs.storage.runs import Launch, RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, Script
 from tests.support import handlers
-from tests.support.backend import TestClock, Tokens, template
-from tests.support.events import Answer, call, rest
+from tests.support.backend import Kicks, TestClock, Tokens, template
+from tests.support.events import Answer, call, rest, working_with
 from tests.support.memory import MemoryRuns
-from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, Kicks, stored
+from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, stored
 
 
 @pytest.fixture
@@ -25,10 +26,13 @@ def runs() -> MemoryRuns:
 
 
 @pytest.fixture
-def kicks(monkeypatch: pytest.MonkeyPatch) -> Kicks:
-    kicks = Kicks()
-    monkeypatch.setattr(watches, "kick", kicks)
-    return kicks
+def kicks() -> Kicks:
+    return Kicks()
+
+
+@pytest.fixture
+def backend(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock, kicks: Kicks) -> Backend:
+    return Backend(runs=cast(RunsTable, runs), codegen=codegen, clock=clock, kick=kicks)
 
 
 @pytest.fixture
@@ -36,8 +40,6 @@ def act(
     runs: MemoryRuns, fake: FakeCodegen, clock: TestClock, kicks: Kicks, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Act]:
     """Cancel, pause or resume a run as Ada does, or as somebody else."""
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "table", lambda: runs)
     for function in template().functions.values():
         for name, value in function.environment.items():
             monkeypatch.setenv(name, value)
@@ -46,7 +48,8 @@ def act(
         path = f"/v1/organizations/{org_id}/agent/run/{run}/{verb}"
         return call(handlers.handler(f"agent_runs/{verb}"), rest("POST", path, body=body, caller=caller))
 
-    with upstream.over(FakeTransport(fake)):
+    backend = Backend(runs=cast(RunsTable, runs), clock=clock, kick=kicks)
+    with upstream.over(FakeTransport(fake)), working_with(backend):
         yield act
 
 
@@ -62,9 +65,9 @@ def poll(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: Tokens
 
 
 @pytest.fixture
-def queued(act: Act, runs: MemoryRuns, clock: TestClock) -> Watch:
+def queued(act: Act, runs: MemoryRuns, clock: TestClock, backend: Backend) -> Watch:
     """A run that waits for its launch, and a state machine that waits for it."""
-    watches.enqueue(
+    enqueue(
         org_id=DEMO_ORG_ID,
         key=KEY,
         prompt="Say hello.",
@@ -72,7 +75,7 @@ def queued(act: Act, runs: MemoryRuns, clock: TestClock) -> Watch:
         task_token=TOKEN,
         multi_run_id="mr-1",
         deadline=clock.now() + 3600,
-        clock=clock,
+        backend=backend,
     )
     return stored(runs)
 

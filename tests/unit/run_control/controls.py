@@ -19,19 +19,6 @@ QUIET = ("run.log", "checkpoint.created")
 Act = Callable[..., Answer]
 
 
-class Kicks:
-    """How often the poller was kicked, and of which runs it was to tell."""
-
-    count = 0
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def __call__(self, *told: Watch) -> None:
-        self.count += 1
-        self.told += [watch.key for watch in told]
-
-
 def stored(runs: MemoryRuns, key: str = KEY) -> Watch:
     watch = runs.get(DEMO_ORG_ID, key)
     assert watch is not None

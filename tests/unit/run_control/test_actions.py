@@ -74,7 +74,7 @@ def test_an_action_is_offered_exactly_when_it_is_not_refused(
     runs: MemoryRuns,
 ) -> None:
     bring(state, act, poll, fake)
-    snapshot = run_snapshot(stored(runs)).model_dump(mode="json")
+    snapshot = run_snapshot(stored(runs), now=0).model_dump(mode="json")
     verb, body = VERBS[action]
     answer = act(verb, KEY, body)
 
@@ -102,7 +102,7 @@ def test_what_is_not_offered_has_a_reason_and_what_is_offered_has_none(
 
 
 def test_the_side_effects_of_a_ban_are_told_before_it_is_allowed(running: Watch) -> None:
-    (cancel, *_) = run_snapshot(running).model_dump(mode="json")["allowed_actions"]
+    (cancel, *_) = run_snapshot(running, now=0).model_dump(mode="json")["allowed_actions"]
 
     assert (cancel["enabled"], cancel["means"]) == (True, "pr_ban")
     assert [effect["code"] for effect in cancel["side_effects"]] == ["stops_other_agents", "mutes_checks"]
@@ -128,8 +128,8 @@ def test_a_card_shows_what_the_upstream_says_and_what_only_we_know(
     run: AgentRun = codegen.runs.list(org_id=DEMO_ORG_ID).items[0].model_copy(update={"status": word})
     watch = queued.model_copy(update={"agent_run_id": run.id, "status": Status(watched)}) if watched else None
 
-    assert card(run, watch).status == shown
-    assert offers(card(run, watch).model_dump(mode="json"))["cancel"] is (shown in ("running", "unknown"))
+    assert card(run, watch, now=0).status == shown
+    assert offers(card(run, watch, now=0).model_dump(mode="json"))["cancel"] is (shown in ("running", "unknown"))
 
 
 def test_the_card_of_a_paused_run_offers_to_resume_it(
@@ -138,7 +138,7 @@ def test_the_card_of_a_paused_run_offers_to_resume_it(
     act("pause", KEY)
     run = codegen.runs.get(running.agent_run_id or 0, org_id=DEMO_ORG_ID)
 
-    assert offers(card(run, stored(runs)).model_dump(mode="json")) == {
+    assert offers(card(run, stored(runs), now=0).model_dump(mode="json")) == {
         "cancel": True,
         "pause": False,
         "resume": True,

@@ -14,9 +14,9 @@ from codegen_runs.runs.transitions import CONFIRMATION_SECONDS
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
 from tests.support.memory import MemoryRuns
-from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, Kicks, history, offers, stored
+from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, history, offers, stored
 
 CONSENT = {"allow_pr_ban": True}
 BAN = "ban_all_checks_for_agent_run"
@@ -39,7 +39,7 @@ def test_a_queued_run_is_cancelled_here_and_never_reaches_the_upstream(
     assert answer.json["status_reason"] == "The run was cancelled before it was launched: Not needed."
     assert (answer.json["means"], answer.json["side_effects"]) == ("local", [])
     assert not any(offers(answer.json).values())
-    assert kicks.told == [KEY, KEY]  # that it is queued, and that it has ended
+    assert kicks.changed == [KEY, KEY]  # that it is queued, and that it has ended
     poll(58)
     assert not fake.calls
     assert history(runs) == ["run.queued", "run.cancelled"]

@@ -7,18 +7,17 @@ import boto3
 import pytest
 
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
-from codegen_runs.multi_runs.service import multi_runs_table
 from codegen_runs.multi_runs.tasks import MultiRunGone
-from codegen_runs.runs import watches
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunsTable
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
 from tests.support import handlers
-from tests.support.backend import TestClock, Tokens, runs_table
-from tests.support.events import Answer, call, rest
+from tests.support.backend import Kicks, TestClock, Tokens, runs_table
+from tests.support.events import Answer, call, current, rest, working_with
 from tests.unit.run_control.controls import ADA, offers
 
 ORG = 123
@@ -30,16 +29,12 @@ Poll = Callable[[float], None]
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(
-    deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
+def _surroundings(deployed: Template, fake: FakeCodegen, clock: TestClock) -> Iterator[None]:
     machine = deployed.state_machines["MultiRunStateMachine"]
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
     )
-    with upstream.over(FakeTransport(fake)):
+    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield
 
 
@@ -53,13 +48,13 @@ def multi_run() -> str:
     """A multi-run of three candidates, planned."""
     event = rest("POST", PATH, body={"prompt": "Say hello.", "concurrency": 3}, caller=ADA)
     multi_run_id: str = call(handlers.handler("multi_runs/create"), event).json["id"]
-    tasks.plan(ORG, multi_run_id)
+    tasks.plan(ORG, multi_run_id, backend=current())
     return multi_run_id
 
 
 def launch(multi_run: str, *indexes: int) -> None:
     for index in indexes:
-        tasks.launch(ORG, multi_run, index, f"token-{index}")
+        tasks.launch(ORG, multi_run, index, f"token-{index}", backend=current())
 
 
 def act(verb: str, multi_run: str, body: Any = None) -> Answer:
@@ -146,7 +141,7 @@ def test_a_ban_that_fails_for_one_run_is_told_there_and_the_others_are_stopped(
 
 
 def test_a_multi_run_that_has_ended_is_neither_cancelled_nor_paused_nor_resumed(multi_run: str) -> None:
-    tasks.publish(ORG, multi_run)
+    tasks.publish(ORG, multi_run, backend=current())
 
     for verb in ("cancel", "pause", "resume"):
         answer = act(verb, multi_run)
@@ -196,7 +191,7 @@ def test_the_synthesis_of_a_paused_multi_run_waits_too(multi_run: str, poll: Pol
     launch(multi_run, 0, 1, 2)
     poll(58)
     act("pause", multi_run)
-    tasks.synthesize(ORG, multi_run, "token-synthesis")
+    tasks.synthesize(ORG, multi_run, "token-synthesis", backend=current())
     poll(58)
 
     assert read(multi_run)["status"] == "synthesizing"
@@ -247,7 +242,7 @@ def test_a_multi_run_that_moves_on_while_it_is_paused_is_paused_all_the_same(
 
     def overtaken(table: MultiRunsTable, *args: Any, **more: Any) -> Any:
         monkeypatch.setattr(MultiRunsTable, "advance", advance)
-        tasks.synthesize(ORG, multi_run, "token-synthesis")
+        tasks.synthesize(ORG, multi_run, "token-synthesis", backend=current())
         return advance(table, *args, **more)
 
     monkeypatch.setattr(MultiRunsTable, "advance", overtaken)
@@ -255,7 +250,7 @@ def test_a_multi_run_that_moves_on_while_it_is_paused_is_paused_all_the_same(
 
     assert (answer.json["status"], answer.json["paused_scope"]) == ("synthesizing", "queue_only")
     assert answer.json["synthesis"]["status"] == "paused"
-    stored = multi_runs_table().get(ORG, multi_run)
+    stored = current().multi_runs.get(ORG, multi_run)
     assert stored is not None
     assert stored.paused_at is not None
 

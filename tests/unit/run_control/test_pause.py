@@ -10,10 +10,10 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble
 from tests.support import handlers
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import Kicks, TestClock, Tokens
 from tests.support.events import call, rest
 from tests.support.memory import MemoryRuns
-from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, Kicks, history, stored
+from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, history, stored
 
 Poll = Callable[[float], None]
 
@@ -30,13 +30,13 @@ def test_a_queued_run_is_held_until_it_is_resumed(
     assert "deadline" in answer.json["detail"]
     poll(58)
     assert len(fake.creates) == 0
-    assert kicks.told[-1] == KEY
+    assert kicks.changed[-1] == KEY
     before = kicks.count
     resumed = act("resume", KEY)
     assert resumed.status == 200
     assert (resumed.json["status"], resumed.json["paused_scope"]) == ("queued", None)
     assert kicks.count == before + 1
-    assert kicks.told[-2:] == [KEY, KEY]
+    assert kicks.changed[-2:] == [KEY, KEY]
     poll(58)
     assert stored(runs).status is Status.COMPLETED
     assert history(runs) == [

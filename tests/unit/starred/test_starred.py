@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.runs import transitions, watches
+from codegen_runs.runs import transitions
+from codegen_runs.runs.following import follow
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport
 from local.template import Template
 from tests.support import handlers
-from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import Answer, call, current, rest, working_with
 
 ORG = 123
 PATH = f"/v1/organizations/{ORG}/starred-runs"
@@ -22,11 +24,8 @@ BOB = Caller(id="user:1", user_id=1, organizations=frozenset({123}), token=DEMO_
 
 
 @pytest.fixture(autouse=True)
-def _upstream(
-    deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    with upstream.over(FakeTransport(fake)):
+def _upstream(deployed: Template, fake: FakeCodegen, clock: TestClock) -> Iterator[None]:
+    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield
 
 
@@ -126,10 +125,9 @@ def test_a_run_that_has_gone_leaves_its_star_without_a_card(ids: list[int], fake
 
 
 def test_the_card_of_a_run_that_is_held_here_offers_what_can_be_done(
-    ids: list[int], runs: RunsTable, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+    ids: list[int], runs: RunsTable, clock: TestClock
 ) -> None:
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    watch = watches.follow(org_id=ORG, agent_run_id=ids[0], status="COMPLETE")
+    watch = follow(org_id=ORG, agent_run_id=ids[0], status="COMPLETE", backend=current())
     runs.write(*transitions.paused(watch, now=clock.now()))
     for agent_run_id in ids[:2]:
         star(agent_run_id)

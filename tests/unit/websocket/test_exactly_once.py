@@ -1,11 +1,12 @@
 """Whatever happens between replay and live: a client that reconnects gets each event once, in order, and one end."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen_runs.backend import Backend
 from codegen_runs.events import Writer
 from codegen_runs.live.connections import Congested, EffectUnknown
 from codegen_runs.live.push import Sender
@@ -44,17 +45,12 @@ class World:
         watch = Watch(org_id=ORG, key=KEY, agent_run_id=7, status=Status.RUNNING, created_at=0, updated_at=0,
                       deadline_at=0, due_at=0)  # fmt: skip
         self.runs.add(watch)
+        self.backend = Backend(clock=self.clock, runs=cast(Any, self), connections=cast(Any, self.table))
         self.connected = 0
         self.frames: list[dict[str, Any]] = []
 
     def sender(self) -> Sender:
-        return Sender(
-            self.table,  # type: ignore[arg-type]
-            runs=self,
-            multi_runs=None,  # type: ignore[arg-type]
-            connections=self.connections,
-            clock=self.clock,
-        )
+        return Sender(self.backend, self.connections)
 
     # what a sender reads, with a pause before it
 

@@ -9,22 +9,21 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import callers, upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.live import websocket
 from codegen_runs.live.push import Publisher
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.live.websocket import Session
 from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import watches
+from codegen_runs.runs import following
 from codegen_runs.storage.connections import Connection, ConnectionsTable
-from codegen_runs.storage.multi_runs import MultiRunsTable
 from codegen_runs.storage.runs import Launch, RunsTable
-from codegen_runs.storage.table import Table
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
 from tests.support import handlers
-from tests.support.backend import TestClock, Tokens
-from tests.support.events import Context
+from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import Context, current, invoke, working_with
 from tests.unit.multi_runs import records
 from tests.unit.websocket.fakes import FakeConnections, events
 
@@ -33,12 +32,8 @@ ELSEWHERE = 999
 
 
 @pytest.fixture(autouse=True)
-def _upstream(
-    deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    monkeypatch.setattr("codegen_runs.clock.time.time", clock.now)
-    monkeypatch.setattr(watches, "kick", lambda *_: None)
-    with upstream.over(FakeTransport(fake)):
+def _upstream(deployed: Template, fake: FakeCodegen, clock: TestClock) -> Iterator[None]:
+    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield
 
 
@@ -64,7 +59,7 @@ class Client:
         """Send a message and return the frames that come at once."""
         seen = len(self.frames)
         body = message if message is not None else json.dumps(content)
-        self._session.answer(self.id, body, request_id="a-request", until=self._session.clock.now() + 20)
+        self._session.answer(self.id, body, request_id="a-request", until=self._session.backend.clock.now() + 20)
         return self.frames[seen:]
 
 
@@ -73,8 +68,8 @@ def session(
     deployed: Template, table: ConnectionsTable, runs: RunsTable, codegen: CodegenAPI, clock: TestClock,
     connections: FakeConnections,
 ) -> Session:  # fmt: skip
-    multi_runs = MultiRunsTable(deployed.tables["MultiRunsTable"].name)
-    return Session(table, runs, multi_runs, lambda: codegen, connections, clock)
+    backend = Backend(connections=table, runs=runs, codegen=codegen, clock=clock, kick=Kicks())
+    return Session(backend, connections)
 
 
 @pytest.fixture
@@ -94,7 +89,7 @@ def client(connect: Callable[..., Client]) -> Client:
 
 @pytest.fixture
 def poll(runs: RunsTable, codegen: CodegenAPI, clock: TestClock, session: Session) -> Callable[[float], None]:
-    publisher = Publisher(session.table, session.sender, session.clock)
+    publisher = Publisher(session.sender, session.backend)
     poller = Poller(
         runs=runs, codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1, publisher=publisher
     )
@@ -129,7 +124,7 @@ def connection_event(kind: str, **more: Any) -> dict[str, Any]:
 
 def test_a_token_opens_a_connection_that_knows_its_caller_and_not_the_token(table: ConnectionsTable) -> None:
     event = connection_event("CONNECT", headers={"Authorization": f"Bearer {DEMO_TOKEN}"})
-    assert handlers.handler("live/connect")(event, Context()) == {"statusCode": 200}
+    assert invoke(handlers.handler("live/connect"), event, Context()) == {"statusCode": 200}
 
     kept = table.get("eve=")
     assert kept is not None
@@ -141,7 +136,7 @@ def test_a_token_opens_a_connection_that_knows_its_caller_and_not_the_token(tabl
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer a-token-of-nobody"}, {"Authorization": "Basic x"}])
 def test_nobody_else_is_let_in(headers: dict[str, str], table: ConnectionsTable) -> None:
-    assert handlers.handler("live/connect")(connection_event("CONNECT", headers=headers), Context()) == {
+    assert invoke(handlers.handler("live/connect"), connection_event("CONNECT", headers=headers), Context()) == {
         "statusCode": 401
     }
     assert table.get("eve=") is None
@@ -150,10 +145,10 @@ def test_nobody_else_is_let_in(headers: dict[str, str], table: ConnectionsTable)
 def test_a_ticket_lets_in_once_and_for_what_it_was_issued_for(
     deployed: Template, table: ConnectionsTable, clock: TestClock
 ) -> None:
-    tickets = Tickets(Table(deployed.tables["CallersTable"].name), clock)
+    tickets = Tickets(current())
     ticket, _ = tickets.issue(ADA, Subject(DEMO_ORG_ID, agent_run_id=7))
     event = connection_event("CONNECT", headers={}, queryStringParameters={"ticket": ticket})
-    answers = [handlers.handler("live/connect")(event, Context())["statusCode"] for _ in range(2)]
+    answers = [invoke(handlers.handler("live/connect"), event, Context())["statusCode"] for _ in range(2)]
 
     assert answers == [200, 401]
     kept = table.get("eve=")
@@ -168,7 +163,7 @@ def test_a_closed_connection_is_forgotten_with_what_it_followed(
     client.send(action="subscribe", run_id=run.id)
     event = connection_event("DISCONNECT")
     event["requestContext"]["connectionId"] = client.id
-    assert handlers.handler("live/disconnect")(event, Context()) == {"statusCode": 200}
+    assert invoke(handlers.handler("live/disconnect"), event, Context()) == {"statusCode": 200}
 
     assert table.get(client.id) is None
     assert table.subscribers(DEMO_ORG_ID, str(run.id)) == []
@@ -278,14 +273,14 @@ def test_a_ping_is_answered(client: Client) -> None:
 @pytest.fixture
 def multi_run_id(session: Session) -> str:
     multi_run = records.multi_run()
-    session.multi_runs.add(multi_run)
+    session.backend.multi_runs.add(multi_run)
     return multi_run.id
 
 
 def enqueue(multi_run_id: str, part: str, clock: TestClock) -> None:
-    watches.enqueue(
+    following.enqueue(
         org_id=DEMO_ORG_ID, key=f"{multi_run_id}-{part}", prompt="Say hello.", launch=Launch(), task_token="a-token",
-        multi_run_id=multi_run_id, deadline=clock.now() + 3600, clock=clock,
+        multi_run_id=multi_run_id, deadline=clock.now() + 3600, backend=current(),
     )  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from codegen_runs.backend import Backend
 from codegen_runs.events import MAX_DATA_BYTES, Writer
 from codegen_runs.live.connections import Congested, EffectUnknown, Gone
 from codegen_runs.live.push import CLAIM_MARGIN, LOOK_INTERVAL, SLOW_INTERVAL, Publisher, Sender
@@ -47,17 +48,17 @@ class Live:
             org_id=ORG, key=KEY, agent_run_id=7, status=Status.RUNNING, created_at=0, updated_at=0, deadline_at=0
         )
         self.runs.add(watch)
-        self.publisher = Publisher(self.table, self.sender, self.clock)  # type: ignore[arg-type]
+        self.backend = Backend(
+            clock=self.clock,
+            runs=cast(Any, self.runs),
+            connections=cast(Any, self.table),
+            multi_runs=cast(Any, self),
+        )
+        self.publisher = Publisher(self.sender, self.backend)
 
     @property
     def sender(self) -> Sender:
-        return Sender(
-            self.table,  # type: ignore[arg-type]
-            runs=self.runs,
-            multi_runs=self,
-            connections=self.connections,
-            clock=self.clock,
-        )
+        return Sender(self.backend, self.connections)
 
     def get(self, org_id: int, multi_run_id: str) -> MultiRun | None:
         return self.multi_runs.get((org_id, multi_run_id))

@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 from codegen_api import CodegenAPI, User
 from codegen_runs import cursors
 from codegen_runs.access.codegen_roles import role_of
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, RoleRequired, Unprocessable
 from codegen_runs.roles import PERMISSIONS, Role
@@ -88,9 +88,7 @@ class UpdatedMember(MemberCard):
     warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
 
 
-def listed(
-    org_id: int, *, codegen: CodegenAPI, table: AccessTable, limit: int, cursor: str | None
-) -> cursors.CursorPage[MemberCard]:
+def listed(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[MemberCard]:
     """List the members as Codegen has them, each with the role that holds here.
 
     Raises `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
@@ -99,24 +97,15 @@ def listed(
     skip = cursors.decode(cursor, *scope) if cursor else "0"
     if not re.fullmatch(r"[0-9]{1,9}", skip):
         raise cursors.InvalidCursor("The cursor cannot be read.")
-    users = codegen.users.list(org_id=org_id, skip=int(skip), limit=limit)
-    given = table.members(org_id, [user.id for user in users.items])
+    users = backend.codegen.users.list(org_id=org_id, skip=int(skip), limit=limit)
+    given = backend.access.members(org_id, [user.id for user in users.items])
     following = int(skip) + len(users.items)
     more = bool(users.items) and following < users.total
     cards = [MemberCard(**_members(user, given.get(user.id))) for user in users.items]
     return cursors.page(cards, str(following) if more else None, *scope)
 
 
-def update(
-    request: UpdateUser,
-    *,
-    org_id: int,
-    user_id: int,
-    caller: Caller,
-    codegen: CodegenAPI,
-    table: AccessTable,
-    clock: Clock,
-) -> UpdatedMember:
+def update(request: UpdateUser, *, org_id: int, user_id: int, caller: Caller, backend: Backend) -> UpdatedMember:
     """Give a user a role. Who may do so was checked before; here it is checked again in the moment of writing.
 
     Raises:
@@ -127,11 +116,12 @@ def update(
         MembersChanging: Others were quicker too often.
         CodegenAPIError, StorageUnavailable: Nothing was changed.
     """
+    codegen, table = backend.codegen, backend.access
     user = codegen.users.get(user_id, org_id=org_id)
     for _ in range(_ATTEMPTS):
         record = table.organization(org_id)  # Before all that is decided by: a write meanwhile makes this one fail.
         _check_still_admin(caller, org_id, table)
-        member = _changed(request, user, table.member(org_id, user_id), org_id, caller, clock)
+        member = _changed(request, user, table.member(org_id, user_id), org_id, caller, now=backend.clock.now())
         steps_down = user_id == caller.user_id and member.effective_role is not Role.ADMIN
         if steps_down and not _another_admin(org_id, user_id, codegen, table):
             raise LastAdmin("You are the only admin of the organization.")
@@ -150,7 +140,7 @@ def _check_still_admin(caller: Caller, org_id: int, table: AccessTable) -> None:
 
 
 def _changed(
-    request: UpdateUser, user: User, given: Member | None, org_id: int, caller: Caller, clock: Clock
+    request: UpdateUser, user: User, given: Member | None, org_id: int, caller: Caller, *, now: float
 ) -> Member:
     role = request.role or (given.role if given else role_of(user))
     permissions = role.permissions if request.permissions is None else tuple(request.permissions)
@@ -169,7 +159,7 @@ def _changed(
         user_id=user.id,
         role=role,
         permissions=permissions,
-        updated_at=int(clock.now()),
+        updated_at=int(now),
         updated_by=caller.id,
     )
 

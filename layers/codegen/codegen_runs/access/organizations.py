@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from codegen_api import CodegenAPI, Organization
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, NotAMember
-from codegen_runs.storage.access import AccessTable, OrganizationRecord
+from codegen_runs.storage.access import OrganizationRecord
 from codegen_runs.storage.table import ConditionFailed
 
 MAX_NAME_CHARACTERS = 100
@@ -91,20 +91,13 @@ class UpdatedOrganization(OrganizationCard):
     warnings: list[Warned] = Field([], description="What of the request was accepted and has less effect than it says.")
 
 
-def get(org_id: int, *, codegen: CodegenAPI, table: AccessTable) -> OrganizationCard:
+def get(org_id: int, *, backend: Backend) -> OrganizationCard:
     """Read an organization. Raises `NotAMember`, `CodegenAPIError`, `StorageUnavailable`."""
-    return OrganizationCard(**_members(_at_codegen(org_id, codegen), table.organization(org_id), codegen))
+    organization = _at_codegen(org_id, backend.codegen)
+    return OrganizationCard(**_members(organization, backend.access.organization(org_id), backend.codegen))
 
 
-def update(
-    request: UpdateOrganization,
-    *,
-    org_id: int,
-    caller: Caller,
-    codegen: CodegenAPI,
-    table: AccessTable,
-    clock: Clock,
-) -> UpdatedOrganization:
+def update(request: UpdateOrganization, *, org_id: int, caller: Caller, backend: Backend) -> UpdatedOrganization:
     """Change what this deployment shows of an organization.
 
     Raises:
@@ -113,7 +106,7 @@ def update(
         SettingsTooLarge: With those that there are, the settings would be too many.
         CodegenAPIError, StorageUnavailable: Nothing was changed.
     """
-    organization = _at_codegen(org_id, codegen)
+    organization, table = _at_codegen(org_id, backend.codegen), backend.access
     for _ in range(_ATTEMPTS):
         record = table.organization(org_id)
         changes = {"name": request.name} if "name" in request.model_fields_set else {}
@@ -122,13 +115,13 @@ def update(
         }
         if len(json.dumps(merged)) > MAX_SETTINGS_CHARACTERS:
             raise SettingsTooLarge(f"The settings would have more than {MAX_SETTINGS_CHARACTERS} characters.")
-        stamp = {"updated_at": int(clock.now()), "updated_by": caller.id}
+        stamp = {"updated_at": int(backend.clock.now()), "updated_by": caller.id}
         try:
             record = table.write_organization(record, **changes, settings=merged, **stamp)
         except ConditionFailed:
             continue
         warnings = request.ignored() + _told_here_only(request, organization)
-        return UpdatedOrganization(**_members(organization, record, codegen), warnings=warnings)
+        return UpdatedOrganization(**_members(organization, record, backend.codegen), warnings=warnings)
     raise OrganizationChanging("Others are changing the organization.")
 
 

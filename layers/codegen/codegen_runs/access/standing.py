@@ -13,14 +13,14 @@ from dataclasses import replace
 from aws_lambda_powertools import Logger
 
 from codegen_runs.access import secret
-from codegen_runs.access.authentication import Authenticator, Shelf, TokenRefused, codegen_user
+from codegen_runs.access.authentication import Authenticator, TokenRefused, codegen_user
 from codegen_runs.access.codegen_roles import maker_of
+from codegen_runs.backend import Backend
 from codegen_runs.callers import DEPLOYMENT, Caller
-from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
 from codegen_runs.problems import StorageUnavailable, TokenExpired, TokenRevoked
 from codegen_runs.roles import Role, lesser
-from codegen_runs.storage.access import AccessTable, ApiToken
+from codegen_runs.storage.access import ApiToken
 
 ROLE_SECONDS = 5
 USE_SECONDS = 3600
@@ -35,27 +35,23 @@ class Standing:
     """Tells callers by their tokens, with their roles.
 
     Args:
-        access: The access table.
-        shelf: The callers table.
-        clock: The time.
+        backend: What to work with: its access table, its callers table and its clock.
         codegen_caller: Finds out whose Codegen token it is, within a number of seconds.
         maker: Finds out where the maker of a token still is, and as what, within a number of seconds.
     """
 
     def __init__(
         self,
-        access: AccessTable,
-        shelf: Shelf,
-        clock: Clock,
+        backend: Backend,
         *,
         codegen_caller: Callable[[str, float], Caller] = codegen_user,
         maker: Callable[[ApiToken, float], Caller] = maker_of,
     ) -> None:
-        self._access = access
-        self._clock = clock
+        self._access = backend.access
+        self._clock = backend.clock
         self._codegen_caller = codegen_caller
         self._maker = maker
-        self._authenticator = Authenticator(shelf, clock, self._ask)
+        self._authenticator = Authenticator(backend.callers, backend.clock, self._ask)
         self._roles: dict[tuple[int, frozenset[int]], tuple[float, dict[int, Role]]] = {}
 
     def caller(self, token: str, deadline: float) -> Caller:

@@ -13,9 +13,9 @@ from codegen_api import CodegenAPI
 from codegen_runs import cursors, settings
 from codegen_runs.access import secret
 from codegen_runs.access.codegen_roles import known_roles
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import CODEGEN, Caller
-from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, Forbidden, NotAMember, NotFound, RoleRequired, Unprocessable
 from codegen_runs.roles import Role
@@ -101,17 +101,14 @@ class NewApiToken(ApiTokenCard):
     warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
 
 
-def create(
-    request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, table: AccessTable, clock: Clock
-) -> NewApiToken:
+def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, backend: Backend) -> NewApiToken:
     """Make a token that may do no more than its maker.
 
     Args:
         request: What for.
         caller: The maker.
         deployment: A client that acts as the deployment, as the token will.
-        table: The access table.
-        clock: The time.
+        backend: What to work with.
 
     Raises:
         CodegenTokenRequired: The caller herself comes with a token of this deployment.
@@ -123,7 +120,7 @@ def create(
     """
     if caller.kind != CODEGEN:
         raise CodegenTokenRequired("An API token of this deployment cannot make another one.")
-    now = int(clock.now())
+    now, table = int(backend.clock.now()), backend.access
     expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
     if expires_at is not None and expires_at <= now:
         raise _fault("expires_at", "in_the_past", "Input should be in the future")
@@ -144,22 +141,21 @@ def create(
     return NewApiToken(**_members(token, now), token=made, warnings=request.ignored())
 
 
-def newest(
-    *, caller: Caller, limit: int, cursor: str | None, table: AccessTable, clock: Clock
-) -> cursors.CursorPage[ApiTokenCard]:
+def newest(*, caller: Caller, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[ApiTokenCard]:
     """List the caller's tokens that were not revoked, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("api-tokens", caller.user_id)
     before = cursors.decode(cursor, *scope) if cursor else None
     if before and not _ID.fullmatch(before):
         raise cursors.InvalidCursor("The cursor cannot be read.")
-    tokens, position = table.tokens(caller.user_id, limit, before)
-    now = int(clock.now())
+    tokens, position = backend.access.tokens(caller.user_id, limit, before)
+    now = int(backend.clock.now())
     return cursors.page([ApiTokenCard(**_members(token, now)) for token in tokens], position, *scope)
 
 
-def revoke(token_id: str, *, caller: Caller, table: AccessTable, clock: Clock) -> None:
+def revoke(token_id: str, *, caller: Caller, backend: Backend) -> None:
     """Revoke a token of the caller; one that is revoked stays so. Raises `ApiTokenNotFound`, `StorageUnavailable`."""
-    if not _ID.fullmatch(token_id) or not table.revoke_token(caller.user_id, token_id, int(clock.now())):
+    now = int(backend.clock.now())
+    if not _ID.fullmatch(token_id) or not backend.access.revoke_token(caller.user_id, token_id, now):
         raise ApiTokenNotFound(f"You have no API token {token_id}.")
 
 

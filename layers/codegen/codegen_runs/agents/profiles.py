@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Iterator
 from itertools import islice
 
-from codegen_runs import cursors, settings
+from codegen_runs import cursors
 from codegen_runs.agents.agent import AGENT_ID, Agent, AgentPage, CreateAgent, UpdateAgent, shown
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict, NotFound, PreconditionFailed, StorageUnavailable
-from codegen_runs.storage.agents import AgentProfile, AgentsTable
+from codegen_runs.storage.agents import AgentProfile
 from codegen_runs.storage.table import ConditionFailed
 
 # Profiles read in one query of a list; with the largest of them that stays far below DynamoDB's megabyte.
@@ -54,14 +54,14 @@ class AgentNotMatched(PreconditionFailed):
     remedy = "Read the agent again and send the change with its current ETag."
 
 
-def get(agent_id: str, org_id: int, *, version: int | None = None) -> AgentProfile:
+def get(agent_id: str, *, org_id: int, version: int | None = None, backend: Backend) -> AgentProfile:
     """Read an agent's profile, now or in one of its versions, which may be one of a deleted agent.
 
     Raises `AgentNotFound`, `StorageUnavailable`.
     """
     profile = None
     if re.fullmatch(AGENT_ID, agent_id):  # DynamoDB takes no key of any length
-        agents = table()
+        agents = backend.agents
         profile = agents.get(org_id, agent_id) if version is None else agents.version(org_id, agent_id, version)
     if profile is None or (profile.deleted_at and version is None):
         which = f"agent {agent_id}" if version is None else f"version {version} of an agent {agent_id}"
@@ -69,10 +69,9 @@ def get(agent_id: str, org_id: int, *, version: int | None = None) -> AgentProfi
     return profile
 
 
-def create(request: CreateAgent, *, org_id: int, caller: Caller, clock: Clock | None = None) -> Agent:
+def create(request: CreateAgent, *, org_id: int, caller: Caller, backend: Backend) -> Agent:
     """Store a new agent. Raises `AgentExists`, `StorageUnavailable`."""
-    now = _now(clock)
-    agents = table()
+    now, agents = round(backend.clock.now() * 1000), backend.agents
     profile = AgentProfile(
         **request.members(),
         id=request.id or f"agent-{now:012x}-{secrets.token_hex(5)}",
@@ -101,14 +100,14 @@ def update(
     org_id: int,
     caller: Caller,
     if_match: str | None = None,
-    clock: Clock | None = None,
+    backend: Backend,
 ) -> Agent:
     """Store the next version of an agent; a change that changes nothing makes none.
 
     Raises `AgentNotFound`, `AgentChanged`, `AgentNotMatched`, `StorageUnavailable`.
     """
     for _ in range(_ATTEMPTS):
-        known = get(agent_id, org_id)
+        known = get(agent_id, org_id=org_id, backend=backend)
         if if_match is not None and not matches(known, if_match):
             raise AgentNotMatched(f"The agent is in version {known.version}.", version=known.version)
         if request.version not in (None, known.version):
@@ -116,50 +115,54 @@ def update(
         changed = AgentProfile.model_validate(known.model_dump() | request.changes())
         if changed == known:
             return shown(known, request.ignored())
-        news = {"version": known.version + 1, "updated_at": _now(clock), "updated_by": caller.id}
+        news = {"version": known.version + 1, "updated_at": round(backend.clock.now() * 1000), "updated_by": caller.id}
         changed = changed.model_copy(update=news)
         try:
-            table().replace(org_id, changed, known)
+            backend.agents.replace(org_id, changed, known)
         except ConditionFailed:
             continue
         return shown(changed, request.ignored())
     raise StorageUnavailable("The agent changes too fast to be changed; try again.")
 
 
-def delete(agent_id: str, *, org_id: int, clock: Clock | None = None) -> None:
+def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
     """Delete an agent; its versions stay readable. Raises `AgentNotFound`, `AgentChanged`, `StorageUnavailable`."""
-    known = get(agent_id, org_id)
+    known = get(agent_id, org_id=org_id, backend=backend)
     try:
-        table().remove(org_id, known, _now(clock))
+        backend.agents.remove(org_id, known, round(backend.clock.now() * 1000))
     except ConditionFailed:
         raise AgentChanged("The agent was changed at the same time.") from None
 
 
-def newest(org_id: int, *, tag: str | None, limit: int, cursor: str | None) -> cursors.CursorPage[Agent]:
+def newest(
+    org_id: int, *, tag: str | None, limit: int, cursor: str | None, backend: Backend
+) -> cursors.CursorPage[Agent]:
     """List the agents, newest first, with a tag if one is named. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("agents", org_id, tag)
     after = _place(cursors.decode(cursor, *scope)) if cursor else None
-    found = list(islice(_listed(org_id, tag, after), limit + 1))
+    found = list(islice(_listed(org_id, tag, backend, after), limit + 1))
     items = [shown(profile) for profile in found[:limit]]
     last = found[limit - 1] if len(found) > limit else None
     return cursors.page(items, f"{last.created_at} {last.id}" if last else None, *scope)
 
 
-def page(org_id: int, *, tag: str | None, limit: int, offset: int) -> AgentPage:
+def page(org_id: int, *, tag: str | None, limit: int, offset: int, backend: Backend) -> AgentPage:
     """List the agents as `newest` does, by number; beyond the end there are none. Raises `StorageUnavailable`."""
-    found = list(_listed(org_id, tag))
+    found = list(_listed(org_id, tag, backend))
     items = [shown(profile) for profile in found[offset : offset + limit]]
     return AgentPage(items=items, total=len(found), limit=limit, offset=offset)
 
 
-def versions(agent_id: str, *, org_id: int, limit: int, cursor: str | None) -> cursors.CursorPage[Agent]:
+def versions(
+    agent_id: str, *, org_id: int, limit: int, cursor: str | None, backend: Backend
+) -> cursors.CursorPage[Agent]:
     """List the versions of an agent, newest first, also of a deleted one.
 
     Raises `AgentNotFound`, `InvalidCursor`, `StorageUnavailable`.
     """
     scope = ("agent-versions", org_id, agent_id)
     before = _number(cursors.decode(cursor, *scope)) if cursor else None
-    found, following = table().versions(org_id, agent_id, limit, before)
+    found, following = backend.agents.versions(org_id, agent_id, limit, before)
     if not found and before is None:
         raise AgentNotFound(f"There is no agent {agent_id} in this organization.")
     return cursors.page([shown(profile) for profile in found], str(following) if following else None, *scope)
@@ -176,15 +179,11 @@ def matches(profile: AgentProfile, if_match: str) -> bool:
     return "*" in tags or f'"{profile.version}"' in tags
 
 
-def table() -> AgentsTable:
-    """Open the agents table that the environment names."""
-    return AgentsTable(settings.required("AGENTS_TABLE"))
-
-
-def _listed(org_id: int, tag: str | None, after: tuple[int, str] | None = None) -> Iterator[AgentProfile]:
-    agents = table()
+def _listed(
+    org_id: int, tag: str | None, backend: Backend, after: tuple[int, str] | None = None
+) -> Iterator[AgentProfile]:
     while True:
-        profiles, after = agents.newest(org_id, _PAGE, after)
+        profiles, after = backend.agents.newest(org_id, _PAGE, after)
         yield from (profile for profile in profiles if tag is None or tag in profile.tags)
         if after is None:
             return
@@ -201,7 +200,3 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise cursors.InvalidCursor("The cursor cannot be read.")
     return int(text)
-
-
-def _now(clock: Clock | None) -> int:
-    return round((clock or SystemClock()).now() * 1000)

@@ -15,14 +15,16 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import settings
+from codegen_runs.backend import Backend
 from codegen_runs.chat.messages import ChatAnswer
 from codegen_runs.chat.outcomes import outcome
 from codegen_runs.chat.view import ChatView
-from codegen_runs.clock import Clock
 from codegen_runs.events import Event, is_terminal
-from codegen_runs.http import edge
+from codegen_runs.http import admission
+from codegen_runs.http.proxy import Answer, Handler
+from codegen_runs.http.proxy import Event as Request
+from codegen_runs.live.reading import Reader, open_reader
 from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Viewing
-from codegen_runs.live.subscriptions import Subscription, subscribe
 from codegen_runs.problems import Problem
 
 # Seconds from the request on until which an answer is waited for. API Gateway gives up after 29.
@@ -44,44 +46,44 @@ class ChatStream(FrameStream):
 
     Args:
         send: The endpoint that sends a message; what it refuses is refused.
-        clock: The time.
+        backend: What to work with.
     """
 
-    def __init__(self, send: edge.Handler, *, clock: Clock) -> None:
-        super().__init__(self._serve, clock=clock)
+    def __init__(self, send: Handler, *, backend: Backend | None = None) -> None:
+        super().__init__(self._serve, backend)
         self._send = send
 
-    def _serve(self, live: bool, event: edge.Event, context: LambdaContext) -> edge.Answer:
-        started, left = self._clock.now(), context.get_remaining_time_in_millis() / 1000
-        answer = self._send(event, _Hurried(context))  # type: ignore[arg-type]
+    def _serve(self, live: bool, event: Request, context: LambdaContext, backend: Backend) -> Answer:
+        started, left = backend.clock.now(), context.get_remaining_time_in_millis() / 1000
+        answer = self._send(event, _Hurried(context), backend)  # type: ignore[arg-type]
         if answer["statusCode"] != _TAKEN:
             return answer
         turn = ChatAnswer.model_validate_json(answer["body"])
         try:
-            subscription = subscribe(
+            reader = open_reader(
                 org_id=turn.organization_id,
                 agent_run_id=turn.run_id,
                 after=turn.cursor,
-                caller=edge.identify(event),
-                codegen=None,
-                clock=self._clock,
+                caller=admission.identify(event),
+                ask=False,
+                backend=backend,
             )
             if APIGatewayProxyEvent(event).json_body.get("stream"):
                 lasts = min(LIFETIME, left - MARGIN) if live else HOLD
                 headers = _streaming(answer["multiValueHeaders"])
-                return answer | headers | self._streamed(turn, subscription, live=live, until=started + lasts)
-            return answer | self._held(turn, subscription, until=started + HOLD)
+                return answer | headers | self._streamed(turn, reader, live=live, until=started + lasts)
+            return answer | self._held(turn, reader, until=started + HOLD)
         except Problem:
             logger.exception("A message was sent whose turn cannot be followed.", agent_run_id=turn.run_id)
             return answer
 
-    def _streamed(self, turn: ChatAnswer, subscription: Subscription, *, live: bool, until: float) -> dict[str, Any]:
+    def _streamed(self, turn: ChatAnswer, reader: Reader, *, live: bool, until: float) -> dict[str, Any]:
         told = turn.model_dump(mode="json", include={"session_id", "agent_id", "agent_version", "turn", "status"})
         viewing = Viewing(
-            subscription,
+            reader,
             ChatView(told | {"links": turn.links.model_dump()}),
             place=turn.cursor,
-            first=subscription.next(),
+            first=reader.next(),
             interval=INTERVAL,
             until=until,
             room=MAX_STREAM if live else MAX_PAGE,
@@ -90,13 +92,13 @@ class ChatStream(FrameStream):
         )
         return {"statusCode": 200, "body": "", "viewing": viewing}
 
-    def _held(self, turn: ChatAnswer, subscription: Subscription, *, until: float) -> dict[str, Any]:
-        end = self._end(subscription, until)
+    def _held(self, turn: ChatAnswer, reader: Reader, *, until: float) -> dict[str, Any]:
+        end = self._end(reader, until)
         if end is None:
-            subscription.refresh()
-            waiting = {"status": subscription.watch.status, "status_reason": subscription.watch.status_reason}
+            reader.refresh()
+            waiting = {"status": reader.watch.status, "status_reason": reader.watch.status_reason}
             return {"body": turn.model_copy(update=waiting).model_dump_json()}
-        told = outcome(end, subscription)
+        told = outcome(end, reader)
         ended = {
             "status": told.status,
             "status_reason": told.reason,
@@ -106,17 +108,17 @@ class ChatStream(FrameStream):
         }
         return {"statusCode": 200, "body": turn.model_copy(update=ended).model_dump_json()}
 
-    def _end(self, subscription: Subscription, until: float) -> Event | None:
+    def _end(self, reader: Reader, until: float) -> Event | None:
         """Wait for the event that ends the turn; None when that takes too long, or can never come."""
         while True:
-            events = subscription.next()
+            events = reader.next()
             if end := next((event for event in events if is_terminal(event.type)), None):
                 return end
-            left = until - self._clock.now()
-            if left <= 0 or subscription.ended:
+            left = until - reader.backend.clock.now()
+            if left <= 0 or reader.ended:
                 return None
             if not events:
-                self._clock.sleep(min(INTERVAL, left))
+                reader.backend.clock.sleep(min(INTERVAL, left))
 
 
 class _Hurried:

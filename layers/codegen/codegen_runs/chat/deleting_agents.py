@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from codegen_runs.agents import profiles
+from codegen_runs.backend import Backend
 from codegen_runs.chat import sessions
-from codegen_runs.clock import Clock
 from codegen_runs.problems import Conflict
 
 
@@ -15,16 +15,16 @@ class AgentInUse(Conflict):
     remedy = "Wait until the chat has its answer, or cancel its run."
 
 
-def delete(agent_id: str, *, org_id: int, clock: Clock | None = None) -> None:
+def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
     """Delete an agent that is not at work in a chat.
 
     Runs that were started with it go on, and its versions stay readable for them. Raises `AgentNotFound`, `AgentInUse`,
     `AgentChanged`, `StorageUnavailable`.
     """
-    if session := sessions.at_work(org_id, agent_id, clock):
+    if session := sessions.at_work(org_id, agent_id, backend=backend):
         raise AgentInUse(
             f"The agent is at work in the session {session.id}.",
             session_id=session.id,
             run_id=session.agent_run_id,
         )
-    profiles.delete(agent_id, org_id=org_id, clock=clock)
+    profiles.delete(agent_id, org_id=org_id, backend=backend)

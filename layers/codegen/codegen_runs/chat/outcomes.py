@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from codegen_runs.events import Event
-from codegen_runs.live.subscriptions import Subscription
+from codegen_runs.live.reading import Reader
 from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status
 
@@ -28,13 +28,13 @@ class Outcome(BaseModel):
     metrics: Metrics | None = None
 
 
-def outcome(end: Event, subscription: Subscription) -> Outcome:
+def outcome(end: Event, reader: Reader) -> Outcome:
     """Tell how a turn ended, by its terminal event. Raises `StorageUnavailable`.
 
     The whole answer is kept of the run's last turn only; of one before it the beginning is, and no metrics.
     """
     turn, preview = end.data["turn"], end.data.get("result_preview")
-    watch = subscription.runs.get(subscription.watch.org_id, subscription.watch.key) or subscription.watch
+    watch = reader.backend.runs.get(reader.watch.org_id, reader.watch.key) or reader.watch
     status, reason = Status(end.data["status"]), end.data.get("reason")
     if watch.turn != turn or not watch.status.terminal:
         return Outcome(

@@ -12,16 +12,16 @@ from contextlib import ExitStack
 
 from aws_lambda_powertools import Logger
 
-from codegen_api import AgentRun, CodegenAPI
-from codegen_runs import settings
+from codegen_api import AgentRun
 from codegen_runs.agents import composing, profiles
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.chat.messages import ChatAnswer, ChatLinks, ChatMessage
-from codegen_runs.clock import Clock, SystemClock
-from codegen_runs.live.subscriptions import START, run_path
+from codegen_runs.live.reading import START, run_path
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
-from codegen_runs.runs import starting, watches
+from codegen_runs.runs import starting
+from codegen_runs.runs.following import DEADLINE
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
@@ -58,9 +58,7 @@ class SessionOfAnotherAgent(Conflict):
     remedy = "Name the agent that the conversation began with, or leave session_id out to begin a new one."
 
 
-def send(
-    request: ChatMessage, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None
-) -> ChatAnswer:
+def send(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
     """Send a message to an agent; it is at work on it when this returns.
 
     Raises:
@@ -73,22 +71,21 @@ def send(
         NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
         StorageUnavailable: Nobody can tell; nothing was sent.
     """
-    clock = clock or SystemClock()
     if request.session_id is None:
-        return _begin(request, org_id=org_id, caller=caller, codegen=codegen, clock=clock)
-    return _go_on(request, request.session_id, org_id=org_id, caller=caller, codegen=codegen, clock=clock)
+        return _begin(request, org_id=org_id, caller=caller, backend=backend)
+    return _go_on(request, request.session_id, org_id=org_id, caller=caller, backend=backend)
 
 
-def at_work(org_id: int, agent_id: str, clock: Clock | None = None) -> ChatSession | None:
+def at_work(org_id: int, agent_id: str, *, backend: Backend) -> ChatSession | None:
     """Find a conversation in which an agent has a message to answer. Raises `StorageUnavailable`.
 
     One that has begun within the last moment may not be found yet.
     """
-    now = (clock or SystemClock()).now()
-    since = _ms(now - watches.DEADLINE)
-    sessions = table().of_agent(org_id, agent_id, since=since, limit=_LATEST)
+    now = backend.clock.now()
+    since = _ms(now - DEADLINE)
+    sessions = backend.sessions.of_agent(org_id, agent_id, since=since, limit=_LATEST)
     ids = [session.agent_run_id for session in sessions if session.agent_run_id is not None]
-    followed = watches.table().find_many(org_id, ids)
+    followed = backend.runs.find_many(org_id, ids)
     for session in sessions:
         watch = followed.get(session.agent_run_id or 0)
         if session.claimed_until > _ms(now) or (watch and _works(watch)):
@@ -96,14 +93,9 @@ def at_work(org_id: int, agent_id: str, clock: Clock | None = None) -> ChatSessi
     return None
 
 
-def table() -> SessionsTable:
-    """Open the sessions table that the environment names; a conversation is kept as long as its events are."""
-    return SessionsTable(settings.required("SESSIONS_TABLE"), retention=settings.event_retention())
-
-
-def _begin(request: ChatMessage, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock) -> ChatAnswer:
-    now = _ms(clock.now())
-    agent = profiles.get(request.agent_id, org_id)
+def _begin(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
+    now, sessions = _ms(backend.clock.now()), backend.sessions
+    agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
     session = ChatSession(
         id=f"chat-{now:012x}-{secrets.token_hex(5)}",
         agent_id=agent.id,
@@ -114,15 +106,14 @@ def _begin(request: ChatMessage, *, org_id: int, caller: Caller, codegen: Codege
         claim=secrets.token_hex(8),
         claimed_until=now + CLAIM_SECONDS * 1000,
     )
-    sessions = table()
     sessions.add(org_id, session)
     with ExitStack() as undoing:
         undoing.callback(sessions.remove, org_id, session.id)
         run = starting.start(
             CreateAgentRun(prompt=request.message, metadata={"session_id": session.id}),
             org_id=org_id,
-            codegen=codegen,
             caller=caller,
+            backend=backend,
             agent=agent,
             source={"session_id": session.id},
         )
@@ -130,17 +121,15 @@ def _begin(request: ChatMessage, *, org_id: int, caller: Caller, codegen: Codege
     return _at_work(request, session, run, _release(sessions, org_id, session, run.id), org_id=org_id, turn=1)
 
 
-def _go_on(
-    request: ChatMessage, session_id: str, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock
-) -> ChatAnswer:
-    sessions, claim = table(), secrets.token_hex(8)
+def _go_on(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
+    sessions, claim = backend.sessions, secrets.token_hex(8)
     session = sessions.get(org_id, session_id)
     if session is None:
         raise SessionNotFound(f"There is no session {session_id} in this organization.")
     if session.agent_id != request.agent_id:
         raise SessionOfAnotherAgent(f"The session is one with the agent {session.agent_id}.")
-    agent = profiles.get(request.agent_id, org_id)
-    now = _ms(clock.now())
+    agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
+    now = _ms(backend.clock.now())
     try:
         session = sessions.claim(org_id, session_id, claim, now=now, until=now + CLAIM_SECONDS * 1000)
     except ConditionFailed:
@@ -150,7 +139,7 @@ def _go_on(
         if session.agent_run_id is None:
             raise SessionNotFound("The session has no run: its first message was lost on its way.")
         # Read under the claim: whoever had it before has opened the run's next turn by now.
-        watch = watches.table().find(org_id, session.agent_run_id)
+        watch = backend.runs.find(org_id, session.agent_run_id)
         if watch and _works(watch):
             links = _links(org_id, session.agent_run_id, START).model_dump()
             raise SessionBusy(f"The agent has not answered yet: turn {watch.turn} is {watch.status}.", links=links)
@@ -158,8 +147,8 @@ def _go_on(
             str(session.agent_run_id),
             FollowUp(prompt=request.message),
             org_id=org_id,
-            codegen=codegen,
             caller=caller,
+            backend=backend,
             source={**composing.named(agent), "agent_version": session.agent_version, "session_id": session.id},
         )
         releasing.pop_all()

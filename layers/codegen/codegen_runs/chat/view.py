@@ -20,7 +20,7 @@ from typing import Any
 
 from codegen_runs.chat.outcomes import outcome
 from codegen_runs.events import Event, is_terminal
-from codegen_runs.live.subscriptions import Subscription
+from codegen_runs.live.reading import Reader
 from codegen_runs.live.views import Frame, shown
 
 # How many events before the end of a turn may follow its final answer.
@@ -38,46 +38,46 @@ class ChatView:
         self.over = False
         self._told = dict(told or {})
 
-    def opening(self, subscription: Subscription) -> Frame:
+    def opening(self, reader: Reader) -> Frame:
         """See `View.opening`."""
-        watch = subscription.watch
+        watch = reader.watch
         known = {"run_id": watch.agent_run_id, "status": watch.status}
         return Frame("run.started", known | self._told)
 
-    def show(self, events: Sequence[Event], subscription: Subscription) -> Sequence[Frame]:
+    def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
         """See `View.show`."""
         frames: list[Frame] = []
         for event in events:
-            frames += self._show(event, subscription)
+            frames += self._show(event, reader)
             if self.over:
                 break
         return frames
 
-    def _show(self, event: Event, subscription: Subscription) -> list[Frame]:
+    def _show(self, event: Event, reader: Reader) -> list[Frame]:
         if event.type == "run.started":
             return []
         if content := _answer(event):
             return [_delta(content, event, event.id)]
         if is_terminal(event.type):
             self.over = True
-            return _ending(event, subscription)
-        return [shown(event, subscription)]
+            return _ending(event, reader)
+        return [shown(event, reader)]
 
 
-def _ending(end: Event, subscription: Subscription) -> list[Frame]:
-    told = outcome(end, subscription)
+def _ending(end: Event, reader: Reader) -> list[Frame]:
+    told = outcome(end, reader)
     frames = []
-    if told.response and not _answered_before(end, subscription):
+    if told.response and not _answered_before(end, reader):
         frames.append(_delta(told.response, end, None))
     data = told.model_dump(mode="json", exclude={"metrics"}) | {"run_id": end.run_id}
     metrics = told.metrics.model_dump(mode="json") if told.metrics else {}
     return [*frames, Frame(end.type, data | {"metrics": metrics}, end.id)]
 
 
-def _answered_before(end: Event, subscription: Subscription) -> bool:
+def _answered_before(end: Event, reader: Reader) -> bool:
     """Tell whether the log has the answer of the turn that ends: a viewer who comes back now has been told it."""
-    watch, after = subscription.watch, (end.epoch, max(0, end.seq - 1 - _AFTERTHOUGHTS))
-    for event in reversed(subscription.runs.events(watch.org_id, watch.key, after=after, limit=_AFTERTHOUGHTS)):
+    watch, after = reader.watch, (end.epoch, max(0, end.seq - 1 - _AFTERTHOUGHTS))
+    for event in reversed(reader.backend.runs.events(watch.org_id, watch.key, after=after, limit=_AFTERTHOUGHTS)):
         if event.seq < end.seq and (_answer(event) or is_terminal(event.type)):
             return not is_terminal(event.type)
     return False

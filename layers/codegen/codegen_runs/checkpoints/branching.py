@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen_api import AgentRun, CodegenAPI, CodegenAPIError
+from codegen_api import AgentRun, CodegenAPIError
 from codegen_runs import statuses
 from codegen_runs.agents import composing, profiles
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.checkpoints import chain, reading, replay
@@ -21,12 +22,11 @@ from codegen_runs.checkpoints.reading import Found
 from codegen_runs.checkpoints.replay import Replay
 from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, RestoreCheckpoint
 from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry, pull_requests_then
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
-from codegen_runs.runs import starting, watches
+from codegen_runs.runs import starting
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
-from codegen_runs.storage.checkpoints import Checkpoint, CheckpointAction, Checkpoints, Fork
+from codegen_runs.storage.checkpoints import Checkpoint, CheckpointAction, Fork
 
 
 class NothingToReplay(Conflict):
@@ -59,51 +59,31 @@ class _Plan:
 
 
 def restore(
-    checkpoint_id: str,
-    request: RestoreCheckpoint,
-    *,
-    org_id: int,
-    caller: Caller,
-    codegen: CodegenAPI,
-    clock: Clock | None = None,
+    checkpoint_id: str, request: RestoreCheckpoint, *, org_id: int, caller: Caller, backend: Backend
 ) -> RestoredRun:
     """Go on from a checkpoint, in a new run or in the same one.
 
     Raises `CheckpointNotFound`, `RunNotStarted`, `NothingToReplay`, `FollowUpHeld`, `NoPermit`, `CodegenAPIError`,
     `StorageUnavailable`.
     """
-    found = reading.find(checkpoint_id, org_id=org_id, started=True)
+    found = reading.find(checkpoint_id, org_id=org_id, started=True, backend=backend)
     if request.create_new_run:
-        return _start(CheckpointAction.RESTORE, found, request, caller=caller, codegen=codegen, clock=clock)
-    return _go_back(found, request, caller=caller, codegen=codegen, clock=clock)
+        return _start(CheckpointAction.RESTORE, found, request, caller=caller, backend=backend)
+    return _go_back(found, request, caller=caller, backend=backend)
 
 
-def fork(
-    checkpoint_id: str,
-    request: ForkCheckpoint,
-    *,
-    org_id: int,
-    caller: Caller,
-    codegen: CodegenAPI,
-    clock: Clock | None = None,
-) -> RestoredRun:
+def fork(checkpoint_id: str, request: ForkCheckpoint, *, org_id: int, caller: Caller, backend: Backend) -> RestoredRun:
     """Start another run from a checkpoint. Raises as `restore` does."""
-    found = reading.find(checkpoint_id, org_id=org_id, started=True)
-    return _start(CheckpointAction.FORK, found, request, caller=caller, codegen=codegen, clock=clock)
+    found = reading.find(checkpoint_id, org_id=org_id, started=True, backend=backend)
+    return _start(CheckpointAction.FORK, found, request, caller=caller, backend=backend)
 
 
 def _start(
-    action: CheckpointAction,
-    found: Found,
-    request: ForkCheckpoint,
-    *,
-    caller: Caller,
-    codegen: CodegenAPI,
-    clock: Clock | None,
+    action: CheckpointAction, found: Found, request: ForkCheckpoint, *, caller: Caller, backend: Backend
 ) -> RestoredRun:
-    now = round((clock or SystemClock()).now() * 1000)
-    checkpoint, changes, checkpoints = found.checkpoint, request.changes, reading.table()
-    plan = _plan(checkpoint, changes, checkpoints, codegen, continued=False)
+    now, checkpoints = round(backend.clock.now() * 1000), backend.checkpoints
+    checkpoint, changes = found.checkpoint, request.changes
+    plan = _plan(checkpoint, changes, continued=False, backend=backend)
     started = Fork(
         org_id=checkpoint.org_id,
         id=f"cp-{now:012x}-{secrets.token_hex(5)}",
@@ -136,8 +116,8 @@ def _start(
                 },
             ),
             org_id=checkpoint.org_id,
-            codegen=codegen,
             caller=caller,
+            backend=backend,
             source=_source(checkpoint),
             sent=plan.sent,
         )
@@ -168,22 +148,20 @@ def _start(
         detail="Another run was started. It is told what was said; files are as it finds them.",
         lineage=lineage,
         warnings=warnings,
-        clock=clock,
+        backend=backend,
     )
 
 
-def _go_back(
-    found: Found, request: RestoreCheckpoint, *, caller: Caller, codegen: CodegenAPI, clock: Clock | None
-) -> RestoredRun:
-    checkpoint, changes, checkpoints = found.checkpoint, request.changes, reading.table()
-    plan = _plan(checkpoint, changes, checkpoints, codegen, continued=True)
-    lineage = reading.ancestors(checkpoints, checkpoint.org_id, checkpoint.run)
+def _go_back(found: Found, request: RestoreCheckpoint, *, caller: Caller, backend: Backend) -> RestoredRun:
+    checkpoint, changes = found.checkpoint, request.changes
+    plan = _plan(checkpoint, changes, continued=True, backend=backend)
+    lineage = reading.ancestors(backend.checkpoints, checkpoint.org_id, checkpoint.run)
     run = starting.resume(
         checkpoint.run,
         FollowUp(prompt=plan.task, model=changes.model),
         org_id=checkpoint.org_id,
-        codegen=codegen,
         caller=caller,
+        backend=backend,
         source=_source(checkpoint),
         sent=plan.sent,
     )
@@ -196,35 +174,35 @@ def _go_back(
         detail="The same run goes on. It is told to go back to what was said by then; files stay as they are.",
         lineage=lineage,
         warnings=request.ignored() + plan.warnings,
-        clock=clock,
+        backend=backend,
     )
 
 
-def _plan(
-    checkpoint: Checkpoint, changes: Modifications, checkpoints: Checkpoints, codegen: CodegenAPI, *, continued: bool
-) -> _Plan:
+def _plan(checkpoint: Checkpoint, changes: Modifications, *, continued: bool, backend: Backend) -> _Plan:
     """Find out what to tell a run. Raises `NothingToReplay`, `CodegenAPIError`, `StorageUnavailable`."""
-    said = chain.read(checkpoints, checkpoint)
+    said = chain.read(backend.checkpoints, checkpoint)
     asked = chain.last_prompt(said)
     if changes.modified_query is None and asked is None:
         raise NothingToReplay("What the run was asked is not known here: it was started elsewhere.")
     task = changes.modified_query or (asked.text if asked else "")
-    parent = reading.run_of(checkpoint, codegen)
+    parent = reading.run_of(checkpoint, backend=backend)
     pull_requests = pull_requests_then(parent, checkpoint) if parent else []
     places = [f"{each.url or each.id} (branch {each.branch_name or 'unknown'})" for each in pull_requests]
     plan = _Plan(task, replay.compose(task, chain.handed_on(said), continued=continued, places=places))
     if plan.replay.shortened or (asked and asked.truncated and changes.modified_query is None):
         plan.warnings.append(_warned("record_shortened", "Not all that was said is told again: the oldest gave way."))
     if changes.model:
-        plan.warnings += _unknown_model(changes.model, checkpoint.org_id, codegen)
+        plan.warnings += _unknown_model(changes.model, checkpoint.org_id, backend)
     if continued:  # it has been told all else before
         plan.system_prompt = changes.system_prompt
         return plan
-    origin = checkpoints.origin(checkpoint.org_id, checkpoint.run)
+    origin = backend.checkpoints.origin(checkpoint.org_id, checkpoint.run)
     plan.system_prompt = changes.system_prompt or (origin.system_prompt if origin else None)
     if checkpoint.agent:
         try:
-            profile = profiles.get(checkpoint.agent.id, checkpoint.org_id, version=checkpoint.agent.version)
+            profile = profiles.get(
+                checkpoint.agent.id, org_id=checkpoint.org_id, version=checkpoint.agent.version, backend=backend
+            )
         except profiles.AgentNotFound as error:
             plan.warnings.append(_warned("agent_unknown", f"The run is told no agent's instructions: {error.detail}"))
         else:
@@ -232,8 +210,9 @@ def _plan(
     return plan
 
 
-def _unknown_model(model: str, org_id: int, codegen: CodegenAPI) -> list[Warned]:
-    known = {option.value for provider in codegen.models.list(org_id=org_id).providers for option in provider.models}
+def _unknown_model(model: str, org_id: int, backend: Backend) -> list[Warned]:
+    providers = backend.codegen.models.list(org_id=org_id).providers
+    known = {option.value for provider in providers for option in provider.models}
     if model in known:
         return []
     detail = f"{model} is none of the organization's models: what becomes of it is the Codegen API's choice."
@@ -262,10 +241,10 @@ def _answer(
     lineage: list[LineageEntry],
     warnings: list[Warned],
     client_run_id: str | None = None,
-    clock: Clock | None,
+    backend: Backend,
 ) -> RestoredRun:
     return RestoredRun(
-        **_snapshot(run, checkpoint.org_id, warnings, clock).model_dump(),
+        **_snapshot(run, checkpoint.org_id, warnings, backend).model_dump(),
         action=action,
         checkpoint_id=checkpoint.id,
         created_new_run=created_new_run,
@@ -277,11 +256,11 @@ def _answer(
     )
 
 
-def _snapshot(run: AgentRun, org_id: int, warnings: list[Warned], clock: Clock | None) -> RunSnapshot:
+def _snapshot(run: AgentRun, org_id: int, warnings: list[Warned], backend: Backend) -> RunSnapshot:
     """Show a run that has just been started, which it has whether or not it is followed."""
     try:
-        if watch := watches.table().find(org_id, run.id):
-            return run_snapshot(watch, clock)
+        if watch := backend.runs.find(org_id, run.id):
+            return run_snapshot(watch, now=backend.clock.now())
     except StorageUnavailable:
         pass
     warnings.append(_warned("not_followed", "The run goes on, but it has no live log here."))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.checkpoints import reading
-from codegen_runs.checkpoints.reading import check_exists, check_started
+from codegen_runs.checkpoints.reading import check_started
 from codegen_runs.checkpoints.recorder import Recorder, continued, may_be_known
 from codegen_runs.checkpoints.requests import CreateCheckpoint
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import Writer
 from codegen_runs.redaction import redact
-from codegen_runs.runs import watches
-from codegen_runs.runs.finding import RunEnded, change, look_up
+from codegen_runs.runs.finding import RunEnded, change, find, follow_run, upstream_run
 from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import Watch
 
@@ -24,26 +22,17 @@ def create(
     *,
     org_id: int,
     caller: Caller,
-    codegen: CodegenAPI,
-    clock: Clock | None = None,
+    backend: Backend,
 ) -> CheckpointSnapshot:
     """Make a checkpoint of a run as it is now; one that nobody follows yet is followed from here on.
 
     Raises `RunNotFound`, `RunNotStarted`, `RunEnded`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    now = (clock or SystemClock()).now()
-    runs = watches.table()
-    watch = look_up(run_id, org_id=org_id, runs=runs)
+    now, runs = backend.clock.now(), backend.runs
+    watch = find(run_id, org_id=org_id, runs=runs)
     if watch is None:
-        run = check_exists(run_id, org_id=org_id, codegen=codegen)
-        watch = watches.follow(
-            org_id=org_id,
-            agent_run_id=run.id,
-            status=run.status,
-            web_url=run.web_url,
-            created_by=caller.id,
-            clock=clock,
-        )
+        run = upstream_run(run_id, org_id=org_id, backend=backend)
+        watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
 
     def decide(current: Watch) -> Change:
         check_started(current)
@@ -58,8 +47,8 @@ def create(
         return Change(current.model_copy(update=changes).at(writer.position), writer.events, recorder.made)
 
     written = change(watch, runs, decide)
-    watches.kick(written)
+    backend.kick(written)
     head = written.checkpoint
     assert head is not None  # noqa: S101 - it was just written
-    made = reading.get(f"{written.key}.{head.epoch}-{head.seq}", org_id=org_id, codegen=codegen)
+    made = reading.get(f"{written.key}.{head.epoch}-{head.seq}", org_id=org_id, backend=backend)
     return made.model_copy(update={"warnings": request.ignored() + made.warnings})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from codegen_api import AgentRun, CodegenAPI, CodegenAPIError, NotFoundError
-from codegen_runs import cursors, settings
+from codegen_api import AgentRun, CodegenAPIError, NotFoundError
+from codegen_runs import cursors
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.checkpoints import chain
 from codegen_runs.checkpoints.chain import MOST_ANCESTORS
@@ -21,8 +22,8 @@ from codegen_runs.checkpoints.snapshots import (
     summary,
 )
 from codegen_runs.problems import Conflict, CredentialsRefused, NotFound
-from codegen_runs.runs import watches
-from codegen_runs.runs.finding import RunNotFound, look_up
+from codegen_runs.runs.finding import find as find_run
+from codegen_runs.runs.finding import upstream_run
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints
 from codegen_runs.storage.runs import Watch
@@ -39,6 +40,9 @@ class CheckpointNotFound(NotFound):
     code = "checkpoint_not_found"
     remedy = "List the checkpoints of the run: GET /v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints."
 
+    def __init__(self, checkpoint_id: str) -> None:
+        super().__init__(f"There is no checkpoint {checkpoint_id} in this organization.")
+
 
 class RunNotStarted(Conflict):
     """The run waits for its start, so there is no point in it to come back to."""
@@ -54,53 +58,42 @@ class Found(NamedTuple):
     watch: Watch | None
 
 
-def table() -> Checkpoints:
-    """Open the checkpoints in the runs table that the environment names."""
-    return Checkpoints(settings.required("RUNS_TABLE"))
-
-
 def newest(
-    run_id: str, *, org_id: int, codegen: CodegenAPI, limit: int, cursor: str | None
+    run_id: str, *, org_id: int, limit: int, cursor: str | None, backend: Backend
 ) -> cursors.CursorPage[CheckpointSummary]:
     """List the checkpoints of a run, newest first; none of one that nobody follows here.
 
     Raises `RunNotFound`, `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    watch = look_up(run_id, org_id=org_id, runs=watches.table())
+    watch = find_run(run_id, org_id=org_id, runs=backend.runs)
     key = watch.key if watch else run_id
     scope = ("checkpoints", org_id, key)
     before = cursors.decode(cursor, *scope) if cursor else None
-    found, position = table().newest(org_id, key, limit, before)
+    found, position = backend.checkpoints.newest(org_id, key, limit, before)
     if watch is None and not found:
-        check_exists(run_id, org_id=org_id, codegen=codegen)
+        upstream_run(run_id, org_id=org_id, backend=backend)
     return cursors.page([summary(each) for each in found], position, *scope)
 
 
-def check_exists(run_id: str, *, org_id: int, codegen: CodegenAPI) -> AgentRun:
-    """Read a run that is not known here. Raises `RunNotFound`, `CodegenAPIError`."""
-    if not run_id.isdecimal():
-        raise RunNotFound(f"There is no run {run_id} in this organization.")
-    return codegen.runs.get(int(run_id), org_id=org_id)
-
-
-def get(checkpoint_id: str, *, org_id: int, codegen: CodegenAPI) -> CheckpointSnapshot:
+def get(checkpoint_id: str, *, org_id: int, backend: Backend) -> CheckpointSnapshot:
     """Read a checkpoint with all that was said until then. Raises `CheckpointNotFound`, `StorageUnavailable`."""
-    checkpoint = find(checkpoint_id, org_id=org_id).checkpoint
-    said = chain.read(table(), checkpoint)
+    checkpoint = find(checkpoint_id, org_id=org_id, backend=backend).checkpoint
+    said = chain.read(backend.checkpoints, checkpoint)
     try:
-        run = run_of(checkpoint, codegen)
+        run = run_of(checkpoint, backend=backend)
     except (CodegenAPIError, CredentialsRefused) as error:
         detail = f"The Codegen API could not be asked for the pull requests: {error}"
         return snapshot(checkpoint, said, [], [Warned(code="pull_requests_unknown", pointer="", detail=detail)])
     return snapshot(checkpoint, said, pull_requests_then(run, checkpoint) if run else [], [])
 
 
-def lineage(checkpoint_id: str, *, org_id: int) -> Lineage:
+def lineage(checkpoint_id: str, *, org_id: int, backend: Backend) -> Lineage:
     """Tell where a checkpoint's run came from, and what was started from the checkpoint.
 
     Raises `CheckpointNotFound`, `StorageUnavailable`.
     """
-    checkpoints, checkpoint = table(), find(checkpoint_id, org_id=org_id).checkpoint
+    checkpoints = backend.checkpoints
+    checkpoint = find(checkpoint_id, org_id=org_id, backend=backend).checkpoint
     earlier = checkpoints.until(checkpoint)[:-1]
     came_from = ancestors(checkpoints, org_id, checkpoint.run)
     descendants, more = _descendants(checkpoints, checkpoint)
@@ -114,26 +107,27 @@ def lineage(checkpoint_id: str, *, org_id: int) -> Lineage:
     )
 
 
-def find(checkpoint_id: str, *, org_id: int, started: bool = False) -> Found:
+def find(checkpoint_id: str, *, org_id: int, started: bool = False, backend: Backend) -> Found:
     """Find a checkpoint.
 
     Args:
         checkpoint_id: Its id, in which the run may be named by its key or by the upstream's id.
         org_id: Whose it is.
         started: Whether its run must have been started, to be gone on from.
+        backend: What to work with.
 
     Raises `CheckpointNotFound`, `RunNotStarted`, `StorageUnavailable`.
     """
     named = _ID.fullmatch(checkpoint_id)
     if named is None:
-        raise CheckpointNotFound(f"There is no checkpoint {checkpoint_id} in this organization.")
-    watch = look_up(named[1], org_id=org_id, runs=watches.table())
+        raise CheckpointNotFound(checkpoint_id)
+    watch = find_run(named[1], org_id=org_id, runs=backend.runs)
     if started and watch:
         check_started(watch)
     key = watch.key if watch else named[1]
-    checkpoint = table().get(org_id, key, int(named[2]), int(named[3]))
+    checkpoint = backend.checkpoints.get(org_id, key, int(named[2]), int(named[3]))
     if checkpoint is None:
-        raise CheckpointNotFound(f"There is no checkpoint {checkpoint_id} in this organization.")
+        raise CheckpointNotFound(checkpoint_id)
     return Found(checkpoint, watch)
 
 
@@ -143,10 +137,10 @@ def check_started(watch: Watch) -> None:
         raise RunNotStarted(f"The run is {watch.status}: nothing has happened in it yet.")
 
 
-def run_of(checkpoint: Checkpoint, codegen: CodegenAPI) -> AgentRun | None:
+def run_of(checkpoint: Checkpoint, *, backend: Backend) -> AgentRun | None:
     """Read the upstream's run of a checkpoint; None if it does not know it any more. Raises `CodegenAPIError`."""
     try:
-        return codegen.runs.get(checkpoint.agent_run_id, org_id=checkpoint.org_id)
+        return backend.codegen.runs.get(checkpoint.agent_run_id, org_id=checkpoint.org_id)
     except NotFoundError:
         return None
 

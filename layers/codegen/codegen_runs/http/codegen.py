@@ -4,23 +4,22 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Depends, Request
 
-import codegen_runs.upstream.errors  # noqa: F401 - registers how errors of the Codegen API are answered
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
-from codegen_runs.http.edge import seconds_left
 
 
 def _acting_as_caller(request: Request) -> CodegenAPI:
-    return upstream.for_caller(request.context["caller"], deadline=seconds_left(request))
+    codegen: CodegenAPI = request.context["backend"].codegen
+    return codegen
 
 
 Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
-"""A handler's parameter: a client that acts as the caller, within the time that the function has left."""
+"""A client that acts as the caller, within the time that the function has left."""
 
 
 def _acting_as_deployment(request: Request) -> CodegenAPI:
-    return upstream.for_deployment(deadline=seconds_left(request))
+    return upstream.for_deployment(deadline=request.context["seconds_left"])
 
 
-Deployment = Annotated[CodegenAPI, Depends(_acting_as_deployment)]
-"""A handler's parameter: a client that acts as the deployment, as it does for a caller with an API token of ours."""
+DeploymentCodegen = Annotated[CodegenAPI, Depends(_acting_as_deployment)]
+"""A client that acts as the deployment, as it does for a caller with an API token of this deployment."""

@@ -1,4 +1,4 @@
-"""What a request leaves of the limits that it draws on, told as in draft-ietf-httpapi-ratelimit-headers."""
+"""What is left of the limits that a request draws on, noted for the headers of its answer."""
 
 from __future__ import annotations
 
@@ -47,13 +47,3 @@ def note(allowance: Allowance) -> None:
     """Note what is left of a limit, for whoever answers the request at hand, if anybody does."""
     if (noted := _noted.get()) is not None:
         noted[allowance.name] = allowance
-
-
-def headers(noted: Noted) -> dict[str, list[str]]:
-    """Return the headers that tell what was noted; none where no limit was drawn on."""
-    if not noted:
-        return {}
-    return {
-        "RateLimit-Policy": [", ".join(f'"{each.name}";q={each.calls};w={each.seconds}' for each in noted.values())],
-        "RateLimit": [", ".join(f'"{each.name}";r={each.left};t={each.reset}' for each in noted.values())],
-    }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
-from codegen_runs.storage.runs import RunsTable
 
 MOST_SHOWN = 500
 
@@ -54,9 +54,10 @@ class RateLimits(BaseModel):
     queue: LaunchQueue
 
 
-def places(runs: RunsTable, clock: Clock) -> dict[tuple[int, str], QueuePlace]:
+def places(backend: Backend) -> dict[tuple[int, str], QueuePlace]:
     """Tell the place of each watch in the launch queue, by (organization, key). Raises `StorageUnavailable`."""
-    bucket, now = Buckets(runs, runs.deployment_budget(), clock).read("create"), round(clock.now() * 1000)
+    runs, now = backend.runs, round(backend.clock.now() * 1000)
+    bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
     return {
         watch: QueuePlace(
             position=position,
@@ -68,9 +69,10 @@ def places(runs: RunsTable, clock: Clock) -> dict[tuple[int, str], QueuePlace]:
     }
 
 
-def rate_limits(runs: RunsTable, *, org_id: int, caller: Caller, clock: Clock) -> RateLimits:
+def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
     """Show the limits and the queue to a member of an organization. Raises `StorageUnavailable`."""
-    queued = places(runs, clock)
+    runs, clock = backend.runs, backend.clock
+    queued = places(backend)
     watches = runs.get_many(org_id, [key for organization, key in queued if organization == org_id])
     return RateLimits(
         background=_states(Buckets(runs, runs.deployment_budget(), clock), clock),

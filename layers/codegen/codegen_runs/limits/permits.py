@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from codegen_api import RateLimitError
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.clock import Clock
 from codegen_runs.limits import allowances
 from codegen_runs.limits.buckets import Buckets
 from codegen_runs.problems import RateLimited, StorageUnavailable
-from codegen_runs.runs import watches
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +31,16 @@ class NoPermit(RateLimited):
 
 
 @contextmanager
-def permit(limit: str, caller: Caller, clock: Clock | None = None) -> Iterator[None]:
+def permit(limit: str, caller: Caller, backend: Backend) -> Iterator[None]:
     """Make one call inside the block with a permit; what the upstream says of its limit there is remembered for all.
 
     What is left of the limit is noted for the answer. Where the buckets cannot be read, the upstream judges by itself.
     Raises `NoPermit`.
     """
-    clock = clock or SystemClock()
-    buckets = Buckets(watches.table(), upstream.budget_of(caller), clock)
+    buckets = Buckets(backend.runs, upstream.budget_of(caller), backend.clock)
     try:
         try:
-            _wait(buckets, limit, clock)
+            _wait(buckets, limit, backend.clock)
         except StorageUnavailable:
             logger.warning("The limits of the Codegen API could not be read.", exc_info=True)
         try:

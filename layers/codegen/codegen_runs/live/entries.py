@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from codegen_runs.events import Event
-from codegen_runs.live.subscriptions import run_path
+from codegen_runs.live.reading import run_path
 
 _NAMING = ("turn", "status", "position")
 

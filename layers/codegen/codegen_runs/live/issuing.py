@@ -6,14 +6,13 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
-from codegen_runs.live.subscriptions import run_path, subscribe
+from codegen_runs.live.reading import open_reader, run_path
 from codegen_runs.live.tickets import TICKET_SECONDS, Subject, Tickets
-from codegen_runs.multi_runs.service import MultiRunNotFound, multi_runs_table
+from codegen_runs.multi_runs import service as multi_runs
 
 
 class IssueTicket(Body):
@@ -43,23 +42,19 @@ class StreamTicket(BaseModel):
     warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
 
 
-def issue(
-    request: IssueTicket, *, org_id: int, caller: Caller, codegen: CodegenAPI, tickets: Tickets, clock: Clock
-) -> StreamTicket:
+def issue(request: IssueTicket, *, org_id: int, caller: Caller, backend: Backend) -> StreamTicket:
     """Issue a ticket to a caller who may watch; the run is followed from now on, so that no token is needed later.
 
     Raises `codegen_api.NotFoundError`, `MultiRunNotFound`, `StorageUnavailable`.
     """
     stream_path = None
     if request.agent_run_id is not None:
-        subscribe(
-            org_id=org_id, agent_run_id=request.agent_run_id, after=None, caller=caller, codegen=codegen, clock=clock
-        )
+        open_reader(org_id=org_id, agent_run_id=request.agent_run_id, after=None, caller=caller, backend=backend)
         stream_path = run_path(org_id, request.agent_run_id) + "/logs/stream"
-    elif multi_runs_table().get(org_id, request.multi_run_id or "") is None:
-        raise MultiRunNotFound(f"There is no multi-run {request.multi_run_id} in this organization.")
+    else:
+        multi_runs.find(org_id, request.multi_run_id or "", backend=backend)
     subject = Subject(org_id, agent_run_id=request.agent_run_id, multi_run_id=request.multi_run_id)
-    ticket, expires_at = tickets.issue(caller, subject)
+    ticket, expires_at = Tickets(backend).issue(caller, subject)
     return StreamTicket(
         ticket=ticket,
         expires_at=timestamp(expires_at),

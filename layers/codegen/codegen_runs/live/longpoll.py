@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from codegen_runs.live.entries import EventEntry, entry
-from codegen_runs.live.subscriptions import Subscription
+from codegen_runs.live.reading import Reader
 from codegen_runs.runs.snapshots import RunSnapshot
 
 # Seconds that a request may be held. API Gateway gives up after 29.
@@ -23,19 +23,19 @@ class EventList(BaseModel):
     expired: int = Field(0, description="How many events before these were left out because they are kept no longer.")
 
 
-def read(subscription: Subscription, *, limit: int, until: float) -> EventList:
+def read(reader: Reader, *, limit: int, until: float) -> EventList:
     """Read the events that follow; where there are none yet, wait for them until the epoch second `until`.
 
     Raises `CursorExpired`.
     """
-    events = subscription.wait(until, limit)
-    if events and not subscription.watch.status.terminal:
-        subscription.refresh()
+    events = reader.wait(until, limit)
+    if events and not reader.watch.status.terminal:
+        reader.refresh()
     return EventList(
-        run=subscription.snapshot(),
-        items=[entry(event, subscription.watch.org_id) for event in events],
-        next_cursor=subscription.cursor,
-        has_more=subscription.behind,
-        ended=subscription.settled,
-        expired=subscription.expired,
+        run=reader.snapshot(),
+        items=[entry(event, reader.watch.org_id) for event in events],
+        next_cursor=reader.cursor,
+        has_more=reader.behind,
+        ended=reader.settled,
+        expired=reader.expired,
     )

@@ -19,17 +19,14 @@ import logging
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol
 
-from codegen_runs.clock import Clock
+from codegen_runs.backend import Backend
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.live.connections import POST_SECONDS, THREADS, Congested, Connections, EffectUnknown, Gone
-from codegen_runs.live.subscriptions import CursorExpired, Log
-from codegen_runs.live.subscriptions import Subscription as Place
+from codegen_runs.live.reading import CursorExpired, Reader
 from codegen_runs.live.websocket_frames import end_frame, event_frames, lost_frame, snapshot_frame
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.storage.connections import ConnectionsTable, Subscription
-from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
 
 logger = logging.getLogger(__name__)
@@ -49,32 +46,19 @@ CLAIM_MARGIN = 5.0
 _CONTENTIONS = 3
 
 
-class MultiRuns(Protocol):
-    """What a sender reads of the multi-runs table."""
-
-    def get(self, org_id: int, multi_run_id: str) -> MultiRun | None:
-        """Read one multi-run."""
-
-
 class Sender:
     """Sends what a subscription has not been sent yet.
 
     Args:
-        table: Who follows what.
-        runs: The runs and their logs.
-        multi_runs: The multi-runs, some of whose runs never come to be.
+        backend: What to work with.
         connections: The open connections.
-        clock: The time.
     """
 
-    def __init__(
-        self, table: ConnectionsTable, *, runs: Log, multi_runs: MultiRuns, connections: Connections, clock: Clock
-    ) -> None:
-        self._table = table
-        self._runs = runs
-        self._multi_runs = multi_runs
+    def __init__(self, backend: Backend, connections: Connections) -> None:
+        self._backend = backend
+        self._table = backend.connections
         self._connections = connections
-        self._clock = clock
+        self._clock = backend.clock
 
     def begin(self, subscription: Subscription, *, until: float) -> bool:
         """Store a new subscription, send its snapshot and what there is; tell whether that was all of it.
@@ -85,9 +69,11 @@ class Sender:
         """
         claimed = subscription.model_copy(update={"claim": secrets.token_hex(8), "due_at": self._claim_end(until)})
         self._table.subscribe(claimed)
-        if watch := self._runs.get(subscription.org_id, subscription.key):
+        if watch := self._backend.runs.get(subscription.org_id, subscription.key):
             try:
-                snapshot = snapshot_frame(subscription, watch, self._expired(subscription, watch))
+                snapshot = snapshot_frame(
+                    subscription, watch, self._expired(subscription, watch), now=self._clock.now()
+                )
                 self._connections.post(subscription.connection_id, snapshot)
             except Congested:
                 pass  # the events tell the same
@@ -179,12 +165,12 @@ class Sender:
 
         Raises `CursorExpired`.
         """
-        watch = self._runs.get(subscription.org_id, subscription.key)
+        watch = self._backend.runs.get(subscription.org_id, subscription.key)
         if watch is None:
             return [], after, self._never_began(subscription)
-        place = Place(self._runs, watch, self._clock, after)
-        events = place.next()
-        return events, after if events else place.after, place.ended
+        reader = Reader(self._backend, watch, after)
+        events = reader.next()
+        return events, after if events else reader.after, reader.ended
 
     def _drop(self, subscription: Subscription) -> None:
         """Close a connection that nobody can send on to. Where that fails, the claim stays, and it is tried again."""
@@ -199,16 +185,16 @@ class Sender:
 
     def _expired(self, subscription: Subscription, watch: Watch) -> int:
         """Count the events that are missing at the start, for who begins there."""
-        place = Place(self._runs, watch, self._clock)
-        if subscription.cursor == place.after:
-            place.next(limit=1)
-        return place.expired
+        reader = Reader(self._backend, watch)
+        if subscription.cursor == reader.after:
+            reader.next(limit=1)
+        return reader.expired
 
     def _never_began(self, subscription: Subscription) -> bool:
         """Tell whether a run that does not exist will not come to be either."""
         if subscription.multi_run_id is None:
             return True
-        multi_run = self._multi_runs.get(subscription.org_id, subscription.multi_run_id)
+        multi_run = self._backend.multi_runs.get(subscription.org_id, subscription.multi_run_id)
         return multi_run is None or multi_run.status.terminal
 
     def _claim_end(self, until: float) -> int:
@@ -222,15 +208,14 @@ class Publisher:
     """The poller's publisher for those who are connected by WebSocket. Nothing it does fails the poller.
 
     Args:
-        table: Who follows what.
-        sender: Sends to one of them.
-        clock: The time.
+        sender: Sends to one subscription.
+        backend: What to work with.
     """
 
-    def __init__(self, table: ConnectionsTable, sender: Sender, clock: Clock) -> None:
-        self._table = table
+    def __init__(self, sender: Sender, backend: Backend) -> None:
+        self._table = backend.connections
         self._sender = sender
-        self._clock = clock
+        self._clock = backend.clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="push")
 
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:

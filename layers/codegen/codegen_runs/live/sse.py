@@ -19,12 +19,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import settings
-from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
-from codegen_runs.events import Event
-from codegen_runs.http import edge
+from codegen_runs.backend import Backend
+from codegen_runs.events import Event as RunEvent
+from codegen_runs.http import admission, edge
+from codegen_runs.http.proxy import Answer, Event
+from codegen_runs.live.reading import START, CursorExpired, Reader, open_reader
 from codegen_runs.live.stream_request import StreamRequest
-from codegen_runs.live.subscriptions import START, CursorExpired, Subscription
 from codegen_runs.live.views import Frame, LogView, View
 from codegen_runs.problems import StorageUnavailable
 
@@ -63,22 +63,19 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-Subscribe = Callable[[StreamRequest, Caller, float], Subscription]
-"""Opens the subscription that a caller asks for, within a number of seconds."""
-
-Serve = Callable[[bool, edge.Event, LambdaContext], edge.Answer]
-"""Answers a request, told whether what follows is sent on at once; with a `viewing`, its frames are the body."""
+Serve = Callable[[bool, Event, LambdaContext, Backend], Answer]
+"""Answers a request; its first argument says whether frames are sent on at once. The frames of a `viewing` follow."""
 
 
 @dataclass(frozen=True)
 class Viewing:
     """One answer in the making."""
 
-    subscription: Subscription
+    reader: Reader
     view: View
     place: str
     """The cursor that `first` follows."""
-    first: Sequence[Event]
+    first: Sequence[RunEvent]
     interval: float
     until: float
     room: int
@@ -94,18 +91,18 @@ class FrameStream:
     """The ASGI app. Its scope holds the gateway's event, as Mangum puts it there.
 
     Args:
-        serve: Answers a request, up to the frames; it raises nothing.
-        clock: The time.
+        serve: Answers a request, up to the frames, and reports errors as answers.
+        backend: What to work with.
     """
 
-    def __init__(self, serve: Serve, *, clock: Clock) -> None:
+    def __init__(self, serve: Serve, backend: Backend | None = None) -> None:
         self._answer = serve
-        self._clock = clock
+        self.backend = backend or Backend()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one request."""
         live = LIVE in scope.get("extensions", {})
-        answer = await asyncio.to_thread(self._answer, live, scope["aws.event"], scope["aws.context"])
+        answer = await asyncio.to_thread(self._answer, live, scope["aws.event"], scope["aws.context"], self.backend)
         headers = [
             (name.lower().encode(), value.encode())
             for name, values in answer["multiValueHeaders"].items()
@@ -119,14 +116,14 @@ class FrameStream:
         await send({"type": "http.response.body", "body": answer["body"].encode(), "more_body": False})
 
     async def _frames(self, viewing: Viewing) -> AsyncGenerator[bytes, None]:
-        subscription, view, clock = viewing.subscription, viewing.view, self._clock
+        reader, view, clock = viewing.reader, viewing.view, self.backend.clock
         yield _opening(viewing)
-        yield _written(view.opening(subscription))
+        yield _written(view.opening(reader))
         events, sent = viewing.first, 0
         spoke = looked = clock.now()
         while True:
             try:
-                frames = await asyncio.to_thread(view.show, events, subscription) if events else []
+                frames = await asyncio.to_thread(view.show, events, reader) if events else []
             except StorageUnavailable:
                 logger.warning("A stream ended early.", exc_info=True)
                 return
@@ -137,8 +134,8 @@ class FrameStream:
                 # A slow reader may have taken all the time. The rest follows when it comes back with this id.
                 if frame.id and (sent >= viewing.room or clock.now() >= viewing.until):
                     return
-            if view.over or subscription.ended:
-                yield _written(Frame("stream.end", {"cursor": subscription.cursor}))
+            if view.over or reader.ended:
+                yield _written(Frame("stream.end", {"cursor": reader.cursor}))
                 return
             now = clock.now()
             if now >= viewing.until or (sent and not events and not viewing.waits):
@@ -150,11 +147,11 @@ class FrameStream:
                 spoke = now
             try:
                 if now - looked >= LOOK:
-                    await asyncio.to_thread(subscription.refresh)
+                    await asyncio.to_thread(reader.refresh)
                     looked = now
                 if not events:
                     await asyncio.to_thread(clock.sleep, min(viewing.interval, viewing.until - now))
-                events = await asyncio.to_thread(subscription.next)
+                events = await asyncio.to_thread(reader.next)
             except (CursorExpired, StorageUnavailable):
                 # The answer has begun: it ends here, and the next one says what is wrong, if it still is.
                 logger.warning("A stream ended early.", exc_info=True)
@@ -162,38 +159,44 @@ class FrameStream:
 
 
 class EventStream(FrameStream):
-    """The stream of one run for whoever asks for it.
+    """The stream of one run's events.
 
     Args:
-        subscribe: Opens a subscription.
-        clock: The time.
-        views: How else than as it is the log may be shown, by the names that requests have for it.
+        views: Further views of the log besides `log`, by the names that requests have for them.
+        backend: What to work with.
     """
 
     def __init__(
-        self, subscribe: Subscribe, *, clock: Clock, views: Mapping[str, Callable[[], View]] | None = None
+        self, views: Mapping[str, Callable[[], View]] | None = None, *, backend: Backend | None = None
     ) -> None:
-        # What goes wrong before the stream begins is answered as a problem.
+        # An error before the stream begins is answered as a problem.
         serve = {live: edge.answering(partial(self._serve, live)) for live in (False, True)}
-        super().__init__(lambda live, event, context: serve[live](event, context), clock=clock)
-        self._subscribe = subscribe
+        super().__init__(lambda live, event, context, work: serve[live](event, context, work), backend)
         self._views = {"log": LogView} | dict(views or {})
 
-    def _serve(self, live: bool, event: edge.Event, context: LambdaContext) -> edge.Answer:
-        started, left = self._clock.now(), context.get_remaining_time_in_millis() / 1000
+    def _serve(self, live: bool, event: Event, context: LambdaContext, backend: Backend) -> Answer:
+        started, left = backend.clock.now(), context.get_remaining_time_in_millis() / 1000
         lasts = min(LIFETIME, left - MARGIN) if live else HOLD
-        caller, request = edge.identify(event), StreamRequest.read(event)
-        subscription = self._subscribe(request, caller, min(OPENING, left - lasts))
-        place = subscription.cursor
-        first = subscription.next()
+        caller, request = admission.identify(event), StreamRequest.read(event)
+        reader = open_reader(
+            org_id=request.org_id,
+            agent_run_id=request.agent_run_id,
+            after=request.after,
+            caller=caller,
+            # A caller with a ticket has no token, and the run was followed when the ticket was issued.
+            ask=caller.asks_codegen,
+            backend=backend.acting_as(caller, deadline=min(OPENING, left - lasts)),
+        )
+        place = reader.cursor
+        first = reader.next()
         headers = {"Stream-Retention-Seconds": [str(settings.event_retention())], "Cache-Control": ["no-store"]}
-        if subscription.ended and request.after and subscription.after != START:
+        if reader.ended and request.after and reader.after != START:
             # What stops an EventSource: it has seen all there is.
             return {"statusCode": 204, "multiValueHeaders": headers, "body": "", "isBase64Encoded": False}
         headers["Content-Type"] = ["text/event-stream; charset=utf-8"]
         key = event["requestContext"]["authorizer"].get("stream_key")
         viewing = Viewing(
-            subscription,
+            reader,
             self._views[request.view](),
             place,
             first,

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.problems import Forbidden, Unauthorized
-from codegen_runs.storage.table import Condition, ConditionFailed, Table
+from codegen_runs.storage.table import Condition, ConditionFailed
 
 TICKET_SECONDS = 60
 
@@ -80,13 +80,12 @@ class Tickets:
     """Issue and redeem tickets. Every method may raise `StorageUnavailable`.
 
     Args:
-        table: The callers table.
-        clock: The time.
+        backend: What to work with; tickets are in its callers table.
     """
 
-    def __init__(self, table: Table, clock: Clock) -> None:
-        self._table = table
-        self._clock = clock
+    def __init__(self, backend: Backend) -> None:
+        self._table = backend.callers
+        self._clock = backend.clock
 
     def issue(self, caller: Caller, subject: Subject) -> tuple[str, int]:
         """Return a ticket for a caller who may watch the subject, and the epoch second it expires at."""

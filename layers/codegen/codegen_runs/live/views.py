@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from codegen_runs.events import Event
 from codegen_runs.live.entries import entry
-from codegen_runs.live.subscriptions import Subscription
+from codegen_runs.live.reading import Reader
 
 
 class Frame(NamedTuple):
@@ -25,10 +25,10 @@ class View(Protocol):
     over: bool
     """Whether the viewer has seen all that this view shows, though the run may go on."""
 
-    def opening(self, subscription: Subscription) -> Frame:
+    def opening(self, reader: Reader) -> Frame:
         """Make what every viewer is told first, wherever she goes on from."""
 
-    def show(self, events: Sequence[Event], subscription: Subscription) -> Sequence[Frame]:
+    def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
         """Make the frames of events that follow one another. Raises `StorageUnavailable`."""
 
 
@@ -37,17 +37,17 @@ class LogView:
 
     over = False
 
-    def opening(self, subscription: Subscription) -> Frame:
+    def opening(self, reader: Reader) -> Frame:
         """See `View.opening`."""
-        snapshot = subscription.snapshot().model_dump(mode="json")
-        return Frame("run.snapshot", snapshot | {"expired": subscription.expired})
+        snapshot = reader.snapshot().model_dump(mode="json")
+        return Frame("run.snapshot", snapshot | {"expired": reader.expired})
 
-    def show(self, events: Sequence[Event], subscription: Subscription) -> Sequence[Frame]:
+    def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
         """See `View.show`."""
-        return [shown(event, subscription) for event in events]
+        return [shown(event, reader) for event in events]
 
 
-def shown(event: Event, subscription: Subscription) -> Frame:
+def shown(event: Event, reader: Reader) -> Frame:
     """Show one event as it is."""
-    told = entry(event, subscription.watch.org_id)
+    told = entry(event, reader.watch.org_id)
     return Frame(event.type, told.model_dump(mode="json", exclude=set() if told.link else {"link"}), event.id)

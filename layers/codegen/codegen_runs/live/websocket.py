@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
@@ -17,24 +17,21 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
-import codegen_runs.upstream.errors  # noqa: F401 - registers how errors of the Codegen API are answered
-from codegen_api import CodegenAPI
 from codegen_runs import problems
-from codegen_runs.clock import Clock
+from codegen_runs.backend import Backend
 from codegen_runs.cursors import InvalidCursor
-from codegen_runs.http import edge
+from codegen_runs.http import admission
 from codegen_runs.live.connections import Connections
 from codegen_runs.live.push import Sender
-from codegen_runs.live.subscriptions import START, parse_cursor, subscribe
-from codegen_runs.live.subscriptions import Subscription as Place
+from codegen_runs.live.reading import START, Reader, open_reader, parse_cursor
 from codegen_runs.live.tickets import Subject, TicketForAnother
 from codegen_runs.live.websocket_frames import frame
-from codegen_runs.multi_runs.service import MultiRunNotFound
+from codegen_runs.multi_runs import service as multi_runs
 from codegen_runs.problems import BadRequest, Conflict, Unprocessable
-from codegen_runs.runs import watches
-from codegen_runs.storage.connections import Connection, ConnectionsTable, Subscription
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
-from codegen_runs.storage.runs import RunsTable, Watch
+from codegen_runs.runs.following import view
+from codegen_runs.storage.connections import Connection, Subscription
+from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.runs import Watch
 
 MOST_RUNS = 100
 
@@ -139,20 +136,12 @@ class Session:
     """What answers the messages of clients.
 
     Attributes:
-        table: Who is connected and follows what.
-        runs: The runs and their logs.
-        multi_runs: The multi-runs.
-        codegen: Opens a client that acts as the deployment, to look for runs that nobody follows yet.
+        backend: What to work with; its Codegen client acts as the deployment, to look for runs that nobody follows yet.
         connections: The open connections.
-        clock: The time.
     """
 
-    table: ConnectionsTable
-    runs: RunsTable
-    multi_runs: MultiRunsTable
-    codegen: Callable[[], CodegenAPI]
+    backend: Backend
     connections: Connections
-    clock: Clock
 
     def answer(self, connection_id: str, body: str | None, *, request_id: str, until: float) -> str | None:
         """Do what a message asks for, and answer it with frames; return the code of the problem, if there was one.
@@ -187,7 +176,7 @@ class Session:
         return None
 
     def _connection(self, connection_id: str) -> Connection:
-        found = self.table.get(connection_id)
+        found = self.backend.connections.get(connection_id)
         if found is None:
             raise ConnectionUnknown("This connection is not known any more.")
         return found
@@ -201,7 +190,7 @@ class Session:
             subscriptions = [self._to_run(connection, message, org_id)]
         else:
             subscriptions = list(self._to_multi_run(connection, message, org_id))
-        others = {(other.org_id, other.key) for other in self.table.followed(connection.id)}
+        others = {(other.org_id, other.key) for other in self.backend.connections.followed(connection.id)}
         if len(others | {(one.org_id, one.key) for one in subscriptions}) > MOST_RUNS:
             raise TooManyRuns(f"A connection can follow {MOST_RUNS} runs.")
         parts = {"parts": [one.part for one in subscriptions]} if message.multi_run_id is not None else {}
@@ -214,38 +203,34 @@ class Session:
             everything &= self.sender.begin(subscription, until=until)
             self._view(org_id, subscription.key)
         if not everything:
-            watches.kick()
+            self.backend.kick()
 
     @property
     def sender(self) -> Sender:
         """What sends to those who have subscribed."""
-        return Sender(
-            self.table, runs=self.runs, multi_runs=self.multi_runs, connections=self.connections, clock=self.clock
-        )
+        return Sender(self.backend, self.connections)
 
     def _to_run(self, connection: Connection, message: Subscribe, org_id: int) -> Subscription:
         assert message.run_id is not None  # noqa: S101 - a message names one of the two
         assert not isinstance(message.after, dict)  # noqa: S101 - see `Subscribe`
-        place = subscribe(
+        reader = open_reader(
             org_id=org_id,
             agent_run_id=message.run_id,
             after=message.after,
             caller=connection.caller(),
-            codegen=self.codegen(),
-            clock=self.clock,
+            backend=self.backend,
         )
-        _check_kept(place)
-        return self._subscription(connection, uuid4().hex, place.watch.key, org_id, place.after, run_id=message.run_id)
+        _check_kept(reader)
+        key, run_id = reader.watch.key, message.run_id
+        return self._subscription(connection, uuid4().hex, key, org_id, reader.after, run_id=run_id)
 
     def _to_multi_run(self, connection: Connection, message: Subscribe, org_id: int) -> Iterator[Subscription]:
         assert message.multi_run_id is not None  # noqa: S101 - a message names one of the two
-        multi_run = self.multi_runs.get(org_id, message.multi_run_id)
-        if multi_run is None:
-            raise MultiRunNotFound(f"There is no multi-run {message.multi_run_id} in this organization.")
+        multi_run = multi_runs.find(org_id, message.multi_run_id, backend=self.backend)
         parts, after = _parts(multi_run), message.after if isinstance(message.after, dict) else {}
         if after.keys() - parts.keys():
             raise InvalidCursor("A cursor names a part that this multi-run does not have.")
-        known = self.runs.get_many(org_id, list(parts.values()))
+        known = self.backend.runs.get_many(org_id, list(parts.values()))
         id_ = uuid4().hex
         for part, key in parts.items():
             place = self._place(after.get(part), known.get(key))
@@ -256,9 +241,9 @@ class Session:
             return START
         if watch is None:
             raise InvalidCursor("A cursor names a run that has not begun.")
-        place = Place(self.runs, watch, self.clock, parse_cursor(cursor, watch))
-        _check_kept(place)
-        return place.after
+        reader = Reader(self.backend, watch, parse_cursor(cursor, watch))
+        _check_kept(reader)
+        return reader.after
 
     def _subscription(
         self, connection: Connection, id_: str, key: str, org_id: int, place: tuple[int, int], **named: Any
@@ -270,7 +255,7 @@ class Session:
             id=id_,
             epoch=place[0],
             seq=place[1],
-            due_at=round(self.clock.now() * 1000),
+            due_at=round(self.backend.clock.now() * 1000),
             expires_at=connection.expires_at,
             **named,
         )
@@ -278,26 +263,26 @@ class Session:
     def _view(self, org_id: int, key: str) -> None:
         """Have the poller look often; unlike other viewers, this one does not come back to say it again."""
         for _ in range(_VIEW_ATTEMPTS):
-            watch, now = self.runs.get(org_id, key), self.clock.now()
+            watch, now = self.backend.runs.get(org_id, key), self.backend.clock.now()
             if watch is None or watch.due_at is None or (watch.viewed_until or 0) > now * 1000:
                 return
-            watches.view(watch, now=now)
+            view(watch, backend=self.backend)
 
     def _unsubscribe(self, connection: Connection, message: Unsubscribe) -> None:
         org_id = _organization(connection, message)
         if message.run_id is not None:
-            watch = self.runs.find(org_id, message.run_id)
+            watch = self.backend.runs.find(org_id, message.run_id)
             keys = [watch.key] if watch else []
         else:
-            multi_run = self.multi_runs.get(org_id, message.multi_run_id or "")
+            multi_run = self.backend.multi_runs.get(org_id, message.multi_run_id or "")
             keys = list(_parts(multi_run).values()) if multi_run else []
         for key in keys:
-            self.table.unsubscribe(connection.id, org_id, key)
+            self.backend.connections.unsubscribe(connection.id, org_id, key)
         self.connections.post(connection.id, frame("unsubscribed", **_named(message), organization_id=org_id))
 
 
 def _organization(connection: Connection, message: _AboutRuns) -> int:
-    return edge.organization(connection.caller(), message.organization_id)
+    return admission.organization(connection.caller(), message.organization_id)
 
 
 def _named(message: _AboutRuns) -> Mapping[str, Any]:
@@ -312,7 +297,7 @@ def _parts(multi_run: MultiRun) -> dict[str, str]:
     return candidates | {"synthesis": multi_run.synthesis_key}
 
 
-def _check_kept(place: Place) -> None:
+def _check_kept(reader: Reader) -> None:
     """Raise `CursorExpired` where what follows a cursor is not kept any more; from the start, that is no error."""
-    if place.after != START:
-        replace(place).next(limit=1)
+    if reader.after != START:
+        replace(reader).next(limit=1)

@@ -19,7 +19,7 @@ from typing import Any
 from codegen_runs import problems
 from codegen_runs.events import Event, shorten
 from codegen_runs.live.entries import entry, preview
-from codegen_runs.live.subscriptions import run_path
+from codegen_runs.live.reading import run_path
 from codegen_runs.problems import Problem
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
@@ -37,12 +37,12 @@ def frame(type_: str, **content: Any) -> bytes:
     return json.dumps({"type": type_, **content}).encode()
 
 
-def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0) -> bytes:
+def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *, now: float) -> bytes:
     """Show a run as it is now, and tell how many of its events are missing, because they are kept no longer.
 
     A long result is a preview; the link leads to the whole.
     """
-    snapshot = run_snapshot(watch).model_dump(mode="json")
+    snapshot = run_snapshot(watch, now=now).model_dump(mode="json")
     result, cut = shorten(watch.result, MAX_RESULT_CHARACTERS)
     snapshot |= {"result": result, "result_truncated": cut or watch.result_truncated}
     snapshot |= {"status_reason": shorten(watch.status_reason, MAX_REASON_CHARACTERS)[0]}

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codegen_runs.clock import Clock
+from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
+from codegen_runs.storage.multi_runs import MultiRun
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +30,18 @@ class Report:
     settled: int
 
 
-def reconcile(multi_runs: MultiRunsTable, ended: Callable[[MultiRun], str | None], clock: Clock) -> Report:
+def reconcile(ended: Callable[[MultiRun], str | None], *, backend: Backend) -> Report:
     """Settle every open multi-run whose state machine has ended without doing so. Raises `StorageUnavailable`.
 
     Args:
-        multi_runs: Where multi-runs are kept.
         ended: Says how the state machine of a multi-run ended; None while it runs.
-        clock: Whose time it is.
+        backend: What to work with.
     """
-    found = multi_runs.open(created_before=round((clock.now() - GRACE) * 1000), limit=MOST)
+    found = backend.multi_runs.open(created_before=round((backend.clock.now() - GRACE) * 1000), limit=MOST)
     settled = 0
     for multi_run in found:
         if how := ended(multi_run):
             logger.warning("A multi-run was left open.", extra={"multi_run_id": multi_run.id, "execution": how})
-            tasks.publish(multi_run.org_id, multi_run.id, f"The state machine ended {how}.", clock)
+            tasks.publish(multi_run.org_id, multi_run.id, f"The state machine ended {how}.", backend=backend)
             settled += 1
     return Report(open=len(found), settled=settled)

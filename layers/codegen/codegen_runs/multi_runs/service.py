@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
-from codegen_api import CodegenAPI, CodegenAPIError
-from codegen_runs import cursors, settings
+from codegen_api import CodegenAPIError
+from codegen_runs import cursors
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.limits import launch_queue
 from codegen_runs.limits.permits import NoPermit
 from codegen_runs.multi_runs import executions
@@ -25,12 +25,12 @@ from codegen_runs.problems import Conflict, CredentialsRefused, NotFound, Storag
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.cancelling import CancelNeedsBan, cancel_watch
 from codegen_runs.run_control.requests import CancelRun
-from codegen_runs.runs import watches as watching
 from codegen_runs.runs.actions import Means, effects_of
 from codegen_runs.runs.finding import RunEnded
+from codegen_runs.runs.following import withdraw
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable, MultiRunStatus, Variant
-from codegen_runs.storage.runs import Cancel, RunsTable, Watch
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
+from codegen_runs.storage.runs import Cancel, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 # Runs of a multi-run that are stopped at the same time. A ban takes the upstream a second or more.
@@ -41,6 +41,9 @@ class MultiRunNotFound(NotFound):
     """The organization has no such multi-run."""
 
     code = "multi_run_not_found"
+
+    def __init__(self, multi_run_id: str) -> None:
+        super().__init__(f"There is no multi-run {multi_run_id} in this organization.")
 
 
 class MultiRunEnded(Conflict):
@@ -55,9 +58,9 @@ class MultiRunNotPaused(Conflict):
     code = "multi_run_not_paused"
 
 
-def create(request: CreateMultiRun, *, org_id: int, caller: Caller, clock: Clock | None = None) -> MultiRunSnapshot:
+def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
     """Store a multi-run and start its state machine. Raises `StorageUnavailable`, after which nothing runs."""
-    now = (clock or SystemClock()).now()
+    now, multi_runs = backend.clock.now(), backend.multi_runs
     multi_run = MultiRun(
         org_id=org_id,
         id=_new_id(now),
@@ -73,29 +76,29 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, clock: Clock
         created_by=caller.id,
         created_at=round(now * 1000),
     )
-    multi_runs = multi_runs_table()
     multi_runs.add(multi_run)
     try:
         executions.start(multi_run)
     except StorageUnavailable:
         multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="It could not be started.")
         raise
-    return snapshot(multi_run, {})
+    return snapshot(multi_run, {}, now=now)
 
 
-def get(org_id: int, multi_run_id: str) -> MultiRunSnapshot:
+def get(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot:
     """Read a multi-run with its runs. Raises `MultiRunNotFound`, `StorageUnavailable`."""
-    multi_run = _get(org_id, multi_run_id)
-    found = watches(multi_run)
-    waits = any(watch.rank is not None for watch in found.values())
-    return snapshot(multi_run, found, launch_queue.places(runs_table(), SystemClock()) if waits else None)
+    multi_run = find(org_id, multi_run_id, backend=backend)
+    watches = watches_of(multi_run, backend=backend)
+    waits = any(watch.rank is not None for watch in watches.values())
+    queue = launch_queue.places(backend) if waits else None
+    return snapshot(multi_run, watches, queue, now=backend.clock.now())
 
 
-def newest(org_id: int, *, limit: int, cursor: str | None) -> cursors.CursorPage[MultiRunSummary]:
+def newest(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[MultiRunSummary]:
     """List the multi-runs of an organization, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("multi-runs", org_id)
     before = cursors.decode(cursor, *scope) if cursor else None
-    multi_runs, position = multi_runs_table().newest(org_id, limit, before)
+    multi_runs, position = backend.multi_runs.newest(org_id, limit, before)
     return cursors.page([summary(multi_run) for multi_run in multi_runs], position, *scope)
 
 
@@ -105,98 +108,86 @@ def cancel(
     request: CancelRun,
     *,
     caller: Caller,
-    codegen: CodegenAPI,
-    clock: Clock | None = None,
+    backend: Backend,
 ) -> CancelledMultiRun:
     """Stop a multi-run: what waits never starts, and what works upstream is stopped by the means that are allowed.
 
     Without any, it goes on there, unattended; a further cancel may allow them. Raises `MultiRunNotFound`,
     `MultiRunEnded`, `StorageUnavailable`.
     """
-    now = (clock or SystemClock()).now()
-    multi_runs = multi_runs_table()
-    multi_run = _get(org_id, multi_run_id)
+    now = backend.clock.now()
+    multi_run = find(org_id, multi_run_id, backend=backend)
     while multi_run.status is not MultiRunStatus.CANCELLED:
         _check_open(multi_run)
         try:
-            multi_run = multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=round(now * 1000))
+            multi_run = backend.multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=round(now * 1000))
         except ConditionFailed:
-            multi_run = _get(org_id, multi_run_id)
+            multi_run = find(org_id, multi_run_id, backend=backend)
     # From here on the launching tasks find it cancelled; asked again, a cancel that broke off is completed.
     executions.stop(multi_run)
-    runs = runs_table()
 
     def cancel_one(watch: Watch) -> RunCancel:
-        return _cancel_run(multi_run, watch, request, caller=caller, codegen=codegen, runs=runs, clock=clock)
+        return _cancel_run(multi_run, watch, request, caller=caller, backend=backend)
 
-    going_on = [watch for watch in watches(multi_run).values() if not watch.status.terminal]
+    going_on = [watch for watch in watches_of(multi_run, backend=backend).values() if not watch.status.terminal]
     with ThreadPoolExecutor(CONCURRENCY) as threads:
         cancelled = list(threads.map(cancel_one, going_on))
     if cancelled:
-        watching.kick(*going_on)
+        backend.kick(*going_on)
     return CancelledMultiRun(
-        **snapshot(multi_run, watches(multi_run)).model_dump() | {"warnings": request.ignored()},
+        **_snapshot(multi_run, backend).model_dump() | {"warnings": request.ignored()},
         cancelled_runs=sorted(cancelled, key=lambda run: run.key),
     )
 
 
-def pause(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:
+def pause(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot:
     """Launch none of the runs of a multi-run before it is resumed; those that work upstream go on.
 
     Its deadlines stay as they are. Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
     """
-    now = (clock or SystemClock()).now()
-    multi_run = _get(org_id, multi_run_id)
+    multi_run = find(org_id, multi_run_id, backend=backend)
     _check_open(multi_run)
     while multi_run.paused_at is None:
-        multi_run = _mark_paused(multi_run, round(now * 1000))
+        multi_run = _mark_paused(multi_run, round(backend.clock.now() * 1000), backend)
     # From here on the launching tasks find it paused.
-    runs = runs_table()
-    held = [pausing.hold(watch, runs, now=now) for watch in watches(multi_run).values()]
-    watching.kick(*held)
-    return snapshot(multi_run, watches(multi_run))
+    held = [pausing.hold(watch, backend=backend) for watch in watches_of(multi_run, backend=backend).values()]
+    backend.kick(*held)
+    return _snapshot(multi_run, backend)
 
 
-def resume(org_id: int, multi_run_id: str, *, clock: Clock | None = None) -> MultiRunSnapshot:
+def resume(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot:
     """Let a paused multi-run go on.
 
     Raises `MultiRunNotFound`, `MultiRunEnded`, `MultiRunNotPaused`, `StorageUnavailable`.
     """
-    now = (clock or SystemClock()).now()
-    multi_run = _get(org_id, multi_run_id)
+    multi_run = find(org_id, multi_run_id, backend=backend)
     _check_open(multi_run)
     paused = multi_run.paused_at is not None
     if not paused:
         raise MultiRunNotPaused(f"The multi-run is {multi_run.status}, not paused.")
     while paused:
-        multi_run = _mark_paused(multi_run, None)
+        multi_run = _mark_paused(multi_run, None, backend)
         paused = multi_run.paused_at is not None
-    runs = runs_table()
-    released = [pausing.release(watch, runs, now=now) for watch in watches(multi_run).values()]
-    watching.kick(*released)
-    return snapshot(multi_run, watches(multi_run))
+    released = [pausing.release(watch, backend=backend) for watch in watches_of(multi_run, backend=backend).values()]
+    backend.kick(*released)
+    return _snapshot(multi_run, backend)
 
 
-def watches(multi_run: MultiRun) -> dict[str, Watch]:
-    """Read what the runs of a multi-run are doing, by key."""
-    return runs_table().get_many(multi_run.org_id, [*multi_run.candidate_keys, multi_run.synthesis_key])
-
-
-def multi_runs_table() -> MultiRunsTable:
-    """Open the multi-runs table that the environment names."""
-    return MultiRunsTable(settings.required("MULTI_RUNS_TABLE"))
-
-
-def runs_table() -> RunsTable:
-    """Open the runs table that the environment names."""
-    return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
-
-
-def _get(org_id: int, multi_run_id: str) -> MultiRun:
-    multi_run = multi_runs_table().get(org_id, multi_run_id)
+def find(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRun:
+    """Read the record of a multi-run. Raises `MultiRunNotFound`, `StorageUnavailable`."""
+    multi_run = backend.multi_runs.get(org_id, multi_run_id)
     if multi_run is None:
-        raise MultiRunNotFound(f"There is no multi-run {multi_run_id} in this organization.")
+        raise MultiRunNotFound(multi_run_id)
     return multi_run
+
+
+def watches_of(multi_run: MultiRun, *, backend: Backend) -> dict[str, Watch]:
+    """Read what the runs of a multi-run are doing, by key. Raises `StorageUnavailable`."""
+    return backend.runs.get_many(multi_run.org_id, [*multi_run.candidate_keys, multi_run.synthesis_key])
+
+
+def _snapshot(multi_run: MultiRun, backend: Backend) -> MultiRunSnapshot:
+    return snapshot(multi_run, watches_of(multi_run, backend=backend), now=backend.clock.now())
 
 
 def _check_open(multi_run: MultiRun) -> None:
@@ -204,39 +195,32 @@ def _check_open(multi_run: MultiRun) -> None:
         raise MultiRunEnded(f"The multi-run is already {multi_run.status}.")
 
 
-def _mark_paused(multi_run: MultiRun, paused_at: int | None) -> MultiRun:
+def _mark_paused(multi_run: MultiRun, paused_at: int | None, backend: Backend) -> MultiRun:
     """Write the mark and return the multi-run as it then is: without the mark, if it moved on at the same time.
 
     Raises `MultiRunEnded`.
     """
     try:
-        return multi_runs_table().advance(multi_run, multi_run.status, paused_at=paused_at)
+        return backend.multi_runs.advance(multi_run, multi_run.status, paused_at=paused_at)
     except ConditionFailed:
-        moved_on = _get(multi_run.org_id, multi_run.id)
+        moved_on = find(multi_run.org_id, multi_run.id, backend=backend)
         _check_open(moved_on)
         return moved_on
 
 
 def _cancel_run(
-    multi_run: MultiRun,
-    watch: Watch,
-    request: CancelRun,
-    *,
-    caller: Caller,
-    codegen: CodegenAPI,
-    runs: RunsTable,
-    clock: Clock | None,
+    multi_run: MultiRun, watch: Watch, request: CancelRun, *, caller: Caller, backend: Backend
 ) -> RunCancel:
-    now = (clock or SystemClock()).now()
-    asked = Cancel(requested_at=round(now * 1000), requested_by=caller.id, reason=request.told_reason)
+    now = round(backend.clock.now() * 1000)
+    asked = Cancel(requested_at=now, requested_by=caller.id, reason=request.told_reason)
     # Its state machine has stopped: nobody waits for its token.
-    watch = watching.withdraw(watch, runs, now=now, cancel=asked)
+    watch = withdraw(watch, cancel=asked, backend=backend)
     means: Means | None = None
     if watch.status is Status.CANCELLED:
         means, detail = Means.LOCAL, "The run was never launched, and will not be."
     else:
         try:
-            cancelled = cancel_watch(watch, request, caller=caller, codegen=codegen, runs=runs, clock=clock)
+            cancelled = cancel_watch(watch, request, caller=caller, backend=backend)
             watch, means = cancelled.watch, cancelled.means
             detail = " ".join([cancelled.detail, *(warning.detail for warning in cancelled.warnings)])
         except CancelNeedsBan:

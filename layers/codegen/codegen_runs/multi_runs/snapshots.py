@@ -121,16 +121,27 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
 
 
 def snapshot(
-    multi_run: MultiRun, watches: Mapping[str, Watch], queue: Mapping[tuple[int, str], QueuePlace] | None = None
+    multi_run: MultiRun,
+    watches: Mapping[str, Watch],
+    queue: Mapping[tuple[int, str], QueuePlace] | None = None,
+    *,
+    now: float,
 ) -> MultiRunSnapshot:
-    """Show a multi-run and what its runs, given by key, are doing."""
+    """Show a multi-run and what its runs are doing at `now`, in epoch seconds.
+
+    Args:
+        multi_run: The record of the multi-run.
+        watches: Its runs, by key.
+        queue: Places in the launch queue, by (organization, key).
+        now: The time.
+    """
     judgement = judge(multi_run, watches)
     synthesis = watches.get(multi_run.synthesis_key)
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(),
         counts=Counts(**judgement.counts()),
-        candidates=[_candidate(multi_run, candidate, queue or {}) for candidate in judgement.candidates],
-        synthesis=run_snapshot(synthesis) if synthesis else None,
+        candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
+        synthesis=run_snapshot(synthesis, now=now) if synthesis else None,
         estimate=Estimate(runs=len(multi_run.candidates) + (multi_run.strategy is not Strategy.NONE)),
         allowed_actions=_allowed_actions(multi_run, watches),
     )
@@ -161,9 +172,9 @@ def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[
 
 
 def _candidate(
-    multi_run: MultiRun, candidate: Candidate, queue: Mapping[tuple[int, str], QueuePlace]
+    multi_run: MultiRun, candidate: Candidate, queue: Mapping[tuple[int, str], QueuePlace], now: float
 ) -> CandidateSnapshot:
-    run = run_snapshot(candidate.watch) if candidate.watch else RunSnapshot(status=Status.QUEUED)
+    run = run_snapshot(candidate.watch, now=now) if candidate.watch else RunSnapshot(status=Status.QUEUED)
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,

@@ -46,7 +46,7 @@ from codegen_runs.limits.buckets import RESERVED_CREATES, Buckets, limit_of
 from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.runs import transitions
-from codegen_runs.runs.watches import VIEW_SECONDS, VIEWED_INTERVAL
+from codegen_runs.runs.following import VIEW_SECONDS, VIEWED_INTERVAL
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, Launch, Lease, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, PullRequest
 from codegen_runs import statuses
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import shorten, timestamp
 from codegen_runs.redaction import redact
 from codegen_runs.runs.actions import AllowedAction, actions_on, allowed_actions
@@ -79,7 +78,7 @@ def card(
     *,
     star: Star | None = None,
     repos: Mapping[int, str] | None = None,
-    clock: Clock | None = None,
+    now: float,
 ) -> RunCard:
     """Make the card of an upstream run.
 
@@ -88,7 +87,7 @@ def card(
         watch: What is known of it here, if it is followed: its prompt, that it is paused or being cancelled.
         star: The caller's star, if there is one.
         repos: The names of repositories, `owner/name`, by id.
-        clock: Tells the time, for the health.
+        now: The time in epoch seconds, for the health.
     """
     status = status_of(run.status, watch)
     created = run.created.timestamp() if run.created else None
@@ -96,7 +95,7 @@ def card(
     known = watch.model_copy(update={"status": status}) if watch else None
     pull_requests = [_link(pull_request) for pull_request in run.github_pull_requests or []]
     return RunCard(
-        **_known(known, clock) if known else _unknown(status),
+        **_known(known, now) if known else _unknown(status),
         **_starred(star),
         id=run.id,
         status=status,
@@ -115,10 +114,10 @@ def card(
     )
 
 
-def unlaunched_card(watch: Watch, *, repos: Mapping[int, str] | None = None, clock: Clock | None = None) -> RunCard:
+def unlaunched_card(watch: Watch, *, repos: Mapping[int, str] | None = None, now: float) -> RunCard:
     """Make the card of a run that the upstream does not know, and maybe never will."""
     return RunCard(
-        **_known(watch, clock),
+        **_known(watch, now),
         id=watch.agent_run_id,
         status=watch.status,
         upstream_status=watch.upstream_status,
@@ -160,10 +159,10 @@ def duration(created: float | None, updated: float | None) -> float | None:
     return round(updated - created, 3)
 
 
-def _known(watch: Watch, clock: Clock | None) -> dict[str, Any]:
+def _known(watch: Watch, now: float) -> dict[str, Any]:
     """Say what is known here of a run that is followed."""
     prompt, shortened = shorten(watch.prompt, PROMPT_CHARACTERS)
-    health, detail = assess(watch, now=(clock or SystemClock()).now())
+    health, detail = assess(watch, now=now)
     return {
         "key": watch.key,
         "prompt": redact(prompt),

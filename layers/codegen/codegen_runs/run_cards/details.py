@@ -8,14 +8,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, AgentRunLog, CodegenAPI, CodegenAPIError
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.events import shorten, timestamp
 from codegen_runs.prompts import Prompt
 from codegen_runs.redaction import redact
 from codegen_runs.run_cards.cards import PROMPT_CHARACTERS, RunCard, duration
 from codegen_runs.run_cards.record import Record
-from codegen_runs.runs import watches
 from codegen_runs.runs.finding import RunNotFound
 from codegen_runs.storage.runs import Watch
 
@@ -45,34 +44,34 @@ class RunCardDetail(RunCard):
     prompts: list[ToldPrompt] = Field([], description="What it was told through this deployment, oldest first.")
 
 
-def read(run_id: str, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None) -> RunCardDetail:
+def read(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> RunCardDetail:
     """Read a run, by the upstream's id or by our key.
 
     What the record does not say of its prompt and its times is read from the ends of its log, in two calls at most.
     Raises `RunNotFound`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    record = Record(org_id=org_id, caller=caller, codegen=codegen, clock=clock)
-    agent_run_id, watch = find(run_id, org_id=org_id)
+    record = Record(org_id=org_id, caller=caller, backend=backend)
+    agent_run_id, watch = upstream_id(run_id, org_id=org_id, backend=backend)
     if agent_run_id is None:
         (shown,) = record.cards([watch] if watch else [])
         return RunCardDetail(**dict(shown), **_told(watch), result=watch.result if watch else None)
-    run = codegen.runs.get(agent_run_id, org_id=org_id)
+    run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
     (shown,) = record.cards([run])
     told = _told(record.watches([run.id])[run.id])
-    logged = _logged(shown, run, codegen, org_id)
+    logged = _logged(shown, run, backend.codegen, org_id)
     return RunCardDetail(**dict(shown) | logged, **told, summary=run.summary, result=run.result)
 
 
-def find(run_id: str, *, org_id: int) -> tuple[int | None, Watch | None]:
+def upstream_id(run_id: str, *, org_id: int, backend: Backend) -> tuple[int | None, Watch | None]:
     """Return the upstream's id of a run, or the watch of one that has none yet.
 
     Raises `RunNotFound`, `StorageUnavailable`.
     """
     if run_id.isdecimal():
         return int(run_id), None
-    watch = watches.table().get(org_id, run_id)
+    watch = backend.runs.get(org_id, run_id)
     if watch is None:
-        raise RunNotFound(f"There is no run {run_id} in this organization.")
+        raise RunNotFound(run_id)
     return watch.agent_run_id, watch
 
 

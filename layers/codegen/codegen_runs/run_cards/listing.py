@@ -16,9 +16,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from codegen_api import AgentRun, CodegenAPI, Page
+from codegen_api import AgentRun, Page
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.run_cards.cards import RunCard
 from codegen_runs.run_cards.filters import Filters
 from codegen_runs.run_cards.record import Entry, Record
@@ -65,13 +65,11 @@ class Listing:
     Its methods raise `CodegenAPIError` and `StorageUnavailable`.
     """
 
-    def __init__(
-        self, filters: Filters, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, filters: Filters, *, org_id: int, caller: Caller, backend: Backend) -> None:
         self._filters = filters
         self._org_id = org_id
-        self._codegen = codegen
-        self._record = Record(org_id=org_id, caller=caller, codegen=codegen, clock=clock)
+        self._backend = backend
+        self._record = Record(org_id=org_id, caller=caller, backend=backend)
 
     def page(self, number: int, size: int) -> RunCardPage:
         """Read one page, counted from 1; one beyond the end is empty."""
@@ -175,7 +173,7 @@ class Listing:
 
     def _page(self, skip: int, limit: int) -> Page[AgentRun]:
         source_type = self._filters.source_type
-        return self._codegen.runs.list(org_id=self._org_id, source_type=source_type, skip=skip, limit=limit)
+        return self._backend.codegen.runs.list(org_id=self._org_id, source_type=source_type, skip=skip, limit=limit)
 
 
 def _still_unknown(waiting: Sequence[Watch], runs: Sequence[AgentRun]) -> list[Watch]:

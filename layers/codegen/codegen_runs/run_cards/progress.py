@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from codegen_api import AgentRunLog, AgentRunLogs, CodegenAPI
-from codegen_runs.clock import Clock, SystemClock
+from codegen_api import AgentRunLog, AgentRunLogs
+from codegen_runs.backend import Backend
 from codegen_runs.events import shorten, timestamp
 from codegen_runs.run_cards.cards import duration, status_of
-from codegen_runs.run_cards.details import find
-from codegen_runs.runs import watches
+from codegen_runs.run_cards.details import upstream_id
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -64,24 +63,22 @@ class RunCardLogs(BaseModel):
     progress: Progress
 
 
-def read(
-    run_id: str, *, org_id: int, skip: int, limit: int, codegen: CodegenAPI, clock: Clock | None = None
-) -> RunCardLogs:
+def read(run_id: str, *, org_id: int, skip: int, limit: int, backend: Backend) -> RunCardLogs:
     """Read a page of a run's log; the newest entry too, with a call of its own, while the run works.
 
     Raises `RunNotFound`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    agent_run_id, watch = find(run_id, org_id=org_id)
+    agent_run_id, watch = upstream_id(run_id, org_id=org_id, backend=backend)
     if agent_run_id is None:
         return _nothing_yet(watch, skip, limit)
-    answer = codegen.runs.logs(agent_run_id, org_id=org_id, skip=skip, limit=limit)
+    answer = backend.codegen.runs.logs(agent_run_id, org_id=org_id, skip=skip, limit=limit)
     total = skip + len(answer.logs) if answer.total_logs is None else answer.total_logs
-    watch = watch or watches.table().find(org_id, agent_run_id)
+    watch = watch or backend.runs.find(org_id, agent_run_id)
     status = status_of(answer.status, watch)
     if answer.logs and skip + len(answer.logs) >= total:
         latest: AgentRunLog | None = answer.logs[-1]
     else:
-        newest = [] if not total else codegen.runs.logs(agent_run_id, org_id=org_id, limit=1, reverse=True).logs
+        newest = [] if not total else backend.codegen.runs.logs(agent_run_id, org_id=org_id, limit=1, reverse=True).logs
         latest = newest[0] if newest else None
     return RunCardLogs(
         id=agent_run_id,
@@ -98,7 +95,7 @@ def read(
             upstream_status=answer.status,
             entries=total,
             latest=_step(latest) if latest else None,
-            elapsed_seconds=_elapsed(answer, latest, status, (clock or SystemClock()).now()),
+            elapsed_seconds=_elapsed(answer, latest, status, backend.clock.now()),
             percent=100 if status.terminal else None,
         ),
     )

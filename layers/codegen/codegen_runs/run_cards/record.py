@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from codegen_api import AgentRun, CodegenAPI
-from codegen_runs import settings
+from codegen_api import AgentRun
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.run_cards import repos
 from codegen_runs.run_cards.cards import RunCard, card, unlaunched_card
-from codegen_runs.runs import watches
 from codegen_runs.storage.runs import Watch
-from codegen_runs.storage.starred import StarredRunsTable
 
 MOST_UNLAUNCHED = 200
 MOST_STARS = 1000
@@ -28,54 +25,45 @@ class Record:
     Every method may raise `StorageUnavailable`.
     """
 
-    def __init__(self, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None) -> None:
+    def __init__(self, *, org_id: int, caller: Caller, backend: Backend) -> None:
         self._org_id = org_id
         self._caller = caller
-        self._codegen = codegen
-        self._clock = clock
-        self._runs = watches.table()
-        self._stars = stars_table()
+        self._backend = backend
         self._watches: dict[int, Watch | None] = {}
 
     def unlaunched(self) -> list[Watch]:
         """Read the runs that the upstream does not know yet, newest first."""
-        return self._runs.unlaunched(self._org_id, MOST_UNLAUNCHED)
+        return self._backend.runs.unlaunched(self._org_id, MOST_UNLAUNCHED)
 
     def watches(self, ids: Sequence[int]) -> Mapping[int, Watch | None]:
         """Read the watches of upstream runs; None for one that nobody follows."""
         if unread := [run_id for run_id in ids if run_id not in self._watches]:
-            self._watches |= dict.fromkeys(unread) | self._runs.find_many(self._org_id, unread)
+            self._watches |= dict.fromkeys(unread) | self._backend.runs.find_many(self._org_id, unread)
         return self._watches
 
     @cached_property
     def starred(self) -> frozenset[int]:
         """The newest of the runs that the caller has starred."""
-        stars, _ = self._stars.newest(self._org_id, self._caller.id, MOST_STARS, None)
+        stars, _ = self._backend.stars.newest(self._org_id, self._caller.id, MOST_STARS, None)
         return frozenset(star.agent_run_id for star in stars)
 
     def names(self) -> Mapping[int, str]:
         """Return the repositories' names, `owner/name`, by id. Raises `CodegenAPIError`."""
-        return repos.names(org_id=self._org_id, caller=self._caller, codegen=self._codegen, clock=self._clock)
+        return repos.names(org_id=self._org_id, caller=self._caller, backend=self._backend)
 
     def cards(self, entries: Sequence[Entry]) -> list[RunCard]:
         """Make the cards of some runs."""
         ids = [entry.id for entry in entries if isinstance(entry, AgentRun)]
         followed = self.watches(ids)
-        stars = self._stars.get_many(self._org_id, self._caller.id, ids) if ids else {}
+        stars = self._backend.stars.get_many(self._org_id, self._caller.id, ids) if ids else {}
         known = [entry if isinstance(entry, Watch) else followed[entry.id] for entry in entries]
         names: Mapping[int, str] = {}
         if any(watch and watch.repo_id is not None for watch in known):
-            names = repos.names_if_told(
-                org_id=self._org_id, caller=self._caller, codegen=self._codegen, clock=self._clock
-            )
+            names = repos.names_if_told(org_id=self._org_id, caller=self._caller, backend=self._backend)
+        now = self._backend.clock.now()
         return [
-            unlaunched_card(entry, repos=names, clock=self._clock)
+            unlaunched_card(entry, repos=names, now=now)
             if isinstance(entry, Watch)
-            else card(entry, watch, star=stars.get(entry.id), repos=names, clock=self._clock)
+            else card(entry, watch, star=stars.get(entry.id), repos=names, now=now)
             for entry, watch in zip(entries, known, strict=True)
         ]
-
-
-def stars_table() -> StarredRunsTable:
-    """Open the table of stars that the environment names."""
-    return StarredRunsTable(settings.required("STARRED_RUNS_TABLE"))

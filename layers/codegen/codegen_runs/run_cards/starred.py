@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI, NotFoundError
-from codegen_runs import cursors, settings
+from codegen_runs import cursors
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.run_cards.cards import RunCard, card
-from codegen_runs.runs import watches
-from codegen_runs.storage.starred import Star, StarredRunsTable
+from codegen_runs.storage.starred import Star
 
 MAX_NOTE_CHARACTERS = 1000
 
@@ -48,38 +47,36 @@ class StarredRunCard(StarredRun):
     run: RunCard | None = Field(None, description="Null when the Codegen API does not know the run any more.")
 
 
-def star(
-    request: StarRun, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None
-) -> StarredRun:
+def star(request: StarRun, *, org_id: int, caller: Caller, backend: Backend) -> StarredRun:
     """Star a run that exists, or take its star away. Raises `codegen_api.NotFoundError`, `StorageUnavailable`."""
     if not request.starred:
-        unstar(request.agent_run_id, org_id=org_id, caller=caller)
+        unstar(request.agent_run_id, org_id=org_id, caller=caller, backend=backend)
         return StarredRun(agent_run_id=request.agent_run_id, organization_id=org_id, starred=False)
-    codegen.runs.get(request.agent_run_id, org_id=org_id)
-    now = round((clock or SystemClock()).now() * 1000)
-    stored = _table().add(org_id, caller.id, Star(agent_run_id=request.agent_run_id, starred_at=now, note=request.note))
+    backend.codegen.runs.get(request.agent_run_id, org_id=org_id)
+    new = Star(agent_run_id=request.agent_run_id, starred_at=round(backend.clock.now() * 1000), note=request.note)
+    stored = backend.stars.add(org_id, caller.id, new)
     return StarredRun(**_members(stored, org_id))
 
 
-def unstar(agent_run_id: int, *, org_id: int, caller: Caller) -> None:
+def unstar(agent_run_id: int, *, org_id: int, caller: Caller, backend: Backend) -> None:
     """Take the star of a run away; a run without one is left so. Raises `StorageUnavailable`."""
-    _table().remove(org_id, caller.id, agent_run_id)
+    backend.stars.remove(org_id, caller.id, agent_run_id)
 
 
 def newest(
-    *, org_id: int, caller: Caller, codegen: CodegenAPI, limit: int, cursor: str | None
+    *, org_id: int, caller: Caller, limit: int, cursor: str | None, backend: Backend
 ) -> cursors.CursorPage[StarredRunCard]:
     """List a caller's starred runs, newest first. Raises `InvalidCursor`, `StorageUnavailable`, `CodegenAPIError`."""
     scope = ("starred-runs", org_id, caller.id)
     after = Star.model_validate_json(cursors.decode(cursor, *scope)) if cursor else None
-    stars, last = _table().newest(org_id, caller.id, limit, after)
+    stars, last = backend.stars.newest(org_id, caller.id, limit, after)
     ids = [each.agent_run_id for each in stars]
-    runs = _runs(ids, org_id, codegen)
-    followed = watches.table().find_many(org_id, ids)
+    runs, now = _runs(ids, org_id, backend.codegen), backend.clock.now()
+    followed = backend.runs.find_many(org_id, ids)
     cards = [
         StarredRunCard(
             **_members(each, org_id),
-            run=card(run, followed.get(run.id), star=each) if (run := runs.get(each.agent_run_id)) else None,
+            run=card(run, followed.get(run.id), star=each, now=now) if (run := runs.get(each.agent_run_id)) else None,
         )
         for each in stars
     ]
@@ -107,7 +104,3 @@ def _members(stored: Star, org_id: int) -> dict[str, object]:
         "starred": True,
         "starred_at": datetime.fromtimestamp(stored.starred_at / 1000, UTC),
     }
-
-
-def _table() -> StarredRunsTable:
-    return StarredRunsTable(settings.required("STARRED_RUNS_TABLE"))

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 
 from pydantic import Field
 
-from codegen_api import AgentRun, CodegenAPI
+from codegen_api import AgentRun
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.problems import StorageUnavailable, Unprocessable
@@ -42,22 +43,22 @@ class StartedRunCard(RunCard):
 
 
 def start(
-    request: RunOptions, prompt: str, *, mode: str | None, org_id: int, codegen: CodegenAPI, caller: Caller
+    request: RunOptions, prompt: str, *, mode: str | None, org_id: int, caller: Caller, backend: Backend
 ) -> StartedRunCard:
     """Start a run, its mode noted in its metadata. Raises as `starting.start` does, and `Unprocessable`."""
     metadata = dict(request.metadata or {}) | ({"mode": mode} if mode else {})
     given = request.model_dump(exclude_unset=True, exclude={"mode"})
     asked = CreateAgentRun.model_validate(given | {"prompt": _said(prompt), "metadata": metadata or None})
-    return _shown(starting.start(asked, org_id=org_id, codegen=codegen, caller=caller), org_id, codegen, caller)
+    return _shown(starting.start(asked, org_id=org_id, caller=caller, backend=backend), org_id, caller, backend)
 
 
 def follow_up(
-    run_id: str, request: FollowUpOptions, prompt: str, *, org_id: int, codegen: CodegenAPI, caller: Caller
+    run_id: str, request: FollowUpOptions, prompt: str, *, org_id: int, caller: Caller, backend: Backend
 ) -> StartedRunCard:
     """Send a run its next prompt. Raises as `starting.resume` does, and `Unprocessable`."""
     asked = FollowUp.model_validate(request.model_dump(exclude_unset=True) | {"prompt": _said(prompt)})
     return _shown(
-        starting.resume(run_id, asked, org_id=org_id, codegen=codegen, caller=caller), org_id, codegen, caller
+        starting.resume(run_id, asked, org_id=org_id, caller=caller, backend=backend), org_id, caller, backend
     )
 
 
@@ -79,11 +80,11 @@ def _unfit(name: str, message: str, kind: str) -> Unprocessable:
     return Unprocessable(errors=[{"loc": ["path", name], "msg": message, "type": kind}])
 
 
-def _shown(run: AgentRun, org_id: int, codegen: CodegenAPI, caller: Caller) -> StartedRunCard:
+def _shown(run: AgentRun, org_id: int, caller: Caller, backend: Backend) -> StartedRunCard:
     # The run has been started: whatever cannot be read now, its card is shown.
     try:
-        (shown,) = Record(org_id=org_id, caller=caller, codegen=codegen).cards([run])
+        (shown,) = Record(org_id=org_id, caller=caller, backend=backend).cards([run])
     except StorageUnavailable:
-        shown = card(run)
+        shown = card(run, now=backend.clock.now())
     warnings: list[Any] = (run.model_extra or {}).get("warnings", [])
     return StartedRunCard(**dict(shown), warnings=warnings)

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from codegen_api import CodegenAPI, CodegenAPIError
+from codegen_api import CodegenAPIError
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.limits.permits import NoPermit, permit
 from codegen_runs.problems import Conflict, CredentialsRefused
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
-from codegen_runs.runs import transitions, watches
+from codegen_runs.runs import transitions
 from codegen_runs.runs.actions import Means, effects_of, means_for
-from codegen_runs.runs.finding import RunEnded, change, find
+from codegen_runs.runs.finding import RunEnded, change, find_or_follow
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import Cancel, RunsTable, Watch
+from codegen_runs.storage.runs import Cancel, Watch
 
 
 class CancelNeedsBan(Conflict):
@@ -54,20 +54,18 @@ def cancel(
     *,
     org_id: int,
     caller: Caller,
-    codegen: CodegenAPI,
-    clock: Clock | None = None,
+    backend: Backend,
 ) -> ControlledRun:
     """Cancel a run; it has ended in the answer, or is still to be stopped.
 
     Raises `RunNotFound`, `RunEnded`, `CancelNeedsBan`, `NoPermit`, `StorageUnavailable`, and `CodegenAPIError` or
     `CredentialsRefused` where the upstream refuses.
     """
-    runs = watches.table()
-    watch = find(run_id, org_id=org_id, codegen=codegen, caller=caller, runs=runs, clock=clock)
-    cancelled = cancel_watch(watch, request, caller=caller, codegen=codegen, runs=runs, clock=clock)
-    watches.kick(cancelled.watch)
+    watch = find_or_follow(run_id, org_id=org_id, caller=caller, backend=backend)
+    cancelled = cancel_watch(watch, request, caller=caller, backend=backend)
+    backend.kick(cancelled.watch)
     return ControlledRun(
-        **run_snapshot(cancelled.watch, clock).model_dump(),
+        **run_snapshot(cancelled.watch, now=backend.clock.now()).model_dump(),
         detail=cancelled.detail,
         means=cancelled.means,
         side_effects=effects_of(cancelled.means),
@@ -75,17 +73,9 @@ def cancel(
     )
 
 
-def cancel_watch(
-    watch: Watch,
-    request: CancelRun,
-    *,
-    caller: Caller,
-    codegen: CodegenAPI,
-    runs: RunsTable,
-    clock: Clock | None = None,
-) -> Cancelled:
+def cancel_watch(watch: Watch, request: CancelRun, *, caller: Caller, backend: Backend) -> Cancelled:
     """Cancel a run that is followed here. Raises as `cancel` does."""
-    now = (clock or SystemClock()).now()
+    now = backend.clock.now()
     asked = Cancel(
         requested_at=round(now * 1000),
         requested_by=caller.id,
@@ -100,11 +90,11 @@ def cancel_watch(
         before = current.status if decided else None
         return decided
 
-    written = change(watch, runs, decide)
+    written = change(watch, backend.runs, decide)
     if written.status is Status.CANCELLED:
         return Cancelled(written, Means.LOCAL, "The run was never launched, and will not be.", [])
     if written.status is Status.CANCELLING and before is not None:
-        return _stop(written, before, caller=caller, codegen=codegen, runs=runs, clock=clock or SystemClock())
+        return _stop(written, before, caller=caller, backend=backend)
     return Cancelled(written, *_open(written), [])
 
 
@@ -137,14 +127,12 @@ def _open(watch: Watch) -> tuple[Means, str]:
     return Means.LOCAL, "The run is being launched. It is cancelled if it is not; if it is, it goes on."
 
 
-def _stop(
-    watch: Watch, before: Status, *, caller: Caller, codegen: CodegenAPI, runs: RunsTable, clock: Clock
-) -> Cancelled:
+def _stop(watch: Watch, before: Status, *, caller: Caller, backend: Backend) -> Cancelled:
     """Ask the upstream to stop a run that has just been marked as `cancelling`, and was `before`."""
     assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
     try:
-        with permit("standard", caller, clock):
-            codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
+        with permit("standard", caller, backend):
+            backend.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
         if isinstance(error, CodegenAPIError) and error.effect_unknown:
             detail = f"Nobody knows whether the Codegen API took the ban: {error}"
@@ -154,8 +142,8 @@ def _stop(
         def give_up(current: Watch) -> Change | None:
             if current.status is not Status.CANCELLING:
                 return None  # it has ended meanwhile
-            return transitions.cancel_unconfirmed(current, before, reason, now=clock.now())
+            return transitions.cancel_unconfirmed(current, before, reason, now=backend.clock.now())
 
-        change(watch, runs, give_up)
+        change(watch, backend.runs, give_up)
         raise
     return Cancelled(watch, *_open(watch), [])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.problems import Conflict
 from codegen_runs.run_control.requests import ControlledRun, ResumeRun
-from codegen_runs.runs import transitions, watches
-from codegen_runs.runs.actions import refused_follow_up, refused_pause
-from codegen_runs.runs.finding import RunEnded, RunNotFound, change, find, look_up
+from codegen_runs.runs import transitions
+from codegen_runs.runs.actions import refused_pause
+from codegen_runs.runs.finding import RunEnded, change, find, find_or_follow, upstream_run
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import RunsTable, Watch
+from codegen_runs.storage.runs import Watch
 
 
 class RunCancelling(Conflict):
@@ -29,48 +28,35 @@ class RunNotPaused(Conflict):
     remedy = "Send a prompt to follow the run up, or nothing."
 
 
-class FollowUpHeld(Conflict):
-    """The run takes no follow-up now."""
-
-    code = "follow_up_held"
-
-
-def pause(
-    run_id: str, *, org_id: int, caller: Caller, codegen: CodegenAPI, clock: Clock | None = None
-) -> ControlledRun:
+def pause(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> ControlledRun:
     """Hold what would be sent upstream for a run: its launch, or its follow-ups.
 
     Raises `RunNotFound`, `RunEnded`, `RunCancelling`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    runs = watches.table()
-    watch = find(run_id, org_id=org_id, codegen=codegen, caller=caller, runs=runs, clock=clock)
-    watch = pause_watch(watch, runs, now=(clock or SystemClock()).now())
-    watches.kick(watch)
+    watch = find_or_follow(run_id, org_id=org_id, caller=caller, backend=backend)
+    watch = pause_watch(watch, backend=backend)
+    backend.kick(watch)
     if watch.status is Status.PAUSED and watch.agent_run_id is None:
         detail = "The run is not launched until it is resumed. Its deadline stays as it is."
     else:
         detail = "Follow-ups are refused until the run is resumed. The agent itself goes on: it cannot be paused."
-    return ControlledRun(**run_snapshot(watch, clock).model_dump(), detail=detail)
+    return ControlledRun(**run_snapshot(watch, now=backend.clock.now()).model_dump(), detail=detail)
 
 
-def unpause(
-    run_id: str, request: ResumeRun, *, org_id: int, codegen: CodegenAPI, clock: Clock | None = None
-) -> ControlledRun:
+def unpause(run_id: str, request: ResumeRun, *, org_id: int, backend: Backend) -> ControlledRun:
     """Let a paused run go on. Raises `RunNotFound`, `RunNotPaused`, `CodegenAPIError`, `StorageUnavailable`."""
-    runs = watches.table()
-    watch = look_up(run_id, org_id=org_id, runs=runs)
+    watch = find(run_id, org_id=org_id, runs=backend.runs)
     if watch is None:
-        if run_id.isdecimal():
-            codegen.runs.get(int(run_id), org_id=org_id)
-            raise RunNotPaused("The run is not paused, and the request has no prompt to follow it up with.")
-        raise RunNotFound(f"There is no run {run_id} in this organization.")
-    watch = unpause_watch(watch, runs, now=(clock or SystemClock()).now())
-    watches.kick(watch)
+        upstream_run(run_id, org_id=org_id, backend=backend)
+        raise RunNotPaused("The run is not paused, and the request has no prompt to follow it up with.")
+    watch = unpause_watch(watch, backend=backend)
+    backend.kick(watch)
     detail = "The run is queued again." if watch.unlaunched else "Follow-ups are taken again."
-    return ControlledRun(**run_snapshot(watch, clock).model_dump(), detail=detail, warnings=request.ignored())
+    snapshot = run_snapshot(watch, now=backend.clock.now())
+    return ControlledRun(**snapshot.model_dump(), detail=detail, warnings=request.ignored())
 
 
-def pause_watch(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+def pause_watch(watch: Watch, *, backend: Backend) -> Watch:
     """Pause a run that is followed here; one that is paused stays so. Raises `RunEnded`, `RunCancelling`."""
 
     def decide(current: Watch) -> Change | None:
@@ -78,58 +64,41 @@ def pause_watch(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
             return None
         refusal = refused_pause(current.status, paused=False, recalled=current.cancel is not None)
         if refusal is None:
-            return transitions.paused(current, now=now)
+            return transitions.paused(current, now=backend.clock.now())
         raise RunEnded(refusal) if current.status.terminal else RunCancelling(refusal)
 
-    return change(watch, runs, decide)
+    return change(watch, backend.runs, decide)
 
 
-def unpause_watch(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+def unpause_watch(watch: Watch, *, backend: Backend) -> Watch:
     """Let a paused run that is followed here go on. Raises `RunNotPaused`."""
 
     def decide(current: Watch) -> Change | None:
         if current.paused_at is None:
             raise RunNotPaused(_not_paused(current))
-        return transitions.unpaused(current, now=now)
+        return transitions.unpaused(current, now=backend.clock.now())
 
-    return change(watch, runs, decide)
+    return change(watch, backend.runs, decide)
 
 
-def hold(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+def hold(watch: Watch, *, backend: Backend) -> Watch:
     """Pause a run if it waits for its launch, or may have to wait for it again; leave any other as it is."""
 
     def decide(current: Watch) -> Change | None:
         waits = current.unlaunched or current.status is Status.LAUNCHING
         held = current.paused_at is not None or current.cancel is not None
-        return transitions.paused(current, now=now) if waits and not held else None
+        return transitions.paused(current, now=backend.clock.now()) if waits and not held else None
 
-    return change(watch, runs, decide)
+    return change(watch, backend.runs, decide)
 
 
-def release(watch: Watch, runs: RunsTable, *, now: float) -> Watch:
+def release(watch: Watch, *, backend: Backend) -> Watch:
     """Let a run go on if it is paused; leave any other as it is."""
-    return change(watch, runs, lambda current: transitions.unpaused(current, now=now) if current.paused_at else None)
 
+    def decide(current: Watch) -> Change | None:
+        return transitions.unpaused(current, now=backend.clock.now()) if current.paused_at else None
 
-def run_to_follow_up(run_id: str, *, org_id: int) -> int:
-    """Return the upstream's id of a run that may be sent another prompt.
-
-    Raises `RunNotFound`, `FollowUpHeld`, `StorageUnavailable`.
-    """
-    watch = look_up(run_id, org_id=org_id, runs=watches.table())
-    if watch is None:
-        if run_id.isdecimal():
-            return int(run_id)
-        raise RunNotFound(f"There is no run {run_id} in this organization.")
-    refusal = refused_follow_up(
-        watch.status,
-        launched=watch.agent_run_id is not None,
-        paused=watch.paused_at is not None,
-        recalled=watch.cancel is not None,
-    )
-    if refusal or watch.agent_run_id is None:
-        raise FollowUpHeld(refusal)
-    return watch.agent_run_id
+    return change(watch, backend.runs, decide)
 
 
 def _not_paused(watch: Watch) -> str:

@@ -1,20 +1,20 @@
-"""Finding the run that a caller means, and changing it while others do."""
+"""Finding the run that a caller names, and changing it while others may write it too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from codegen_api import CodegenAPI
+from codegen_api import AgentRun
 from codegen_runs import statuses
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
-from codegen_runs.runs import watches
+from codegen_runs.runs.following import follow
 from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
-# How often a change is tried while others write the same run. The poller writes it every two seconds at the most.
+# How often a change is tried while others write the same run. The poller writes it every two seconds at most.
 ATTEMPTS = 10
 
 
@@ -23,6 +23,9 @@ class RunNotFound(NotFound):
 
     code = "run_not_found"
 
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"There is no run {run_id} in this organization.")
+
 
 class RunEnded(Conflict):
     """The run has ended."""
@@ -30,38 +33,43 @@ class RunEnded(Conflict):
     code = "run_ended"
 
 
-def find(
-    run_id: str, *, org_id: int, codegen: CodegenAPI, caller: Caller, runs: RunsTable, clock: Clock | None = None
-) -> Watch:
-    """Return the watch of a run, by the upstream's id or by our key; one that nobody follows yet is followed.
+def find(run_id: str, *, org_id: int, runs: RunsTable) -> Watch | None:
+    """Return the watch of a run that is already followed, by the upstream's id or by our key."""
+    return runs.find(org_id, int(run_id)) if run_id.isdecimal() else runs.get(org_id, run_id)
 
-    The upstream is asked about runs that are not known here, and about ended ones, which may have been followed up
+
+def find_or_follow(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> Watch:
+    """Return the watch of a run that has not ended, by the upstream's id or by our key; follow it if nobody did yet.
+
+    The upstream is asked about runs that are not known here, and about ended ones, which may have got a follow-up
     elsewhere. Raises `RunNotFound`, `RunEnded`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    watch = look_up(run_id, org_id=org_id, runs=runs)
+    watch = find(run_id, org_id=org_id, runs=backend.runs)
     if watch and (watch.agent_run_id is None or not watch.status.terminal):
         return watch
-    agent_run_id = watch.agent_run_id if watch else None
-    if agent_run_id is None:
-        if not run_id.isdecimal():
-            raise RunNotFound(f"There is no run {run_id} in this organization.")
-        agent_run_id = int(run_id)
-    run = codegen.runs.get(agent_run_id, org_id=org_id)
+    run = upstream_run(str(watch.agent_run_id) if watch else run_id, org_id=org_id, backend=backend)
     if watch is None and (ended := statuses.from_upstream(run.status)).terminal:
         raise RunEnded(f"The run has ended: {ended}.")
-    return watches.follow(
+    return follow_run(run, org_id=org_id, caller=caller, backend=backend)
+
+
+def upstream_run(run_id: str, *, org_id: int, backend: Backend) -> AgentRun:
+    """Read a run that is not known here from the upstream. Raises `RunNotFound`, `CodegenAPIError`."""
+    if not run_id.isdecimal():
+        raise RunNotFound(run_id)
+    return backend.codegen.runs.get(int(run_id), org_id=org_id)
+
+
+def follow_run(run: AgentRun, *, org_id: int, caller: Caller, backend: Backend) -> Watch:
+    """Follow a run as the upstream has just shown it. Raises `StorageUnavailable`."""
+    return follow(
         org_id=org_id,
         agent_run_id=run.id,
         status=run.status,
         web_url=run.web_url,
         created_by=caller.id,
-        clock=clock,
+        backend=backend,
     )
-
-
-def look_up(run_id: str, *, org_id: int, runs: RunsTable) -> Watch | None:
-    """Return the watch of a run that is followed already, by the upstream's id or by our key."""
-    return runs.find(org_id, int(run_id)) if run_id.isdecimal() else runs.get(org_id, run_id)
 
 
 def change(watch: Watch, runs: RunsTable, decide: Callable[[Watch], Change | None]) -> Watch:
@@ -80,4 +88,4 @@ def change(watch: Watch, runs: RunsTable, decide: Callable[[Watch], Change | Non
             return runs.write(*decided)
         except ConditionFailed:
             current = runs.get(watch.org_id, watch.key)
-    raise StorageUnavailable("The run changes too fast to be changed; try again.")
+    raise StorageUnavailable("Others are changing the run; try again.")

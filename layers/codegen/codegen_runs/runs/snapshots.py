@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.events import timestamp
 from codegen_runs.runs.actions import AllowedAction, actions_on
 from codegen_runs.runs.health import RunHealth, assess
@@ -42,9 +41,9 @@ class RunSnapshot(BaseModel):
     allowed_actions: list[AllowedAction] = []
 
 
-def run_snapshot(watch: Watch, clock: Clock | None = None) -> RunSnapshot:
-    """Show one run as it is now."""
-    health, detail = assess(watch, now=(clock or SystemClock()).now())
+def run_snapshot(watch: Watch, *, now: float) -> RunSnapshot:
+    """Show one run as it is at `now`, in epoch seconds."""
+    health, detail = assess(watch, now=now)
     return RunSnapshot(
         key=watch.key,
         status=watch.status,

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from codegen_api import AgentRun, CodegenAPI, Harness, SandboxAnalysis, SetupCommands
+from codegen_api import AgentRun, Harness, SandboxAnalysis, SetupCommands
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned, with_warnings
 from codegen_runs.callers import Caller
-from codegen_runs.clock import SystemClock
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.problems import Conflict, StorageUnavailable
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp, GenerateSetupCommands
 
 if TYPE_CHECKING:
@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 logger = Logger()
 
 
+class FollowUpHeld(Conflict):
+    """The run takes no follow-up now."""
+
+    code = "follow_up_held"
+
+
 def start(
     request: CreateAgentRun,
     *,
     org_id: int,
-    codegen: CodegenAPI,
     caller: Caller,
+    backend: Backend,
     agent: "AgentProfile | None" = None,
     source: "Source | None" = None,
     sent: str | None = None,
@@ -34,8 +40,8 @@ def start(
     Args:
         request: What to start it with.
         org_id: The organization, which the caller is in.
-        codegen: Acts as the caller.
         caller: Who asks.
+        backend: What to work with; its Codegen client acts as the caller.
         agent: Who does it, if not whom the request names. The run is told more than its prompt then; recorded is the
             prompt, with the agent's id and version as its source.
         source: Where the prompt comes from besides, for the record of the run's prompts.
@@ -53,14 +59,14 @@ def start(
     if agent is None and request.agent_id is not None:
         from codegen_runs.agents import profiles
 
-        agent = profiles.get(request.agent_id, org_id)
+        agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
     if agent is not None:
         from codegen_runs.agents import composing
 
         asked = _given_to(agent, request)
         source = {**(source or {}), **composing.named(agent)}
-    with permit("create", caller):
-        run = codegen.runs.create(
+    with permit("create", caller, backend):
+        run = backend.codegen.runs.create(
             sent or asked.prompt,
             org_id=org_id,
             images=asked.images,
@@ -81,6 +87,7 @@ def start(
         model=asked.model,
         agent_type=asked.agent_type,
         source=source,
+        backend=backend,
     )
     return with_warnings(run, request.ignored() + unfollowed)
 
@@ -90,8 +97,8 @@ def resume(
     request: FollowUp,
     *,
     org_id: int,
-    codegen: CodegenAPI,
     caller: Caller,
+    backend: Backend,
     source: "Source | None" = None,
     sent: str | None = None,
 ) -> AgentRun:
@@ -101,8 +108,8 @@ def resume(
         run_id: The upstream's id, or our key.
         request: What to say to it.
         org_id: The organization, which the caller is in.
-        codegen: Acts as the caller.
         caller: Who asks.
+        backend: What to work with; its Codegen client acts as the caller.
         source: Where the prompt comes from, for the record of the run's prompts.
         sent: What the upstream is told in place of the prompt, which alone is recorded.
 
@@ -112,10 +119,8 @@ def resume(
         RunNotFound: There is no run by this key.
         StorageUnavailable: Nobody knows whether it is paused; nothing was sent.
     """
-    from codegen_runs.run_control.pausing import run_to_follow_up
-
-    run = codegen.runs.resume(
-        run_to_follow_up(run_id, org_id=org_id),
+    run = backend.codegen.runs.resume(
+        _run_to_follow_up(run_id, org_id=org_id, backend=backend),
         sent or request.prompt,
         org_id=org_id,
         images=request.images,
@@ -132,12 +137,34 @@ def resume(
         model=request.model,
         follow_up=True,
         source=source,
+        backend=backend,
     )
     return with_warnings(run, request.ignored() + unfollowed)
 
 
+def _run_to_follow_up(run_id: str, *, org_id: int, backend: Backend) -> int:
+    """Return the upstream's id of a run that may be sent another prompt. Raises `RunNotFound`, `FollowUpHeld`."""
+    from codegen_runs.runs.actions import refused_follow_up
+    from codegen_runs.runs.finding import RunNotFound, find
+
+    watch = find(run_id, org_id=org_id, runs=backend.runs)
+    if watch is None:
+        if run_id.isdecimal():
+            return int(run_id)
+        raise RunNotFound(run_id)
+    refusal = refused_follow_up(
+        watch.status,
+        launched=watch.agent_run_id is not None,
+        paused=watch.paused_at is not None,
+        recalled=watch.cancel is not None,
+    )
+    if refusal or watch.agent_run_id is None:
+        raise FollowUpHeld(refusal)
+    return watch.agent_run_id
+
+
 def generate_setup_commands(
-    request: GenerateSetupCommands, *, org_id: int, codegen: CodegenAPI, caller: Caller
+    request: GenerateSetupCommands, *, org_id: int, caller: Caller, backend: Backend
 ) -> SetupCommands:
     """Start the run that finds a repository's setup commands, and follow it.
 
@@ -147,8 +174,10 @@ def generate_setup_commands(
     """
     from codegen_runs.limits.permits import permit
 
-    with permit("setup", caller):
-        run = codegen.setup_commands.generate(request.repo_id, request.prompt, request.trigger_source, org_id=org_id)
+    with permit("setup", caller, backend):
+        run = backend.codegen.setup_commands.generate(
+            request.repo_id, request.prompt, request.trigger_source, org_id=org_id
+        )
     unfollowed = _follow(
         run.agent_run_id,
         run.status,
@@ -157,11 +186,12 @@ def generate_setup_commands(
         web_url=run.url,
         prompt=request.prompt,
         repo_id=request.repo_id,
+        backend=backend,
     )
     return with_warnings(run, request.ignored() + unfollowed)
 
 
-def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, codegen: CodegenAPI, caller: Caller) -> SandboxAnalysis:
+def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backend: Backend) -> SandboxAnalysis:
     """Start the run that reads a sandbox's setup logs, and follow it.
 
     Raises:
@@ -170,9 +200,9 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, codegen: CodegenAPI, c
     """
     from codegen_runs.limits.permits import permit
 
-    with permit("setup", caller):
-        run = codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
-    return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller))
+    with permit("setup", caller, backend):
+        run = backend.codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
+    return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller, backend=backend))
 
 
 def _given_to(agent: "AgentProfile", request: CreateAgentRun) -> CreateAgentRun:
@@ -203,17 +233,17 @@ def _follow(
     agent_type: Harness | None = None,
     follow_up: bool = False,
     source: "Source | None" = None,
+    backend: Backend,
 ) -> list[Warned]:
     """Have the poller follow a run. It exists whether or not that succeeds, so a failure is only a warning."""
     from codegen_runs.prompts import Prompt
-    from codegen_runs.runs import watches
+    from codegen_runs.runs.following import follow
     from codegen_runs.storage.runs import Launch
 
-    clock = SystemClock()
     told = (
         Prompt(
             text=prompt,
-            at=round(clock.now() * 1000),
+            at=round(backend.clock.now() * 1000),
             by=caller.id,
             follow_up=follow_up,
             model=model,
@@ -223,7 +253,7 @@ def _follow(
         else None
     )
     try:
-        watches.follow(
+        follow(
             org_id=org_id,
             agent_run_id=agent_run_id,
             status=status,
@@ -231,7 +261,7 @@ def _follow(
             created_by=caller.id,
             asked=None if follow_up else Launch(repo_id=repo_id, model=model, agent_type=agent_type),
             prompt=told,
-            clock=clock,
+            backend=backend,
         )
     except StorageUnavailable:
         logger.exception("A run that was started is not followed.", agent_run_id=agent_run_id)

@@ -1,5 +1,6 @@
 """The Codegen API as the handlers call it: clients that act as the caller or as the deployment, and its errors."""
 
+import codegen_runs.upstream.errors  # noqa: F401 - registers how errors of the Codegen API are answered
 from codegen_runs.upstream.clients import (
     budget_of,
     deployment_budget,
@@ -10,4 +11,12 @@ from codegen_runs.upstream.clients import (
     over,
 )
 
-__all__ = ["budget_of", "deployment_budget", "deployment_token", "for_caller", "for_deployment", "for_token", "over"]
+__all__ = [
+    "budget_of",
+    "deployment_budget",
+    "deployment_token",
+    "for_caller",
+    "for_deployment",
+    "for_token",
+    "over",
+]

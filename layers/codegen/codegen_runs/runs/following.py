@@ -1,21 +1,15 @@
-"""Adding work for the poller: follow a run that exists, or queue one that does not yet."""
+"""Work for the poller: follow a run that exists, queue one that does not, report a viewer, or withdraw a run."""
 
 from __future__ import annotations
 
-import json
-import logging
-
-from codegen_runs import settings, statuses
-from codegen_runs.aws import AwsError, lambda_
-from codegen_runs.clock import Clock, SystemClock
+from codegen_runs import statuses
+from codegen_runs.backend import Backend
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
 from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
-
-logger = logging.getLogger(__name__)
 
 # Seconds that a look at a run counts, and between two polls of a run that is looked at.
 VIEW_SECONDS = 60
@@ -34,7 +28,7 @@ def follow(
     created_by: str | None = None,
     asked: Launch | None = None,
     prompt: Prompt | None = None,
-    clock: Clock | None = None,
+    backend: Backend,
 ) -> Watch:
     """Have the poller follow an upstream run; a run that has ended and got a follow-up begins its next turn.
 
@@ -46,13 +40,12 @@ def follow(
         created_by: Who asks.
         asked: What the run was started with, if that was here and now.
         prompt: What it has just been told; its number and turn are found here.
-        clock: Tells the time.
+        backend: What to work with.
 
     Raises `StorageUnavailable`.
     """
-    now = (clock or SystemClock()).now()
+    now, runs = backend.clock.now(), backend.runs
     asked = asked or Launch()
-    runs = table()
     while True:
         watch = runs.find(org_id, agent_run_id)
         if watch is None:
@@ -85,7 +78,7 @@ def follow(
         else:
             return watch
         if added:
-            kick()
+            backend.kick()
             return watch
 
 
@@ -102,15 +95,14 @@ def enqueue(
     paused: bool = False,
     created_by: str | None = None,
     source: Source | None = None,
-    clock: Clock | None = None,
+    backend: Backend,
 ) -> None:
     """Queue a run under a key of ours, to end by `deadline` (epoch seconds). Asked again, only the token is new.
 
     The lowest priority is launched first, and of equals the oldest; a paused one not before it is resumed. Raises
     `StorageUnavailable`.
     """
-    now = (clock or SystemClock()).now()
-    runs = table()
+    now, runs = backend.clock.now(), backend.runs
     watch = Watch(
         org_id=org_id,
         key=key,
@@ -136,29 +128,31 @@ def enqueue(
     writer.add("run.queued", {"turn": watch.turn, "paused_scope": QUEUE_ONLY} if paused else {"turn": watch.turn})
     if not runs.add(watch.at(writer.position), writer.events):
         _renew_token(runs, org_id, key, task_token, now)
-    kick(watch)
+    backend.kick(watch)
 
 
-def view(watch: Watch, *, now: float) -> None:
+def view(watch: Watch, *, backend: Backend) -> None:
     """Say that somebody watches a run, so that the poller looks often.
 
     However many viewers there are, this writes once in half a minute. Raises `StorageUnavailable`.
     """
+    now = backend.clock.now()
     if watch.due_at is None or (watch.viewed_until or 0) - _ms(now) > VIEW_SECONDS * 500:
         return
     changes = {"viewed_until": _ms(now + VIEW_SECONDS), "due_at": min(watch.due_at, _ms(now + VIEWED_INTERVAL))}
     try:
-        table().write(watch.model_copy(update=changes))
+        backend.runs.write(watch.model_copy(update=changes))
     except ConditionFailed:
         return  # the poller, or another viewer, wrote in this moment; the next look says it again
-    kick()
+    backend.kick()
 
 
-def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None = None) -> Watch:
+def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) -> Watch:
     """Take back what can be: a queued run never starts; one that may exist upstream is followed on for its own sake.
 
     No state machine is told. Return the run as it then is. Raises `StorageUnavailable`.
     """
+    now, runs = backend.clock.now(), backend.runs
     while watch.task_token or watch.unlaunched:
         without_token = watch.model_copy(update={"task_token": None, "updated_at": _ms(now)})
         change = cancelled(without_token, cancel, now=now) if watch.unlaunched else Change(without_token, ())
@@ -167,28 +161,6 @@ def withdraw(watch: Watch, runs: RunsTable, *, now: float, cancel: Cancel | None
         except ConditionFailed:
             watch = runs.get(watch.org_id, watch.key) or watch
     return watch
-
-
-def kick(*told: Watch) -> None:
-    """Start the poller now. The schedule does so within a minute anyway, so a failure here only delays.
-
-    Args:
-        told: Runs that were just given events, of which those who are connected shall hear at once.
-    """
-    event = {"kick": True, "told": [[watch.org_id, watch.key] for watch in told]}
-    try:
-        lambda_().invoke(
-            FunctionName=settings.required("POLLER_FUNCTION"),
-            InvocationType="Event",
-            Payload=json.dumps(event).encode(),
-        )
-    except AwsError:
-        logger.warning("The poller could not be kicked; the schedule will start it.", exc_info=True)
-
-
-def table() -> RunsTable:
-    """Open the runs table that the environment names."""
-    return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
 
 
 def _follows_up(prompt: Prompt | None) -> bool:

@@ -1,4 +1,4 @@
-"""One viewer of one run: from where she reads on, and what comes next."""
+"""Reading the event log of a run: one reader is one viewer's place in it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from typing import Protocol
 
-from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock, SystemClock
 from codegen_runs.cursors import InvalidCursor
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.problems import Gone, NotFound
-from codegen_runs.runs import watches
+from codegen_runs.runs.finding import follow_run
+from codegen_runs.runs.following import view
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.storage.runs import Watch
 
@@ -47,25 +46,12 @@ class CursorExpired(Gone):
         super().__init__("Events that follow the cursor are kept no longer.", links={"run": run})
 
 
-class Log(Protocol):
-    """What is read of the runs table."""
-
-    def get(self, org_id: int, key: str) -> Watch | None:
-        """Read one watch."""
-
-    def events(
-        self, org_id: int, key: str, *, after: tuple[int, int] = START, limit: int = PAGE, now: float | None = None
-    ) -> list[Event]:
-        """Read the events after an (epoch, seq), oldest first."""
-
-
 @dataclass
-class Subscription:
+class Reader:
     """A place in the event log of one run."""
 
-    runs: Log
+    backend: Backend
     watch: Watch
-    clock: Clock
     after: tuple[int, int] = START
     """(epoch, seq) of the last event that the viewer has seen."""
     ended: bool = False
@@ -92,7 +78,7 @@ class Subscription:
 
     def snapshot(self) -> RunSnapshot:
         """Show the run as it was when it was last read."""
-        return run_snapshot(self.watch)
+        return run_snapshot(self.watch, now=self.backend.clock.now())
 
     def next(self, limit: int = PAGE) -> Sequence[Event]:
         """Read the events that follow, at most a page of them; none when there are none yet.
@@ -100,7 +86,9 @@ class Subscription:
         Sets `ended` when there are none to come either. Raises `CursorExpired` rather than leave events out: a run's
         events are numbered without a gap, so a gap is what is not kept any more. From the start, that is no gap.
         """
-        found = self.runs.events(self.watch.org_id, self.watch.key, after=self.after, limit=limit, now=self.clock.now())
+        found = self.backend.runs.events(
+            self.watch.org_id, self.watch.key, after=self.after, limit=limit, now=self.backend.clock.now()
+        )
         following = found[0].seq if found else self.watch.seq + 1
         if (missing := following - self.after[1] - 1) > 0:
             if self.after != START:
@@ -121,67 +109,53 @@ class Subscription:
 
         None come back when the time is over, or nothing is left to wait for. Raises `CursorExpired`.
         """
-        while not (events := self.next(limit)) and not self.ended and (left := until - self.clock.now()) > 0:
-            self.clock.sleep(min(interval, left))
+        clock = self.backend.clock
+        while not (events := self.next(limit)) and not self.ended and (left := until - clock.now()) > 0:
+            clock.sleep(min(interval, left))
         return events
 
     def refresh(self) -> None:
         """Read the run again, and say that somebody watches it."""
-        self.watch = self.runs.get(self.watch.org_id, self.watch.key) or self.watch
-        watches.view(self.watch, now=self.clock.now())
+        self.watch = self.backend.runs.get(self.watch.org_id, self.watch.key) or self.watch
+        view(self.watch, backend=self.backend)
 
     def _over(self) -> bool:
         # A run that has not ended yet is not read again for each look: its terminal event tells.
         if not (self._terminal or self.watch.status.terminal):
             return False
-        current = self.runs.get(self.watch.org_id, self.watch.key)
+        current = self.backend.runs.get(self.watch.org_id, self.watch.key)
         self.watch = current or self.watch
         return current is None or self.settled
 
 
-def subscribe(
-    *,
-    org_id: int,
-    agent_run_id: int,
-    after: str | None,
-    caller: Caller,
-    codegen: CodegenAPI | None,
-    clock: Clock | None = None,
-) -> Subscription:
-    """Start to watch a run; one that nobody followed yet is followed from now on.
+def open_reader(
+    *, org_id: int, agent_run_id: int, after: str | None, caller: Caller, ask: bool = True, backend: Backend
+) -> Reader:
+    """Start to read the events of a run, and report a viewer; a run that nobody followed yet is followed from now on.
 
     Args:
         org_id: The organization, which the caller is in.
         agent_run_id: The upstream's run id.
-        after: The id of the last event that the viewer has seen; None for all there are.
-        caller: Who watches.
-        codegen: Where to ask for a run that nobody followed yet; None for a caller who cannot.
-        clock: The time.
+        after: The id of the last event that the viewer has seen; None for all events.
+        caller: Who reads.
+        ask: Whether the caller may ask the upstream for a run that nobody followed yet.
+        backend: What to work with.
 
     Raises:
         InvalidCursor: `after` is no cursor of this run.
-        RunNotFollowed: Nobody followed the run yet, and there is nobody to ask.
+        RunNotFollowed: Nobody followed the run yet, and the caller may not ask for it.
         codegen_api.NotFoundError: There is no such run in the organization.
-        StorageUnavailable: Nobody can tell.
+        StorageUnavailable: The runs table does not answer.
     """
-    clock = clock or SystemClock()
-    runs = watches.table()
-    watch = runs.find(org_id, agent_run_id)
+    watch = backend.runs.find(org_id, agent_run_id)
     if watch is None:
-        if codegen is None:
+        if not ask:
             raise RunNotFollowed(f"Run {agent_run_id} is not followed.")
-        run = codegen.runs.get(agent_run_id, org_id=org_id)
-        watch = watches.follow(
-            org_id=org_id,
-            agent_run_id=run.id,
-            status=run.status,
-            web_url=run.web_url,
-            created_by=caller.id,
-            clock=clock,
-        )
+        run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
+        watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
     place = parse_cursor(after, watch) if after else START
-    watches.view(watch, now=clock.now())
-    return Subscription(runs, watch, clock, place)
+    view(watch, backend=backend)
+    return Reader(backend, watch, place)
 
 
 def parse_cursor(cursor: str, watch: Watch) -> tuple[int, int]:

@@ -1,0 +1,158 @@
+"""Admission: who sends a request, whether the caller may act in the organization, and whether the body can be read."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from pydantic_core import from_json
+
+from codegen_runs import settings
+from codegen_runs.callers import Caller, token_in
+from codegen_runs.http.proxy import Event, authorized, headers_of, named_organization
+from codegen_runs.problems import (
+    CredentialsRefused,
+    NoDefaultOrganization,
+    NoDeploymentToken,
+    NotAMember,
+    RoleRequired,
+    TokenExpired,
+    TokenRevoked,
+    TooLarge,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from codegen_runs.roles import Role
+
+MAX_BODY = 5 * 1024 * 1024
+"""Bytes of a request's body. A Lambda event may have 6 MB."""
+
+# The authorizer admits these refusals, and they are answered here: the gateway's own 401 and 502 have no room for the
+# reason. A request that is refused in this way has no caller.
+_REFUSALS = {problem.code: problem for problem in (TokenExpired, TokenRevoked, CredentialsRefused, NoDeploymentToken)}
+
+# The role that the current operation requires. An operation that requires none, such as a stream, only reads.
+_required: ContextVar[Role] = ContextVar("required", default=Role.VIEWER)
+
+
+@contextmanager
+def requiring(role: Role) -> Iterator[None]:
+    """Require a role of callers while the block runs."""
+    before = _required.set(role)
+    try:
+        yield
+    finally:
+        _required.reset(before)
+
+
+def identify(event: Event) -> Caller:
+    """Return who sends the request. The path may name only an organization in which the caller has the required role.
+
+    Raises:
+        Unauthorized: The authorizer has not seen the request, or the token has expired or was revoked.
+        CredentialsRefused: The deployment has no valid Codegen token to act with for the caller.
+        Unprocessable: The organization is not a number.
+        NotAMember: The caller is not in the organization.
+        RoleRequired: The caller's role in the organization is too low.
+    """
+    caller = _authenticate(event)
+    if (named := organization_in_path(event)) is not None:
+        _check_role(caller, named)
+    return caller
+
+
+def organization_in_path(event: Event) -> int | None:
+    """Return the organization that the path names, if it names one. Raises `Unprocessable` where it is not a number."""
+    named = named_organization(event)
+    if named is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", named):
+        raise Unprocessable(
+            errors=[
+                {
+                    "loc": ["path", "org_id"],
+                    "msg": "Input should be a valid integer, unable to parse string as an integer",
+                    "type": "int_parsing",
+                }
+            ]
+        )
+    return int(named)
+
+
+def organization(caller: Caller, named: int | None = None) -> int:
+    """Return the organization that a request without one in its path is about.
+
+    Args:
+        caller: Who sends the request.
+        named: The organization that the body names; None means the deployment's.
+
+    Raises:
+        NoDefaultOrganization: Neither the request nor the deployment names one.
+        NotAMember: The caller is not in the organization.
+        RoleRequired: The caller's role in the organization is too low.
+    """
+    org_id = settings.codegen_org_id() if named is None else named
+    if org_id is None:
+        raise NoDefaultOrganization("The request names no organization, and the deployment has no default one.")
+    _check_role(caller, org_id)
+    return org_id
+
+
+def check_body(event: Event) -> None:
+    """Refuse a body that is not a JSON object.
+
+    Stricter than Powertools, which also reads forms, takes the first element of a list for an object, and fails on
+    nesting, numbers or surrogates that Python's parser or the way to the upstream cannot take.
+
+    Raises:
+        TooLarge: The body has more than `MAX_BODY` bytes.
+        UnsupportedMediaType: The Content-Type is not application/json.
+        Unprocessable: The body is not JSON, or not an object.
+    """
+    body = event.get("body")
+    if not body:
+        return
+    content = b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    if len(content) > MAX_BODY:
+        raise TooLarge(f"The request body has {len(content)} bytes; the limit is {MAX_BODY}.")
+    media_type = headers_of(event).get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in ("", "application/json"):
+        raise UnsupportedMediaType(f"The request body is {media_type}.")
+    try:
+        parsed = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise _unfit_body("json_invalid", f"JSON decode error: {error}") from None
+    if not isinstance(parsed, dict | None):
+        raise _unfit_body(
+            "model_attributes_type", "Input should be a valid dictionary or object to extract fields from"
+        )
+
+
+def _authenticate(event: Event) -> Caller:
+    if refusal := _REFUSALS.get(authorized(event).get("refused", "")):
+        raise refusal(authorized(event).get("reason"))
+    try:
+        return Caller.from_context(authorized(event), token_in(headers_of(event)) or "")
+    except KeyError:
+        raise Unauthorized("The request carries no token that the authorizer has seen.") from None
+
+
+def _check_role(caller: Caller, org_id: int) -> None:
+    """Refuse a caller who is not in an organization, or whose role there is too low for the operation."""
+    if not caller.is_in(org_id):
+        raise NotAMember
+    required = _required.get()
+    role = caller.roles.get(org_id, Role.MEMBER)
+    if required is Role.ADMIN and org_id not in caller.roles:
+        # Only operations for admins read the caller's role from Codegen: no other request pays for that call.
+        from codegen_runs.access.codegen_roles import own_role
+
+        role = own_role(caller, org_id)
+    if not role.includes(required):
+        raise RoleRequired(role, required, org_id)
+
+
+def _unfit_body(kind: str, message: str) -> Unprocessable:
+    return Unprocessable(errors=[{"loc": ["body"], "msg": message, "type": kind}])

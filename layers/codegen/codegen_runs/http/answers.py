@@ -1,0 +1,92 @@
+"""Answers: problems as RFC 9457 bodies, the headers that every answer has, and Lambda's limit on their size."""
+
+import json
+import math
+from typing import NoReturn
+
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestUnsupportedContentType, RequestValidationError
+
+from codegen_runs import problems, settings
+from codegen_runs.http.proxy import Answer
+from codegen_runs.limits import allowances
+from codegen_runs.problems import (
+    AnswerTooLarge,
+    InternalError,
+    Problem,
+    RouteNotFound,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+
+EXPOSED_HEADERS = (
+    "ETag,Idempotent-Replay,Location,RateLimit,RateLimit-Policy,Retry-After,Stream-Retention-Seconds,X-Request-Id"
+)
+"""The headers of an answer that a browser lets a page read, besides those that it always does."""
+
+_MAX_ANSWER = 6 * 1024 * 1024  # Bytes that Lambda returns.
+
+
+def refusal(problem: Problem, path: str, request_id: str) -> Answer:
+    """Return the answer that reports a problem."""
+    headers = {"Content-Type": ["application/problem+json"]}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = [str(math.ceil(problem.retry_after))]
+    if problem.status == Unauthorized.status:
+        headers["WWW-Authenticate"] = ["Bearer"]
+    return {
+        "statusCode": problem.status,
+        "multiValueHeaders": headers,
+        "body": json.dumps(problems.render(problem, path, request_id)),
+        "isBase64Encoded": False,
+    }
+
+
+def within_limit(answer: Answer) -> Answer:
+    """Return the answer. Raises `AnswerTooLarge` where Lambda could not return it."""
+    # Below a quarter of the limit no escaping inside Lambda's own JSON can exceed it.
+    if len(answer["body"] or "") > _MAX_ANSWER // 4 and len(json.dumps(answer).encode()) > _MAX_ANSWER:
+        raise AnswerTooLarge("The answer is larger than a Lambda function can return.")
+    return answer
+
+
+def complete(answer: Answer, request_id: str, noted: allowances.Noted) -> Answer:
+    """Add the headers that every answer has: the request's id, CORS, and what is left of the limits it drew on."""
+    answer["multiValueHeaders"] |= allowance_headers(noted) | {
+        "X-Request-Id": [request_id],
+        "Access-Control-Allow-Origin": [settings.allowed_origin()],
+        "Access-Control-Expose-Headers": [EXPOSED_HEADERS],
+    }
+    return answer
+
+
+def allowance_headers(noted: allowances.Noted) -> dict[str, list[str]]:
+    """Return `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers; none without a limit."""
+    if not noted:
+        return {}
+    return {
+        "RateLimit-Policy": [", ".join(f'"{each.name}";q={each.calls};w={each.seconds}' for each in noted.values())],
+        "RateLimit": [", ".join(f'"{each.name}";r={each.left};t={each.reset}' for each in noted.values())],
+    }
+
+
+def pass_on(error: Exception) -> NoReturn:
+    """Raise an error again, so that the edge answers it and not Powertools."""
+    raise error
+
+
+def refuse_route(_: Exception) -> NoReturn:
+    """Refuse a path that the resolver does not have."""
+    raise RouteNotFound("No such route.")
+
+
+@problems.told_as(RequestValidationError)
+def _validation_problem(error: RequestValidationError) -> Problem:
+    faults = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in error.errors()]
+    # Powertools raises the same error where the handler returned something else than it declares.
+    return InternalError() if faults[0]["loc"][0] == "response" else Unprocessable(errors=faults)
+
+
+@problems.told_as(RequestUnsupportedContentType)
+def _content_type_problem(_: RequestUnsupportedContentType) -> Problem:
+    return UnsupportedMediaType("The request body is not application/json.")
