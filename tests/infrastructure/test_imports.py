@@ -1,6 +1,7 @@
 """Dependencies point one way: functions -> codegen_runs -> codegen_api."""
 
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,73 @@ def test_a_package_imports_only_what_it_may_depend_on(folder: Path) -> None:
 
     assert found, "there is nothing to check"
     assert {file.name: names - ALLOWED[folder] for file, names in found.items() if names - ALLOWED[folder]} == {}
+
+
+ROOMS = (
+    {
+        *("bodies", "callers", "clock", "cursors", "events", "fences", "problems", "prompts", "redaction", "roles"),
+        *("settings", "statuses", "wire"),
+    },
+    {"aws"},
+    {"storage"},
+    {"upstream"},
+    {"backend"},
+    {"limits"},
+    {"access"},
+    {"http"},
+    {"agents"},
+    {"runs"},
+    {"run_control"},
+    {"checkpoints"},
+    {"run_cards"},
+    {"multi_runs"},
+    {"usage"},
+    {"poller"},
+    {"live"},
+    {"chat"},
+)
+"""The rooms of `codegen_runs`, from the bottom up: a room imports only rooms below it. The first set is the foundation."""
+
+
+def test_the_rooms_import_downwards_only() -> None:
+    """Imports inside functions and for types only count too."""
+    package = LAYER / "codegen_runs"
+    floor = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
+    upward = set()
+    for file in sources.modules(package):
+        room = file.relative_to(package).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for name in sources.imports(file):
+            parts = name.split(".")
+            other = parts[1] if parts[0] == "codegen_runs" and len(parts) > 1 else room
+            if other in floor and floor[other] >= floor[room] and other != room and floor[room] > 0:
+                upward.add(f"{file.relative_to(package)} -> {name}")
+            if other in floor and floor[other] > floor[room]:
+                upward.add(f"{file.relative_to(package)} -> {name}")
+
+    assert upward == set(), "move the definition down, or the user of it up"
+
+
+def test_every_room_has_its_floor() -> None:
+    rooms = {path.name.removesuffix(".py") for path in (LAYER / "codegen_runs").iterdir()}
+
+    assert rooms - {"__init__", "__pycache__"} == set().union(*ROOMS)
+
+
+@pytest.mark.parametrize("package", ["codegen_api", "codegen_cli", "codegen_runs"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    """Imports inside functions and for types only count too."""
+    graph = {_module(file): sources.imports(file) for file in sources.modules(LAYER / package)}
+    # `from package import module` names the package too, which is no import of what is in its `__init__`.
+    del graph[package]
+    sorter = TopologicalSorter({module: names & graph.keys() - {module} for module, names in graph.items()})
+
+    sorter.prepare()  # raises CycleError, which names the circle
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(LAYER).with_suffix("").parts).removesuffix(".__init__")
 
 
 def test_the_client_knows_nothing_of_lambda_and_aws() -> None:

@@ -466,16 +466,7 @@ def test_a_function_has_no_permission_that_it_does_not_use(functions: Functions,
     assert {grant for grant in granted(name) if not any(covers(grant, each) for each in used)} == set()
 
 
-LACKS_THE_SECRET = pytest.mark.xfail(strict=True, reason="GetRateLimits returns 500 to callers with an API token.")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=LACKS_THE_SECRET if name == "GetRateLimits" else ())
-        for name in sorted(backend.every_function())
-    ],
-)
+@pytest.mark.parametrize("name", sorted(backend.every_function()))
 def test_a_function_has_the_variables_that_it_reads_beside_those_of_all_functions(
     functions: Functions, name: str
 ) -> None:

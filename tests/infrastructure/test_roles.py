@@ -34,9 +34,7 @@ def changing() -> Iterator[tuple[Path, ast.FunctionDef, str]]:
 
 def resolves_the_organization(handler: ast.FunctionDef) -> bool:
     """Return whether a handler gets its organization from the edge, which checks the caller's role in it."""
-    return any(
-        isinstance(node, ast.Name) and node.id in ("DefaultOrganization", "organization") for node in ast.walk(handler)
-    )
+    return any(isinstance(node, ast.Name) and node.id in ("Organization", "organization") for node in ast.walk(handler))
 
 
 def test_a_change_at_a_path_without_an_organization_gets_it_from_the_edge() -> None:
@@ -44,6 +42,20 @@ def test_a_change_at_a_path_without_an_organization_gets_it_from_the_edge() -> N
 
     assert without
     assert {handler.name for handler, _ in without if not resolves_the_organization(handler)} == OF_THE_CALLER
+
+
+def test_no_handler_reads_the_organization_from_the_path_itself() -> None:
+    """Only the edge does: it also checks that the caller is in the organization."""
+    handlers = [node for file in sources.modules(FUNCTIONS) for node in sources.tree(file).body]
+    plain = {
+        handler.name
+        for handler in handlers
+        if isinstance(handler, ast.FunctionDef)
+        for argument in handler.args.args
+        if argument.arg == "org_id" and ast.unparse(argument.annotation or argument) != "Organization"
+    }
+
+    assert plain == set()
 
 
 def test_an_endpoint_declares_a_role_that_its_method_does_not_imply() -> None:

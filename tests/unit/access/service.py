@@ -9,7 +9,7 @@ from local.authorization import Authorization
 from local.fake_codegen import DEMO_TOKEN
 from local.proxy import Routes
 from local.template import Template
-from tests.support.events import Answer, Context, call, rest
+from tests.support.events import Answer, Context, call, invoke, rest
 from tests.support.handlers import handler, load
 from tests.support.sources import FUNCTIONS
 
@@ -61,7 +61,7 @@ class Service:
         arn = f"arn:aws:execute-api:us-east-1:123456789012:example/v0/{method}{event['path']}"
         try:
             authorization = Authorization.model_validate(
-                load("authorizer/authorize").handler(event | {"type": "REQUEST", "methodArn": arn}, Context())
+                invoke(handler("authorizer/authorize"), event | {"type": "REQUEST", "methodArn": arn}, Context())
             )
         except Exception as refusal:
             if str(refusal) != "Unauthorized":

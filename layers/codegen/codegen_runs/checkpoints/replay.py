@@ -6,19 +6,17 @@ taken for the task. Where it is too long, the newest of it is kept.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from codegen_runs.checkpoints.chain import Step
+from codegen_runs.fences import cut, fenced, new_mark
 
 # Characters of the record. The Codegen API names no limit of a prompt; models do.
 MAX_RECORD_CHARACTERS = 60_000
 
 # What is left of the limit for a message may be too little to say anything.
 _LEAST = 200
-
-_CUT = "\n[... cut to fit ...]"
 
 
 class Replay(NamedTuple):
@@ -43,7 +41,7 @@ def compose(
         places: Where the run's work was: pull requests with their branches, in words.
         fence: The mark of the fence.
     """
-    fence = fence or secrets.token_hex(8)
+    fence = fence or new_mark()
     kept, shortened = _newest(said)
     if not kept and not places:
         return Replay(task, 0, len(said), bool(said))
@@ -59,9 +57,9 @@ def compose(
     ]
     if len(kept) < len(said):
         lines.append(f"The {len(said) - len(kept)} oldest messages are left out.")
-    lines += [_fenced(step.role, step.text, fence) for step in kept]
+    lines += [fenced(step.role, step.text, fence) for step in kept]
     if places:
-        lines.append(_fenced("pull requests", "\n".join(places), fence))
+        lines.append(fenced("pull requests", "\n".join(places), fence))
     lines.append(f"Your task:\n\n{task}")
     return Replay("\n\n".join(lines), len(kept), len(said) - len(kept), shortened or len(kept) < len(said))
 
@@ -75,11 +73,7 @@ def _newest(said: Sequence[Step]) -> tuple[list[Step], bool]:
         if len(text) > room:
             if room < _LEAST:
                 break
-            text = text[: room - len(_CUT)] + _CUT
+            text = cut(text, room)
         kept.append(step.model_copy(update={"text": text, "truncated": step.truncated or text != step.text}))
         room -= len(text)
     return kept[::-1], any(step.truncated for step in kept)
-
-
-def _fenced(name: str, text: str, fence: str) -> str:
-    return f"BEGIN {name} {fence}\n{text}\nEND {name} {fence}"

@@ -72,11 +72,14 @@ def places(backend: Backend) -> dict[tuple[int, str], QueuePlace]:
 def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
     """Show the limits and the queue to a member of an organization. Raises `StorageUnavailable`."""
     runs, clock = backend.runs, backend.clock
+    # The poller has noted the name of the deployment's budget, so no function needs the deployment's token to show it.
+    deployment = runs.deployment_budget()
+    own = upstream.budget_of(caller) if caller.token else deployment
     queued = places(backend)
     watches = runs.get_many(org_id, [key for organization, key in queued if organization == org_id])
     return RateLimits(
-        background=_states(Buckets(runs, runs.deployment_budget(), clock), clock),
-        caller=_states(Buckets(runs, upstream.budget_of(caller), clock), clock),
+        background=_states(Buckets(runs, deployment, clock), clock),
+        caller=_states(Buckets(runs, own, clock), clock),
         queue=LaunchQueue(
             length=len(queued),
             runs=[

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from codegen_api import Harness
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
+from codegen_runs.storage.keys import run_partition
 from codegen_runs.storage.table import ABSENT, PRESENT, Condition, Item, Table, transact
 
 _FIRST, _LAST = "checkpoint#", "checkpoint#~"
@@ -161,14 +162,14 @@ class Checkpoints:
 
     def get(self, org_id: int, run: str, epoch: int, seq: int) -> Checkpoint | None:
         """Read one checkpoint."""
-        item = self._table.get({"pk": _run(org_id, run), "sk": _position(epoch, seq)})
+        item = self._table.get({"pk": run_partition(org_id, run), "sk": _position(epoch, seq)})
         return Checkpoint.model_validate(item) if item else None
 
     def newest(
         self, org_id: int, run: str, limit: int, before: str | None = None
     ) -> tuple[list[Checkpoint], str | None]:
         """List checkpoints of a run, newest first, from below a position on; and the position to go on from."""
-        pk = _run(org_id, run)
+        pk = run_partition(org_id, run)
         condition = Condition("#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": pk, "first": _FIRST, "last": _LAST})
         start: Item | None = {"pk": pk, "sk": before} if before else None
         items, following = self._table.query(condition, limit=limit, newest_first=True, start=start)
@@ -177,7 +178,7 @@ class Checkpoints:
     def until(self, checkpoint: Checkpoint) -> list[Checkpoint]:
         """List the checkpoints of a run up to one, which is the last of them."""
         last = _position(checkpoint.epoch, checkpoint.seq)
-        pk = _run(checkpoint.org_id, checkpoint.run)
+        pk = run_partition(checkpoint.org_id, checkpoint.run)
         condition = Condition("#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": pk, "first": _FIRST, "last": last})
         return [Checkpoint.model_validate(item) for item in self._all(condition)]
 
@@ -221,7 +222,7 @@ class Checkpoints:
 
 def item(checkpoint: Checkpoint) -> Item:
     """Return the row of a checkpoint."""
-    key = {"pk": _run(checkpoint.org_id, checkpoint.run), "sk": _position(checkpoint.epoch, checkpoint.seq)}
+    key = {"pk": run_partition(checkpoint.org_id, checkpoint.run), "sk": _position(checkpoint.epoch, checkpoint.seq)}
     return key | _members(checkpoint)
 
 
@@ -235,10 +236,6 @@ def _fork_key(fork: Fork) -> dict[str, str]:
 
 def _members(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_none=True)
-
-
-def _run(org_id: int, run: str) -> str:
-    return f"run#{org_id}#{run}"
 
 
 def _position(epoch: int, seq: int) -> str:

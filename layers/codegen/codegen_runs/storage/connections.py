@@ -18,6 +18,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from codegen_runs.callers import Caller
+from codegen_runs.storage.keys import run_partition
 from codegen_runs.storage.table import Condition, ConditionFailed, Item, Table
 
 # Seconds that API Gateway keeps a connection open at the most, and after which nothing is kept of it here.
@@ -128,11 +129,11 @@ class ConnectionsTable:
 
     def subscribers(self, org_id: int, key: str) -> list[Subscription]:
         """List who follows a run; everybody whose `subscribe` has returned is in it."""
-        return [_subscription(item) for item in self._all(Condition("#pk = :pk", {"pk": _pk(org_id, key)}))]
+        return [_subscription(item) for item in self._all(Condition("#pk = :pk", {"pk": run_partition(org_id, key)}))]
 
     def has_subscribers(self, org_id: int, key: str) -> bool:
         """Tell whether anybody follows a run."""
-        items, _ = self._table.query(Condition("#pk = :pk", {"pk": _pk(org_id, key)}), limit=1)
+        items, _ = self._table.query(Condition("#pk = :pk", {"pk": run_partition(org_id, key)}), limit=1)
         return bool(items)
 
     def due(self, now: int, limit: int) -> list[Subscription]:
@@ -209,9 +210,5 @@ def _connection_key(connection_id: str) -> dict[str, str]:
     return {"pk": f"connection#{connection_id}", "sk": "connection"}
 
 
-def _pk(org_id: int, key: str) -> str:
-    return f"run#{org_id}#{key}"
-
-
 def _key(connection_id: str, org_id: int, key: str) -> dict[str, str]:
-    return {"pk": _pk(org_id, key), "sk": connection_id}
+    return {"pk": run_partition(org_id, key), "sk": connection_id}

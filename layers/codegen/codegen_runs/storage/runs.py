@@ -33,6 +33,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage import checkpoints as checkpoint_rows
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
+from codegen_runs.storage.keys import run_of, run_partition
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
 # All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
@@ -234,7 +235,7 @@ class RunsTable:
         """List (organization, key) of the watches due by `now`, the longest due first."""
         condition = Condition("#due = :due AND #due_at <= :now", {"due": _DUE, "now": now})
         items, _ = self._table.query(condition, index="due", limit=limit)
-        return [_parse(item["pk"]) for item in items]
+        return [run_of(item["pk"]) for item in items]
 
     def outlook(self, most: int) -> tuple[int, int | None]:
         """Count the watches the poller has to follow (up to `most`), and tell when the first is due."""
@@ -244,7 +245,7 @@ class RunsTable:
     def queue(self, most: int) -> list[tuple[int, str]]:
         """List (organization, key) of the watches that wait for their launch, in the order of their turn."""
         items, _ = self._table.query(Condition("#queue = :queue", {"queue": _QUEUE}), index="queue", limit=most)
-        return [_parse(item["pk"]) for item in items]
+        return [run_of(item["pk"]) for item in items]
 
     def unlaunched(self, org_id: int, most: int) -> list[Watch]:
         """Read the watches of an organization that the upstream does not know yet and that may still run, newest first.
@@ -253,7 +254,7 @@ class RunsTable:
         """
         condition = Condition("#unlaunched = :org_id", {"org_id": org_id})
         items, _ = self._table.query(condition, index="unlaunched", limit=most, newest_first=True)
-        watches = self.get_many(org_id, [_parse(item["pk"])[1] for item in items]).values() if items else []
+        watches = self.get_many(org_id, [run_of(item["pk"])[1] for item in items]).values() if items else []
         waiting = [watch for watch in watches if watch.agent_run_id is None and not watch.status.terminal]
         return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)
 
@@ -289,7 +290,8 @@ class RunsTable:
         """
         first, last = _event_key(*after), _event_key(9999, 0)
         condition = Condition(
-            "#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": _pk(org_id, key), "first": first + "~", "last": last}
+            "#pk = :pk AND #sk BETWEEN :first AND :last",
+            {"pk": run_partition(org_id, key), "first": first + "~", "last": last},
         )
         start: Item | None = None
         while True:
@@ -375,12 +377,8 @@ def _watch(item: Item) -> Watch:
     return Watch.model_validate(item | launch)
 
 
-def _pk(org_id: int, key: str) -> str:
-    return f"run#{org_id}#{key}"
-
-
 def _key(org_id: int, key: str) -> dict[str, str]:
-    return {"pk": _pk(org_id, key), "sk": "watch"}
+    return {"pk": run_partition(org_id, key), "sk": "watch"}
 
 
 def _pointer(org_id: int, agent_run_id: int) -> dict[str, str]:
@@ -393,11 +391,6 @@ def _bucket_key(budget: str, name: str) -> dict[str, str]:
 
 def _lease_key(name: str) -> dict[str, str]:
     return {"pk": f"lease#{name}", "sk": "lease"}
-
-
-def _parse(pk: str) -> tuple[int, str]:
-    _, org_id, key = pk.split("#", 2)
-    return int(org_id), key
 
 
 def _event_key(epoch: int, seq: int) -> str:
