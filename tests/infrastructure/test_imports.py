@@ -49,7 +49,7 @@ ROOMS = (
     {"live"},
     {"chat"},
 )
-"""The rooms of `codegen_runs`, from the bottom up: a room imports only rooms below it. The first set is the foundation."""
+"""The rooms of `codegen_runs` from the bottom up, the foundation first. A room imports only rooms below it."""
 
 
 def test_the_rooms_import_downwards_only() -> None:
