@@ -165,7 +165,6 @@ class WebSocketGateway:
     async def _handle(self, socket: ServerConnection) -> None:
         """Handle one client's messages until the connection ends."""
         connection = self._entering.pop(socket)
-        connection.connected_at = connection.active_at = self._clock()
         self._open[connection.id] = connection
         ending = asyncio.create_task(self._end_in_time(connection))
         try:

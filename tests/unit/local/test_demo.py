@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from itertools import count
 from typing import Any
@@ -41,7 +42,7 @@ class FakeApi:
 
 def play(fake: FakeApi, *, terminal: bool = False, seconds_per_read: float = 0.5) -> str:
     """Run the demo on a clock that only reads move, and return its output."""
-    screen, ticks = StringIO(), count()
+    screen, ticks = StringIO(), count(1000)
     console = Console(file=screen, force_terminal=terminal, width=100, color_system=None)
     with httpx.Client(transport=httpx.MockTransport(fake), base_url="http://api") as api:
         clock = lambda: next(ticks) * seconds_per_read  # noqa: E731
@@ -65,6 +66,8 @@ def test_it_starts_a_multi_run_and_prints_its_answer():
     assert (create.method, create.url.path) == ("POST", "/v1/organizations/123/multi-runs")
     assert json.loads(create.content) == {"prompt": "Say hi", "concurrency": 3}
     assert {(read.method, read.url.path) for read in reads} == {("GET", "/v1/organizations/123/multi-runs/mr-1")}
+    location = "/v1/organizations/123/multi-runs/mr-1"
+    assert shown.startswith(f"POST /v1/organizations/123/multi-runs -> 202, Location: {location}\nPrompt: Say hi\n")
     assert shown.endswith("The [bold] answer\n")
     assert "answer (synthesis)" in shown
 
@@ -110,7 +113,7 @@ def test_a_terminal_shows_a_table():
     shown = play(fake, terminal=True)
 
     assert "candidate" in shown
-    assert "[red] and more" in shown
+    assert re.search(r"1\W+completed\W+100\W+\[red\] and more", shown)
     assert "mr-1: completed" in shown
 
 
