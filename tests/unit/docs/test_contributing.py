@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.infrastructure.test_imports import ROOMS
 from tests.support import backend
 from tests.support.sources import LAYER, ROOT
 
@@ -14,7 +15,6 @@ PATHS = sorted(
     if re.fullmatch(r"\.?\w[\w./-]*(/|\.(py|md|yaml|json))|\.ci/run", span) and "/" in span
 )
 WALK = TEXT.partition("## Add an endpoint")[2].partition("\n## ")[0]
-ROOMS = LAYER / "codegen_runs"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -22,17 +22,14 @@ def test_a_path_exists(path: str) -> None:
     assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
 
 
-def test_a_module_that_is_named_without_its_folder_is_one_of_the_foundation() -> None:
-    named = set(re.findall(r"`(\w+\.py)`", TEXT))
+def test_the_map_has_every_room_from_the_top_down() -> None:
+    named = re.findall(r"(?m)^\| `layers/codegen/codegen_runs/(\w+)(?:/|\.py)` \|", TEXT.partition("### Where")[0])
 
-    assert named
-    assert {name for name in named if not (ROOMS / name).is_file()} == set()
+    assert [{room} for room in reversed(named)] == list(ROOMS[1:])
 
 
-def test_every_room_is_on_the_map_and_nothing_else() -> None:
-    rooms = {folder.name for folder in ROOMS.iterdir() if (folder / "__init__.py").is_file()}
-
-    assert set(re.findall(r"(?m)^\| `layers/codegen/codegen_runs/(\w+)/` \|", TEXT)) == rooms
+def test_the_map_has_every_module_of_the_foundation() -> None:
+    assert set(re.findall(r"`(\w+)\.py`", TEXT)) == ROOMS[0]
 
 
 def test_ten_questions_or_more_are_answered_by_a_path() -> None:
@@ -44,7 +41,7 @@ def test_ten_questions_or_more_are_answered_by_a_path() -> None:
 
 
 def test_the_example_of_an_endpoint_is_there() -> None:
-    starred = (ROOMS / "run_cards" / "starred.py").read_text("utf-8")
+    starred = (LAYER / "codegen_runs" / "run_cards" / "starred.py").read_text("utf-8")
 
     assert {"class StarRun(", "class StarredRun(", "def star("} <= set(re.findall(r"(?:class|def) \w+\(", starred))
     assert "def star(" in (LAYER / "codegen_api" / "resources" / "starred_runs.py").read_text("utf-8")
