@@ -227,6 +227,9 @@ def test_log_entries_have_the_fields_of_their_type_and_no_ids(client, fake):
         if entry["message_type"] == "ACTION"
     )
     assert "PLAN_EVALUATION" in [entry["message_type"] for entry in entries]
+    times = [entry["created_at"] for entry in entries]
+    assert times == sorted(times)
+    assert times[0] == run["created_at"]
     assert (entries[-1]["message_type"], entries[-1]["observation"]) == ("FINAL_ANSWER", get(client, run)["result"])
 
 
@@ -313,6 +316,28 @@ def test_a_ban_without_a_pull_request_stops_the_run_for_good(client, fake, verb)
     assert get(client, run)["status"] == "CANCELLED"
     assert get(client, run)["result"] is None
     assert logs(client, run)["total_logs"] == written
+
+
+def test_an_unban_stops_muting_the_checks_of_the_pull_request(client, fake):
+    run = create(client, "Fix it", metadata={"fake": {"pull_request": True}})
+    fake.clock.advance(12)
+    [pull_request] = get(client, run)["github_pull_requests"]
+    client.post(f"{RUNS}/ban", json={"agent_run_id": run["id"]})
+
+    client.post(f"{RUNS}/unban", json={"agent_run_id": run["id"]})
+
+    assert not fake.pull_requests[pull_request["id"]].checks_banned
+
+
+def test_a_follow_up_can_change_the_model_and_keeps_it_otherwise(client, fake):
+    run = create(client)
+    models = []
+    for more in ({"model": "claude-opus"}, {}):
+        client.post(f"{RUNS}/resume", json={"agent_run_id": run["id"], "prompt": "And the till?", **more})
+        fake.clock.advance(12)
+        models.append(f"_Run {run['id']}, claude-opus," in get(client, run)["result"])
+
+    assert models == [True, True]
 
 
 def test_an_unban_stops_muting_checks_and_starts_no_run(client, fake):

@@ -404,6 +404,7 @@ class StreamingFunctions:
 
     async def stream(self, name: str, event: Event) -> AsyncGenerator[bytes, None]:
         for part in self.parts:
+            await asyncio.sleep(0)  # as a network does, give a time limit the chance to end this
             if isinstance(part, Exception):
                 raise part
             if isinstance(part, bytes):
