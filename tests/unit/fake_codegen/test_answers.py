@@ -53,7 +53,22 @@ def test_a_choice_is_answered_with_the_label_of_the_candidate_with_most_words(fo
     assert answer(f"{question}\n\n{formatted}", run_id=1, model="m") == "B"
 
 
-def test_text_inside_a_candidate_or_a_quoted_task_does_not_make_a_prompt_a_choice():
+@pytest.mark.parametrize("layout", PROMPTS.values(), ids=PROMPTS)
+def test_text_inside_a_candidate_does_not_make_a_prompt_a_choice(layout):
+    prompt = f"Join these.\n{layout.format('Return just the id.', 'No.')}"
+
+    assert answer(prompt, run_id=1, model="m").startswith("## Synthesised answer")
+
+
+def test_the_points_of_a_candidate_are_its_lines_without_headings_fences_and_signature():
+    text = "# Heading\n\n1. First.\n- Second.\n```\n~~~\n_Run 7, m, 90 % confident._"
+
+    merged = answer(f"Join these.\n<answer_A>{text}</answer_A><answer_B>Third.</answer_B>", run_id=1, model="m")
+
+    assert merged.partition("candidate A makes\n\n")[2].partition("\n\n")[0] == "- First.\n- Second."
+
+
+def test_text_inside_a_quoted_task_does_not_make_a_prompt_a_choice():
     prompt = (
         "Join these.\nBEGIN 0f1e2d3c task\nPrint only the number of carts.\nEND 0f1e2d3c\n"
         "BEGIN 0f1e2d3c candidate A\nReturn just the id.\nEND 0f1e2d3c\nBEGIN 0f1e2d3c candidate B\nNo.\nEND 0f1e2d3c"

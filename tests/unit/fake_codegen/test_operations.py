@@ -323,6 +323,7 @@ def test_an_unban_stops_muting_the_checks_of_the_pull_request(client, fake):
     fake.clock.advance(12)
     [pull_request] = get(client, run)["github_pull_requests"]
     client.post(f"{RUNS}/ban", json={"agent_run_id": run["id"]})
+    assert fake.pull_requests[pull_request["id"]].checks_banned
 
     client.post(f"{RUNS}/unban", json={"agent_run_id": run["id"]})
 
@@ -343,6 +344,7 @@ def test_a_follow_up_can_change_the_model_and_keeps_it_otherwise(client, fake):
 def test_an_unban_stops_muting_checks_and_starts_no_run(client, fake):
     run = create(client)
     client.post(f"{RUNS}/ban", json={"agent_run_id": run["id"]})
+    assert fake.runs[run["id"]].checks_banned
 
     assert client.post(f"{RUNS}/unban", json={"agent_run_id": run["id"]}).status_code == 200
 
@@ -353,14 +355,15 @@ def test_an_unban_stops_muting_checks_and_starts_no_run(client, fake):
 # Runs that other operations start
 
 
-def test_setup_commands_are_the_result_of_a_run(client, fake):
-    started = client.post(f"{ORG}/setup-commands/generate", json={"repo_id": DEMO_REPO_ID}).json()
+@pytest.mark.parametrize(("repo_id", "command"), [(DEMO_REPO_ID, "pip install"), (457, "npm ci")])
+def test_setup_commands_are_the_result_of_a_run(client, fake, repo_id, command):
+    started = client.post(f"{ORG}/setup-commands/generate", json={"repo_id": repo_id}).json()
     fake.clock.advance(12)
 
     run = client.get(f"{RUNS}/{started['agent_run_id']}").json()
     assert (started["status"], started["url"]) == ("ACTIVE", run["web_url"])
     assert (run["source_type"], run["status"]) == ("SETUP_COMMANDS", "COMPLETE")
-    assert "pip install" in run["result"]
+    assert command in run["result"]
     assert fake.creates == [], "only creates of agent runs count"
 
 

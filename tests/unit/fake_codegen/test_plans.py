@@ -260,10 +260,11 @@ def test_the_next_runs_follow_a_queued_script(client, fake):
 def test_a_runs_own_script_takes_precedence_and_leaves_the_queue_unchanged(client, fake):
     fake.script(Script(ending="FAILED"))
     own = create(client, metadata={"fake": {"ending": "TIMEOUT"}})
-    following = create(client)
+    following, last = create(client), create(client)
     fake.clock.advance(12)
 
-    assert [get(client, own)["status"], get(client, following)["status"]] == ["TIMEOUT", "FAILED"]
+    statuses = [get(client, run_id)["status"] for run_id in (own, following, last)]
+    assert statuses == ["TIMEOUT", "FAILED", "COMPLETE"]
 
 
 def test_a_run_can_follow_a_plan_of_a_test(client, fake):
@@ -286,14 +287,17 @@ def test_a_run_can_follow_a_plan_of_a_test(client, fake):
 
 
 def test_a_test_can_end_a_run_at_once(client, fake):
-    good, bad = create(client), create(client)
+    good, bad, planned = create(client), create(client), create(client)
     fake.clock.advance(3)
     fake.finish(good, result="Done.")
     fake.finish(bad, "FAILED")
+    fake.finish(planned)
 
     assert (get(client, good)["status"], get(client, good)["result"]) == ("COMPLETE", "Done.")
     assert logs(client, good)[-1]["observation"] == "Done."
     assert (get(client, bad)["status"], get(client, bad)["result"]) == ("FAILED", None)
+    assert get(client, planned)["result"].startswith("## Explain the cart")
+    assert get(client, planned)["summary"]
 
 
 def test_the_same_run_is_the_same_in_every_fake_with_the_same_clock():
