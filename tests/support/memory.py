@@ -1,42 +1,56 @@
-"""A runs table in memory: the same promises as DynamoDB's, thousands of times faster."""
+"""A runs table in memory: it keeps the promises of `RunsTable`, and is thousands of times faster.
+
+`tests/unit/storage/test_runs_table.py` holds both to the same promises.
+"""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from codegen_runs.events import Event, timestamp
+from codegen_runs.events import Event
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint
-from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch, check_size
 from codegen_runs.storage.table import ConditionFailed
+
+Place = tuple[int, str]
 
 
 class MemoryRuns:
     """Watches, events and leases. `before` and `after` are called around each write, and may raise."""
 
     def __init__(self) -> None:
-        self.watches: dict[tuple[int, str], Watch] = {}
-        self.log: dict[tuple[int, str], list[Event]] = {}
-        self.checkpoints: dict[tuple[int, str], list[Checkpoint]] = {}
-        # As sparse as the indexes of the table.
-        self._due: dict[tuple[int, str], int] = {}
-        self._queue: dict[tuple[int, str], int] = {}
+        self.watches: dict[Place, Watch] = {}
+        self.log: dict[Place, list[Event]] = {}
+        self.checkpoints: dict[Place, list[Checkpoint]] = {}
         self.leases: dict[str, Lease] = {}
         self.buckets: dict[tuple[str, str], Bucket] = {}
+        self.budget = DEFAULT_BUDGET
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
+        # As sparse as the indexes of the table.
+        self._due: dict[Place, int] = {}
+        self._queue: dict[Place, int] = {}
+        self._keys: dict[tuple[int, int], str] = {}
 
     def add(self, watch: Watch, events: Sequence[Event] = ()) -> bool:
         place = (watch.org_id, watch.key)
         if place in self.watches:
             return False
-        self._store(watch, events)
+        self._store(watch, events, (), launched=watch.agent_run_id is not None)
         return True
 
     def get(self, org_id: int, key: str) -> Watch | None:
         return self.watches.get((org_id, key))
 
+    def get_many(self, org_id: int, keys: Sequence[str]) -> dict[str, Watch]:
+        return {key: self.watches[org_id, key] for key in keys if (org_id, key) in self.watches}
+
     def find(self, org_id: int, agent_run_id: int) -> Watch | None:
-        found = [w for w in self.watches.values() if (w.org_id, w.agent_run_id) == (org_id, agent_run_id)]
-        return found[0] if found else None
+        key = self._keys.get((org_id, agent_run_id))
+        return self.get(org_id, key) if key is not None else None
+
+    def find_many(self, org_id: int, agent_run_ids: Sequence[int]) -> dict[int, Watch]:
+        return {each: watch for each in agent_run_ids if (watch := self.find(org_id, each))}
 
     def write(
         self,
@@ -47,18 +61,18 @@ class MemoryRuns:
         launched: bool = False,
     ) -> Watch:
         self.before()
-        if self.watches[watch.org_id, watch.key].rev != watch.rev:
+        stored = self.watches.get((watch.org_id, watch.key))
+        if stored is None or stored.rev != watch.rev:
             raise ConditionFailed
         following = watch.model_copy(update={"rev": watch.rev + 1})
-        self._store(following, events)
-        self.checkpoints.setdefault((watch.org_id, watch.key), []).extend(checkpoints)
+        self._store(following, events, checkpoints, launched=launched)
         self.after()
         return following
 
     def last_checkpoint(self, org_id: int, key: str) -> Checkpoint | None:
         return max(self.checkpoints.get((org_id, key), []), key=lambda made: (made.epoch, made.seq), default=None)
 
-    def due(self, now: int, limit: int) -> list[tuple[int, str]]:
+    def due(self, now: int, limit: int) -> list[Place]:
         waiting = [(due_at, place) for place, due_at in self._due.items() if due_at <= now]
         return [place for _, place in sorted(waiting)[:limit]]
 
@@ -66,19 +80,23 @@ class MemoryRuns:
         waiting = sorted(self._due.values())[:most]
         return len(waiting), waiting[0] if waiting else None
 
-    def events(
-        self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
-    ) -> list[Event]:
-        log = self.log.get((org_id, key), [])
-        oldest = timestamp(now - RETENTION) if now else ""
-        return [event for event in log if (event.epoch, event.seq) > after and event.ts > oldest][:limit]
-
-    def queue(self, most: int) -> list[tuple[int, str]]:
+    def queue(self, most: int) -> list[Place]:
         ranked = sorted((rank, place) for place, rank in self._queue.items())
         return [place for _, place in ranked[:most]]
 
+    def unlaunched(self, org_id: int, most: int) -> list[Watch]:
+        waiting = [
+            watch
+            for watch in self.watches.values()
+            if watch.org_id == org_id and watch.agent_run_id is None and not watch.status.terminal
+        ]
+        return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)[:most]
+
     def deployment_budget(self) -> str:
-        return DEFAULT_BUDGET
+        return self.budget
+
+    def note_deployment_budget(self, budget: str) -> None:
+        self.budget = budget
 
     def get_bucket(self, budget: str, name: str) -> Bucket:
         return self.buckets.get((budget, name), Bucket())
@@ -87,6 +105,12 @@ class MemoryRuns:
         if self.get_bucket(budget, name).rev != bucket.rev:
             raise ConditionFailed
         self.buckets[budget, name] = bucket.model_copy(update={"rev": bucket.rev + 1})
+
+    def events(
+        self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
+    ) -> list[Event]:
+        log = self.log.get((org_id, key), [])
+        return [event for event in log if _place(event) > after and (now is None or _expires_at(event) > now)][:limit]
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int, *, abandoned: Lease | None = None) -> bool:
         lease = self.leases.get(name)
@@ -102,15 +126,30 @@ class MemoryRuns:
         if (lease := self.leases.get(name)) and lease.holder == holder:
             del self.leases[name]
 
-    def _store(self, watch: Watch, events: Sequence[Event]) -> None:
-        # As JSON and back, as a table would.
-        stored = self.log.setdefault((watch.org_id, watch.key), [])
-        numbers = {(event.epoch, event.seq) for event in stored}
-        assert not numbers & {(event.epoch, event.seq) for event in events}, "an event was overwritten"
-        stored.extend(Event.model_validate_json(event.model_dump_json()) for event in events)
+    def _store(
+        self, watch: Watch, events: Sequence[Event], checkpoints: Sequence[Checkpoint], *, launched: bool
+    ) -> None:
+        check_size(events, checkpoints)
         place = (watch.org_id, watch.key)
+        log, made = self.log.setdefault(place, []), self.checkpoints.setdefault(place, [])
+        if {*map(_place, log)} & {*map(_place, events)} or {*map(_place, made)} & {*map(_place, checkpoints)}:
+            raise ConditionFailed
+        # As JSON and back, as a table would.
+        log.extend(Event.model_validate_json(event.model_dump_json()) for event in events)
+        log.sort(key=_place)
+        made.extend(Checkpoint.model_validate_json(checkpoint.model_dump_json()) for checkpoint in checkpoints)
         self.watches[place] = Watch.model_validate_json(watch.model_dump_json())
+        if launched and watch.agent_run_id is not None:
+            self._keys[watch.org_id, watch.agent_run_id] = watch.key
         for index, value in ((self._due, watch.due_at), (self._queue, watch.rank)):
             index.pop(place, None)
             if value is not None:
                 index[place] = value
+
+
+def _place(each: Event | Checkpoint) -> tuple[int, int]:
+    return each.epoch, each.seq
+
+
+def _expires_at(event: Event) -> int:
+    return int(datetime.fromisoformat(event.ts).timestamp()) + RETENTION

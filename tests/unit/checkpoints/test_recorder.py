@@ -1,18 +1,16 @@
 """The checkpoints that the poller makes: which moments have one, exactly once, whatever dies in between."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codegen_api import AgentRun, AgentRunLogs, CodegenAPI
-from codegen_runs.events import Event
 from codegen_runs.poller.loop import Poller
 from codegen_runs.prompts import Prompt, following
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint
-from codegen_runs.storage.runs import EVENTS_PER_WRITE, RunsTable, Watch
+from codegen_runs.storage.runs import RunsTable, Watch
 from tests.support.backend import Tokens
 from tests.support.memory import MemoryRuns
 
@@ -62,21 +60,11 @@ class Upstream:
         )
 
 
-class Runs(MemoryRuns):
-    """The table in memory, which takes no more at once than the real one."""
-
-    def write(
-        self, watch: Watch, events: Sequence[Event] = (), checkpoints: Sequence[Checkpoint] = (), **more: Any
-    ) -> Watch:
-        assert len(events) + len(checkpoints) <= EVENTS_PER_WRITE
-        return super().write(watch, events, checkpoints, **more)
-
-
 class Scene:
     """One run, its poller, and what became of it."""
 
     def __init__(self, prompt: str | None = "Fix the bug.") -> None:
-        self.runs, self.upstream = Runs(), Upstream()
+        self.runs, self.upstream = MemoryRuns(), Upstream()
         now = round(NOW * 1000)
         prompts = following((), Prompt(turn=1, text=prompt, at=now)) if prompt else ()
         self.runs.add(

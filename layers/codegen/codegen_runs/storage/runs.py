@@ -220,7 +220,7 @@ class RunsTable:
         """Replace a watch and append events and checkpoints, all or nothing; return the watch as stored.
 
         `launched` makes it known by the id that the upstream has just given it. Raises `ConditionFailed` when the watch
-        was written since it was read. At most `EVENTS_PER_WRITE` events and checkpoints.
+        was written since it was read, and `ValueError` for more than `EVENTS_PER_WRITE` events and checkpoints.
         """
         following = watch.model_copy(update={"rev": watch.rev + 1})
         self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, checkpoints, launched=launched)
@@ -339,6 +339,7 @@ class RunsTable:
         *,
         launched: bool,
     ) -> None:
+        check_size(events, checkpoints)
         item = _item(watch)
         if watch.multi_run_id is None:
             item["expires_at"] = watch.updated_at // 1000 + self._retention + _WATCH_KEPT_LONGER
@@ -357,6 +358,12 @@ class RunsTable:
             self._table.put(item, condition)
         else:
             transact(actions)
+
+
+def check_size(events: Sequence[Event], checkpoints: Sequence[Checkpoint]) -> None:
+    """Raise `ValueError` for more events and checkpoints than one write takes."""
+    if (count := len(events) + len(checkpoints)) > EVENTS_PER_WRITE:
+        raise ValueError(f"One write takes {EVENTS_PER_WRITE} events and checkpoints, not {count}.")
 
 
 def _item(watch: Watch) -> Item:

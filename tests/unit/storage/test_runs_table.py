@@ -1,0 +1,348 @@
+"""What runs, their event logs, limits and leases are stored in: DynamoDB and the table in memory promise the same."""
+
+from typing import Any
+
+import pytest
+
+from codegen_runs.events import Event, Writer
+from codegen_runs.prompts import Prompt
+from codegen_runs.statuses import Status
+from codegen_runs.storage.buckets import Bucket
+from codegen_runs.storage.checkpoints import Checkpoint, Reason
+from codegen_runs.storage.runs import (
+    DEFAULT_BUDGET,
+    EVENTS_PER_WRITE,
+    MAX_CLOCK_SKEW,
+    RETENTION,
+    Cancel,
+    Launch,
+    Lease,
+    RunsTable,
+    Watch,
+)
+from codegen_runs.storage.table import ConditionFailed
+from tests.support import backend
+from tests.support.memory import MemoryRuns
+
+ORG, OTHER_ORG = 123, 124
+NOW = 1_750_000_000
+MS = NOW * 1000
+
+Runs = RunsTable | MemoryRuns
+
+
+@pytest.fixture(params=["dynamodb", "memory"])
+def runs(request: pytest.FixtureRequest) -> Runs:
+    if request.param == "memory":
+        return MemoryRuns()
+    return backend.runs_table(request.getfixturevalue("deployed"))
+
+
+def watch(key: str = "mr-1-0", **changes: Any) -> Watch:
+    times = {"created_at": MS, "updated_at": MS, "deadline_at": MS + 3_600_000}
+    return Watch.model_validate({"org_id": ORG, "key": key, "status": Status.QUEUED} | times | changes)
+
+
+def events(count: int, *, first: int = 1, epoch: int = 0, at: float = NOW) -> list[Event]:
+    writer = Writer(watch(epoch=epoch, seq=first - 1).position, run_id=7, now=at)
+    for number in range(count):
+        writer.add("run.log", {"position": number, "log": {"cost": 0.5, "tool_output": None}})
+    return writer.events
+
+
+def checkpoints(count: int, *, first: int = 1, epoch: int = 0) -> list[Checkpoint]:
+    return [
+        Checkpoint(org_id=ORG, run="mr-1-0", agent_run_id=7, epoch=epoch, seq=first + number, turn=1,
+                   reason=Reason.PLAN, status=Status.RUNNING, created_at=MS).sealed()
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def written(runs: Runs) -> tuple[Watch | None, list[Event], Checkpoint | None]:
+    """Read all that a write may change."""
+    return runs.get(ORG, "mr-1-0"), runs.events(ORG, "mr-1-0", limit=1000), runs.last_checkpoint(ORG, "mr-1-0")
+
+
+# --- watches ---
+
+
+def test_a_watch_is_read_as_it_was_added(runs: Runs) -> None:
+    whole = watch(
+        launch=Launch(metadata={"weight": 0.5, "nothing": None, "list": [1, {}]}),
+        prompts=(Prompt(text="Say hello.", at=MS, source={"agent_id": "reviewer", "agent_version": 3}),),
+        cancel=Cancel(requested_at=MS, requested_by="user:1"),
+        pull_requests=(1, 2),
+        tail=("a:b",),
+    )
+
+    assert runs.add(whole, events(2))
+    assert runs.get(ORG, whole.key) == whole
+    assert runs.events(ORG, whole.key) == events(2)
+
+
+def test_a_key_is_added_once_and_the_first_is_kept(runs: Runs) -> None:
+    runs.add(watch(priority=1))
+
+    assert not runs.add(watch(priority=2), events(1))
+    assert runs.get(ORG, "mr-1-0") == watch(priority=1)
+    assert runs.events(ORG, "mr-1-0") == []
+
+
+def test_a_watch_that_is_not_there_is_none(runs: Runs) -> None:
+    runs.add(watch(agent_run_id=7))
+
+    assert runs.get(ORG, "another") is runs.get(OTHER_ORG, "mr-1-0") is None
+    assert runs.find(ORG, 8) is runs.find(OTHER_ORG, 7) is None
+
+
+def test_many_watches_are_read_by_their_keys(runs: Runs) -> None:
+    for key in ("a", "b", "c"):
+        runs.add(watch(key))
+
+    assert runs.get_many(ORG, ["a", "c", "none"]) == {"a": watch("a"), "c": watch("c")}
+    assert runs.get_many(OTHER_ORG, ["a"]) == {}
+
+
+def test_a_run_is_found_by_its_id_at_codegen_once_it_is_launched(runs: Runs) -> None:
+    runs.add(watch("7", agent_run_id=7))
+    runs.add(watch())
+    assert runs.find(ORG, 8) is None
+    launched = runs.write(watch(agent_run_id=8), launched=True)
+    later = runs.write(launched)
+
+    assert runs.find(ORG, 8) == later
+    assert runs.find_many(ORG, [7, 8, 9]) == {7: watch("7", agent_run_id=7), 8: later}
+
+
+def test_a_write_replaces_the_watch_and_appends_to_the_log(runs: Runs) -> None:
+    runs.add(watch(), events(1))
+    stored = runs.write(watch(status=Status.RUNNING, seq=3), events(2, first=2), checkpoints(1, first=3))
+
+    assert stored == watch(status=Status.RUNNING, seq=3, rev=1)
+    assert written(runs) == (stored, events(1) + events(2, first=2), *checkpoints(1, first=3))
+
+
+@pytest.mark.parametrize(
+    ("change", "new_events", "new_checkpoints", "raised"),
+    [
+        (watch(rev=0), events(1, first=2), checkpoints(1, first=2), ConditionFailed),
+        (watch(rev=2), events(1, first=2), checkpoints(1, first=2), ConditionFailed),
+        (watch(rev=1), events(2), [], ConditionFailed),
+        (watch(rev=1), events(1, first=2), checkpoints(1), ConditionFailed),
+        (watch(rev=1), events(EVENTS_PER_WRITE, first=2), checkpoints(1, first=2), ValueError),
+    ],
+    ids=["written since", "not yet written", "an event again", "a checkpoint again", "too much at once"],
+)
+def test_a_write_that_is_refused_stores_nothing(
+    change: Watch, new_events: Any, new_checkpoints: Any, raised: type[Exception], runs: Runs
+) -> None:
+    runs.add(watch(), events(1))
+    runs.write(watch(), (), checkpoints(1))
+    before = written(runs)
+
+    with pytest.raises(raised):
+        runs.write(change, new_events, new_checkpoints)
+    assert written(runs) == before
+
+
+def test_a_watch_that_was_never_added_cannot_be_written(runs: Runs) -> None:
+    with pytest.raises(ConditionFailed):
+        runs.write(watch(), events(1))
+    assert written(runs) == (None, [], None)
+
+
+def test_the_largest_write_is_taken(runs: Runs) -> None:
+    runs.add(watch())
+    runs.write(watch(agent_run_id=7), events(EVENTS_PER_WRITE - 10), checkpoints(10), launched=True)
+
+    assert len(runs.events(ORG, "mr-1-0", limit=1000)) == EVENTS_PER_WRITE - 10
+    assert runs.find(ORG, 7) is not None
+
+
+def test_the_last_checkpoint_is_that_of_the_highest_position(runs: Runs) -> None:
+    runs.add(watch())
+    stored = runs.write(watch(), (), [*checkpoints(1, first=9), *checkpoints(1, first=10)])
+    assert runs.last_checkpoint(ORG, "mr-1-0") == checkpoints(1, first=10)[0]
+    runs.write(stored, (), checkpoints(1, first=2, epoch=1))
+
+    assert runs.last_checkpoint(ORG, "mr-1-0") == checkpoints(1, first=2, epoch=1)[0]
+    assert runs.last_checkpoint(ORG, "another") is None
+
+
+# --- what the poller looks for ---
+
+
+def test_due_watches_are_listed_the_longest_due_first(runs: Runs) -> None:
+    for key, due_at in (("late", MS - 1), ("later", MS), ("future", MS + 1), ("never", None), ("first", MS - 9)):
+        runs.add(watch(key, due_at=due_at))
+
+    assert runs.due(MS, 10) == [(ORG, "first"), (ORG, "late"), (ORG, "later")]
+    assert runs.due(MS, 2) == [(ORG, "first"), (ORG, "late")]
+
+
+def test_a_watch_moves_in_the_index_with_each_write_and_leaves_it(runs: Runs) -> None:
+    runs.add(watch(due_at=MS))
+    stored = runs.write(watch(due_at=MS + 5))
+    assert runs.due(MS, 10) == []
+    assert runs.due(MS + 5, 10) == [(ORG, "mr-1-0")]
+    runs.write(stored.model_copy(update={"due_at": None}))
+
+    assert runs.due(MS + 5, 10) == []
+    assert runs.outlook(10) == (0, None)
+
+
+def test_the_outlook_counts_up_to_a_limit_and_has_the_first_time(runs: Runs) -> None:
+    for number in range(3):
+        runs.add(watch(f"mr-1-{number}", due_at=MS - number))
+
+    assert runs.outlook(10) == (3, MS - 2)
+    assert runs.outlook(2) == (2, MS - 2)
+
+
+def test_the_launch_queue_is_in_the_order_of_priority_and_age(runs: Runs) -> None:
+    runs.add(watch("young", created_at=MS + 1, priority=1))
+    runs.add(watch("old", created_at=MS, priority=1))
+    runs.add(watch("urgent", created_at=MS + 2, priority=0))
+    runs.add(watch("patient", created_at=MS - 9, priority=2))
+
+    places = [(ORG, key) for key in ("urgent", "old", "young", "patient")]
+    assert runs.queue(10) == places
+    assert runs.queue(2) == places[:2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": Status.LAUNCHING},
+        {"status": Status.PAUSED, "paused_at": MS},
+        {"paused_at": MS},
+        {"cancel": Cancel(requested_at=MS, requested_by="user:1")},
+        {"agent_run_id": 7},
+        {"status": Status.CANCELLED},
+    ],
+)
+def test_only_a_watch_that_may_be_launched_is_in_the_launch_queue(changes: dict[str, Any], runs: Runs) -> None:
+    runs.add(watch())
+    assert runs.queue(10) == [(ORG, "mr-1-0")]
+    runs.write(watch(**changes))
+
+    assert runs.queue(10) == []
+
+
+def test_watches_that_codegen_does_not_know_are_listed_newest_first(runs: Runs) -> None:
+    runs.add(watch("old", created_at=MS - 1, status=Status.PAUSED))
+    runs.add(watch("new", created_at=MS + 1, status=Status.LAUNCHING))
+    runs.add(watch("between"))
+    runs.add(watch("launched", agent_run_id=7, status=Status.RUNNING))
+    runs.add(watch("ended", status=Status.CANCELLED))
+    runs.add(watch("elsewhere", org_id=OTHER_ORG))
+
+    assert [each.key for each in runs.unlaunched(ORG, 10)] == ["new", "between", "old"]
+    assert [each.key for each in runs.unlaunched(ORG, 2)] == ["new", "between"]
+    assert runs.unlaunched(125, 10) == []
+
+
+# --- limits ---
+
+
+def test_the_budget_of_the_deployment_is_noted(runs: Runs) -> None:
+    assert runs.deployment_budget() == DEFAULT_BUDGET
+    runs.note_deployment_budget("a-token")
+    runs.note_deployment_budget("a-token")
+
+    assert runs.deployment_budget() == "a-token"
+
+
+def test_a_bucket_is_empty_until_it_is_written(runs: Runs) -> None:
+    assert runs.get_bucket("budget", "create") == Bucket()
+    runs.put_bucket("budget", "create", Bucket(given=(MS,), blocked_until=MS, blocked_reason="No."))
+
+    assert runs.get_bucket("budget", "create") == Bucket(given=(MS,), blocked_until=MS, blocked_reason="No.", rev=1)
+    assert runs.get_bucket("budget", "logs") == runs.get_bucket("another", "create") == Bucket()
+
+
+def test_a_bucket_that_was_written_since_it_was_read_is_not_replaced(runs: Runs) -> None:
+    runs.put_bucket("budget", "create", Bucket(given=(1,)))
+    with pytest.raises(ConditionFailed):
+        runs.put_bucket("budget", "create", Bucket(given=(2,)))
+    runs.put_bucket("budget", "create", Bucket(given=(3,), rev=1))
+    with pytest.raises(ConditionFailed):
+        runs.put_bucket("budget", "create", Bucket(given=(4,), rev=1))
+
+    assert runs.get_bucket("budget", "create") == Bucket(given=(3,), rev=2)
+
+
+# --- the event log ---
+
+
+def test_events_are_read_strictly_after_a_position_oldest_first(runs: Runs) -> None:
+    log = events(10) + events(2, first=11, epoch=1)
+    runs.add(watch(), log)
+    runs.add(watch("another"), events(1))
+
+    assert runs.events(ORG, "mr-1-0") == log
+    assert runs.events(ORG, "mr-1-0", after=(0, 9)) == log[9:]
+    assert runs.events(ORG, "mr-1-0", after=(0, 10)) == log[10:]
+    assert runs.events(ORG, "mr-1-0", after=(1, 12)) == []
+    assert runs.events(OTHER_ORG, "mr-1-0") == []
+
+
+def test_events_are_read_in_pages(runs: Runs) -> None:
+    runs.add(watch(), events(7))
+    read: list[Event] = []
+    while page := runs.events(ORG, "mr-1-0", after=(0, len(read)), limit=3):
+        assert len(page) <= 3
+        read += page
+
+    assert read == events(7)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.9])
+def test_an_event_is_read_until_it_expires(fraction: float, runs: Runs) -> None:
+    runs.add(watch(), [*events(3, at=NOW - 5), *events(1, first=4, at=NOW + fraction)])
+
+    def read(now: float) -> list[int]:
+        return [event.seq for event in runs.events(ORG, "mr-1-0", limit=2, now=now)]
+
+    assert read(NOW) == [1, 2]
+    assert read(NOW + RETENTION - 1) == [4]
+    assert read(NOW + RETENTION - 0.5) == [4]
+    assert read(NOW + RETENTION) == []
+    assert len(runs.events(ORG, "mr-1-0")) == 4
+
+
+# --- leases ---
+
+
+def test_a_lease_has_one_holder_until_it_is_given_back(runs: Runs) -> None:
+    assert runs.lease("poller") is None
+    assert runs.acquire_lease("poller", "one", MS, MS + 30)
+    assert not runs.acquire_lease("poller", "two", MS, MS + 30)
+    assert runs.acquire_lease("another", "two", MS, MS + 30)
+    assert runs.acquire_lease("poller", "one", MS + 10, MS + 40)
+    assert runs.lease("poller") == Lease("one", MS + 40)
+    runs.release_lease("poller", "two")
+    assert not runs.acquire_lease("poller", "two", MS, MS + 30)
+    runs.release_lease("poller", "one")
+
+    assert runs.lease("poller") is None
+    assert runs.acquire_lease("poller", "two", MS, MS + 30)
+
+
+def test_a_lease_that_ran_out_is_taken_only_when_it_ran_out_by_any_clock(runs: Runs) -> None:
+    runs.acquire_lease("poller", "one", MS, MS)
+    skew = MAX_CLOCK_SKEW * 1000
+
+    assert not runs.acquire_lease("poller", "two", MS + skew, MS + skew + 30)
+    assert runs.acquire_lease("poller", "two", MS + skew + 1, MS + skew + 31)
+
+
+def test_an_abandoned_lease_is_taken_if_its_holder_did_not_extend_it(runs: Runs) -> None:
+    runs.acquire_lease("poller", "dead", MS, MS + 30)
+    seen = runs.lease("poller")
+    runs.acquire_lease("poller", "dead", MS, MS + 60)
+
+    assert not runs.acquire_lease("poller", "two", MS, MS + 30, abandoned=seen)
+    assert not runs.acquire_lease("poller", "two", MS, MS + 30, abandoned=Lease("three", MS + 60))
+    assert runs.acquire_lease("poller", "two", MS, MS + 30, abandoned=runs.lease("poller"))
+    assert runs.lease("poller") == Lease("two", MS + 30)
