@@ -22,8 +22,10 @@ from codegen_api import CodegenAPI, RetryPolicy, parse_timestamp
 from codegen_runs.aws import dynamodb
 from codegen_runs.backend import Backend
 from codegen_runs.events import Writer
-from codegen_runs.poller.loop import LOGS_PER_POLL, Poller
-from codegen_runs.runs.following import VIEWED_INTERVAL, follow, view
+from codegen_runs.poller.loop import Poller
+from codegen_runs.poller.observation import LOGS_PER_POLL
+from codegen_runs.runs.following import follow, view
+from codegen_runs.runs.schedule import VIEWED_INTERVAL
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script

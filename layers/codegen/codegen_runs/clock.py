@@ -30,6 +30,11 @@ class SystemClock:
         time.sleep(seconds)
 
 
+def milliseconds(seconds: float) -> int:
+    """Return epoch seconds in the unit in which times are stored: whole milliseconds."""
+    return round(seconds * 1000)
+
+
 class Stopwatch:
     """Adds up the seconds in which at least one `with` block of it was being run, in whatever thread."""
 

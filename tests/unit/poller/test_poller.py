@@ -7,7 +7,8 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs.backend import Backend
-from codegen_runs.poller.loop import LEASE, Poller
+from codegen_runs.poller.lease import LEASE
+from codegen_runs.poller.loop import Poller
 from codegen_runs.runs import following
 from codegen_runs.statuses import Status
 from codegen_runs.storage import table as storage

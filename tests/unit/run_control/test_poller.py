@@ -84,7 +84,7 @@ def test_a_run_that_left_no_trace_is_cancelled_instead_of_launched_again(
     tick: Callable[[float], None],
 ) -> None:
     watch = launching(runs, clock, queued)
-    runs.write(*transitions.cancel_wished(watch, wish(clock, reason="Not needed."), now=clock.now()))
+    runs.write(*transitions.cancel_requested(watch, wish(clock, reason="Not needed."), now=clock.now()))
     tick(58)
 
     assert stored(runs).status is Status.CANCELLED
@@ -109,7 +109,7 @@ def test_a_cancel_while_the_launch_is_under_way_stops_the_adopted_run_by_the_mea
 
     def cancelled_meanwhile(*args: Any, **kwargs: Any) -> Any:
         run = create(*args, **kwargs)
-        change = transitions.cancel_wished(stored(runs), wish(clock, allow_pr_ban=True), now=clock.now())
+        change = transitions.cancel_requested(stored(runs), wish(clock, allow_pr_ban=True), now=clock.now())
         runs.write(*change)
         return run
 
@@ -134,7 +134,7 @@ def test_an_adopted_run_whose_ban_was_not_allowed_goes_on_and_that_is_told(
     fake.trouble("create_agent_run", Trouble("lost_answer"))
     tick(1)
     assert stored(runs).status is Status.LAUNCHING
-    runs.write(*transitions.cancel_wished(stored(runs), wish(clock), now=clock.now()))
+    runs.write(*transitions.cancel_requested(stored(runs), wish(clock), now=clock.now()))
     tick(58)
 
     assert fake.calls["ban_all_checks_for_agent_run"] == 0
@@ -165,7 +165,7 @@ def test_a_ban_that_fails_in_the_poller_is_tried_again_waited_for_or_told(
     fake.trouble("ban_all_checks_for_agent_run", trouble)
     fake.trouble("create_agent_run", Trouble("lost_answer"))
     tick(1)
-    runs.write(*transitions.cancel_wished(stored(runs), wish(clock, allow_pr_ban=True), now=clock.now()))
+    runs.write(*transitions.cancel_requested(stored(runs), wish(clock, allow_pr_ban=True), now=clock.now()))
     tick(58)
 
     assert stored(runs).status is status

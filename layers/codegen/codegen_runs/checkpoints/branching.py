@@ -24,6 +24,7 @@ from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, Res
 from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry, pull_requests_then
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.runs import starting
+from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.storage.checkpoints import Checkpoint, CheckpointAction, Fork
@@ -109,7 +110,7 @@ def _start(
                 model=changes.model or checkpoint.model,
                 agent_type=checkpoint.agent_type,
                 metadata={
-                    "client_run_id": started.id,
+                    CLIENT_RUN_ID: started.id,
                     "parent_agent_run_id": checkpoint.agent_run_id,
                     "checkpoint_action": action,
                     **_source(checkpoint),

@@ -29,7 +29,7 @@ from codegen_runs.storage.runs import Watch
 MAX_SUMMARY_CHARACTERS = 200
 MAX_ANSWER_CHARACTERS = 20_000
 
-# How many checkpoints the logs of one poll may bring, besides those of its turn: see `poller.LOGS_PER_POLL`.
+# How many checkpoints the logs of one poll may bring, besides those of its turn: see `LOGS_PER_POLL`.
 MILESTONES_PER_POLL = 4
 
 # The upstream's documentation names these types; `create_pr` is what its agents call the tool.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from codegen_api import RateLimitError
 from codegen_runs import settings
 from codegen_runs.clock import Clock
 from codegen_runs.limits.allowances import Allowance
@@ -22,6 +23,9 @@ LIMITS = {
     "setup": Limit(calls=5, seconds=60),
     "standard": Limit(calls=60, seconds=30),
 }
+
+# Seconds without permits after a 429 that does not say how long.
+DEFAULT_RETRY_AFTER = 10.0
 
 # Permits to create runs that the launch queue leaves to people who ask for a single run.
 RESERVED_CREATES = 2
@@ -91,6 +95,10 @@ class Buckets:
                 continue
             self._seen[name] = blocked
             return until
+
+    def block_after(self, name: str, error: RateLimitError) -> int:
+        """Give no permits for as long as a 429 of the upstream says; return until when, in epoch milliseconds."""
+        return self.block(name, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
 
     def opens_at(self, name: str, *, ahead: int = 0, reserve: int = 0) -> int:
         """Tell when a permit can be given to one who waits behind `ahead` others, in epoch milliseconds."""

@@ -20,9 +20,6 @@ logger = logging.getLogger(__name__)
 # Seconds that a caller is made to wait for a permit before she is told to come back.
 PATIENCE = 8.0
 
-# Seconds to give no permits after a 429 that does not say how long.
-DEFAULT_RETRY_AFTER = 10.0
-
 
 class NoPermit(RateLimited):
     """The upstream's limit is used up, so it was not asked."""
@@ -55,7 +52,7 @@ def permit(limit: str, caller: Caller, backend: Backend) -> Iterator[None]:
 
 def _remember(buckets: Buckets, limit: str, error: RateLimitError) -> None:
     try:
-        buckets.block(limit, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
+        buckets.block_after(limit, error)
     except StorageUnavailable:
         logger.warning("A limit of the Codegen API could not be noted.", exc_info=True)
 

@@ -22,6 +22,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.run_cards.cards import RunCard
 from codegen_runs.run_cards.filters import Filters
 from codegen_runs.run_cards.record import Entry, Record
+from codegen_runs.runs.client_run_ids import client_run_id
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100
@@ -29,9 +30,6 @@ PAGE = 100
 
 MOST_SCANNED = 1000
 """Runs that are looked at for one stretch of a filtered list."""
-
-# What the poller calls the key of a run in the metadata that it sends along.
-_CLIENT_RUN_ID = "client_run_id"
 
 
 class RunCards(BaseModel):
@@ -178,7 +176,7 @@ class Listing:
 
 def _still_unknown(waiting: Sequence[Watch], runs: Sequence[AgentRun]) -> list[Watch]:
     """Leave out those whose launch the upstream has just taken, and whose id is on its way to us."""
-    taken = [(run.metadata or {}).get(_CLIENT_RUN_ID) for run in runs]
+    taken = {client_run_id(run) for run in runs}
     return [watch for watch in waiting if watch.key not in taken]
 
 

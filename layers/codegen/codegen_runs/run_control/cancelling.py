@@ -107,7 +107,7 @@ def _decide(watch: Watch, asked: Cancel, now: float) -> Change | None:
         return transitions.cancelled(watch, asked, now=now)
     if watch.status is Status.LAUNCHING:
         known = watch.cancel is not None and (watch.cancel.allow_pr_ban or not asked.allow_pr_ban)
-        return None if known else transitions.cancel_wished(watch, asked, now=now)
+        return None if known else transitions.cancel_requested(watch, asked, now=now)
     if not asked.allow_pr_ban:
         means = means_for(watch.status, launched=True)
         raise CancelNeedsBan(
@@ -134,15 +134,15 @@ def _stop(watch: Watch, before: Status, *, caller: Caller, backend: Backend) -> 
         with permit("standard", caller, backend):
             backend.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
-        if isinstance(error, CodegenAPIError) and error.effect_unknown:
+        if transitions.ban_outcome_unknown(error):
             detail = f"Nobody knows whether the Codegen API took the ban: {error}"
             return Cancelled(watch, *_open(watch), [Warned(code="effect_unknown", pointer="", detail=detail)])
-        reason = f"The Codegen API refused to stop the run: {error}"
+        refusal = error
 
         def give_up(current: Watch) -> Change | None:
             if current.status is not Status.CANCELLING:
                 return None  # it has ended meanwhile
-            return transitions.cancel_unconfirmed(current, before, reason, now=backend.clock.now())
+            return transitions.ban_refused(current, before, refusal, now=backend.clock.now())
 
         change(watch, backend.runs, give_up)
         raise

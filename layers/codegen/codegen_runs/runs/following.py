@@ -6,14 +6,11 @@ from codegen_runs import statuses
 from codegen_runs.backend import Backend
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
+from codegen_runs.runs.schedule import VIEW_SECONDS, VIEWED_INTERVAL
 from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
-
-# Seconds that a look at a run counts, and between two polls of a run that is looked at.
-VIEW_SECONDS = 60
-VIEWED_INTERVAL = 2.0
 
 # Nothing stays non-terminal for longer than this, in seconds.
 DEADLINE = 24 * 3600

@@ -1,107 +1,221 @@
-"""What cancelling and pausing does to a watch, and which events tell it. Nothing here reads a clock or a table."""
+"""What happens to a followed run, step by step: each function takes a watch and returns the next one with its events.
+
+Nothing here reads a clock or a table: `now` is in epoch seconds, and the caller stores the change. What the logs of a
+run change is in `poller.observation`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from codegen_runs.events import Event, Writer
+from codegen_api import AgentRun, CodegenAPIError
+from codegen_runs import prompts
+from codegen_runs.clock import milliseconds
+from codegen_runs.events import Event, Writer, shorten
+from codegen_runs.runs.schedule import ADOPTION_INTERVAL, VIEW_SECONDS, read_interval, retry_interval
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.runs import Cancel, Watch
 
-# Seconds in which the upstream has to confirm that it stopped a run.
+# Seconds that Codegen has to confirm that it stopped a run.
 CONFIRMATION_SECONDS = 600
 
-# Seconds until the poller looks whether it did.
-FIRST_LOOK = 2.0
+# Seconds from a cancel to the first read of the run.
+FIRST_READ = 2.0
+
+# Seconds after which a launch that left no trace at Codegen is repeated.
+LAUNCH_GRACE = 30.0
+
+# DynamoDB limits an item to 400 KB, and a character can take 4 bytes; the prompts take their share.
+MAX_RESULT_CHARACTERS = 60_000
+MAX_PREVIEW_CHARACTERS = 500
 
 QUEUE_ONLY = "queue_only"
-"""The scope of every pause: it holds what would be sent upstream, and not the agent that works there."""
+"""The scope of every pause: it holds what would be sent to Codegen, but not an agent that already works there."""
 
 
 class Change(NamedTuple):
-    """A watch as it is to be stored, and the events and checkpoints to append with it."""
+    """A watch as it is to be stored, and the events and checkpoints to append in the same write."""
 
     watch: Watch
-    events: Sequence[Event]
+    events: Sequence[Event] = ()
     checkpoints: Sequence[Checkpoint] = ()
 
 
-def cancelled(watch: Watch, cancel: Cancel | None, *, now: float) -> Change:
-    """End a run that the upstream has never heard of, or of which it shows no trace."""
-    said = f": {cancel.reason}" if cancel and cancel.reason else "."
-    reason = f"The run was cancelled before it was launched{said}"
-    writer = _writer(watch, now)
-    writer.ended(
-        Status.CANCELLED,
-        {
-            "turn": watch.turn,
-            "status": Status.CANCELLED,
-            "upstream_status": None,
-            "reason": reason,
-            "result_preview": None,
-            "summary": None,
-        },
-    )
+# --- launching ---
+
+
+def launching(watch: Watch, *, now: float) -> Change:
+    """Mark a queued run, before Codegen is asked to create it."""
     return _change(
         watch,
-        writer,
         now,
-        status=Status.CANCELLED,
-        status_reason=reason,
-        cancel=cancel,
-        finished_at=_ms(now),
-        launch=None,
-        paused_at=None,
-        due_at=_ms(now) if watch.task_token else None,
+        status=Status.LAUNCHING,
+        launching_since=milliseconds(now),
+        quiet_polls=0,
+        due_at=milliseconds(now + ADOPTION_INTERVAL),
     )
 
 
-def cancel_wished(watch: Watch, cancel: Cancel, *, now: float) -> Change:
-    """Note a cancel while nobody knows whether the run exists; the poller carries it out once it knows."""
+def launched(watch: Watch, run: AgentRun, *, now: float, at_least: float, viewed: bool) -> Change:
+    """Record the run that Codegen created for a launch.
+
+    Args:
+        watch: The run as it was before.
+        run: The run at Codegen.
+        now: The time in epoch seconds.
+        at_least: The shortest interval, in seconds, at which the run may be read.
+        viewed: Whether a viewer is connected already.
+    """
+    watch = watch.model_copy(update={"quiet_polls": 0})
+    if viewed:
+        watch = watch.model_copy(update={"viewed_until": milliseconds(now + VIEW_SECONDS)})
+    wait = 0 if watch.cancel else read_interval(watch, now=now, at_least=at_least)
+    writer = Writer(watch.position, run_id=run.id, now=now)
+    writer.add("run.started", {"turn": watch.turn, "upstream_status": run.status, "web_url": run.web_url})
+    return _change(
+        watch,
+        now,
+        writer,
+        status=Status.RUNNING,
+        agent_run_id=run.id,
+        upstream_status=run.status,
+        status_reason=None,
+        web_url=run.web_url,
+        prompts=prompts.kept(watch.prompts),
+        launch=None,
+        failures=0,
+        due_at=milliseconds(now + wait),
+    )
+
+
+def requeued(watch: Watch, error: Exception, *, now: float) -> Change:
+    """Return a run that Codegen did not create to its place in the launch queue."""
+    return _change(
+        watch,
+        now,
+        status=Status.QUEUED,
+        failures=watch.failures + 1,
+        status_reason=_unreachable(error),
+        due_at=watch.deadline_at,
+    )
+
+
+def not_adopted(watch: Watch, *, now: float) -> Change:
+    """Record that no run at Codegen carries the id of a launch: search again, or after a grace period launch again.
+
+    Both the number of searches and the time must suffice, because the launch may have been written by a function whose
+    clock is behind.
+    """
+    searches, waited = watch.quiet_polls + 1, milliseconds(now) - (watch.launching_since or 0)
+    if searches < LAUNCH_GRACE / ADOPTION_INTERVAL or waited < LAUNCH_GRACE * 1000:
+        return _change(watch, now, quiet_polls=searches, due_at=milliseconds(now + ADOPTION_INTERVAL))
+    held = watch.cancel or watch.paused_at
+    due_at = milliseconds(now) if held else watch.deadline_at
+    return _change(watch, now, status=Status.QUEUED, quiet_polls=0, due_at=due_at)
+
+
+# --- trying later ---
+
+
+def postponed(watch: Watch, due_at: int | None, *, now: float) -> Change:
+    """Leave a run as it is until `due_at`; None: for good."""
+    return _change(watch, now, due_at=due_at)
+
+
+def retried_later(watch: Watch, error: Exception, *, now: float) -> Change:
+    """Record that Codegen could not be reached about a run, and try again after a while."""
+    return _change(
+        watch,
+        now,
+        failures=watch.failures + 1,
+        status_reason=_unreachable(error),
+        due_at=milliseconds(now + retry_interval(watch.failures)),
+    )
+
+
+# --- cancelling ---
+
+
+def cancelled(watch: Watch, cancel: Cancel | None, *, now: float) -> Change:
+    """End a run that Codegen never received, or that left no trace there."""
+    reason = f": {cancel.reason}" if cancel and cancel.reason else "."
+    return ended(
+        watch.model_copy(update={"cancel": cancel, "paused_at": None}),
+        Status.CANCELLED,
+        reason=f"The run was cancelled before it was launched{reason}",
+        now=now,
+    )
+
+
+def cancel_requested(watch: Watch, cancel: Cancel, *, now: float) -> Change:
+    """Record a cancel during a launch; the poller carries it out once it knows whether the run exists."""
     writer = _writer(watch, now)
     if watch.cancel is None:
         _requested(writer, watch, cancel)
-    return _change(watch, writer, now, cancel=cancel)
+    return _change(watch, now, writer, cancel=cancel)
 
 
 def cancelling(watch: Watch, cancel: Cancel, *, now: float) -> Change:
-    """Note that the upstream is about to be asked to stop the run, and until when it has to confirm."""
+    """Mark a run before Codegen is asked to stop it, with the time until which Codegen has to confirm."""
     writer = _writer(watch, now)
     if watch.cancel is None:
         _requested(writer, watch, cancel)
     return _change(
         watch,
-        writer,
         now,
+        writer,
         status=Status.CANCELLING,
         cancel=cancel,
-        cancel_deadline_at=_ms(now + CONFIRMATION_SECONDS),
-        due_at=_ms(now + FIRST_LOOK),
+        cancel_deadline_at=milliseconds(now + CONFIRMATION_SECONDS),
+        due_at=milliseconds(now + FIRST_READ),
     )
 
 
-def cancel_unconfirmed(watch: Watch, status: Status, reason: str, *, now: float) -> Change:
+def cancel_postponed(watch: Watch, status: Status, due_at: int, *, now: float) -> Change:
+    """Return a run whose ban met the rate limit to the status that it had, and try the cancel again at `due_at`."""
+    return _change(watch, now, status=status, cancel_deadline_at=None, due_at=due_at)
+
+
+def ban_outcome_unknown(error: Exception) -> bool:
+    """Return whether a ban that failed may have taken effect, because its answer was lost.
+
+    If so, the run stays `cancelling` until its logs show the effect or the time to confirm is over.
+    """
+    return isinstance(error, CodegenAPIError) and error.effect_unknown
+
+
+def ban_refused(watch: Watch, status: Status, error: Exception, *, now: float) -> Change:
+    """Give a cancel up because Codegen refused the ban: the run goes on in `status`."""
+    return cancel_unconfirmed(watch, status, f"The Codegen API refused to stop the run: {error}", now=now)
+
+
+def cancel_unconfirmed(
+    watch: Watch, status: Status, reason: str, *, now: float, writer: Writer | None = None
+) -> Change:
     """Give a cancel up: the run goes on in `status`, and may be cancelled again."""
-    writer = _writer(watch, now)
+    writer = writer or _writer(watch, now)
     writer.add(
         "run.cancel_unconfirmed",
         {"turn": watch.turn, "upstream_status": watch.upstream_status, "reason": reason},
     )
-    return _change(watch, writer, now, status=status, cancel=None, cancel_deadline_at=None)
+    return _change(watch, now, writer, status=status, cancel=None, cancel_deadline_at=None)
+
+
+# --- pausing ---
 
 
 def paused(watch: Watch, *, now: float) -> Change:
-    """Hold what would be sent upstream. A run that waits for its launch waits until its deadline at the most."""
+    """Hold what would be sent to Codegen. A run that waits for its launch waits until its deadline at most."""
     writer = _writer(watch, now)
-    changes: dict[str, Any] = {"paused_at": watch.paused_at or _ms(now)}
+    changes: dict[str, Any] = {"paused_at": watch.paused_at or milliseconds(now)}
     if watch.unlaunched:
         changes |= {"status": Status.PAUSED, "due_at": watch.deadline_at}
     status = changes.get("status", watch.status)
     if watch.paused_at is None or status is not watch.status:
-        _changed(writer, watch, status, paused_scope=QUEUE_ONLY)
-    return _change(watch, writer, now, **changes)
+        _status_changed(writer, watch, status, paused_scope=QUEUE_ONLY)
+    return _change(watch, now, writer, **changes)
 
 
 def unpaused(watch: Watch, *, now: float) -> Change:
@@ -109,10 +223,96 @@ def unpaused(watch: Watch, *, now: float) -> Change:
     writer = _writer(watch, now)
     changes: dict[str, Any] = {"paused_at": None}
     if watch.unlaunched:
-        changes |= {"status": Status.QUEUED, "due_at": _ms(now)}
+        changes |= {"status": Status.QUEUED, "due_at": milliseconds(now)}
     if not watch.status.terminal:
-        _changed(writer, watch, changes.get("status", watch.status), paused_scope=None)
-    return _change(watch, writer, now, **changes)
+        _status_changed(writer, watch, changes.get("status", watch.status), paused_scope=None)
+    return _change(watch, now, writer, **changes)
+
+
+# --- the end ---
+
+
+def ended(
+    watch: Watch,
+    status: Status,
+    *,
+    now: float,
+    reason: str | None = None,
+    result: str | None = None,
+    summary: str | None = None,
+    writer: Writer | None = None,
+) -> Change:
+    """End a run's turn with its one terminal event.
+
+    Args:
+        watch: The run.
+        status: The terminal status.
+        now: The time in epoch seconds.
+        reason: Why it ended, for people, where that is not the agent's own result.
+        result: The agent's answer.
+        summary: The agent's summary of what it did.
+        writer: Takes the event; it holds the events that come before it in the same write.
+    """
+    writer = writer or _writer(watch, now)
+    kept, truncated = shorten(result, MAX_RESULT_CHARACTERS)
+    writer.ended(
+        status,
+        {
+            "turn": watch.turn,
+            "status": status,
+            "upstream_status": watch.upstream_status,
+            "reason": reason,
+            "result_preview": _preview(result),
+            "summary": _preview(summary),
+        },
+    )
+    watch = watch.model_copy(update={"status": status})
+    return _change(
+        watch,
+        now,
+        writer,
+        status_reason=reason,
+        result=kept,
+        result_truncated=truncated,
+        finished_at=milliseconds(now),
+        launch=None,
+        due_at=milliseconds(now) if watch.task_token else last_read_at(watch),
+    )
+
+
+def released(watch: Watch, *, now: float) -> Change:
+    """Forget the task token of a run that has ended, once its state machine has received the outcome."""
+    return _change(watch, now, task_token=None, due_at=last_read_at(watch))
+
+
+def last_read_at(watch: Watch) -> int | None:
+    """Return when a run that has ended is read once more, in epoch milliseconds; None for never.
+
+    An agent that is stopped may still finish, so a cancelled run is read again when the time to confirm is over.
+    """
+    return watch.cancel_deadline_at if watch.status is Status.CANCELLED else None
+
+
+def read_after_cancel(watch: Watch, run: AgentRun | None, *, now: float) -> Change:
+    """Record how Codegen reports a cancelled run some time later; None where that could not be read.
+
+    The run stays cancelled, whatever Codegen reports.
+    """
+    settled: dict[str, Any] = {"cancel_deadline_at": None, "due_at": None}
+    writer = _writer(watch, now)
+    if run is not None and run.status != watch.upstream_status:
+        result, truncated = shorten(run.result, MAX_RESULT_CHARACTERS)
+        settled |= {"upstream_status": run.status, "result": result, "result_truncated": truncated}
+        writer.add(
+            "run.status_changed",
+            {
+                "from": watch.status,
+                "to": watch.status,
+                "upstream_status": run.status,
+                "result_preview": _preview(run.result),
+            },
+        )
+    return _change(watch, now, writer, **settled)
 
 
 def _requested(writer: Writer, watch: Watch, cancel: Cancel) -> None:
@@ -127,21 +327,25 @@ def _requested(writer: Writer, watch: Watch, cancel: Cancel) -> None:
     )
 
 
-def _changed(writer: Writer, watch: Watch, status: Status, *, paused_scope: str | None) -> None:
-    told = {"from": watch.status, "to": status, "upstream_status": watch.upstream_status, "paused_scope": paused_scope}
-    writer.add("run.status_changed", told)
+def _status_changed(writer: Writer, watch: Watch, status: Status, *, paused_scope: str | None) -> None:
+    writer.add(
+        "run.status_changed",
+        {"from": watch.status, "to": status, "upstream_status": watch.upstream_status, "paused_scope": paused_scope},
+    )
+
+
+def _unreachable(error: Exception) -> str:
+    return f"Could not reach the Codegen API: {error}"
+
+
+def _preview(text: str | None) -> str | None:
+    return shorten(text, MAX_PREVIEW_CHARACTERS)[0]
 
 
 def _writer(watch: Watch, now: float) -> Writer:
     return Writer(watch.position, run_id=watch.agent_run_id, now=now)
 
 
-def _change(watch: Watch, writer: Writer, now: float, **changes: Any) -> Change:
-    return Change(
-        watch.model_copy(update={"updated_at": _ms(now)} | changes).at(writer.position),
-        writer.events,
-    )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+def _change(watch: Watch, now: float, writer: Writer | None = None, **changes: Any) -> Change:
+    following = watch.model_copy(update={"updated_at": milliseconds(now)} | changes)
+    return Change(following.at(writer.position), writer.events) if writer else Change(following)

@@ -1,0 +1,108 @@
+"""Launching queued runs, each exactly once.
+
+Codegen offers no idempotency for creating a run. So a launch is stored before it is requested, and the run's metadata
+carries the key of the watch. Where the answer is lost, the run is found by that key and adopted; only if no run carries
+it after a grace period is the launch repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from codegen_api import AgentRun, APIConnectionError, CodegenAPIError, QuotaExceededError, RateLimitError, ServerError
+from codegen_runs.clock import milliseconds
+from codegen_runs.poller.resources import Resources
+from codegen_runs.poller.settling import end
+from codegen_runs.problems import CredentialsRefused
+from codegen_runs.runs import transitions
+from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID, client_run_id
+from codegen_runs.runs.schedule import retry_interval
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, Watch
+
+logger = logging.getLogger(__name__)
+
+# Codegen lists runs newest first, 100 on a page.
+ADOPTION_PAGES = 10
+
+# Seconds without launches after the plan's runs are used up, and after Codegen refused the deployment's token.
+QUOTA_PAUSE = 300.0
+CREDENTIALS_PAUSE = 30.0
+
+
+def launch(watch: Watch, resources: Resources) -> None:
+    """Launch a run whose turn it is. Call with a permit."""
+    if resources.buckets.read("create").blocked_until > milliseconds(resources.now()):
+        return  # Codegen has refused another launch since the permit was given
+    asked = watch.launch or Launch()
+    launching = resources.store(transitions.launching(watch, now=resources.now()))
+    try:
+        run = resources.codegen.runs.create(
+            watch.prompt or "",
+            org_id=watch.org_id,
+            repo_id=asked.repo_id,
+            model=asked.model,
+            agent_type=asked.agent_type,
+            metadata=asked.metadata | {CLIENT_RUN_ID: watch.key},
+        )
+    except (CodegenAPIError, CredentialsRefused) as error:
+        _failed(launching, error, resources)
+    else:
+        _launched(launching, run, resources)
+
+
+def adopt(watch: Watch, resources: Resources) -> None:
+    """Find the run of a launch whose answer was lost, or launch it again. Call with a permit."""
+    if run := _find(watch, resources):
+        _launched(watch, run, resources)
+    else:
+        resources.store(transitions.not_adopted(watch, now=resources.now()))
+
+
+def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources: Resources) -> None:
+    match error:
+        case RateLimitError():
+            resources.buckets.block_after("create", error)
+            _requeue(watch, error, resources)
+        case CredentialsRefused():
+            resources.buckets.block("create", CREDENTIALS_PAUSE, str(error))
+            _requeue(watch, error, resources)
+        case CodegenAPIError(effect_unknown=True):
+            logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=error)
+        case APIConnectionError() | ServerError():
+            resources.buckets.block("create", retry_interval(watch.failures), str(error))
+            _requeue(watch, error, resources)
+        case _:
+            if isinstance(error, QuotaExceededError):  # the next launches would be refused as well
+                resources.buckets.block("create", QUOTA_PAUSE, str(error))
+            reason = f"The Codegen API refused the run: {error}"
+            end(transitions.ended(watch, Status.FAILED, reason=reason, now=resources.now()), resources)
+
+
+def _requeue(watch: Watch, error: Exception, resources: Resources) -> None:
+    resources.store(transitions.requeued(watch, error, now=resources.now()))
+
+
+def _launched(watch: Watch, run: AgentRun, resources: Resources) -> None:
+    change = transitions.launched(
+        watch,
+        run,
+        now=resources.now(),
+        at_least=resources.shortest_interval(),
+        viewed=resources.publisher.watched(watch),
+    )
+    resources.store(change, launched=True)
+
+
+def _find(watch: Watch, resources: Resources) -> AgentRun | None:
+    """Return the run at Codegen that carries the key of a watch, among all that are no older than its launch."""
+    oldest = (watch.launching_since or 0) / 1000 - MAX_CLOCK_SKEW
+    for number in range(ADOPTION_PAGES):
+        page = resources.codegen.runs.list(org_id=watch.org_id, skip=number * 100)
+        for run in page.items:
+            if client_run_id(run) == watch.key:
+                return run
+        last = page.items[-1].created if page.items else None
+        if last is None or last.timestamp() < oldest:
+            break
+    return None

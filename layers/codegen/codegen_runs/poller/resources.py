@@ -1,0 +1,62 @@
+"""What the steps of the poller work with: the table, the Codegen API and its limits, viewers, state machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Lock
+
+from codegen_api import CodegenAPI
+from codegen_runs.clock import Clock
+from codegen_runs.limits.buckets import Buckets, limit_of
+from codegen_runs.poller.publisher import Publisher
+from codegen_runs.poller.task_tokens import TaskTokens
+from codegen_runs.runs.transitions import Change
+from codegen_runs.storage.runs import RunsTable, Watch
+
+
+@dataclass
+class Resources:
+    """Shared by the threads of a tick.
+
+    Attributes:
+        followed: How many launched runs the poller follows at the moment.
+    """
+
+    runs: RunsTable
+    codegen: CodegenAPI
+    buckets: Buckets
+    tokens: TaskTokens
+    publisher: Publisher
+    clock: Clock
+    followed: int = 0
+    _taking: Lock = field(default_factory=Lock)
+
+    def now(self) -> float:
+        """Return the time in epoch seconds."""
+        return self.clock.now()
+
+    def store(self, change: Change, *, launched: bool = False) -> Watch:
+        """Store a change and push its events; return the run as stored.
+
+        Args:
+            change: The change.
+            launched: Whether Codegen has just given the run its id.
+
+        Raises:
+            ConditionFailed: The run was written since it was read; nothing was stored.
+            StorageUnavailable: The table cannot be reached.
+        """
+        written = self.runs.write(*change, launched=launched)
+        if change.events:
+            self.publisher.publish(written, change.events)
+        return written
+
+    def take_permit(self, limit: str) -> bool:
+        """Take a permit for one call, if there is one."""
+        with self._taking:  # threads that take turns do not fail each other's conditional writes
+            return self.buckets.take(limit) > 0
+
+    def shortest_interval(self) -> float:
+        """Return the seconds between two reads of a run at which all followed runs together keep to the limit."""
+        logs = limit_of("logs")
+        return self.followed * logs.seconds / logs.calls

@@ -1,0 +1,50 @@
+"""Settling runs that have ended: answer the state machine that waits, and read cancelled runs once more."""
+
+from __future__ import annotations
+
+import logging
+
+from codegen_api import CodegenAPIError
+from codegen_runs.poller.resources import Resources
+from codegen_runs.problems import CredentialsRefused
+from codegen_runs.runs.transitions import Change, last_read_at, postponed, read_after_cancel, released
+from codegen_runs.statuses import Status
+from codegen_runs.storage.runs import Watch
+
+logger = logging.getLogger(__name__)
+
+
+def end(change: Change, resources: Resources) -> None:
+    """Store a change that ends a run, and answer the state machine that waits for it."""
+    watch = resources.store(change)
+    if watch.task_token:
+        _release(watch, watch.task_token, resources)
+
+
+def settle(watch: Watch, resources: Resources) -> None:
+    """Do what is left to do for a run that has ended."""
+    if watch.task_token:
+        _release(watch, watch.task_token, resources)
+    elif last_read_at(watch) is not None:
+        _read_after_cancel(watch, resources)
+    else:
+        resources.store(postponed(watch, None, now=resources.now()))
+
+
+def _release(watch: Watch, token: str, resources: Resources) -> None:
+    if watch.status is Status.COMPLETED:
+        resources.tokens.succeed(token, {"run": watch.key, "status": watch.status})
+    else:
+        cause = watch.status_reason or f"The run ended {watch.status}."
+        resources.tokens.fail(token, f"Run.{watch.status}", cause)
+    resources.store(released(watch, now=resources.now()))
+
+
+def _read_after_cancel(watch: Watch, resources: Resources) -> None:
+    assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
+    try:
+        run = resources.codegen.runs.get(watch.agent_run_id, org_id=watch.org_id)
+    except (CodegenAPIError, CredentialsRefused):
+        logger.info("A cancelled run could not be read again.", extra={"run_key": watch.key}, exc_info=True)
+        run = None
+    resources.store(read_after_cancel(watch, run, now=resources.now()))
