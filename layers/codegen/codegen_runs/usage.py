@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI
 from codegen_runs.backend import Backend
-from codegen_runs.clock import Clock
+from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Unprocessable
 from codegen_runs.run_cards.cards import status_of
@@ -168,7 +168,7 @@ def _pages(org_id: int, asked: Span, codegen: CodegenAPI) -> Iterator[list[Agent
 
 def _multi_runs(org_id: int, asked: Span, backend: Backend) -> tuple[dict[str, int], bool]:
     """Count the multi-runs of the span by their status; and tell whether these are all."""
-    start, end = (round(moment.timestamp() * 1000) for moment in (asked.start, asked.end))
+    start, end = (milliseconds(moment.timestamp()) for moment in (asked.start, asked.end))
     statuses: Counter[str] = Counter()
     before: str | None = f"mr-{end:012x}"  # Ids are in the order of creation.
     for _ in range(MOST_PAGES):

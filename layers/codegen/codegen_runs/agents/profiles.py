@@ -15,6 +15,7 @@ from codegen_runs import cursors
 from codegen_runs.agents.agent import AGENT_ID, Agent, AgentPage, CreateAgent, UpdateAgent, shown
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
+from codegen_runs.clock import milliseconds
 from codegen_runs.problems import Conflict, NotFound, PreconditionFailed, StorageUnavailable
 from codegen_runs.storage.agents import AgentProfile
 from codegen_runs.storage.table import ConditionFailed
@@ -71,7 +72,7 @@ def get(agent_id: str, *, org_id: int, version: int | None = None, backend: Back
 
 def create(request: CreateAgent, *, org_id: int, caller: Caller, backend: Backend) -> Agent:
     """Store a new agent. Raises `AgentExists`, `StorageUnavailable`."""
-    now, agents = round(backend.clock.now() * 1000), backend.agents
+    now, agents = milliseconds(backend.clock.now()), backend.agents
     profile = AgentProfile(
         **request.members(),
         id=request.id or f"agent-{now:012x}-{secrets.token_hex(5)}",
@@ -115,7 +116,7 @@ def update(
         changed = AgentProfile.model_validate(known.model_dump() | request.changes())
         if changed == known:
             return shown(known, request.ignored())
-        news = {"version": known.version + 1, "updated_at": round(backend.clock.now() * 1000), "updated_by": caller.id}
+        news = {"version": known.version + 1, "updated_at": milliseconds(backend.clock.now()), "updated_by": caller.id}
         changed = changed.model_copy(update=news)
         try:
             backend.agents.replace(org_id, changed, known)
@@ -129,7 +130,7 @@ def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
     """Delete an agent; its versions stay readable. Raises `AgentNotFound`, `AgentChanged`, `StorageUnavailable`."""
     known = get(agent_id, org_id=org_id, backend=backend)
     try:
-        backend.agents.remove(org_id, known, round(backend.clock.now() * 1000))
+        backend.agents.remove(org_id, known, milliseconds(backend.clock.now()))
     except ConditionFailed:
         raise AgentChanged("The agent was changed at the same time.") from None
 

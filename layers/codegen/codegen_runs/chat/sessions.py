@@ -18,6 +18,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.chat.messages import ChatAnswer, ChatLinks, ChatMessage
+from codegen_runs.clock import milliseconds
 from codegen_runs.live.reading import START, run_path
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
 from codegen_runs.runs import starting
@@ -82,19 +83,19 @@ def at_work(org_id: int, agent_id: str, *, backend: Backend) -> ChatSession | No
     One that has begun within the last moment may not be found yet.
     """
     now = backend.clock.now()
-    since = _ms(now - DEADLINE)
+    since = milliseconds(now - DEADLINE)
     sessions = backend.sessions.of_agent(org_id, agent_id, since=since, limit=_LATEST)
     ids = [session.agent_run_id for session in sessions if session.agent_run_id is not None]
     followed = backend.runs.find_many(org_id, ids)
     for session in sessions:
         watch = followed.get(session.agent_run_id or 0)
-        if session.claimed_until > _ms(now) or (watch and _works(watch)):
+        if session.claimed_until > milliseconds(now) or (watch and _works(watch)):
             return session
     return None
 
 
 def _begin(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
-    now, sessions = _ms(backend.clock.now()), backend.sessions
+    now, sessions = milliseconds(backend.clock.now()), backend.sessions
     agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
     session = ChatSession(
         id=f"chat-{now:012x}-{secrets.token_hex(5)}",
@@ -129,7 +130,7 @@ def _go_on(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller
     if session.agent_id != request.agent_id:
         raise SessionOfAnotherAgent(f"The session is one with the agent {session.agent_id}.")
     agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
-    now = _ms(backend.clock.now())
+    now = milliseconds(backend.clock.now())
     try:
         session = sessions.claim(org_id, session_id, claim, now=now, until=now + CLAIM_SECONDS * 1000)
     except ConditionFailed:
@@ -205,7 +206,3 @@ def _links(org_id: int, run_id: int, place: tuple[int, int]) -> ChatLinks:
         events=f"{path}/events?after={after}",
         stream=f"{path}/logs/stream?view=chat&after={after}",
     )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -22,6 +22,7 @@ from codegen_runs.checkpoints.reading import Found
 from codegen_runs.checkpoints.replay import Replay
 from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, RestoreCheckpoint
 from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry, pull_requests_then
+from codegen_runs.clock import milliseconds
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.runs import starting
 from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID
@@ -82,7 +83,7 @@ def fork(checkpoint_id: str, request: ForkCheckpoint, *, org_id: int, caller: Ca
 def _start(
     action: CheckpointAction, found: Found, request: ForkCheckpoint, *, caller: Caller, backend: Backend
 ) -> RestoredRun:
-    now, checkpoints = round(backend.clock.now() * 1000), backend.checkpoints
+    now, checkpoints = milliseconds(backend.clock.now()), backend.checkpoints
     checkpoint, changes = found.checkpoint, request.changes
     plan = _plan(checkpoint, changes, continued=False, backend=backend)
     started = Fork(

@@ -9,6 +9,7 @@ from codegen_runs.checkpoints.reading import check_started
 from codegen_runs.checkpoints.recorder import Recorder, continued, may_be_known
 from codegen_runs.checkpoints.requests import CreateCheckpoint
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
+from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
 from codegen_runs.redaction import redact
 from codegen_runs.runs.finding import RunEnded, change, find, follow_run, upstream_run
@@ -43,7 +44,7 @@ def create(
         writer = Writer(current.position, run_id=current.agent_run_id, now=now)
         recorder = Recorder(current, writer, now=now)
         recorder.by_hand(redact(request.description), redact(request.tags), caller.id)
-        changes = {"checkpoint": recorder.head, "updated_at": round(now * 1000)}
+        changes = {"checkpoint": recorder.head, "updated_at": milliseconds(now)}
         return Change(current.model_copy(update=changes).at(writer.position), writer.events, recorder.made)
 
     written = change(watch, runs, decide)

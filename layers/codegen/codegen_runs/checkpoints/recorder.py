@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from codegen_api import AgentRunLogs
+from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.prompts import Prompt
 from codegen_runs.redaction import redact
@@ -49,7 +50,7 @@ class Recorder:
         self.head = watch.checkpoint
         self._watch = watch
         self._writer = writer
-        self._now = round(now * 1000)
+        self._now = milliseconds(now)
 
     def begin(self) -> None:
         """Make the checkpoint of a new turn, or of a new prompt, if there is one."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from codegen_runs import upstream
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Clock
+from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
 
@@ -56,7 +56,7 @@ class RateLimits(BaseModel):
 
 def places(backend: Backend) -> dict[tuple[int, str], QueuePlace]:
     """Tell the place of each watch in the launch queue, by (organization, key). Raises `StorageUnavailable`."""
-    runs, now = backend.runs, round(backend.clock.now() * 1000)
+    runs, now = backend.runs, milliseconds(backend.clock.now())
     bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
     return {
         watch: QueuePlace(
@@ -92,7 +92,7 @@ def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
 
 
 def _states(buckets: Buckets, clock: Clock) -> list[LimitState]:
-    now = round(clock.now() * 1000)
+    now = milliseconds(clock.now())
     states = []
     for name in LIMITS:
         limit, bucket = limit_of(name), buckets.read(name)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from codegen_runs.backend import Backend
+from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.live.connections import POST_SECONDS, THREADS, Congested, Connections, EffectUnknown, Gone
 from codegen_runs.live.reading import CursorExpired, Reader
@@ -198,10 +199,10 @@ class Sender:
         return multi_run is None or multi_run.status.terminal
 
     def _claim_end(self, until: float) -> int:
-        return round((until + POST_SECONDS + CLAIM_MARGIN) * 1000)
+        return milliseconds(until + POST_SECONDS + CLAIM_MARGIN)
 
     def _ms(self, seconds_from_now: float = 0) -> int:
-        return round((self._clock.now() + seconds_from_now) * 1000)
+        return milliseconds(self._clock.now() + seconds_from_now)
 
 
 class Publisher:
@@ -241,7 +242,7 @@ class Publisher:
     def look(self) -> int:
         """Look at subscriptions that nobody has looked at for a while, for a few seconds; count them."""
         try:
-            due = self._table.due(round(self._clock.now() * 1000), MOST_LOOKED_AT)
+            due = self._table.due(milliseconds(self._clock.now()), MOST_LOOKED_AT)
         except StorageUnavailable:
             logger.warning("Nobody could look after the subscriptions.", exc_info=True)
             return 0

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from codegen_runs import problems
 from codegen_runs.backend import Backend
+from codegen_runs.clock import milliseconds
 from codegen_runs.cursors import InvalidCursor
 from codegen_runs.http import admission
 from codegen_runs.live.connections import Connections
@@ -255,7 +256,7 @@ class Session:
             id=id_,
             epoch=place[0],
             seq=place[1],
-            due_at=round(self.backend.clock.now() * 1000),
+            due_at=milliseconds(self.backend.clock.now()),
             expires_at=connection.expires_at,
             **named,
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen_runs.backend import Backend
+from codegen_runs.clock import milliseconds
 from codegen_runs.multi_runs import tasks
 from codegen_runs.storage.multi_runs import MultiRun
 
@@ -37,7 +38,7 @@ def reconcile(ended: Callable[[MultiRun], str | None], *, backend: Backend) -> R
         ended: Says how the state machine of a multi-run ended; None while it runs.
         backend: What to work with.
     """
-    found = backend.multi_runs.open(created_before=round((backend.clock.now() - GRACE) * 1000), limit=MOST)
+    found = backend.multi_runs.open(created_before=milliseconds(backend.clock.now() - GRACE), limit=MOST)
     settled = 0
     for multi_run in found:
         if how := ended(multi_run):

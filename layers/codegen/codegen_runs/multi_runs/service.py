@@ -9,6 +9,7 @@ from codegen_api import CodegenAPIError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
+from codegen_runs.clock import milliseconds
 from codegen_runs.limits import launch_queue
 from codegen_runs.limits.permits import NoPermit
 from codegen_runs.multi_runs import executions
@@ -72,9 +73,9 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
         quorum=request.quorum,
         synthesis=request.synthesis.model_copy(update={"model": request.synthesis.model or request.model}),
         candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
-        deadline_at=round((now + request.deadline_s) * 1000),
+        deadline_at=milliseconds(now + request.deadline_s),
         created_by=caller.id,
-        created_at=round(now * 1000),
+        created_at=milliseconds(now),
     )
     multi_runs.add(multi_run)
     try:
@@ -120,7 +121,7 @@ def cancel(
     while multi_run.status is not MultiRunStatus.CANCELLED:
         _check_open(multi_run)
         try:
-            multi_run = backend.multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=round(now * 1000))
+            multi_run = backend.multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=milliseconds(now))
         except ConditionFailed:
             multi_run = find(org_id, multi_run_id, backend=backend)
     # From here on the launching tasks find it cancelled; asked again, a cancel that broke off is completed.
@@ -148,7 +149,7 @@ def pause(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapsh
     multi_run = find(org_id, multi_run_id, backend=backend)
     _check_open(multi_run)
     while multi_run.paused_at is None:
-        multi_run = _mark_paused(multi_run, round(backend.clock.now() * 1000), backend)
+        multi_run = _mark_paused(multi_run, milliseconds(backend.clock.now()), backend)
     # From here on the launching tasks find it paused.
     held = [pausing.hold(watch, backend=backend) for watch in watches_of(multi_run, backend=backend).values()]
     backend.kick(*held)
@@ -211,7 +212,7 @@ def _mark_paused(multi_run: MultiRun, paused_at: int | None, backend: Backend) -
 def _cancel_run(
     multi_run: MultiRun, watch: Watch, request: CancelRun, *, caller: Caller, backend: Backend
 ) -> RunCancel:
-    now = round(backend.clock.now() * 1000)
+    now = milliseconds(backend.clock.now())
     asked = Cancel(requested_at=now, requested_by=caller.id, reason=request.told_reason)
     # Its state machine has stopped: nobody waits for its token.
     watch = withdraw(watch, cancel=asked, backend=backend)
@@ -254,4 +255,4 @@ def _candidates(request: CreateMultiRun) -> list[Variant]:
 
 def _new_id(now: float) -> str:
     """Name a multi-run so that later ones sort after earlier ones."""
-    return f"mr-{round(now * 1000):012x}-{secrets.token_hex(5)}"
+    return f"mr-{milliseconds(now):012x}-{secrets.token_hex(5)}"

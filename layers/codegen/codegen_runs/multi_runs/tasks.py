@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from codegen_api import Harness
 from codegen_runs.backend import Backend
+from codegen_runs.clock import milliseconds
 from codegen_runs.multi_runs import judging, synthesis
 from codegen_runs.multi_runs.service import watches_of
 from codegen_runs.run_control import pausing
@@ -108,7 +109,7 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
         backend,
         answer=None if reason else synthesis.conclude(multi_run, judgement, found.get(multi_run.synthesis_key)),
         reason=reason,
-        finished_at=round(backend.clock.now() * 1000),
+        finished_at=milliseconds(backend.clock.now()),
     )
     return {"multi_run_id": multi_run_id}
 

@@ -12,6 +12,7 @@ from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.callers import Caller
+from codegen_runs.clock import milliseconds
 from codegen_runs.run_cards.cards import RunCard, card
 from codegen_runs.storage.starred import Star
 
@@ -53,7 +54,7 @@ def star(request: StarRun, *, org_id: int, caller: Caller, backend: Backend) -> 
         unstar(request.agent_run_id, org_id=org_id, caller=caller, backend=backend)
         return StarredRun(agent_run_id=request.agent_run_id, organization_id=org_id, starred=False)
     backend.codegen.runs.get(request.agent_run_id, org_id=org_id)
-    new = Star(agent_run_id=request.agent_run_id, starred_at=round(backend.clock.now() * 1000), note=request.note)
+    new = Star(agent_run_id=request.agent_run_id, starred_at=milliseconds(backend.clock.now()), note=request.note)
     stored = backend.stars.add(org_id, caller.id, new)
     return StarredRun(**_members(stored, org_id))
 

@@ -15,6 +15,7 @@ from codegen_api import CodegenAPIError
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
+from codegen_runs.clock import milliseconds
 from codegen_runs.limits.permits import NoPermit, permit
 from codegen_runs.problems import Conflict, CredentialsRefused
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
@@ -77,7 +78,7 @@ def cancel_watch(watch: Watch, request: CancelRun, *, caller: Caller, backend: B
     """Cancel a run that is followed here. Raises as `cancel` does."""
     now = backend.clock.now()
     asked = Cancel(
-        requested_at=round(now * 1000),
+        requested_at=milliseconds(now),
         requested_by=caller.id,
         allow_pr_ban=request.allow_pr_ban,
         reason=request.told_reason,

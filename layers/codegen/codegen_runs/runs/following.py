@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codegen_runs import statuses
 from codegen_runs.backend import Backend
+from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
 from codegen_runs.runs.schedule import VIEW_SECONDS, VIEWED_INTERVAL
@@ -58,10 +59,10 @@ def follow(
                 repo_id=asked.repo_id,
                 model=asked.model,
                 agent_type=asked.agent_type,
-                created_at=_ms(now),
-                updated_at=_ms(now),
-                deadline_at=_ms(now + DEADLINE),
-                due_at=_ms(now),
+                created_at=milliseconds(now),
+                updated_at=milliseconds(now),
+                deadline_at=milliseconds(now + DEADLINE),
+                due_at=milliseconds(now),
             )
             added = runs.add(watch)
         elif watch.status.terminal and (_follows_up(prompt) or not statuses.from_upstream(status).terminal):
@@ -104,12 +105,14 @@ def enqueue(
         org_id=org_id,
         key=key,
         status=Status.PAUSED if paused else Status.QUEUED,
-        paused_at=_ms(now) if paused else None,
+        paused_at=milliseconds(now) if paused else None,
         created_by=created_by,
-        created_at=_ms(now),
-        updated_at=_ms(now),
+        created_at=milliseconds(now),
+        updated_at=milliseconds(now),
         prompts=(
-            Prompt(turn=1, text=prompt, at=_ms(now), by=created_by, model=launch.model, source=dict(source or {})),
+            Prompt(
+                turn=1, text=prompt, at=milliseconds(now), by=created_by, model=launch.model, source=dict(source or {})
+            ),
         ),
         repo_id=launch.repo_id,
         model=launch.model,
@@ -118,8 +121,8 @@ def enqueue(
         multi_run_id=multi_run_id,
         task_token=task_token,
         priority=priority,
-        deadline_at=_ms(deadline),
-        due_at=_ms(deadline),
+        deadline_at=milliseconds(deadline),
+        due_at=milliseconds(deadline),
     )
     writer = Writer(watch.position, run_id=None, now=now)
     writer.add("run.queued", {"turn": watch.turn, "paused_scope": QUEUE_ONLY} if paused else {"turn": watch.turn})
@@ -134,9 +137,12 @@ def view(watch: Watch, *, backend: Backend) -> None:
     However many viewers there are, this writes once in half a minute. Raises `StorageUnavailable`.
     """
     now = backend.clock.now()
-    if watch.due_at is None or (watch.viewed_until or 0) - _ms(now) > VIEW_SECONDS * 500:
+    if watch.due_at is None or (watch.viewed_until or 0) - milliseconds(now) > VIEW_SECONDS * 500:
         return
-    changes = {"viewed_until": _ms(now + VIEW_SECONDS), "due_at": min(watch.due_at, _ms(now + VIEWED_INTERVAL))}
+    changes = {
+        "viewed_until": milliseconds(now + VIEW_SECONDS),
+        "due_at": min(watch.due_at, milliseconds(now + VIEWED_INTERVAL)),
+    }
     try:
         backend.runs.write(watch.model_copy(update=changes))
     except ConditionFailed:
@@ -151,7 +157,7 @@ def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) ->
     """
     now, runs = backend.clock.now(), backend.runs
     while watch.task_token or watch.unlaunched:
-        without_token = watch.model_copy(update={"task_token": None, "updated_at": _ms(now)})
+        without_token = watch.model_copy(update={"task_token": None, "updated_at": milliseconds(now)})
         change = cancelled(without_token, cancel, now=now) if watch.unlaunched else Change(without_token, ())
         try:
             return runs.write(*change)
@@ -179,13 +185,13 @@ def _reopen(runs: RunsTable, watch: Watch, now: float, prompt: Prompt | None) ->
             "result": None,
             "result_truncated": False,
             "finished_at": None,
-            "deadline_at": _ms(now + DEADLINE),
-            "due_at": _ms(now),
+            "deadline_at": milliseconds(now + DEADLINE),
+            "due_at": milliseconds(now),
             "quiet_polls": 0,
             "failures": 0,
             "cancel": None,
             "cancel_deadline_at": None,
-            "turn_since": _ms(now),
+            "turn_since": milliseconds(now),
         }
     )
     try:
@@ -197,11 +203,7 @@ def _reopen(runs: RunsTable, watch: Watch, now: float, prompt: Prompt | None) ->
 def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: float) -> None:
     while watch := runs.get(org_id, key):
         try:
-            runs.write(watch.model_copy(update={"task_token": task_token, "due_at": _ms(now)}))
+            runs.write(watch.model_copy(update={"task_token": task_token, "due_at": milliseconds(now)}))
         except ConditionFailed:
             continue
         return
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

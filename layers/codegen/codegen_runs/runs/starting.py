@@ -9,6 +9,7 @@ from codegen_api import AgentRun, Harness, SandboxAnalysis, SetupCommands
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned, with_warnings
 from codegen_runs.callers import Caller
+from codegen_runs.clock import milliseconds
 from codegen_runs.problems import Conflict, StorageUnavailable
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp, GenerateSetupCommands
 
@@ -243,7 +244,7 @@ def _follow(
     told = (
         Prompt(
             text=prompt,
-            at=round(backend.clock.now() * 1000),
+            at=milliseconds(backend.clock.now()),
             by=caller.id,
             follow_up=follow_up,
             model=model,
