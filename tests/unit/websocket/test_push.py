@@ -155,7 +155,8 @@ def test_a_write_that_nobody_follows_costs_one_read(live: Live) -> None:
 
 
 def test_small_events_share_frames_and_no_frame_is_too_large(live: Live) -> None:
-    live.write(*({"position": n, "text": "é" * 300} for n in range(200)))
+    for first in (0, 50, 100, 150):
+        live.write(*({"position": n, "text": "é" * 300} for n in range(first, first + 50)))
     frames = live.follow()
 
     assert ids(frames) == [f"0-{n}" for n in range(1, 201)]
