@@ -102,7 +102,7 @@ def test_the_command_line_starts_where_its_extra_is(installed: Path) -> None:
 def test_the_command_line_says_what_it_needs_where_its_extra_is_not(installed: Path, missing: str) -> None:
     said = python(installed, f"sys.modules[{missing!r}] = None\nimport codegen_cli; codegen_cli.main()")
 
-    assert said == "codegen-runs needs its extra: pip install 'codegen-api[cli]'\n"
+    assert said == "codegen-runs needs click and rich. Install them with: pip install 'codegen-api[cli]'\n"
 
 
 def test_the_layer_takes_nothing_of_the_package(tmp_path: Path) -> None:

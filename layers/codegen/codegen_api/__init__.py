@@ -8,9 +8,9 @@
             print(event.text)
         print(task.result)
 
-`AsyncCodegenAPI` is the same with `await`. Whatever fails raises a `CodegenAPIError`; `api.with_deadline(5)` is the
-same client with 5 seconds for everything that is asked of it. `api.runs`, `api.users`, `api.repos`, ... are the
-operations of the API one by one.
+`AsyncCodegenAPI` is the same with `await`. Every failure raises a `CodegenAPIError`. `api.with_deadline(5)` returns the
+same client with 5 seconds for all of its calls together. `api.runs`, `api.users`, `api.repos`, ... have the single
+operations of the API.
 """
 
 from importlib import import_module
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from ._task_events import TaskEvent
     from ._task_state import TaskStatus
 
-# Imported on first use: programs that start fast, such as Lambda functions, do without.
+# Imported on first use, so that programs without them, such as Lambda functions, start faster.
 _LAZY = {
     "Agent": "_agent",
     "AgentProfile": "_deployment_models",

@@ -1,4 +1,4 @@
-"""Agents: what a deployment keeps of how an agent is to work."""
+"""Agents of a deployment, to start tasks with."""
 
 from typing import Any, Generic, TypeVar, Unpack
 
@@ -13,7 +13,7 @@ D = TypeVar("D", Driver, AsyncDriver)
 
 
 class _Agent(Generic[D]):
-    """What the agents of the two clients share."""
+    """What the agents of both clients share."""
 
     _driver: D
 
@@ -29,28 +29,28 @@ class _Agent(Generic[D]):
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name to show to people."""
         return self.profile.name
 
     @property
     def type(self) -> AgentType | str:
-        """What it is good at; a word that this client does not know stays as it is."""
+        """The type of the agent; a plain string if this client does not know the type."""
         known = {kind.value: kind for kind in AgentType}
         return known.get(self.profile.type, self.profile.type)
 
     @property
     def description(self) -> str | None:
-        """What it is for."""
+        """The purpose of the agent."""
         return self.profile.description
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Told to it with each task."""
+        """A JSON object that is part of the instructions of each task."""
         return self.profile.configuration
 
     @property
     def system_prompt(self) -> str | None:
-        """Told to it before each task."""
+        """The instructions before the prompt of each task."""
         return self.profile.system_prompt
 
     @property
@@ -60,24 +60,24 @@ class _Agent(Generic[D]):
 
     @property
     def repo_id(self) -> int | None:
-        """Where it works if a task names no repository."""
+        """The id of the repository for tasks that name none."""
         return self.profile.repo_id
 
     @property
     def tags(self) -> list[str]:
-        """By which lists are filtered."""
+        """The tags to filter lists by."""
         return self.profile.tags or []
 
     @property
     def version(self) -> int | None:
-        """Counts its changes."""
+        """The version number, which grows with each change."""
         return self.profile.version
 
-    def _named_in(self, options: RunOptions) -> RunOptions:
-        named = options.copy()
-        named.setdefault("org_id", self._org_id)
-        named["agent_id"] = self.id
-        return named
+    def _with_agent(self, options: RunOptions) -> RunOptions:
+        completed = options.copy()
+        completed.setdefault("org_id", self._org_id)
+        completed["agent_id"] = self.id
+        return completed
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r}, name={self.name!r})"
@@ -88,7 +88,7 @@ class Agent(_Agent[Driver]):
 
     def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> Task:
         """Start a task with this agent. The options are those of `api.run_task`."""
-        return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **self._named_in(options))))
+        return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **self._with_agent(options))))
 
 
 @docstrings_from(Agent)
@@ -97,5 +97,5 @@ class AsyncAgent(_Agent[AsyncDriver]):
 
     async def run_task(self, prompt: str, **options: Unpack[RunOptions]) -> AsyncTask:
         """Start a task with this agent, as `Agent.run_task` does."""
-        flow = start(self._driver.core, prompt, **self._named_in(options))
+        flow = start(self._driver.core, prompt, **self._with_agent(options))
         return AsyncTask(self._driver, await self._driver.run(flow))

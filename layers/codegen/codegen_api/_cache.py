@@ -1,7 +1,7 @@
-"""Answers kept to be confirmed: by its `ETag`, a server tells that what we have is still what it would send.
+"""A cache of responses with an `ETag`.
 
-Nothing is ever used without asking, so what a caller reads is as fresh as without the cache; an answer that did not
-change only costs no transfer, and on a deployment less of its work.
+No cached response is used without a request: the server confirms with 304 that it is still current. So a caller always
+reads current data. A 304 saves the transfer, and on a deployment part of the work.
 """
 
 import threading
@@ -10,44 +10,44 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MAX_BYTES = 4 * 1024 * 1024
-MAX_ANSWER_BYTES = 512 * 1024
+MAX_RESPONSE_BYTES = 512 * 1024
 
 
-class Kept(NamedTuple):
-    """An answer's body and the tag by which to ask for it again."""
+class CachedResponse(NamedTuple):
+    """The body of a response, and the `ETag` to send with the next request."""
 
     etag: str
     content: bytes
 
 
 class Cache:
-    """The latest answers of one client by address; those unused longest make room. Safe to share between threads."""
+    """The responses of one client by URL. The least recently used are dropped first. Thread-safe."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._lock = threading.Lock()
-        self._answers: OrderedDict[str, Kept] = OrderedDict()
-        self._room = max_bytes
+        self._responses: OrderedDict[str, CachedResponse] = OrderedDict()
+        self._free_bytes = max_bytes
 
-    def find(self, url: str) -> Kept | None:
-        """Return what is kept of an address."""
+    def get(self, url: str) -> CachedResponse | None:
+        """Return the cached response for a URL."""
         with self._lock:
-            if url in self._answers:
-                self._answers.move_to_end(url)
-            return self._answers.get(url)
+            if url in self._responses:
+                self._responses.move_to_end(url)
+            return self._responses.get(url)
 
-    def keep(self, url: str, headers: Mapping[str, str], content: bytes) -> bool:
-        """Keep an answer, if it has a tag and its server does not forbid it; tell whether it may be kept."""
+    def put(self, url: str, headers: Mapping[str, str], content: bytes) -> bool:
+        """Store a response unless its headers or its size forbid it. Return whether the headers allow it."""
         etag = headers.get("etag", "")
-        may = bool(etag) and "no-store" not in headers.get("cache-control", "").lower()
+        cacheable = bool(etag) and "no-store" not in headers.get("cache-control", "").lower()
         with self._lock:
             self._drop(url)
-            if may and len(content) <= MAX_ANSWER_BYTES:
-                self._answers[url] = Kept(etag, content)
-                self._room -= len(content)
-                while self._room < 0:
-                    self._drop(next(iter(self._answers)))
-        return may
+            if cacheable and len(content) <= MAX_RESPONSE_BYTES:
+                self._responses[url] = CachedResponse(etag, content)
+                self._free_bytes -= len(content)
+                while self._free_bytes < 0:
+                    self._drop(next(iter(self._responses)))
+        return cacheable
 
     def _drop(self, url: str) -> None:
-        if dropped := self._answers.pop(url, None):
-            self._room += len(dropped.content)
+        if dropped := self._responses.pop(url, None):
+            self._free_bytes += len(dropped.content)

@@ -1,4 +1,4 @@
-"""The two clients. They differ in how they wait and in nothing else."""
+"""The two clients. They differ only in how they wait."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 import httpx
 
-from ._client_state import Memory
+from ._client_state import ClientState
 from ._core import Core
 from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
@@ -45,15 +45,15 @@ def _core(
 ) -> Core:
     return Core(
         *settings,
-        budget=deadline,
+        call_seconds=deadline,
         clock=clock,
         headers=dict(headers or {}),
-        memory=Memory(caching=caching, pacing=pacing),
+        state=ClientState(caching=caching, pacing=pacing),
     )
 
 
 async def _sleep(seconds: float) -> None:
-    import asyncio  # a blocking client need not pay for it
+    import asyncio  # a blocking client does not need it
 
     await asyncio.sleep(seconds)
 
@@ -62,14 +62,14 @@ D = TypeVar("D", Driver, AsyncDriver)
 
 
 class _Client(Generic[D]):
-    """What the two clients share."""
+    """What both clients share."""
 
     _driver: D
     _owns_http: bool
 
     @resource_property
     def runs(self) -> "tuple[type[RunsResource], type[AsyncRunsResource]]":
-        """Agent runs, in the API's own terms."""
+        """Agent runs, as the Codegen API returns them."""
         from .resources.runs import AsyncRunsResource, RunsResource
 
         return RunsResource, AsyncRunsResource
@@ -145,53 +145,55 @@ class _Client(Generic[D]):
         return SandboxesResource, AsyncSandboxesResource
 
     def with_deadline(self, seconds: float) -> Self:
-        """Return a view of this client whose calls, taken together, end within `seconds` from now.
+        """Return a view of this client whose calls must all end within `seconds` from now.
 
-        The limit covers every attempt, every pause and every page; when it strikes, DeadlineExceededError. An answer
-        that is already there is never thrown away for it. The view shares the connections and lives no longer than
-        this client; closing the view closes nothing.
+        The deadline covers every attempt, every pause and every page. A call that exceeds it raises
+        DeadlineExceededError, but a response that has arrived is always returned. The view uses the connections of
+        this client: it works until this client is closed, and closing the view has no effect.
         """
         view = object.__new__(type(self))
         view._owns_http = False
-        view._driver = self._driver.within(seconds)
+        view._driver = self._driver.with_deadline(seconds)
         return view
 
     @property
     def metrics(self) -> "Metrics":
-        """What this client and its views have sent, and how that went."""
-        return self._driver.core.memory.metrics
+        """Counts of what this client and its views sent and received."""
+        return self._driver.core.state.metrics
 
     def __repr__(self) -> str:
         core = self._driver.core
         return f"{type(self).__name__}(org_id={core.org_id}, base_url={core.base_url!r})"
 
     def __reduce__(self) -> Any:
-        raise TypeError("a client holds a token and open connections: it cannot be pickled or copied")
+        raise TypeError("a client cannot be pickled or copied, because it holds a token and open connections")
 
 
 class CodegenAPI(_Client[Driver]):
     """A blocking client of the Codegen API.
 
     Args:
-        org_id: The organization of calls that name none; `CODEGEN_ORG_ID` if None. Without either, a call that needs
-            one raises ConfigurationError.
-        token: `CODEGEN_API_TOKEN` or `CODEGEN_TOKEN` if None. Only without this argument is `~/.codegen/config.json`
-            read; what it says counts after the arguments and the environment.
-        base_url: With or without `/v1` and a slash at the end; `CODEGEN_BASE_URL`, else the public API, if None.
-        timeout: Seconds for each phase of one attempt (connect, write, read, pool); `CODEGEN_TIMEOUT`, else 30.0.
-        retry: What is sent again, and when; `CODEGEN_MAX_RETRIES`, else 3 retries.
-        deadline: Seconds each call may take with all its retries. To bound several calls, see `with_deadline`.
-        http_client: A client to share, for its connection pool; it is not closed with this one. Where it has an `auth`
-            of its own, that one has the last word about the token.
-        transport: A transport to build the client with (tests).
-        clock: Monotonic seconds.
-        sleep: Waits that many seconds.
-        headers: Sent with every request.
-        caching: Whether to keep answers that have an ETag, and to have the server confirm them from then on.
-        pacing: Whether to wait where the server has told that the next request would be too many.
+        org_id: The default organization of calls. If None: `CODEGEN_ORG_ID`. Without a default, a call that needs an
+            organization raises ConfigurationError.
+        token: The API token. If None: `CODEGEN_API_TOKEN`, else `CODEGEN_TOKEN`. Only if None,
+            `~/.codegen/config.json` is read, for each setting that neither an argument nor the environment gives.
+        base_url: The URL of the server, with or without `/v1` and a trailing slash. If None: `CODEGEN_BASE_URL`, else
+            the public Codegen API.
+        timeout: Seconds for each phase of one attempt (connect, write, read, pool). If None: `CODEGEN_TIMEOUT`, else
+            30.0.
+        retry: Which requests to retry, and when. If None: `CODEGEN_MAX_RETRIES` retries, else 3.
+        deadline: Seconds that each call may take with all its retries. See `with_deadline` to limit several calls.
+        http_client: An HTTP client whose connections to use. Closing this client does not close it. If it has its own
+            `auth`, that may replace the token.
+        transport: The transport of the HTTP client, for tests.
+        clock: Returns monotonic seconds.
+        sleep: Sleeps for a number of seconds.
+        headers: Additional headers of every request.
+        caching: Whether to cache responses that have an `ETag`. The server confirms each before it is used again.
+        pacing: Whether to pause before a request that would exceed a rate limit which the server has reported.
 
     Raises:
-        ConfigurationError: There is no token, or a value cannot be used.
+        ConfigurationError: There is no token, or a value is invalid.
     """
 
     def __init__(
@@ -219,8 +221,8 @@ class CodegenAPI(_Client[Driver]):
     def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "Task":
         """Start a task: an agent run to wait for. The options are those of `api.runs.create`.
 
-        On a deployment, `agent_id` names one of its agents, and the task is started once however often the request has
-        to be repeated; Codegen itself offers neither.
+        On a deployment, `agent_id` selects one of its agents, and an idempotency key ensures that retries start the
+        task only once. The Codegen API supports neither.
         """
         from ._task import Task
         from ._task_flows import start
@@ -228,7 +230,7 @@ class CodegenAPI(_Client[Driver]):
         return Task(self._driver, self._driver.run(start(self._driver.core, prompt, **options)))
 
     def get_task(self, task_id: Id, *, org_id: Id | None = None) -> "Task":
-        """Look at a task by its id."""
+        """Read a task by its id."""
         from ._task import Task
         from ._task_flows import find
 
@@ -242,7 +244,7 @@ class CodegenAPI(_Client[Driver]):
         *,
         org_id: Id | None = None,
     ) -> "Task":
-        """Wait until a task ends. Raises TaskTimeoutError after `timeout` seconds; None for as long as it takes."""
+        """Wait until a task ends. Raise TaskTimeoutError after `timeout` seconds; None for no limit."""
         task = self.get_task(task_id, org_id=org_id)
         return task.wait_for_completion(timeout, poll_interval)
 
@@ -256,34 +258,36 @@ class CodegenAPI(_Client[Driver]):
         on_progress: "Progress[Task] | None" = None,
         **options: "Unpack[RunOptions]",
     ) -> "list[Outcome[Task]]":
-        """Run a task for each prompt and wait for all of them, in the order of the prompts.
+        """Run a task for each prompt, wait for all of them, and return the outcomes in the order of the prompts.
 
-        A task that fails, cannot be started or does not end in time is an outcome like any other, and ends no other.
+        A task that fails, cannot be started or does not end in time has an outcome, too, and does not stop the others.
+        A task that a rate limit refuses is started later.
 
         Args:
             prompts: One for each task.
-            max_concurrent: How many are under way at most.
-            timeout: Seconds to wait for each.
-            poll_interval: Seconds between two looks.
-            on_progress: Called with each outcome as it comes, how many there are by then, and of how many.
-            options: Those of `run_task`, for all of them.
+            max_concurrent: Maximum number of tasks that run at the same time.
+            timeout: Seconds to wait for each task; None for no limit.
+            poll_interval: Seconds between two polls.
+            on_progress: Called with each final outcome, the number of final outcomes so far, and the number of
+                prompts.
+            options: The options of `run_task`, for all tasks.
         """
         from ._batch import run_batch
         from ._task import Task
 
-        task = partial(Task, self._driver)
+        core, make_task = self._driver.core, partial(Task, self._driver)
         return self._driver.run(
-            run_batch(self._driver.core, task, prompts, max_concurrent, timeout, poll_interval, on_progress, options)
+            run_batch(core, make_task, prompts, max_concurrent, timeout, poll_interval, on_progress, options)
         )
 
     def health_check(self) -> dict[str, Any]:
-        """Tell whether the API can be used: `status` is `healthy` or `unhealthy`, with the `error`. Raises nothing."""
-        from ._health import check
+        """Check whether the API can be used: `status` is `healthy`, or `unhealthy` with an `error`. Raise nothing."""
+        from ._health import check_health
 
-        return self._driver.run(check(self._driver.core))
+        return self._driver.run(check_health(self._driver.core))
 
     def close(self) -> None:
-        """Close the connections, unless the client was given them."""
+        """Close the connections, unless the client was made with an `http_client`."""
         if self._owns_http:
             self._driver.http.close()
 
@@ -298,7 +302,7 @@ class CodegenAPI(_Client[Driver]):
 
 @docstrings_from(CodegenAPI)
 class AsyncCodegenAPI(_Client[AsyncDriver]):
-    """An asynchronous client of the Codegen API, for asyncio. Its arguments are those of `CodegenAPI`."""
+    """An asynchronous client of the Codegen API, for asyncio. It has the arguments and methods of `CodegenAPI`."""
 
     def __init__(
         self,
@@ -362,16 +366,16 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         from ._batch import run_batch
         from ._task import AsyncTask
 
-        task = partial(AsyncTask, self._driver)
+        core, make_task = self._driver.core, partial(AsyncTask, self._driver)
         return await self._driver.run(
-            run_batch(self._driver.core, task, prompts, max_concurrent, timeout, poll_interval, on_progress, options)
+            run_batch(core, make_task, prompts, max_concurrent, timeout, poll_interval, on_progress, options)
         )
 
     async def health_check(self) -> dict[str, Any]:
         """Check the API, as `CodegenAPI.health_check` does."""
-        from ._health import check
+        from ._health import check_health
 
-        return await self._driver.run(check(self._driver.core))
+        return await self._driver.run(check_health(self._driver.core))
 
     async def close(self) -> None:
         """Close the connections, as `CodegenAPI.close` does."""

@@ -1,8 +1,8 @@
-"""The file `~/.codegen/config.json`: what a client is told neither by its arguments nor by the environment.
+"""The configuration file `~/.codegen/config.json`, for settings that neither an argument nor the environment gives.
 
     {"org_id": 123, "token": "YOUR_TOKEN", "base_url": "https://...", "timeout": 30, "max_retries": 3}
 
-Every key is optional, and other keys are other programs' business.
+Every key is optional. Other keys are ignored, because other programs may use them.
 """
 
 import json
@@ -24,11 +24,11 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 class ConfigurationWarning(UserWarning):
-    """The configuration works, but should not stay like this."""
+    """The configuration works, but is unsafe."""
 
 
 def path() -> Path | None:
-    """Return where the file would be; None for who has no home."""
+    """Return the path of the file, whether or not it exists; None if the user has no home directory."""
     try:
         return Path.home() / ".codegen" / "config.json"
     except RuntimeError:
@@ -36,10 +36,12 @@ def path() -> Path | None:
 
 
 def read() -> dict[str, Any]:
-    """Read the file, and warn if it has a token that others on the machine can read; empty where there is none.
+    """Return the settings in the file; empty if there is no file.
+
+    Warn if the file has a token that other users of the machine can read.
 
     Raises:
-        ConfigurationError: It cannot be read, or does not hold what it should. No value is quoted.
+        ConfigurationError: The file cannot be read or is invalid. The message quotes no value.
     """
     file = path()
     if file is None:
@@ -50,20 +52,20 @@ def read() -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} cannot be read: {_reason(error)}") from None
+        raise ConfigurationError(f"cannot read {file}: {_reason(error)}") from None
     try:
         config = json.loads(text)
     except (ValueError, RecursionError):
-        raise ConfigurationError(f"{file} is not JSON") from None
+        raise ConfigurationError(f"{file} is not valid JSON") from None
     if not isinstance(config, dict):
-        raise ConfigurationError(f"{file} holds no JSON object")
+        raise ConfigurationError(f"{file} must contain a JSON object")
     found = {name: config[name] for name in _KINDS if config.get(name) is not None}
     for name, value in found.items():
         if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
-            raise ConfigurationError(f"{file}: {name} has a value of the wrong type")
+            raise ConfigurationError(f"{file}: the value of {name} has the wrong type")
     if "token" in found and os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
         warnings.warn(
-            f"{file} holds a token and can be read by others: chmod 600 {file}", ConfigurationWarning, stacklevel=2
+            f"other users can read the token in {file}: run chmod 600 {file}", ConfigurationWarning, stacklevel=2
         )
     return found
 

@@ -1,15 +1,15 @@
-"""Deadlines, and the timeouts that follow from them."""
+"""Deadlines, and the timeouts derived from them."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 INSTANT = 0.01
-"""Seconds too few to do anything in. Not 0: a socket told to wait 0 s does not wait, it becomes non-blocking."""
+"""Seconds too few to do anything in. Not 0, because a timeout of 0 s makes a socket non-blocking."""
 
 
 class Deadline:
-    """A moment on a clock, or never."""
+    """A time on a clock, or never."""
 
     __slots__ = ("_at", "_clock")
 
@@ -19,20 +19,20 @@ class Deadline:
 
     @property
     def remaining(self) -> float:
-        """Seconds left; infinite for never."""
+        """Seconds left; infinite without a deadline."""
         return self._at - self._clock()
 
     @property
     def passed(self) -> bool:
-        """Whether too little is left to do anything with."""
+        """Whether too little time is left to do anything."""
         return self.remaining < INSTANT
 
 
 class PhaseTimeouts(dict[str, float | None]):
-    """Time limits by phase (connect, write, read, pool), in seconds, that shrink as a deadline comes nearer.
+    """Timeouts by phase (connect, write, read, pool), in seconds, none longer than the time left until a deadline.
 
-    The transport looks a limit up when its phase begins. So the phases of one attempt share what is left, where fixed
-    limits would grant it to each of them anew.
+    The transport reads a timeout when its phase begins. So the phases of one attempt share the time that is left; with
+    fixed timeouts, each phase could use all of it.
     """
 
     def __init__(self, limits: Mapping[str, float | None], deadline: Deadline) -> None:
@@ -40,7 +40,7 @@ class PhaseTimeouts(dict[str, float | None]):
         self._deadline = deadline
 
     def get(self, phase: str, default: Any = None) -> Any:
-        """Return the phase's limit, cut to what is left."""
+        """Return the timeout of a phase, at most the time left."""
         limit = super().get(phase, default)
         left = max(INSTANT, self._deadline.remaining)
         if limit is None:

@@ -1,9 +1,9 @@
-"""Whom a client talks to: Codegen itself, or a deployment of Codegen Runs in front of it.
+"""Which server a client talks to: the Codegen API, or a deployment of Codegen Runs in front of it.
 
-A deployment has everything that Codegen has at the same path, and more. Which it is, `GET /health` tells: a deployment
-answers it with its name, and Codegen's documented API has no such path. It is asked once per client, before the first
-thing that depends on it. Whatever is not a deployment's answer stands for Codegen; only a server that fails, or cannot
-be reached, leaves the question open and raises.
+A deployment has every operation of the Codegen API at the same path, and more. `GET /health` tells them apart: a
+deployment answers with its name, and the documented Codegen API has no such path. The client sends this request once,
+before the first operation that depends on it. Any other response than a deployment's means the Codegen API. If the
+server fails or cannot be reached, the request raises an exception, and the client sends it again next time.
 """
 
 import json
@@ -17,33 +17,33 @@ SERVICE = "codegen-runs"
 
 
 def is_deployment(core: Core) -> Flow[bool]:
-    """Tell whether the server is a deployment of Codegen Runs."""
-    if core.memory.deployment is None:
+    """Return whether the server is a deployment of Codegen Runs."""
+    if core.state.deployment is None:
         try:
-            core.memory.deployment = yield Call("GET", "/health", _names_itself)
+            core.state.deployment = yield Call("GET", "/health", _is_deployment_health)
         except (RateLimitError, ServerError):
             raise
         except (APIStatusError, InvalidResponseError):
-            core.memory.deployment = False
-    return core.memory.deployment
+            core.state.deployment = False
+    return core.state.deployment
 
 
-def needs_deployment(core: Core, what: str) -> Flow[None]:
-    """Go on only on a deployment. Raises `NotSupportedError`, which says what Codegen's own API lacks."""
+def require_deployment(core: Core, feature: str) -> Flow[None]:
+    """Raise `NotSupportedError`, which names the feature, unless the server is a deployment."""
     if not (yield from is_deployment(core)):
         raise NotSupportedError(
-            f"{what}: Codegen's own API has no such operation; a deployment of Codegen Runs has (see base_url)"
+            f"the Codegen API does not support {feature}: set base_url to a deployment of Codegen Runs"
         )
 
 
-def new_key() -> str:
+def new_idempotency_key() -> str:
     """Make an idempotency key."""
     return os.urandom(16).hex()
 
 
-def _names_itself(content: bytes) -> bool:
+def _is_deployment_health(content: bytes) -> bool:
     try:
-        answer = json.loads(content)
+        health = json.loads(content)
     except ValueError:
         return False
-    return isinstance(answer, dict) and answer.get("service") == SERVICE
+    return isinstance(health, dict) and health.get("service") == SERVICE

@@ -1,4 +1,4 @@
-"""What only a deployment of Codegen Runs answers, as Pydantic models."""
+"""The responses that only a deployment of Codegen Runs has, as Pydantic models."""
 
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class CursorPage(Model, Generic[T]):
-    """One page of a list of a deployment, and where it goes on."""
+    """One page of a list, and the cursor of the next page."""
 
     items: list[T]
     next_cursor: str | None = None
@@ -28,7 +28,7 @@ class OrganizationDetails(Model):
 
     @classmethod
     def of(cls, organization: Organization, members_count: int) -> "OrganizationDetails":
-        """Make one of what Codegen itself tells."""
+        """Make one from the models of the Codegen API."""
         settings = organization.settings.model_dump()
         return cls(id=organization.id, name=organization.name, settings=settings, members_count=members_count)
 
@@ -36,8 +36,8 @@ class OrganizationDetails(Model):
 class Member(Model):
     """A member of an organization.
 
-    A deployment's roles are viewer, member and admin, and bring permissions. Of Codegen itself come ADMIN, MANAGER and
-    MEMBER, and no permissions.
+    The roles of a deployment are viewer, member and admin, and come with permissions. The roles of the Codegen API are
+    ADMIN, MANAGER and MEMBER, without permissions.
     """
 
     id: int
@@ -48,12 +48,12 @@ class Member(Model):
 
     @classmethod
     def of(cls, user: User) -> "Member":
-        """Make one of what Codegen itself tells."""
+        """Make one from the models of the Codegen API."""
         return cls(id=user.id, name=user.name, email=user.email, role=user.role)
 
 
 class Usage(Model):
-    """What an organization used in a time: `runs.total`, `runs.by_status` and more, as the deployment counts it."""
+    """The usage of an organization in a period, counted by the deployment: `runs.total`, `runs.by_status` and more."""
 
     organization_id: int
     start_date: str
@@ -63,7 +63,7 @@ class Usage(Model):
 
 
 class ApiToken(Model):
-    """An API token of a deployment. Only `create_api_token` answers with its secret, once."""
+    """An API token of a deployment. Only `create_api_token` returns its secret, in `token`."""
 
     id: str
     name: str
@@ -78,7 +78,7 @@ class ApiToken(Model):
 
 
 class AgentType(StrEnum):
-    """What an agent is good at."""
+    """The type of work that an agent is made for."""
 
     GENERAL = "general"
     CODE_REVIEW = "code_review"
@@ -88,7 +88,7 @@ class AgentType(StrEnum):
 
 
 class AgentProfile(Model):
-    """An agent as the deployment tells of it."""
+    """An agent, as a deployment returns it."""
 
     id: str
     name: str
@@ -117,7 +117,7 @@ class Candidate(Model):
 
 
 class Answer(Model):
-    """The answer of a multi-run, and where it comes from: synthesis, selected, only_candidate or fallback."""
+    """The answer of a multi-run. `source` is synthesis, selected, only_candidate or fallback."""
 
     text: str
     source: str
@@ -125,7 +125,7 @@ class Answer(Model):
 
 
 class MultiRun(Model):
-    """Several runs of one prompt, whose answers become one. Lists leave the candidates out."""
+    """Several runs of one prompt and the one answer made of theirs. Lists omit the candidates."""
 
     id: str
     status: str
@@ -140,12 +140,12 @@ class MultiRun(Model):
     synthesis: dict[str, Any] | None = None
 
     def is_complete(self) -> bool:
-        """Tell whether it has ended, well or not."""
+        """Return whether the multi-run has ended, successfully or not."""
         return self.status in ("completed", "failed", "cancelled")
 
 
 class Star(Model):
-    """A run that the caller wants to find again. `run` is its card, in lists."""
+    """A starred run of the caller. In lists, `run` is the run card."""
 
     agent_run_id: int
     starred: bool

@@ -1,4 +1,4 @@
-"""Docstrings that the blocking and the asynchronous class of a pair share."""
+"""Docstrings that a blocking and an asynchronous class share."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,7 +7,7 @@ C = TypeVar("C", bound=type)
 
 
 def docstrings_from(blocking: type) -> Callable[[C], C]:
-    """Give each method of an asynchronous class the docstring that the blocking class has for the same method.
+    """Copy the docstrings of a blocking class to the methods of the same names of an asynchronous class.
 
     So each text is written once, and `help()` shows it for both.
     """

@@ -1,4 +1,4 @@
-"""The two drivers of the core: blocking and asynchronous. They only send, sleep and iterate."""
+"""The two drivers of the core: blocking and asynchronous. They send, sleep and iterate, and decide nothing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
@@ -8,19 +8,19 @@ import httpx
 from ._core import Core
 from ._errors import CodegenAPIError
 from ._pagination import Listing, Walk
-from ._protocol import Answer, Call, Emit, Fault, Flow, Send, Step, Stream, Wait
+from ._protocol import Call, Emit, Failure, Flow, Response, Send, Step, Stream, Wait
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
 class _Steps(Generic[S, T]):
-    """Runs a generator of steps. Iterate over it, and set `result` or `error` for each step.
+    """Runs a generator of steps. The driver iterates over the steps, and sets `result` or `error` for each.
 
     Attributes:
-        result: What the generator is sent for the current step.
-        error: What is thrown into the generator instead, if set.
-        returned: What the generator returned, once the iteration is over.
+        result: Sent to the generator as the result of the current step.
+        error: Thrown into the generator instead, if set.
+        returned: What the generator returned, after the iteration.
     """
 
     returned: T
@@ -41,7 +41,7 @@ class _Steps(Generic[S, T]):
             self.returned = end.value
         finally:
             self._generator.close()
-            self.error = None  # whose traceback leads back here
+            self.error = None  # its traceback refers to this object
 
 
 class Driver:
@@ -52,9 +52,9 @@ class Driver:
         self.http = http
         self.sleep = sleep
 
-    def within(self, seconds: float) -> "Driver":
-        """Return this driver with a deadline, over the same connections."""
-        return Driver(self.core.within(seconds), self.http, self.sleep)
+    def with_deadline(self, seconds: float) -> "Driver":
+        """Return a driver with a deadline that uses the same connections."""
+        return Driver(self.core.with_deadline(seconds), self.http, self.sleep)
 
     def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -75,7 +75,7 @@ class Driver:
         return flow.returned
 
     def follow(self, stream: Stream) -> Iterator[Any]:
-        """Carry out a stream as its items are asked for."""
+        """Carry out a stream while the caller iterates over its items."""
         steps = _Steps(stream)
         for step in steps:
             if isinstance(step, Emit):
@@ -84,7 +84,7 @@ class Driver:
                 self._take(step, steps)
 
     def walk(self, listing: Listing[T]) -> Iterator[T]:
-        """Carry out the calls of a paged list as its items are asked for."""
+        """Request the pages of a list while the caller iterates over its items."""
         walk = Walk(listing)
         while (call := walk.next_call()) is not None:
             yield from walk.receive(self.perform(call))
@@ -92,13 +92,13 @@ class Driver:
     def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
         try:
             if isinstance(step, Wait):
-                self.sleep(self.core.patience(step.seconds))
+                self.sleep(self.core.cut_to_deadline(step.seconds))
             else:
                 flow.result = self.perform(step)
         except CodegenAPIError as error:
             flow.error = error
 
-    def _send(self, send: Send) -> Answer | Fault:
+    def _send(self, send: Send) -> Response | Failure:
         try:
             response = self.http.send(send.request, stream=True, follow_redirects=False)
             try:
@@ -110,8 +110,8 @@ class Driver:
             finally:
                 response.close()
         except httpx.RequestError as error:
-            return Fault.of(error)
-        return Answer(response.status_code, response.headers, bytes(content))
+            return Failure.of(error)
+        return Response(response.status_code, response.headers, bytes(content))
 
 
 class AsyncDriver:
@@ -122,9 +122,9 @@ class AsyncDriver:
         self.http = http
         self.sleep = sleep
 
-    def within(self, seconds: float) -> "AsyncDriver":
-        """Return this driver with a deadline, over the same connections."""
-        return AsyncDriver(self.core.within(seconds), self.http, self.sleep)
+    def with_deadline(self, seconds: float) -> "AsyncDriver":
+        """Return a driver with a deadline that uses the same connections."""
+        return AsyncDriver(self.core.with_deadline(seconds), self.http, self.sleep)
 
     async def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -145,7 +145,7 @@ class AsyncDriver:
         return flow.returned
 
     async def follow(self, stream: Stream) -> AsyncIterator[Any]:
-        """Carry out a stream as its items are asked for."""
+        """Carry out a stream while the caller iterates over its items."""
         steps = _Steps(stream)
         for step in steps:
             if isinstance(step, Emit):
@@ -154,7 +154,7 @@ class AsyncDriver:
                 await self._take(step, steps)
 
     async def walk(self, listing: Listing[T]) -> AsyncIterator[T]:
-        """Carry out the calls of a paged list as its items are asked for."""
+        """Request the pages of a list while the caller iterates over its items."""
         walk = Walk(listing)
         while (call := walk.next_call()) is not None:
             for item in walk.receive(await self.perform(call)):
@@ -163,13 +163,13 @@ class AsyncDriver:
     async def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
         try:
             if isinstance(step, Wait):
-                await self.sleep(self.core.patience(step.seconds))
+                await self.sleep(self.core.cut_to_deadline(step.seconds))
             else:
                 flow.result = await self.perform(step)
         except CodegenAPIError as error:
             flow.error = error
 
-    async def _send(self, send: Send) -> Answer | Fault:
+    async def _send(self, send: Send) -> Response | Failure:
         try:
             response = await self.http.send(send.request, stream=True, follow_redirects=False)
             try:
@@ -181,5 +181,5 @@ class AsyncDriver:
             finally:
                 await response.aclose()
         except httpx.RequestError as error:
-            return Fault.of(error)
-        return Answer(response.status_code, response.headers, bytes(content))
+            return Failure.of(error)
+        return Response(response.status_code, response.headers, bytes(content))

@@ -1,47 +1,48 @@
-"""What can go wrong, as one tree.
+"""The exceptions of the client, as one tree.
 
     CodegenAPIError
-    ├── ConfigurationError             no token, no organization, an unusable base URL; nothing was sent
-    ├── NotSupportedError              (or 501) Codegen's own API has no such thing; a deployment of Codegen Runs has
-    ├── TaskTimeoutError               a task was waited for as long as was said; a TimeoutError, too
-    ├── APIStatusError                 the upstream answered, and the answer is a refusal
+    ├── ConfigurationError             no token, no organization, an invalid base URL; nothing was sent
+    ├── NotSupportedError              the server lacks the operation: the Codegen API instead of a deployment, or 501
+    ├── TaskTimeoutError               a task did not end within the given timeout; also a TimeoutError
+    ├── APIStatusError                 the server answered with an error status
     │   ├── BadRequestError            400
     │   ├── AuthenticationError        401
-    │   ├── QuotaExceededError         402  the plan's agent runs are used up
+    │   ├── QuotaExceededError         402  the agent runs of the billing plan are used up
     │   ├── PermissionDeniedError      403
     │   ├── NotFoundError              404
     │   ├── ConflictError              409
     │   ├── ValidationError            422
     │   ├── RateLimitError             429
     │   └── ServerError                5xx
-    ├── APIConnectionError             no answer
-    │   └── APITimeoutError            none in time
-    │       └── DeadlineExceededError  none before the caller's own deadline
-    └── InvalidResponseError           an answer that is not what the API promises
+    ├── APIConnectionError             no response
+    │   └── APITimeoutError            no response in time
+    │       └── DeadlineExceededError  no response before the caller's deadline
+    └── InvalidResponseError           the response is not what the API documents
 
-An error holds plain values, never the request: nothing in it leads to the token, and it survives pickling.
+An exception holds plain values and no reference to the request. So it does not lead to the token, and it can be
+pickled.
 """
 
 import json
 from typing import Any
 
 MAX_BODY = 16_384
-"""Characters of an answer's body that an error keeps."""
+"""Maximum length of the response body in an exception, in characters."""
 
 
 class CodegenAPIError(Exception):
-    """Anything this client raises about the API.
+    """Base class of the exceptions of this client.
 
     Attributes:
-        message: What happened, for people; the upstream's own words where it has any.
-        status_code: The HTTP status, or None when there was no answer.
-        body: The answer's body: parsed JSON, else text (cut to `MAX_BODY`), else None.
-        request_id: The upstream's id of the request, when it sent one.
-        retry_after: Seconds the upstream asks to wait, when it said so.
-        effect_unknown: True when the request was no GET and may have taken effect all the same. Sending it again may
-            then do the thing twice: look first.
+        message: What happened, in words: the server's own message if it sent one.
+        status_code: The HTTP status, or None without a response.
+        body: The response body: parsed JSON, else text (cut to `MAX_BODY`), else None.
+        request_id: The server's id of the request, if it sent one.
+        retry_after: Seconds to wait before a retry, if the server sent `Retry-After`.
+        effect_unknown: True if the request was not a GET and may have taken effect in spite of the error. A retry may
+            then do it twice: check first whether it succeeded.
         method: The HTTP method of the failed request.
-        path: Its path below the base URL.
+        path: The path of the failed request, relative to the base URL.
     """
 
     def __init__(
@@ -71,23 +72,23 @@ class CodegenAPIError(Exception):
 
 
 class ConfigurationError(CodegenAPIError):
-    """The client lacks something it needs: a token, an organization, a usable base URL."""
+    """A setting is missing or invalid: the token, the organization or the base URL. Nothing was sent."""
 
 
 class NotSupportedError(CodegenAPIError):
-    """The server cannot do this. Codegen's own API lacks it; a deployment of Codegen Runs in front of it has it."""
+    """The server lacks this operation. The Codegen API lacks operations that a deployment of Codegen Runs has."""
 
 
 class TaskTimeoutError(CodegenAPIError, TimeoutError):
-    """A task did not end in the time it was waited for. It goes on: wait again, or cancel it."""
+    """A task did not end within the given timeout. It continues: you can wait again or cancel it."""
 
 
 class APIStatusError(CodegenAPIError):
-    """The upstream answered with a 4xx or 5xx status."""
+    """The server answered with a 4xx or 5xx status."""
 
 
 class BadRequestError(APIStatusError):
-    """400: the upstream cannot do this, whatever the permissions."""
+    """400: the server cannot do this, whatever your permissions."""
 
 
 class AuthenticationError(APIStatusError):
@@ -95,11 +96,11 @@ class AuthenticationError(APIStatusError):
 
 
 class QuotaExceededError(APIStatusError):
-    """402: the billing plan's agent runs are used up."""
+    """402: the agent runs of the billing plan are used up."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the token's user is not in this organization, or may not do this."""
+    """403: the user of the token is not in this organization or lacks the permission."""
 
 
 class NotFoundError(APIStatusError):
@@ -107,35 +108,35 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the state of the thing does not allow this."""
+    """409: the current state of the resource does not allow this."""
 
 
 class ValidationError(APIStatusError):
-    """422: the upstream refuses the request's values; `body["detail"]` lists them."""
+    """422: the request has invalid values; `body["detail"]` lists them."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests; nothing was done."""
+    """429: too many requests. This one had no effect."""
 
 
 class ServerError(APIStatusError):
-    """5xx: the upstream failed."""
+    """5xx: the server failed."""
 
 
 class APIConnectionError(CodegenAPIError):
-    """The upstream could not be reached, or the connection broke before the answer was complete."""
+    """Could not reach the server, or the connection broke before the response was complete."""
 
 
 class APITimeoutError(APIConnectionError):
-    """The upstream did not answer in time."""
+    """The server did not respond in time."""
 
 
 class DeadlineExceededError(APITimeoutError):
-    """The caller's own deadline passed before an answer came."""
+    """The caller's deadline passed before a response arrived."""
 
 
 class InvalidResponseError(CodegenAPIError):
-    """The answer is not what the API promises: not JSON, another shape, a redirect."""
+    """The response is not what the API documents: not JSON, another structure, or a redirect."""
 
 
 _BY_STATUS: dict[int, type[CodegenAPIError]] = {
@@ -152,12 +153,15 @@ _BY_STATUS: dict[int, type[CodegenAPIError]] = {
 
 
 def error_class(status: int) -> type[CodegenAPIError]:
-    """Choose the class for a 4xx or 5xx status."""
+    """Return the exception class for a 4xx or 5xx status."""
     return _BY_STATUS.get(status, ServerError if status >= 500 else APIStatusError)
 
 
 def read_body(text: str) -> Any:
-    """Read a body for an error: JSON if it is JSON and not too long, else text cut to `MAX_BODY`, None if empty."""
+    """Parse the body of an error response: JSON if it is valid and not too long, else text cut to `MAX_BODY`.
+
+    An empty body is None.
+    """
     text = text.strip()
     if len(text) <= MAX_BODY:
         try:
@@ -168,10 +172,10 @@ def read_body(text: str) -> Any:
 
 
 def read_message(body: Any) -> str | None:
-    """Find the sentence for people in a refusal.
+    """Return the message in the body of an error response, or None.
 
-    Two shapes coexist upstream: `{"message", "status_code"}` for business errors, and FastAPI's `{"detail"}`, which is
-    a text or, for 422, a list of `{"loc", "msg", "type"}`.
+    The Codegen API uses two formats: `{"message", "status_code"}` for business errors, and FastAPI's `{"detail"}`,
+    which is a text or, for 422, a list of `{"loc", "msg", "type"}`.
     """
     if isinstance(body, str):
         return body[:200]
@@ -179,11 +183,11 @@ def read_message(body: Any) -> str | None:
         return None
     message = body.get("message") or body.get("detail")
     if isinstance(message, list):
-        return "; ".join(_sentence(problem) for problem in message) or None
+        return "; ".join(_describe(problem) for problem in message) or None
     return message if isinstance(message, str) else None
 
 
-def _sentence(problem: Any) -> str:
+def _describe(problem: Any) -> str:
     if not isinstance(problem, dict):
         return str(problem)
     place = problem.get("loc")

@@ -1,4 +1,4 @@
-"""Small flows that larger ones are made of, with the types that a bare `yield` loses."""
+"""Flows that larger flows are built from: one call, whole lists, polling, and retries of whole flows."""
 
 import json
 import math
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PASSING = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
-"""What one call may meet that the next need not: an answer, too, may be cut so that it cannot be read."""
+TRANSIENT = (APIConnectionError, InvalidResponseError, RateLimitError, ServerError)
+"""Errors that the next call need not meet. A response that was cut off can be an InvalidResponseError."""
 
-POLL_PATIENCE = 5
-"""How many looks in a row may fail, each with all its retries, before a wait gives up."""
+MAX_FAILED_POLLS = 5
+"""Polls in a row that may fail before a wait gives up. Each of them is a call with all its retries."""
 
-PAUSE = 2.0
-MOST_PAUSE = 30.0
+RETRY_PAUSE = 2.0
+MAX_RETRY_PAUSE = 30.0
 
 
-class Patience:
-    """Bears failures that pass, until there are too many in a row. Each of them had all its retries already."""
+class FailureLimit:
+    """Tolerates transient errors until there are too many in a row."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
         self.failures = 0
 
-    def bear(self, error: CodegenAPIError) -> None:
-        """Bear a failure, or raise it."""
+    def count(self, error: CodegenAPIError) -> None:
+        """Count an error. Raise it if it is one too many, or if the caller's deadline has passed."""
         self.failures += 1
-        if self.failures > self._most or isinstance(error, DeadlineExceededError):
+        if self.failures > self._maximum or isinstance(error, DeadlineExceededError):
             raise error
 
-    def renew(self) -> None:
-        """Forget the failures: something went well."""
+    def reset(self) -> None:
+        """Forget the errors after a success."""
         self.failures = 0
 
 
-def do(call: Call[T]) -> Flow[T]:
-    """Carry out one call."""
+def perform(call: Call[T]) -> Flow[T]:
+    """Carry out one call. A bare `yield call` does the same, but loses the type of the result."""
     result: T = yield call
     return result
 
 
-def gather(listing: Listing[T]) -> Flow[list[T]]:
+def read_list(listing: Listing[T]) -> Flow[list[T]]:
     """Read all items of a paged list."""
     walk = Walk(listing)
     items: list[T] = []
@@ -66,12 +66,12 @@ def gather(listing: Listing[T]) -> Flow[list[T]]:
     return items
 
 
-def gather_by_cursor(call: "Callable[[str | None], Call[CursorPage[T]]]") -> Flow[list[T]]:
-    """Read all items of a list that goes on at cursors, as a deployment's do."""
+def read_cursor_list(call: "Callable[[str | None], Call[CursorPage[T]]]") -> Flow[list[T]]:
+    """Read all items of a list with cursors. `call` makes the call for the page at a cursor."""
     items: list[T] = []
     cursor = None
     while True:
-        page = yield from do(call(cursor))
+        page = yield from perform(call(cursor))
         items += page.items
         if not page.has_more or page.next_cursor in (None, cursor):
             return items
@@ -80,65 +80,68 @@ def gather_by_cursor(call: "Callable[[str | None], Call[CursorPage[T]]]") -> Flo
 
 def poll(
     core: Core,
-    look: Callable[[], Flow[None]],
+    poll_once: Callable[[], Flow[None]],
     done: Callable[[], bool],
     timeout: float | None,
     poll_interval: float,
-    late: Callable[[float], TaskTimeoutError],
+    timed_out: Callable[[float], TaskTimeoutError],
     *,
     pause_first: bool = False,
 ) -> Flow[None]:
-    """Look until `done`. A look that fails for a passing reason is made up for by the next.
+    """Poll until `done` returns True. A poll that fails with a transient error is made up for by the next one.
 
     Args:
-        core: The client's.
-        look: Looks once.
-        done: Called after each look that succeeds; whether what is waited for has happened.
-        timeout: Seconds to wait at most; None for as long as it takes. However few, it is looked once.
-        poll_interval: Seconds between two looks; see `check_interval`.
-        late: Makes the error to raise after `timeout` seconds.
-        pause_first: Whether to pause before the first look, too.
+        core: The client's core.
+        poll_once: Polls once.
+        done: Called after each successful poll.
+        timeout: Seconds to wait; None for no limit. There is at least one poll, however short the timeout.
+        poll_interval: Seconds between two polls; see `check_poll_interval`.
+        timed_out: Makes the exception to raise after `timeout` seconds.
+        pause_first: Whether to pause before the first poll, too.
     """
-    until = math.inf if timeout is None else core.clock() + timeout
-    patience = Patience(POLL_PATIENCE)
+    ends_at = math.inf if timeout is None else core.clock() + timeout
+    limit = FailureLimit(MAX_FAILED_POLLS)
     pause = pause_first
     while True:
-        if pause and (left := until - core.clock()) > 0:
+        if pause and (left := ends_at - core.clock()) > 0:
             yield Wait(min(poll_interval, left))
         pause = True
         try:
-            yield from look()
-        except PASSING as error:
-            patience.bear(error)
+            yield from poll_once()
+        except TRANSIENT as error:
+            limit.count(error)
         else:
-            patience.renew()
+            limit.reset()
             if done():
                 return
-        if timeout is not None and core.clock() >= until:
-            raise late(timeout)
+        if timeout is not None and core.clock() >= ends_at:
+            raise timed_out(timeout)
 
 
-def check_interval(poll_interval: float) -> None:
-    """Refuse, with ValueError, to look without a pause."""
+def check_poll_interval(poll_interval: float) -> None:
+    """Raise ValueError for an interval that would poll without a pause."""
     if poll_interval <= 0:
         raise ValueError("poll_interval must be more than 0 seconds")
 
 
-def outlast(act: Callable[[], Flow[T]], *, most: int) -> Flow[T]:
-    """Carry out a flow, anew after each failure that passes, with growing pauses; `most` of them in a row."""
-    patience = Patience(most)
+def retry(flow: Callable[[], Flow[T]], *, max_failures: int) -> Flow[T]:
+    """Carry out a flow, and start it again after a transient error, up to `max_failures` times in a row.
+
+    The pause before a new start is `Retry-After`, or else doubles from `RETRY_PAUSE` up to `MAX_RETRY_PAUSE`.
+    """
+    limit = FailureLimit(max_failures)
     while True:
         try:
-            return (yield from act())
-        except PASSING as error:
-            patience.bear(error)
+            return (yield from flow())
+        except TRANSIENT as error:
+            limit.count(error)
             seconds = error.retry_after
-        yield Wait(min(MOST_PAUSE, PAUSE * 2 ** (patience.failures - 1)) if seconds is None else seconds)
+        yield Wait(min(MAX_RETRY_PAUSE, RETRY_PAUSE * 2 ** (limit.failures - 1)) if seconds is None else seconds)
 
 
 def json_object(content: bytes) -> dict[str, Any]:
-    """Read an answer whose members differ from version to version."""
-    found = json.loads(content)
-    if not isinstance(found, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - what `Call.parse` raises
-    return found
+    """Parse a response whose keys differ between versions of a deployment."""
+    parsed = json.loads(content)
+    if not isinstance(parsed, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - what `Call.parse` raises
+    return parsed

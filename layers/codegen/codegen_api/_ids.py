@@ -1,11 +1,11 @@
-"""Ids as arguments, checked and in the form that a path takes."""
+"""Ids in arguments: their validation and their form in a path."""
 
 Id = int | str
-"""An id: an integer, or its decimal digits as text. The upstream's own are integers everywhere."""
+"""An id: an integer, or its decimal digits as text. The Codegen API uses integers only."""
 
 
 def as_id(value: Id) -> int:
-    """Return an id as the integer the upstream expects. It is then safe in a path as it stands.
+    """Return an id as an integer, which needs no escaping in a path.
 
     Raises:
         ValueError: It is not a whole number.
@@ -16,10 +16,10 @@ def as_id(value: Id) -> int:
 
 
 def as_name(value: str) -> str:
-    """Return an id that is a name, such as an agent's, for use in a path.
+    """Return an id that is a name, such as that of an agent, after checking that it needs no escaping in a path.
 
     Raises:
-        ValueError: It is none: letters, digits, `_` and `-` are what names are made of.
+        ValueError: It is empty or has other characters than ASCII letters, digits, `_` and `-`.
     """
     if not value or not all(character.isascii() and (character.isalnum() or character in "_-") for character in value):
         raise ValueError(f"not an id: {value!r}")

@@ -1,4 +1,4 @@
-"""What a client has sent and how that went: `api.metrics`."""
+"""Counts of what a client sent and received: `api.metrics`."""
 
 import threading
 from collections import Counter, deque
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._rate_limits import Allowance
 
-KEPT = 1000
-"""How many of the latest durations are kept to tell percentiles from."""
+KEPT_DURATIONS = 1000
+"""Percentiles are of the durations of this many latest attempts."""
 
 
 class Metrics:
-    """Counts of one client and all of its views, from their first request on. Several threads may count at once.
+    """Counts of one client and all of its views since the client was made or `reset` was called. Thread-safe.
 
     Attributes:
-        requests: Attempts that were sent; a call that was repeated twice counts three.
-        retries: Attempts after the first of their call.
-        failures: Attempts without an answer: no connection, a timeout, an answer cut off.
-        statuses: How many answers there were of each HTTP status.
-        cache_hits: Answers that the server confirmed and did not send again.
-        cache_misses: Answers that had to be sent whole although they may be kept.
-        pauses: Calls that waited so as not to hit a rate limit.
-        paused_seconds: How long those waited, altogether.
+        requests: Attempts that were sent. A call with two retries counts three times.
+        retries: Attempts after the first one of a call.
+        failures: Attempts without a complete response: no connection, a timeout, a broken connection.
+        statuses: Number of responses by HTTP status.
+        cache_hits: Cached responses that the server confirmed with 304.
+        cache_misses: Cacheable responses that the server sent in full.
+        pauses: Calls that waited to keep within a rate limit.
+        paused_seconds: Total time that those calls waited.
     """
 
     def __init__(self, allowances: "Callable[[], list[Allowance]]") -> None:
@@ -32,16 +32,16 @@ class Metrics:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Set all counts to zero."""
         self.requests = self.retries = self.failures = 0
         self.cache_hits = self.cache_misses = 0
         self.pauses, self.paused_seconds = 0, 0.0
         self.statuses: Counter[int] = Counter()
-        self._durations: deque[float] = deque(maxlen=KEPT)
+        self._durations: deque[float] = deque(maxlen=KEPT_DURATIONS)
         self._total = 0.0
 
     def count(self, status: int | None, seconds: float, *, retry: bool) -> None:
-        """Count an attempt: the status of its answer, None without one, and how long it took."""
+        """Count an attempt: its status (None without a response) and its duration."""
         with self._lock:
             self.requests += 1
             self.retries += retry
@@ -53,54 +53,54 @@ class Metrics:
             self._total += seconds
 
     def count_cached(self, *, hit: bool) -> None:
-        """Count an answer that is kept: whether what was kept could be used."""
+        """Count a cacheable response: a hit if the server confirmed the cached one."""
         with self._lock:
             self.cache_hits += hit
             self.cache_misses += not hit
 
     def count_pause(self, seconds: float) -> None:
-        """Count a call that waits for a rate limit."""
+        """Count a call that waits to keep within a rate limit."""
         with self._lock:
             self.pauses += 1
             self.paused_seconds += seconds
 
     @property
     def errors(self) -> int:
-        """Attempts that failed, or were answered with a status of 400 or more."""
+        """Attempts without a response or with a status of 400 or more."""
         return self.failures + sum(count for status, count in self.statuses.items() if status >= 400)
 
     @property
     def error_rate(self) -> float:
-        """The share of errors among the requests, from 0 to 1; 0 before the first."""
+        """Errors divided by requests, from 0 to 1; 0 without requests."""
         return self.errors / self.requests if self.requests else 0.0
 
     @property
     def cache_hit_rate(self) -> float:
-        """The share of hits among answers that may be kept, from 0 to 1; 0 before the first."""
-        asked = self.cache_hits + self.cache_misses
-        return self.cache_hits / asked if asked else 0.0
+        """Cache hits divided by cacheable responses, from 0 to 1; 0 without any."""
+        cacheable = self.cache_hits + self.cache_misses
+        return self.cache_hits / cacheable if cacheable else 0.0
 
     @property
     def mean_seconds(self) -> float:
-        """The mean duration of an attempt; 0 before the first."""
+        """Mean duration of an attempt; 0 without requests."""
         return self._total / self.requests if self.requests else 0.0
 
     @property
     def rate_limits(self) -> "list[Allowance]":
-        """What the server has told of its rate limits."""
+        """The rate limits that the server has reported."""
         return self._allowances()
 
     def percentile_seconds(self, percent: float) -> float:
-        """Return the duration that `percent` of the latest attempts did not exceed; 0 before the first."""
+        """Return the duration that `percent` % of the latest attempts did not exceed; 0 without requests."""
         with self._lock:
             durations = sorted(self._durations)
         if not durations:
             return 0.0
-        place = max(0, -(-len(durations) * percent // 100) - 1)  # the nearest rank, counted from 0
-        return durations[min(int(place), len(durations) - 1)]
+        rank = max(0, -(-len(durations) * percent // 100) - 1)  # nearest-rank method, counted from 0
+        return durations[min(int(rank), len(durations) - 1)]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON, to log it or to send it to a dashboard."""
+        """Return everything as a dictionary that can be dumped as JSON, for a log or a dashboard."""
         return {
             "requests": self.requests,
             "retries": self.retries,

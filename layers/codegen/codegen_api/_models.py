@@ -1,9 +1,9 @@
-"""What the upstream answers, as Pydantic models.
+"""The responses of the Codegen API, as Pydantic models.
 
-They are strict about what the API promises and open about everything else: unknown keys are kept, words such as a
-status are plain strings (the document lists no statuses, and new source types appear without notice), and dumping a
-model gives exactly the JSON that was received. A key is required where the official OpenAPI document of 2025-10
-requires it and does not let it be null.
+The models are strict about what the API documents, and accept everything else. Unknown keys are kept. Statuses and
+source types are plain strings, because the API documents no list of them and new ones appear without notice. Dumping a
+model gives exactly the JSON that was received. A key is required if the official OpenAPI document of 2025-10 requires
+it and does not allow null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, Serializer
 T = TypeVar("T")
 
 Harness = Literal["codegen", "claude_code"]
-"""What drives the model: the upstream's `agent_type`."""
+"""The program that runs the language model, `agent_type` in the Codegen API."""
 
 
 def parse_timestamp(value: str) -> datetime:
-    """Read an upstream timestamp as an aware UTC datetime.
+    """Parse a timestamp of the Codegen API into an aware UTC datetime.
 
-    Live answers carry `2025-06-21 11:20:04.338398`, the documentation shows `2024-01-15T10:30:00Z`. One without a
-    zone is taken as UTC.
+    Live responses have the format `2025-06-21 11:20:04.338398`, the documentation shows `2024-01-15T10:30:00Z`. A
+    timestamp without a time zone is in UTC.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text has neither format.
     """
     moment = datetime.fromisoformat(value.strip())
     try:
@@ -35,29 +35,29 @@ def parse_timestamp(value: str) -> datetime:
 
 
 class Model(BaseModel):
-    """An upstream object: strict types, unknown keys kept, dumped as it was received."""
+    """An object of the API: strict types, unknown keys kept, dumped as it was received."""
 
-    # Strict, so that no value is coerced on the way through ("5" never becomes 5). Built on first use: a cold start
-    # pays only for the models it meets.
+    # Strict, so that no value is coerced ("5" does not become 5). Validators are built on first use, so that a cold
+    # start pays only for the models that it uses.
     model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
 
     @model_serializer(mode="wrap")
     def _as_received(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo):  # type: ignore[no-untyped-def]
-        # No return annotation: Pydantic would publish it as the JSON schema in place of the fields.
+        # No return annotation, because Pydantic would use it as the JSON schema instead of the fields.
         dumped: dict[str, Any] = handler(self)
         received = {}
         for name in (*type(self).model_fields, *(self.model_extra or ())):
             if name not in self.model_fields_set:
-                continue  # a default that the upstream never sent
+                continue  # a default value that was not received
             if name in dumped:
                 received[name] = dumped[name]
             elif not _left_out(name, info):
-                received[name] = getattr(self, name)  # dropped by exclude_none or exclude_defaults
+                received[name] = getattr(self, name)  # removed by exclude_none or exclude_defaults
         return received
 
 
 def _left_out(name: str, info: SerializationInfo) -> bool:
-    """Tell whether the caller of the dump named this key in `exclude`, or not in `include`."""
+    """Return whether the caller of the dump excluded this key with `exclude` or `include`."""
     return (info.exclude is not None and name in info.exclude) or (
         info.include is not None and name not in info.include
     )
@@ -66,7 +66,7 @@ def _left_out(name: str, info: SerializationInfo) -> bool:
 class _Created(Model):
     @property
     def created(self) -> datetime | None:
-        """The moment in `created_at`, aware and in UTC; None when there is none or it cannot be read."""
+        """`created_at` as an aware UTC datetime; None if absent or invalid."""
         created_at: str | None = getattr(self, "created_at", None)
         try:
             return parse_timestamp(created_at) if created_at else None
@@ -75,7 +75,7 @@ class _Created(Model):
 
 
 class Page(Model, Generic[T]):
-    """One page of a list: `items`, and the arithmetic of the whole (`page` counts from 1)."""
+    """One page of a list: the `items`, and the position of the page in the list (`page` counts from 1)."""
 
     items: list[T]
     total: int
@@ -89,7 +89,7 @@ class User(Model):
 
     @property
     def name(self) -> str:
-        """The full name, or else the name at GitHub."""
+        """The full name, else the GitHub username."""
         return self.full_name or self.github_username
 
     id: int
@@ -103,14 +103,14 @@ class User(Model):
 
 
 class OrganizationSettings(Model):
-    """What an organization lets its agents do."""
+    """What an organization allows its agents to do."""
 
     enable_pr_creation: bool = True
     enable_rules_detection: bool = True
 
 
 class Organization(Model):
-    """An organization the token's user is in."""
+    """An organization that the user of the token is a member of."""
 
     id: int
     name: str
@@ -143,7 +143,7 @@ class PullRequest(_Created):
 
 
 class AgentRun(_Created):
-    """An agent run. `result` (Markdown) stays null until the run ends; `metadata` is what the creator sent."""
+    """An agent run. `result` (Markdown) is null until the run ends; `metadata` is what the creator sent."""
 
     id: int
     organization_id: int
@@ -158,7 +158,7 @@ class AgentRun(_Created):
 
 
 class AgentRunLog(_Created):
-    """One step of a run. Logs have no id upstream: their position is their identity."""
+    """A log entry: one step of a run. Entries have no id; their position in the log identifies them."""
 
     agent_run_id: int
     created_at: str | None = None
@@ -171,7 +171,7 @@ class AgentRunLog(_Created):
 
 
 class AgentRunLogs(_Created):
-    """A run with one page of its logs. It lacks the `summary`, `source_type` and pull requests of `AgentRun`."""
+    """A run with one page of its log. It lacks the `summary`, `source_type` and pull requests of `AgentRun`."""
 
     id: int
     organization_id: int
@@ -188,18 +188,18 @@ class AgentRunLogs(_Created):
 
 
 class Integration(Model):
-    """One integration of an organization. The document promises integer ids; live answers also carry strings."""
+    """One integration of an organization. Its ids are documented as integers, but live responses also have strings."""
 
     integration_type: str
     active: bool
     token_id: int | str | None = None
     installation_id: int | str | None = None
-    # Has been seen to hold a webhook's secret.
+    # Live responses had the secret of a webhook in it.
     metadata: dict[str, Any] | None = Field(default=None, repr=False)
 
 
 class Integrations(Model):
-    """Every integration of an organization."""
+    """All integrations of an organization."""
 
     organization_id: int
     organization_name: str
@@ -208,7 +208,7 @@ class Integrations(Model):
 
 
 class ModelOption(Model):
-    """A language model: `value` is what a run takes as `model`."""
+    """A language model. Pass its `value` as `model` to start a run with it."""
 
     label: str
     value: str
@@ -222,14 +222,14 @@ class ModelProvider(Model):
 
 
 class Models(Model):
-    """The language models an organization can run agents with."""
+    """The language models that an organization can use."""
 
     providers: list[ModelProvider]
     default_model: str
 
 
 class SetupCommands(Model):
-    """The run that works out a repository's setup commands. They are in its result once it ends."""
+    """The run that finds the setup commands of a repository. They are in the result of the run."""
 
     agent_run_id: int
     status: str
@@ -237,7 +237,7 @@ class SetupCommands(Model):
 
 
 class SandboxAnalysis(Model):
-    """The run that analyses a sandbox's setup logs."""
+    """The run that analyzes the setup log of a sandbox."""
 
     agent_run_id: int
     status: str
@@ -245,7 +245,7 @@ class SandboxAnalysis(Model):
 
 
 class Webhook(Model):
-    """Where the upstream reports the end of one run, in place of the organization's own webhook."""
+    """The URL to which Codegen reports the end of one run, instead of the organization's webhook."""
 
     url: str
     secret: str | None = Field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""Walking a paged list, without I/O: which page to ask for next, and when to stop."""
+"""Reading a paged list, without I/O: which page to request next, and when to stop."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,12 +11,18 @@ from ._protocol import Call
 T = TypeVar("T")
 
 PAGE_SIZE = 100
-"""The most the upstream gives in one page."""
+"""The largest page size of the Codegen API."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A paged list: `call(skip)` asks for a page, `read(page)` gives its items and the total it claims, if any."""
+    """A paged list.
+
+    Attributes:
+        call: Makes the call for the page that starts at a position.
+        read: Returns the items of a page, and the total number of items if the page has it.
+        skip: Position of the first item to read.
+    """
 
     call: Callable[[int], Call[Any]]
     read: Callable[[Any], tuple[list[T], int | None]]
@@ -24,16 +30,17 @@ class Listing(Generic[T]):
 
     @classmethod
     def of_pages(cls, call: "Callable[[int], Call[Page[T]]]", skip: int = 0) -> "Listing[T]":
-        """Describe a list that comes in the common envelope."""
+        """Describe a list whose pages are `Page` objects."""
         return cls(call, lambda page: (page.items, page.total), skip)
 
 
 class Walk(Generic[T]):
-    """One walk along a `Listing`.
+    """Reads the pages of a `Listing` in turn.
 
-    It advances by what it received and believes the newest total, so it survives a total that changes on the way.
-    Where new items push older ones onto the next page (runs are newest first), those come once. It ends with the
-    first empty page at the latest, and an upstream that repeats a page cannot hold it.
+    The next page starts after the items received so far, and the latest total counts, so the list may change meanwhile.
+    If new items push older ones onto the next page (runs are listed newest first), each of those is returned once. The
+    first empty page ends the list. A page that repeats the one before it is an error, so a faulty server cannot cause
+    an endless loop.
     """
 
     def __init__(self, listing: Listing[T]) -> None:
@@ -44,21 +51,21 @@ class Walk(Generic[T]):
         self._seen: set[Any] = set()
 
     def next_call(self) -> Call[Any] | None:
-        """Return the call for the next page, or None at the end."""
+        """Return the call for the next page, or None at the end of the list."""
         return None if self._done else self._listing.call(self._skip)
 
     def receive(self, page: Any) -> Iterable[T]:
-        """Take a page in and return its items that are new."""
+        """Return the items of a page that were not on an earlier page."""
         items, total = self._listing.read(page)
         if items and items == self._last:
-            raise InvalidResponseError("the upstream answers every page of the list with the same items")
+            raise InvalidResponseError("the server returned the same page of the list twice")
         self._last = items
         self._skip += len(items)
         self._done = not items or (total is not None and self._skip >= total)
         return [item for item in items if self._is_new(item)]
 
     def _is_new(self, item: T) -> bool:
-        identity = getattr(item, "id", None)  # logs have none
+        identity = getattr(item, "id", None)  # log entries have no id
         if identity is None:
             return True
         known = identity in self._seen

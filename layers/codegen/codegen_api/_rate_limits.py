@@ -1,30 +1,30 @@
-"""Rate limits as a server tells them, and how long to wait so as not to hit one.
+"""Rate limits as a server reports them, and the pauses that keep within them.
 
-Read are `RateLimit` as in the IETF's draft (`"create";r=3;t=20`), the three headers that came before it
-(`RateLimit-Remaining`, `-Reset`, `-Limit`, also with `X-` in front), and `Retry-After` of a 429.
+Three forms are read: `RateLimit` of the IETF draft (`"create";r=3;t=20`), the three older headers
+(`RateLimit-Remaining`, `-Reset`, `-Limit`, also with the prefix `X-`), and the `Retry-After` of a 429.
 """
 
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-LOW = 0.1
-"""The share of a quota below which what is left is spread over the time until there is more."""
+LOW_SHARE = 0.1
+"""If less than this share of a quota remains, the remaining requests are spread over the time until the reset."""
 
 _ITEM = re.compile(r'"?([\w.-]+)"?((?:\s*;\s*\w+\s*=\s*\d+)+)')
 _PARAMETER = re.compile(r"(\w+)\s*=\s*(\d+)")
 
 
 class Allowance(NamedTuple):
-    """What a server still admits.
+    """What remains of a rate limit.
 
     Attributes:
-        name: The limit, in the server's words; empty where it has none.
-        remaining: How many requests.
-        quota: Of how many; None where it does not say.
-        resets_at: When there is more, in seconds of the client's clock.
+        name: The server's name of the limit, or the operation if the server sends none.
+        remaining: Number of requests left until the reset.
+        quota: Number of requests that the limit allows; None if the server does not report it.
+        resets_at: Time of the reset, in seconds of the client's clock.
     """
 
     name: str
@@ -39,60 +39,63 @@ class Allowance(NamedTuple):
             return 0.0
         if self.remaining <= 0:
             return left
-        low = self.quota is not None and self.remaining < self.quota * LOW
+        low = self.quota is not None and self.remaining < self.quota * LOW_SHARE
         return left / (self.remaining + 1) if low else 0.0
 
 
-class Limits:
-    """What a client has heard of rate limits, by kind of request. Safe to share between threads."""
+class RateLimits:
+    """The rate limits that a server has reported, by operation (see `Call.operation`). Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, unix_time: Callable[[], float] = time.time) -> None:
+        self._unix_time = unix_time
         self._lock = threading.Lock()
         self._names: dict[str, tuple[str, ...]] = {}
         self._allowances: dict[str, Allowance] = {}
 
-    def pause(self, kind: str, now: float) -> float:
-        """Return the seconds that a request of this kind should wait, `now` being seconds of the client's clock.
+    def pause(self, operation: str, now: float) -> float:
+        """Return the seconds to wait before a request of this operation. `now` is in seconds of the client's clock.
 
-        A request that is let go counts at once, so that those of other threads do not all take the last place.
+        The request counts at once, so that concurrent requests do not all use the last one that remains.
         """
         with self._lock:
-            allowances = [self._allowances[name] for name in self._names.get(kind, ())]
+            allowances = [self._allowances[name] for name in self._names.get(operation, ())]
             for allowance in allowances:
                 self._allowances[allowance.name] = allowance._replace(remaining=max(0, allowance.remaining - 1))
         return max((allowance.pause(now) for allowance in allowances), default=0.0)
 
-    def learn(self, kind: str, headers: Mapping[str, str], now: float, *, refused_for: float | None = None) -> None:
-        """Take in what an answer to a request of this kind tells; `refused_for` is the Retry-After of a 429."""
-        told = _told(kind, headers, now)
+    def update(
+        self, operation: str, headers: Mapping[str, str], now: float, *, refused_for: float | None = None
+    ) -> None:
+        """Read the rate limits in a response. `refused_for` is the `Retry-After` of a 429, in seconds."""
+        reported = _read(operation, headers, now, self._unix_time)
         if refused_for is not None:
-            names = [allowance.name for allowance in told] or self._names.get(kind, (kind,))
-            told = [Allowance(name, 0, None, now + refused_for) for name in names]
-        if told:
+            names = [allowance.name for allowance in reported] or self._names.get(operation, (operation,))
+            reported = [Allowance(name, 0, None, now + refused_for) for name in names]
+        if reported:
             with self._lock:
-                self._names[kind] = tuple(allowance.name for allowance in told)
-                self._allowances.update({allowance.name: allowance for allowance in told})
+                self._names[operation] = tuple(allowance.name for allowance in reported)
+                self._allowances.update({allowance.name: allowance for allowance in reported})
 
-    def state(self) -> list[Allowance]:
-        """List what is known."""
+    def known(self) -> list[Allowance]:
+        """Return all known rate limits."""
         with self._lock:
             return list(self._allowances.values())
 
 
-def _told(kind: str, headers: Mapping[str, str], now: float) -> list[Allowance]:
+def _read(operation: str, headers: Mapping[str, str], now: float, unix_time: Callable[[], float]) -> list[Allowance]:
     quotas = {name: values.get("q") for name, values in _items(headers.get("ratelimit-policy", ""))}
-    told = [
+    reported = [
         Allowance(name, values["r"], quotas.get(name), now + values["t"])
         for name, values in _items(headers.get("ratelimit", ""))
         if {"r", "t"} <= values.keys()
     ]
-    for prefix in () if told else ("ratelimit", "x-ratelimit"):
+    for prefix in () if reported else ("ratelimit", "x-ratelimit"):
         remaining, reset, quota = (headers.get(f"{prefix}-{word}", "") for word in ("remaining", "reset", "limit"))
         if remaining.isdecimal() and reset.isdecimal():
-            # Some servers send seconds, others the moment in Unix time.
-            seconds = int(reset) if int(reset) < 1_000_000_000 else int(reset) - time.time()
-            return [Allowance(kind, int(remaining), int(quota) if quota.isdecimal() else None, now + seconds)]
-    return told
+            # Some servers send the seconds until the reset, others its Unix time.
+            seconds = int(reset) if int(reset) < 1_000_000_000 else int(reset) - unix_time()
+            return [Allowance(operation, int(remaining), int(quota) if quota.isdecimal() else None, now + seconds)]
+    return reported
 
 
 def _items(header: str) -> list[tuple[str, dict[str, int]]]:

@@ -1,7 +1,7 @@
-"""How an operation becomes a method of either client.
+"""How operations become methods of both clients.
 
-Each operation is written once, as a function from the core and its arguments to a `Call`, a `Listing` or a `Flow`. The
-functions below make a method of it, with its signature and its docstring.
+Each operation is written once: as a function that takes the core and the arguments, and returns a `Call`, a `Listing`
+or a `Flow`. The functions below turn it into a method with the same arguments and the same docstring.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -20,14 +20,14 @@ D_co = TypeVar("D_co", covariant=True)
 
 
 class Resource:
-    """Operations of one resource on a blocking client."""
+    """The operations of one resource, for a blocking client."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
 
 class AsyncResource:
-    """Operations of one resource on an asynchronous client."""
+    """The operations of one resource, for an asynchronous client."""
 
     def __init__(self, driver: AsyncDriver) -> None:
         self._driver = driver
@@ -45,8 +45,8 @@ A = TypeVar("A", bound=AsyncResource)
 class resource_property(Generic[S, A]):  # noqa: N801 - a decorator, as `property` is
     """A property of both clients: the operations of one resource.
 
-    It decorates a method that returns the resource's two classes, the blocking and the asynchronous one. They are
-    imported on first use, so a program loads only the resources that it uses.
+    It decorates a method that returns the two classes of the resource, blocking and asynchronous. The method imports
+    them on first use, so a program loads only the resources that it uses.
     """
 
     def __init__(self, classes: Callable[[Any], tuple[type[S], type[A]]]) -> None:
@@ -68,7 +68,7 @@ class resource_property(Generic[S, A]):  # noqa: N801 - a decorator, as `propert
         blocking, asynchronous = self._classes(client)
         driver = client._driver
         made = asynchronous(driver) if isinstance(driver, AsyncDriver) else blocking(driver)
-        client.__dict__[self._name] = made  # found there from now on, in place of this property
+        client.__dict__[self._name] = made  # the next access finds it here, not this property
         return made
 
 
@@ -81,7 +81,7 @@ def blocking(
     operation: Callable[Concatenate[Core, P], Flow[T]], bind: Callable[[Driver, T], R]
 ) -> Callable[Concatenate[Resource, P], R]: ...
 def blocking(operation: Any, bind: Any = None) -> Any:
-    """Make an operation a method that returns its result, or what `bind` makes of it for this client."""
+    """Turn an operation into a method that returns its result, converted by `bind` if given."""
 
     @wraps(operation)
     def method(self: Resource, /, *args: Any, **kwargs: Any) -> Any:
@@ -104,7 +104,7 @@ def awaitable(
     operation: Callable[Concatenate[Core, P], Flow[T]], bind: Callable[[AsyncDriver, T], R]
 ) -> Callable[Concatenate[AsyncResource, P], Coroutine[Any, Any, R]]: ...
 def awaitable(operation: Any, bind: Any = None) -> Any:
-    """Make an operation a coroutine method."""
+    """Turn an operation into a coroutine method that returns its result, converted by `bind` if given."""
 
     @wraps(operation)
     async def method(self: AsyncResource, /, *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ def awaitable(operation: Any, bind: Any = None) -> Any:
 def iterating(
     operation: Callable[Concatenate[Core, P], Listing[T]],
 ) -> Callable[Concatenate[Resource, P], Iterator[T]]:
-    """Make a listing a method that iterates over all its items."""
+    """Turn a listing into a method that iterates over all items."""
 
     @wraps(operation)
     def method(self: Resource, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
@@ -129,7 +129,7 @@ def iterating(
 def async_iterating(
     operation: Callable[Concatenate[Core, P], Listing[T]],
 ) -> Callable[Concatenate[AsyncResource, P], AsyncIterator[T]]:
-    """Make a listing a method that iterates asynchronously over all its items."""
+    """Turn a listing into a method that iterates over all items asynchronously."""
 
     @wraps(operation)
     def method(self: AsyncResource, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:

@@ -1,4 +1,4 @@
-"""Clients and tasks in one line."""
+"""Functions that make a client or start a task in one line."""
 
 from typing import Any, Unpack
 
@@ -27,8 +27,8 @@ def run_task(
     base_url: str | None = None,
     **options: Unpack[RunOptions],
 ) -> Task:
-    """Start a task with a client of its own. There is nothing to close: it keeps no connection open."""
-    http = httpx.Client(limits=_NOTHING_KEPT)
+    """Start a task without a client. There is nothing to close, because no connection stays open."""
+    http = httpx.Client(limits=_NO_OPEN_CONNECTIONS)
     return CodegenAPI(token=token, base_url=base_url, http_client=http).run_task(prompt, **options)
 
 
@@ -39,9 +39,9 @@ async def run_task_async(
     base_url: str | None = None,
     **options: Unpack[RunOptions],
 ) -> AsyncTask:
-    """Start a task with an asynchronous client of its own, as `run_task` does."""
-    http = httpx.AsyncClient(limits=_NOTHING_KEPT)
+    """Start a task without an asynchronous client, as `run_task` does without a client."""
+    http = httpx.AsyncClient(limits=_NO_OPEN_CONNECTIONS)
     return await AsyncCodegenAPI(token=token, base_url=base_url, http_client=http).run_task(prompt, **options)
 
 
-_NOTHING_KEPT = httpx.Limits(max_keepalive_connections=0)
+_NO_OPEN_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)

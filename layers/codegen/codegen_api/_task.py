@@ -1,4 +1,4 @@
-"""Tasks: agent runs as seen by who waits for their result."""
+"""Tasks: agent runs to start, to wait for and to read the result of."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
@@ -8,15 +8,15 @@ from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
 from ._models import PullRequest
 from ._settings import POLL_INTERVAL, TASK_TIMEOUT
-from ._task_events import TaskEvent, events
-from ._task_flows import cancel, look, wait
+from ._task_events import TaskEvent, task_events
+from ._task_flows import cancel, refresh, wait
 from ._task_state import TaskState, TaskStatus
 
 D = TypeVar("D", Driver, AsyncDriver)
 
 
 class _Task(Generic[D]):
-    """What the tasks of the two clients share: everything that is known without asking."""
+    """What the tasks of both clients share: everything that needs no request."""
 
     _driver: D
 
@@ -31,74 +31,74 @@ class _Task(Generic[D]):
 
     @property
     def status(self) -> TaskStatus:
-        """Where the task stood when it was last looked at."""
+        """The status of the task when it was last refreshed."""
         return self._state.status
 
     @property
     def raw_status(self) -> str | None:
-        """The server's own word for the status."""
-        return self._state.word
+        """The status as the server returned it."""
+        return self._state.raw_status
 
     @property
     def prompt(self) -> str | None:
-        """What the task was started with; None where nobody knows, as Codegen itself does not tell."""
+        """The prompt of the task; None if unknown, because the Codegen API does not return it."""
         return self._state.prompt
 
     @property
     def result(self) -> str | None:
-        """The answer, in Markdown; None until the task ends."""
+        """The answer in Markdown; None until the task ends."""
         return self._state.result
 
     @property
     def summary(self) -> str | None:
-        """A short text about what was done, where there is one."""
+        """A short text about what the agent did, if there is one."""
         return self._state.summary
 
     @property
     def error(self) -> str | None:
-        """Why the task failed; None unless it did."""
+        """Why the task failed; None unless it failed."""
         return self._state.error if self.is_failed() else None
 
     @property
     def created_at(self) -> datetime | None:
-        """When the task was created, in UTC."""
+        """Time of creation, in UTC."""
         return self._state.created_at
 
     @property
     def updated_at(self) -> datetime | None:
-        """When something last happened in it, in UTC; None where nobody knows, as Codegen itself does not tell."""
+        """Time of the last change, in UTC; None if unknown, because the Codegen API does not return it."""
         return self._state.updated_at
 
     @property
     def progress(self) -> int | None:
-        """Percent: 0 before it starts, 100 when it has completed, and None between, since no agent tells."""
+        """Percentage: 0 before the task starts, 100 after it completed, else None, because agents do not report it."""
         return {TaskStatus.PENDING: 0, TaskStatus.COMPLETED: 100}.get(self.status)
 
     @property
     def web_url(self) -> str | None:
-        """Where people can look at the task."""
+        """The web page of the task."""
         return self._state.web_url
 
     @property
     def metadata(self) -> dict[str, Any] | None:
-        """What the task was created with."""
+        """The metadata that the task was created with."""
         return self._state.metadata
 
     @property
     def pull_requests(self) -> list[PullRequest]:
-        """The pull requests that the task opened."""
+        """The pull requests that the agent opened."""
         return self._state.pull_requests
 
     def is_complete(self) -> bool:
-        """Tell whether the task has ended, well or not."""
+        """Return whether the task has ended, successfully or not."""
         return self.status.final
 
     def is_successful(self) -> bool:
-        """Tell whether the task has ended well."""
+        """Return whether the task has completed successfully."""
         return self.status is TaskStatus.COMPLETED
 
     def is_failed(self) -> bool:
-        """Tell whether the task has failed. One that was cancelled has not."""
+        """Return whether the task has failed. A cancelled task has not."""
         return self.status is TaskStatus.FAILED
 
     def __repr__(self) -> str:
@@ -109,60 +109,62 @@ class Task(_Task[Driver]):
     """A task of a blocking client."""
 
     def refresh(self) -> Self:
-        """Look at the task anew."""
-        self._driver.run(look(self._driver.core, self._state))
+        """Read the task from the server again."""
+        self._driver.run(refresh(self._driver.core, self._state))
         return self
 
     def wait_for_completion(self, timeout: float | None = TASK_TIMEOUT, poll_interval: float = POLL_INTERVAL) -> Self:
         """Wait until the task ends.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as it takes.
-            poll_interval: Seconds between two looks.
+            timeout: Seconds to wait; None for no limit.
+            poll_interval: Seconds between two polls.
 
         Raises:
-            TaskTimeoutError: It has not ended. It goes on, and may be waited for again.
+            TaskTimeoutError: The task has not ended in time. It continues, and you can wait for it again.
         """
         self._driver.run(wait(self._driver.core, self._state, timeout, poll_interval))
         return self
 
     def cancel(self, *, allow_pr_ban: bool = False, reason: str | None = None) -> Self:
-        """Cancel the task; one that has ended stays as it is.
+        """Cancel the task. This has no effect on a task that has ended.
 
-        Codegen has no way to stop an agent but to ban its pull request, which also stops every other agent on it and
-        mutes its checks. So a task that waits is cancelled at once, and one that works only with `allow_pr_ban`.
+        A deployment cancels a task that is still waiting to start at once. The only way to stop a running agent is to
+        ban its pull request. A ban also stops every other agent on the pull request and mutes its checks, so it needs
+        `allow_pr_ban=True`. With the Codegen API, every cancel is a ban.
 
         Args:
-            allow_pr_ban: Whether that may be done.
-            reason: Kept with the task by a deployment.
+            allow_pr_ban: Whether the pull request may be banned.
+            reason: A reason that a deployment keeps with the task.
 
         Raises:
-            ConflictError: The task works, and `allow_pr_ban` was not given.
-            NotSupportedError: The same, by Codegen itself.
+            ConflictError: The task is running on a deployment, and `allow_pr_ban` is False.
+            NotSupportedError: The server is the Codegen API, and `allow_pr_ban` is False.
         """
         self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
         return self
 
     def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> Iterator[TaskEvent]:
-        """Follow the task to its end, event by event, from the first or from the one that follows `after`.
+        """Iterate over the events of the task until it ends, from the first event or from the one after `after`.
 
-        Cut connections do no harm: the stream goes on after the last event it has given, and gives each one once. The
-        last tells how the task ended.
+        After a broken connection the stream continues where it was, so each event is returned exactly once. The type
+        of the last event tells how the task ended.
 
         Args:
-            after: The `id` of the last event that is known already.
-            poll_interval: Seconds between two looks at Codegen itself; a deployment answers when there is news.
+            after: The `id` of an event. The stream starts with the event that follows it.
+            poll_interval: Seconds between two polls of the Codegen API. A deployment needs no interval: it holds each
+                request until there are new events.
         """
-        return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))
+        return self._driver.follow(task_events(self._driver.core, self._state, after, poll_interval))
 
 
 @docstrings_from(Task)
 class AsyncTask(_Task[AsyncDriver]):
-    """A task of an asynchronous client. Its methods are those of `Task`."""
+    """A task of an asynchronous client. It has the methods of `Task`."""
 
     async def refresh(self) -> Self:
-        """Look at the task anew, as `Task.refresh` does."""
-        await self._driver.run(look(self._driver.core, self._state))
+        """Read the task again, as `Task.refresh` does."""
+        await self._driver.run(refresh(self._driver.core, self._state))
         return self
 
     async def wait_for_completion(
@@ -178,5 +180,5 @@ class AsyncTask(_Task[AsyncDriver]):
         return self
 
     def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> AsyncIterator[TaskEvent]:
-        """Follow the task to its end, as `Task.stream` does."""
-        return self._driver.follow(events(self._driver.core, self._state, after, poll_interval))
+        """Iterate over the events of the task, as `Task.stream` does."""
+        return self._driver.follow(task_events(self._driver.core, self._state, after, poll_interval))

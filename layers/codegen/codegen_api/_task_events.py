@@ -1,9 +1,11 @@
-"""Following a task event by event.
+"""The events of a task, as a stream.
 
-A deployment numbers the events of a run, and answers by cursor: `GET .../events?after=...`, held until there is news.
-Each page is a call like any other, repeated if it is cut off, so nothing is lost and nothing comes twice, also behind
-gateways that let no connection last. Codegen itself has logs without ids, whose position is their identity: they are
-polled by offset, and told as the same events.
+A deployment numbers the events of a run and returns them from a cursor on: `GET .../events?after=...` waits until there
+are new events. Each page is an ordinary call that is retried when it fails. So no event is lost or repeated, also
+behind gateways that do not keep connections open.
+
+The Codegen API has no events, only log entries without ids. A position in the log identifies an entry. The client polls
+the log from the last position on and makes the same kind of events from the entries.
 """
 
 import re
@@ -16,21 +18,21 @@ import pydantic
 
 from ._core import Core
 from ._deployment import is_deployment
-from ._flows import check_interval, do, outlast
+from ._flows import check_poll_interval, perform, retry
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
 from ._protocol import Call, Emit, Stream, Wait
-from ._task_flows import look
+from ._task_flows import refresh
 from ._task_state import TaskState, TaskStatus
 from .resources import runs
 
-HOLD = 20.0
-"""Seconds that a deployment is asked to hold a request for news; it allows 25."""
-PATIENCE = 10
-"""How many requests in a row may fail, each with all its retries, before a stream does."""
+LONG_POLL_SECONDS = 20.0
+"""Seconds that a deployment may hold a request until there are new events. Its maximum is 25."""
+MAX_FAILURES = 10
+"""Requests in a row that may fail before the stream fails. Each of them is a call with all its retries."""
 
-_CURSOR = re.compile(r"\d+-(\d+)")
-_ENDINGS = {
+_EVENT_ID = re.compile(r"\d+-(\d+)")
+_FINAL_TYPES = {
     "incomplete": "run.incomplete",
     "max_iterations_reached": "run.incomplete",
     "out_of_tokens": "run.incomplete",
@@ -41,13 +43,13 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
-    """Something that happened in a task.
+    """An event of a task.
 
     Attributes:
-        id: Its place; `task.stream(after=id)` goes on with what follows.
-        type: `run.log` for each step of the agent, `run.completed`, `run.failed`, ...; a deployment has more.
-        data: What there is to know about it.
-        at: When it was noticed, in UTC; None where nobody says.
+        id: Identifies the event. `task.stream(after=id)` returns the events that follow it.
+        type: `run.log` for each step of the agent, `run.completed`, `run.failed`, ...; a deployment has more types.
+        data: The details, depending on the type.
+        at: Time of the event in UTC; None if unknown.
     """
 
     id: str
@@ -57,7 +59,7 @@ class TaskEvent:
 
     @property
     def log(self) -> AgentRunLog | None:
-        """The agent's step, for `run.log` and `run.log_updated`."""
+        """The log entry of a `run.log` or `run.log_updated`; None for other types."""
         if not self.type.startswith("run.log"):
             return None
         try:
@@ -67,94 +69,93 @@ class TaskEvent:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """The event in one line of text."""
         if (log := self.log) is None:
-            return f"{self.type.removeprefix('run.').replace('_', ' ').replace('.', ' ')}{_because(self.data)}"
-        said = str(log.thought or log.observation or log.tool_input or "").strip()
-        return ": ".join(filter(None, (log.tool_name or log.message_type or "log", said.partition("\n")[0])))
+            words = self.type.removeprefix("run.").replace("_", " ").replace(".", " ")
+            return f"{words}: {self.data['reason']}" if self.data.get("reason") else words
+        content = str(log.thought or log.observation or log.tool_input or "").strip()
+        return ": ".join(filter(None, (log.tool_name or log.message_type or "log", content.partition("\n")[0])))
 
 
-def _because(data: dict[str, Any]) -> str:
-    return f": {data['reason']}" if data.get("reason") else ""
-
-
-class _Entry(Model):
+class _Event(Model):
     id: str
     type: str
     ts: str | None = None
     data: dict[str, Any]
 
 
-class _Events(Model):
+class _EventPage(Model):
     run: dict[str, Any]
-    items: list[_Entry]
+    items: list[_Event]
     next_cursor: str
     ended: bool
 
 
-def events(core: Core, state: TaskState, after: str | None, poll_interval: float) -> Stream:
-    """Give each event of a task that follows `after`, until it ends."""
-    check_interval(poll_interval)
+def task_events(core: Core, state: TaskState, after: str | None, poll_interval: float) -> Stream:
+    """Emit each event of a task that follows the event `after`, until the task ends."""
+    check_poll_interval(poll_interval)
     if (yield from is_deployment(core)):
-        yield from _told(core, state, after)
+        yield from _events_of_deployment(core, state, after)
     else:
-        yield from _polled(core, state, after, poll_interval)
+        yield from _events_from_logs(core, state, after, poll_interval)
 
 
-def _told(core: Core, state: TaskState, after: str | None) -> Stream:
+def _events_of_deployment(core: Core, state: TaskState, after: str | None) -> Stream:
     path = f"/v1/organizations/{state.org_id}/agent/run/{state.id}/events"
-    read = core.timeout.read
-    hold = HOLD if read is None else min(HOLD, read / 2)
+    read_timeout = core.timeout.read
+    hold = LONG_POLL_SECONDS if read_timeout is None else min(LONG_POLL_SECONDS, read_timeout / 2)
     while True:
         params = {"after": after, "wait": hold, "limit": PAGE_SIZE}
-        call = Call("GET", path, _Events.model_validate_json, params=params)
-        page = yield from outlast(partial(do, call), most=PATIENCE)
+        call = Call("GET", path, _EventPage.model_validate_json, params=params)
+        page = yield from retry(partial(perform, call), max_failures=MAX_FAILURES)
         for item in page.items:
             yield Emit(TaskEvent(item.id, item.type, item.data, parse_timestamp(item.ts) if item.ts else None))
         after = page.next_cursor
-        state.move(page.run.get("status"))
+        state.set_status(page.run.get("status"))
         if page.ended:
-            yield from outlast(partial(look, core, state), most=PATIENCE)  # for the result
+            # The events do not have the result.
+            yield from retry(partial(refresh, core, state), max_failures=MAX_FAILURES)
             return
 
 
-def _polled(core: Core, state: TaskState, after: str | None, poll_interval: float) -> Stream:
-    """Read logs by offset. What is filled in later, or rewritten, is not told again: only a deployment compares."""
+def _events_from_logs(core: Core, state: TaskState, after: str | None, poll_interval: float) -> Stream:
+    """Poll the log by position. Entries that change later are not emitted again; only a deployment detects changes."""
     skip = _position(after)
-    told = False
+    first_page = True
     while True:
-        page = yield from outlast(partial(do, runs.logs(core, state.id, org_id=state.org_id, skip=skip)), most=PATIENCE)
-        state.read(page)
+        call = runs.logs(core, state.id, org_id=state.org_id, skip=skip)
+        page = yield from retry(partial(perform, call), max_failures=MAX_FAILURES)
+        state.update_from_run(page)
         total = page.total_logs if page.total_logs is not None else skip + len(page.logs)
-        if after is not None and not told and state.ended() and skip == total + 1:
-            return  # the ending, which follows the last entry, is what `after` names
-        told = True
+        if after is not None and first_page and state.ended() and skip == total + 1:
+            return  # `after` is the final event, which has the position after the last entry
+        first_page = False
         for log in page.logs:
             data = {"position": skip, "log": log.model_dump()}
             skip += 1
             yield Emit(TaskEvent(f"0-{skip}", "run.log", data, log.created))
-        skip = min(skip, total)  # a log may shrink, and new entries take the places of those that went
+        skip = min(skip, total)  # a log can shrink, and new entries then take the positions of those that are gone
         if skip < total:
             continue
         if state.ended():
-            yield Emit(_ending(state, skip + 1))
-            # For what a run has and its logs have not, and for why it failed.
-            yield from outlast(partial(look, core, state), most=PATIENCE)
+            yield Emit(_final_event(state, skip + 1))
+            # The log has neither the summary, the pull requests nor the error of the run.
+            yield from retry(partial(refresh, core, state), max_failures=MAX_FAILURES)
             return
         yield Wait(poll_interval)
 
 
-def _ending(state: TaskState, number: int) -> TaskEvent:
-    kind = _ENDINGS.get((state.word or "").lower(), f"run.{state.status.value}")
-    reason = f"ended as {state.word}" if state.status is TaskStatus.FAILED else None
-    data = {"status": kind.removeprefix("run."), "upstream_status": state.word, "reason": reason}
-    return TaskEvent(f"0-{number}", kind, data)
+def _final_event(state: TaskState, number: int) -> TaskEvent:
+    type_ = _FINAL_TYPES.get((state.raw_status or "").lower(), f"run.{state.status.value}")
+    reason = f"ended with status {state.raw_status}" if state.status is TaskStatus.FAILED else None
+    data = {"status": type_.removeprefix("run."), "upstream_status": state.raw_status, "reason": reason}
+    return TaskEvent(f"0-{number}", type_, data)
 
 
-def _position(cursor: str | None) -> int:
-    if cursor is None:
+def _position(event_id: str | None) -> int:
+    if event_id is None:
         return 0
-    match = _CURSOR.fullmatch(cursor)
+    match = _EVENT_ID.fullmatch(event_id)
     if not match:
-        raise ValueError(f"no id of an event: {cursor!r}")
+        raise ValueError(f"not an event id: {event_id!r}")
     return int(match[1])

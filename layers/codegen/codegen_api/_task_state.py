@@ -1,4 +1,4 @@
-"""Tasks as values: their status, what they are started with, and what is known of them."""
+"""Tasks as values: their status, the options to start one with, and what is known of one."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, Webhooks, par
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands. The last three are final until the task is followed up."""
+    """The status of a task. The last three are final, unless the run gets a follow-up."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -20,12 +20,12 @@ class TaskStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more is expected."""
+        """Whether the task has ended."""
         return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
-# Codegen documents no statuses: these are those of its clients and of live answers, and those of a deployment. Any
-# other word is that of a task that goes on.
+# The Codegen API documents no statuses. These come from its clients, from live responses and from deployments. Any
+# other status counts as running.
 _STATUSES = {
     "pending": TaskStatus.PENDING,
     "queued": TaskStatus.PENDING,
@@ -44,15 +44,15 @@ _STATUSES = {
 }
 
 
-def status_of(word: str | None) -> TaskStatus:
-    """Read a status word, in any case."""
-    return _STATUSES.get((word or "").lower(), TaskStatus.RUNNING)
+def read_status(raw_status: str | None) -> TaskStatus:
+    """Map the server's status, in upper or lower case."""
+    return _STATUSES.get((raw_status or "").lower(), TaskStatus.RUNNING)
 
 
 class RunOptions(TypedDict):
-    """What a task may be started with, besides its prompt. `api.runs.create` tells what each means.
+    """The options to start a task with, besides its prompt. `api.runs.create` describes each.
 
-    `agent_id`, an agent of the deployment, and `idempotency_key` are for deployments alone.
+    `agent_id`, the id of an agent of a deployment, and `idempotency_key` need a deployment.
     """
 
     org_id: NotRequired[Id | None]
@@ -68,12 +68,12 @@ class RunOptions(TypedDict):
 
 @dataclass(slots=True)
 class TaskState:
-    """What is known of a task. It is updated in place."""
+    """What is known of a task. Each poll updates it in place."""
 
     id: int
     org_id: int
     status: TaskStatus = TaskStatus.PENDING
-    word: str | None = None
+    raw_status: str | None = None
     prompt: str | None = None
     result: str | None = None
     summary: str | None = None
@@ -85,27 +85,31 @@ class TaskState:
     pull_requests: list[PullRequest] = field(default_factory=list)
 
     def ended(self) -> bool:
-        """Tell whether nothing more is expected."""
+        """Return whether the task has ended."""
         return self.status.final
 
-    def move(self, word: str | None) -> None:
-        """Take a status in."""
-        self.word, self.status = word, status_of(word)
+    def set_status(self, raw_status: str | None) -> None:
+        """Set the status. A task that is not failed has no error."""
+        self.raw_status, self.status = raw_status, read_status(raw_status)
         if self.status is not TaskStatus.FAILED:
             self.error = None
 
-    def read(self, run: AgentRun | AgentRunLogs) -> None:
-        """Take in what Codegen tells."""
-        self.move(run.status)
+    def update_from_run(self, run: AgentRun | AgentRunLogs) -> None:
+        """Copy what the Codegen API returns for a run."""
+        self.set_status(run.status)
         self.result, self.created_at, self.web_url, self.metadata = run.result, run.created, run.web_url, run.metadata
         if isinstance(run, AgentRun):
             self.summary, self.pull_requests = run.summary, run.github_pull_requests or []
 
-    def read_card(self, card: dict[str, Any]) -> None:
-        """Take in what a deployment tells, which knows more than Codegen. Its cards shorten a prompt."""
-        self.move(card.get("status"))
+    def update_from_card(self, card: dict[str, Any]) -> None:
+        """Copy what is in a run card of a deployment, which has more than the Codegen API returns.
+
+        A card shortens long prompts, so a prompt that is already known stays.
+        """
+        self.set_status(card.get("status"))
         self.prompt = self.prompt or card.get("prompt")
-        self.created_at, self.updated_at = _moment(card.get("created_at")), _moment(card.get("updated_at"))
+        self.created_at = _read_timestamp(card.get("created_at"))
+        self.updated_at = _read_timestamp(card.get("updated_at"))
         self.result, self.summary = card.get("result"), card.get("summary")
         self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
         if self.status is TaskStatus.FAILED:
@@ -116,7 +120,7 @@ class TaskState:
         ]
 
 
-def _moment(text: str | None) -> datetime | None:
+def _read_timestamp(text: str | None) -> datetime | None:
     try:
         return parse_timestamp(text) if text else None
     except ValueError:

@@ -1,3 +1,3 @@
-"""The version of the client, also sent to the upstream in `User-Agent`."""
+"""The version of the client, also sent in the `User-Agent` header."""
 
 __version__ = "0.1.0"

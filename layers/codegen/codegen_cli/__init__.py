@@ -4,13 +4,13 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; say what is missing where the extra was not installed."""
+    """Run the command line. Without the packages of the extra `cli`, exit with the command that installs them."""
     try:
         from .commands import commands
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("click", "rich"):
             raise
-        sys.exit("codegen-runs needs its extra: pip install 'codegen-api[cli]'")
+        sys.exit("codegen-runs needs click and rich. Install them with: pip install 'codegen-api[cli]'")
     commands()
 
 

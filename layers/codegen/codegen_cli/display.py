@@ -1,4 +1,7 @@
-"""What people see: bars and tables on a terminal, plain lines elsewhere. Progress goes to standard error."""
+"""Output of the commands: progress bars and tables on a terminal, plain lines elsewhere.
+
+Progress goes to standard error, so that standard output has only the answer.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ STYLES = {"completed": "green", "complete": "green", "failed": "red", "error": "
 
 @contextmanager
 def events(task: Task) -> Iterator[Callable[[TaskEvent], None]]:
-    """Give a function that shows an event, under a bar that counts them."""
+    """Yield a function that shows an event. A progress bar counts the steps of the agent."""
     with _progress("{task.completed} steps") as progress:
         bar = progress.add_task(f"Run {task.id}", total=None)
 
@@ -35,23 +38,23 @@ def events(task: Task) -> Iterator[Callable[[TaskEvent], None]]:
 
 @contextmanager
 def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
-    """Give a function that shows how the candidates get on: a bar for all of them, and a line for each change."""
-    told: dict[str, str] = {}
+    """Yield a function that shows a multi-run: a progress bar, and a line for each candidate that changed."""
+    shown: dict[str, str] = {}
     with _progress("") as progress:
         bar = progress.add_task(multi_run.id, total=multi_run.requested)
 
         def show(now: MultiRun) -> None:
             progress.update(bar, completed=(now.counts or {}).get("finished", 0), description=f"{now.id}: {now.status}")
             for name, state in _states(now):
-                if told.get(name) != state:
-                    told[name] = state
+                if shown.get(name) != state:
+                    shown[name] = state
                     progress.console.print(f"{name}: {state}", markup=False, highlight=False, soft_wrap=True)
 
         yield show
 
 
 def answer(markdown: str) -> None:
-    """Print an answer, as it is where it is read by a program."""
+    """Print an answer. On a terminal its Markdown is rendered; a program reads it unchanged."""
     console = Console()
     if console.is_terminal:
         console.print(Markdown(markdown))
@@ -60,7 +63,7 @@ def answer(markdown: str) -> None:
 
 
 def runs(rows: Sequence[dict[str, Any]]) -> None:
-    """Print runs as a table."""
+    """Print a table of runs."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "status", "created", "from", "what"):
         table.add_column(column.upper(), no_wrap=column != "what", overflow="fold")

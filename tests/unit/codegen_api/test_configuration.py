@@ -75,13 +75,13 @@ def test_a_client_that_is_given_its_token_reads_no_file(file):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
-        ("[]", "no JSON object"),
-        ({"token": 7}, "token has a value of the wrong type"),
-        ({"org_id": True}, "org_id has a value of the wrong type"),
+        ("{", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ("[]", "must contain a JSON object"),
+        ({"token": 7}, "the value of token has the wrong type"),
+        ({"org_id": True}, "the value of org_id has the wrong type"),
         ({"org_id": "abc", "token": "sk-fake"}, "whole number"),
-        ({"timeout": "soon", "token": "sk-fake"}, "timeout has a value of the wrong type"),
+        ({"timeout": "soon", "token": "sk-fake"}, "the value of timeout has the wrong type"),
         ({"timeout": -1, "token": "sk-fake"}, "0 or more"),
         ({"base_url": "ftp://nowhere", "token": "sk-fake"}, "http"),
         ({"token": "with a space"}, "visible ASCII"),
@@ -102,7 +102,7 @@ def test_an_unreadable_file_is_refused_in_words(file, bytes_):
     else:
         file.write_bytes(bytes_)
 
-    with pytest.raises(ConfigurationError, match=r"config\.json cannot be read: "):
+    with pytest.raises(ConfigurationError, match=r"cannot read .*config\.json: "):
         CodegenAPI()
 
 

@@ -25,7 +25,7 @@ from codegen_api import (
     ValidationError,
     _errors,
 )
-from codegen_api._protocol import retry_after
+from codegen_api._retry import read_retry_after
 
 ONCE = RetryPolicy(max_retries=0)
 PROBLEMS = [
@@ -145,7 +145,7 @@ def test_retry_after_is_read_in_both_its_forms(face, wire, headers, seconds):
 
 
 def test_without_a_date_in_the_answer_retry_after_is_measured_from_now():
-    assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=40.0) == 60.0
+    assert read_retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=40.0) == 60.0
 
 
 @pytest.mark.parametrize(

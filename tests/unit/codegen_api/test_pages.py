@@ -94,7 +94,7 @@ def test_an_iterator_ends_at_an_empty_page_though_the_total_promised_more(face, 
 def test_an_upstream_that_repeats_a_page_cannot_hold_an_iterator(face, wire):
     wire.answers(body=logs("a", total=None)).answers(body=logs("a", total=None))
 
-    with pytest.raises(InvalidResponseError, match="same items"):
+    with pytest.raises(InvalidResponseError, match="same page of the list twice"):
         face(lambda api: api.runs.iter_logs(7))
 
 

@@ -134,7 +134,7 @@ def test_a_stream_whose_server_is_gone_ends_with_the_error(codegen):
 def test_what_is_no_id_of_an_event_is_refused(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
-        with pytest.raises(ValueError, match="no id of an event"):
+        with pytest.raises(ValueError, match="not an event id"):
             yield task.stream(after="yesterday")
 
     codegen.play(script)

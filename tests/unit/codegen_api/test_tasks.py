@@ -73,7 +73,7 @@ def test_a_failed_task_says_why_in_the_words_of_its_log(codegen):
 
         codegen.world.trouble("get_agent_run_logs", Trouble("error"), times=None)
         found = yield api.get_task(task.id)
-        assert found.error == "The run ended as ERROR."
+        assert found.error == "The run ended with status ERROR."
 
     codegen.play(script)
 
@@ -105,7 +105,7 @@ def test_a_word_that_is_no_ending_is_waited_on(codegen, word):
 def test_a_wait_that_takes_too_long_ends_with_an_error_of_both_kinds_and_may_be_taken_up_again(codegen, clock):
     def script(api):
         task = yield api.run_task(ENDLESS)
-        with pytest.raises(TimeoutError, match=f"task {task.id} is running after 12 s") as caught:
+        with pytest.raises(TimeoutError, match=f"task {task.id} is still running after 12 s") as caught:
             yield task.wait_for_completion(timeout=12, poll_interval=5)
 
         assert isinstance(caught.value, CodegenAPIError)
@@ -230,7 +230,7 @@ def test_what_only_a_deployment_has_is_refused_in_words(codegen):
             lambda: api.run_task("Do it", agent_id="reviewer"),
             lambda: api.run_task("Do it", idempotency_key="mine"),
         ):
-            with pytest.raises(NotSupportedError, match="a deployment of Codegen Runs has"):
+            with pytest.raises(NotSupportedError, match="set base_url to a deployment of Codegen Runs"):
                 yield refused()
         assert api.metrics.requests == 1, "whom it talks to is asked once, and nothing else is sent"
 

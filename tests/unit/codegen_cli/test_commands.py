@@ -86,7 +86,7 @@ def test_a_run_that_fails_is_an_exit_code_and_a_reason(at_codegen: Run) -> None:
 
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert done.stderr.rstrip().endswith("is failed: The run ended with ERROR.")
+    assert done.stderr.rstrip().endswith(" ended as failed: The run ended with ERROR.")
 
 
 def test_a_detached_run_is_watched_later(at_codegen: Run) -> None:
@@ -133,7 +133,7 @@ def test_what_needs_a_deployment_says_so_at_codegen(at_codegen: Run, line: list[
     done = at_codegen(*line)
 
     assert done.exit_code == 2
-    assert "a deployment of Codegen Runs has" in done.stderr
+    assert "set base_url to a deployment of Codegen Runs" in done.stderr
 
 
 def test_a_cancel_needs_consent_to_what_it_does_besides(at_codegen: Run) -> None:
@@ -244,7 +244,7 @@ def test_a_multi_run_that_fails_says_why(at_deployment: Run, answers: list[Any])
     shown = at_deployment("multi-run", "Do it")
 
     assert shown.exit_code == 1
-    assert shown.stderr.splitlines()[-1] == "mr-1 is failed: No quorum."
+    assert shown.stderr.splitlines()[-1] == "Multi-run mr-1 ended as failed: No quorum."
 
 
 def test_stars_are_given_taken_and_listed(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:

@@ -1,1 +1,1 @@
-"""The operations, one module per resource: each written once, then offered by the two faces."""
+"""The operations of the API, one module per resource. Each is written once for both clients."""

@@ -1,26 +1,26 @@
-"""Agents: `api.agents`. A deployment has them; Codegen itself does not."""
+"""Agents: `api.agents`. Only a deployment has them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._agent import Agent, AsyncAgent
 from .._core import Core
-from .._deployment import needs_deployment, new_key
+from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import AgentProfile, AgentType, CursorPage
-from .._flows import do, gather_by_cursor
+from .._flows import perform, read_cursor_list
 from .._ids import Id, as_id, as_name
 from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
 
-WHAT = "agents"
+FEATURE = "agents"
 
-Found = tuple[AgentProfile, int]
-"""An agent, and the organization it is of."""
+OwnedAgent = tuple[AgentProfile, int]
+"""An agent, and the id of its organization."""
 
 
-def list_agents(core: Core, *, tag: str | None = None, org_id: Id | None = None) -> Flow[list[Found]]:
-    """List all agents of an organization, newest first; those with a tag, if one is named."""
-    yield from needs_deployment(core, WHAT)
+def list_agents(core: Core, *, tag: str | None = None, org_id: Id | None = None) -> Flow[list[OwnedAgent]]:
+    """Read all agents of an organization, or those with a tag, newest first."""
+    yield from require_deployment(core, FEATURE)
     org = core.org(org_id)
 
     def page(cursor: str | None) -> "Call[CursorPage[AgentProfile]]":
@@ -32,19 +32,19 @@ def list_agents(core: Core, *, tag: str | None = None, org_id: Id | None = None)
             params=params,
         )
 
-    profiles = yield from gather_by_cursor(page)
+    profiles = yield from read_cursor_list(page)
     return [(profile, org) for profile in profiles]
 
 
-def get_agent(core: Core, agent_id: str, *, version: int | None = None, org_id: Id | None = None) -> Flow[Found]:
-    """Read an agent, as it is or as it was in one version."""
-    yield from needs_deployment(core, WHAT)
+def get_agent(core: Core, agent_id: str, *, version: int | None = None, org_id: Id | None = None) -> Flow[OwnedAgent]:
+    """Read an agent: its latest version, or the given one."""
+    yield from require_deployment(core, FEATURE)
     org = core.org(org_id)
     read = AgentProfile.model_validate_json
-    return (yield from do(Call("GET", _path(org, agent_id), read, params={"version": version}))), org
+    return (yield from perform(Call("GET", _path(org, agent_id), read, params={"version": version}))), org
 
 
-def create_agent(  # noqa: D417 - a caller never sees `core`
+def create_agent(  # noqa: D417 - callers do not pass `core`
     core: Core,
     name: str,
     agent_type: AgentType | str = AgentType.GENERAL,
@@ -57,32 +57,32 @@ def create_agent(  # noqa: D417 - a caller never sees `core`
     repo_id: Id | None = None,
     tags: Sequence[str] | None = None,
     org_id: Id | None = None,
-) -> Flow[Found]:
+) -> Flow[OwnedAgent]:
     """Create an agent.
 
     Args:
-        name: What people call it.
-        agent_type: What it is good at.
-        description: What it is for.
-        configuration: Any JSON object; told to it with each task.
-        agent_id: How tasks name it, such as `reviewer`; one is made if None.
-        system_prompt: Told to it before each task.
+        name: The name to show to people.
+        agent_type: The type of work that the agent is made for.
+        description: The purpose of the agent.
+        configuration: Any JSON object. It is part of the instructions of each task.
+        agent_id: The id to start tasks with, such as `reviewer`. If None, the deployment makes one.
+        system_prompt: The instructions before the prompt of each task.
         model: The language model of its tasks.
-        repo_id: Where it works if a task names no repository.
-        tags: By which lists are filtered.
-        org_id: The organization; the client's if None.
+        repo_id: The repository for tasks that name none.
+        tags: The tags to filter lists by.
+        org_id: The organization. If None: the client's default.
 
     Raises:
-        ConflictError: There is an agent with this id.
-        NotSupportedError: The server is Codegen itself.
+        ConflictError: An agent with this id exists already.
+        NotSupportedError: The server is the Codegen API.
     """
-    yield from needs_deployment(core, WHAT)
+    yield from require_deployment(core, FEATURE)
     org = core.org(org_id)
     body = {"id": agent_id, "name": name, "type": str(agent_type)}
-    body |= _given(description, configuration, system_prompt, model, repo_id, tags)
+    body |= _fields(description, configuration, system_prompt, model, repo_id, tags)
     path = f"/v1/organizations/{org}/agents"
-    call = Call("POST", path, AgentProfile.model_validate_json, body=body, idempotency_key=new_key())
-    return (yield from do(call)), org
+    call = Call("POST", path, AgentProfile.model_validate_json, body=body, idempotency_key=new_idempotency_key())
+    return (yield from perform(call)), org
 
 
 def update_agent(
@@ -99,26 +99,27 @@ def update_agent(
     tags: Sequence[str] | None = None,
     version: int | None = None,
     org_id: Id | None = None,
-) -> Flow[Found]:
-    """Change what is given of an agent, by a new version; configuration and tags are replaced whole.
+) -> Flow[OwnedAgent]:
+    """Change an agent, which makes a new version of it. What is None stays; configuration and tags are replaced.
 
-    With `version`, the change is refused with ConflictError if somebody else has changed the agent since.
+    With `version`, a change of another version than the latest raises ConflictError. So no change of somebody else is
+    lost.
     """
-    yield from needs_deployment(core, WHAT)
+    yield from require_deployment(core, FEATURE)
     org = core.org(org_id)
     body = {"version": version, "name": name, "type": agent_type and str(agent_type)}
-    body |= _given(description, configuration, system_prompt, model, repo_id, tags)
+    body |= _fields(description, configuration, system_prompt, model, repo_id, tags)
     call = Call("PATCH", _path(org, agent_id), AgentProfile.model_validate_json, body=body)
-    return (yield from do(call)), org
+    return (yield from perform(call)), org
 
 
 def delete_agent(core: Core, agent_id: str, *, org_id: Id | None = None) -> Flow[None]:
-    """Delete an agent. Its versions stay readable for the tasks that name them."""
-    yield from needs_deployment(core, WHAT)
-    yield Call("DELETE", _path(core.org(org_id), agent_id), _nothing)
+    """Delete an agent. Its versions stay readable, for the tasks that used them."""
+    yield from require_deployment(core, FEATURE)
+    yield Call("DELETE", _path(core.org(org_id), agent_id), _no_content)
 
 
-def _given(
+def _fields(
     description: str | None,
     configuration: Mapping[str, Any] | None,
     system_prompt: str | None,
@@ -140,33 +141,33 @@ def _path(org_id: int, agent_id: str) -> str:
     return f"/v1/organizations/{org_id}/agents/{as_name(agent_id)}"
 
 
-def _nothing(_content: bytes) -> None:
+def _no_content(_content: bytes) -> None:
     return None
 
 
-def _bound(driver: Any, found: Found) -> Agent:
-    return Agent(driver, *found)
+def _bind(driver: Any, agent: OwnedAgent) -> Agent:
+    return Agent(driver, *agent)
 
 
-def _bound_async(driver: Any, found: Found) -> AsyncAgent:
-    return AsyncAgent(driver, *found)
+def _bind_async(driver: Any, agent: OwnedAgent) -> AsyncAgent:
+    return AsyncAgent(driver, *agent)
 
 
 class AgentsResource(Resource):
     """Agents."""
 
-    list_agents = blocking(list_agents, lambda driver, found: [Agent(driver, *each) for each in found])
-    get_agent = blocking(get_agent, _bound)
-    create_agent = blocking(create_agent, _bound)
-    update_agent = blocking(update_agent, _bound)
+    list_agents = blocking(list_agents, lambda driver, agents: [Agent(driver, *each) for each in agents])
+    get_agent = blocking(get_agent, _bind)
+    create_agent = blocking(create_agent, _bind)
+    update_agent = blocking(update_agent, _bind)
     delete_agent = blocking(delete_agent)
 
 
 class AsyncAgentsResource(AsyncResource):
     """Agents."""
 
-    list_agents = awaitable(list_agents, lambda driver, found: [AsyncAgent(driver, *each) for each in found])
-    get_agent = awaitable(get_agent, _bound_async)
-    create_agent = awaitable(create_agent, _bound_async)
-    update_agent = awaitable(update_agent, _bound_async)
+    list_agents = awaitable(list_agents, lambda driver, agents: [AsyncAgent(driver, *each) for each in agents])
+    get_agent = awaitable(get_agent, _bind_async)
+    create_agent = awaitable(create_agent, _bind_async)
+    update_agent = awaitable(update_agent, _bind_async)
     delete_agent = awaitable(delete_agent)

@@ -8,7 +8,10 @@ from .._resource import AsyncResource, Resource, awaitable, blocking
 
 
 def list_(core: Core, *, org_id: Id | None = None) -> Call[Models]:
-    """Read the language models an organization can use, by provider. Known from a third-party document of 2026-02."""
+    """Read the language models that an organization can use, by provider.
+
+    The source for this operation is an unofficial OpenAPI document of 2026-02.
+    """
     return Call("GET", f"/v1/organizations/{core.org(org_id)}/models", Models.model_validate_json)
 
 

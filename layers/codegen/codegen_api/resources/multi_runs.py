@@ -1,23 +1,23 @@
-"""Multi-runs: `api.multi_runs`. A deployment has them; Codegen itself does not."""
+"""Multi-runs: `api.multi_runs`. Only a deployment has them."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from .._core import Core
-from .._deployment import needs_deployment, new_key
+from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import CursorPage, MultiRun
 from .._errors import TaskTimeoutError
-from .._flows import check_interval, do, gather_by_cursor, poll
+from .._flows import check_poll_interval, perform, poll, read_cursor_list
 from .._ids import Id, as_id, as_name
 from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
 from .._settings import POLL_INTERVAL, TASK_TIMEOUT
 
-WHAT = "multi-runs"
+FEATURE = "multi-runs"
 
 
-def create(  # noqa: D417 - a caller never sees `core`
+def create(  # noqa: D417 - callers do not pass `core`
     core: Core,
     /,
     prompt: str,
@@ -30,19 +30,19 @@ def create(  # noqa: D417 - a caller never sees `core`
     org_id: Id | None = None,
     **options: Any,
 ) -> Flow[MultiRun]:
-    """Start several runs of one prompt, whose answers become one.
+    """Start several runs of one prompt, to get one answer made of theirs.
 
     Args:
-        prompt: What each of them is to do.
-        concurrency: How many.
+        prompt: The task of each run.
+        concurrency: Number of runs.
         strategy: `synthesize`, `select` or `none`.
-        quorum: With fewer usable answers it fails.
+        quorum: Minimum number of usable answers. With fewer, the multi-run fails.
         repo_id: The repository to work in.
-        model: A `value` from `api.models.list()`.
-        org_id: The organization; the client's if None.
-        options: What else the deployment's operation takes, such as `variants` and `deadline_s`.
+        model: The language model: a `value` from `api.models.list()`.
+        org_id: The organization. If None: the client's default.
+        options: Other fields of the deployment's operation, such as `variants` and `deadline_s`.
     """
-    yield from needs_deployment(core, WHAT)
+    yield from require_deployment(core, FEATURE)
     body = {
         "prompt": prompt,
         "concurrency": concurrency,
@@ -52,28 +52,27 @@ def create(  # noqa: D417 - a caller never sees `core`
         "model": model,
         **options,
     }
-    path = _path(core.org(org_id))
-    return (yield from do(Call("POST", path, MultiRun.model_validate_json, body=body, idempotency_key=new_key())))
+    return (yield from perform(_post(_path(core.org(org_id)), body)))
 
 
 def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
     """Read a multi-run with all its candidates."""
-    yield from needs_deployment(core, WHAT)
-    return (yield from do(_read(core, multi_run_id, org_id)))
+    yield from require_deployment(core, FEATURE)
+    return (yield from perform(_read(core, multi_run_id, org_id)))
 
 
 def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[MultiRun]]:
-    """List all multi-runs, newest first, without their candidates."""
-    yield from needs_deployment(core, WHAT)
+    """Read all multi-runs, newest first, without their candidates."""
+    yield from require_deployment(core, FEATURE)
     path, read = _path(core.org(org_id)), CursorPage[MultiRun].model_validate_json
-    return (yield from gather_by_cursor(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
+    return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
 
 
 def cancel(core: Core, multi_run_id: str, *, allow_pr_ban: bool = False, org_id: Id | None = None) -> Flow[MultiRun]:
-    """Cancel a multi-run. Its candidates that work go on, unless their pull requests may be banned."""
-    yield from needs_deployment(core, WHAT)
-    path, body = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/cancel", {"allow_pr_ban": allow_pr_ban}
-    return (yield from do(Call("POST", path, MultiRun.model_validate_json, body=body, idempotency_key=new_key())))
+    """Cancel a multi-run. Running candidates continue, unless `allow_pr_ban` allows a ban of their pull requests."""
+    yield from require_deployment(core, FEATURE)
+    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/cancel"
+    return (yield from perform(_post(path, {"allow_pr_ban": allow_pr_ban})))
 
 
 def wait(
@@ -85,30 +84,37 @@ def wait(
     on_progress: Callable[[MultiRun], object] | None = None,
     org_id: Id | None = None,
 ) -> Flow[MultiRun]:
-    """Wait until a multi-run ends, and have each look at it told. Raises TaskTimeoutError after `timeout` seconds."""
+    """Wait until a multi-run ends. Raise TaskTimeoutError after `timeout` seconds; None for no limit.
+
+    `on_progress` is called with the multi-run after each poll.
+    """
     latest: MultiRun
 
-    def look() -> Flow[None]:
+    def poll_once() -> Flow[None]:
         nonlocal latest
-        latest = yield from do(_read(core, multi_run_id, org_id))
+        latest = yield from perform(_read(core, multi_run_id, org_id))
 
     def done() -> bool:
         if on_progress:
             on_progress(latest)
         return latest.is_complete()
 
-    check_interval(poll_interval)
-    yield from needs_deployment(core, WHAT)
-    yield from poll(core, look, done, timeout, poll_interval, partial(_late, multi_run_id))
+    check_poll_interval(poll_interval)
+    yield from require_deployment(core, FEATURE)
+    yield from poll(core, poll_once, done, timeout, poll_interval, partial(_timeout_error, multi_run_id))
     return latest
 
 
-def _late(multi_run_id: str, timeout: float) -> TaskTimeoutError:
+def _timeout_error(multi_run_id: str, timeout: float) -> TaskTimeoutError:
     return TaskTimeoutError(f"multi-run {multi_run_id} has not ended after {timeout:g} s")
 
 
 def _read(core: Core, multi_run_id: str, org_id: Id | None) -> Call[MultiRun]:
     return Call("GET", f"{_path(core.org(org_id))}/{as_name(multi_run_id)}", MultiRun.model_validate_json)
+
+
+def _post(path: str, body: dict[str, Any]) -> Call[MultiRun]:
+    return Call("POST", path, MultiRun.model_validate_json, body=body, idempotency_key=new_idempotency_key())
 
 
 def _path(org_id: int) -> str:

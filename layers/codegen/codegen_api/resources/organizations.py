@@ -5,46 +5,46 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from .._core import Core
-from .._deployment import is_deployment, needs_deployment
+from .._deployment import is_deployment, require_deployment
 from .._errors import PermissionDeniedError
-from .._flows import do, gather, gather_by_cursor
+from .._flows import perform, read_cursor_list, read_list
 from .._ids import Id
 from .._models import Organization, Page
 from .._pagination import PAGE_SIZE, Listing
 from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
 from . import users
-from ._dates import moment
+from ._dates import iso_8601
 
 if TYPE_CHECKING:
     from .._deployment_models import Member, OrganizationDetails, Usage
 
 
 def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Organization]]":
-    """Read one page of the organizations the token's user is in."""
+    """Read one page of the organizations of the token's user."""
     return Call(
         "GET", "/v1/organizations", Page[Organization].model_validate_json, params={"skip": skip, "limit": limit}
     )
 
 
 def iter_(core: Core, *, skip: int = 0) -> Listing[Organization]:
-    """Go through every organization the token's user is in, page by page."""
+    """Iterate over all organizations of the token's user, page by page."""
     return Listing.of_pages(lambda skip: list_(core, skip=skip), skip)
 
 
 def get_organization(core: Core, *, org_id: Id | None = None) -> "Flow[OrganizationDetails]":
     """Read an organization, with its settings and the number of its members.
 
-    Codegen itself lists organizations and users; of these it is put together there.
+    The Codegen API has no such operation. There the client combines the lists of organizations and users.
     """
     from .._deployment_models import OrganizationDetails
 
     org = core.org(org_id)
     if (yield from is_deployment(core)):
-        return (yield from do(Call("GET", _path(org), OrganizationDetails.model_validate_json)))
-    for organization in (yield from gather(iter_(core))):
+        return (yield from perform(Call("GET", _path(org), OrganizationDetails.model_validate_json)))
+    for organization in (yield from read_list(iter_(core))):
         if organization.id == org:
-            members = yield from do(users.list_(core, org_id=org, limit=1))
+            members = yield from perform(users.list_(core, org_id=org, limit=1))
             return OrganizationDetails.of(organization, members.total)
     raise PermissionDeniedError("You do not have access to this organization.", status_code=403)
 
@@ -56,28 +56,28 @@ def get_organization_usage(
     *,
     org_id: Id | None = None,
 ) -> "Flow[Usage]":
-    """Count what an organization used from one date, time or ISO 8601 text until another.
+    """Read the usage of an organization between two dates, times or ISO 8601 texts.
 
-    Times without a zone are in the zone of this machine. Raises NotSupportedError on Codegen itself.
+    Times without a zone are in the zone of this machine. Raise NotSupportedError if the server is the Codegen API.
     """
     from .._deployment_models import Usage
 
-    yield from needs_deployment(core, "the usage of an organization")
-    params = {"start_date": moment(start_date), "end_date": moment(end_date)}
+    yield from require_deployment(core, "the usage of an organization")
+    params = {"start_date": iso_8601(start_date), "end_date": iso_8601(end_date)}
     call = Call("GET", f"{_path(core.org(org_id))}/usage", Usage.model_validate_json, params=params)
-    return (yield from do(call))
+    return (yield from perform(call))
 
 
 def get_organization_members(core: Core, *, org_id: Id | None = None) -> "Flow[list[Member]]":
-    """List all members of an organization, with the roles that hold on the server that is asked."""
+    """Read all members of an organization, with the roles that they have on the server."""
     from .._deployment_models import CursorPage, Member
 
     org = core.org(org_id)
     if not (yield from is_deployment(core)):
-        return [Member.of(user) for user in (yield from gather(users.iter_(core, org_id=org)))]
+        return [Member.of(user) for user in (yield from read_list(users.iter_(core, org_id=org)))]
     read = CursorPage[Member].model_validate_json
     path = f"{_path(org)}/members"
-    return (yield from gather_by_cursor(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
+    return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
 
 
 def update_organization(
@@ -87,16 +87,16 @@ def update_organization(
     settings: Mapping[str, Any] | None = None,
     org_id: Id | None = None,
 ) -> "Flow[OrganizationDetails]":
-    """Change an organization's name or settings as its deployment shows them; a setting of None is taken back.
+    """Change the name or the settings of an organization on the deployment. A setting of None is removed.
 
-    Codegen's own agents go by Codegen's own settings. Raises NotSupportedError on Codegen itself.
+    Codegen's agents do not use these settings. Raise NotSupportedError if the server is the Codegen API.
     """
     from .._deployment_models import OrganizationDetails
 
-    yield from needs_deployment(core, "changing an organization")
+    yield from require_deployment(core, "changes to an organization")
     body = {"name": name, "settings": settings}
     call = Call("PATCH", _path(core.org(org_id)), OrganizationDetails.model_validate_json, body=body)
-    return (yield from do(call))
+    return (yield from perform(call))
 
 
 def _path(org_id: int) -> str:

@@ -9,7 +9,7 @@ from .._resource import AsyncResource, Resource, async_iterating, awaitable, blo
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Repo]]":
-    """Read one page of an organization's repositories."""
+    """Read one page of the repositories of an organization."""
     return Call(
         "GET",
         f"/v1/organizations/{core.org(org_id)}/repos",
@@ -19,7 +19,7 @@ def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = P
 
 
 def iter_(core: Core, *, org_id: Id | None = None, skip: int = 0) -> Listing[Repo]:
-    """Go through every repository of an organization, page by page."""
+    """Iterate over all repositories of an organization, page by page."""
     return Listing.of_pages(lambda skip: list_(core, org_id=org_id, skip=skip), skip)
 
 

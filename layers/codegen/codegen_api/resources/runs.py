@@ -14,7 +14,7 @@ from .._resource import AsyncResource, Resource, async_iterating, awaitable, blo
 Json = Any
 
 
-def create(  # noqa: D417 - a caller never sees `core`
+def create(  # noqa: D417 - callers do not pass `core`
     core: Core,
     prompt: str,
     *,
@@ -30,24 +30,26 @@ def create(  # noqa: D417 - a caller never sees `core`
 ) -> Call[AgentRun]:
     """Start an agent run.
 
-    Codegen itself has no idempotency key: after an error with `effect_unknown` the run may exist. Put an id of your own
-    into `metadata`, which is echoed back, and look for it among the newest runs.
+    The Codegen API does not support idempotency keys: after an error with `effect_unknown` the run may exist. To find
+    out, put an id of your own into `metadata`, and search the newest runs for it.
 
     Args:
-        prompt: What the agent is to do.
-        org_id: The organization; the client's if None.
+        prompt: The task of the agent.
+        org_id: The organization. If None: the client's default.
         repo_id: The repository to work in.
-        images: Base64 data URIs.
-        metadata: Any JSON object, kept with the run.
-        model: A `value` from `api.models.list()`; the organization's default if None.
-        agent_type: `codegen` or `claude_code`; the organization's default if None.
-        webhooks: Where the end of this run is reported, in place of the organization's webhook.
-        agent_id: An agent of a deployment, which Codegen itself ignores; `api.run_task` looks before it sends one.
-        idempotency_key: Names this start, so that it may be repeated. For deployments only: Codegen ignores it.
+        images: Images as data URIs in Base64.
+        metadata: Any JSON object. Codegen stores it with the run and returns it.
+        model: The language model: a `value` from `api.models.list()`. If None: the organization's default.
+        agent_type: `codegen` or `claude_code`. If None: the organization's default.
+        webhooks: URLs to which Codegen reports the end of this run, instead of the organization's webhook.
+        agent_id: The id of an agent of a deployment. The Codegen API ignores it. `api.run_task` checks that the server
+            is a deployment.
+        idempotency_key: Makes it safe to retry: the run is started only once. For deployments only, because the
+            Codegen API ignores it.
 
     Raises:
-        QuotaExceededError: The plan's runs are used up.
-        RateLimitError: More than 10 creations in a minute.
+        QuotaExceededError: The agent runs of the billing plan are used up.
+        RateLimitError: More than 10 runs were created within a minute.
     """
     return Call(
         "POST",
@@ -60,7 +62,7 @@ def create(  # noqa: D417 - a caller never sees `core`
             "repo_id": repo_id if repo_id is None else as_id(repo_id),
             "model": model,
             "agent_type": agent_type,
-            "webhooks": _targets(webhooks),
+            "webhooks": _webhook_bodies(webhooks),
             "agent_id": agent_id,
         },
         idempotency_key=idempotency_key,
@@ -85,7 +87,7 @@ def list_(
     skip: int = 0,
     limit: int = PAGE_SIZE,
 ) -> "Call[Page[AgentRun]]":
-    """Read one page of runs, newest first. The upstream filters by user and source, not by status or time."""
+    """Read one page of runs, newest first. The API can filter by user and source, but not by status or time."""
     return Call(
         "GET",
         f"/v1/organizations/{core.org(org_id)}/agent/runs",
@@ -102,7 +104,7 @@ def list_(
 def iter_(
     core: Core, *, org_id: Id | None = None, user_id: Id | None = None, source_type: str | None = None, skip: int = 0
 ) -> Listing[AgentRun]:
-    """Go through every run, newest first, page by page. Runs that start meanwhile are not included."""
+    """Iterate over all runs, newest first, page by page. Runs that start meanwhile are not included."""
     return Listing.of_pages(
         lambda skip: list_(core, org_id=org_id, user_id=user_id, source_type=source_type, skip=skip), skip
     )
@@ -119,9 +121,10 @@ def resume(
     webhooks: Webhooks | None = None,
     idempotency_key: str | None = None,
 ) -> Call[AgentRun]:
-    """Follow a run up with another prompt; the run keeps its id.
+    """Send a follow-up prompt to a run. The run keeps its id.
 
-    An idempotency key names the follow-up, so that it may be repeated. For deployments only: Codegen ignores it.
+    An idempotency key makes it safe to retry: the prompt is sent only once. It is for deployments only, because the
+    Codegen API ignores it.
     """
     return Call(
         "POST",
@@ -132,7 +135,7 @@ def resume(
             "prompt": prompt,
             "images": images and list(images),
             "model": model,
-            "webhooks": _targets(webhooks),
+            "webhooks": _webhook_bodies(webhooks),
         },
         idempotency_key=idempotency_key,
     )
@@ -146,8 +149,8 @@ def ban(
     before_card_order_id: str | None = None,
     after_card_order_id: str | None = None,
 ) -> Call[Json]:
-    """Stop every agent on the run's pull request and ignore its future checks. The answer's shape is undocumented."""
-    return _stop(core, "ban", agent_run_id, org_id, before_card_order_id, after_card_order_id)
+    """Stop every agent on the pull request of a run, and ignore its future checks. The response is undocumented."""
+    return _pull_request_action(core, "ban", agent_run_id, org_id, before_card_order_id, after_card_order_id)
 
 
 def unban(
@@ -158,8 +161,11 @@ def unban(
     before_card_order_id: str | None = None,
     after_card_order_id: str | None = None,
 ) -> Call[Json]:
-    """Let the checks of the run's pull request wake agents again; restarts none. The answer's shape is undocumented."""
-    return _stop(core, "unban", agent_run_id, org_id, before_card_order_id, after_card_order_id)
+    """End the ban of a pull request: its checks start agents again, but no stopped agent is restarted.
+
+    The response is undocumented.
+    """
+    return _pull_request_action(core, "unban", agent_run_id, org_id, before_card_order_id, after_card_order_id)
 
 
 def remove_from_pr(
@@ -170,8 +176,8 @@ def remove_from_pr(
     before_card_order_id: str | None = None,
     after_card_order_id: str | None = None,
 ) -> Call[Json]:
-    """Take Codegen off the run's pull request: a ban under another name. The answer's shape is undocumented."""
-    return _stop(core, "remove-from-pr", agent_run_id, org_id, before_card_order_id, after_card_order_id)
+    """Remove Codegen from the pull request of a run, which does the same as `ban`. The response is undocumented."""
+    return _pull_request_action(core, "remove-from-pr", agent_run_id, org_id, before_card_order_id, after_card_order_id)
 
 
 def logs(
@@ -183,7 +189,10 @@ def logs(
     limit: int = PAGE_SIZE,
     reverse: bool = False,
 ) -> Call[AgentRunLogs]:
-    """Read a run with one page of its logs, oldest first unless `reverse`. Alpha upstream; 60 calls in 60 s."""
+    """Read a run with one page of its log, oldest entry first unless `reverse`.
+
+    This operation is an alpha version in the Codegen API. Rate limit: 60 calls per 60 s.
+    """
     return Call(
         "GET",
         f"/v1/alpha/organizations/{core.org(org_id)}/agent/run/{as_id(agent_run_id)}/logs",
@@ -195,9 +204,9 @@ def logs(
 def iter_logs(
     core: Core, agent_run_id: Id, *, org_id: Id | None = None, skip: int = 0, reverse: bool = False
 ) -> Listing[AgentRunLog]:
-    """Go through a run's logs from position `skip` on, page by page.
+    """Iterate over the log entries of a run from position `skip` on, page by page.
 
-    Logs have no id: in `reverse`, one that is written meanwhile makes another come twice.
+    Entries have no id. So with `reverse`, a new entry that is written meanwhile makes another entry appear twice.
     """
     return Listing(
         lambda skip: logs(core, agent_run_id, org_id=org_id, skip=skip, reverse=reverse),
@@ -206,13 +215,13 @@ def iter_logs(
     )
 
 
-def _stop(
-    core: Core, verb: str, agent_run_id: Id, org_id: Id | None, before: str | None, after: str | None
+def _pull_request_action(
+    core: Core, action: str, agent_run_id: Id, org_id: Id | None, before: str | None, after: str | None
 ) -> Call[Json]:
-    # The card ids are keys on the upstream's kanban board: where the run's card goes in the CANCELLED column.
+    # The card ids are from the kanban board of Codegen: they place the card of the run in the CANCELLED column.
     return Call(
         "POST",
-        f"/v1/organizations/{core.org(org_id)}/agent/run/{verb}",
+        f"/v1/organizations/{core.org(org_id)}/agent/run/{action}",
         _any_json,
         body={
             "agent_run_id": as_id(agent_run_id),
@@ -226,10 +235,10 @@ def _any_json(content: bytes) -> Json:
     return json.loads(content) if content.strip() else None
 
 
-def _targets(webhooks: Webhooks | None) -> list[dict[str, Any]] | None:
+def _webhook_bodies(webhooks: Webhooks | None) -> list[dict[str, Any]] | None:
     if webhooks is None:
         return None
-    return [target.model_dump() if isinstance(target, Webhook) else dict(target) for target in webhooks]
+    return [hook.model_dump() if isinstance(hook, Webhook) else dict(hook) for hook in webhooks]
 
 
 class RunsResource(Resource):

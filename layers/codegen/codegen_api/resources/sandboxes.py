@@ -8,7 +8,7 @@ from .._resource import AsyncResource, Resource, awaitable, blocking
 
 
 def analyze_logs(core: Core, sandbox_id: Id, *, org_id: Id | None = None) -> Call[SandboxAnalysis]:
-    """Start a run that analyses a sandbox's own setup logs. 5 calls in a minute."""
+    """Start a run that analyzes the setup log of a sandbox. Rate limit: 5 calls per minute."""
     return Call(
         "POST",
         f"/v1/organizations/{core.org(org_id)}/sandbox/{as_id(sandbox_id)}/analyze-logs",

@@ -7,7 +7,7 @@ from .._protocol import Call
 from .._resource import AsyncResource, Resource, awaitable, blocking
 
 
-def generate(  # noqa: D417 - a caller never sees `core`
+def generate(  # noqa: D417 - callers do not pass `core`
     core: Core,
     repo_id: Id,
     prompt: str | None = None,
@@ -15,13 +15,15 @@ def generate(  # noqa: D417 - a caller never sees `core`
     *,
     org_id: Id | None = None,
 ) -> Call[SetupCommands]:
-    """Start a run that works out a repository's setup commands; they are in its result. 5 calls in a minute.
+    """Start a run that finds the setup commands of a repository; they are in its result.
+
+    Rate limit: 5 calls per minute.
 
     Args:
         repo_id: The repository.
-        prompt: What to pay attention to.
-        trigger_source: Who asks; the upstream writes `setup-commands` if None.
-        org_id: The organization; the client's if None.
+        prompt: Additional instructions.
+        trigger_source: The source to record for the run. If None, Codegen records `setup-commands`.
+        org_id: The organization. If None: the client's default.
     """
     return Call(
         "POST",

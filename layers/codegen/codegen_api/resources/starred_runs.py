@@ -1,38 +1,38 @@
-"""Starred runs: `api.starred_runs`. A deployment has them; Codegen itself does not."""
+"""Starred runs: `api.starred_runs`. Only a deployment has them."""
 
 from .._core import Core
-from .._deployment import needs_deployment, new_key
+from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import CursorPage, Star
-from .._flows import do, gather_by_cursor
+from .._flows import perform, read_cursor_list
 from .._ids import Id, as_id
 from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
 
-WHAT = "starred runs"
+FEATURE = "starred runs"
 
 
 def star(core: Core, agent_run_id: Id, *, note: str | None = None, org_id: Id | None = None) -> Flow[Star]:
-    """Star a run, with a note if there is one. Starred twice is starred once."""
+    """Star a run, with an optional note. Starring it again has no further effect."""
     return (yield from _set(core, agent_run_id, True, note, org_id))
 
 
 def unstar(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> Flow[Star]:
-    """Take the star of a run away."""
+    """Remove the star of a run."""
     return (yield from _set(core, agent_run_id, False, None, org_id))
 
 
 def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[Star]]:
-    """List all runs that the caller starred, newest star first, each with its card."""
-    yield from needs_deployment(core, WHAT)
+    """Read all starred runs of the caller, with their run cards, latest star first."""
+    yield from require_deployment(core, FEATURE)
     path, read = _path(core.org(org_id)), CursorPage[Star].model_validate_json
-    return (yield from gather_by_cursor(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
+    return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
 
 
 def _set(core: Core, agent_run_id: Id, starred: bool, note: str | None, org_id: Id | None) -> Flow[Star]:
-    yield from needs_deployment(core, WHAT)
+    yield from require_deployment(core, FEATURE)
     body = {"agent_run_id": as_id(agent_run_id), "starred": starred, "note": note}
-    call = Call("POST", _path(core.org(org_id)), Star.model_validate_json, body=body, idempotency_key=new_key())
-    return (yield from do(call))
+    path, key = _path(core.org(org_id)), new_idempotency_key()
+    return (yield from perform(Call("POST", path, Star.model_validate_json, body=body, idempotency_key=key)))
 
 
 def _path(org_id: int) -> str:

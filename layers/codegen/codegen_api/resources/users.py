@@ -5,21 +5,21 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from .._core import Core
-from .._deployment import needs_deployment
-from .._flows import do, gather, gather_by_cursor
+from .._deployment import require_deployment
+from .._flows import perform, read_cursor_list, read_list
 from .._ids import Id, as_id, as_name
 from .._models import Page, User
 from .._pagination import PAGE_SIZE, Listing
 from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-from ._dates import moment
+from ._dates import iso_8601
 
 if TYPE_CHECKING:
     from .._deployment_models import ApiToken, Member
 
 
 def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[User]]":
-    """Read one page of an organization's users."""
+    """Read one page of the users of an organization."""
     return Call(
         "GET",
         f"/v1/organizations/{core.org(org_id)}/users",
@@ -29,7 +29,7 @@ def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = P
 
 
 def iter_(core: Core, *, org_id: Id | None = None, skip: int = 0) -> Listing[User]:
-    """Go through every user of an organization, page by page."""
+    """Iterate over all users of an organization, page by page."""
     return Listing.of_pages(lambda skip: list_(core, org_id=org_id, skip=skip), skip)
 
 
@@ -39,13 +39,13 @@ def get(core: Core, user_id: Id, *, org_id: Id | None = None) -> Call[User]:
 
 
 def me(_core: Core) -> Call[User]:
-    """Read the user whose token this is."""
+    """Read the user of the token."""
     return Call("GET", "/v1/users/me", User.model_validate_json)
 
 
 def list_users(core: Core, *, org_id: Id | None = None) -> Flow[list[User]]:
-    """List all users of an organization, as Codegen has them."""
-    return (yield from gather(iter_(core, org_id=org_id)))
+    """Read all users of an organization, as the Codegen API returns them."""
+    return (yield from read_list(iter_(core, org_id=org_id)))
 
 
 def update_user(
@@ -56,19 +56,20 @@ def update_user(
     permissions: Sequence[str] | None = None,
     org_id: Id | None = None,
 ) -> "Flow[Member]":
-    """Say what a user may do on a deployment: `role` is viewer, member or admin, and permissions may take from it.
+    """Change what a user may do on a deployment.
 
-    Raises NotSupportedError on Codegen itself.
+    `role` is viewer, member or admin. `permissions` can restrict it further. Raise NotSupportedError if the server is
+    the Codegen API.
     """
     from .._deployment_models import Member
 
-    yield from needs_deployment(core, "changing a user")
+    yield from require_deployment(core, "changes to a user")
     path = f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}"
     body = {"role": role, "permissions": None if permissions is None else list(permissions)}
-    return (yield from do(Call("PATCH", path, Member.model_validate_json, body=body)))
+    return (yield from perform(Call("PATCH", path, Member.model_validate_json, body=body)))
 
 
-def create_api_token(  # noqa: D417 - a caller never sees `core`
+def create_api_token(  # noqa: D417 - callers do not pass `core`
     core: Core,
     name: str,
     expires_at: "date | str | None" = None,
@@ -76,46 +77,49 @@ def create_api_token(  # noqa: D417 - a caller never sees `core`
     role: str | None = None,
     organizations: Sequence[Id] | None = None,
 ) -> "Flow[ApiToken]":
-    """Make an API token of the deployment. Its secret, `token`, is told this once.
+    """Create an API token of the deployment. Its secret is in `token`, and no other operation returns it.
 
     Args:
-        name: What it is for.
-        expires_at: Until when it is good; a time without a zone is in that of this machine. For ever if None.
-        role: The most that it may do: viewer, member or admin.
-        organizations: Where it may do that.
+        name: The purpose of the token.
+        expires_at: When the token expires; never if None. A time without a zone is in the zone of this machine.
+        role: The highest role of the token: viewer, member or admin.
+        organizations: The organizations that the token may access.
 
     Raises:
-        NotSupportedError: The server is Codegen itself, whose tokens are made on its web pages.
+        NotSupportedError: The server is the Codegen API. You create its tokens on its web pages.
     """
     from .._deployment_models import ApiToken
 
-    yield from needs_deployment(core, TOKENS)
+    yield from require_deployment(core, TOKENS)
     body = {
         "name": name,
-        "expires_at": moment(expires_at),
+        "expires_at": iso_8601(expires_at),
         "role": role,
         "organizations": None if organizations is None else [as_id(org_id) for org_id in organizations],
     }
-    # Without an idempotency key, which has no effect here: to answer again, a deployment would have to keep the secret.
-    return (yield from do(Call("POST", TOKENS_PATH, ApiToken.model_validate_json, body=body)))
+    # No idempotency key: it has no effect here, because a deployment would have to store the secret to replay it.
+    return (yield from perform(Call("POST", TOKENS_PATH, ApiToken.model_validate_json, body=body)))
 
 
 def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
-    """List the caller's API tokens, newest first, without their secrets. Raises NotSupportedError on Codegen itself."""
+    """Read all API tokens of the caller, newest first, without their secrets.
+
+    Raise NotSupportedError if the server is the Codegen API.
+    """
     from .._deployment_models import ApiToken, CursorPage
 
-    yield from needs_deployment(core, TOKENS)
+    yield from require_deployment(core, TOKENS)
     read = CursorPage[ApiToken].model_validate_json
-    return (yield from gather_by_cursor(lambda cursor: Call("GET", TOKENS_PATH, read, params={"cursor": cursor})))
+    return (yield from read_cursor_list(lambda cursor: Call("GET", TOKENS_PATH, read, params={"cursor": cursor})))
 
 
 def revoke_api_token(core: Core, token_id: str) -> Flow[None]:
-    """Revoke one of the caller's API tokens. Raises NotSupportedError on Codegen itself."""
-    yield from needs_deployment(core, TOKENS)
+    """Revoke an API token of the caller. Raise NotSupportedError if the server is the Codegen API."""
+    yield from require_deployment(core, TOKENS)
     yield Call("DELETE", f"{TOKENS_PATH}/{as_name(token_id)}", lambda _content: None)
 
 
-TOKENS = "API tokens"
+TOKENS = "the management of API tokens"
 TOKENS_PATH = "/v1/users/me/api-tokens"
 
 
