@@ -1,10 +1,10 @@
-"""Patches for what moto's DynamoDB does slowly.
+"""Faster ways for what moto's DynamoDB does slowly.
+
+Requests. Between an HTTP request and an operation on items, and on the way back, moto takes about three times as long
+as for the operation itself. `answer` calls the operation directly. moto still answers all other operations.
 
 Transactions. moto copies every table that a transaction writes to, once for each of its actions, to restore it if the
 transaction fails: with a few thousand items one write takes seconds. Patched, it copies the items that are written.
-
-Answers. moto looks for each value of an item under the name of every type, which takes half a millisecond per item.
-Patched, it reads the type that the value has.
 
 Queries. moto sorts all items of a table for every query, and reads both keys again for each comparison. Patched, it
 reads each key once.
@@ -14,26 +14,92 @@ For each patch a test fails once moto no longer needs it.
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from moto.core.serialize import JSONSerializer
+from moto.core.exceptions import JsonRESTError
+from moto.core.utils import camelcase_to_underscores
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+from werkzeug.wrappers import Request, Response
+
+from local.template import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from wsgiref.types import WSGIEnvironment
 
 # moto is only partly typed; what is patched here is not.
 _moto_transact_write_items: Any = DynamoDBBackend.transact_write_items
-_moto_serialize_type_structure: Any = JSONSerializer._serialize_type_structure
+
+_TARGET = "DynamoDB_20120810."
+_CONTENT_TYPE = "application/x-amz-json-1.0"
+_ON_ITEMS = frozenset(
+    {
+        *("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
+        *("BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"),
+    }
+)
+
+
+def respond(environ: WSGIEnvironment) -> Response | None:
+    """Answer a request for an operation on items, or return None for any other request."""
+    target = environ["HTTP_X_AMZ_TARGET"]
+    if not is_on_items(target):
+        return None
+    status, body = answer(target, Request(environ).get_data())
+    return Response(body, status, content_type=_CONTENT_TYPE)
+
+
+def is_on_items(target: str) -> bool:
+    """Return whether the header X-Amz-Target names an operation on items."""
+    return target.startswith(_TARGET) and target.removeprefix(_TARGET) in _ON_ITEMS
+
+
+def answer(target: str, body: bytes) -> tuple[int, str]:
+    """Carry out an operation on items, and return the status and the JSON body of the answer.
+
+    Tables are not safe to use from several threads.
+
+    Args:
+        target: The header X-Amz-Target of the request.
+        body: The body of the request.
+    """
+    try:
+        return 200, json.dumps(run(target.removeprefix(_TARGET), json.loads(body)), default=_base64)
+    except JsonRESTError as error:
+        return error.code, str(error.description)
+
+
+def run(operation: str, parameters: dict[str, Any]) -> Any:
+    """Carry out any operation, with the parameters that boto3 takes, and return moto's result."""
+    return _Handler(parameters).run(operation)
+
+
+class _Handler(DynamoHandler):
+    """moto's handler of one request, with the attributes that it otherwise reads from HTTP."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        super().__init__()
+        self.body = self.params = parameters
+        self.current_account, self.region = ACCOUNT_ID, REGION
+
+    def run(self, operation: str) -> Any:
+        return getattr(self, camelcase_to_underscores(operation))().result
+
+
+def _base64(value: bytes) -> str:
+    return b64encode(value).decode()
 
 
 @contextmanager
 def patched() -> Iterator[None]:
     """Apply all patches while the context lasts."""
-    with item_backups(), direct_values(), plain_keys():
+    with item_backups(), plain_keys():
         yield
 
 
@@ -41,13 +107,6 @@ def patched() -> Iterator[None]:
 def plain_keys() -> Iterator[None]:
     """Sort the items of a table by plain values while the context lasts."""
     with patch.object(Table, "all_items", _all_items):
-        yield
-
-
-@contextmanager
-def direct_values() -> Iterator[None]:
-    """Write the values of items into answers without a search while the context lasts."""
-    with patch.object(JSONSerializer, "_serialize_type_structure", _serialize_type_structure):
         yield
 
 
@@ -69,16 +128,6 @@ def _all_items(table: Any) -> list[Any]:
         for _, items in sorted(table.items.items(), key=lambda of_hash: of_hash[0].cast_value)
         for item in sorted(items.values(), key=lambda item: item.range_key.cast_value)
     ]
-
-
-def _serialize_type_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-    if shape.name == "AttributeValue" and isinstance(value, dict):
-        found: dict[str, Any] = {}
-        serialized[key] = found
-        for member, content in value.items():
-            serializer._serialize(found, content, shape.members[member], member)
-    else:
-        _moto_serialize_type_structure(serializer, serialized, value, shape, key)
 
 
 def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:

@@ -74,8 +74,6 @@ class Aws(Endpoint):
         self.functions: Functions | None = None
         self.connections: str | None = None
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
-        # For each request the dispatcher searches all of moto's folders; most requests are for DynamoDB.
-        self._dynamodb: WSGIApplication = create_backend_app("dynamodb")
         self._one_at_a_time = threading.Lock()
         self._http = http
 
@@ -88,7 +86,7 @@ class Aws(Endpoint):
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
             # moto's tables are not safe to use from several threads.
             with self._one_at_a_time:
-                return self._dynamodb(environ, start_response)
+                return (dynamodb.respond(environ) or self._moto)(environ, start_response)
         return self._moto(environ, start_response)
 
     def _forward(self, url: str, request: Request) -> Response:

@@ -14,7 +14,7 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 
 from codegen_runs import aws
-from local.aws.dynamodb import patched
+from local.aws import dynamodb
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -61,24 +61,29 @@ class Aws(httpx.BaseTransport):
             if isinstance(refusal, httpx.TransportError):
                 raise refusal
             return refusal
-        headers = HTTPHeaders()
-        for name, value in request.headers.items():
-            headers[name] = value
-        asked = AWSPreparedRequest(request.method, str(request.url), headers, request.read(), stream_output=False)
         with self._one_at_a_time:
-            answered = botocore_stubber.process_request(asked)
-        assert answered, f"moto has no service at {request.url}"
-        status, answer_headers, body = answered
-        return httpx.Response(
-            status, headers={name: str(value) for name, value in answer_headers.items()}, content=body
-        )
+            if dynamodb.is_on_items(target := request.headers.get("x-amz-target", "")):
+                status, body = dynamodb.answer(target, request.read())
+                return httpx.Response(status, text=body)
+            return _answer_by_moto(request)
+
+
+def _answer_by_moto(request: httpx.Request) -> httpx.Response:
+    headers = HTTPHeaders()
+    for name, value in request.headers.items():
+        headers[name] = value
+    asked = AWSPreparedRequest(request.method, str(request.url), headers, request.read(), stream_output=False)
+    answered = botocore_stubber.process_request(asked)
+    assert answered, f"moto has no service at {request.url}"
+    status, answer_headers, body = answered
+    return httpx.Response(status, headers={name: str(value) for name, value in answer_headers.items()}, content=body)
 
 
 @contextmanager
 def in_memory() -> Iterator[Aws]:
     """Have moto in the place of AWS, for the functions and for boto3."""
     services = Aws()
-    with mock_aws(), patched(), aws.wire.over(services):
+    with mock_aws(), dynamodb.patched(), aws.wire.over(services):
         yield services
 
 

@@ -1,4 +1,4 @@
-"""The patches of moto's DynamoDB: that they work, and that moto still needs them.
+"""The faster ways of moto's DynamoDB: that they change no answer, and that moto still needs them.
 
 If a test of moto alone fails, moto has improved: remove the patch.
 """
@@ -6,18 +6,19 @@ If a test of moto alone fails, moto has improved: remove the patch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
 import boto3
 import pytest
 from moto import mock_aws
-from moto.core.serialize import AttributePicker
 from moto.dynamodb.models import Table
 from moto.dynamodb.models.dynamo_type import DynamoType
 
-from local.aws.dynamodb import direct_values, patched, plain_keys
+from local.aws.dynamodb import is_on_items, patched, plain_keys
+from local.aws.server import serve
+from local.loopback import listen
 
 ATTRIBUTES: Any = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
 KEYS: Any = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
@@ -31,11 +32,31 @@ def refuse(*_: Any) -> None:
     raise Copied
 
 
-@pytest.fixture(params=[nullcontext, patched], ids=["alone", "patched"])
+@contextmanager
+def moto_alone() -> Iterator[Any]:
+    """A client of moto in this process."""
+    with mock_aws():
+        yield boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+@contextmanager
+def moto_patched() -> Iterator[Any]:
+    """The same with the patches."""
+    with moto_alone() as client, patched():
+        yield client
+
+
+@contextmanager
+def served() -> Iterator[Any]:
+    """A client of the AWS stand-in, which answers operations on items without moto's own HTTP layer."""
+    with listen() as listening, serve(listening) as aws:
+        yield aws.client("dynamodb")
+
+
+@pytest.fixture(params=[moto_alone, moto_patched, served], ids=["alone", "patched", "served"])
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A client of moto with some items in a table, once without and once with the patches."""
-    with mock_aws(), request.param():
-        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+    """A client of a DynamoDB that has a table with some items."""
+    with request.param() as client:
         client.create_table(
             TableName="things",
             BillingMode="PAY_PER_REQUEST",
@@ -117,28 +138,10 @@ def test_values_of_every_type_are_read_as_they_were_written(client: Any) -> None
     assert client.delete_item(**key, ReturnValues="ALL_OLD")["Attributes"] == item
 
 
-@pytest.mark.parametrize(("patches", "times"), [(nullcontext, 10), (direct_values, 0)], ids=["alone", "patched"])
-def test_moto_alone_searches_each_value_under_the_name_of_every_type(patches: Any, times: int) -> None:
-    looked = []
-    real = AttributePicker.__call__
-
-    def look(picker: Any, context: Any) -> Any:
-        if context.key_path.endswith("pk"):
-            looked.append(context.key)
-        return real(picker, context)
-
-    with mock_aws(), patches(), patch.object(AttributePicker, "__call__", look):
-        client = boto3.client("dynamodb", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
-        client.create_table(
-            TableName="things",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        )
-        client.put_item(TableName="things", Item={"pk": {"S": "a"}})
-        assert client.get_item(TableName="things", Key={"pk": {"S": "a"}})["Item"] == {"pk": {"S": "a"}}
-
-    assert len(looked) == times
+@pytest.mark.parametrize("target", ["DynamoDB_20120810.ListTables", "DynamoDB_20111205.GetItem", "GetItem"])
+def test_only_operations_on_items_take_the_short_way(target: str) -> None:
+    assert is_on_items("DynamoDB_20120810.GetItem")
+    assert not is_on_items(target)
 
 
 def test_moto_alone_copies_the_table() -> None:
