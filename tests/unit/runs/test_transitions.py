@@ -320,6 +320,56 @@ def test_a_run_that_has_ended_is_unpaused_without_an_event() -> None:
     assert (change.watch.paused_at, told(change)) == (None, [])
 
 
+# --- prompts ---
+
+
+def test_a_prompt_is_recorded_with_the_next_number_in_the_current_turn() -> None:
+    before = running(turn=2, prompts=(Prompt(text="Go.", at=1),))
+    change = transitions.prompted(before, Prompt(text="And test it.", at=MS, follow_up=True))
+
+    assert [(each.number, each.turn, each.text) for each in change.watch.prompts] == [
+        (1, 1, "Go."), (2, 2, "And test it.")
+    ]  # fmt: skip
+    assert change.watch.model_copy(update={"prompts": before.prompts}) == before
+
+
+def test_a_run_that_had_ended_begins_its_next_turn_as_if_nothing_had_gone_wrong() -> None:
+    before = running(
+        Status.FAILED,
+        status_reason="Gone.",
+        result="Half of it.",
+        result_truncated=True,
+        finished_at=BEFORE,
+        quiet_polls=4,
+        failures=3,
+        cancel=BAN,
+        cancel_deadline_at=MS,
+        due_at=None,
+    )
+    change = transitions.reopened(before, Prompt(text="Go on.", at=MS), deadline=NOW + 60, now=NOW)
+    told = change.watch.prompts
+
+    assert [(each.turn, each.text) for each in told] == [(2, "Go on.")]
+    assert change.events == ()
+    assert transitions.reopened(before, None, deadline=NOW + 60, now=NOW).watch == before.model_copy(
+        update={
+            "status": Status.UNKNOWN,
+            "status_reason": None,
+            "turn": 2,
+            "turn_since": MS,
+            "result": None,
+            "result_truncated": False,
+            "finished_at": None,
+            "deadline_at": MS + 60_000,
+            "due_at": MS,
+            "quiet_polls": 0,
+            "failures": 0,
+            "cancel": None,
+            "cancel_deadline_at": None,
+        }
+    )
+
+
 # --- after the end ---
 
 

@@ -8,7 +8,7 @@ from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
 from codegen_runs.runs.schedule import VIEW_SECONDS, VIEWED_INTERVAL
-from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled
+from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled, prompted, reopened
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
@@ -64,20 +64,19 @@ def follow(
                 deadline_at=milliseconds(now + DEADLINE),
                 due_at=milliseconds(now),
             )
-            added = runs.add(watch)
-        elif watch.status.terminal and (_follows_up(prompt) or not statuses.from_upstream(status).terminal):
-            reopened = _reopen(runs, watch, now, prompt)
-            added, watch = reopened is not None, reopened or watch
-        elif prompt:
-            try:
-                return runs.write(_told(watch, prompt))
-            except ConditionFailed:
-                continue
-        else:
-            return watch
-        if added:
-            backend.kick()
-            return watch
+            if runs.add(watch):
+                backend.kick()
+                return watch
+            continue
+        try:
+            if watch.status.terminal and (_follows_up(prompt) or not statuses.from_upstream(status).terminal):
+                watch = runs.write(*reopened(watch, prompt, deadline=now + DEADLINE, now=now))
+                backend.kick()
+            elif prompt:
+                watch = runs.write(*prompted(watch, prompt))
+        except ConditionFailed:
+            continue
+        return watch
 
 
 def enqueue(
@@ -169,35 +168,6 @@ def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) ->
 def _follows_up(prompt: Prompt | None) -> bool:
     """Whether a run was told to go on: its next turn begins, even if that has ended by the time we hear of it."""
     return prompt is not None and prompt.follow_up
-
-
-def _told(watch: Watch, prompt: Prompt) -> Watch:
-    prompts = following(watch.prompts, prompt.model_copy(update={"turn": watch.turn}))
-    return watch.model_copy(update={"prompts": prompts})
-
-
-def _reopen(runs: RunsTable, watch: Watch, now: float, prompt: Prompt | None) -> Watch | None:
-    reopened = watch.model_copy(
-        update={
-            "status": Status.UNKNOWN,
-            "status_reason": None,
-            "turn": watch.turn + 1,
-            "result": None,
-            "result_truncated": False,
-            "finished_at": None,
-            "deadline_at": milliseconds(now + DEADLINE),
-            "due_at": milliseconds(now),
-            "quiet_polls": 0,
-            "failures": 0,
-            "cancel": None,
-            "cancel_deadline_at": None,
-            "turn_since": milliseconds(now),
-        }
-    )
-    try:
-        return runs.write(_told(reopened, prompt) if prompt else reopened)
-    except ConditionFailed:
-        return None
 
 
 def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: float) -> None:

@@ -13,6 +13,7 @@ from codegen_api import AgentRun, CodegenAPIError
 from codegen_runs import prompts
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Writer, shorten
+from codegen_runs.prompts import Prompt
 from codegen_runs.runs.schedule import ADOPTION_INTERVAL, VIEW_SECONDS, read_interval, retry_interval
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint
@@ -227,6 +228,37 @@ def unpaused(watch: Watch, *, now: float) -> Change:
     if not watch.status.terminal:
         _status_changed(writer, watch, changes.get("status", watch.status), paused_scope=None)
     return _change(watch, now, writer, **changes)
+
+
+# --- prompts ---
+
+
+def prompted(watch: Watch, prompt: Prompt) -> Change:
+    """Record a prompt that was sent to a run in its current turn."""
+    told = prompts.following(watch.prompts, prompt.model_copy(update={"turn": watch.turn}))
+    return Change(watch.model_copy(update={"prompts": told}))
+
+
+def reopened(watch: Watch, prompt: Prompt | None, *, deadline: float, now: float) -> Change:
+    """Begin the next turn of a run that had ended, with the prompt that began it if that is known."""
+    following = watch.model_copy(
+        update={
+            "status": Status.UNKNOWN,
+            "status_reason": None,
+            "turn": watch.turn + 1,
+            "turn_since": milliseconds(now),
+            "result": None,
+            "result_truncated": False,
+            "finished_at": None,
+            "deadline_at": milliseconds(deadline),
+            "due_at": milliseconds(now),
+            "quiet_polls": 0,
+            "failures": 0,
+            "cancel": None,
+            "cancel_deadline_at": None,
+        }
+    )
+    return prompted(following, prompt) if prompt else Change(following)
 
 
 # --- the end ---
