@@ -1,4 +1,4 @@
-"""The Python client and the whole system."""
+"""The Python client against a running stack."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +11,8 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 
 
-class Cutting(httpx.HTTPTransport):
-    """A network that loses every second answer after its server has sent it."""
+class LosingResponses(httpx.HTTPTransport):
+    """A network that loses every second response after the server has sent it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,8 +29,8 @@ class Cutting(httpx.HTTPTransport):
 
 
 @pytest.fixture
-def network() -> Cutting:
-    return Cutting()
+def network() -> LosingResponses:
+    return LosingResponses()
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def api(stack: Stack) -> Iterator[CodegenAPI]:
         yield api
 
 
-def test_a_script_of_a_few_lines_runs_a_task_and_streams_its_log_to_the_end(api: CodegenAPI) -> None:
+def test_a_short_script_runs_a_task_and_streams_its_log(api: CodegenAPI) -> None:
     task = api.run_task("Say hello. [[fake seconds=10 steps=5]]")
     events = list(task.stream())
 
@@ -49,7 +49,7 @@ def test_a_script_of_a_few_lines_runs_a_task_and_streams_its_log_to_the_end(api:
     assert task.result
 
 
-def test_a_network_that_loses_answers_costs_no_event_and_starts_nothing_twice(stack: Stack, network: Cutting) -> None:
+def test_lost_responses_lose_no_event_and_start_no_second_run(stack: Stack, network: LosingResponses) -> None:
     assert stack.fake
     prompt = "Say hello, once. [[fake seconds=10 steps=8]]"
     with CodegenAPI(DEMO_ORG_ID, DEMO_TOKEN, stack.api_url, transport=network) as api:
@@ -62,7 +62,7 @@ def test_a_network_that_loses_answers_costs_no_event_and_starts_nothing_twice(st
     assert events[-1].type == "run.completed"
 
 
-def test_what_did_not_change_is_not_sent_again(api: CodegenAPI) -> None:
+def test_an_unchanged_response_is_not_sent_again(api: CodegenAPI) -> None:
     task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
     before = task.refresh().result
     api.metrics.reset()
@@ -71,7 +71,7 @@ def test_what_did_not_change_is_not_sent_again(api: CodegenAPI) -> None:
     assert (api.metrics.cache_hits, api.metrics.statuses) == (1, {304: 1})
 
 
-def test_a_task_that_works_is_cancelled_by_what_is_allowed(api: CodegenAPI) -> None:
+def test_a_running_task_is_cancelled_only_with_consent_to_a_ban(api: CodegenAPI) -> None:
     task = api.run_task("Fix it. [[fake ending=NEVER seconds=1 pull_request=true]]")
     with pytest.raises(ConflictError, match="pull request"):
         task.cancel()
@@ -81,7 +81,7 @@ def test_a_task_that_works_is_cancelled_by_what_is_allowed(api: CodegenAPI) -> N
     assert task.status is TaskStatus.CANCELLED
 
 
-def test_an_agent_is_told_what_it_is_for(api: CodegenAPI, stack: Stack) -> None:
+def test_a_task_of_an_agent_has_its_instructions(api: CodegenAPI, stack: Stack) -> None:
     agent = api.agents.create_agent("Reviewer", "code_review", system_prompt="Look for races.", tags=["of a test"])
     task = agent.run_task("Review it.")
     card: Any = api.get_task(task.id)
@@ -94,7 +94,7 @@ def test_an_agent_is_told_what_it_is_for(api: CodegenAPI, stack: Stack) -> None:
     assert api.agents.list_agents(tag="of a test") == []
 
 
-def test_a_token_that_the_client_made_serves_the_client(api: CodegenAPI, stack: Stack) -> None:
+def test_the_client_can_use_a_token_that_it_created(api: CodegenAPI, stack: Stack) -> None:
     made = api.users.create_api_token("a script's")
     assert made.token
     with CodegenAPI(DEMO_ORG_ID, made.token, stack.api_url) as other:

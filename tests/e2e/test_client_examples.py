@@ -1,8 +1,8 @@
-"""The examples that the Python client was asked for, as they stand (`client_examples.md`), against the running system.
+"""The unchanged examples in `client_examples.md` work against a running stack.
 
-Replaced are the host (by `CODEGEN_BASE_URL`, as the examples themselves say), tokens and ids; `time.sleep` sleeps less;
-and the module that they import is called `codegen_api`, for which `api` stands here. For the asynchronous client each
-example is put into `async` and `await`, where its calls need it, and into nothing else.
+The test replaces the host (with `CODEGEN_BASE_URL`, as the examples describe), tokens and ids, shortens `time.sleep`,
+and provides `codegen_api` as the module `api` that the examples import. For the asynchronous client it only adds
+`async` and `await`.
 """
 
 import ast
@@ -35,18 +35,20 @@ EXAMPLES = dict(re.findall(r"(?ms)^## ([^\n]+)\n\n```python\n(.*?)^```", TEXT))
 QUICK = 0.2
 
 
-def _completed(namespace: Namespace, said: str) -> None:
-    assert said.startswith("Task completed: ")
+def _completed(namespace: Namespace, output: str) -> None:
+    assert output.startswith("Task completed: ")
     assert namespace["task"].is_successful()
 
 
-def _tasks(namespace: Namespace, said: str) -> None:
-    assert said.splitlines()[1:] == ["Is complete: False", "Is successful: False"]
-    assert namespace["task"].status is TaskStatus.COMPLETED, "a task that has ended is left alone by cancel()"
+def _tasks(namespace: Namespace, output: str) -> None:
+    assert output.splitlines()[1:] == ["Is complete: False", "Is successful: False"]
+    assert namespace["task"].status is TaskStatus.COMPLETED, "cancel() has no effect on a task that has ended"
 
 
-def _agents(namespace: Namespace, said: str) -> None:
-    assert namespace["agent"].id not in {agent.id for agent in namespace["agents"]}, "they were listed before"
+def _agents(namespace: Namespace, output: str) -> None:
+    assert namespace["agent"].id not in {agent.id for agent in namespace["agents"]}, (
+        "the example lists the agents before it creates one"
+    )
     assert namespace["agent"].type is AgentType.CODE_REVIEW
     assert namespace["task"].metadata["agent_id"] == namespace["agent"].id
     updated = namespace["updated_agent"]
@@ -57,61 +59,61 @@ def _agents(namespace: Namespace, said: str) -> None:
     )
 
 
-def _organizations(namespace: Namespace, said: str) -> None:
-    assert said.splitlines()[0].startswith("Organization: ")
-    assert said.splitlines()[0].endswith("(3 members)")
-    assert said.splitlines()[1:] == [
+def _organizations(namespace: Namespace, output: str) -> None:
+    assert output.splitlines()[0].startswith("Organization: ")
+    assert output.splitlines()[0].endswith("(3 members)")
+    assert output.splitlines()[1:] == [
         f"{member.name} ({member.email}) - {member.role}" for member in namespace["members"]
     ]
     assert namespace["usage"].runs["total"] == 0
 
 
-def _users(namespace: Namespace, said: str) -> None:
-    assert said == "User: ada@example.com - Role: ADMIN\n"
+def _users(namespace: Namespace, output: str) -> None:
+    assert output == "User: ada@example.com - Role: ADMIN\n"
     assert len(namespace["users"]) == 3
     assert namespace["token_info"].token
     assert namespace["token_info"].id in {token.id for token in namespace["tokens"]}
 
 
-def _monitored(namespace: Namespace, said: str) -> None:
+def _monitored(namespace: Namespace, output: str) -> None:
     task = namespace["completed_task"]
     assert task.is_successful()
-    assert said.splitlines()[0] == f"Task {task.id}: running"
+    assert output.splitlines()[0] == f"Task {task.id}: running"
 
 
-def _batch(namespace: Namespace, said: str) -> None:
-    assert sorted(said.splitlines()) == sorted(
+def _batch(namespace: Namespace, output: str) -> None:
+    assert sorted(output.splitlines()) == sorted(
         f"Task {task.id} completed: completed" for task in namespace["batch_results"]
     )
-    assert len(said.splitlines()) == 3
+    assert len(output.splitlines()) == 3
 
 
-def _healthy(namespace: Namespace, said: str) -> None:
-    assert "API is healthy" in said
-    assert f"User: 789\nOrganization: {DEMO_ORG_ID}\nProceeding" in said
+def _healthy(namespace: Namespace, output: str) -> None:
+    assert "API is healthy" in output
+    assert f"User: 789\nOrganization: {DEMO_ORG_ID}\nProceeding" in output
 
 
-def _convenient(namespace: Namespace, said: str) -> None:
+def _convenient(namespace: Namespace, output: str) -> None:
     assert namespace["client"].__class__.__name__.endswith("CodegenAPI")
     assert namespace["task"].id
 
 
-def _runs(namespace: Namespace, said: str) -> None:
+def _runs(namespace: Namespace, output: str) -> None:
     assert namespace["api"].metrics.errors == 0
 
 
-def _ends_with(said: str, line: str) -> None:
-    assert said.splitlines()[-1] == line
+def _ends_with(output: str, line: str) -> None:
+    assert output.splitlines()[-1] == line
 
 
-def _quiet(namespace: Namespace, said: str) -> None:
-    assert said == ""
+def _quiet(namespace: Namespace, output: str) -> None:
+    assert output == ""
 
 
 CHECKS: dict[str, Callable[[Namespace, str], None]] = {
     "Quick Start": _completed,
     "Environment Variables": _runs,
-    "Context Manager": lambda namespace, said: _completed(namespace, f"Task completed: {said}"),
+    "Context Manager": lambda namespace, output: _completed(namespace, f"Task completed: {output}"),
     "Tasks": _tasks,
     "Agents": _agents,
     "Organizations": _organizations,
@@ -125,12 +127,12 @@ CHECKS: dict[str, Callable[[Namespace, str], None]] = {
     "Agent Types": _quiet,
     "1. Use Context Managers": _quiet,
     "2. Handle Rate Limits": _quiet,
-    "3. Monitor Long-Running Tasks": lambda namespace, said: _ends_with(said, "Task completed successfully"),
+    "3. Monitor Long-Running Tasks": lambda namespace, output: _ends_with(output, "Task completed successfully"),
     "4. Secure Token Management": _runs,
     "Debug Mode": _runs,
 }
 
-# What an example defines and does not call.
+# Calls of what an example defines but does not call.
 CALLS = {
     "Task Monitoring with Custom Polling": "completed_task = monitor_task_with_callback(task, progress_callback)",
     "2. Handle Rate Limits": "assert run_task_with_retry(api, 'Review it').id",
@@ -142,14 +144,14 @@ CALLS = {
 
 
 class _Awaiting(ast.NodeTransformer):
-    """Puts `await` before the calls that an asynchronous client needs it for, and `async` before what holds them."""
+    """Adds `await` to the calls of an asynchronous client, and `async` to the functions and blocks around them."""
 
     def __init__(self) -> None:
         made_with = AsyncCodegenAPI(1, "not-a-token")
         parts = [made_with, made_with.agents, made_with.users, made_with.organizations, codegen_api.AsyncTask]
         self.names = {
             name for part in parts for name, method in inspect.getmembers(part) if inspect.iscoroutinefunction(method)
-        } - {"get"}  # in the examples, that of a dictionary
+        } - {"get"}  # in the examples, a method of dictionaries
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self.generic_visit(node)
@@ -177,7 +179,7 @@ def asynchronous(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def module(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """What the examples import as `api`."""
+    """The module that the examples import as `api`."""
     module = ModuleType("api")
     vars(module).update({name: getattr(codegen_api, name) for name in codegen_api.__all__})
 
@@ -202,7 +204,7 @@ def nap(seconds: float) -> None:
 
 @pytest.fixture(autouse=True)
 def _settings(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the examples find where they are run."""
+    """The settings for the examples."""
     for name in ("CODEGEN_API_TOKEN", "CODEGEN_TIMEOUT", "CODEGEN_MAX_RETRIES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -220,13 +222,13 @@ def substituted(source: str) -> str:
     return source.replace("user_123", "791")
 
 
-def test_every_example_of_the_description_is_run() -> None:
+def test_every_example_has_a_check() -> None:
     assert EXAMPLES.keys() == CHECKS.keys()
     assert len(EXAMPLES) == TEXT.count("```python")
 
 
 @pytest.mark.parametrize("title", EXAMPLES)
-def test_an_example_does_what_it_shows(
+def test_an_example_works_as_described(
     title: str,
     asynchronous: bool,
     module: ModuleType,
@@ -264,7 +266,7 @@ async def _await(code: Any, namespace: Namespace, given: AsyncCodegenAPI) -> Non
             await client.close()
 
 
-def test_the_configuration_file_of_the_example_serves_as_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_configuration_file_of_the_example_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CODEGEN_ORG_ID", "CODEGEN_TOKEN"):
         monkeypatch.delenv(name)
     file = tmp_path / ".codegen" / "config.json"
@@ -276,7 +278,7 @@ def test_the_configuration_file_of_the_example_serves_as_well(monkeypatch: pytes
         assert api.users.get_current_user().id == 789
 
 
-def test_the_debug_log_tells_each_call_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_debug_log_has_each_call_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     with CodegenAPI() as api:

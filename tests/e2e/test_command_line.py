@@ -1,4 +1,4 @@
-"""`codegen-runs` as people use it, against the whole system."""
+"""The command line `codegen-runs` against a running stack."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def codegen_runs(stack: Stack, tmp_path: Path) -> Run:
     return run
 
 
-def test_a_run_is_started_followed_starred_and_found_again(codegen_runs: Run) -> None:
+def test_a_run_is_started_followed_starred_and_listed(codegen_runs: Run) -> None:
     done = codegen_runs("run", "Explain it. [[fake seconds=10 steps=3 result='It is simple.']]")
     assert (done.returncode, done.stdout) == (0, "It is simple.\n"), done.stderr
     assert done.stderr.splitlines()[-1] == "completed"
@@ -51,7 +51,7 @@ def test_a_multi_run_ends_with_one_answer(codegen_runs: Run) -> None:
     assert "synthesis: completed" in done.stderr
 
 
-def test_a_cancel_names_what_it_needs(codegen_runs: Run) -> None:
+def test_a_refused_cancel_names_the_consent_that_it_needs(codegen_runs: Run) -> None:
     run_id = codegen_runs("run", "--detach", "Fix it. [[fake ending=NEVER pull_request=true seconds=1]]").stdout.strip()
 
     refused = codegen_runs("cancel", run_id)

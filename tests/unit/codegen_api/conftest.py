@@ -1,4 +1,4 @@
-"""A fake wire and a fake clock under real clients, blocking and asynchronous."""
+"""Real clients, blocking and asynchronous, with a fake HTTP transport and a fake clock."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ TOKEN = "sk-not-a-real-token"
 
 
 class Clock:
-    """Stands still until it is moved; sleeping on it moves it."""
+    """A clock that moves only when a test advances it or a client sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -41,7 +41,7 @@ class Clock:
 
 
 class Wire:
-    """The upstream as the HTTP stack sees it: gives the scripted answers in order and keeps the requests."""
+    """A fake server below the HTTP library. It returns scripted responses in order and records the requests."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -57,7 +57,7 @@ class Wire:
         content: bytes | None = None,
         after: float = 0.0,
     ) -> "Wire":
-        """Answer the next request, `after` seconds later."""
+        """Answer the next request after `after` seconds."""
 
         def step(request: httpx.Request) -> httpx.Response:
             self.clock.advance(after)
@@ -75,7 +75,7 @@ class Wire:
         return stream
 
     def fails(self, error: type[httpx.RequestError], text: str = "scripted", *, after: float = 0.0) -> "Wire":
-        """Break the next request in the HTTP stack."""
+        """Let the next request fail in the HTTP library."""
 
         def step(request: httpx.Request) -> httpx.Response:
             self.clock.advance(after)
@@ -85,7 +85,7 @@ class Wire:
         return self
 
     def does(self, step: Callable[[httpx.Request], httpx.Response]) -> "Wire":
-        """Answer the next request by a function."""
+        """Answer the next request with a function."""
         self._script.append(step)
         return self
 
@@ -96,7 +96,7 @@ class Wire:
 
     @property
     def only(self) -> httpx.Request:
-        """The one request there was."""
+        """The only request."""
         assert len(self.requests) == 1
         return self.requests[0]
 
@@ -124,8 +124,8 @@ class Trickle(httpx.SyncByteStream, httpx.AsyncByteStream):
             yield chunk
 
 
-class Face:
-    """One of the two clients, used the same way: `face(lambda api: api.runs.get(7))`."""
+class Client:
+    """Uses either of the two clients in the same way: `client(lambda api: api.runs.get(7))`."""
 
     def __init__(self, asynchronous: bool, wire: Wire, clock: Clock) -> None:
         self.asynchronous = asynchronous
@@ -134,7 +134,7 @@ class Face:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a client is made with, unless a test says otherwise."""
+        """The default arguments of the client."""
         return {
             "org_id": 42,
             "token": TOKEN,
@@ -145,13 +145,13 @@ class Face:
         }
 
     def __call__(self, operation: Callable[[Any], Any], /, **options: Any) -> Any:
-        """Open a client, carry the operation out, and return its result (a list, if it iterates)."""
+        """Make a client, carry out an operation, and return its result (a list if it is an iterator)."""
         return self.each(operation, **options)[0]
 
     def each(
         self, *operations: Callable[[Any], Any], view: Callable[[Any], Any] = lambda api: api, **options: Any
     ) -> Any:
-        """Carry several operations out, one after the other, on one view of one client."""
+        """Carry out several operations in turn on one view of one client."""
         options = self.options | options
         if self.asynchronous:
             return asyncio.run(self._await(operations, view, options))
@@ -161,7 +161,7 @@ class Face:
             return [list(result) if isinstance(result, Iterator) else result for result in results]
 
     def play(self, script: Callable[[Any], Generator[Any, Any, None]], **options: Any) -> None:
-        """Carry out a script: a generator that takes a client and is sent the result of whatever it yields."""
+        """Carry out a script: a generator that takes a client, yields operations and is sent their results."""
         options = self.options | options
         if self.asynchronous:
             asyncio.run(self._play(script, options))
@@ -229,36 +229,36 @@ def wire(clock: Clock) -> Wire:
 
 
 @pytest.fixture(params=["blocking", "asynchronous"])
-def face(request: pytest.FixtureRequest, wire: Wire, clock: Clock) -> Face:
-    return Face(request.param == "asynchronous", wire, clock)
+def client(request: pytest.FixtureRequest, wire: Wire, clock: Clock) -> Client:
+    return Client(request.param == "asynchronous", wire, clock)
 
 
 class Codegen:
-    """The fake Codegen under both clients, on the clock that they sleep by."""
+    """The fake Codegen API as the server of a client. It has the same clock."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, client: Client) -> None:
         self.world = FakeCodegen(clock=ManualClock())
-        self._face = face
+        self._client = client
 
     def play(self, script: Callable[[Any], Generator[Any, Any, None]], **options: Any) -> None:
-        """Carry out a script (see `Face.play`) against the fake."""
+        """Carry out a script (see `Client.play`) against the fake Codegen API."""
         transport = (
-            httpx.ASGITransport(create_app(self.world)) if self._face.asynchronous else FakeTransport(self.world)
+            httpx.ASGITransport(create_app(self.world)) if self._client.asynchronous else FakeTransport(self.world)
         )
         codegen = {"org_id": DEMO_ORG_ID, "token": DEMO_TOKEN, "base_url": "http://codegen.test"}
-        clock = self._face.clock
+        clock = self._client.clock
         clock.listeners.append(self.world.clock.advance)
-        self._face.play(script, **codegen, transport=transport, **options)
+        self._client.play(script, **codegen, transport=transport, **options)
 
 
 @pytest.fixture
-def codegen(face: Face) -> Codegen:
-    return Codegen(face)
+def codegen(client: Client) -> Codegen:
+    return Codegen(client)
 
 
 @pytest.fixture
 def run() -> dict[str, Any]:
-    """A run as the upstream was seen to send it."""
+    """A run in the form of a live response."""
     return {
         "id": 7,
         "organization_id": 42,

@@ -1,4 +1,4 @@
-"""Where a client's settings come from: arguments, the environment, `~/.codegen/config.json`."""
+"""The sources of a client's settings: arguments, the environment, `~/.codegen/config.json`."""
 
 import json
 import os
@@ -41,14 +41,14 @@ EVERYTHING = {
 
 
 @CLIENTS
-def test_the_file_gives_what_is_not_said_elsewhere(client, file):
+def test_the_file_provides_settings_that_are_given_nowhere_else(client, file):
     write(file, EVERYTHING)
 
     assert settings(client) == (7, "sk-of-the-file", "https://file.test", httpx.Timeout(5), 1)
 
 
 @CLIENTS
-def test_the_environment_counts_before_the_file_and_arguments_before_both(client, file, monkeypatch):
+def test_arguments_precede_the_environment_which_precedes_the_file(client, file, monkeypatch):
     write(file, EVERYTHING)
     for name, value in (("ORG_ID", "8"), ("TOKEN", "sk-env"), ("TIMEOUT", "2.5"), ("MAX_RETRIES", "4")):
         monkeypatch.setenv(f"CODEGEN_{name}", value)
@@ -59,14 +59,14 @@ def test_the_environment_counts_before_the_file_and_arguments_before_both(client
 
 
 @CLIENTS
-def test_without_any_of_it_there_are_defaults_and_no_token_is_an_error(client):
+def test_settings_have_defaults_except_the_token(client):
     assert settings(client, token="sk-fake") == (None, "sk-fake", "https://api.codegen.com", httpx.Timeout(30), 3)
     with pytest.raises(ConfigurationError, match=r"config\.json"):
         client()
 
 
-def test_a_client_that_is_given_its_token_reads_no_file(file):
-    """The organization in the file is that of the token in the file."""
+def test_a_client_with_a_token_argument_does_not_read_the_file(file):
+    """The organization in the file belongs to the token in the file, not to another one."""
     write(file, "not JSON")
 
     assert settings(CodegenAPI, token="sk-fake")[0] is None
@@ -87,7 +87,7 @@ def test_a_client_that_is_given_its_token_reads_no_file(file):
         ({"token": "with a space"}, "visible ASCII"),
     ],
 )
-def test_a_malformed_file_is_refused_in_words(file, content, words):
+def test_an_invalid_file_raises_an_error_that_names_the_problem(file, content, words):
     write(file, content)
 
     with pytest.raises(ConfigurationError, match=words) as caught:
@@ -96,7 +96,7 @@ def test_a_malformed_file_is_refused_in_words(file, content, words):
 
 
 @pytest.mark.parametrize("bytes_", [b"\xff\xfe", None], ids=["no text", "a folder"])
-def test_an_unreadable_file_is_refused_in_words(file, bytes_):
+def test_an_unreadable_file_raises_an_error_that_names_it(file, bytes_):
     if bytes_ is None:
         file.mkdir()
     else:
@@ -108,7 +108,7 @@ def test_an_unreadable_file_is_refused_in_words(file, bytes_):
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such permissions")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_a_token_that_others_can_read_is_warned_of(file, mode):
+def test_a_token_that_other_users_can_read_causes_a_warning(file, mode):
     write(file, {"token": "sk-fake"}, mode)
 
     with pytest.warns(ConfigurationWarning, match="chmod 600") as caught:
@@ -116,7 +116,7 @@ def test_a_token_that_others_can_read_is_warned_of(file, mode):
     assert "sk-fake" not in str(caught[0].message)
 
 
-def test_a_file_without_a_token_may_be_read_by_anybody(file, monkeypatch):
+def test_a_readable_file_without_a_token_causes_no_warning(file, monkeypatch):
     write(file, {"org_id": 7}, 0o644)
     monkeypatch.setenv("CODEGEN_TOKEN", "sk-fake")
 
@@ -126,7 +126,7 @@ def test_a_file_without_a_token_may_be_read_by_anybody(file, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "value"), [("TIMEOUT", "soon"), ("TIMEOUT", "nan"), ("MAX_RETRIES", "-1")])
-def test_a_number_in_the_environment_that_is_none_is_refused(monkeypatch, name, value):
+def test_an_invalid_number_in_the_environment_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"CODEGEN_{name}", value)
 
     with pytest.raises(ConfigurationError, match=f"CODEGEN_{name}"):

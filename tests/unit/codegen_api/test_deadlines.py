@@ -1,4 +1,4 @@
-"""The caller's deadline bounds attempts, retries and pages together."""
+"""The caller's deadline covers attempts, retries and pages together."""
 
 import math
 import socket
@@ -25,99 +25,99 @@ def get(api):
     return api.runs.get(7)
 
 
-def test_nothing_is_sent_after_the_deadline(face, wire):
+def test_nothing_is_sent_after_the_deadline(client, wire):
     with pytest.raises(DeadlineExceededError) as caught:
-        face(lambda api: api.with_deadline(0).runs.create("Do it"))
+        client(lambda api: api.with_deadline(0).runs.create("Do it"))
 
     assert wire.requests == []
     assert not caught.value.effect_unknown
 
 
-def test_a_retry_after_beyond_the_deadline_raises_at_once(face, wire, clock):
+def test_a_retry_after_beyond_the_deadline_raises_at_once(client, wire, clock):
     wire.answers(429, {}, headers={"retry-after": "10"})
 
     with pytest.raises(RateLimitError) as caught:
-        face(lambda api: api.with_deadline(9).runs.get(7))
+        client(lambda api: api.with_deadline(9).runs.get(7))
 
     assert caught.value.retry_after == 10
     assert clock.sleeps == []
 
 
-def test_a_pause_that_does_not_fit_raises_the_trouble_itself(face, wire, clock):
+def test_a_pause_beyond_the_deadline_raises_the_error_of_the_attempt(client, wire, clock):
     wire.answers(500, {}, after=0.8)
 
     with pytest.raises(ServerError):
-        face(lambda api: api.with_deadline(1).runs.get(7))
+        client(lambda api: api.with_deadline(1).runs.get(7))
 
     assert clock.sleeps == []
 
 
-def test_a_timeout_at_the_deadline_is_the_deadlines(face, wire):
+def test_a_timeout_at_the_deadline_raises_the_deadline_error(client, wire):
     wire.fails(httpx.ReadTimeout, after=5)
 
     with pytest.raises(DeadlineExceededError) as caught:
-        face(lambda api: api.with_deadline(5).runs.create("Do it"))
+        client(lambda api: api.with_deadline(5).runs.create("Do it"))
 
     assert isinstance(caught.value, APITimeoutError)
     assert caught.value.effect_unknown
 
 
-def test_a_timeout_before_the_deadline_is_tried_again_within_it(face, wire, run):
+def test_a_timeout_before_the_deadline_is_retried(client, wire, run):
     wire.fails(httpx.ReadTimeout, after=3).answers(200, run)
 
-    assert face(lambda api: api.with_deadline(5).runs.get(7)).id == 7
+    assert client(lambda api: api.with_deadline(5).runs.get(7)).id == 7
 
 
-def test_an_answer_that_trickles_in_does_not_outlast_the_deadline(face, wire, clock):
+def test_a_slow_response_does_not_outlast_the_deadline(client, wire, clock):
     stream = wire.streams(*[b" "] * 100, every=1.0)
 
     with pytest.raises(DeadlineExceededError):
-        face(lambda api: api.with_deadline(5).runs.get(7))
+        client(lambda api: api.with_deadline(5).runs.get(7))
 
     assert clock.now == 1005
     assert stream.closed
 
 
-def test_an_answer_that_is_there_is_not_thrown_away_for_the_deadline(face, wire, run):
+def test_a_response_that_has_arrived_is_returned_after_the_deadline(client, wire, run):
     wire.answers(200, run, after=6)
 
-    assert face(lambda api: api.with_deadline(5).runs.create("Do it")).id == 7
+    assert client(lambda api: api.with_deadline(5).runs.create("Do it")).id == 7
 
 
-def test_the_deadline_of_a_view_spans_its_calls(face, wire, clock, run):
+def test_the_deadline_of_a_view_covers_all_of_its_calls(client, wire, clock, run):
     wire.answers(200, run, after=3).answers(200, run, after=3)
 
     with pytest.raises(DeadlineExceededError):
-        face.each(get, get, get, view=lambda api: api.with_deadline(5))
+        client.each(get, get, get, view=lambda api: api.with_deadline(5))
     assert len(wire.requests) == 2
 
 
-def test_the_deadline_of_a_view_spans_the_pages_of_an_iterator(face, wire):
+def test_the_deadline_of_a_view_covers_all_pages_of_an_iterator(client, wire):
     for number in range(2):
         page = {"items": [{"id": number, "name": "r"} | REPO], "total": 9, "page": 1, "size": 1, "pages": 9}
         wire.answers(200, page, after=3)
 
     with pytest.raises(DeadlineExceededError):
-        face(lambda api: api.with_deadline(5).repos.iter())
+        client(lambda api: api.with_deadline(5).repos.iter())
     assert len(wire.requests) == 2
 
 
-def test_the_clients_own_deadline_is_for_each_call_anew(face, wire, run):
+def test_the_deadline_argument_starts_anew_for_each_call(client, wire, run):
     wire.answers(200, run, after=4).answers(200, run, after=4)
 
-    assert len(face.each(get, get, deadline=5)) == 2
+    assert len(client.each(get, get, deadline=5)) == 2
 
 
-def test_the_nearest_of_several_deadlines_counts(face, wire):
+def test_the_earliest_of_several_deadlines_applies(client, wire):
     for _ in range(3):
         wire.fails(httpx.ReadTimeout, after=5)
 
     with pytest.raises(DeadlineExceededError):
-        face(lambda api: api.with_deadline(5).with_deadline(50).runs.get(7))
+        client(lambda api: api.with_deadline(5).with_deadline(50).runs.get(7))
     with pytest.raises(DeadlineExceededError):
-        face(lambda api: api.with_deadline(50).runs.get(7), deadline=5)
+        client(lambda api: api.with_deadline(50).runs.get(7), deadline=5)
     with pytest.raises(DeadlineExceededError):
-        face(lambda api: api.with_deadline(5).runs.get(7), deadline=50)
+        client(lambda api: api.with_deadline(5).runs.get(7), deadline=50)
 
 
 def test_closing_a_view_leaves_the_client_open(wire, clock, token, run):
@@ -128,7 +128,7 @@ def test_closing_a_view_leaves_the_client_open(wire, clock, token, run):
         assert api.runs.get(7).id == 7
 
 
-def test_every_phase_gets_the_time_that_is_left_and_no_more_than_its_own(clock):
+def test_the_timeout_of_each_phase_is_at_most_the_time_left(clock):
     timeouts = PhaseTimeouts({"connect": 3.0, "read": 30.0, "pool": None}, Deadline(1010.0, clock))
 
     assert (timeouts.get("connect"), timeouts.get("read"), timeouts.get("pool")) == (3.0, 10.0, 10.0)
@@ -141,7 +141,7 @@ def test_every_phase_gets_the_time_that_is_left_and_no_more_than_its_own(clock):
 
 @pytest.fixture
 def silence() -> Iterator[str]:
-    """A server that accepts connections, reads and never answers."""
+    """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 

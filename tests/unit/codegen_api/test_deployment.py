@@ -1,4 +1,4 @@
-"""What a deployment has beside Codegen's own API: the requests that are made of it, and what comes of the answers."""
+"""The operations that only a deployment has: their requests and results."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -42,14 +42,14 @@ def sent(request):
     return request.method, request.url.path, body
 
 
-def test_whom_one_talks_to_is_asked_once_and_by_all_views(face, wire, run):
+def test_a_client_and_its_views_check_once_which_server_they_have(client, wire, run):
     wire.answers(200, run).answers(200, run)
 
     def script(api):
         yield api.run_task("Do it")
         yield api.with_deadline(9).run_task("Do it")
 
-    face.play(script)
+    client.play(script)
     assert [request.url.path for request in wire.requests].count("/health") == 1
 
 
@@ -64,7 +64,7 @@ def test_whom_one_talks_to_is_asked_once_and_by_all_views(face, wire, run):
         {"body": ["codegen-runs"]},
     ],
 )
-def test_whoever_does_not_say_to_be_a_deployment_is_codegen(face, wire, answer):
+def test_any_other_health_response_means_the_codegen_api(client, wire, answer):
     wire._script.clear()
     wire.answers(**answer)
 
@@ -72,10 +72,10 @@ def test_whoever_does_not_say_to_be_a_deployment_is_codegen(face, wire, answer):
         with pytest.raises(codegen_api.NotSupportedError):
             yield api.agents.list_agents()
 
-    face.play(script)
+    client.play(script)
 
 
-def test_who_cannot_tell_is_asked_again(face, wire):
+def test_the_check_is_repeated_after_a_server_error(client, wire):
     wire._script.clear()
     for _ in range(4):
         wire.answers(503, {})
@@ -86,10 +86,10 @@ def test_who_cannot_tell_is_asked_again(face, wire):
             yield api.agents.list_agents()
         assert (yield api.agents.list_agents()) == []
 
-    face.play(script)
+    client.play(script)
 
 
-def test_a_start_keeps_its_idempotency_key_through_every_retry(face, wire, run):
+def test_all_attempts_of_a_start_have_the_same_idempotency_key(client, wire, run):
     wire.fails(httpx.ReadTimeout).answers(500, {}).answers(409, {"code": "busy"}, headers={"retry-after": "2"})
     wire.answers(200, run).answers(200, run)
 
@@ -97,14 +97,14 @@ def test_a_start_keeps_its_idempotency_key_through_every_retry(face, wire, run):
         yield api.run_task("Do it")
         yield api.run_task("Do it")
 
-    face.play(script)
+    client.play(script)
     *first, second = [request.headers["idempotency-key"] for request in wire.requests[1:]]
     assert len(first) == 4
     assert len(set(first)) == 1
     assert second not in first
 
 
-def test_a_start_that_is_lost_for_good_may_have_taken_effect(face, wire):
+def test_a_start_without_any_response_may_have_taken_effect(client, wire):
     for _ in range(4):
         wire.fails(httpx.ReadTimeout)
 
@@ -113,20 +113,20 @@ def test_a_start_that_is_lost_for_good_may_have_taken_effect(face, wire):
             yield api.run_task("Do it")
         assert caught.value.effect_unknown
 
-    face.play(script)
+    client.play(script)
 
 
-def test_a_key_of_the_callers_own_is_sent(face, wire, run):
+def test_the_callers_idempotency_key_is_sent(client, wire, run):
     wire.answers(200, run)
 
     def script(api):
         yield api.run_task("Do it", idempotency_key="mine")
 
-    face.play(script)
+    client.play(script)
     assert wire.requests[-1].headers["idempotency-key"] == "mine"
 
 
-def test_a_card_tells_what_codegen_does_not(face, wire, run):
+def test_a_task_on_a_deployment_has_the_data_of_its_run_card(client, wire, run):
     wire.answers(200, run).answers(200, CARD).answers(
         200, CARD | {"status": "timed_out", "status_reason": "It took too long.", "result": "Half of it."}
     )
@@ -140,22 +140,22 @@ def test_a_card_tells_what_codegen_does_not(face, wire, run):
         yield task.wait_for_completion()
         assert (task.status, task.error, task.result) == (TaskStatus.FAILED, "It took too long.", "Half of it.")
 
-    face.play(script)
+    client.play(script)
     assert wire.requests[-1].url.path == "/v1/organizations/42/run-cards/7"
 
 
 @pytest.mark.parametrize("word", ["queued", "launching"])
-def test_a_task_that_waits_is_pending(face, wire, word):
+def test_a_task_that_waits_to_start_is_pending(client, wire, word):
     wire.answers(200, CARD | {"status": word})
 
     def script(api):
         task = yield api.get_task(7)
         assert (task.status, task.progress) == (TaskStatus.PENDING, 0)
 
-    face.play(script)
+    client.play(script)
 
 
-def test_a_cancel_tells_by_which_means(face, wire):
+def test_a_cancel_sends_the_consent_and_the_reason(client, wire):
     wire.answers(200, CARD).answers(200, CARD).answers(202, CARD | {"status": "cancelling"})
     wire.answers(200, CARD | {"status": "cancelled"})
 
@@ -164,29 +164,29 @@ def test_a_cancel_tells_by_which_means(face, wire):
         yield task.cancel(allow_pr_ban=True, reason="No need.")
         assert task.status is TaskStatus.CANCELLED
 
-    face.play(script)
+    client.play(script)
     method, path, body = sent(wire.requests[3])
     assert (method, path) == ("POST", "/v1/organizations/42/agent/run/7/cancel")
     assert body == {"allow_pr_ban": True, "reason": "No need."}
     assert wire.requests[3].headers["idempotency-key"]
 
 
-def test_a_cancel_that_is_refused_is_told_unless_the_task_has_ended_meanwhile(face, wire):
-    refusal = {"message": "It works.", "code": "cancel_needs_pr_ban"}
+def test_a_refused_cancel_raises_an_error_unless_the_task_has_ended_meanwhile(client, wire):
+    refusal = {"message": "The run is running.", "code": "cancel_needs_pr_ban"}
     wire.answers(200, CARD).answers(200, CARD).answers(409, refusal).answers(200, CARD)
     wire.answers(200, CARD).answers(409, refusal).answers(200, CARD | {"status": "completed"})
 
     def script(api):
         task = yield api.get_task(7)
-        with pytest.raises(ConflictError, match="It works"):
+        with pytest.raises(ConflictError, match="The run is running"):
             yield task.cancel()
         yield task.cancel()
         assert task.is_successful()
 
-    face.play(script)
+    client.play(script)
 
 
-def test_agents_are_kept_and_run(face, wire, run):
+def test_agents_are_created_used_changed_and_deleted(client, wire, run):
     wire.answers(201, PROFILE).answers(200, run).answers(200, PROFILE | {"version": 2, "type": "of_tomorrow"})
     wire.answers(200, PROFILE).answers(204, content=b"")
 
@@ -208,7 +208,7 @@ def test_agents_are_kept_and_run(face, wire, run):
         assert (yield api.agents.get_agent("reviewer", version=1)).version == 1
         yield api.agents.delete_agent(agent.id)
 
-    face.play(script)
+    client.play(script)
     created, ran, changed, read, deleted = map(sent, wire.requests[1:])
     agents = "/v1/organizations/42/agents"
     assert created == (
@@ -229,7 +229,7 @@ def test_agents_are_kept_and_run(face, wire, run):
     assert deleted == ("DELETE", f"{agents}/reviewer", None)
 
 
-def test_what_a_post_answers_is_not_taken_for_the_list_at_the_same_address(face, wire):
+def test_the_response_to_a_post_is_not_cached(client, wire):
     wire.answers(200, {"agent_run_id": 7, "starred": True}, headers={"etag": '"1"'})
     wire.answers(200, {"items": [], "has_more": False})
 
@@ -237,57 +237,57 @@ def test_what_a_post_answers_is_not_taken_for_the_list_at_the_same_address(face,
         yield api.starred_runs.star(7)
         assert (yield api.starred_runs.list()) == []
 
-    face.play(script)
+    client.play(script)
     assert "if-none-match" not in wire.requests[-1].headers
 
 
-def test_a_list_is_read_to_its_last_cursor(face, wire):
+def test_a_list_is_read_until_its_last_cursor(client, wire):
     wire.answers(200, {"items": [PROFILE], "next_cursor": "abc", "has_more": True})
     wire.answers(200, {"items": [PROFILE | {"id": "tester"}], "next_cursor": None, "has_more": False})
 
     def script(api):
         assert [agent.id for agent in (yield api.agents.list_agents(tag="review"))] == ["reviewer", "tester"]
 
-    face.play(script)
+    client.play(script)
     assert [dict(request.url.params) for request in wire.requests[1:]] == [
         {"tag": "review", "limit": "100"},
         {"tag": "review", "limit": "100", "cursor": "abc"},
     ]
 
 
-def test_a_cursor_that_leads_nowhere_ends_the_list(face, wire):
+def test_a_repeated_cursor_ends_the_list(client, wire):
     for _ in range(2):
         wire.answers(200, {"items": [PROFILE], "next_cursor": "abc", "has_more": True})
 
     def script(api):
         assert len((yield api.agents.list_agents())) == 2
 
-    face.play(script)
+    client.play(script)
 
 
 @pytest.mark.parametrize("agent_id", ["", "../users", "a b", "ä"])
-def test_what_could_leave_its_place_in_a_path_is_refused(face, agent_id):
+def test_an_id_that_could_change_the_path_is_refused(client, agent_id):
     def script(api):
         with pytest.raises(ValueError, match="not an id"):
             yield api.agents.get_agent(agent_id)
 
-    face.play(script)
+    client.play(script)
 
 
-def test_an_agent_that_is_not_there_is_told(face, wire):
+def test_a_missing_agent_raises_not_found(client, wire):
     wire.answers(404, {"message": "There is no agent nobody in this organization."})
 
     def script(api):
         with pytest.raises(NotFoundError, match="no agent nobody"):
             yield api.agents.get_agent("nobody")
 
-    face.play(script)
+    client.play(script)
 
 
 MULTI_RUN = {"id": "mr-1", "status": "running", "prompt": "Do it", "requested": 3}
 
 
-def test_a_multi_run_is_started_once_and_waited_for(face, wire):
+def test_a_multi_run_is_started_once_and_waited_for(client, wire):
     done = MULTI_RUN | {"status": "completed", "answer": {"text": "Done.", "source": "synthesis"}}
     wire.answers(202, MULTI_RUN).answers(200, MULTI_RUN).answers(503, {}).answers(200, done)
     looks = []
@@ -297,14 +297,14 @@ def test_a_multi_run_is_started_once_and_waited_for(face, wire):
         ended = yield api.multi_runs.wait(made.id, on_progress=looks.append)
         assert (ended.is_complete(), ended.answer.text) == (True, "Done.")
 
-    face.play(script, retry=RetryPolicy(max_retries=0))
+    client.play(script, retry=RetryPolicy(max_retries=0))
     assert [look.status for look in looks] == ["running", "completed"]
     path = "/v1/organizations/42/multi-runs"
     assert sent(wire.requests[1]) == ("POST", path, {"prompt": "Do it", "concurrency": 3, "deadline_s": 600})
     assert wire.requests[1].headers["idempotency-key"]
 
 
-def test_a_multi_run_that_takes_too_long_is_an_error(face, wire, clock):
+def test_waiting_too_long_for_a_multi_run_raises_a_timeout_error(client, wire, clock):
     for _ in range(4):
         wire.answers(200, MULTI_RUN)
 
@@ -313,10 +313,10 @@ def test_a_multi_run_that_takes_too_long_is_an_error(face, wire, clock):
             yield api.multi_runs.wait("mr-1", timeout=12, poll_interval=5)
         assert clock.sleeps == [5.0, 5.0, 2.0]
 
-    face.play(script)
+    client.play(script)
 
 
-def test_multi_runs_are_read_listed_and_cancelled(face, wire):
+def test_multi_runs_are_read_listed_and_cancelled(client, wire):
     wire.answers(200, MULTI_RUN).answers(200, {"items": [MULTI_RUN], "has_more": False}).answers(
         200, MULTI_RUN | {"status": "cancelled"}
     )
@@ -326,12 +326,12 @@ def test_multi_runs_are_read_listed_and_cancelled(face, wire):
         assert [found.id for found in (yield api.multi_runs.list())] == ["mr-1"]
         assert (yield api.multi_runs.cancel("mr-1", allow_pr_ban=True)).status == "cancelled"
 
-    face.play(script)
+    client.play(script)
     path = "/v1/organizations/42/multi-runs/mr-1"
     assert sent(wire.requests[-1]) == ("POST", f"{path}/cancel", {"allow_pr_ban": True})
 
 
-def test_an_organization_is_read_counted_and_changed(face, wire):
+def test_the_operations_on_an_organization_and_its_members(client, wire):
     organization = {"id": 42, "name": "Works", "settings": {"feature_x": True}, "members_count": 3}
     usage = {"organization_id": 42, "start_date": "a", "end_date": "b", "runs": {"total": 5}, "complete": True}
     member = {"id": 789, "name": "Ada", "email": "ada@example.com", "role": "admin", "permissions": ["read"]}
@@ -350,7 +350,7 @@ def test_an_organization_is_read_counted_and_changed(face, wire):
         yield api.organizations.update_organization(name="Works", settings={"feature_x": True, "old": None})
         yield api.users.update_user("789", role="admin", permissions=("read",))
 
-    face.play(script)
+    client.play(script)
     assert dict(wire.requests[2].url.params) == {"start_date": "2024-01-01T00:00:00+00:00", "end_date": "2024-01-31"}
     assert sent(wire.requests[4]) == (
         "PATCH",
@@ -363,7 +363,7 @@ def test_an_organization_is_read_counted_and_changed(face, wire):
     )
 
 
-def test_api_tokens_are_made_listed_and_revoked(face, wire):
+def test_api_tokens_are_created_listed_and_revoked(client, wire):
     token = {"id": "tok-1", "name": "mine", "prefix": "crt_a"}
     wire.answers(201, token | {"token": "crt_a-secret"}).answers(200, {"items": [token], "has_more": False})
     wire.answers(204, content=b"")
@@ -377,8 +377,10 @@ def test_api_tokens_are_made_listed_and_revoked(face, wire):
         assert (listed.id, listed.token) == ("tok-1", None)
         yield api.users.revoke_api_token(token_id="tok-1")
 
-    face.play(script)
-    assert "idempotency-key" not in wire.requests[1].headers, "it would not be heeded, so nothing may be repeated"
+    client.play(script)
+    assert "idempotency-key" not in wire.requests[1].headers, (
+        "the deployment ignores a key here, so a retry would create a second token"
+    )
     body = sent(wire.requests[1])[2]
     assert datetime.fromisoformat(body["expires_at"]) == until.astimezone()
     assert (body["role"], body["organizations"]) == ("viewer", [42])

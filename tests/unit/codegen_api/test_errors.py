@@ -1,4 +1,4 @@
-"""Refusals and failures as errors."""
+"""Exceptions for error responses and failed requests."""
 
 import copy
 import pickle
@@ -34,9 +34,9 @@ PROBLEMS = [
 ]
 
 
-def refused(face, operation=lambda api: api.runs.get(7), **options):
+def refused(client, operation=lambda api: api.runs.get(7), **options):
     with pytest.raises(CodegenAPIError) as caught:
-        face(operation, retry=ONCE, **options)
+        client(operation, retry=ONCE, **options)
     return caught.value
 
 
@@ -57,11 +57,11 @@ def refused(face, operation=lambda api: api.runs.get(7), **options):
         (599, ServerError),
     ],
 )
-def test_a_refusal_is_an_error_of_its_status(face, wire, status, kind):
+def test_each_error_status_raises_its_own_exception(client, wire, status, kind):
     body = {"message": "No.", "status_code": status}
     wire.answers(status, body, headers={"x-request-id": "r-1"})
 
-    error = refused(face)
+    error = refused(client)
 
     assert type(error) is kind
     assert (error.status_code, error.body, error.request_id, error.message) == (status, body, "r-1", "No.")
@@ -86,10 +86,10 @@ def test_a_refusal_is_an_error_of_its_status(face, wire, status, kind):
         ("Gone fishing", "Gone fishing"),
     ],
 )
-def test_the_message_is_found_in_either_shape_of_body(face, wire, body, message):
+def test_the_message_is_read_from_both_formats_of_body(client, wire, body, message):
     wire.answers(404, body)
 
-    assert refused(face).message == message
+    assert refused(client).message == message
 
 
 @pytest.mark.parametrize(
@@ -103,16 +103,16 @@ def test_the_message_is_found_in_either_shape_of_body(face, wire, body, message)
     ],
     ids=["empty", "blank", "html", "not text", "too deep"],
 )
-def test_a_body_that_is_not_json_is_kept_as_text(face, wire, content, body):
+def test_a_body_that_is_not_json_is_kept_as_text(client, wire, content, body):
     wire.answers(502, content=content)
 
-    assert refused(face).body == body
+    assert refused(client).body == body
 
 
-def test_an_error_keeps_no_more_of_a_body_than_is_useful(face, wire):
+def test_an_error_keeps_at_most_16384_characters_of_the_body(client, wire):
     wire.answers(500, {"message": "x" * 1_000_000})
 
-    error = refused(face)
+    error = refused(client)
 
     assert len(error.body) == 16_384
     assert len(str(error)) < 300
@@ -138,13 +138,13 @@ def test_an_error_keeps_no_more_of_a_body_than_is_useful(face, wire):
         ),
     ],
 )
-def test_retry_after_is_read_in_both_its_forms(face, wire, headers, seconds):
+def test_retry_after_may_be_a_number_or_a_date(client, wire, headers, seconds):
     wire.answers(429, {}, headers=headers)
 
-    assert refused(face).retry_after == seconds
+    assert refused(client).retry_after == seconds
 
 
-def test_without_a_date_in_the_answer_retry_after_is_measured_from_now():
+def test_without_a_date_header_retry_after_is_relative_to_now():
     assert read_retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=40.0) == 60.0
 
 
@@ -160,14 +160,14 @@ def test_without_a_date_in_the_answer_retry_after_is_measured_from_now():
         (httpx.DecodingError, InvalidResponseError),
     ],
 )
-@pytest.mark.parametrize(("reason", "told"), [("the reason", ": the reason"), ("", "")])
-def test_no_answer_is_an_error_that_says_why(face, wire, failure, kind, reason, told):
+@pytest.mark.parametrize(("reason", "suffix"), [("the reason", ": the reason"), ("", "")])
+def test_a_missing_response_raises_an_error_with_the_reason(client, wire, failure, kind, reason, suffix):
     wire.fails(failure, reason)
 
-    error = refused(face)
+    error = refused(client)
 
     assert type(error) is kind
-    assert str(error) == failure.__name__ + told
+    assert str(error) == failure.__name__ + suffix
     assert error.status_code is None
 
 
@@ -184,27 +184,27 @@ def test_no_answer_is_an_error_that_says_why(face, wire, failure, kind, reason, 
         (httpx.DecodingError, True),
     ],
 )
-def test_a_failed_post_says_whether_it_may_have_taken_effect(face, wire, failure, unknown):
+def test_an_error_without_a_response_says_whether_the_post_may_have_had_an_effect(client, wire, failure, unknown):
     wire.fails(failure).fails(failure)
 
-    assert refused(face, lambda api: api.runs.create("Do it")).effect_unknown is unknown
-    assert refused(face, lambda api: api.runs.get(7)).effect_unknown is False
+    assert refused(client, lambda api: api.runs.create("Do it")).effect_unknown is unknown
+    assert refused(client, lambda api: api.runs.get(7)).effect_unknown is False
 
 
 @pytest.mark.parametrize(
     ("status", "unknown"), [(200, True), (307, False), (402, False), (429, False), (500, True), (503, True)]
 )
-def test_a_refused_post_says_whether_it_may_have_taken_effect(face, wire, status, unknown):
+def test_an_error_status_says_whether_the_post_may_have_had_an_effect(client, wire, status, unknown):
     wire.answers(status, {}).answers(status, {})
 
-    assert refused(face, lambda api: api.runs.create("Do it")).effect_unknown is unknown
-    assert refused(face, lambda api: api.runs.get(7)).effect_unknown is False
+    assert refused(client, lambda api: api.runs.create("Do it")).effect_unknown is unknown
+    assert refused(client, lambda api: api.runs.get(7)).effect_unknown is False
 
 
-def test_a_redirect_is_not_followed_with_the_token(face, wire):
+def test_a_redirect_is_not_followed_with_the_token(client, wire):
     wire.answers(307, {}, headers={"location": "https://elsewhere.test/"})
 
-    error = refused(face)
+    error = refused(client)
 
     assert isinstance(error, InvalidResponseError)
     assert "base URL" in str(error)
@@ -212,9 +212,9 @@ def test_a_redirect_is_not_followed_with_the_token(face, wire):
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_an_error_survives_being_pickled_and_copied(face, wire, duplicate):
+def test_an_error_can_be_pickled_and_copied(client, wire, duplicate):
     wire.answers(429, {"message": "Slow down."}, headers={"retry-after": "9"})
-    error = refused(face, lambda api: api.runs.create("Do it"))
+    error = refused(client, lambda api: api.runs.create("Do it"))
 
     again = duplicate(error)
 

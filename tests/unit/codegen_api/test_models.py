@@ -1,4 +1,4 @@
-"""Answers as models: they survive what was seen live, and dump to what was received."""
+"""The models accept live responses, and dump to exactly what was received."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -93,33 +93,33 @@ def test_a_model_reads_its_own_dump(model, received):
     assert model.model_validate(read.model_dump()) == read
 
 
-def test_a_dump_can_still_be_narrowed_by_its_caller():
+def test_include_and_exclude_still_work():
     run = AgentRun.model_validate(RUN)
 
     assert run.model_dump(include={"id", "result"}) == {"id": 7, "result": None}
     assert "result" not in run.model_dump(exclude={"result"}, exclude_none=True)
 
 
-def test_a_changed_copy_dumps_its_change():
+def test_a_changed_copy_dumps_the_change():
     run = AgentRun.model_validate(RUN).model_copy(update={"result": "Done"})
 
     assert run.model_dump() == RUN | {"result": "Done"}
 
 
-def test_the_json_schema_keeps_the_fields_so_that_documents_made_from_it_do():
+def test_the_json_schema_has_the_fields():
     schema = AgentRun.model_json_schema(mode="serialization")
 
     assert schema["properties"]["status"]["anyOf"] == [{"type": "string"}, {"type": "null"}]
     assert schema["required"] == ["id", "organization_id"]
 
 
-def test_ids_of_integrations_stay_as_they_came():
+def test_the_types_of_integration_ids_are_kept():
     read = Integrations.model_validate_json(json.dumps(INTEGRATIONS))
 
     assert [integration.token_id for integration in read.integrations] == ["17", 17]
 
 
-def test_secrets_in_models_stay_out_of_their_repr():
+def test_the_repr_of_a_model_has_no_secret():
     assert "hush" not in repr(Integrations.model_validate(INTEGRATIONS))
     assert "hush" not in repr(Webhook(url="https://hook.test", secret="hush"))
 
@@ -144,42 +144,42 @@ def test_unknown_keys_can_be_read_as_attributes():
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_an_answer_of_another_shape_is_an_invalid_response(face, wire, body):
+def test_a_response_of_another_structure_is_an_invalid_response(client, wire, body):
     wire.answers(content=body, headers={"x-request-id": "r-1"})
 
     with pytest.raises(InvalidResponseError) as caught:
-        face(lambda api: api.runs.get(7))
+        client(lambda api: api.runs.get(7))
 
     assert caught.value.status_code == 200
     assert caught.value.request_id == "r-1"
     assert not caught.value.effect_unknown
 
 
-def test_an_invalid_response_names_the_key_that_is_wrong_and_quotes_no_value(face, wire):
+def test_the_error_for_an_invalid_response_names_the_key_and_quotes_no_value(client, wire):
     wire.answers(body={"items": [{"id": "hush"}], "total": 1, "page": 1, "size": 1, "pages": 1})
 
     with pytest.raises(InvalidResponseError, match=r"items\.0\.organization_id: Field required") as caught:
-        face(lambda api: api.runs.list())
+        client(lambda api: api.runs.list())
 
     assert "items.0.id: Input should be a valid integer" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"not JSON", b"[" * 200_000], ids=["text", "too deep"])
-def test_an_answer_of_no_promised_shape_must_still_be_json(face, wire, body):
+def test_an_undocumented_response_must_still_be_json(client, wire, body):
     wire.answers(content=body)
 
     with pytest.raises(InvalidResponseError) as caught:
-        face(lambda api: api.runs.ban(7))
+        client(lambda api: api.runs.ban(7))
 
     assert caught.value.effect_unknown
 
 
 @pytest.mark.parametrize("body", [b"", b"\n"])
-def test_a_ban_may_be_answered_with_nothing(face, wire, body):
+def test_the_response_to_a_ban_may_be_empty(client, wire, body):
     wire.answers(content=body)
 
-    assert face(lambda api: api.runs.ban(7)) is None
+    assert client(lambda api: api.runs.ban(7)) is None
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_ban_may_be_answered_with_nothing(face, wire, body):
         ("2024-01-15T10:30:00+02:00", datetime(2024, 1, 15, 8, 30, tzinfo=UTC)),
     ],
 )
-def test_both_forms_of_timestamp_are_read_as_utc(text, moment):
+def test_both_formats_of_timestamp_are_read_as_utc(text, moment):
     run = AgentRun.model_validate({"id": 7, "organization_id": 42, "created_at": text})
 
     assert run.created == moment == parse_timestamp(text)
@@ -199,7 +199,7 @@ def test_both_forms_of_timestamp_are_read_as_utc(text, moment):
 
 
 @pytest.mark.parametrize("text", [None, "", "yesterday", "0001-01-01T00:00:00+14:00"])
-def test_a_timestamp_that_cannot_be_read_costs_only_the_moment(text):
+def test_an_invalid_timestamp_only_makes_created_none(text):
     run = AgentRun.model_validate({"id": 7, "organization_id": 42, "created_at": text})
 
     assert run.created is None
@@ -207,7 +207,7 @@ def test_a_timestamp_that_cannot_be_read_costs_only_the_moment(text):
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])))
-def test_any_moment_survives_being_written_and_read(moment):
+def test_any_time_can_be_written_and_read_again(moment):
     try:
         utc = moment.astimezone(UTC)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""The package as a package: what it exports, what it needs, that it stands alone."""
+"""The package: its exports, its dependencies, and both clients compared."""
 
 import inspect
 import os
@@ -27,7 +27,7 @@ def test_every_public_name_is_exported_and_exists():
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_it_works_when_copied_out_of_the_repository_without_boto3_or_powertools(tmp_path):
+def test_the_package_works_outside_the_repository_without_boto3_and_powertools(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "codegen_api", ignore=shutil.ignore_patterns("__pycache__"))
     program = """
 import sys
@@ -56,11 +56,11 @@ print([name for name in ("asyncio", "anyio") if name in sys.modules])
     )
 
     assert done.stderr == ""
-    assert done.stdout.split("\n")[:2] == ["7", "[]"], "a blocking client pays for no event loop"
+    assert done.stdout.split("\n")[:2] == ["7", "[]"], "a blocking client must not import an event loop"
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
-def test_both_faces_offer_the_same_operations_with_the_same_arguments(resource):
+def test_both_clients_have_the_same_operations_with_the_same_arguments(resource):
     def operations(client):
         methods = inspect.getmembers(getattr(client("1", "sk-fake"), resource), inspect.ismethod)
         return {name: str(inspect.signature(method)) for name, method in methods if not name.startswith("_")}
@@ -70,7 +70,7 @@ def test_both_faces_offer_the_same_operations_with_the_same_arguments(resource):
     assert blocking
 
 
-def test_both_faces_are_made_and_closed_with_the_same_arguments():
+def test_both_clients_have_the_same_constructor_arguments():
     def arguments(client):
         return [
             (p.name, p.kind, p.name in ("sleep",) or p.default) for p in inspect.signature(client).parameters.values()
@@ -93,7 +93,7 @@ def test_each_client_makes_its_own_class_of_a_resource_once(resource):
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
-def test_both_faces_say_the_same_about_each_method(blocking, asynchronous):
+def test_both_clients_have_the_same_docstrings(blocking, asynchronous):
     def texts(kind):
         return {
             name: inspect.getdoc(method)
@@ -105,7 +105,7 @@ def test_both_faces_say_the_same_about_each_method(blocking, asynchronous):
     assert all(texts(blocking).values())
 
 
-def test_every_operation_says_what_it_does():
+def test_every_operation_has_a_docstring_and_hides_the_core():
     for client in (CodegenAPI, AsyncCodegenAPI):
         for resource in RESOURCES:
             for name, method in inspect.getmembers(getattr(client(1, "sk-fake"), resource), inspect.ismethod):

@@ -1,4 +1,4 @@
-"""What goes over the wire: paths, queries, bodies, headers, and where the settings come from."""
+"""The requests of a client: paths, queries, bodies and headers, and the settings they depend on."""
 
 import json
 
@@ -140,12 +140,12 @@ OPERATIONS = [
     ("operation", "line", "query", "body", "answer"),
     [pytest.param(*case, id=name) for name, *case in OPERATIONS],
 )
-def test_each_operation_sends_what_the_api_documents_and_returns_what_it_answers(
-    face, wire, operation, line, query, body, answer
+def test_each_operation_sends_the_documented_request_and_returns_the_response(
+    client, wire, operation, line, query, body, answer
 ):
     wire.answers(200, answer)
 
-    result = face(operation)
+    result = client(operation)
 
     request = wire.only
     assert f"{request.method} {request.url.path}" == line
@@ -154,10 +154,10 @@ def test_each_operation_sends_what_the_api_documents_and_returns_what_it_answers
     assert (result.model_dump() if hasattr(result, "model_dump") else result) == answer
 
 
-def test_what_is_not_given_is_not_sent(face, wire, run):
+def test_arguments_that_are_not_given_are_not_sent(client, wire, run):
     wire.answers(200, run)
 
-    face(lambda api: api.runs.create("Do it"))
+    client(lambda api: api.runs.create("Do it"))
 
     assert json.loads(wire.only.content) == {"prompt": "Do it"}
     assert wire.only.headers["content-type"] == "application/json"
@@ -166,23 +166,23 @@ def test_what_is_not_given_is_not_sent(face, wire, run):
 @pytest.mark.parametrize(
     ("operation", "answer"), [(lambda api: api.runs.list(), PAGE), (lambda api: api.runs.logs(7), LOGS)]
 )
-def test_filters_that_are_not_given_are_not_in_the_query(face, wire, operation, answer):
+def test_filters_that_are_not_given_are_not_in_the_query(client, wire, operation, answer):
     wire.answers(200, answer)
 
-    face(operation)
+    client(operation)
 
     assert dict(wire.only.url.params) == WHOLE_PAGE
 
 
-def test_metadata_that_json_cannot_say_is_refused_before_anything_is_sent(face):
+def test_metadata_that_is_not_json_is_refused_before_anything_is_sent(client):
     with pytest.raises(ValueError, match="JSON"):
-        face(lambda api: api.runs.create("Do it", metadata={"score": float("nan")}))
+        client(lambda api: api.runs.create("Do it", metadata={"score": float("nan")}))
 
 
-def test_every_request_carries_the_token_and_the_given_headers(face, wire, token):
+def test_every_request_has_the_token_and_the_additional_headers(client, wire, token):
     wire.answers(200, USER)
 
-    face(lambda api: api.users.me(), headers={"x-codegen-client": "tests", "authorization": "Bearer another"})
+    client(lambda api: api.users.me(), headers={"x-codegen-client": "tests", "authorization": "Bearer another"})
 
     assert wire.only.headers["authorization"] == f"Bearer {token}"
     assert wire.only.headers["x-codegen-client"] == "tests"
@@ -190,26 +190,26 @@ def test_every_request_carries_the_token_and_the_given_headers(face, wire, token
     assert wire.only.headers["user-agent"].startswith("codegen-api-python/")
 
 
-def test_a_call_may_name_another_organization_than_the_clients(face, wire, run):
+def test_a_call_may_name_another_organization_than_the_default(client, wire, run):
     wire.answers(200, run)
 
-    face(lambda api: api.runs.get(7, org_id="43"))
+    client(lambda api: api.runs.get(7, org_id="43"))
 
     assert wire.only.url.path == "/v1/organizations/43/agent/run/7"
 
 
-def test_a_prompt_that_is_not_even_valid_unicode_can_be_sent(face, wire, run):
+def test_a_prompt_that_is_not_even_valid_unicode_can_be_sent(client, wire, run):
     wire.answers(200, run)
 
-    face(lambda api: api.runs.create("half an emoji: \ud83d"))
+    client(lambda api: api.runs.create("half an emoji: \ud83d"))
 
     assert json.loads(wire.only.content)["prompt"] == "half an emoji: \ud83d"
 
 
 @pytest.mark.parametrize("bad", ["", "..", "7/logs", "7?x", "\u0667", "-", "seven", True], ids=repr)
-def test_what_is_not_an_id_is_refused_before_it_reaches_a_path(face, bad):
+def test_an_invalid_id_is_refused_before_anything_is_sent(client, bad):
     with pytest.raises(ValueError, match="not an id"):
-        face(lambda api: api.runs.get(bad))
+        client(lambda api: api.runs.get(bad))
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_what_is_not_an_id_is_refused_before_it_reaches_a_path(face, bad):
         ("http://[::1]:3002/v1", "http://[::1]:3002/v1/users/me"),
     ],
 )
-def test_a_base_url_may_end_in_v1_or_a_slash_and_have_a_prefix(face, wire, given_url, called):
+def test_a_base_url_may_end_in_v1_or_a_slash_and_have_a_path(client, wire, given_url, called):
     wire.answers(200, USER)
 
-    face(lambda api: api.users.me(), base_url=given_url)
+    client(lambda api: api.users.me(), base_url=given_url)
 
     assert str(wire.only.url) == called
 
@@ -237,7 +237,7 @@ def test_a_base_url_may_end_in_v1_or_a_slash_and_have_a_prefix(face, wire, given
     st.from_regex(r"https?://[a-z0-9]{1,9}(:[1-9][0-9]{1,3})?(/[a-z0-9]{1,4}){0,3}", fullmatch=True),
     st.sampled_from(["", "/", "//", "/v1", "/v1/"]),
 )
-def test_normalizing_a_base_url_forgets_only_its_ending(base_url, ending):
+def test_normalizing_a_base_url_removes_only_its_ending(base_url, ending):
     normal = normalize_base_url(base_url)
 
     assert normalize_base_url(normal + ending) == normal or normal.endswith("/v1")
@@ -257,21 +257,21 @@ def test_normalizing_a_base_url_forgets_only_its_ending(base_url, ending):
         "https://[::1",
     ],
 )
-def test_an_unusable_base_url_is_refused_without_quoting_it(face, bad):
+def test_an_invalid_base_url_is_refused_and_not_quoted(client, bad):
     with pytest.raises(ConfigurationError) as caught:
-        face(lambda api: api.users.me(), base_url=bad)
+        client(lambda api: api.users.me(), base_url=bad)
 
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("client", [CodegenAPI, AsyncCodegenAPI])
 class TestSettingsFromTheEnvironment:
-    def test_a_client_without_a_token_is_not_made(self, client):
+    def test_a_client_needs_a_token(self, client):
         with pytest.raises(ConfigurationError, match="CODEGEN_API_TOKEN"):
             client(org_id=42)
 
     @pytest.mark.parametrize("bad", ["", " ", "two words", "line\nbreak", "schlüssel"])
-    def test_a_token_that_no_header_can_carry_is_refused_without_quoting_it(self, client, monkeypatch, bad):
+    def test_a_token_that_is_no_valid_header_value_is_refused_and_not_quoted(self, client, monkeypatch, bad):
         monkeypatch.setenv("CODEGEN_API_TOKEN", "sk-of-somebody-else")
 
         with pytest.raises(ConfigurationError) as caught:
@@ -285,7 +285,7 @@ class TestSettingsFromTheEnvironment:
         with pytest.raises(ConfigurationError, match="whole number"):
             client(token="sk-fake")
 
-    def test_arguments_come_before_the_environment(self, client, monkeypatch):
+    def test_arguments_take_precedence(self, client, monkeypatch):
         monkeypatch.setenv("CODEGEN_ORG_ID", "1")
         monkeypatch.setenv("CODEGEN_TOKEN", "sk-fake")
         monkeypatch.setenv("CODEGEN_BASE_URL", "https://environment.test/v1/")
@@ -296,25 +296,25 @@ class TestSettingsFromTheEnvironment:
         )
 
 
-def test_the_first_of_two_token_variables_counts(face, wire, monkeypatch):
+def test_codegen_api_token_precedes_codegen_token(client, wire, monkeypatch):
     monkeypatch.setenv("CODEGEN_API_TOKEN", "sk-fake-first\n")
     monkeypatch.setenv("CODEGEN_TOKEN", "sk-fake-second")
     wire.answers(200, USER)
 
-    face(lambda api: api.users.me(), token=None)
+    client(lambda api: api.users.me(), token=None)
 
     assert wire.only.headers["authorization"] == "Bearer sk-fake-first"
 
 
-def test_without_an_organization_only_a_call_that_needs_one_fails(face, wire):
+def test_only_a_call_that_needs_an_organization_fails_without_one(client, wire):
     wire.answers(200, USER)
 
-    face(lambda api: api.users.me(), org_id=None)
+    client(lambda api: api.users.me(), org_id=None)
     with pytest.raises(ConfigurationError, match="CODEGEN_ORG_ID"):
-        face(lambda api: api.runs.get(7), org_id=None)
+        client(lambda api: api.runs.get(7), org_id=None)
 
 
-def test_a_shared_http_client_outlives_the_clients_that_use_it(wire):
+def test_closing_a_client_does_not_close_a_shared_http_client(wire):
     wire.answers(200, USER).answers(200, USER)
     with httpx.Client(transport=httpx.MockTransport(wire)) as shared:
         for token in ("sk-fake-ada", "sk-fake-bob"):
@@ -325,7 +325,7 @@ def test_a_shared_http_client_outlives_the_clients_that_use_it(wire):
     assert [request.headers["authorization"][-3:] for request in wire.requests] == ["ada", "bob"]
 
 
-def test_the_auth_of_a_shared_http_client_has_the_last_word(wire):
+def test_the_auth_of_a_shared_http_client_can_replace_the_token(wire):
     class Renewed(httpx.Auth):
         def auth_flow(self, request):
             request.headers["authorization"] = "Bearer sk-fake-renewed"

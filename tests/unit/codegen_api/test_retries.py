@@ -1,4 +1,4 @@
-"""What is sent again, when, and what never is."""
+"""Which requests are retried, and after which pause."""
 
 import dataclasses
 
@@ -27,100 +27,100 @@ def create(api):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_get_is_tried_again_after_a_passing_trouble(face, wire, clock, run, status):
+def test_a_get_is_retried_after_a_transient_status(client, wire, clock, run, status):
     wire.answers(status, {}).answers(status, {}).answers(200, run)
 
-    assert face(get).id == 7
+    assert client(get).id == 7
     assert clock.sleeps == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError])
-def test_a_get_is_tried_again_after_a_broken_connection(face, wire, run, failure):
+def test_a_get_is_retried_after_a_broken_connection(client, wire, run, failure):
     wire.fails(failure).answers(200, run)
 
-    assert face(get).id == 7
+    assert client(get).id == 7
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 501, 307])
 @pytest.mark.parametrize("operation", [get, create])
-def test_a_refusal_is_final(face, wire, clock, operation, status):
+def test_other_statuses_are_not_retried(client, wire, clock, operation, status):
     wire.answers(status, {})
 
     with pytest.raises(CodegenAPIError):
-        face(operation)
+        client(operation)
     assert clock.sleeps == []
 
 
-def test_garbage_is_final(face, wire):
+def test_an_invalid_response_is_not_retried(client, wire):
     wire.answers(content=b"garbage")
 
     with pytest.raises(CodegenAPIError):
-        face(get)
+        client(get)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_post_is_never_sent_again_after_a_server_error(face, wire, status):
+def test_a_post_is_not_retried_after_a_server_error(client, wire, status):
     wire.answers(status, {}, headers={"retry-after": "1"})
 
     with pytest.raises(ServerError):
-        face(create)
+        client(create)
     assert len(wire.requests) == 1
 
 
 @pytest.mark.parametrize(
     "failure", [httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError]
 )
-def test_a_post_is_never_sent_again_once_it_may_have_arrived(face, wire, failure):
+def test_a_post_that_may_have_arrived_is_not_retried(client, wire, failure):
     wire.fails(failure)
 
     with pytest.raises(APIConnectionError):
-        face(create)
+        client(create)
     assert len(wire.requests) == 1
 
 
-def test_a_post_that_was_turned_away_is_sent_again(face, wire, clock, run):
+def test_a_post_is_retried_after_a_429(client, wire, clock, run):
     wire.answers(429, {}, headers={"retry-after": "6"}).answers(200, run)
 
-    assert face(create).id == 7
+    assert client(create).id == 7
     assert clock.sleeps == [6.0]
 
 
 @pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
-def test_a_post_that_was_never_sent_is_sent_again(face, wire, run, failure):
+def test_a_post_that_was_never_sent_is_retried(client, wire, run, failure):
     wire.fails(failure).answers(200, run)
 
-    assert face(create).id == 7
+    assert client(create).id == 7
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_waited_for(face, wire, clock, run, status):
+def test_the_pause_before_a_retry_is_retry_after(client, wire, clock, run, status):
     wire.answers(status, {}, headers={"retry-after": "30"}).answers(200, run)
 
-    face(get)
+    client(get)
     assert clock.sleeps == [30.0]
 
 
-def test_a_retry_after_longer_than_is_worth_waiting_raises_at_once(face, wire, clock):
+def test_a_retry_after_above_the_maximum_raises_the_error_at_once(client, wire, clock):
     wire.answers(429, {}, headers={"retry-after": "3600"})
 
     with pytest.raises(RateLimitError) as caught:
-        face(get)
+        client(get)
     assert caught.value.retry_after == 3600
     assert clock.sleeps == []
 
 
-def test_the_last_error_is_raised_when_the_retries_are_used_up(face, wire):
+def test_the_last_error_is_raised_when_the_retries_are_used_up(client, wire):
     wire.answers(500, {}).answers(429, {}).fails(httpx.ConnectError).fails(httpx.ReadTimeout)
 
     with pytest.raises(APITimeoutError):
-        face(get)
+        client(get)
 
 
-def test_a_policy_without_retries_tries_once(face, wire):
+def test_a_policy_without_retries_makes_one_attempt(client, wire):
     wire.answers(500, {})
 
     with pytest.raises(ServerError):
-        face(get, retry=RetryPolicy(max_retries=0))
+        client(get, retry=RetryPolicy(max_retries=0))
 
 
 attempts = st.builds(
@@ -150,7 +150,7 @@ def test_no_pause_exceeds_the_policy(policy, attempt):
 
 
 @given(policies, attempts)
-def test_no_post_is_repeated_whose_effect_is_unknown(policy, attempt):
+def test_a_post_with_an_unknown_effect_is_not_retried(policy, attempt):
     post = dataclasses.replace(attempt, repeatable=False)
 
     if policy.pause(post) is not None:
@@ -158,13 +158,13 @@ def test_no_post_is_repeated_whose_effect_is_unknown(policy, attempt):
 
 
 @given(policies, attempts)
-def test_whatever_a_post_may_repeat_a_get_may_too(policy, attempt):
+def test_a_get_is_retried_whenever_a_post_is(policy, attempt):
     pauses = [policy.pause(dataclasses.replace(attempt, repeatable=repeatable)) for repeatable in (False, True)]
 
     assert pauses[0] in (None, pauses[1])
 
 
-def test_what_is_still_in_work_is_asked_for_as_long_as_that_may_take():
+def test_a_request_in_progress_is_retried_ten_times_as_often():
     policy = RetryPolicy(max_retries=3)
     asked = [Attempt(number, repeatable=True, status=409, retry_after=1.0) for number in (1, 30, 31)]
 
@@ -172,7 +172,7 @@ def test_what_is_still_in_work_is_asked_for_as_long_as_that_may_take():
     assert RetryPolicy(max_retries=0).pause(asked[0]) is None
 
 
-def test_pauses_double_up_to_the_cap_and_lose_up_to_half_to_jitter():
+def test_pauses_double_up_to_the_cap_and_jitter_shortens_them_by_up_to_half():
     def pauses(jitter):
         policy = RetryPolicy(max_retries=9, base=1, cap=5, jitter=lambda: jitter)
         return [policy.pause(Attempt(number, repeatable=True, status=500)) for number in range(1, 5)]

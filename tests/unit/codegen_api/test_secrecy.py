@@ -1,4 +1,4 @@
-"""The token shows nowhere but in the header of a request."""
+"""The token is only in the header of requests."""
 
 import copy
 import logging
@@ -16,7 +16,7 @@ ONCE = RetryPolicy(max_retries=0)
 
 
 def everything_in(error):
-    """All text that can be reached from an error, its attributes and its causes."""
+    """Return all text that can be reached from an error, its attributes and its causes."""
     parts = []
     while error is not None:
         parts += [str(error), repr(error), repr(error.args), repr(vars(error)), str(pickle.dumps(error))]
@@ -28,7 +28,7 @@ def everything_in(error):
 
 
 @pytest.mark.parametrize("client", [CodegenAPI, AsyncCodegenAPI])
-def test_the_token_is_not_in_the_repr_of_a_client_or_of_what_it_holds(client, token):
+def test_no_repr_of_a_client_or_its_parts_has_the_token(client, token):
     api = client(42, token, transport=httpx.MockTransport(lambda request: httpx.Response(200)))
 
     for shown in (api, api._driver.core, api._driver.core.token, vars(api), vars(api._driver.core)):
@@ -37,7 +37,7 @@ def test_the_token_is_not_in_the_repr_of_a_client_or_of_what_it_holds(client, to
 
 @pytest.mark.parametrize("client", [CodegenAPI, AsyncCodegenAPI])
 @pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_client_cannot_be_pickled_or_copied_with_its_token(client, duplicate, token):
+def test_neither_a_client_nor_its_token_can_be_pickled_or_copied(client, duplicate, token):
     api = client(42, token, transport=httpx.MockTransport(lambda request: httpx.Response(200)))
 
     with pytest.raises(TypeError, match="cannot be pickled"):
@@ -50,12 +50,12 @@ def test_a_client_cannot_be_pickled_or_copied_with_its_token(client, duplicate, 
     "failure",
     [httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.LocalProtocolError, httpx.DecodingError],
 )
-def test_an_error_of_the_http_stack_leaves_no_way_to_the_token(face, wire, token, failure, caplog):
+def test_an_error_of_the_http_library_does_not_lead_to_the_token(client, wire, token, failure, caplog):
     caplog.set_level(logging.DEBUG)
     wire.fails(failure, f"illegal header value b'Bearer {token}'")
 
     with pytest.raises(CodegenAPIError) as caught:
-        face(lambda api: api.runs.get(7), retry=ONCE)
+        client(lambda api: api.runs.get(7), retry=ONCE)
 
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -66,21 +66,21 @@ def test_an_error_of_the_http_stack_leaves_no_way_to_the_token(face, wire, token
 
 @pytest.mark.parametrize("status", [200, 307, 401, 500])
 @pytest.mark.parametrize("content", ['{"detail": "Invalid token %s"}', "<p>%s", '{"id": "%s"}', "x" * 16_380 + "%s"])
-def test_a_token_that_the_upstream_echoes_is_blanked(face, wire, token, status, content):
+def test_a_token_that_the_server_echoes_is_replaced(client, wire, token, status, content):
     wire.answers(status, content=(content % token).encode())
 
     with pytest.raises(CodegenAPIError) as caught:
-        face(lambda api: api.runs.get(7), retry=ONCE)
+        client(lambda api: api.runs.get(7), retry=ONCE)
 
     assert token[:8] not in everything_in(caught.value)
 
 
-def test_the_log_tells_each_attempt_without_token_query_or_body(face, wire, clock, run, token, caplog):
+def test_the_log_has_each_attempt_without_token_query_and_body(client, wire, clock, run, token, caplog):
     caplog.set_level(logging.DEBUG)
     page = {"items": [run], "total": 1, "page": 1, "size": 100, "pages": 1}
     wire.answers(500, {"message": "hush"}, after=0.25).fails(httpx.ReadError).answers(200, page, after=1.5)
 
-    face(lambda api: api.runs.list(source_type="hush"), org_id=42)
+    client(lambda api: api.runs.list(source_type="hush"), org_id=42)
 
     path = "/v1/organizations/42/agent/runs"
     assert [record.getMessage() for record in caplog.records if record.name == "codegen_api"] == [
@@ -93,7 +93,7 @@ def test_the_log_tells_each_attempt_without_token_query_or_body(face, wire, cloc
 
 @pytest.fixture
 def upstream():
-    """A real server for one request, so that the whole HTTP stack has its say in the log."""
+    """A real server for one request, so that all layers of the HTTP library write to the log."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
@@ -108,7 +108,7 @@ def upstream():
         thread.join(5)
 
 
-def test_no_layer_below_logs_the_token(upstream, token, caplog):
+def test_no_lower_layer_logs_the_token(upstream, token, caplog):
     caplog.set_level(logging.DEBUG)
 
     with CodegenAPI(42, token, upstream, retry=ONCE) as api, pytest.raises(CodegenAPIError):

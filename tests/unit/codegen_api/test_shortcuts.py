@@ -1,4 +1,4 @@
-"""Clients and tasks in one line, over a real connection."""
+"""The functions that make a client or start a task in one line, over a real connection."""
 
 import asyncio
 import contextlib
@@ -15,14 +15,14 @@ def settings():
         yield {"org_id": DEMO_ORG_ID, "token": DEMO_TOKEN, "base_url": url}
 
 
-def test_a_task_in_one_line_leaves_no_connection_open(settings):
+def test_run_task_leaves_no_connection_open(settings):
     task = run_task("Explain it.", **settings).refresh()
 
     assert task.is_successful()
     assert task._driver.http._transport._pool.connections == []
 
 
-def test_a_task_in_one_asynchronous_line_leaves_no_connection_open(settings):
+def test_run_task_async_leaves_no_connection_open(settings):
     async def script():
         task = await run_task_async("Explain it.", **settings)
         await task.refresh()
@@ -32,7 +32,7 @@ def test_a_task_in_one_asynchronous_line_leaves_no_connection_open(settings):
     asyncio.run(script())
 
 
-def test_clients_in_one_line(settings):
+def test_create_client_and_create_async_client_make_working_clients(settings):
     with create_client(**settings) as api:
         assert api.users.get_current_user().id == 789
 

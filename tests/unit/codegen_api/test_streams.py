@@ -1,4 +1,4 @@
-"""Following a task event by event: each one once, whatever is cut."""
+"""Streams of task events: each event exactly once, in spite of broken connections."""
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ def positions(events):
     return [event.data["position"] for event in events if event.type == "run.log"]
 
 
-def test_codegens_logs_come_as_events_to_the_end(codegen):
+def test_the_log_of_the_codegen_api_becomes_events(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
         events = yield task.stream()
@@ -36,7 +36,7 @@ def test_codegens_logs_come_as_events_to_the_end(codegen):
     ("ending", "type_"),
     [("FAILED", "run.failed"), ("TIMEOUT", "run.timed_out"), ("OUT_OF_TOKENS", "run.incomplete")],
 )
-def test_the_last_event_tells_how_it_ended(codegen, ending, type_):
+def test_the_type_of_the_last_event_depends_on_the_final_status(codegen, ending, type_):
     def script(api):
         task = yield api.run_task(f"Do it. [[fake seconds=3 ending={ending}]]")
         events = yield task.stream()
@@ -46,7 +46,7 @@ def test_the_last_event_tells_how_it_ended(codegen, ending, type_):
     codegen.play(script)
 
 
-def test_a_stream_goes_on_after_any_event_that_is_known(codegen):
+def test_a_stream_can_continue_after_any_event(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
         events = yield task.stream()
@@ -56,7 +56,7 @@ def test_a_stream_goes_on_after_any_event_that_is_known(codegen):
     codegen.play(script)
 
 
-def test_more_logs_than_a_page_come_each_once(codegen):
+def test_a_log_of_several_pages_is_emitted_once(codegen):
     def script(api):
         task = yield api.run_task("Do it. [[fake seconds=3 steps=230]]")
         events = yield task.stream()
@@ -66,7 +66,7 @@ def test_more_logs_than_a_page_come_each_once(codegen):
     codegen.play(script)
 
 
-def test_cut_connections_lose_and_repeat_nothing(codegen):
+def test_broken_connections_lose_and_repeat_no_event(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
         for _ in range(4):
@@ -82,7 +82,7 @@ def test_cut_connections_lose_and_repeat_nothing(codegen):
 
 
 @pytest.mark.parametrize("logs", ["late", "very_late", "rewritten", "shrunk"])
-def test_a_log_that_changes_on_the_way_still_ends(codegen, logs):
+def test_the_stream_of_a_changing_log_has_one_end(codegen, logs):
     def script(api):
         task = yield api.run_task(f"Do it. [[fake seconds=60 steps=9 logs={logs}]]")
         events = yield task.stream(poll_interval=1)
@@ -94,8 +94,8 @@ def test_a_log_that_changes_on_the_way_still_ends(codegen, logs):
     codegen.play(script)
 
 
-def test_entries_that_take_the_places_of_others_are_told(face, wire, run):
-    """Codegen's own log may shrink; what comes then lies before what was read last."""
+def test_entries_that_replace_removed_ones_are_emitted(client, wire, run):
+    """The log of the Codegen API can shrink. New entries then have positions that were read before."""
     logs = [{"agent_run_id": 7, "thought": str(number)} for number in range(4)]
     wire.answers(404, {}).answers(200, run)
     wire.answers(200, run | {"logs": logs[:3], "total_logs": 3}).answers(200, run | {"logs": [], "total_logs": 1})
@@ -107,11 +107,11 @@ def test_entries_that_take_the_places_of_others_are_told(face, wire, run):
         events = yield task.stream()
         assert [event.data["log"]["thought"] for event in events[:-1]] == ["0", "1", "2", "3"]
 
-    face.play(script)
+    client.play(script)
     assert [request.url.params.get("skip") for request in wire.requests[2:5]] == ["0", "3", "1"]
 
 
-def test_a_stream_that_is_cut_at_its_very_end_still_brings_the_result(codegen):
+def test_a_stream_whose_last_request_fails_still_has_the_result(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
         codegen.world.trouble("get_agent_run", Trouble("cut"), times=3)
@@ -121,7 +121,7 @@ def test_a_stream_that_is_cut_at_its_very_end_still_brings_the_result(codegen):
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
-def test_a_stream_whose_server_is_gone_ends_with_the_error(codegen):
+def test_a_stream_raises_the_error_when_the_server_stays_unreachable(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
         codegen.world.trouble("get_agent_run_logs", Trouble("cut"), times=None)
@@ -131,7 +131,7 @@ def test_a_stream_whose_server_is_gone_ends_with_the_error(codegen):
     codegen.play(script)
 
 
-def test_what_is_no_id_of_an_event_is_refused(codegen):
+def test_an_invalid_event_id_is_refused(codegen):
     def script(api):
         task = yield api.run_task(STEPS)
         with pytest.raises(ValueError, match="not an event id"):
@@ -171,7 +171,7 @@ def stream(api):
     assert (task.status, task.result) == (TaskStatus.COMPLETED, "All of it.")
 
 
-def test_a_deployment_is_followed_by_its_cursors_through_any_cut(face, wire, run):
+def test_the_events_of_a_deployment_are_complete_in_spite_of_errors(client, wire, run):
     first, second = event(1, "run.started", status="running"), event(2)
     last = event(4, "run.completed", status="completed")
     wire.answers(200, HEALTH).answers(200, run).answers(200, page(first, second))
@@ -179,11 +179,11 @@ def test_a_deployment_is_followed_by_its_cursors_through_any_cut(face, wire, run
     wire.answers(200, page()).fails(httpx.RemoteProtocolError)
     wire.answers(200, page(event(3), last, ended=True, status="completed")).answers(200, CARD)
 
-    face.play(stream, retry=RetryPolicy(max_retries=1))
+    client.play(stream, retry=RetryPolicy(max_retries=1))
 
     asked = [request.url for request in wire.requests if request.url.path == EVENTS]
     assert [url.params.get("after") for url in asked] == [None] + ["0-2"] * 7
-    assert {url.params["wait"] for url in asked} == {"15.0"}, "half of the time that an answer may take to come"
+    assert {url.params["wait"] for url in asked} == {"15.0"}, "half of the read timeout"
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,11 @@ def test_a_deployment_is_followed_by_its_cursors_through_any_cut(face, wire, run
         ("run.log", {"log": "of another kind"}, "log"),
     ],
 )
-def test_every_event_has_a_line_for_people(type_, data, text):
+def test_every_event_has_a_line_of_text(type_, data, text):
     assert TaskEvent("0-1", type_, data).text == text
 
 
-def test_a_cursor_that_has_expired_is_an_error_and_no_silent_gap(face, wire, run):
+def test_an_expired_cursor_is_an_error_and_no_silent_gap(client, wire, run):
     wire.answers(200, HEALTH).answers(200, run)
     wire.answers(410, {"message": "Events that follow the cursor are kept no longer.", "code": "cursor_expired"})
 
@@ -210,4 +210,4 @@ def test_a_cursor_that_has_expired_is_an_error_and_no_silent_gap(face, wire, run
             yield task.stream(after="0-1")
         assert caught.value.status_code == 410
 
-    face.play(script)
+    client.play(script)

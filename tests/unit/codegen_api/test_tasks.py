@@ -1,4 +1,4 @@
-"""Tasks on Codegen itself: the fake one, under both clients."""
+"""Tasks with the fake Codegen API, for both clients."""
 
 import pickle
 
@@ -21,7 +21,7 @@ QUICK = "Explain it. [[fake seconds=20 steps=4 result='It is simple.']]"
 ENDLESS = "Wait. [[fake ending=NEVER]]"
 
 
-def test_a_task_is_run_to_its_result(codegen, clock):
+def test_a_task_runs_until_it_has_a_result(codegen, clock):
     def script(api):
         task = yield api.run_task(QUICK)
         assert (task.status, task.is_complete(), task.progress) == (TaskStatus.RUNNING, False, None)
@@ -53,7 +53,7 @@ def test_a_task_is_run_to_its_result(codegen, clock):
         ("CANCELLED", "cancelled"),
     ],
 )
-def test_every_ending_is_one_of_three(codegen, ending, status):
+def test_every_final_status_is_one_of_three(codegen, ending, status):
     def script(api):
         task = yield api.run_task(f"Do it. [[fake seconds=1 ending={ending}]]")
         yield task.wait_for_completion(poll_interval=1)
@@ -65,7 +65,7 @@ def test_every_ending_is_one_of_three(codegen, ending, status):
     codegen.play(script)
 
 
-def test_a_failed_task_says_why_in_the_words_of_its_log(codegen):
+def test_the_error_of_a_failed_task_comes_from_its_log(codegen):
     def script(api):
         task = yield api.run_task("Do it. [[fake seconds=1 ending=ERROR]]")
         yield task.wait_for_completion(poll_interval=1)
@@ -78,7 +78,7 @@ def test_a_failed_task_says_why_in_the_words_of_its_log(codegen):
     codegen.play(script)
 
 
-def test_a_failed_task_that_is_followed_up_has_failed_no_longer(codegen):
+def test_a_follow_up_makes_a_failed_task_run_again(codegen):
     def script(api):
         task = yield api.run_task("Do it. [[fake seconds=1 ending=ERROR]]")
         yield task.wait_for_completion(poll_interval=1)
@@ -92,7 +92,7 @@ def test_a_failed_task_that_is_followed_up_has_failed_no_longer(codegen):
 
 
 @pytest.mark.parametrize("word", ["PAUSED", "SOMETHING_NEW"])
-def test_a_word_that_is_no_ending_is_waited_on(codegen, word):
+def test_an_unknown_status_counts_as_running(codegen, word):
     def script(api):
         task = yield api.run_task(f"Do it. [[fake seconds=1 ending={word}]]")
         with pytest.raises(TaskTimeoutError):
@@ -102,7 +102,7 @@ def test_a_word_that_is_no_ending_is_waited_on(codegen, word):
     codegen.play(script)
 
 
-def test_a_wait_that_takes_too_long_ends_with_an_error_of_both_kinds_and_may_be_taken_up_again(codegen, clock):
+def test_a_wait_that_times_out_can_be_repeated(codegen, clock):
     def script(api):
         task = yield api.run_task(ENDLESS)
         with pytest.raises(TimeoutError, match=f"task {task.id} is still running after 12 s") as caught:
@@ -119,7 +119,7 @@ def test_a_wait_that_takes_too_long_ends_with_an_error_of_both_kinds_and_may_be_
     codegen.play(script)
 
 
-def test_who_cannot_wait_at_all_still_looks_once(codegen, clock):
+def test_a_wait_polls_once_with_a_timeout_of_zero(codegen, clock):
     def script(api):
         task = yield api.run_task(QUICK)
         with pytest.raises(TaskTimeoutError):
@@ -133,7 +133,7 @@ def test_who_cannot_wait_at_all_still_looks_once(codegen, clock):
 
 
 @pytest.mark.parametrize("interval", [0, -1])
-def test_a_wait_without_pauses_is_refused(codegen, interval):
+def test_a_poll_interval_of_zero_or_less_is_refused(codegen, interval):
     def script(api):
         task = yield api.run_task(ENDLESS)
         with pytest.raises(ValueError, match="poll_interval"):
@@ -142,7 +142,7 @@ def test_a_wait_without_pauses_is_refused(codegen, interval):
     codegen.play(script)
 
 
-def test_a_wait_outlasts_looks_that_fail(codegen):
+def test_a_wait_continues_after_failed_polls(codegen):
     def script(api):
         task = yield api.run_task(QUICK)
         codegen.world.trouble("get_agent_run", Trouble("error", status=500), times=3)
@@ -152,7 +152,7 @@ def test_a_wait_outlasts_looks_that_fail(codegen):
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
-def test_a_wait_gives_up_when_every_look_fails(codegen):
+def test_a_wait_gives_up_when_every_poll_fails(codegen):
     def script(api):
         task = yield api.run_task(QUICK)
         codegen.world.trouble("get_agent_run", Trouble("cut"), times=None)
@@ -162,7 +162,7 @@ def test_a_wait_gives_up_when_every_look_fails(codegen):
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
-def test_a_wait_ends_with_the_deadline_of_its_client(codegen, clock):
+def test_a_wait_ends_at_the_deadline_of_its_client(codegen, clock):
     def script(api):
         task = yield api.with_deadline(7).run_task(ENDLESS)
         with pytest.raises(DeadlineExceededError):
@@ -172,7 +172,7 @@ def test_a_wait_ends_with_the_deadline_of_its_client(codegen, clock):
     codegen.play(script)
 
 
-def test_a_task_is_found_and_waited_for_by_its_id(codegen):
+def test_a_task_can_be_read_and_waited_for_by_its_id(codegen):
     def script(api):
         task = yield api.run_task(QUICK)
 
@@ -188,7 +188,7 @@ def test_a_task_is_found_and_waited_for_by_its_id(codegen):
     codegen.play(script)
 
 
-def test_codegen_itself_cancels_by_a_ban_and_only_when_that_is_allowed(codegen):
+def test_with_the_codegen_api_a_cancel_is_a_ban_that_must_be_allowed(codegen):
     def script(api):
         task = yield api.run_task("Fix it. [[fake ending=NEVER pull_request=true]]")
         with pytest.raises(NotSupportedError, match="allow_pr_ban"):
@@ -203,7 +203,7 @@ def test_codegen_itself_cancels_by_a_ban_and_only_when_that_is_allowed(codegen):
     codegen.play(script)
 
 
-def test_a_task_that_has_ended_is_left_alone_by_a_cancel(codegen, clock):
+def test_a_cancel_has_no_effect_on_a_task_that_has_ended(codegen, clock):
     def script(api):
         task = yield api.run_task("Fix it. [[fake seconds=1 pull_request=true]]")
         clock.advance(5)
@@ -213,7 +213,7 @@ def test_a_task_that_has_ended_is_left_alone_by_a_cancel(codegen, clock):
     codegen.play(script)
 
 
-def test_what_only_a_deployment_has_is_refused_in_words(codegen):
+def test_operations_of_a_deployment_are_not_supported_by_the_codegen_api(codegen):
     def script(api):
         for refused in (
             lambda: api.agents.list_agents(),
@@ -232,12 +232,12 @@ def test_what_only_a_deployment_has_is_refused_in_words(codegen):
         ):
             with pytest.raises(NotSupportedError, match="set base_url to a deployment of Codegen Runs"):
                 yield refused()
-        assert api.metrics.requests == 1, "whom it talks to is asked once, and nothing else is sent"
+        assert api.metrics.requests == 1, "the client checks once which server it has, and sends nothing else"
 
     codegen.play(script)
 
 
-def test_what_codegen_has_in_other_words_is_put_together(codegen):
+def test_organization_and_members_are_combined_from_the_lists_of_the_codegen_api(codegen):
     def script(api):
         organization = yield api.organizations.get_organization()
         assert (organization.id, organization.name, organization.members_count) == (123, "Example Works", 3)
@@ -258,7 +258,7 @@ def test_what_codegen_has_in_other_words_is_put_together(codegen):
     codegen.play(script)
 
 
-def test_health_tells_who_one_is_and_whom_one_talks_to(codegen):
+def test_the_health_check_returns_the_user_and_the_server(codegen):
     def script(api):
         assert (yield api.health_check()) == {
             "status": "healthy",
@@ -275,12 +275,12 @@ def test_health_tells_who_one_is_and_whom_one_talks_to(codegen):
     codegen.play(script)
 
 
-def test_a_batch_runs_all_prompts_a_few_at_a_time_and_tells_its_progress(codegen):
-    told, most = [], []
+def test_a_batch_runs_all_prompts_and_reports_its_progress(codegen):
+    reported, most = [], []
 
     def script(api):
         def progress(outcome, done, total):
-            told.append((outcome.prompt, done, total))
+            reported.append((outcome.prompt, done, total))
             most.append(len([run for run in codegen.world.runs.values() if run.source_type == "API"]))
 
         prompts = [f"Say {n}. [[fake seconds={n * 10} result='{n}']]" for n in (3, 1, 2)]
@@ -288,12 +288,12 @@ def test_a_batch_runs_all_prompts_a_few_at_a_time_and_tells_its_progress(codegen
 
         assert [outcome.prompt for outcome in outcomes] == prompts
         assert [outcome.task.result for outcome in outcomes] == ["3", "1", "2"]
-        assert [(prompt[4], done, total) for prompt, done, total in told] == [("1", 1, 3), ("3", 2, 3), ("2", 3, 3)]
+        assert [(prompt[4], done, total) for prompt, done, total in reported] == [("1", 1, 3), ("3", 2, 3), ("2", 3, 3)]
 
     codegen.play(script)
 
 
-def test_no_failure_in_a_batch_ends_the_others(codegen):
+def test_a_failed_task_does_not_stop_the_others_of_a_batch(codegen):
     def script(api):
         prompts = ["One.", "Two. [[fake ending=FAILED]]", ENDLESS, "Four. [[fake nonsense=1]]", "Five."]
         outcomes = yield api.run_tasks(prompts, timeout=300)
@@ -316,8 +316,8 @@ def test_no_failure_in_a_batch_ends_the_others(codegen):
     codegen.play(script)
 
 
-def test_a_batch_larger_than_the_rate_limit_takes_longer_and_loses_nothing(codegen):
-    """Codegen creates ten runs a minute."""
+def test_a_batch_larger_than_the_rate_limit_starts_every_task(codegen):
+    """The Codegen API creates at most ten runs per minute."""
 
     def script(api):
         outcomes = yield api.run_tasks(["Do it."] * 25, max_concurrent=25)
@@ -327,7 +327,7 @@ def test_a_batch_larger_than_the_rate_limit_takes_longer_and_loses_nothing(codeg
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
-def test_a_batch_bears_looks_that_fail_now_and_then(codegen):
+def test_a_batch_continues_after_failed_polls(codegen):
     def script(api):
         for _ in range(8):
             codegen.world.trouble("get_agent_run", Trouble("cut"))
@@ -338,7 +338,7 @@ def test_a_batch_bears_looks_that_fail_now_and_then(codegen):
     codegen.play(script, retry=RetryPolicy(max_retries=0))
 
 
-def test_a_batch_gives_up_on_a_task_that_is_refused_for_ever(codegen):
+def test_a_batch_gives_up_on_a_task_that_is_always_refused(codegen):
     def script(api):
         codegen.world.trouble("create_agent_run", Trouble("error", status=429), times=None)
         (outcome,) = yield api.run_tasks(["Do it."])
@@ -348,7 +348,7 @@ def test_a_batch_gives_up_on_a_task_that_is_refused_for_ever(codegen):
 
 
 @pytest.mark.parametrize("options", [{"max_concurrent": 0}, {"poll_interval": 0}, {"idempotency_key": "mine"}])
-def test_a_batch_that_cannot_be_is_refused(codegen, options):
+def test_invalid_arguments_of_a_batch_are_refused(codegen, options):
     def script(api):
         with pytest.raises(ValueError, match=next(iter(options))):
             yield api.run_tasks(["Do it."], **options)
@@ -356,7 +356,7 @@ def test_a_batch_that_cannot_be_is_refused(codegen, options):
     codegen.play(script)
 
 
-def test_an_empty_batch_is_done(codegen):
+def test_an_empty_batch_has_no_outcomes(codegen):
     def script(api):
         assert (yield api.run_tasks([])) == []
 

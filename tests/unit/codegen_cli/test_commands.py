@@ -1,4 +1,4 @@
-"""The command line over a fake Codegen, and over answers of a deployment."""
+"""The command line with the fake Codegen API, and with scripted responses of a deployment."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) ->
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, transport: httpx.BaseTransport, sleep: Callable[[float], None]) -> Run:
-    """Make a function that runs a command line over a transport."""
+    """Return a function that runs a command with a transport."""
 
     def client(org_id: str | None, *, base_url: str | None) -> CodegenAPI:
         return CodegenAPI(
@@ -59,12 +59,12 @@ def test_run_shows_the_steps_and_prints_the_answer(at_codegen: Run) -> None:
     done = at_codegen("run", QUICK)
 
     assert done.exit_code == 0, done.output
-    assert done.stdout == "It is **simple**.\n", "what a program reads is the answer and nothing else"
+    assert done.stdout == "It is **simple**.\n", "standard output must have the answer only"
     assert "user_input" in done.stderr
     assert done.stderr.rstrip().endswith("completed")
 
 
-def test_on_a_terminal_there_is_a_bar_and_the_answer_is_set(at_codegen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_bar_and_rendered_markdown(at_codegen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
 
     done = at_codegen("run", QUICK)
@@ -74,14 +74,14 @@ def test_on_a_terminal_there_is_a_bar_and_the_answer_is_set(at_codegen: Run, mon
     assert "\u2501" in done.stderr
 
 
-def test_run_takes_its_prompt_from_standard_input(at_codegen: Run, world: FakeCodegen) -> None:
+def test_run_reads_the_prompt_from_standard_input(at_codegen: Run, world: FakeCodegen) -> None:
     done = at_codegen("run", "-", "--repo-id", "456", "--model", "gpt-4", input="Explain it.")
 
     assert done.exit_code == 0, done.output
     assert world.creates[-1].body == {"prompt": "Explain it.", "repo_id": 456, "model": "gpt-4"}
 
 
-def test_a_run_that_fails_is_an_exit_code_and_a_reason(at_codegen: Run) -> None:
+def test_a_failed_run_has_an_exit_code_and_a_reason(at_codegen: Run) -> None:
     done = at_codegen("run", "Do it. [[fake seconds=1 ending=ERROR]]")
 
     assert done.exit_code == 1
@@ -89,7 +89,7 @@ def test_a_run_that_fails_is_an_exit_code_and_a_reason(at_codegen: Run) -> None:
     assert done.stderr.rstrip().endswith(" ended as failed: The run ended with ERROR.")
 
 
-def test_a_detached_run_is_watched_later(at_codegen: Run) -> None:
+def test_a_detached_run_can_be_watched_later(at_codegen: Run) -> None:
     started = at_codegen("run", "--detach", QUICK)
     watched = at_codegen("watch", started.stdout.strip())
     rest = at_codegen("watch", started.stdout.strip(), "--after", "0-3")
@@ -98,7 +98,7 @@ def test_a_detached_run_is_watched_later(at_codegen: Run) -> None:
     assert len(rest.stderr.splitlines()) == len(watched.stderr.splitlines()) - 3
 
 
-def test_ctrl_c_leaves_the_run_and_says_how_to_come_back(world: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_how_to_follow_the_run_again(world: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
@@ -129,14 +129,14 @@ def test_list_shows_the_newest_runs(at_codegen: Run) -> None:
         ["cancel", "mr-0123"],
     ],
 )
-def test_what_needs_a_deployment_says_so_at_codegen(at_codegen: Run, line: list[str]) -> None:
+def test_a_command_that_needs_a_deployment_says_so(at_codegen: Run, line: list[str]) -> None:
     done = at_codegen(*line)
 
     assert done.exit_code == 2
     assert "set base_url to a deployment of Codegen Runs" in done.stderr
 
 
-def test_a_cancel_needs_consent_to_what_it_does_besides(at_codegen: Run) -> None:
+def test_a_cancel_needs_consent_to_a_ban(at_codegen: Run) -> None:
     run_id = at_codegen("run", "--detach", "Fix it. [[fake ending=NEVER pull_request=true]]").stdout.strip()
 
     refused = at_codegen("cancel", run_id)
@@ -147,7 +147,7 @@ def test_a_cancel_needs_consent_to_what_it_does_besides(at_codegen: Run) -> None
     assert done.stdout == f"{run_id} is cancelled.\n"
 
 
-def test_errors_are_sentences(at_codegen: Run, world: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_messages(at_codegen: Run, world: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = at_codegen("watch", "99999999")
     assert (unknown.exit_code, unknown.stderr) == (1, "Error: 404: Agent run not found.\n")
 
@@ -160,9 +160,9 @@ def test_errors_are_sentences(at_codegen: Run, world: FakeCodegen, monkeypatch: 
     for name in NAMES:
         monkeypatch.delenv(f"CODEGEN_{name}", raising=False)
     monkeypatch.setenv("HOME", "/nowhere")
-    nobody = CliRunner().invoke(commands, ["list"])
-    assert nobody.exit_code == 2
-    assert "no token" in nobody.stderr
+    no_token = CliRunner().invoke(commands, ["list"])
+    assert no_token.exit_code == 2
+    assert "no token" in no_token.stderr
 
 
 @pytest.mark.parametrize("command", sorted(commands.commands))
@@ -212,8 +212,8 @@ def sent() -> list[tuple[str, str, Any]]:
 def at_deployment(answers: list[Any], sent: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     def answer(request: httpx.Request) -> httpx.Response:
         sent.append((request.method, request.url.path, json.loads(request.content) if request.content else None))
-        said = answers.pop(0)
-        return said if isinstance(said, httpx.Response) else httpx.Response(200, json=said)
+        body = answers.pop(0)
+        return body if isinstance(body, httpx.Response) else httpx.Response(200, json=body)
 
     yield runner(monkeypatch, httpx.MockTransport(answer), lambda _seconds: None)
     assert answers == []
@@ -238,7 +238,7 @@ def test_a_multi_run_shows_its_candidates_and_prints_the_answer(
     assert sent[1][2] == {"prompt": "Do it", "concurrency": 2, "strategy": "synthesize"}
 
 
-def test_a_multi_run_that_fails_says_why(at_deployment: Run, answers: list[Any]) -> None:
+def test_a_failed_multi_run_has_an_exit_code_and_a_reason(at_deployment: Run, answers: list[Any]) -> None:
     answers += [multi_run("queued", 0), multi_run("failed", 2, reason="No quorum.")]
 
     shown = at_deployment("multi-run", "Do it")
@@ -247,7 +247,7 @@ def test_a_multi_run_that_fails_says_why(at_deployment: Run, answers: list[Any])
     assert shown.stderr.splitlines()[-1] == "Multi-run mr-1 ended as failed: No quorum."
 
 
-def test_stars_are_given_taken_and_listed(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+def test_stars_are_added_removed_and_listed(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
     starred = {"agent_run_id": 7, "starred": True, "note": "Nice."}
     answers += [starred]
     assert at_deployment("star", "7", "--note", "Nice.").stdout == "7 is starred.\n"
@@ -263,17 +263,17 @@ def test_stars_are_given_taken_and_listed(at_deployment: Run, answers: list[Any]
     ]
 
 
-def test_a_refusal_comes_with_its_remedy(at_deployment: Run, answers: list[Any]) -> None:
+def test_a_refused_cancel_shows_the_remedy(at_deployment: Run, answers: list[Any]) -> None:
     card = {"id": 7, "status": "running"}
-    refusal = {"message": "It works.", "remedy": "Allow it."}
+    refusal = {"message": "The run is running.", "remedy": "Allow the ban."}
     answers += [card, card, httpx.Response(409, json=refusal), card]
 
     done = at_deployment("cancel", "7")
 
-    assert (done.exit_code, done.stderr) == (1, "Error: It works. Allow it.\n")
+    assert (done.exit_code, done.stderr) == (1, "Error: The run is running. Allow the ban.\n")
 
 
-def test_a_multi_run_is_cancelled_by_its_id(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+def test_cancel_takes_the_id_of_a_multi_run(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
     answers += [multi_run("cancelled", 0)]
 
     assert at_deployment("cancel", "mr-1").stdout == "mr-1 is cancelled.\n"

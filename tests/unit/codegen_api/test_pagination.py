@@ -32,10 +32,10 @@ def skips(wire):
     return [int(request.url.params["skip"]) for request in wire.requests]
 
 
-def test_an_iterator_asks_for_pages_until_it_has_the_total(face, wire):
+def test_an_iterator_requests_pages_until_it_has_the_total(client, wire):
     wire.answers(body=users(1, 2, total=3)).answers(body=users(3, total=3))
 
-    assert ids(face(lambda api: api.users.iter())) == [1, 2, 3]
+    assert ids(client(lambda api: api.users.iter())) == [1, 2, 3]
     assert skips(wire) == [0, 2]
     assert {request.url.params["limit"] for request in wire.requests} == {"100"}
 
@@ -49,79 +49,79 @@ def test_an_iterator_asks_for_pages_until_it_has_the_total(face, wire):
         (lambda api: api.repos.iter(org_id=43, skip=5), "/v1/organizations/43/repos"),
     ],
 )
-def test_an_empty_list_takes_one_call(face, wire, iterate, path):
+def test_an_empty_list_takes_one_request(client, wire, iterate, path):
     wire.answers(body=users(total=0))
 
-    assert face(iterate) == []
+    assert client(iterate) == []
     assert wire.only.url.path == path
     assert skips(wire) == [5]
 
 
-def test_logs_of_a_run_in_another_organization_are_followed_there(face, wire):
+def test_the_log_of_a_run_in_another_organization_is_read_there(client, wire):
     wire.answers(body=logs(total=0))
 
-    assert face(lambda api: api.runs.iter_logs(7, org_id=43)) == []
+    assert client(lambda api: api.runs.iter_logs(7, org_id=43)) == []
     assert wire.only.url.path == "/v1/alpha/organizations/43/agent/run/7/logs"
 
 
-def test_an_iterator_passes_its_filters_on_to_every_page(face, wire):
+def test_an_iterator_sends_its_filters_with_every_page(client, wire):
     page = {"total": 2, "page": 1, "size": 1, "pages": 2}
     for number in (1, 2):
         wire.answers(body=page | {"items": [{"id": number, "organization_id": 42}]})
 
-    assert ids(face(lambda api: api.runs.iter(user_id="3", source_type="API", skip=0))) == [1, 2]
+    assert ids(client(lambda api: api.runs.iter(user_id="3", source_type="API", skip=0))) == [1, 2]
     assert {(r.url.params["user_id"], r.url.params["source_type"]) for r in wire.requests} == {("3", "API")}
 
 
-def test_an_item_pushed_onto_the_next_page_by_a_new_one_comes_once(face, wire):
+def test_an_item_that_a_new_one_pushes_to_the_next_page_is_returned_once(client, wire):
     wire.answers(body=users(3, 2, total=3)).answers(body=users(2, 1, total=4))
 
-    assert ids(face(lambda api: api.users.iter())) == [3, 2, 1]
+    assert ids(client(lambda api: api.users.iter())) == [3, 2, 1]
 
 
-def test_an_iterator_follows_a_total_that_grows(face, wire):
+def test_an_iterator_uses_the_latest_total(client, wire):
     wire.answers(body=users(1, total=2)).answers(body=users(2, total=3)).answers(body=users(3, total=3))
 
-    assert ids(face(lambda api: api.users.iter())) == [1, 2, 3]
+    assert ids(client(lambda api: api.users.iter())) == [1, 2, 3]
 
 
-def test_an_iterator_ends_at_an_empty_page_though_the_total_promised_more(face, wire):
+def test_an_empty_page_ends_an_iterator_in_spite_of_the_total(client, wire):
     wire.answers(body=users(1, total=9)).answers(body=users(total=9))
 
-    assert ids(face(lambda api: api.users.iter())) == [1]
+    assert ids(client(lambda api: api.users.iter())) == [1]
 
 
-def test_an_upstream_that_repeats_a_page_cannot_hold_an_iterator(face, wire):
+def test_a_repeated_page_is_an_error_and_no_endless_loop(client, wire):
     wire.answers(body=logs("a", total=None)).answers(body=logs("a", total=None))
 
     with pytest.raises(InvalidResponseError, match="same page of the list twice"):
-        face(lambda api: api.runs.iter_logs(7))
+        client(lambda api: api.runs.iter_logs(7))
 
 
-def test_logs_are_followed_from_a_position_on(face, wire):
+def test_a_log_is_read_from_a_position_on(client, wire):
     wire.answers(body=logs("c", "d", total=5)).answers(body=logs("e", total=5))
 
-    assert [log.thought for log in face(lambda api: api.runs.iter_logs(7, skip=2))] == ["c", "d", "e"]
+    assert [log.thought for log in client(lambda api: api.runs.iter_logs(7, skip=2))] == ["c", "d", "e"]
     assert skips(wire) == [2, 4]
 
 
-def test_logs_without_a_total_are_followed_to_an_empty_page(face, wire):
+def test_a_log_without_a_total_is_read_until_an_empty_page(client, wire):
     wire.answers(body=logs("a", total=None)).answers(body=logs("b", total=None)).answers(body=logs(total=None))
 
-    assert [log.thought for log in face(lambda api: api.runs.iter_logs(7, reverse=True))] == ["a", "b"]
+    assert [log.thought for log in client(lambda api: api.runs.iter_logs(7, reverse=True))] == ["a", "b"]
     assert {request.url.params["reverse"] for request in wire.requests} == {"true"}
 
 
-def test_logs_that_look_alike_are_all_kept(face, wire):
+def test_equal_log_entries_are_all_returned(client, wire):
     wire.answers(body=logs("a", "a", total=3)).answers(body=logs("a", total=3))
 
-    assert len(face(lambda api: api.runs.iter_logs(7))) == 3
+    assert len(client(lambda api: api.runs.iter_logs(7))) == 3
 
 
-def test_an_iterator_calls_nothing_before_it_is_asked(face, wire):
+def test_an_iterator_sends_nothing_before_its_first_item_is_requested(client, wire):
     def take_none(api):
         api.users.iter()
         return "nothing taken"
 
-    assert face(take_none) == "nothing taken"
+    assert client(take_none) == "nothing taken"
     assert wire.requests == []
