@@ -14,6 +14,21 @@ from codegen_runs.storage.table import ConditionFailed
 
 Place = tuple[int, str]
 
+ONE_CALL = (
+    "get",
+    "write",
+    "last_checkpoint",
+    "due",
+    "outlook",
+    "queue",
+    "get_bucket",
+    "put_bucket",
+    "acquire_lease",
+    "lease",
+    "release_lease",
+)
+"""The methods that the poller calls. In DynamoDB each is one call, so that a process cannot die in the middle of it."""
+
 
 class MemoryRuns:
     """Watches, events and leases. `before` and `after` are called around each write, and may raise."""

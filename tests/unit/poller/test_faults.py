@@ -1,8 +1,8 @@
 """What the poller makes of faults around it: storage that throttles, schedules that stutter, clocks that differ."""
 
 import random
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import httpx
@@ -10,81 +10,26 @@ import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import aws
-from codegen_runs.backend import Backend
 from codegen_runs.clock import Clock
 from codegen_runs.poller.lease import LEASE_SECONDS, PollerLease
-from codegen_runs.poller.loop import Poller
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.runs import following
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import Launch, RunsTable, Watch
+from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from local.template import Template
 from tests.support import backend, handlers
 from tests.support.aws import ENVIRONMENT, in_memory, operation_of
-from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.backend import TestClock, Tokens
 from tests.support.events import Context
 from tests.support.memory import MemoryRuns
+from tests.unit.poller.conftest import KEY, TOKEN, Enqueue, MakePoller, Skewed, watch_of
 
-KEY, TOKEN = "mr-1-0", "a-task-token"
 MINUTE = 60.0
 
 
-class Skewed:
-    """A clock that is off by so many seconds."""
-
-    def __init__(self, clock: TestClock, seconds: float) -> None:
-        self._clock = clock
-        self._seconds = seconds
-
-    def now(self) -> float:
-        return self._clock.now() + self._seconds
-
-    def sleep(self, seconds: float) -> None:
-        self._clock.sleep(seconds)
-
-
-@pytest.fixture
-def tokens() -> Tokens:
-    return Tokens()
-
-
-@pytest.fixture
-def memory() -> MemoryRuns:
-    return MemoryRuns()
-
-
-@pytest.fixture
-def poller(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: Tokens) -> Callable[..., Poller]:
-    def poller(holder: str, skew: float = 0) -> Poller:
-        runs, own = cast(RunsTable, memory), Skewed(clock, skew)
-        return Poller(runs=runs, codegen=codegen, tokens=tokens, clock=own, holder=holder, concurrency=1)
-
-    return poller
-
-
-def enqueue(clock: TestClock, runs: Any, key: str = KEY) -> None:
-    following.enqueue(
-        org_id=DEMO_ORG_ID,
-        key=key,
-        prompt="Say hello.",
-        launch=Launch(),
-        task_token=TOKEN,
-        multi_run_id="mr-1",
-        deadline=clock.now() + 3600,
-        backend=Backend(clock=clock, kick=Kicks(), runs=runs),
-    )
-
-
 def lease(memory: MemoryRuns, clock: Clock, holder: str) -> PollerLease:
-    return PollerLease(cast(RunsTable, memory), clock, holder)
-
-
-def watch_of(runs: Any, key: str = KEY) -> Watch:
-    watch = runs.get(DEMO_ORG_ID, key)
-    assert isinstance(watch, Watch)
-    return watch
+    return PollerLease(memory, clock, holder)
 
 
 def check(runs: Any, fake: FakeCodegen, tokens: Tokens) -> None:
@@ -145,17 +90,22 @@ def throttling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
-    throttling: Throttling, codegen: CodegenAPI, fake: FakeCodegen, clock: TestClock, tokens: Tokens
+    throttling: Throttling,
+    make_poller: MakePoller,
+    enqueue: Enqueue,
+    fake: FakeCodegen,
+    clock: TestClock,
+    tokens: Tokens,
 ) -> None:
     runs = RunsTable("RunsTable")
     fake.script(Script(seconds=90, steps=60))
-    enqueue(clock, runs)
+    enqueue(runs=runs)
     failures: list[BaseException] = []
     tick = 0
     while watch_of(runs).due_at and tick < 200:
         tick += 1
         throttling.on = True
-        poller = Poller(runs=runs, codegen=codegen, tokens=tokens, clock=clock, holder=str(tick), concurrency=1)
+        poller = make_poller(str(tick), runs=runs)
         try:
             poller.tick(clock.now() + 58, patient=True)
         except* StorageUnavailable as group:
@@ -183,20 +133,21 @@ def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
 )
 def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
     trouble: Trouble,
-    poller: Callable[..., Poller],
+    make_poller: MakePoller,
     memory: MemoryRuns,
     fake: FakeCodegen,
     clock: TestClock,
     tokens: Tokens,
+    enqueue: Enqueue,
 ) -> None:
     fake.script(Script(seconds=600, steps=150))
-    enqueue(clock, memory)
-    poller("0").tick(clock.now() + 58)
+    enqueue()
+    make_poller("0").tick(clock.now() + 58)
     before = len(memory.events(DEMO_ORG_ID, KEY, limit=1000))
     calls = fake.calls["get_agent_run_logs"]
     fake.trouble("get_agent_run_logs", trouble, times=None)
     for tick in range(20):
-        poller(str(tick)).tick(clock.now() + 58)
+        make_poller(str(tick)).tick(clock.now() + 58)
         clock.sleep(2)
 
     away = run_snapshot(watch_of(memory), now=clock.now())
@@ -206,7 +157,7 @@ def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
     assert fake.calls["get_agent_run_logs"] - calls < 20 * 2  # slower and slower
     fake.troubles.clear()
     for tick in range(5):
-        poller(str(tick)).tick(clock.now() + 58)
+        make_poller(str(tick)).tick(clock.now() + 58)
     check(memory, fake, tokens)
     assert run_snapshot(watch_of(memory), now=clock.now()).health != "unreachable"
 
@@ -215,16 +166,21 @@ def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
 
 
 def test_a_tick_that_comes_twice_or_late_does_nothing_twice(
-    poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, tokens: Tokens
+    make_poller: MakePoller,
+    memory: MemoryRuns,
+    fake: FakeCodegen,
+    clock: TestClock,
+    tokens: Tokens,
+    enqueue: Enqueue,
 ) -> None:
     fake.script(Script(seconds=90, steps=60))
-    enqueue(clock, memory)
-    late = poller("late")
+    enqueue()
+    late = make_poller("late")
     for minute in range(6):
-        first, again = poller(f"{minute}"), poller(f"{minute}-again")
+        first, again = make_poller(f"{minute}"), make_poller(f"{minute}-again")
         real, reports = memory.due, []
 
-        def due(now: int, limit: int, *, again: Poller = again, reports: list[Any] = reports, real: Any = real) -> Any:
+        def due(now: int, limit: int, *, again: Any = again, reports: list[Any] = reports, real: Any = real) -> Any:
             """The same event once more, while the first is being worked on."""
             memory.due = real  # type: ignore[method-assign]
             reports.append(again.tick(clock.now() + 58))
@@ -266,26 +222,37 @@ def test_a_lease_that_its_holder_extends_is_not_taken_by_a_clock_that_differs(
 
 @pytest.mark.parametrize("skew", [-4 * MINUTE, -20.0, 20.0, 4 * MINUTE])
 def test_a_lease_whose_holder_died_is_taken_after_its_time_by_a_clock_that_differs(
-    skew: float, poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock
+    skew: float,
+    make_poller: MakePoller,
+    memory: MemoryRuns,
+    fake: FakeCodegen,
+    clock: TestClock,
+    enqueue: Enqueue,
 ) -> None:
     lease(memory, clock, "dead").acquire()
     began = clock.now()
-    enqueue(clock, memory)
+    enqueue()
 
-    assert poller("next", skew).tick(began + skew + 58, patient=True).held_lease
+    assert make_poller("next", skew=skew).tick(began + skew + 58, patient=True).held_lease
     assert len(fake.creates) == 1
     assert clock.now() - began >= LEASE_SECONDS
 
 
 @pytest.mark.parametrize("skew", [-4 * MINUTE, 4 * MINUTE])
 def test_pollers_whose_clocks_differ_lose_and_repeat_nothing(
-    skew: float, poller: Callable[..., Poller], memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, tokens: Tokens
+    skew: float,
+    make_poller: MakePoller,
+    memory: MemoryRuns,
+    fake: FakeCodegen,
+    clock: TestClock,
+    tokens: Tokens,
+    enqueue: Enqueue,
 ) -> None:
     fake.script(Script(seconds=300, steps=120))
-    enqueue(clock, memory)
+    enqueue()
     for tick in range(40):
         off = skew if tick % 2 else 0
-        poller(str(tick), off).tick(clock.now() + off + 58, patient=True)
+        make_poller(str(tick), skew=off).tick(clock.now() + off + 58, patient=True)
         clock.sleep(2)
 
     check(memory, fake, tokens)
@@ -294,13 +261,14 @@ def test_pollers_whose_clocks_differ_lose_and_repeat_nothing(
 @pytest.mark.parametrize("skew", [-4 * MINUTE, 4 * MINUTE])
 def test_a_launch_without_an_answer_is_not_repeated_early_by_a_clock_that_differs(
     skew: float,
-    poller: Callable[..., Poller],
+    make_poller: MakePoller,
     memory: MemoryRuns,
     codegen: CodegenAPI,
     fake: FakeCodegen,
     clock: TestClock,
     tokens: Tokens,
     monkeypatch: pytest.MonkeyPatch,
+    enqueue: Enqueue,
 ) -> None:
     shown_at, real = clock.now() + 20, codegen.runs.list
 
@@ -311,11 +279,11 @@ def test_a_launch_without_an_answer_is_not_repeated_early_by_a_clock_that_differ
 
     monkeypatch.setattr(codegen.runs, "list", listed)
     fake.trouble("create_agent_run", Trouble("lost_answer"))
-    enqueue(clock, memory)
-    poller("one").tick(clock.now() + 1)
+    enqueue()
+    make_poller("one").tick(clock.now() + 1)
     for tick in range(20):
         off = skew if tick % 2 == 0 else 0
-        poller(str(tick), off).tick(clock.now() + off + 58, patient=True)
+        make_poller(str(tick), skew=off).tick(clock.now() + off + 58, patient=True)
         clock.sleep(2)
 
     check(memory, fake, tokens)

@@ -1,55 +1,36 @@
 """The launch queue: in turn, within the limit, and with room for somebody who asks for a single run."""
 
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable
 
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs.backend import Backend
 from codegen_runs.limits.buckets import Buckets
-from codegen_runs.poller.loop import Poller
-from codegen_runs.runs import following
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Trouble
-from tests.support.backend import Kicks, TestClock, Tokens
-from tests.support.events import current, working_with
+from tests.support.backend import TestClock
 from tests.support.memory import MemoryRuns
+from tests.unit.poller.conftest import Enqueue, MakePoller
 
 
 @pytest.fixture
-def memory(clock: TestClock) -> Iterator[MemoryRuns]:
-    memory = MemoryRuns()
-    with working_with(Backend(clock=clock, kick=Kicks(), runs=cast(RunsTable, memory))):
-        yield memory
-
-
-@pytest.fixture
-def tick(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock) -> Callable[[float], None]:
+def tick(make_poller: MakePoller, clock: TestClock) -> Callable[[float], None]:
     def tick(seconds: float) -> None:
-        runs = cast(RunsTable, memory)
         until = clock.now() + seconds
-        Poller(runs=runs, codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1).tick(until)
+        make_poller().tick(until)
         clock.sleep(max(0.0, until - clock.now()))
 
     return tick
 
 
-def enqueue(clock: TestClock, name: str, count: int, priority: int = 2) -> None:
-    for number in range(count):
-        following.enqueue(
-            org_id=DEMO_ORG_ID,
-            key=f"{name}-{number:02d}",
-            prompt="Say hello.",
-            launch=Launch(),
-            task_token=f"token-{name}-{number}",
-            multi_run_id=name,
-            priority=priority,
-            deadline=clock.now() + 3600,
-            backend=current(),
-        )
-        clock.sleep(0.001)
+@pytest.fixture
+def enqueue_many(enqueue: Enqueue, clock: TestClock) -> Callable[..., None]:
+    def enqueue_many(name: str, count: int, priority: int = 2) -> None:
+        for number in range(count):
+            enqueue(f"{name}-{number:02d}", multi_run_id=name, priority=priority, task_token=f"{name}-{number}")
+            clock.sleep(0.001)
+
+    return enqueue_many
 
 
 def launched(fake: FakeCodegen) -> list[str]:
@@ -57,9 +38,13 @@ def launched(fake: FakeCodegen) -> list[str]:
 
 
 def test_twenty_runs_are_never_created_faster_than_ten_a_minute_and_all_in_turn(
-    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+    memory: MemoryRuns,
+    clock: TestClock,
+    fake: FakeCodegen,
+    tick: Callable[[float], None],
+    enqueue_many: Callable[..., None],
 ) -> None:
-    enqueue(clock, "mr", 20)
+    enqueue_many("mr", 20)
     for _ in range(4):
         tick(58)
         clock.sleep(2)
@@ -72,9 +57,14 @@ def test_twenty_runs_are_never_created_faster_than_ten_a_minute_and_all_in_turn(
 
 
 def test_somebody_who_asks_for_a_single_run_meanwhile_is_served_at_once(
-    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, codegen: CodegenAPI, tick: Callable[[float], None]
+    memory: MemoryRuns,
+    clock: TestClock,
+    fake: FakeCodegen,
+    codegen: CodegenAPI,
+    tick: Callable[[float], None],
+    enqueue_many: Callable[..., None],
 ) -> None:
-    enqueue(clock, "mr", 20)
+    enqueue_many("mr", 20)
     tick(5)
     assert len(fake.creates) == 8
 
@@ -84,21 +74,29 @@ def test_somebody_who_asks_for_a_single_run_meanwhile_is_served_at_once(
 
 
 def test_a_synthesis_goes_before_candidates_that_wait(
-    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+    memory: MemoryRuns,
+    clock: TestClock,
+    fake: FakeCodegen,
+    tick: Callable[[float], None],
+    enqueue_many: Callable[..., None],
 ) -> None:
-    enqueue(clock, "mr", 12)
+    enqueue_many("mr", 12)
     tick(5)
-    enqueue(clock, "synthesis", 1, priority=1)
+    enqueue_many("synthesis", 1, priority=1)
     tick(70)
 
     assert launched(fake)[8] == "synthesis-00"
 
 
 def test_a_used_up_plan_fails_the_run_that_met_it_and_holds_the_others(
-    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+    memory: MemoryRuns,
+    clock: TestClock,
+    fake: FakeCodegen,
+    tick: Callable[[float], None],
+    enqueue_many: Callable[..., None],
 ) -> None:
     fake.trouble("create_agent_run", Trouble("error", status=402, message="Upgrade your plan."))
-    enqueue(clock, "mr", 3)
+    enqueue_many("mr", 3)
     tick(58)
 
     statuses = [memory.watches[DEMO_ORG_ID, f"mr-{number:02d}"].status for number in range(3)]
@@ -111,10 +109,14 @@ def test_a_used_up_plan_fails_the_run_that_met_it_and_holds_the_others(
 
 
 def test_a_run_whose_turn_never_comes_is_timed_out(
-    memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
+    memory: MemoryRuns,
+    clock: TestClock,
+    fake: FakeCodegen,
+    tick: Callable[[float], None],
+    enqueue_many: Callable[..., None],
 ) -> None:
     Buckets(memory, "deployment", clock).block("create", 7200, "Closed.")
-    enqueue(clock, "mr", 1)
+    enqueue_many("mr", 1)
     for _ in range(70):
         tick(60)
 

@@ -22,7 +22,8 @@ from codegen_runs.storage.runs import (
 )
 from codegen_runs.storage.table import ConditionFailed
 from tests.support import backend
-from tests.support.memory import MemoryRuns
+from tests.support.aws import ENVIRONMENT, in_memory
+from tests.support.memory import ONE_CALL, MemoryRuns
 
 ORG, OTHER_ORG = 123, 124
 NOW = 1_750_000_000
@@ -167,6 +168,34 @@ def test_the_last_checkpoint_is_that_of_the_highest_position(runs: Runs) -> None
 
     assert runs.last_checkpoint(ORG, "mr-1-0") == checkpoints(1, first=2, epoch=1)[0]
     assert runs.last_checkpoint(ORG, "another") is None
+
+
+def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    arguments: dict[str, list[Any]] = {
+        "get": [ORG, "mr-1-0"],
+        "write": [watch(agent_run_id=7), events(3), checkpoints(2)],
+        "last_checkpoint": [ORG, "mr-1-0"],
+        "due": [MS, 10],
+        "outlook": [10],
+        "queue": [10],
+        "get_bucket": ["budget", "create"],
+        "put_bucket": ["budget", "create", Bucket()],
+        "acquire_lease": ["poller", "one", MS, MS],
+        "lease": ["poller"],
+        "release_lease": ["poller", "one"],
+    }
+    assert arguments.keys() == set(ONE_CALL)
+
+    with in_memory() as aws:
+        backend.create_tables(backend.template())
+        runs = backend.runs_table(backend.template())
+        runs.add(watch())
+        for name, given in arguments.items():
+            aws.asked.clear()
+            getattr(runs, name)(*given, **{"launched": True} if name == "write" else {})
+            assert len(aws.asked) == 1, name
 
 
 # --- what the poller looks for ---
