@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.post("/v1/organizations/<org_id>/agent/run/ban", tags=["Agent runs"], summary="Stop the agents on a pull request")
 def ban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
-    """Stop every agent on the pull request of a run, and let its checks wake no more of them."""
+    """Stop every agent on the pull request of a run, and keep its checks from starting agents."""
     with permit("standard", caller, backend):
         answer = backend.codegen.runs.ban(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
@@ -26,7 +26,7 @@ def ban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: Cu
 def ban_agent_run_checks_in_path(
     org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend, request: CardOrder | None = None
 ) -> Any:
-    """Do the same with the run's id in the path, where a body is optional."""
+    """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()
     with permit("standard", caller, backend):
         answer = backend.codegen.runs.ban(agent_run_id, org_id=org_id, **request.card_order())

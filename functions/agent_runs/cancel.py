@@ -15,8 +15,8 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Run control"],
     summary="Cancel an agent run",
     responses={
-        200: {"description": "It has ended.", "content": {"application/json": {"model": ControlledRun}}},
-        202: {"description": "It is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
+        200: {"description": "The run has ended.", "content": {"application/json": {"model": ControlledRun}}},
+        202: {"description": "The run is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
     },
 )
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/cancel", include_in_schema=False)
@@ -24,10 +24,10 @@ app = APIGatewayRestResolver(enable_validation=True)
 def cancel_agent_run(
     org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend, request: CancelRun | None = None
 ) -> Response[ControlledRun]:
-    """Cancel a run: 200 when it has ended, 202 while that is to be confirmed.
+    """Cancel a run. Returns 200 when the run has ended, 202 while it is being stopped.
 
-    A run that waits is never launched. One that works upstream can only be stopped by a ban of its pull request, which
-    stops other agents too and mutes its checks: 409, unless `allow_pr_ban` accepts that.
+    A run that waits for its launch is never launched. A launched run can only be stopped by a ban of its pull request,
+    which also stops other agents and mutes its checks. Returns 409 unless `allow_pr_ban` accepts that.
     """
     run = cancelling.cancel(agent_run_id, request or CancelRun(), org_id=org_id, caller=caller, backend=backend)
     return Response(

@@ -16,7 +16,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def create_agent_run(
     org_id: Organization, request: CreateAgentRun, caller: CurrentCaller, backend: Backend
 ) -> AgentRun:
-    """Start an agent run. The answer comes at once, with the run at work."""
+    """Start an agent run. Returns at once, while the run is at work."""
     return start(request, org_id=org_id, caller=caller, backend=backend)
 
 

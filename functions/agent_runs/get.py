@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/v1/organizations/<org_id>/agent/run/<agent_run_id>", tags=["Agent runs"], summary="Read one agent run")
 @app.get("/organizations/<org_id>/agent/run/<agent_run_id>", include_in_schema=False)
 def get_agent_run(org_id: Organization, agent_run_id: int, codegen: Codegen) -> AgentRun:
-    """Read one agent run. Its result is null until it ends."""
+    """Read one agent run. Its result is null until the run ends."""
     return codegen.runs.get(agent_run_id, org_id=org_id)
 
 

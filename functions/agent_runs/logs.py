@@ -20,7 +20,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def get_agent_run_logs(
     org_id: Organization, agent_run_id: int, codegen: Codegen, skip: Skip = 0, limit: Limit = 100, reverse: bool = False
 ) -> AgentRunLogs:
-    """Read the logs of an agent run, oldest first unless reverse. The upstream calls this path alpha."""
+    """Read the logs of an agent run, oldest first unless `reverse` is true. The Codegen API calls this path alpha."""
     return codegen.runs.logs(agent_run_id, org_id=org_id, skip=skip, limit=limit, reverse=reverse)
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/agent/run/{agent_run_id}/pause - hold what would be sent upstream for a run."""
+"""POST /v1/organizations/{org_id}/agent/run/{agent_run_id}/pause - hold the launch or the follow-ups of a run."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -18,7 +18,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def pause_agent_run(
     org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend
 ) -> ControlledRun:
-    """Hold the launch of a run that waits, and the follow-ups of one that works: an agent itself cannot be paused."""
+    """Hold the launch of a waiting run, or the follow-ups of a launched run. The agent itself cannot be paused."""
     return pausing.pause(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 

@@ -19,7 +19,7 @@ app = APIGatewayRestResolver(enable_validation=True)
     summary="Remove Codegen from a pull request",
 )
 def remove_codegen_from_pr(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
-    """Remove Codegen from the pull request of a run. The upstream does the same as for a ban."""
+    """Remove Codegen from the pull request of a run. The Codegen API handles this in the same way as a ban."""
     with permit("standard", caller, backend):
         answer = backend.codegen.runs.remove_from_pr(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
@@ -30,7 +30,7 @@ def remove_codegen_from_pr(org_id: Organization, request: StopAgentRun, caller: 
 def remove_codegen_from_pr_in_path(
     org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend, request: CardOrder | None = None
 ) -> Any:
-    """Do the same with the run's id in the path, where a body is optional."""
+    """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()
     with permit("standard", caller, backend):
         answer = backend.codegen.runs.remove_from_pr(agent_run_id, org_id=org_id, **request.card_order())

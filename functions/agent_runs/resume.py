@@ -1,6 +1,6 @@
 """POST /v1/organizations/{org_id}/agent/run/resume - send a follow-up prompt to an agent run.
 
-With the run's id in the path, and without a prompt, it lets a paused run go on.
+With the run's id in the path and without a prompt, it resumes a paused run.
 """
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -20,7 +20,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def resume_agent_run(
     org_id: Organization, request: ResumeAgentRun, caller: CurrentCaller, backend: Backend
 ) -> AgentRun:
-    """Send a follow-up prompt to an agent run, which then works on under the same id."""
+    """Send a follow-up prompt to an agent run. The run continues under the same id."""
     return resume(str(request.agent_run_id), request, org_id=org_id, caller=caller, backend=backend)
 
 
@@ -34,7 +34,7 @@ def resume_agent_run(
 def resume_agent_run_in_path(
     org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend, request: ResumeRun | None = None
 ) -> ControlledRun | AgentRun:
-    """Let a paused run go on; with a prompt, follow a run up, which then works on under the same id."""
+    """Resume a paused run. With a prompt, send a follow-up; the run continues under the same id."""
     request = request or ResumeRun()
     if request.prompt is None:
         return pausing.unpause(agent_run_id, request, org_id=org_id, backend=backend)

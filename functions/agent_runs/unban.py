@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/agent/run/unban - let the checks of a pull request wake agents again."""
+"""POST /v1/organizations/{org_id}/agent/run/unban - let the checks of a pull request start agents again."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from codegen_runs.runs.requests import CardOrder, StopAgentRun
 app = APIGatewayRestResolver(enable_validation=True)
 
 
-@app.post("/v1/organizations/<org_id>/agent/run/unban", tags=["Agent runs"], summary="Let checks wake agents again")
+@app.post("/v1/organizations/<org_id>/agent/run/unban", tags=["Agent runs"], summary="Let checks start agents again")
 def unban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
-    """Let the checks of a run's pull request wake agents again. It restarts nothing."""
+    """Let the checks of a run's pull request start agents again. Stopped agents are not restarted."""
     with permit("standard", caller, backend):
         answer = backend.codegen.runs.unban(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
@@ -26,7 +26,7 @@ def unban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: 
 def unban_agent_run_checks_in_path(
     org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend, request: CardOrder | None = None
 ) -> Any:
-    """Do the same with the run's id in the path, where a body is optional."""
+    """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()
     with permit("standard", caller, backend):
         answer = backend.codegen.runs.unban(agent_run_id, org_id=org_id, **request.card_order())

@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints - make a checkpoint of a run by hand."""
+"""POST /v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints - create a checkpoint of a run."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
     "/v1/organizations/<org_id>/agent/run/<agent_run_id>/checkpoints",
     status_code=201,
     tags=["Checkpoints"],
-    summary="Make a checkpoint of a run",
+    summary="Create a checkpoint of a run",
 )
 @app.post("/api/checkpoints/runs/<agent_run_id>/checkpoints", status_code=201, include_in_schema=False)
 def create_checkpoint(
@@ -25,7 +25,7 @@ def create_checkpoint(
     caller: CurrentCaller,
     request: CreateCheckpoint | None = None,
 ) -> Response[CheckpointSnapshot]:
-    """Make a checkpoint of a run as it is now. It keeps what was said until then, and not the files."""
+    """Create a checkpoint of the run's current state. A checkpoint holds the conversation, not the files."""
     made = making.create(agent_run_id, request or CreateCheckpoint(), org_id=org_id, caller=caller, backend=backend)
     return Response(
         status_code=201,

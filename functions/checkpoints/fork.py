@@ -25,10 +25,10 @@ def fork_checkpoint(
     caller: CurrentCaller,
     request: ForkCheckpoint | None = None,
 ) -> Response[RestoredRun]:
-    """Start another run from a checkpoint, with other instructions, another model or another task.
+    """Start another run from a checkpoint, optionally with other instructions, another model or another task.
 
-    It is told what was said until then (`fidelity: context_replay`); files are not copied. The run that the checkpoint
-    is of stays as it is, and may still be at work.
+    The new run receives the conversation up to the checkpoint (`fidelity: context_replay`). Files are not copied. The
+    checkpoint's own run does not change, and may still be at work.
     """
     run = branching.fork(checkpoint_id, request or ForkCheckpoint(), org_id=org_id, caller=caller, backend=backend)
     return Response(

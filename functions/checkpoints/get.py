@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/v1/organizations/<org_id>/checkpoints/<checkpoint_id>", tags=["Checkpoints"], summary="Read a checkpoint")
 @app.get("/api/checkpoints/<checkpoint_id>", include_in_schema=False)
 def get_checkpoint(org_id: Organization, checkpoint_id: str, backend: Backend) -> CheckpointSnapshot:
-    """Read a checkpoint, with all that was said until then: that is what going on from it brings back."""
+    """Read a checkpoint with the conversation up to it, which a restore or a fork replays."""
     return reading.get(checkpoint_id, org_id=org_id, backend=backend)
 
 

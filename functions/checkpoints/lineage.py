@@ -1,4 +1,4 @@
-"""GET /v1/organizations/{org_id}/checkpoints/{checkpoint_id}/lineage - tell what a checkpoint came from and led to."""
+"""GET /v1/organizations/{org_id}/checkpoints/{checkpoint_id}/lineage - list ancestors and descendants."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -17,7 +17,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 )
 @app.get("/api/checkpoints/<checkpoint_id>/lineage", include_in_schema=False)
 def get_checkpoint_lineage(org_id: Organization, checkpoint_id: str, backend: Backend) -> Lineage:
-    """Tell where the run of a checkpoint came from, and which runs were started from the checkpoint."""
+    """List the checkpoints that the checkpoint's run was started from, and the runs started from the checkpoint."""
     return reading.lineage(checkpoint_id, org_id=org_id, backend=backend)
 
 

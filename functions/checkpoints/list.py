@@ -27,7 +27,8 @@ def list_checkpoints(
 ) -> CursorPage[CheckpointSummary]:
     """List the checkpoints of a run, newest first.
 
-    They are made by themselves at its start, at its plans and pull requests, at follow-ups and at its end.
+    Checkpoints are created automatically at the start of a run, at plans, pull requests and follow-ups, and at the end
+    of each turn.
     """
     return reading.newest(agent_run_id, org_id=org_id, backend=backend, limit=limit, cursor=cursor)
 

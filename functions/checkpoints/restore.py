@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/checkpoints/{checkpoint_id}/restore - go on from a checkpoint."""
+"""POST /v1/organizations/{org_id}/checkpoints/{checkpoint_id}/restore - continue from a checkpoint."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
@@ -14,9 +14,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post(
     "/v1/organizations/<org_id>/checkpoints/<checkpoint_id>/restore",
     tags=["Checkpoints"],
-    summary="Go on from a checkpoint",
+    summary="Continue from a checkpoint",
     responses={
-        200: {"description": "The same run goes on.", "content": {"application/json": {"model": RestoredRun}}},
+        200: {"description": "The same run continues.", "content": {"application/json": {"model": RestoredRun}}},
         201: {"description": "A new run was started.", "content": {"application/json": {"model": RestoredRun}}},
     },
 )
@@ -28,10 +28,10 @@ def restore_checkpoint(
     caller: CurrentCaller,
     request: RestoreCheckpoint | None = None,
 ) -> Response[RestoredRun]:
-    """Go on from a checkpoint: 201 with a new run, or 200 with the same one, told to go back (`create_new_run: false`).
+    """Continue from a checkpoint. Returns 201 with a new run, or 200 with the same run if `create_new_run` is false.
 
-    The agent is told again what was said until then (`fidelity: context_replay`); files are not rewound. The run that
-    the checkpoint is of may still be at work.
+    The agent receives the conversation up to the checkpoint again (`fidelity: context_replay`). Files are not rewound.
+    The checkpoint's run may still be at work.
     """
     run = branching.restore(
         checkpoint_id, request or RestoreCheckpoint(), org_id=org_id, caller=caller, backend=backend

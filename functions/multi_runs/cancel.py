@@ -16,17 +16,17 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Multi-runs"],
     summary="Cancel a multi-run",
     responses={
-        200: {"description": "It has ended.", "content": {"application/json": {"model": CancelledMultiRun}}},
+        200: {"description": "No run is being stopped.", "content": {"application/json": {"model": CancelledMultiRun}}},
         202: {"description": "Runs are being stopped.", "content": {"application/json": {"model": CancelledMultiRun}}},
     },
 )
 def cancel_multi_run(
     org_id: Organization, multi_run_id: str, caller: CurrentCaller, backend: Backend, request: CancelRun | None = None
 ) -> Response[CancelledMultiRun]:
-    """Stop a multi-run: 200 when nothing is left to confirm, 202 while runs are being stopped.
+    """Cancel a multi-run. Returns 202 while the Codegen API is stopping runs, otherwise 200.
 
-    Runs that wait are never launched. Those that work upstream go on there, unless `allow_pr_ban` accepts that their
-    pull requests are banned; a further cancel may do so.
+    Runs that wait for their launch are never launched. Launched runs continue at Codegen unless `allow_pr_ban` accepts
+    a ban of their pull requests. You can cancel again to accept it later.
     """
     multi_run = service.cancel(org_id, multi_run_id, request or CancelRun(), caller=caller, backend=backend)
     return Response(

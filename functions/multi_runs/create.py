@@ -17,7 +17,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def create_multi_run(
     org_id: Organization, request: CreateMultiRun, caller: CurrentCaller, backend: Backend
 ) -> Response[MultiRunSnapshot]:
-    """Start several runs of one prompt, whose answers become one. Follow it at the Location of the answer."""
+    """Start several runs of one prompt and combine their answers into one. The Location header names the multi-run."""
     multi_run = service.create(request, org_id=org_id, caller=caller, backend=backend)
     return Response(
         status_code=202,

@@ -12,7 +12,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.get("/v1/organizations/<org_id>/multi-runs/<multi_run_id>", tags=["Multi-runs"], summary="Read a multi-run")
 def get_multi_run(org_id: Organization, multi_run_id: str, backend: Backend) -> MultiRunSnapshot:
-    """Read every candidate's status, result and link, the counts, the synthesis and the answer, at any time."""
+    """Read a multi-run at any time: the status, result and link of each candidate, counts, synthesis and answer."""
     return service.get(org_id, multi_run_id, backend=backend)
 
 

@@ -1,4 +1,4 @@
-"""Task `Judge` of the multi-run state machine: decide what comes after the candidates."""
+"""Task `Judge` of the multi-run state machine: choose the state that follows the candidates."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Task `Launch` of the multi-run state machine: queue the run of one candidate and keep its task token."""
+"""Task `Launch` of the multi-run state machine: queue the run of one candidate and store its task token."""
 
 from typing import Any
 

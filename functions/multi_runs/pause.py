@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/multi-runs/{multi_run_id}/pause - launch none of its runs for now."""
+"""POST /v1/organizations/{org_id}/multi-runs/{multi_run_id}/pause - hold the launches of a multi-run."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
     "/v1/organizations/<org_id>/multi-runs/<multi_run_id>/pause", tags=["Multi-runs"], summary="Pause a multi-run"
 )
 def pause_multi_run(org_id: Organization, multi_run_id: str, backend: Backend) -> MultiRunSnapshot:
-    """Launch no further run of a multi-run. Agents that work upstream go on, and its deadlines stay as they are."""
+    """Hold the launches of a multi-run. Agents that are already at work continue, and deadlines do not change."""
     return service.pause(org_id, multi_run_id, backend=backend)
 
 

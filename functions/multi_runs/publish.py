@@ -1,4 +1,4 @@
-"""Task `Publish` of the multi-run state machine: store the answer, or why there is none."""
+"""Task `Publish` of the multi-run state machine: store the answer, or the reason why there is none."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ backend = Backend()
 
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> dict[str, str]:
-    """Handle the state's input; its `error` is there when an earlier state failed."""
+    """Handle the state's input, which has an `error` when an earlier state failed."""
     error = event.get("error")
     reason = f"{error['Error']}: {error.get('Cause', '')}" if error else None
     return tasks.publish(event["org_id"], event["multi_run_id"], reason, backend=backend)

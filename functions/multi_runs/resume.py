@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/multi-runs/{multi_run_id}/resume - let a paused multi-run go on."""
+"""POST /v1/organizations/{org_id}/multi-runs/{multi_run_id}/resume - resume a paused multi-run."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -16,7 +16,7 @@ app = APIGatewayRestResolver(enable_validation=True)
     summary="Resume a paused multi-run",
 )
 def resume_multi_run(org_id: Organization, multi_run_id: str, backend: Backend) -> MultiRunSnapshot:
-    """Let the runs of a paused multi-run be launched."""
+    """Resume the launches of a paused multi-run."""
     return service.resume(org_id, multi_run_id, backend=backend)
 
 

@@ -1,4 +1,4 @@
-"""Task `Synthesize` of the multi-run state machine: queue the synthesis run and keep its task token."""
+"""Task `Synthesize` of the multi-run state machine: queue the synthesis run and store its task token."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every five minutes: settle the multi-runs whose state machine ended without doing so."""
+"""Every five minutes: settle the multi-runs whose state machine ended without settling them."""
 
 from typing import Any
 

@@ -8,15 +8,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import cancelling
-from codegen_runs.run_control.requests import MAX_REASON_CHARACTERS, CancelRun, ControlledRun
+from codegen_runs.run_control.requests import ALLOW_PR_BAN, MAX_REASON_CHARACTERS, CancelRun, ControlledRun
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-# These two words alone, because they give consent.
-AllowPrBan = Annotated[
-    Literal["true", "false"],
-    Query(description="Whether the run's pull request may be banned, which also stops other agents on it."),
-]
+# No other spelling of a boolean, because `true` gives consent.
+AllowPrBan = Annotated[Literal["true", "false"], Query(description=ALLOW_PR_BAN)]
 Reason = Annotated[str | None, Query(max_length=MAX_REASON_CHARACTERS)]
 
 
@@ -25,8 +22,8 @@ Reason = Annotated[str | None, Query(max_length=MAX_REASON_CHARACTERS)]
     tags=["Run cards"],
     summary="Cancel an agent run",
     responses={
-        200: {"description": "It has ended.", "content": {"application/json": {"model": ControlledRun}}},
-        202: {"description": "It is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
+        200: {"description": "The run has ended.", "content": {"application/json": {"model": ControlledRun}}},
+        202: {"description": "The run is being stopped.", "content": {"application/json": {"model": ControlledRun}}},
     },
 )
 @app.delete("/agent_runs/<agent_run_id>", include_in_schema=False)
@@ -38,12 +35,12 @@ def cancel_run_card(
     allow_pr_ban: AllowPrBan = "false",
     reason: Reason = None,
 ) -> Response[ControlledRun]:
-    """Cancel a run: 200 when it has ended, 202 while that is to be confirmed.
+    """Cancel a run. Returns 200 when the run has ended, 202 while it is being stopped.
 
-    A run that works at Codegen can only be stopped by a ban of its pull request: 409, unless `allow_pr_ban` is true.
+    A launched run can only be stopped by a ban of its pull request. Returns 409 unless `allow_pr_ban` is true.
     """
-    asked = CancelRun(allow_pr_ban=allow_pr_ban == "true", reason=reason)
-    run = cancelling.cancel(agent_run_id, asked, org_id=org_id, caller=caller, backend=backend)
+    request = CancelRun(allow_pr_ban=allow_pr_ban == "true", reason=reason)
+    run = cancelling.cancel(agent_run_id, request, org_id=org_id, caller=caller, backend=backend)
     return Response(status_code=200 if run.status.terminal else 202, content_type="application/json", body=run)
 
 

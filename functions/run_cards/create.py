@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/run-cards - start an agent run, and show its card."""
+"""POST /v1/organizations/{org_id}/run-cards - start an agent run and return its card."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def create_run_card(
     org_id: Organization, request: CreateRunCard, caller: CurrentCaller, backend: Backend
 ) -> StartedRunCard:
-    """Start an agent run and return its card. The mode is kept in the run's metadata."""
+    """Start an agent run and return its card. The mode is stored in the run's metadata."""
     return start(request, request.prompt, mode=request.mode, org_id=org_id, caller=caller, backend=backend)
 
 
@@ -26,7 +26,7 @@ def create_run_card_from_path(
     caller: CurrentCaller,
     request: PromptForRun | None = None,
 ) -> StartedRunCard:
-    """Do the same with mode and prompt in the path; a prompt in the body wins."""
+    """Do the same with the mode and the prompt in the path. A prompt in the body wins."""
     request = request or PromptForRun()
     prompt = text_in_path(query, "query") if request.prompt is None else request.prompt
     return start(request, prompt, mode=text_in_path(mode, "mode"), org_id=org_id, caller=caller, backend=backend)

@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/agent_runs/<agent_run_id>", include_in_schema=False)
 @app.get("/api/runs/<agent_run_id>", include_in_schema=False)
 def get_run_card(org_id: Organization, agent_run_id: RunId, caller: CurrentCaller, backend: Backend) -> RunCardDetail:
-    """Read one run: its card, all that it was told, and its result."""
+    """Read one run: its card, its prompts and its result."""
     return details.read(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 

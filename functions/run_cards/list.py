@@ -8,22 +8,34 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.run_cards.cards import SOURCE_TYPE, STARRED
 from codegen_runs.run_cards.filters import Filters
 from codegen_runs.run_cards.listing import Listing, RunCardPage, RunCardRange
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 Number = Annotated[int, Query(ge=1, le=1_000_000, description="The page, counted from 1.")]
-Offset = Annotated[int, Query(ge=0, le=100_000_000, description="How many runs to leave out.")]
+Offset = Annotated[int, Query(ge=0, le=100_000_000, description="How many runs to skip.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many runs to return at most.")]
-Status = Annotated[str | None, Query(description="One or more statuses, with commas.")]
-CreatedAfter = Annotated[datetime | None, Query(description="The earliest moment; without a zone, in UTC.")]
-CreatedBefore = Annotated[datetime | None, Query(description="The moment before which.")]
-Repo = Annotated[str | None, Query(description="A repository's id, name or owner/name.")]
-SourceType = Annotated[str | None, Query(description="Where it was started: API, SLACK, GITHUB, ...")]
-Tag = Annotated[str | None, Query(description="What its metadata holds under `tags` or `tag`.")]
-Starred = Annotated[bool | None, Query(description="Whether the caller has starred it.")]
-Words = Annotated[str | None, Query(description="Words in its prompts, summary, result, pull requests or metadata.")]
+Status = Annotated[str | None, Query(description="One or more statuses, separated by commas.")]
+CreatedAfter = Annotated[
+    datetime | None, Query(description="Runs created at this time or later. A time without a zone is in UTC.")
+]
+CreatedBefore = Annotated[
+    datetime | None, Query(description="Runs created before this time. A time without a zone is in UTC.")
+]
+Repo = Annotated[str | None, Query(description="The id, name or owner/name of a repository.")]
+SourceType = Annotated[str | None, Query(description=SOURCE_TYPE)]
+Tag = Annotated[str | None, Query(description="A tag in the run's metadata, under `tags` or `tag`.")]
+Starred = Annotated[bool | None, Query(description=STARRED)]
+Words = Annotated[
+    str | None,
+    Query(
+        description=(
+            "Words that all occur in the run's prompts, summary, result, metadata or the titles of its pull requests."
+        )
+    ),
+]
 
 
 @app.get("/v1/organizations/<org_id>/run-cards", tags=["Run cards"], summary="List run cards")
@@ -43,7 +55,7 @@ def list_run_cards(
     starred: Starred = None,
     q: Words = None,
 ) -> RunCardPage:
-    """List the runs of an organization, newest first, wherever they were started. Filters come before pages."""
+    """List the runs of an organization, newest first, wherever they were started. Pages contain only matching runs."""
     filters = Filters.of(
         status=status,
         created_after=created_after,
@@ -66,7 +78,7 @@ def list_range_of_run_cards(
     limit: Limit = 20,
     status: Status = None,
 ) -> RunCardRange:
-    """List them by offset instead of page."""
+    """List the runs by offset instead of page."""
     return Listing(Filters.of(status=status), org_id=org_id, caller=caller, backend=backend).range(offset, limit)
 
 

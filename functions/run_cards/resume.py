@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/run-cards/{agent_run_id}/resume - send a follow-up prompt, and show the card."""
+"""POST /v1/organizations/{org_id}/run-cards/{agent_run_id}/resume - send a follow-up prompt and return the card."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -18,7 +18,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def resume_run_card(
     org_id: Organization, agent_run_id: RunId, request: FollowUp, caller: CurrentCaller, backend: Backend
 ) -> StartedRunCard:
-    """Send an agent run its next prompt and return its card. The run works on under the same id."""
+    """Send a follow-up prompt to an agent run and return its card. The run continues under the same id."""
     return follow_up(agent_run_id, request, request.prompt, org_id=org_id, caller=caller, backend=backend)
 
 
@@ -31,7 +31,7 @@ def resume_run_card_from_path(
     caller: CurrentCaller,
     request: PromptForFollowUp | None = None,
 ) -> StartedRunCard:
-    """Do the same with the prompt in the path; one in the body wins."""
+    """Do the same with the prompt in the path. A prompt in the body wins."""
     request = request or PromptForFollowUp()
     prompt = text_in_path(query, "query") if request.prompt is None else request.prompt
     return follow_up(agent_run_id, request, prompt, org_id=org_id, caller=caller, backend=backend)

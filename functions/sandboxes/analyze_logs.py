@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 class AnalyzeSandboxLogs(Body):
-    """The sandbox, where the path does not name it. Its logs need not be sent: the upstream has them."""
+    """The sandbox, when the path does not name it. You need not send its logs, which the Codegen API has."""
 
     sandbox_id: int
     org_id: int | None = None
@@ -25,7 +25,7 @@ class AnalyzeSandboxLogs(Body):
 def analyze_sandbox_logs(
     org_id: Organization, sandbox_id: int, caller: CurrentCaller, backend: Backend
 ) -> SandboxAnalysis:
-    """Start a run that reads the setup logs of a sandbox; what it finds is in its result."""
+    """Start a run that reads the setup logs of a sandbox. The run's result contains the findings."""
     return starting.analyze_sandbox_logs(sandbox_id, org_id=org_id, caller=caller, backend=backend)
 
 
@@ -34,7 +34,7 @@ def analyze_sandbox_logs(
 def analyze_sandbox_logs_anywhere(
     request: AnalyzeSandboxLogs, caller: CurrentCaller, backend: Backend
 ) -> SandboxAnalysis:
-    """Do the same for the sandbox that the body names."""
+    """Do the same for the sandbox named in the body."""
     org_id = organization(caller, request.org_id)
     answer = starting.analyze_sandbox_logs(request.sandbox_id, org_id=org_id, caller=caller, backend=backend)
     return with_warnings(answer, request.ignored())

@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 class GenerateSetupCommandsAnywhere(GenerateSetupCommands):
-    """The same where the path names no organization."""
+    """The repository, with the organization, when the path does not name it."""
 
     org_id: int | None = None
 
@@ -22,7 +22,7 @@ class GenerateSetupCommandsAnywhere(GenerateSetupCommands):
 def generate_setup_commands(
     org_id: Organization, request: GenerateSetupCommands, caller: CurrentCaller, backend: Backend
 ) -> SetupCommands:
-    """Start a run that finds the setup commands of a repository; they are in its result."""
+    """Start a run that finds the setup commands of a repository. The run's result contains them."""
     return starting.generate_setup_commands(request, org_id=org_id, caller=caller, backend=backend)
 
 
@@ -31,7 +31,7 @@ def generate_setup_commands(
 def generate_setup_commands_anywhere(
     request: GenerateSetupCommandsAnywhere, caller: CurrentCaller, backend: Backend
 ) -> SetupCommands:
-    """Do the same in the organization that the body names, or the deployment's."""
+    """Do the same in the organization named in the body, or in the deployment's organization."""
     org_id = organization(caller, request.org_id)
     return starting.generate_setup_commands(request, org_id=org_id, caller=caller, backend=backend)
 

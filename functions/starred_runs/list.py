@@ -22,7 +22,7 @@ Limit = Annotated[int, Query(ge=1, le=50, description="How many to return at mos
 def list_starred_runs(
     org_id: Organization, caller: CurrentCaller, backend: Backend, limit: Limit = 20, cursor: str | None = None
 ) -> CursorPage[StarredRunCard]:
-    """List the runs that the caller starred, newest star first, each with its card."""
+    """List the runs that the caller has starred, newest star first, each with its card."""
     return starred.newest(org_id=org_id, caller=caller, backend=backend, limit=limit, cursor=cursor)
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/organizations/{org_id}/starred-runs - star an agent run, or take its star away."""
+"""POST /v1/organizations/{org_id}/starred-runs - star or unstar an agent run."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post("/v1/starred-runs", include_in_schema=False)
 @app.post("/starred-runs", include_in_schema=False)
 def star_run(org_id: Organization, request: StarRun, caller: CurrentCaller, backend: Backend) -> StarredRun:
-    """Star a run, with a note if there is one, or take its star away. Starred twice is starred once."""
+    """Star a run, optionally with a note, or unstar it. Starring a run again keeps the time of its first star."""
     answer = starred.star(request, org_id=org_id, caller=caller, backend=backend)
     return answer.model_copy(update={"warnings": request.ignored()})
 

@@ -1,4 +1,4 @@
-"""DELETE /v1/organizations/{org_id}/starred-runs/{agent_run_id} - take the star of an agent run away."""
+"""DELETE /v1/organizations/{org_id}/starred-runs/{agent_run_id} - unstar an agent run."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -13,10 +13,10 @@ app = APIGatewayRestResolver(enable_validation=True)
     "/v1/organizations/<org_id>/starred-runs/<agent_run_id>",
     status_code=204,
     tags=["Starred runs"],
-    summary="Take the star of an agent run away",
+    summary="Unstar an agent run",
 )
 def unstar_run(org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend) -> None:
-    """Take the star of a run away. A run without one is left so."""
+    """Unstar a run. Also succeeds when the run is not starred."""
     starred.unstar(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 

@@ -73,7 +73,7 @@ def test_below_the_quorum_the_group_fails_and_keeps_every_output(http: httpx.Cli
     snapshot = follow(http, create(http, prompt="Speak. [[fake ending=ERROR nth=1]]", concurrency=2, quorum=2))
 
     assert snapshot["status"] == "failed"
-    assert snapshot["reason"].startswith("2 usable candidates needed, 1 found.")
+    assert snapshot["reason"].startswith("Usable candidates: 1, required: 2.")
     assert snapshot["answer"] is None
     assert [candidate["usable"] for candidate in snapshot["candidates"]].count(True) == 1
     assert any(candidate["result"] for candidate in snapshot["candidates"])

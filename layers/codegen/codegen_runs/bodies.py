@@ -1,8 +1,8 @@
 """The bodies of requests, and the warnings about what is accepted in them and ignored."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _Answer = TypeVar("_Answer")
 
@@ -21,6 +21,16 @@ class Warned(BaseModel):
     detail: str
 
 
+IgnoredFields = Annotated[list[Warned], Field(description="Accepted fields that have no effect.")]
+"""The warnings of an answer that can only be about ignored fields."""
+
+Warnings = Annotated[
+    list[Warned],
+    Field(description="What did not succeed although the request did, and accepted fields that have no effect."),
+]
+"""The warnings of an answer that may be about more than ignored fields."""
+
+
 class Body(BaseModel):
     """A request body. It may carry more than its fields, as the Codegen API's may; `ignored` tells what."""
 
@@ -28,7 +38,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     def ignored(self) -> list[Warned]:
-        """Return a warning for each key that no field takes."""
+        """Return a warning for each unknown key."""
         return [ignored(key) for key in self.model_extra or {}]
 
 

@@ -1,8 +1,8 @@
-"""What an organization used in a span of time, as far as anybody can tell.
+"""The usage report of an organization for a span of time.
 
-The upstream has no such report. What it has is the list of all runs, newest first, of at most 100 at a time and without
-their users; what was done through this deployment is known here. Both are counted within a fixed number of calls, and
-the answer says what is missing.
+The upstream has no such report. It lists all runs, newest first, at most 100 at a time and without their users. This
+deployment adds what it knows of the runs that it started. The report makes a limited number of calls, and lists what it
+does not know.
 """
 
 from __future__ import annotations
@@ -25,46 +25,48 @@ from codegen_runs.storage.runs import Watch
 
 PAGE = 100
 MOST_PAGES = 10
-"""Pages of the upstream's list, and of our multi-runs, that one report reads."""
+"""The most pages of the upstream's list, and of our multi-runs, that one report reads."""
 
 MOST_DAYS = 366
 DEFAULT_DAYS = 30
 
 UNKNOWN = "unknown"
 
-_FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # Before there was anything to use.
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # Earlier than any run.
 
 
 @dataclass(frozen=True)
 class Span:
-    """A time from `start` until just before `end`, both in UTC."""
+    """The time from `start`, inclusive, to `end`, exclusive; both in UTC."""
 
     start: datetime
     end: datetime
 
     def holds(self, moment: datetime) -> bool:
-        """Tell whether a moment is in it."""
+        """Return whether a time is in the span."""
         return self.start <= moment < self.end
 
 
 class RunCounts(BaseModel):
-    """How many runs there were."""
+    """The numbers of runs."""
 
     total: int
     by_status: dict[str, int]
-    by_source: dict[str, int] = Field(description="By what started them: API, SLACK, GITHUB, ...")
-    by_user: dict[str, int] = Field(description=f"`{UNKNOWN}` for those that were not started here.")
+    by_source: dict[str, int] = Field(description="Runs by what started them: API, SLACK, GITHUB, ...")
+    by_user: dict[str, int] = Field(
+        description=f"Runs by the user who started them; `{UNKNOWN}` for runs that this deployment did not start."
+    )
 
 
 class MultiRunCounts(BaseModel):
-    """How many multi-runs there were."""
+    """The numbers of multi-runs."""
 
     total: int
     by_status: dict[str, int]
 
 
 class Creations(BaseModel):
-    """How many runs Codegen created, each of which counts for its limit and the plan."""
+    """The numbers of runs that Codegen created. Each counts towards Codegen's rate limit and the plan."""
 
     total: int
     through_this_deployment: int
@@ -72,30 +74,32 @@ class Creations(BaseModel):
 
 
 class NotKnown(BaseModel):
-    """Something that the report does not tell."""
+    """Something that the report does not contain."""
 
     code: str
     detail: str
 
 
 class Usage(BaseModel):
-    """What an organization used."""
+    """The usage of an organization in a span of time."""
 
     organization_id: int
     start_date: str
-    end_date: str = Field(description="What happened at this very time is not counted any more.")
+    end_date: str = Field(description="The end of the span, exclusive.")
     runs: RunCounts
     multi_runs: MultiRunCounts
     upstream_creations: Creations
-    complete: bool = Field(description="Whether all of the time was counted.")
-    counted_from: str = Field(description="Since when runs were counted; `start_date` where that is complete.")
+    complete: bool = Field(description="Whether the whole span was counted.")
+    counted_from: str = Field(
+        description="The time from which runs were counted; `start_date` if the whole span was counted."
+    )
     not_known: list[NotKnown]
 
 
 def span(start_date: str | None, end_date: str | None, clock: Clock) -> Span:
-    """Read the span that a request names; by default the last `DEFAULT_DAYS` days.
+    """Read the span from a request; by default, the last `DEFAULT_DAYS` days.
 
-    A date means the whole day, at the end too. A time without a zone is in UTC. Raises `Unprocessable`.
+    A date includes the whole day, as the end of the span too. A time without a zone is in UTC. Raises `Unprocessable`.
     """
     now = datetime.fromtimestamp(clock.now(), UTC)
     end = _moment("end_date", end_date, days=1) if end_date else now
@@ -107,26 +111,26 @@ def span(start_date: str | None, end_date: str | None, clock: Clock) -> Span:
     return Span(start, end)
 
 
-def report(org_id: int, asked: Span, *, backend: Backend) -> Usage:
-    """Count what an organization used. Raises `CodegenAPIError`, `StorageUnavailable`."""
+def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
+    """Count the runs and multi-runs of an organization. Raises `CodegenAPIError`, `StorageUnavailable`."""
     runs: dict[int, AgentRun] = {}
     followed: dict[int, Watch] = {}
-    undated, complete, counted_from = 0, False, asked.end
-    for page in _pages(org_id, asked, backend.codegen):
+    undated, complete, counted_from = 0, False, within.end
+    for page in _pages(org_id, within, backend.codegen):
         undated += sum(run.created is None for run in page)
-        found = {run.id: run for run in page if run.created and asked.holds(run.created)}
+        found = {run.id: run for run in page if run.created and within.holds(run.created)}
         runs |= found
         followed |= backend.runs.find_many(org_id, list(found))
         counted_from = min([counted_from, *(run.created for run in page if run.created)])
-        if len(page) < PAGE or counted_from < asked.start:
+        if len(page) < PAGE or counted_from < within.start:
             complete = True
             break
-    statuses, all_multi_runs = _multi_runs(org_id, asked, backend)
+    statuses, all_multi_runs = _multi_runs(org_id, within, backend)
     started_here = {run_id: watch for run_id, watch in followed.items() if watch.created_by}
     return Usage(
         organization_id=org_id,
-        start_date=timestamp(asked.start.timestamp()),
-        end_date=timestamp(asked.end.timestamp()),
+        start_date=timestamp(within.start.timestamp()),
+        end_date=timestamp(within.end.timestamp()),
         runs=RunCounts(
             total=len(runs),
             by_status=_counted(str(status_of(run.status, followed.get(run_id))) for run_id, run in runs.items()),
@@ -142,21 +146,21 @@ def report(org_id: int, asked: Span, *, backend: Backend) -> Usage:
             of_multi_runs=sum(watch.multi_run_id is not None for watch in followed.values()),
         ),
         complete=complete and all_multi_runs,
-        counted_from=timestamp((asked.start if complete else counted_from).timestamp()),
+        counted_from=timestamp((within.start if complete else counted_from).timestamp()),
         not_known=list(_not_known(complete, all_multi_runs, undated)),
     )
 
 
-def _pages(org_id: int, asked: Span, codegen: CodegenAPI) -> Iterator[list[AgentRun]]:
-    """Read the runs from the end of the span back, page by page."""
+def _pages(org_id: int, within: Span, codegen: CodegenAPI) -> Iterator[list[AgentRun]]:
+    """Read the runs page by page, from the end of the span backwards."""
     first = codegen.runs.list(org_id=org_id, limit=PAGE)
 
     def is_before_the_end(skip: int) -> bool:
         found = codegen.runs.list(org_id=org_id, skip=skip, limit=1).items
-        return not found or found[0].created is None or found[0].created < asked.end
+        return not found or found[0].created is None or found[0].created < within.end
 
-    if first.items and first.items[-1].created and first.items[-1].created >= asked.end:
-        # The runs are in the order of their creation: to find the first of the span takes a dozen calls, not fifty.
+    if first.items and first.items[-1].created and first.items[-1].created >= within.end:
+        # The runs are in the order of their creation, so a binary search finds the first of the span in a dozen calls.
         skip = bisect_left(range(first.total), True, lo=PAGE, key=is_before_the_end)
     else:
         yield first.items
@@ -166,9 +170,9 @@ def _pages(org_id: int, asked: Span, codegen: CodegenAPI) -> Iterator[list[Agent
         skip += PAGE
 
 
-def _multi_runs(org_id: int, asked: Span, backend: Backend) -> tuple[dict[str, int], bool]:
-    """Count the multi-runs of the span by their status; and tell whether these are all."""
-    start, end = (milliseconds(moment.timestamp()) for moment in (asked.start, asked.end))
+def _multi_runs(org_id: int, within: Span, backend: Backend) -> tuple[dict[str, int], bool]:
+    """Count the multi-runs of the span by status, and return whether all of them were counted."""
+    start, end = (milliseconds(moment.timestamp()) for moment in (within.start, within.end))
     statuses: Counter[str] = Counter()
     before: str | None = f"mr-{end:012x}"  # Ids are in the order of creation.
     for _ in range(MOST_PAGES):
@@ -180,23 +184,29 @@ def _multi_runs(org_id: int, asked: Span, backend: Backend) -> tuple[dict[str, i
 
 
 def _not_known(complete: bool, all_multi_runs: bool, undated: int) -> Iterator[NotKnown]:
-    yield NotKnown(code="cost", detail="The Codegen API tells neither tokens nor cost nor how long a run took.")
+    yield NotKnown(code="cost", detail="The Codegen API does not report tokens, cost or the time that a run took.")
     yield NotKnown(
         code="users",
-        detail="The Codegen API does not tell who started a run; those started here, for 60 days, are known.",
+        detail=(
+            "The Codegen API does not report who started a run. This deployment knows it for 60 days, for the runs "
+            "that it started."
+        ),
     )
-    yield NotKnown(code="follow_ups", detail="A follow-up goes on with its run, and is counted with it, at its start.")
+    yield NotKnown(
+        code="follow_ups", detail="A follow-up is not counted separately; it belongs to its run, at the run's start."
+    )
     if not complete:
         yield NotKnown(
             code="older_runs",
-            detail=f"There are more runs than one report counts, {PAGE * MOST_PAGES}: ask for a shorter time.",
+            detail=f"One report counts at most {PAGE * MOST_PAGES} runs; there are more. Request a shorter span.",
         )
     if not all_multi_runs:
         yield NotKnown(
-            code="older_multi_runs", detail=f"There are more multi-runs than one report counts, {PAGE * MOST_PAGES}."
+            code="older_multi_runs",
+            detail=f"One report counts at most {PAGE * MOST_PAGES} multi-runs; there are more.",
         )
     if undated:
-        yield NotKnown(code="undated_runs", detail=f"{undated} runs have no time of creation, and are not counted.")
+        yield NotKnown(code="undated_runs", detail=f"{undated} runs have no creation date and are not counted.")
 
 
 def _counted(words: Iterator[str]) -> dict[str, int]:
@@ -204,7 +214,7 @@ def _counted(words: Iterator[str]) -> dict[str, int]:
 
 
 def _moment(name: str, text: str, *, days: int) -> datetime:
-    """Read a date, which ends `days` after its beginning, or a time."""
+    """Read a time, or a date; a date becomes its first moment plus `days` days."""
     try:
         if len(text) == len("2024-01-31"):
             moment = datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=days)

@@ -22,9 +22,9 @@ def judged(*outcomes: tuple[Status, str | None], **settings: object) -> judging.
         (Status.COMPLETED, None, "The run completed without an answer."),
         (Status.COMPLETED, "   \n", "The run completed without an answer."),
         (Status.COMPLETED, "> FIX the race!\n", "The answer only repeats the prompt."),
-        (Status.FAILED, "Use a lock.", "The run ended failed (FAILED)."),
-        (Status.INCOMPLETE, "Use a", "The run ended incomplete (INCOMPLETE)."),
-        (Status.TIMED_OUT, None, "The run ended timed_out (TIMED_OUT)."),
+        (Status.FAILED, "Use a lock.", "The run ended with status failed (FAILED)."),
+        (Status.INCOMPLETE, "Use a", "The run ended with status incomplete (INCOMPLETE)."),
+        (Status.TIMED_OUT, None, "The run ended with status timed_out (TIMED_OUT)."),
     ],
 )
 def test_only_a_completed_answer_of_its_own_is_usable(status: Status, result: str | None, reason: str | None) -> None:
@@ -61,8 +61,8 @@ def test_below_the_quorum_every_candidate_has_its_reason() -> None:
     shortfall = judging.shortfall(record, judging.judge(record, watches))
 
     assert shortfall == (
-        "2 usable candidates needed, 1 found. candidate 1: The run ended failed (FAILED). "
-        "candidate 2: no result in time."
+        "Usable candidates: 1, required: 2. Candidate 1: The run ended with status failed (FAILED). "
+        "Candidate 2: no result in time."
     )
 
 

@@ -45,7 +45,7 @@ def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(
     assert report == reconciler.Report(open=2, settled=1)
     assert dead is not None
     assert dead.status is MultiRunStatus.FAILED
-    assert (dead.reason or "").startswith("The state machine ended TIMED_OUT.")
+    assert (dead.reason or "").startswith("The state machine ended with status TIMED_OUT.")
     assert alive is not None
     assert alive.status is MultiRunStatus.QUEUED
 
@@ -73,7 +73,7 @@ def test_one_that_was_published_meanwhile_keeps_its_answer(work: Backend, clock:
     record = multi_run(id="mr-done", created_at=round(clock.now() * 1000))
     table.add(record)
     table.advance(record, MultiRunStatus.COMPLETED, reason="As it was.")
-    tasks.publish(123, "mr-done", "The state machine ended FAILED.", backend=work)
+    tasks.publish(123, "mr-done", "The state machine ended with status FAILED.", backend=work)
 
     found = table.get(123, "mr-done")
     assert found is not None

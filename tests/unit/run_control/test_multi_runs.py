@@ -105,7 +105,7 @@ def test_what_works_upstream_goes_on_until_its_ban_is_allowed(multi_run: str, po
 
     assert first.status == 200
     assert [(run["status"], run["means"]) for run in first.json["cancelled_runs"]] == [("running", None)] * 2
-    assert "unattended" in first.json["cancelled_runs"][0]["detail"]
+    assert "without its multi-run" in first.json["cancelled_runs"][0]["detail"]
     assert fake.calls[BAN] == 0
     assert offers(first.json) == {"cancel": True, "pause": False, "resume": False}
 
@@ -137,7 +137,7 @@ def test_a_ban_that_fails_for_one_run_is_told_there_and_the_others_are_stopped(
     (refused,) = [run for run in answer.json["cancelled_runs"] if run["means"] is None]
     assert refused["detail"].endswith("No, thank you.")
     assert read(multi_run)["candidates"][refused["candidate"]]["status"] == "running"
-    assert sum("Nobody knows" in run["detail"] for run in answer.json["cancelled_runs"]) == 1
+    assert sum("not certain" in run["detail"] for run in answer.json["cancelled_runs"]) == 1
 
 
 def test_a_multi_run_that_has_ended_is_neither_cancelled_nor_paused_nor_resumed(multi_run: str) -> None:

@@ -66,12 +66,12 @@ def test_an_agent_that_works_goes_on_while_its_follow_ups_are_held(
 
     assert answer.status == 200
     assert (answer.json["status"], answer.json["paused_scope"]) == ("running", "queue_only")
-    assert "goes on" in answer.json["detail"]
+    assert "continues" in answer.json["detail"]
     poll(58)
     assert stored(runs).status is Status.COMPLETED
     held = act("resume", stored(runs).agent_run_id, FOLLOW_UP)
     assert (held.status, held.json["code"]) == (409, "follow_up_held")
-    assert held.json["detail"] == "It is paused: resume it first."
+    assert held.json["detail"] == "The run is paused. Resume it first."
     assert fake.calls["resume_agent_run"] == 0
 
     resumed = act("resume", stored(runs).agent_run_id)
@@ -89,7 +89,7 @@ def test_the_upstreams_own_path_holds_follow_ups_too(running: Watch, act: Act, f
     answer = call(handlers.handler("agent_runs/resume"), event)
 
     assert (answer.status, answer.json["code"]) == (409, "follow_up_held")
-    assert answer.json["message"] == "It is paused: resume it first."
+    assert answer.json["message"] == "The run is paused. Resume it first."
     assert fake.calls["resume_agent_run"] == 0
 
 
@@ -154,9 +154,9 @@ def test_a_run_without_a_launch_takes_no_follow_up(queued: Watch, act: Act, fake
     answer = act("resume", KEY, FOLLOW_UP)
 
     assert (answer.status, answer.json["code"]) == (409, "follow_up_held")
-    assert answer.json["detail"] == "It has not been launched yet."
+    assert answer.json["detail"] == "The run has not been launched yet."
     act("cancel", KEY)
-    assert act("resume", KEY, FOLLOW_UP).json["detail"] == "It has ended without a run upstream."
+    assert act("resume", KEY, FOLLOW_UP).json["detail"] == "The run ended before it was launched."
     assert not fake.calls
 
 
@@ -165,7 +165,7 @@ def test_a_run_that_is_being_cancelled_takes_no_follow_up(running: Watch, act: A
     held = act("resume", KEY, FOLLOW_UP)
     poll(30)
 
-    assert (held.status, held.json["detail"]) == (409, "It is being cancelled.")
+    assert (held.status, held.json["detail"]) == (409, "The run is being cancelled.")
     assert act("resume", KEY, FOLLOW_UP).status == 200
 
 

@@ -12,7 +12,7 @@ from codegen_api import CodegenAPI, User
 from codegen_runs import cursors
 from codegen_runs.access.codegen_roles import role_of
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import Caller
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, RoleRequired, Unprocessable
@@ -85,7 +85,7 @@ class MemberCard(BaseModel):
 class UpdatedMember(MemberCard):
     """A member whose role was just set."""
 
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+    warnings: IgnoredFields = Field([])
 
 
 def listed(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[MemberCard]:

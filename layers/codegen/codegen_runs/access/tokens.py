@@ -14,7 +14,7 @@ from codegen_runs import cursors, settings
 from codegen_runs.access import secret
 from codegen_runs.access.codegen_roles import known_roles
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import CODEGEN, Caller
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, Forbidden, NotAMember, NotFound, RoleRequired, Unprocessable
@@ -98,7 +98,7 @@ class NewApiToken(ApiTokenCard):
     """An API token that was just made, with its secret."""
 
     token: str = Field(description="The secret. Nobody can show it again.")
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+    warnings: IgnoredFields = Field([])
 
 
 def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, backend: Backend) -> NewApiToken:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, IgnoredFields, Warned
 from codegen_runs.events import timestamp
 from codegen_runs.storage.agents import AgentProfile, AgentType
 
@@ -55,7 +55,7 @@ class CreateAgent(Body):
     description: Description | None = None
     configuration: Configuration = Field({}, description="Told to the agent with each task, as JSON.")
     system_prompt: SystemPrompt | None = Field(None, description="Told to the agent before each task.")
-    model: Model | None = Field(None, description="The organization's default if absent.")
+    model: Model | None = Field(None, description="Defaults to the organization's model.")
     repo_id: RepoId | None = Field(None, description="Where it works if a task names no repository.")
     tags: Tags = Field([])
 
@@ -115,7 +115,7 @@ class Agent(BaseModel):
     updated_at: str = Field(description="When this version was made.")
     updated_by: str
     deleted_at: str | None = Field(None, description="Set in answers about a version of a deleted agent.")
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+    warnings: IgnoredFields = Field([])
 
 
 class AgentPage(BaseModel):

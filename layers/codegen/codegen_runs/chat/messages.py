@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictBool, StringConstraints
 
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, Warnings
 from codegen_runs.chat.outcomes import Metrics
 from codegen_runs.statuses import Status
 
@@ -51,4 +51,4 @@ class ChatAnswer(BaseModel):
     metrics: Metrics | None = Field(None, description="Null until the turn has ended.")
     cursor: str = Field(description="The place in the run's event log that the turn follows.")
     links: ChatLinks
-    warnings: list[Warned] = Field([], description="What the caller should know all the same.")
+    warnings: Warnings = Field([])

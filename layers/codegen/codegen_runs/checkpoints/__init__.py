@@ -1,1 +1,1 @@
-"""Checkpoints: making them, reading them, and starting runs from them, as far as an agent's words can be replayed."""
+"""Checkpoints of a run's conversation: create them, read them, and continue from them by replaying the conversation."""

@@ -1,7 +1,7 @@
-"""Going on from a checkpoint: in a run of its own, or in the same run, which is told to go back.
+"""Continue from a checkpoint: in a new run, or in the same run, whose agent is instructed to go back.
 
-Either way an agent is told again what was said until then. The files of the sandbox are as they are, and the run that
-the checkpoint is of is not written, unless it is the one that goes on.
+Either way the agent receives the conversation up to the checkpoint again. The files in the sandbox are not rewound. The
+checkpoint's run is not written, unless it is the run that continues.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ from codegen_runs.storage.checkpoints import Checkpoint, CheckpointAction, Fork
 
 
 class NothingToReplay(Conflict):
-    """Nobody knows what the run was asked."""
+    """The prompts of the run are not known."""
 
     code = "nothing_to_replay"
-    remedy = "Say what to ask: modifications.modified_query."
+    remedy = "Send a prompt in modifications.modified_query."
 
 
 @dataclass
 class _Plan:
-    """What a run is to be told."""
+    """The parts of the prompt that continues from a checkpoint."""
 
     task: str
     replay: Replay
     system_prompt: str | None = None
-    """What it is told besides, if that is not what the agent's profile says."""
+    """Instructions that replace those of the agent's profile."""
     profile_prompt: str | None = None
+    """The instructions of the agent's profile."""
     configuration: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
 
@@ -63,7 +64,7 @@ class _Plan:
 def restore(
     checkpoint_id: str, request: RestoreCheckpoint, *, org_id: int, caller: Caller, backend: Backend
 ) -> RestoredRun:
-    """Go on from a checkpoint, in a new run or in the same one.
+    """Continue from a checkpoint, in a new run or in the same run.
 
     Raises `CheckpointNotFound`, `RunNotStarted`, `NothingToReplay`, `FollowUpHeld`, `NoPermit`, `CodegenAPIError`,
     `StorageUnavailable`.
@@ -75,7 +76,7 @@ def restore(
 
 
 def fork(checkpoint_id: str, request: ForkCheckpoint, *, org_id: int, caller: Caller, backend: Backend) -> RestoredRun:
-    """Start another run from a checkpoint. Raises as `restore` does."""
+    """Start another run from a checkpoint. Raises what `restore` raises."""
     found = reading.find(checkpoint_id, org_id=org_id, started=True, backend=backend)
     return _start(CheckpointAction.FORK, found, request, caller=caller, backend=backend)
 
@@ -101,7 +102,7 @@ def _start(
         created_at=now,
         created_by=caller.id,
     )
-    # Written first: what comes of it can be found by its id, also when the answer is lost.
+    # Written first, so that the new run can be found by this id if the upstream's answer is lost.
     checkpoints.add_fork(started)
     try:
         run = starting.start(
@@ -132,14 +133,15 @@ def _start(
         raise
     warnings = request.ignored() + plan.warnings
     if found.watch and not found.watch.status.terminal:
-        detail = f"The run that the checkpoint is of goes on beside it: it is {found.watch.status}."
+        detail = f"The checkpoint's run also continues. Its status is {found.watch.status}."
         warnings.append(_warned("run_goes_on", detail))
     lineage = [entry(started.model_copy(update={"child": str(run.id)}), 1)]
     try:
         checkpoints.settle_fork(started, str(run.id))
         lineage = reading.ancestors(checkpoints, checkpoint.org_id, str(run.id))
     except StorageUnavailable:
-        warnings.append(_warned("lineage_unsettled", "The run was started, but is not named in its lineage."))
+        detail = "The run was started, but could not be recorded in its lineage."
+        warnings.append(_warned("lineage_unsettled", detail))
     return _answer(
         run,
         action,
@@ -147,7 +149,7 @@ def _start(
         plan,
         created_new_run=True,
         client_run_id=started.id,
-        detail="Another run was started. It is told what was said; files are as it finds them.",
+        detail="A new run was started. It receives the conversation up to the checkpoint; files are not rewound.",
         lineage=lineage,
         warnings=warnings,
         backend=backend,
@@ -173,7 +175,7 @@ def _go_back(found: Found, request: RestoreCheckpoint, *, caller: Caller, backen
         checkpoint,
         plan,
         created_new_run=False,
-        detail="The same run goes on. It is told to go back to what was said by then; files stay as they are.",
+        detail="The same run continues. Its agent is instructed to go back to the checkpoint; files are not rewound.",
         lineage=lineage,
         warnings=request.ignored() + plan.warnings,
         backend=backend,
@@ -181,21 +183,22 @@ def _go_back(found: Found, request: RestoreCheckpoint, *, caller: Caller, backen
 
 
 def _plan(checkpoint: Checkpoint, changes: Modifications, *, continued: bool, backend: Backend) -> _Plan:
-    """Find out what to tell a run. Raises `NothingToReplay`, `CodegenAPIError`, `StorageUnavailable`."""
-    said = chain.read(backend.checkpoints, checkpoint)
-    asked = chain.last_prompt(said)
-    if changes.modified_query is None and asked is None:
-        raise NothingToReplay("What the run was asked is not known here: it was started elsewhere.")
-    task = changes.modified_query or (asked.text if asked else "")
+    """Prepare the prompt of a run. Raises `NothingToReplay`, `CodegenAPIError`, `StorageUnavailable`."""
+    conversation = chain.read(backend.checkpoints, checkpoint)
+    last = chain.last_prompt(conversation)
+    if changes.modified_query is None and last is None:
+        raise NothingToReplay("The prompts of the run are not known, because it was started elsewhere.")
+    task = changes.modified_query or (last.text if last else "")
     parent = reading.run_of(checkpoint, backend=backend)
     pull_requests = pull_requests_then(parent, checkpoint) if parent else []
     places = [f"{each.url or each.id} (branch {each.branch_name or 'unknown'})" for each in pull_requests]
-    plan = _Plan(task, replay.compose(task, chain.handed_on(said), continued=continued, places=places))
-    if plan.replay.shortened or (asked and asked.truncated and changes.modified_query is None):
-        plan.warnings.append(_warned("record_shortened", "Not all that was said is told again: the oldest gave way."))
+    plan = _Plan(task, replay.compose(task, chain.settled(conversation), continued=continued, places=places))
+    if plan.replay.shortened or (last and last.truncated and changes.modified_query is None):
+        detail = "The replay does not contain the whole conversation: the oldest messages are left out or shortened."
+        plan.warnings.append(_warned("record_shortened", detail))
     if changes.model:
         plan.warnings += _unknown_model(changes.model, checkpoint.org_id, backend)
-    if continued:  # it has been told all else before
+    if continued:  # The same run has already received the instructions of its agent.
         plan.system_prompt = changes.system_prompt
         return plan
     origin = backend.checkpoints.origin(checkpoint.org_id, checkpoint.run)
@@ -206,7 +209,8 @@ def _plan(checkpoint: Checkpoint, changes: Modifications, *, continued: bool, ba
                 checkpoint.agent.id, org_id=checkpoint.org_id, version=checkpoint.agent.version, backend=backend
             )
         except profiles.AgentNotFound as error:
-            plan.warnings.append(_warned("agent_unknown", f"The run is told no agent's instructions: {error.detail}"))
+            detail = f"The run does not receive the instructions of its agent: {error.detail}"
+            plan.warnings.append(_warned("agent_unknown", detail))
         else:
             plan.profile_prompt, plan.configuration = profile.system_prompt, profile.configuration
     return plan
@@ -217,15 +221,15 @@ def _unknown_model(model: str, org_id: int, backend: Backend) -> list[Warned]:
     known = {option.value for provider in providers for option in provider.models}
     if model in known:
         return []
-    detail = f"{model} is none of the organization's models: what becomes of it is the Codegen API's choice."
+    detail = f"The organization has no model {model}. The Codegen API decides how to handle it."
     return [Warned(code="unknown_model", pointer="/modifications/model", detail=detail)]
 
 
 def _source(checkpoint: Checkpoint) -> dict[str, str | int]:
-    """Name the checkpoint, and the agent, where a run's prompts and metadata say where they come from."""
+    """Return the checkpoint and its agent, as the source of a prompt and as metadata of the new run."""
     agent = checkpoint.agent
-    named: dict[str, str | int] = {"agent_id": agent.id, "agent_version": agent.version} if agent else {}
-    return {"checkpoint_id": checkpoint.id} | named
+    by_agent: dict[str, str | int] = {"agent_id": agent.id, "agent_version": agent.version} if agent else {}
+    return {"checkpoint_id": checkpoint.id} | by_agent
 
 
 def _warned(code: str, detail: str) -> Warned:
@@ -259,13 +263,13 @@ def _answer(
 
 
 def _snapshot(run: AgentRun, org_id: int, warnings: list[Warned], backend: Backend) -> RunSnapshot:
-    """Show a run that has just been started, which it has whether or not it is followed."""
+    """Return the snapshot of a run that was just started; add a warning if the run is not followed."""
     try:
         if watch := backend.runs.find(org_id, run.id):
             return run_snapshot(watch, now=backend.clock.now())
     except StorageUnavailable:
-        pass
-    warnings.append(_warned("not_followed", "The run goes on, but it has no live log here."))
+        pass  # The run has been started, so the answer shows what the upstream returned.
+    warnings.append(_warned("not_followed", "The run continues, but this deployment has no live log of it."))
     return RunSnapshot(
         key=str(run.id),
         status=statuses.from_upstream(run.status),

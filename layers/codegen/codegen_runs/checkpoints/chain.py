@@ -1,32 +1,35 @@
-"""What was said until a checkpoint: the prompts of its run and of those it came from, and what each turn came to."""
+"""The conversation up to a checkpoint: the prompts of its run and of the runs it was forked from, and the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Reason
 
-# How many forks of forks are gone back. What is older has long lost its place to what is newer.
+# The most forks of forks that are followed back. A replay has no room for messages older than that.
 MOST_ANCESTORS = 20
 
 
 class Step(BaseModel):
-    """One message."""
+    """One message of a conversation."""
 
     role: Literal["prompt", "answer"]
     text: str
-    truncated: bool = Field(False, description="Whether it is only the beginning of what was said.")
-    run: str = Field(description="The run it was said in.")
+    truncated: bool = False
+    """Whether the text is only the beginning of the message."""
+    run: str
+    """The key of the run that the message belongs to."""
     turn: int
-    at: int = Field(description="When it was said, in epoch milliseconds.")
+    at: int
+    """The time of the message, in epoch milliseconds."""
 
 
 def read(checkpoints: Checkpoints, checkpoint: Checkpoint) -> list[Step]:
-    """Read all that was said until a checkpoint, oldest first. Raises `StorageUnavailable`."""
-    told = _steps(checkpoints.until(checkpoint))
+    """Read the conversation up to a checkpoint, oldest message first. Raises `StorageUnavailable`."""
+    conversation = _steps(checkpoints.until(checkpoint))
     run = checkpoint.run
     for _ in range(MOST_ANCESTORS):
         fork = checkpoints.origin(checkpoint.org_id, run)
@@ -35,29 +38,29 @@ def read(checkpoints: Checkpoints, checkpoint: Checkpoint) -> list[Step]:
         before = checkpoints.get(fork.org_id, fork.run, fork.epoch, fork.seq)
         if before is None:
             break
-        said = _steps(checkpoints.until(before))
-        told = [*handed_on(said), *told]
+        conversation = [*settled(_steps(checkpoints.until(before))), *conversation]
         run = fork.run
-    return told
+    return conversation
 
 
-def handed_on(said: Sequence[Step]) -> list[Step]:
-    """Return what a run that is started from here has behind it: all but a last prompt that was not answered yet.
+def settled(conversation: Sequence[Step]) -> list[Step]:
+    """Return a conversation without a last prompt that has no answer yet.
 
-    That one is what the new run is asked, unless it is asked something else in its place.
+    A run that continues from here receives that prompt, or its replacement, as its task.
     """
-    return list(said[:-1]) if said and said[-1].role == "prompt" else list(said)
+    unanswered = bool(conversation) and conversation[-1].role == "prompt"
+    return list(conversation[:-1] if unanswered else conversation)
 
 
-def last_prompt(said: Sequence[Step]) -> Step | None:
-    """Return what was asked last."""
-    return next((step for step in reversed(said) if step.role == "prompt"), None)
+def last_prompt(conversation: Sequence[Step]) -> Step | None:
+    """Return the last prompt of a conversation; None if it has none."""
+    return next((step for step in reversed(conversation) if step.role == "prompt"), None)
 
 
-def _steps(made: Sequence[Checkpoint]) -> list[Step]:
-    """Join what the checkpoints of one run say, oldest first."""
+def _steps(checkpoints: Sequence[Checkpoint]) -> list[Step]:
+    """Return the messages that the checkpoints of one run hold, oldest first."""
     steps = []
-    for checkpoint in made:
+    for checkpoint in checkpoints:
         for prompt in checkpoint.prompts:
             step = Step(
                 role="prompt",

@@ -1,4 +1,4 @@
-"""Making a checkpoint by hand."""
+"""Create a checkpoint at a caller's request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def create(
     caller: Caller,
     backend: Backend,
 ) -> CheckpointSnapshot:
-    """Make a checkpoint of a run as it is now; one that nobody follows yet is followed from here on.
+    """Create a checkpoint of a run's current state. A run that is not followed yet is followed from here on.
 
     Raises `RunNotFound`, `RunNotStarted`, `RunEnded`, `CodegenAPIError`, `StorageUnavailable`.
     """
@@ -38,7 +38,7 @@ def create(
     def decide(current: Watch) -> Change:
         check_started(current)
         if current.agent_run_id is None:
-            raise RunEnded(f"The run has ended before it was started: {current.status}.")
+            raise RunEnded("The run ended before it was launched.")
         if may_be_known(current):
             current = continued(current, runs.last_checkpoint(org_id, current.key))
         writer = Writer(current.position, run_id=current.agent_run_id, now=now)
@@ -51,5 +51,5 @@ def create(
     backend.kick(written)
     head = written.checkpoint
     assert head is not None  # noqa: S101 - it was just written
-    made = reading.get(f"{written.key}.{head.epoch}-{head.seq}", org_id=org_id, backend=backend)
-    return made.model_copy(update={"warnings": request.ignored() + made.warnings})
+    checkpoint = reading.get(f"{written.key}.{head.epoch}-{head.seq}", org_id=org_id, backend=backend)
+    return checkpoint.model_copy(update={"warnings": request.ignored() + checkpoint.warnings})

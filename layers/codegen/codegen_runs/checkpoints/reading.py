@@ -1,4 +1,4 @@
-"""Finding checkpoints: of a run, by their id, and by what they came from or led to."""
+"""Read checkpoints: those of a run, one by its id, and its lineage."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class CheckpointNotFound(NotFound):
 
 
 class RunNotStarted(Conflict):
-    """The run waits for its start, so there is no point in it to come back to."""
+    """The run is waiting for its start, so it has no state to return to."""
 
     code = "run_not_started"
-    remedy = "Wait until it runs; or cancel it and start it as it should be."
+    remedy = "Wait until the run has started. Or cancel it, and start another run."
 
 
 class Found(NamedTuple):
-    """A checkpoint, and what is known of its run."""
+    """A checkpoint, and the watch of its run if the run is followed."""
 
     checkpoint: Checkpoint
     watch: Watch | None
@@ -61,7 +61,7 @@ class Found(NamedTuple):
 def newest(
     run_id: str, *, org_id: int, limit: int, cursor: str | None, backend: Backend
 ) -> cursors.CursorPage[CheckpointSummary]:
-    """List the checkpoints of a run, newest first; none of one that nobody follows here.
+    """List the checkpoints of a run, newest first. A run that was never followed has none.
 
     Raises `RunNotFound`, `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
     """
@@ -76,19 +76,19 @@ def newest(
 
 
 def get(checkpoint_id: str, *, org_id: int, backend: Backend) -> CheckpointSnapshot:
-    """Read a checkpoint with all that was said until then. Raises `CheckpointNotFound`, `StorageUnavailable`."""
+    """Read a checkpoint with the conversation up to it. Raises `CheckpointNotFound`, `StorageUnavailable`."""
     checkpoint = find(checkpoint_id, org_id=org_id, backend=backend).checkpoint
-    said = chain.read(backend.checkpoints, checkpoint)
+    conversation = chain.read(backend.checkpoints, checkpoint)
     try:
         run = run_of(checkpoint, backend=backend)
     except (CodegenAPIError, CredentialsRefused) as error:
-        detail = f"The Codegen API could not be asked for the pull requests: {error}"
-        return snapshot(checkpoint, said, [], [Warned(code="pull_requests_unknown", pointer="", detail=detail)])
-    return snapshot(checkpoint, said, pull_requests_then(run, checkpoint) if run else [], [])
+        detail = f"Could not read the pull requests from the Codegen API: {error}"
+        return snapshot(checkpoint, conversation, [], [Warned(code="pull_requests_unknown", pointer="", detail=detail)])
+    return snapshot(checkpoint, conversation, pull_requests_then(run, checkpoint) if run else [], [])
 
 
 def lineage(checkpoint_id: str, *, org_id: int, backend: Backend) -> Lineage:
-    """Tell where a checkpoint's run came from, and what was started from the checkpoint.
+    """Read the forks that led to a checkpoint's run, and the runs that were started from the checkpoint.
 
     Raises `CheckpointNotFound`, `StorageUnavailable`.
     """
@@ -111,10 +111,10 @@ def find(checkpoint_id: str, *, org_id: int, started: bool = False, backend: Bac
     """Find a checkpoint.
 
     Args:
-        checkpoint_id: Its id, in which the run may be named by its key or by the upstream's id.
-        org_id: Whose it is.
-        started: Whether its run must have been started, to be gone on from.
-        backend: What to work with.
+        checkpoint_id: The id of the checkpoint. It may name the run by its key or by the upstream's id.
+        org_id: The organization.
+        started: Whether the run must have started, which continuing from the checkpoint requires.
+        backend: The tables.
 
     Raises `CheckpointNotFound`, `RunNotStarted`, `StorageUnavailable`.
     """
@@ -132,13 +132,13 @@ def find(checkpoint_id: str, *, org_id: int, started: bool = False, backend: Bac
 
 
 def check_started(watch: Watch) -> None:
-    """Refuse a run that the upstream does not work on yet. Raises `RunNotStarted`."""
+    """Raise `RunNotStarted` for a run that the upstream does not work on yet."""
     if watch.unlaunched or watch.status in (Status.QUEUED, Status.LAUNCHING):
-        raise RunNotStarted(f"The run is {watch.status}: nothing has happened in it yet.")
+        raise RunNotStarted(f"The run is {watch.status} and has not started yet.")
 
 
 def run_of(checkpoint: Checkpoint, *, backend: Backend) -> AgentRun | None:
-    """Read the upstream's run of a checkpoint; None if it does not know it any more. Raises `CodegenAPIError`."""
+    """Read a checkpoint's run from the upstream; None if the upstream no longer has it. Raises `CodegenAPIError`."""
     try:
         return backend.codegen.runs.get(checkpoint.agent_run_id, org_id=checkpoint.org_id)
     except NotFoundError:
@@ -146,7 +146,7 @@ def run_of(checkpoint: Checkpoint, *, backend: Backend) -> AgentRun | None:
 
 
 def ancestors(checkpoints: Checkpoints, org_id: int, run: str) -> list[LineageEntry]:
-    """List what a run came from, the nearest first. Raises `StorageUnavailable`."""
+    """List the forks that led to a run, the nearest first. Raises `StorageUnavailable`."""
     found: list[LineageEntry] = []
     while len(found) < MOST_ANCESTORS and (fork := checkpoints.origin(org_id, run)):
         found.append(entry(fork, len(found) + 1))
@@ -155,7 +155,7 @@ def ancestors(checkpoints: Checkpoints, org_id: int, run: str) -> list[LineageEn
 
 
 def _descendants(checkpoints: Checkpoints, checkpoint: Checkpoint) -> tuple[list[LineageEntry], bool]:
-    """List what came from a checkpoint, level by level, and whether that is not all."""
+    """List the runs started from a checkpoint, level by level, and return whether some are left out."""
     found: list[LineageEntry] = []
     runs = [(checkpoint.run, 1)]
     while runs:

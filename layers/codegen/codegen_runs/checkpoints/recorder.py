@@ -1,16 +1,16 @@
-"""Making checkpoints of a run beside its events: which moments have one, and what it holds.
+"""Create the checkpoints of a run together with its events.
 
-| reason         | made                                                                              |
+| reason         | created                                                                           |
 |----------------|-----------------------------------------------------------------------------------|
-| `start`        | when the run is first looked at                                                   |
-| `follow_up`    | when it was told something since, or is in another turn                           |
-| `plan`         | after a log entry in which the agent judges its plan                              |
-| `pull_request` | after one in which it opens or mends a pull request                               |
+| `start`        | when the run is first polled                                                      |
+| `follow_up`    | when the run has received a prompt since, or is in another turn                   |
+| `plan`         | after a log entry in which the agent evaluates its plan                           |
+| `pull_request` | after a log entry in which the agent opens or fixes a pull request                |
 | `end`          | before the event that ends a turn                                                 |
-| `manual`       | when a caller asks                                                                |
+| `manual`       | at a caller's request                                                             |
 
-Each has an event `checkpoint.created`, whose number is its own: written in one transaction with the run's new state, it
-can neither be lost nor be made twice. Nothing here reads a clock or a table.
+Each checkpoint has the number of its event, `checkpoint.created`. Both are written in one transaction with the run's
+new state, so a checkpoint can neither be lost nor be created twice. Nothing here reads a clock or a table.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from codegen_runs.storage.runs import Watch
 MAX_SUMMARY_CHARACTERS = 200
 MAX_ANSWER_CHARACTERS = 20_000
 
-# How many checkpoints the logs of one poll may bring, besides those of its turn: see `LOGS_PER_POLL`.
+# The most checkpoints for the log entries of one poll, besides those of its turn: see `LOGS_PER_POLL`.
 MILESTONES_PER_POLL = 4
 
-# The upstream's documentation names these types; `create_pr` is what its agents call the tool.
+# The upstream's documentation lists these types. `create_pr` is the name of the tool in observed logs.
 _MILESTONES = {
     "PLAN_EVALUATION": Reason.PLAN,
     "INITIAL_PR_GENERATION": Reason.PULL_REQUEST,
@@ -43,7 +43,7 @@ _OPENS_PULL_REQUEST = "create_pr"
 
 
 class Recorder:
-    """Make the checkpoints that come with one write of a run, each with an event at its place in the log."""
+    """Create the checkpoints for one write of a run, each with an event at its place in the event log."""
 
     def __init__(self, watch: Watch, writer: Writer, *, now: float) -> None:
         self.made: list[Checkpoint] = []
@@ -53,40 +53,41 @@ class Recorder:
         self._now = milliseconds(now)
 
     def begin(self) -> None:
-        """Make the checkpoint of a new turn, or of a new prompt, if there is one."""
-        told = self._untold()
+        """Create the checkpoint of a run's start, of a new prompt or of a new turn, if there is one."""
+        prompts = self._new_prompts()
         if self.head is None:
-            self._make(Reason.START, self._watch.status, summary=told[0].text if told else None)
-        elif told or self._watch.turn > self.head.turn:
-            self._make(Reason.FOLLOW_UP, self._watch.status, summary=told[-1].text if told else None)
+            self._make(Reason.START, self._watch.status, summary=prompts[0].text if prompts else None)
+        elif prompts or self._watch.turn > self.head.turn:
+            self._make(Reason.FOLLOW_UP, self._watch.status, summary=prompts[-1].text if prompts else None)
 
     def milestones(self, events: Sequence[Event]) -> None:
-        """Make those of log entries that are new."""
+        """Create the checkpoints of new log entries."""
         for event in tuple(events):
             log = event.data["log"] if event.type == "run.log" else {}
             if reason := _milestone(log.get("message_type"), log.get("tool_name")):
-                self._make(reason, Status.RUNNING, summary=_words(log), position=event.data["position"])
+                self._make(reason, Status.RUNNING, summary=_text(log), position=event.data["position"])
 
     def end(self, status: Status, answer: str | None, reason: str | None) -> None:
-        """Make the one of the end of a turn."""
+        """Create the checkpoint of the end of a turn, with its answer; `reason` is the summary without an answer."""
         kept, truncated = shorten(answer, MAX_ANSWER_CHARACTERS)
         self._make(Reason.END, status, summary=kept or reason, answer=kept, answer_truncated=truncated)
 
     def by_hand(self, summary: str | None, tags: Sequence[str], created_by: str) -> Checkpoint:
-        """Make one of this moment, for a caller."""
+        """Create a checkpoint of the current state for a caller, and return it."""
         self.begin()
         self._make(Reason.MANUAL, self._watch.status, summary=summary, tags=tuple(tags), created_by=created_by)
         return self.made[-1]
 
-    def _untold(self) -> tuple[Prompt, ...]:
-        known = self.head.prompt if self.head else 0
-        return tuple(prompt for prompt in self._watch.prompts if prompt.number > known)
+    def _new_prompts(self) -> tuple[Prompt, ...]:
+        """Return the prompts that no checkpoint holds yet."""
+        last = self.head.prompt if self.head else 0
+        return tuple(prompt for prompt in self._watch.prompts if prompt.number > last)
 
     def _make(
         self, reason: Reason, status: Status, *, summary: str | None, position: int | None = None, **more: Any
     ) -> None:
         watch, place = self._watch, self._writer.position
-        assert watch.agent_run_id is not None  # noqa: S101 - a run that is not launched has nothing to come back to
+        assert watch.agent_run_id is not None  # noqa: S101 - only launched runs have checkpoints
         checkpoint = Checkpoint(
             org_id=watch.org_id,
             run=watch.key,
@@ -96,7 +97,7 @@ class Recorder:
             turn=watch.turn,
             reason=reason,
             status=status,
-            prompts=self._untold(),
+            prompts=self._new_prompts(),
             summary=shorten(redact(summary), MAX_SUMMARY_CHARACTERS)[0] if summary else None,
             agent=_agent(watch.prompts),
             repo_id=watch.repo_id,
@@ -106,32 +107,32 @@ class Recorder:
             parent=self.head.hash if self.head else None,
             **more,
         ).sealed()
-        told = {
+        data = {
             "checkpoint_id": checkpoint.id,
             "turn": checkpoint.turn,
             "reason": reason,
             "summary": checkpoint.summary,
             "hash": checkpoint.hash,
         }
-        self._writer.add("checkpoint.created", told if position is None else told | {"position": position})
+        self._writer.add("checkpoint.created", data if position is None else data | {"position": position})
         self.made.append(checkpoint)
-        known = self.head.prompt if self.head else 0
+        last = self.head.prompt if self.head else 0
         self.head = Head(
             epoch=checkpoint.epoch,
             seq=checkpoint.seq,
             hash=checkpoint.hash,
             turn=checkpoint.turn,
-            prompt=checkpoint.prompts[-1].number if checkpoint.prompts else known,
+            prompt=checkpoint.prompts[-1].number if checkpoint.prompts else last,
         )
 
 
 def may_be_known(watch: Watch) -> bool:
-    """Tell whether a run may have checkpoints that its watch does not know of, since watches expire and they do not."""
+    """Return whether a run may have checkpoints that its watch does not name, because watches expire before them."""
     return watch.checkpoint is None and watch.prompt is None
 
 
 def continued(watch: Watch, last: Checkpoint | None) -> Watch:
-    """Have a watch that knows of no checkpoint go on after the last one that there is."""
+    """Return a watch that continues after the run's last checkpoint, which an expired watch had created."""
     if last is None:
         return watch
     head = Head(epoch=last.epoch, seq=last.seq, hash=last.hash, turn=0)
@@ -140,13 +141,16 @@ def continued(watch: Watch, last: Checkpoint | None) -> Watch:
 
 
 def opens_pull_request(event: Event) -> bool:
-    """Tell whether an event is of a log entry in which the agent opens or mends a pull request."""
+    """Return whether an event is that of a log entry in which the agent opens or fixes a pull request."""
     log = event.data.get("log") or {}
     return _milestone(log.get("message_type"), log.get("tool_name")) is Reason.PULL_REQUEST
 
 
 def fitting(answer: AgentRunLogs, known: int) -> AgentRunLogs:
-    """Cut an answer to `logs` after as many new milestones as one write can take; `known` entries are not new."""
+    """Cut the upstream's `logs` answer so that its new entries have at most `MILESTONES_PER_POLL` milestones.
+
+    The first `known` entries are not new.
+    """
     milestones = [
         number
         for number, log in enumerate(answer.logs)
@@ -155,12 +159,12 @@ def fitting(answer: AgentRunLogs, known: int) -> AgentRunLogs:
     if len(milestones) <= MILESTONES_PER_POLL:
         return answer
     last = milestones[MILESTONES_PER_POLL - 1]
-    # What is left is read by the next poll: the total, if the upstream tells it, stays larger than what was read.
+    # The next poll reads the rest: the total, if the upstream returns one, is larger than what was read.
     return answer.model_copy(update={"logs": answer.logs[: last + 1]})
 
 
 def _agent(prompts: Sequence[Prompt]) -> AgentVersion | None:
-    """Return the agent that the newest prompt with one was told to."""
+    """Return the agent of the newest prompt that has one."""
     for prompt in reversed(prompts):
         match prompt.source:
             case {"agent_id": str(agent_id), "agent_version": int(version)}:
@@ -172,7 +176,7 @@ def _milestone(message_type: str | None, tool_name: str | None) -> Reason | None
     return Reason.PULL_REQUEST if tool_name == _OPENS_PULL_REQUEST else _MILESTONES.get(message_type or "")
 
 
-def _words(log: dict[str, Any]) -> str | None:
-    """Return what a log entry says, in the first words of its that are a text."""
-    said = (log.get(name) for name in ("thought", "observation"))
-    return next((text for text in said if isinstance(text, str) and text), None)
+def _text(log: dict[str, Any]) -> str | None:
+    """Return the text of a log entry: its thought, else its observation, if that is a text."""
+    texts = (log.get(name) for name in ("thought", "observation"))
+    return next((text for text in texts if isinstance(text, str) and text), None)

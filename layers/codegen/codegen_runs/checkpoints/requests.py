@@ -1,4 +1,4 @@
-"""What callers send about checkpoints."""
+"""Requests about checkpoints."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_
 
 
 class CreateCheckpoint(Body):
-    """What a checkpoint that is made by hand is for."""
+    """A new checkpoint."""
 
     description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
-        None, max_length=MAX_DESCRIPTION_CHARACTERS, description="Its summary."
+        None, max_length=MAX_DESCRIPTION_CHARACTERS, description="The summary of the checkpoint."
     )
     tags: list[Tag] = Field([], max_length=MAX_TAGS)
 
 
 class Modifications(Body):
-    """What is to be different from the run that the checkpoint is of."""
+    """Differences from the checkpoint's run."""
 
     modified_query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
         None,
         max_length=MAX_QUERY_CHARACTERS,
         description=(
-            "What to ask in place of the checkpoint's last prompt, or after it where that has been answered. Without "
-            "it, the last prompt is asked again."
+            "The prompt to send. It replaces the checkpoint's last prompt if that has no answer yet, and follows it "
+            "otherwise. Without it, the last prompt is sent again."
         ),
     )
     system_prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
         None,
         max_length=MAX_SYSTEM_PROMPT_CHARACTERS,
-        description="Instructions that come first, in place of those of the run's agent.",
+        description="Instructions at the beginning of the prompt. They replace those of the run's agent.",
     )
     model: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of what is to be different."""
+        """The names of the fields that are set."""
         names = ("modified_query", "system_prompt", "model")
         return tuple(name for name in names if getattr(self, name) is not None)
 
 
 class ForkCheckpoint(Body):
-    """How to start another run from a checkpoint."""
+    """The options of a run that starts from a checkpoint."""
 
     modifications: Modifications | None = None
 
     @property
     def changes(self) -> Modifications:
-        """The modifications, if only none."""
+        """The modifications; empty if there are none."""
         return self.modifications or Modifications()
 
     def ignored(self) -> list[Warned]:
-        """Return a warning for each key that no field takes, also of the modifications."""
+        """Return a warning for each unknown key, including those of the modifications."""
         within = [
             warned.model_copy(update={"pointer": f"/modifications{warned.pointer}"})
             for warned in self.changes.ignored()
@@ -70,9 +70,10 @@ class ForkCheckpoint(Body):
 
 
 class RestoreCheckpoint(ForkCheckpoint):
-    """How to go on from a checkpoint."""
+    """The options of a restore."""
 
-    # Strict, because it decides which run is written to.
+    # Strict, because it decides which run changes.
     create_new_run: StrictBool = Field(
-        True, description="Whether a new run goes on from there, or the same one, which is told to go back."
+        True,
+        description="Whether a new run continues from the checkpoint. If false, the same run is instructed to go back.",
     )

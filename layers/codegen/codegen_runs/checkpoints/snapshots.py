@@ -1,4 +1,4 @@
-"""Checkpoints and what came of them, as callers see them."""
+"""Checkpoints and their lineage, as callers see them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun
-from codegen_runs.bodies import Warned
+from codegen_runs.bodies import Warned, Warnings
 from codegen_runs.checkpoints.chain import Step
 from codegen_runs.events import timestamp
 from codegen_runs.redaction import redact
@@ -17,6 +17,8 @@ from codegen_runs.storage.checkpoints import AgentVersion, Checkpoint, Checkpoin
 
 FIDELITY: Literal["context_replay"] = "context_replay"
 
+_ANCESTORS = "The forks and restores that led to the run, the nearest first."
+
 
 class CheckpointSummary(BaseModel):
     """A checkpoint in a list."""
@@ -25,38 +27,42 @@ class CheckpointSummary(BaseModel):
     run: str = Field(description="The run's key.")
     agent_run_id: int
     turn: int
-    seq: int = Field(description="The number of its event, `checkpoint.created`, in the run's event log.")
+    seq: int = Field(description="The number of the checkpoint's event, `checkpoint.created`, in the run's event log.")
     event_id: str = Field(description="The cursor of that event.")
-    reason: Reason = Field(description="What it was made at.")
-    status: Status = Field(description="Where the run stood.")
+    reason: Reason = Field(description="Why the checkpoint was created.")
+    status: Status = Field(description="The run's status at the checkpoint.")
     summary: str | None = None
-    agent: AgentVersion | None = Field(None, description="The agent that the run was told to be, and in which version.")
+    agent: AgentVersion | None = Field(None, description="The agent that the run was started with, and its version.")
     repo_id: int | None = None
-    model: str | None = Field(None, description="As asked for; null for the organization's default.")
+    model: str | None = Field(None, description="The requested model; null for the organization's default.")
     agent_type: str | None = None
     tags: list[str] = []
     created_at: str
-    created_by: str | None = Field(None, description="Who made it by hand.")
-    hash: str = Field(description="SHA-256 of the checkpoint, and by parent_hash of all before it.")
-    parent_hash: str | None = Field(None, description="Of the run's checkpoint before it.")
+    created_by: str | None = Field(
+        None, description="The caller who created the checkpoint; null if it was created automatically."
+    )
+    hash: str = Field(description="SHA-256 of the checkpoint. It covers `parent_hash`, and so all earlier checkpoints.")
+    parent_hash: str | None = Field(None, description="The hash of the run's previous checkpoint.")
     fidelity: Literal["context_replay"] = Field(
-        FIDELITY, description="What going on from it brings back: what was said. Files are not rewound."
+        FIDELITY, description="What a restore or a fork brings back: the conversation. Files are not rewound."
     )
 
 
 class Message(BaseModel):
-    """One message of what was said until a checkpoint."""
+    """One message of the conversation up to a checkpoint."""
 
     role: Literal["prompt", "answer"]
     text: str
-    truncated: bool = Field(False, description="Whether it is only the beginning of what was said.")
-    run: str = Field(description="The key of the run it was said in: this one, or one that it was forked from.")
+    truncated: bool = Field(False, description="Whether the text is only the beginning of the message.")
+    run: str = Field(
+        description="The key of the message's run: the checkpoint's run, or a run that it was forked from."
+    )
     turn: int
     at: str
 
 
 class PullRequestThen(BaseModel):
-    """A pull request that the run had by then."""
+    """A pull request that the run had at the checkpoint."""
 
     id: int
     url: str | None = None
@@ -65,69 +71,74 @@ class PullRequestThen(BaseModel):
 
 
 class CheckpointSnapshot(CheckpointSummary):
-    """A checkpoint with all that was said until then."""
+    """A checkpoint with the conversation up to it."""
 
     chain: list[Message]
-    pull_requests: list[PullRequestThen] = Field([], description="Those that the run had by then.")
+    pull_requests: list[PullRequestThen] = Field(
+        [], description="The pull requests that the run had at the checkpoint."
+    )
     branch_name: str | None = None
-    warnings: list[Warned] = Field([], description="What the caller should know all the same.")
+    warnings: Warnings = Field([])
 
 
 class LineageEntry(BaseModel):
-    """A run that was started from a checkpoint of another one."""
+    """A run that was started from a checkpoint of another run."""
 
     action: CheckpointAction
     checkpoint_id: str
     checkpoint_hash: str
-    run: str = Field(description="The key of the run that the checkpoint is of.")
+    run: str = Field(description="The key of the checkpoint's run.")
     agent_run_id: int
     child: str | None = Field(
-        description="The key of the run that was started; null where its start is not certain: look for client_run_id."
+        description=(
+            "The key of the run that was started. Null if it is not certain that the run was started; find it by its "
+            "`client_run_id`."
+        )
     )
-    client_run_id: str = Field(description="What the metadata of the run that was started has by this name.")
-    depth: int = Field(description="1 for the next run, 2 for one that came from or led to that, and so on.")
-    modified: list[str] = Field([], description="What was given anew.")
+    client_run_id: str = Field(description="The value of `client_run_id` in the metadata of the run that was started.")
+    depth: int = Field(description="1 for a parent or child, 2 for a grandparent or grandchild, and so on.")
+    modified: list[str] = Field([], description="The names of the modifications.")
     created_at: str
     created_by: str
 
 
 class Lineage(BaseModel):
-    """Where a checkpoint's run came from, and what was started from it."""
+    """The ancestors of a checkpoint's run, and the runs that were started from the checkpoint."""
 
     checkpoint_id: str
     run: str
     fidelity: Literal["context_replay"] = FIDELITY
-    earlier: list[CheckpointSummary] = Field(description="The run's own checkpoints before it, newest first.")
-    ancestors: list[LineageEntry] = Field(description="What the run was started from, the nearest first.")
+    earlier: list[CheckpointSummary] = Field(description="The run's earlier checkpoints, newest first.")
+    ancestors: list[LineageEntry] = Field(description=_ANCESTORS)
     descendants: list[LineageEntry] = Field(
-        description="What was started from this checkpoint, and from the checkpoints of what was."
+        description="The runs that were started from this checkpoint, and from the checkpoints of those runs."
     )
-    truncated: bool = Field(False, description="Whether there is more than is shown.")
+    truncated: bool = Field(False, description="Whether some entries are left out.")
 
 
 class Replayed(BaseModel):
-    """How much of what was said the run was told again."""
+    """How much of the conversation the run received again."""
 
     messages: int
-    left_out: int = Field(description="Older messages for which there was no room.")
+    left_out: int = Field(description="The number of older messages for which there was no room.")
 
 
 class RestoredRun(RunSnapshot):
-    """The run that goes on from a checkpoint."""
+    """The run that continues from a checkpoint."""
 
     action: CheckpointAction
     checkpoint_id: str
     created_new_run: bool
-    client_run_id: str | None = Field(None, description="What the new run's metadata has by this name.")
+    client_run_id: str | None = Field(None, description="The value of `client_run_id` in the new run's metadata.")
     fidelity: Literal["context_replay"] = FIDELITY
-    detail: str = Field(description="What happens now, in words.")
+    detail: str = Field(description="What happens next, in a sentence.")
     replayed: Replayed
-    lineage: list[LineageEntry] = Field(description="What the run was started from, the nearest first.")
-    warnings: list[Warned] = Field([], description="What the caller should know all the same.")
+    lineage: list[LineageEntry] = Field(description=_ANCESTORS)
+    warnings: Warnings = Field([])
 
 
 def summary(checkpoint: Checkpoint) -> CheckpointSummary:
-    """Show a checkpoint in a list."""
+    """Return a checkpoint as an item of a list."""
     return CheckpointSummary(
         id=checkpoint.id,
         run=checkpoint.run,
@@ -151,13 +162,14 @@ def summary(checkpoint: Checkpoint) -> CheckpointSummary:
 
 
 def snapshot(
-    checkpoint: Checkpoint, said: list[Step], pull_requests: list[PullRequestThen], warnings: list[Warned]
+    checkpoint: Checkpoint, conversation: list[Step], pull_requests: list[PullRequestThen], warnings: list[Warned]
 ) -> CheckpointSnapshot:
-    """Show a checkpoint as a whole; what looks like a secret is masked."""
+    """Return a checkpoint with the conversation, in which everything that looks like a secret is masked."""
     return CheckpointSnapshot(
         **summary(checkpoint).model_dump(),
         chain=[
-            Message(**step.model_dump() | {"text": redact(step.text), "at": timestamp(step.at / 1000)}) for step in said
+            Message(**step.model_dump() | {"text": redact(step.text), "at": timestamp(step.at / 1000)})
+            for step in conversation
         ],
         pull_requests=pull_requests,
         branch_name=next((each.branch_name for each in reversed(pull_requests) if each.branch_name), None),
@@ -166,7 +178,7 @@ def snapshot(
 
 
 def pull_requests_then(run: AgentRun, checkpoint: Checkpoint) -> list[PullRequestThen]:
-    """List the pull requests that a run had when a checkpoint was made: those of now that are no younger."""
+    """Return the pull requests that a run had at a checkpoint: its current ones, without those that are younger."""
     return [
         PullRequestThen(id=each.id, url=each.url, title=each.title, branch_name=each.head_branch_name)
         for each in run.github_pull_requests or []
@@ -175,7 +187,7 @@ def pull_requests_then(run: AgentRun, checkpoint: Checkpoint) -> list[PullReques
 
 
 def entry(fork: Fork, depth: int) -> LineageEntry:
-    """Show a fork as a part of a lineage."""
+    """Return a fork as an entry of a lineage."""
     return LineageEntry(
         action=fork.action,
         checkpoint_id=fork.checkpoint_id,

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, Field, model_validator
 
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import Caller
 from codegen_runs.events import timestamp
 from codegen_runs.live.reading import open_reader, run_path
@@ -39,7 +39,7 @@ class StreamTicket(BaseModel):
     agent_run_id: int | None = None
     multi_run_id: str | None = None
     stream_path: str | None = Field(None, description="Where to open an EventSource, for a run.")
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+    warnings: IgnoredFields = Field([])
 
 
 def issue(request: IssueTicket, *, org_id: int, caller: Caller, backend: Backend) -> StreamTicket:

@@ -1,5 +1,6 @@
-"""Best of N: several runs of one prompt, joined into one answer.
+"""Best of N: several runs of one prompt, combined into one answer.
 
-`requests` is what a caller sends and `snapshots` what she reads; `service` serves the API; `tasks` is what the state
-machine calls, one function per state; `judging` and `synthesis` hold the rules and know neither AWS nor the upstream.
+`parameters` has the request and `snapshots` the answers; `service` has the operations of the API; `tasks` has one
+function per state of the state machine; `judging` and `synthesis` hold the rules, without AWS and without the upstream;
+`reconciler` settles multi-runs whose state machine died.
 """

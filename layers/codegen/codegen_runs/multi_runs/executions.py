@@ -1,4 +1,4 @@
-"""The execution of the state machine that bears a multi-run's id. Every function raises `StorageUnavailable`."""
+"""Executions of the state machine. Each is named by its multi-run's id. Every function raises `StorageUnavailable`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSING = "MISSING"
 
 def start(multi_run: MultiRun) -> None:
     """Start the state machine."""
-    with _told("The multi-run could not be started."):
+    with _failing_as("Could not start the multi-run."):
         step_functions().start_execution(
             stateMachineArn=settings.required("MULTI_RUN_STATE_MACHINE"),
             name=multi_run.id,
@@ -25,15 +25,15 @@ def start(multi_run: MultiRun) -> None:
 
 
 def stop(multi_run: MultiRun) -> None:
-    """Stop the state machine, if it runs."""
-    with _told("The multi-run could not be stopped; cancel it again."):
+    """Stop the state machine, if it is running."""
+    with _failing_as("Could not stop the multi-run. Cancel it again."):
         step_functions().stop_execution(executionArn=_arn(multi_run), error="Cancelled", cause="Cancelled by a caller.")
 
 
 def ended(multi_run: MultiRun) -> str | None:
-    """Say how the state machine ended, `MISSING` if it never ran; None while it runs."""
+    """Return the status with which the state machine ended; `MISSING` if it never ran, None while it is running."""
     status = MISSING
-    with _told("Step Functions did not tell of an execution."):
+    with _failing_as("Could not read an execution from Step Functions."):
         status = step_functions().describe_execution(executionArn=_arn(multi_run))["status"]
     return None if status == "RUNNING" else status
 
@@ -44,8 +44,8 @@ def _arn(multi_run: MultiRun) -> str:
 
 
 @contextmanager
-def _told(failure: str) -> Iterator[None]:
-    """Pass over an execution that does not exist, and tell every other failure in the same words."""
+def _failing_as(failure: str) -> Iterator[None]:
+    """Ignore an execution that does not exist; raise every other failure with `failure` as its detail."""
     try:
         yield
     except AwsError as error:

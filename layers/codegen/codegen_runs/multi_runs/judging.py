@@ -1,4 +1,4 @@
-"""Which candidates are usable, what that makes of the multi-run, and which candidate is best."""
+"""Which candidates are usable, whether they are enough for an answer, and which candidate is best."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from codegen_runs.storage.runs import Watch
 
 @dataclass(frozen=True)
 class Candidate:
-    """One candidate and what became of it."""
+    """A candidate and the outcome of its run."""
 
     index: int
     prompt: str
     watch: Watch | None
-    """None before it is queued."""
+    """The watch of the candidate's run; None before the run is queued."""
 
     @property
     def finished(self) -> bool:
-        """Whether its run has ended."""
+        """Whether the run has ended."""
         return self.watch is not None and self.watch.status.terminal
 
     @property
     def launched(self) -> bool:
-        """Whether it has a run upstream."""
+        """Whether the run exists upstream."""
         return self.watch is not None and self.watch.agent_run_id is not None
 
     @property
     def result(self) -> str:
-        """What it answered, possibly nothing."""
+        """The answer; empty if there is none."""
         return (self.watch.result or "").strip() if self.watch else ""
 
     @property
     def usable(self) -> bool:
-        """Whether it completed with an answer that is neither empty nor the prompt again."""
+        """Whether the run completed with an answer that is not empty and does not only repeat the prompt."""
         return self.finished and self.reason is None
 
     @property
     def reason(self) -> str | None:
-        """Why a finished candidate is not usable, in a sentence."""
+        """Why a finished candidate is not usable, in a sentence; None for all others."""
         if not self.finished or self.watch is None:
             return None
         if self.watch.status is not Status.COMPLETED:
-            return self.watch.status_reason or f"The run ended {self.watch.status} ({self.watch.upstream_status})."
+            return self.watch.status_reason or (
+                f"The run ended with status {self.watch.status} ({self.watch.upstream_status})."
+            )
         if not self.result:
             return "The run completed without an answer."
         if is_echo(self.result, self.prompt):
@@ -56,17 +58,20 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All candidates of a multi-run, in order."""
+    """All candidates of a multi-run, by index."""
 
     candidates: Sequence[Candidate]
 
     @property
     def usable(self) -> list[Candidate]:
-        """The usable ones, in order."""
+        """The usable candidates, by index."""
         return [candidate for candidate in self.candidates if candidate.usable]
 
     def counts(self) -> dict[str, int]:
-        """Count them: requested, launched, finished, usable, failed (finished, not usable), missing (not finished)."""
+        """Return how many candidates are requested, launched, finished, usable, failed and missing.
+
+        A failed candidate has finished and is not usable; a missing one has not finished.
+        """
         finished = sum(candidate.finished for candidate in self.candidates)
         return {
             "requested": len(self.candidates),
@@ -78,14 +83,18 @@ class Judgement:
         }
 
     def best(self, count: int) -> list[Candidate]:
-        """Return the best usable ones, best first: those of middling length before the very short and the rambling."""
+        """Return the `count` best usable candidates, best first.
+
+        The best answer is the one of median length: very short answers and rambling ones are worse. Among answers
+        equally far from the median, the one with the lowest index is better.
+        """
         lengths = sorted(len(candidate.result) for candidate in self.usable)
         middle = lengths[len(lengths) // 2] if lengths else 0
         return sorted(self.usable, key=lambda candidate: abs(len(candidate.result) - middle))[:count]
 
 
 def judge(multi_run: MultiRun, watches: Mapping[str, Watch]) -> Judgement:
-    """Judge the candidates by their watches, which are given by key."""
+    """Return the candidates of a multi-run with their watches, which are given by key."""
     return Judgement(
         [
             Candidate(index, variant.prompt or multi_run.prompt, watches.get(multi_run.candidate_key(index)))
@@ -95,18 +104,17 @@ def judge(multi_run: MultiRun, watches: Mapping[str, Watch]) -> Judgement:
 
 
 def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:
-    """Say why there are too few usable candidates for an answer; None when there are enough."""
+    """Return why there are too few usable candidates for an answer; None when there are enough."""
     usable = len(judgement.usable)
     if usable >= multi_run.quorum:
         return None
-    reasons = [f"candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
-    reasons += [f"candidate {each.index}: no result in time." for each in judgement.candidates if not each.finished]
-    needed = f"{multi_run.quorum} usable candidate{'s' if multi_run.quorum > 1 else ''} needed, {usable} found."
-    return " ".join([needed, *reasons])
+    reasons = [f"Candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
+    reasons += [f"Candidate {each.index}: no result in time." for each in judgement.candidates if not each.finished]
+    return " ".join([f"Usable candidates: {usable}, required: {multi_run.quorum}.", *reasons])
 
 
 def needs_synthesis(multi_run: MultiRun, judgement: Judgement) -> bool:
-    """Whether a further run has to make one answer out of several."""
+    """Return whether a further run must combine several answers into one."""
     return (
         multi_run.strategy is not Strategy.NONE
         and shortfall(multi_run, judgement) is None
@@ -115,9 +123,15 @@ def needs_synthesis(multi_run: MultiRun, judgement: Judgement) -> bool:
 
 
 def is_echo(answer: str, prompt: str) -> bool:
-    """Whether an answer says no more than the prompt did."""
-    said, asked = _words(answer), _words(prompt)
-    return said == asked or (bool(asked) and asked in said and len(said) - len(asked) < len(asked) // 10)
+    """Return whether an answer only repeats the prompt.
+
+    Case and punctuation do not count. An answer that contains the whole prompt also repeats it, if less than a tenth of
+    the prompt's length is added.
+    """
+    answered, prompted = _words(answer), _words(prompt)
+    if answered == prompted:
+        return True
+    return bool(prompted) and prompted in answered and len(answered) - len(prompted) < len(prompted) // 10
 
 
 def _words(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The safety net under the multi-runs: whatever happened to their state machines, each is settled.
+"""Settle the multi-runs whose state machine died; without this they could stay open for ever.
 
-Runs need none: the poller ends each at its deadline and answers its task token, leases run out by themselves, and
-connections have a time to live. A multi-run whose state machine died could stay open for ever.
+Nothing else needs such a safety net: the poller ends each run at its deadline and answers its task token, leases
+expire, and connections have a time to live.
 """
 
 from __future__ import annotations
@@ -17,32 +17,34 @@ from codegen_runs.storage.multi_runs import MultiRun
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a multi-run is left alone: its state machine may be about to start, or to publish.
+# Seconds after its creation in which a multi-run is not settled: its state machine may be about to start.
 GRACE = 120.0
 
+# The most open multi-runs that one reconciliation reads.
 MOST = 100
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a reconciliation found."""
+    """The numbers of open multi-runs that a reconciliation read and settled."""
 
     open: int
     settled: int
 
 
 def reconcile(ended: Callable[[MultiRun], str | None], *, backend: Backend) -> Report:
-    """Settle every open multi-run whose state machine has ended without doing so. Raises `StorageUnavailable`.
+    """Settle every open multi-run whose state machine has ended without settling it. Raises `StorageUnavailable`.
 
     Args:
-        ended: Says how the state machine of a multi-run ended; None while it runs.
-        backend: What to work with.
+        ended: Returns the status with which the state machine of a multi-run ended; None while it is running.
+        backend: The clock and the tables.
     """
-    found = backend.multi_runs.open(created_before=milliseconds(backend.clock.now() - GRACE), limit=MOST)
+    open_ = backend.multi_runs.open(created_before=milliseconds(backend.clock.now() - GRACE), limit=MOST)
     settled = 0
-    for multi_run in found:
-        if how := ended(multi_run):
-            logger.warning("A multi-run was left open.", extra={"multi_run_id": multi_run.id, "execution": how})
-            tasks.publish(multi_run.org_id, multi_run.id, f"The state machine ended {how}.", backend=backend)
+    for multi_run in open_:
+        if status := ended(multi_run):
+            logger.warning("A multi-run was left open.", extra={"multi_run_id": multi_run.id, "execution": status})
+            error = f"The state machine ended with status {status}."
+            tasks.publish(multi_run.org_id, multi_run.id, error, backend=backend)
             settled += 1
-    return Report(open=len(found), settled=settled)
+    return Report(open=len(open_), settled=settled)

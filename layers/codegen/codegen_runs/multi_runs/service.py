@@ -1,4 +1,4 @@
-"""Create, read, list, cancel and pause multi-runs."""
+"""Create, read, list, cancel, pause and resume multi-runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from codegen_runs.multi_runs.snapshots import (
 )
 from codegen_runs.problems import Conflict, CredentialsRefused, NotFound, StorageUnavailable
 from codegen_runs.run_control import pausing
-from codegen_runs.run_control.cancelling import CancelNeedsBan, cancel_watch
+from codegen_runs.run_control.cancelling import NEVER_LAUNCHED, CancelNeedsBan, cancel_watch
 from codegen_runs.run_control.requests import CancelRun
 from codegen_runs.runs.actions import Means, effects_of
 from codegen_runs.runs.finding import RunEnded
@@ -34,7 +34,7 @@ from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
 from codegen_runs.storage.runs import Cancel, Watch
 from codegen_runs.storage.table import ConditionFailed
 
-# Runs of a multi-run that are stopped at the same time. A ban takes the upstream a second or more.
+# The most runs of a multi-run that are stopped at the same time. A ban takes the upstream a second or more.
 CONCURRENCY = 8
 
 
@@ -60,7 +60,7 @@ class MultiRunNotPaused(Conflict):
 
 
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
-    """Store a multi-run and start its state machine. Raises `StorageUnavailable`, after which nothing runs."""
+    """Store a multi-run and start its state machine. Raises `StorageUnavailable`; then nothing is running."""
     now, multi_runs = backend.clock.now(), backend.multi_runs
     multi_run = MultiRun(
         org_id=org_id,
@@ -81,7 +81,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
     try:
         executions.start(multi_run)
     except StorageUnavailable:
-        multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="It could not be started.")
+        multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="The multi-run could not be started.")
         raise
     return snapshot(multi_run, {}, now=now)
 
@@ -111,10 +111,10 @@ def cancel(
     caller: Caller,
     backend: Backend,
 ) -> CancelledMultiRun:
-    """Stop a multi-run: what waits never starts, and what works upstream is stopped by the means that are allowed.
+    """Cancel a multi-run and its runs. A run that waits for its launch never starts.
 
-    Without any, it goes on there, unattended; a further cancel may allow them. Raises `MultiRunNotFound`,
-    `MultiRunEnded`, `StorageUnavailable`.
+    A launched run is stopped if the request allows a ban. Otherwise it continues upstream without its multi-run, until
+    a further cancel allows a ban. Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
     """
     now = backend.clock.now()
     multi_run = find(org_id, multi_run_id, backend=backend)
@@ -124,17 +124,17 @@ def cancel(
             multi_run = backend.multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=milliseconds(now))
         except ConditionFailed:
             multi_run = find(org_id, multi_run_id, backend=backend)
-    # From here on the launching tasks find it cancelled; asked again, a cancel that broke off is completed.
+    # From here on the launching tasks find the multi-run cancelled. A further cancel completes an interrupted one.
     executions.stop(multi_run)
 
     def cancel_one(watch: Watch) -> RunCancel:
         return _cancel_run(multi_run, watch, request, caller=caller, backend=backend)
 
-    going_on = [watch for watch in watches_of(multi_run, backend=backend).values() if not watch.status.terminal]
+    running = [watch for watch in watches_of(multi_run, backend=backend).values() if not watch.status.terminal]
     with ThreadPoolExecutor(CONCURRENCY) as threads:
-        cancelled = list(threads.map(cancel_one, going_on))
+        cancelled = list(threads.map(cancel_one, running))
     if cancelled:
-        backend.kick(*going_on)
+        backend.kick(*running)
     return CancelledMultiRun(
         **_snapshot(multi_run, backend).model_dump() | {"warnings": request.ignored()},
         cancelled_runs=sorted(cancelled, key=lambda run: run.key),
@@ -142,22 +142,22 @@ def cancel(
 
 
 def pause(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot:
-    """Launch none of the runs of a multi-run before it is resumed; those that work upstream go on.
+    """Hold the launches of a multi-run until it is resumed. Launched runs continue, and deadlines do not change.
 
-    Its deadlines stay as they are. Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
+    Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
     """
     multi_run = find(org_id, multi_run_id, backend=backend)
     _check_open(multi_run)
     while multi_run.paused_at is None:
         multi_run = _mark_paused(multi_run, milliseconds(backend.clock.now()), backend)
-    # From here on the launching tasks find it paused.
+    # From here on the launching tasks find the multi-run paused.
     held = [pausing.hold(watch, backend=backend) for watch in watches_of(multi_run, backend=backend).values()]
     backend.kick(*held)
     return _snapshot(multi_run, backend)
 
 
 def resume(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot:
-    """Let a paused multi-run go on.
+    """Resume a paused multi-run.
 
     Raises `MultiRunNotFound`, `MultiRunEnded`, `MultiRunNotPaused`, `StorageUnavailable`.
     """
@@ -183,7 +183,7 @@ def find(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRun:
 
 
 def watches_of(multi_run: MultiRun, *, backend: Backend) -> dict[str, Watch]:
-    """Read what the runs of a multi-run are doing, by key. Raises `StorageUnavailable`."""
+    """Read the watches of a multi-run's runs, by key. Raises `StorageUnavailable`."""
     return backend.runs.get_many(multi_run.org_id, [*multi_run.candidate_keys, multi_run.synthesis_key])
 
 
@@ -197,37 +197,38 @@ def _check_open(multi_run: MultiRun) -> None:
 
 
 def _mark_paused(multi_run: MultiRun, paused_at: int | None, backend: Backend) -> MultiRun:
-    """Write the mark and return the multi-run as it then is: without the mark, if it moved on at the same time.
+    """Write `paused_at` and return the multi-run's new state.
 
-    Raises `MultiRunEnded`.
+    If its status changed at the same time, nothing is written, and the new state has another `paused_at`. Raises
+    `MultiRunEnded`.
     """
     try:
         return backend.multi_runs.advance(multi_run, multi_run.status, paused_at=paused_at)
     except ConditionFailed:
-        moved_on = find(multi_run.org_id, multi_run.id, backend=backend)
-        _check_open(moved_on)
-        return moved_on
+        current = find(multi_run.org_id, multi_run.id, backend=backend)
+        _check_open(current)
+        return current
 
 
 def _cancel_run(
     multi_run: MultiRun, watch: Watch, request: CancelRun, *, caller: Caller, backend: Backend
 ) -> RunCancel:
     now = milliseconds(backend.clock.now())
-    asked = Cancel(requested_at=now, requested_by=caller.id, reason=request.told_reason)
-    # Its state machine has stopped: nobody waits for its token.
-    watch = withdraw(watch, cancel=asked, backend=backend)
+    requested = Cancel(requested_at=now, requested_by=caller.id, reason=request.redacted_reason)
+    # The state machine has stopped, so no answer to its task token is expected.
+    watch = withdraw(watch, cancel=requested, backend=backend)
     means: Means | None = None
     if watch.status is Status.CANCELLED:
-        means, detail = Means.LOCAL, "The run was never launched, and will not be."
+        means, detail = Means.LOCAL, NEVER_LAUNCHED
     else:
         try:
             cancelled = cancel_watch(watch, request, caller=caller, backend=backend)
             watch, means = cancelled.watch, cancelled.means
             detail = " ".join([cancelled.detail, *(warning.detail for warning in cancelled.warnings)])
         except CancelNeedsBan:
-            detail = "The run goes on upstream, unattended: only a ban would stop it, and none was allowed."
+            detail = "The run continues at Codegen, without its multi-run. Only a ban can stop it; none was allowed."
         except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
-            detail = f"The run goes on upstream: the Codegen API refused to stop it: {error}"
+            detail = f"The run continues at Codegen, because the Codegen API refused to stop it: {error}"
         except RunEnded as error:
             detail = error.detail
     return RunCancel(
@@ -254,5 +255,5 @@ def _candidates(request: CreateMultiRun) -> list[Variant]:
 
 
 def _new_id(now: float) -> str:
-    """Name a multi-run so that later ones sort after earlier ones."""
+    """Return an id that sorts after the ids of all earlier multi-runs."""
     return f"mr-{milliseconds(now):012x}-{secrets.token_hex(5)}"

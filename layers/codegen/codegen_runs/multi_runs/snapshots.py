@@ -1,4 +1,4 @@
-"""What a caller reads of a multi-run, while it runs and after."""
+"""The state of a multi-run, as callers see it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from codegen_api import Harness
-from codegen_runs.bodies import Warned
+from codegen_runs.bodies import IgnoredFields
 from codegen_runs.events import timestamp
 from codegen_runs.limits.launch_queue import QueuePlace
 from codegen_runs.multi_runs.judging import Candidate, judge
@@ -20,31 +20,33 @@ from codegen_runs.storage.runs import Watch
 
 
 class Counts(BaseModel):
-    """How many candidates there are of each kind."""
+    """The numbers of candidates by their state."""
 
     requested: int
-    launched: int = Field(description="Have a run upstream.")
-    finished: int = Field(description="Have ended, well or not.")
-    usable: int = Field(description="Completed with an answer that is neither empty nor the prompt again.")
-    failed: int = Field(description="Have ended without a usable answer.")
-    missing: int = Field(description="Have not ended.")
+    launched: int = Field(description="Candidates that have a run at Codegen.")
+    finished: int = Field(description="Candidates that have ended, successfully or not.")
+    usable: int = Field(
+        description="Candidates that completed with an answer that is not empty and does not only repeat the prompt."
+    )
+    failed: int = Field(description="Candidates that have ended without a usable answer.")
+    missing: int = Field(description="Candidates that have not ended.")
 
 
 class CandidateSnapshot(RunSnapshot):
-    """One candidate."""
+    """A candidate and its run."""
 
     index: int
     model: str | None = None
     agent_type: Harness | None = None
-    queue: QueuePlace | None = Field(None, description="Its place among those that wait for their launch.")
-    usable: bool | None = Field(None, description="Null until it has ended.")
-    reason: str | None = Field(None, description="Why it is not usable.")
+    queue: QueuePlace | None = Field(None, description="The candidate's place in the launch queue.")
+    usable: bool | None = Field(None, description="Null until the candidate has ended.")
+    reason: str | None = Field(None, description="Why the candidate is not usable.")
 
 
 class Estimate(BaseModel):
-    """What a multi-run costs, told before it starts."""
+    """The cost of a multi-run, known before it starts."""
 
-    runs: int = Field(description="Upstream runs, at the most: the candidates and the synthesis.")
+    runs: int = Field(description="The most runs at Codegen: all candidates and the synthesis.")
 
 
 class MultiRunSummary(BaseModel):
@@ -61,42 +63,46 @@ class MultiRunSummary(BaseModel):
     deadline_at: str
     finished_at: str | None = None
     paused_scope: Literal["queue_only"] | None = Field(
-        None, description="Set while it is paused: no run is launched, but agents that work upstream go on."
+        None,
+        description=(
+            "Set while the multi-run is paused. A paused multi-run launches no run, but agents that are already at "
+            "work continue."
+        ),
     )
     answer: Answer | None = None
-    reason: str | None = Field(None, description="Why it failed.")
+    reason: str | None = Field(None, description="Why the multi-run failed.")
 
 
 class MultiRunSnapshot(MultiRunSummary):
-    """A multi-run with all its runs."""
+    """A multi-run with its runs."""
 
     counts: Counts
     candidates: list[CandidateSnapshot]
     synthesis: RunSnapshot | None = None
     estimate: Estimate
     allowed_actions: list[AllowedAction] = []
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+    warnings: IgnoredFields = Field([])
 
 
 class RunCancel(BaseModel):
-    """What the cancel of a multi-run did to one of its runs."""
+    """The effect of a multi-run's cancel on one of its runs."""
 
     key: str
-    candidate: int | None = Field(None, description="Index of the candidate; null for the synthesis.")
+    candidate: int | None = Field(None, description="The index of the candidate; null for the synthesis.")
     agent_run_id: int | None = None
     status: Status
-    means: Means | None = Field(None, description="How it is cancelled; null where it goes on.")
-    side_effects: list[SideEffect] = Field([], description="What that does besides.")
+    means: Means | None = Field(None, description="How the run is cancelled; null if it continues.")
+    side_effects: list[SideEffect] = Field([], description="Further effects of the cancel.")
     detail: str
 
     @property
     def open(self) -> bool:
-        """Whether the cancel is still to be confirmed."""
+        """Whether the Codegen API has yet to confirm the cancel."""
         return self.means is not None and not self.status.terminal
 
 
 class CancelledMultiRun(MultiRunSnapshot):
-    """A multi-run after it was cancelled, and what that did to each of its runs that had not ended."""
+    """A multi-run after a cancel, and the effect on each of its runs that had not ended."""
 
     cancelled_runs: list[RunCancel]
 
@@ -127,13 +133,13 @@ def snapshot(
     *,
     now: float,
 ) -> MultiRunSnapshot:
-    """Show a multi-run and what its runs are doing at `now`, in epoch seconds.
+    """Return the snapshot of a multi-run and its runs.
 
     Args:
         multi_run: The record of the multi-run.
-        watches: Its runs, by key.
-        queue: Places in the launch queue, by (organization, key).
-        now: The time.
+        watches: The watches of its runs, by key.
+        queue: The places in the launch queue, by (organization, key).
+        now: The time in epoch seconds.
     """
     judgement = judge(multi_run, watches)
     synthesis = watches.get(multi_run.synthesis_key)
@@ -148,11 +154,11 @@ def snapshot(
 
 
 def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[AllowedAction]:
-    """List what can be done with a multi-run.
+    """List the actions on a multi-run.
 
-    One that is cancelled may still have runs upstream, which a cancel that allows bans can stop.
+    A cancelled multi-run may still have runs upstream, which a further cancel that allows bans can stop.
     """
-    ended = f"It has ended: {multi_run.status}." if multi_run.status.terminal else None
+    ended = f"The multi-run has ended with status {multi_run.status}." if multi_run.status.terminal else None
     means = {
         means_for(watch.status, launched=watch.agent_run_id is not None)
         for watch in watches.values()
@@ -166,8 +172,8 @@ def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[
     paused = multi_run.paused_at is not None
     return [
         cancel,
-        offered(Action.PAUSE, ended or ("It is paused already." if paused else None)),
-        offered(Action.RESUME, ended or (None if paused else "It is not paused.")),
+        offered(Action.PAUSE, ended or ("The multi-run is already paused." if paused else None)),
+        offered(Action.RESUME, ended or (None if paused else "The multi-run is not paused.")),
     ]
 
 

@@ -1,7 +1,7 @@
-"""Making one answer of several: what the synthesis run is asked, and what its output is taken for.
+"""Combine several answers into one: the prompt of the synthesis run, and the final answer from its output.
 
-The candidates' words are data of unknown intent. They come anonymous, in an order that tells nothing, each inside a
-fence that they cannot have guessed, and the instructions say that nothing inside a fence is an instruction.
+The candidates' answers are untrusted data. The prompt contains them without names and in a shuffled order, each inside
+a fence whose mark they cannot have guessed, and states that nothing inside a fence is an instruction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codegen_runs.multi_runs.judging import Candidate, Judgement, is_echo
 from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, Strategy
 from codegen_runs.storage.runs import Watch
 
-# Characters of the whole prompt; a DynamoDB item, where it waits for its launch, has 400 KB.
+# The most characters of the whole prompt. It waits for its launch in a DynamoDB item, which holds 400 KB.
 MAX_PROMPT_CHARACTERS = 90_000
 
 _INSTRUCTIONS = {
@@ -34,7 +34,7 @@ _INSTRUCTIONS = {
 
 
 def order(multi_run: MultiRun, judgement: Judgement) -> list[int]:
-    """Choose and shuffle the candidates that are given to the synthesis; the same for the same multi-run."""
+    """Return the indexes of the candidates for the synthesis, shuffled in the same way for the same multi-run."""
     chosen = judgement.best(multi_run.synthesis.top_k or len(judgement.usable))
     indexes = sorted(candidate.index for candidate in chosen)
     random.Random(multi_run.id).shuffle(indexes)  # noqa: S311 - fairness, not secrecy
@@ -42,7 +42,7 @@ def order(multi_run: MultiRun, judgement: Judgement) -> list[int]:
 
 
 def compose(multi_run: MultiRun, candidates: Sequence[Candidate], fence: str | None = None) -> str:
-    """Write the prompt of the synthesis run for candidates in their shuffled order."""
+    """Write the prompt of the synthesis run for candidates in their shuffled order, with `fence` as the mark."""
     fence = fence or new_mark()
     instructions = multi_run.synthesis.prompt or _INSTRUCTIONS[multi_run.strategy]
     frame = (
@@ -59,7 +59,7 @@ def compose(multi_run: MultiRun, candidates: Sequence[Candidate], fence: str | N
 
 
 def conclude(multi_run: MultiRun, judgement: Judgement, synthesis: Watch | None) -> Answer | None:
-    """Make the final answer; None where there is nothing to answer with, or nothing to be joined by wish."""
+    """Return the final answer; None if no candidate is usable, or if the strategy is to combine nothing."""
     usable = judgement.usable
     if not usable or multi_run.strategy is Strategy.NONE:
         return None
@@ -67,8 +67,8 @@ def conclude(multi_run: MultiRun, judgement: Judgement, synthesis: Watch | None)
         return _verbatim(usable[0], AnswerSource.ONLY_CANDIDATE, "Only one candidate was usable.")
     output = Candidate(-1, synthesis.prompt or multi_run.prompt, synthesis) if synthesis else None
     if output is None or not output.usable or is_echo(output.result, multi_run.prompt):
-        why = output.reason if output and output.reason else "There is no result of the synthesis."
-        return _fallback(judgement, why)
+        reason = output.reason if output and output.reason else "The synthesis has no usable result."
+        return _fallback(judgement, reason)
     if multi_run.strategy is Strategy.SYNTHESIZE:
         truncated = bool(synthesis and synthesis.result_truncated)
         return Answer(text=output.result, source=AnswerSource.SYNTHESIS, truncated=truncated)

@@ -1,6 +1,6 @@
-"""What the state machine calls, one function per state. Each can be called again with the same input.
+"""The tasks of the state machine, one function per state. Each can be called again with the same input.
 
-State carries ids only: a Step Functions payload may have 256 KiB.
+The state contains only ids, because a Step Functions payload is limited to 256 KiB.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch
 from codegen_runs.storage.table import ConditionFailed
 
-# The state machine's own timeouts are a net under the poller's deadlines: later by so many seconds.
+# Seconds by which the state machine's timeouts are later than the poller's deadlines, as a safety net.
 NET_SECONDS = 300
 
-# Places in the launch queue: a group that is nearly done comes before one that has yet to begin.
+# Priorities in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
 SYNTHESIS, CANDIDATE = 1, 2
 
-# The synthesis begins when the candidates' time may be over; it has at least so many seconds.
+# The least seconds that the synthesis has, because it may begin when the candidates' deadline is over.
 SYNTHESIS_SECONDS = 900
 
 
 class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution history shows
-    """The multi-run has ended or never was, so its state machine has nothing left to do."""
+    """The multi-run has ended or does not exist, so its state machine has nothing left to do."""
 
 
 def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, object]:
@@ -43,7 +43,7 @@ def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, objec
 
 
 def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backend: Backend) -> None:
-    """Queue the run of one candidate; the poller answers the token when it has ended."""
+    """Queue the run of one candidate. The poller answers the task token when the run has ended."""
     now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
     variant = multi_run.candidates[index]
     enqueue(
@@ -63,14 +63,14 @@ def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backe
 
 
 def judge(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, str]:
-    """Decide what comes after the candidates: `synthesize` or `publish`."""
+    """Return the state that follows the candidates: `synthesize` or `publish`."""
     multi_run = _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
     return {"next": "synthesize" if judging.needs_synthesis(multi_run, judgement) else "publish"}
 
 
 def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Backend) -> None:
-    """Queue the run that joins the usable answers; the poller answers the token when it has ended."""
+    """Queue the run that combines the usable answers. The poller answers the task token when the run has ended."""
     now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
     if multi_run.synthesis_order is None:
@@ -94,12 +94,15 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Back
 
 
 def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend: Backend) -> dict[str, str]:
-    """Settle a multi-run: its answer, or why there is none; `error` says what broke the state machine."""
+    """Settle a multi-run with its answer, or with the reason why there is none.
+
+    `error` is the failure of the state machine, if it failed. It is part of that reason.
+    """
     multi_run = backend.multi_runs.get(org_id, multi_run_id)
     if multi_run is None or multi_run.status.terminal:
         return {"multi_run_id": multi_run_id}
-    found = watches_of(multi_run, backend=backend)
-    judgement = judging.judge(multi_run, found)
+    watches = watches_of(multi_run, backend=backend)
+    judgement = judging.judge(multi_run, watches)
     reason = judging.shortfall(multi_run, judgement)
     if reason and error:
         reason = f"{error} {reason}"
@@ -107,7 +110,7 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
         multi_run,
         MultiRunStatus.FAILED if reason else MultiRunStatus.COMPLETED,
         backend,
-        answer=None if reason else synthesis.conclude(multi_run, judgement, found.get(multi_run.synthesis_key)),
+        answer=None if reason else synthesis.conclude(multi_run, judgement, watches.get(multi_run.synthesis_key)),
         reason=reason,
         finished_at=milliseconds(backend.clock.now()),
     )
@@ -134,7 +137,7 @@ def _launch(multi_run: MultiRun, model: str | None, agent_type: Harness | None, 
 
 
 def _catch_up(multi_run: MultiRun, key: str, backend: Backend) -> None:
-    """Do to a run that was just queued what a caller did to the others between our read and our write."""
+    """Apply to a run that was just queued what a caller did to the multi-run between our read and our write."""
     current = backend.multi_runs.get(multi_run.org_id, multi_run.id)
     cancelled = current is not None and current.status is MultiRunStatus.CANCELLED
     paused = current is not None and current.paused_at is not None

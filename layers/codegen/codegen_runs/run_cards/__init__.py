@@ -1,1 +1,1 @@
-"""Runs as a user interface shows them: listed, filtered and searched, read in detail, with their logs summarised."""
+"""Runs as a user interface shows them: lists, filters, search, details, summarised logs and stars."""

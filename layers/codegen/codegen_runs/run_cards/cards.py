@@ -1,10 +1,10 @@
-"""Run cards: what a user interface shows of a run."""
+"""Run cards: the data about a run that a user interface shows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -21,6 +21,13 @@ from codegen_runs.storage.starred import Star
 PREVIEW_CHARACTERS = 200
 PROMPT_CHARACTERS = 2_000
 
+SOURCE_TYPE = "What started the run: API, SLACK, GITHUB, ..."
+STARRED = "Whether the caller has starred the run."
+"""Descriptions of fields that lists can filter by."""
+
+Model = Annotated[str | None, Field(description="The requested model; null for the organization's default.")]
+AgentType = Annotated[str | None, Field(description="The requested agent type; null for the organization's default.")]
+
 _REPOSITORY = re.compile(r"https?://[^/]+/([^/]+/[^/]+)/pull/")
 
 
@@ -35,17 +42,17 @@ class PullRequestLink(BaseModel):
 
 
 class RunCard(BaseModel):
-    """A run at a glance. What nobody knows is null.
+    """A run at a glance. Unknown values are null.
 
-    The upstream tells neither prompt nor repository nor when something last happened: these are known of runs that went
-    through here, and partly from pull requests and logs.
+    The Codegen API does not return a run's prompt, its repository or the time of its last activity. This deployment
+    knows them for runs that it started or continued, and reads some of them from pull requests and logs.
     """
 
-    id: int | None = Field(description="The Codegen API's id; null before it knows the run, which `key` names.")
+    id: int | None = Field(description="The Codegen API's id. Null before the launch; `key` names the run then.")
     status: Status
-    prompt: str | None = Field(None, description="What the run began with.")
+    prompt: str | None = Field(None, description="The first prompt of the run.")
     created_at: str | None = None
-    updated_at: str | None = Field(None, description="When something last happened in it.")
+    updated_at: str | None = Field(None, description="The time of the run's last activity.")
     web_url: str | None = None
     result_preview: str | None = None
     duration_seconds: float | None = Field(None, description="From created_at to updated_at.")
@@ -53,21 +60,25 @@ class RunCard(BaseModel):
     repo_name: str | None = None
     branch_name: str | None = None
 
-    key: str | None = Field(None, description="Names the run before the Codegen API does; null for runs unknown here.")
+    key: str | None = Field(
+        None, description="This deployment's name for the run; null for a run that it does not follow."
+    )
     prompt_truncated: bool = False
     status_reason: str | None = None
-    upstream_status: str | None = Field(None, description="The Codegen API's own word.")
-    source_type: str | None = Field(None, description="Where it was started: API, SLACK, GITHUB, ...")
+    upstream_status: str | None = Field(None, description="The status that the Codegen API reports.")
+    source_type: str | None = Field(None, description=SOURCE_TYPE)
     repo_id: int | None = None
-    model: str | None = Field(None, description="As asked for; null for the organization's default.")
-    agent_type: str | None = Field(None, description="As asked for; null for the organization's default.")
+    model: Model = None
+    agent_type: AgentType = None
     multi_run_id: str | None = None
     pull_requests: list[PullRequestLink] = []
-    starred: bool = Field(False, description="Whether the caller has starred it.")
+    starred: bool = Field(False, description=STARRED)
     starred_at: str | None = None
-    health: RunHealth | None = Field(None, description="Null for a run at work that nobody follows here.")
+    health: RunHealth | None = Field(
+        None, description="Null for a run that is at work and that this deployment does not follow."
+    )
     health_detail: str | None = None
-    last_log_at: str | None = Field(None, description="When the newest log entry was written.")
+    last_log_at: str | None = Field(None, description="The time of the newest log entry.")
     paused_scope: Literal["queue_only"] | None = None
     allowed_actions: list[AllowedAction] = []
 
@@ -80,22 +91,22 @@ def card(
     repos: Mapping[int, str] | None = None,
     now: float,
 ) -> RunCard:
-    """Make the card of an upstream run.
+    """Return the card of an upstream run.
 
     Args:
-        run: What the upstream says.
-        watch: What is known of it here, if it is followed: its prompt, that it is paused or being cancelled.
-        star: The caller's star, if there is one.
-        repos: The names of repositories, `owner/name`, by id.
+        run: The upstream's data.
+        watch: The run's watch, if the run is followed. It knows the prompts, pauses and cancels.
+        star: The caller's star, if the run has one.
+        repos: Repository names, `owner/name`, by id.
         now: The time in epoch seconds, for the health.
     """
     status = status_of(run.status, watch)
     created = run.created.timestamp() if run.created else None
     updated = _updated(watch) if watch else None
-    known = watch.model_copy(update={"status": status}) if watch else None
+    current = watch.model_copy(update={"status": status}) if watch else None
     pull_requests = [_link(pull_request) for pull_request in run.github_pull_requests or []]
     return RunCard(
-        **_known(known, now) if known else _unknown(status),
+        **_followed(current, now) if current else _not_followed(status),
         **_starred(star),
         id=run.id,
         status=status,
@@ -110,14 +121,14 @@ def card(
         repo_name=_short(repository(run, watch, repos)),
         branch_name=next((link.branch_name for link in pull_requests if link.branch_name), None),
         pull_requests=pull_requests,
-        allowed_actions=actions_on(known) if known else allowed_actions(status),
+        allowed_actions=actions_on(current) if current else allowed_actions(status),
     )
 
 
 def unlaunched_card(watch: Watch, *, repos: Mapping[int, str] | None = None, now: float) -> RunCard:
-    """Make the card of a run that the upstream does not know, and maybe never will."""
+    """Return the card of a run that the upstream does not know yet."""
     return RunCard(
-        **_known(watch, now),
+        **_followed(watch, now),
         id=watch.agent_run_id,
         status=watch.status,
         upstream_status=watch.upstream_status,
@@ -132,35 +143,39 @@ def unlaunched_card(watch: Watch, *, repos: Mapping[int, str] | None = None, now
     )
 
 
-def status_of(word: str | None, watch: Watch | None) -> Status:
-    """Take the upstream's word, which is newer, unless it has none for how the run stands, or comes too late."""
-    told = statuses.from_upstream(word)
-    if watch and watch.status is Status.CANCELLING and not told.terminal:
+def status_of(upstream_status: str | None, watch: Watch | None) -> Status:
+    """Return the status of a run: the upstream's, which is newer than the watch's, with two exceptions.
+
+    The upstream has no status for a run that is being cancelled. And a run that was cancelled here stays cancelled when
+    the upstream reports another end.
+    """
+    status = statuses.from_upstream(upstream_status)
+    if watch and watch.status is Status.CANCELLING and not status.terminal:
         return watch.status
-    if watch and watch.status is Status.CANCELLED and told.terminal:
+    if watch and watch.status is Status.CANCELLED and status.terminal:
         return watch.status
-    return told
+    return status
 
 
 def repository(run: AgentRun | None, watch: Watch | None, repos: Mapping[int, str] | None) -> str | None:
-    """Name the repository of a run, `owner/name`: the one it was started in, else that of its pull request."""
+    """Return the repository of a run, `owner/name`: the one that it was started in, else that of its pull request."""
     if watch and watch.repo_id is not None and repos and (name := repos.get(watch.repo_id)):
         return name
     for pull_request in (run.github_pull_requests or []) if run else []:
-        if found := _REPOSITORY.match(pull_request.url or ""):
-            return found[1]
+        if match := _REPOSITORY.match(pull_request.url or ""):
+            return match[1]
     return None
 
 
 def duration(created: float | None, updated: float | None) -> float | None:
-    """Tell the seconds between two moments, if both are known and in order."""
+    """Return the seconds between two times; None if one is unknown or they are out of order."""
     if created is None or updated is None or updated < created:
         return None
     return round(updated - created, 3)
 
 
-def _known(watch: Watch, now: float) -> dict[str, Any]:
-    """Say what is known here of a run that is followed."""
+def _followed(watch: Watch, now: float) -> dict[str, Any]:
+    """Return the fields of a card that come from the watch."""
     prompt, shortened = shorten(watch.prompt, PROMPT_CHARACTERS)
     health, detail = assess(watch, now=now)
     return {
@@ -179,10 +194,10 @@ def _known(watch: Watch, now: float) -> dict[str, Any]:
     }
 
 
-def _unknown(status: Status) -> dict[str, Any]:
+def _not_followed(status: Status) -> dict[str, Any]:
     if status.terminal:
         return {"health": RunHealth.OK, "health_detail": "The run has ended."}
-    return {"health_detail": "The run was not started here, and nobody follows it."}
+    return {"health_detail": "This deployment did not start the run and does not follow it."}
 
 
 def _starred(star: Star | None) -> dict[str, Any]:
@@ -190,15 +205,15 @@ def _starred(star: Star | None) -> dict[str, Any]:
 
 
 def _updated(watch: Watch) -> float | None:
-    """Tell when something last happened in a run, in epoch seconds.
+    """Return the time of a run's last activity, in epoch seconds: its newest log entry or its newest prompt.
 
-    That is its newest log entry or prompt. Of a run that was started here the end is known as well, which the poller
-    sees a little later; of one that was started elsewhere it may have seen it at any time after.
+    A run without logs that was started here counts its end too, which the poller sees within seconds. A run that was
+    started elsewhere does not: the poller may have seen its end much later.
     """
-    signs = [watch.logged_at, watch.prompts[-1].at if watch.prompts else None]
+    times = [watch.logged_at, watch.prompts[-1].at if watch.prompts else None]
     if watch.logged_at is None and watch.prompt is not None:
-        signs.append(watch.finished_at)
-    known = [sign for sign in signs if sign is not None]
+        times.append(watch.finished_at)
+    known = [time for time in times if time is not None]
     return max(known) / 1000 if known else None
 
 

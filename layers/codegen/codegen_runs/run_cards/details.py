@@ -1,4 +1,4 @@
-"""One run in full: its card, all that it was told, and its result."""
+"""One run in full: its card, its prompts and its result."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ logger = logging.getLogger(__name__)
 
 
 class ToldPrompt(BaseModel):
-    """One prompt that a run was sent through this deployment."""
+    """A prompt that a run received through this deployment."""
 
     number: int
     turn: int
     text: str
-    truncated: bool = Field(description="Whether only its beginning is kept.")
+    truncated: bool = Field(description="Whether only the beginning of the text is stored.")
     sent_at: str
     sent_by: str | None
     follow_up: bool
     model: str | None
-    source: dict[str, str | int] = Field(description="Where it comes from, such as an agent profile and its version.")
+    source: dict[str, str | int] = Field(
+        description="The origin of the prompt, such as an agent profile and its version."
+    )
 
 
 class RunCardDetail(RunCard):
@@ -40,32 +42,34 @@ class RunCardDetail(RunCard):
 
     summary: str | None = None
     result: str | None = None
-    turn: int | None = Field(None, description="A follow-up to a run that has ended begins the next one.")
-    prompts: list[ToldPrompt] = Field([], description="What it was told through this deployment, oldest first.")
+    turn: int | None = Field(None, description="The current turn. A follow-up to a run that has ended begins the next.")
+    prompts: list[ToldPrompt] = Field(
+        [], description="The prompts that the run received through this deployment, oldest first."
+    )
 
 
 def read(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> RunCardDetail:
     """Read a run, by the upstream's id or by our key.
 
-    What the record does not say of its prompt and its times is read from the ends of its log, in two calls at most.
-    Raises `RunNotFound`, `CodegenAPIError`, `StorageUnavailable`.
+    A prompt or times that this deployment has not recorded are read from both ends of the run's log, in two upstream
+    calls at most. Raises `RunNotFound`, `CodegenAPIError`, `StorageUnavailable`.
     """
     record = Record(org_id=org_id, caller=caller, backend=backend)
     agent_run_id, watch = upstream_id(run_id, org_id=org_id, backend=backend)
     if agent_run_id is None:
-        (shown,) = record.cards([watch] if watch else [])
-        return RunCardDetail(**dict(shown), **_told(watch), result=watch.result if watch else None)
+        (card,) = record.cards([watch] if watch else [])
+        return RunCardDetail(**dict(card), **_prompts(watch), result=watch.result if watch else None)
     run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
-    (shown,) = record.cards([run])
-    told = _told(record.watches([run.id])[run.id])
-    logged = _logged(shown, run, backend.codegen, org_id)
-    return RunCardDetail(**dict(shown) | logged, **told, summary=run.summary, result=run.result)
+    (card,) = record.cards([run])
+    prompts = _prompts(record.watches([run.id])[run.id])
+    from_log = _read_log(card, run, backend.codegen, org_id)
+    return RunCardDetail(**dict(card) | from_log, **prompts, summary=run.summary, result=run.result)
 
 
 def upstream_id(run_id: str, *, org_id: int, backend: Backend) -> tuple[int | None, Watch | None]:
-    """Return the upstream's id of a run, or the watch of one that has none yet.
+    """Return the upstream's id of a run, and its watch when the run is named by our key.
 
-    Raises `RunNotFound`, `StorageUnavailable`.
+    The id is None before the launch. Raises `RunNotFound`, `StorageUnavailable`.
     """
     if run_id.isdecimal():
         return int(run_id), None
@@ -75,7 +79,7 @@ def upstream_id(run_id: str, *, org_id: int, backend: Backend) -> tuple[int | No
     return watch.agent_run_id, watch
 
 
-def _told(watch: Watch | None) -> dict[str, Any]:
+def _prompts(watch: Watch | None) -> dict[str, Any]:
     return {"turn": watch.turn, "prompts": [_prompt(prompt) for prompt in watch.prompts]} if watch else {}
 
 
@@ -88,30 +92,30 @@ def _prompt(prompt: Prompt) -> ToldPrompt:
     )
 
 
-def _logged(shown: RunCard, run: AgentRun, codegen: CodegenAPI, org_id: int) -> dict[str, Any]:
-    """Say what the log tells of a run that the record does not: the first entry its prompt, the last one its time."""
-    learnt: dict[str, Any] = {}
+def _read_log(card: RunCard, run: AgentRun, codegen: CodegenAPI, org_id: int) -> dict[str, Any]:
+    """Return fields that a card lacks, read from the log: its first entry has the prompt, its last entry the time."""
+    fields: dict[str, Any] = {}
     try:
-        if shown.prompt is None:
+        if card.prompt is None:
             first = codegen.runs.logs(run.id, org_id=org_id, limit=1).logs
-            prompt, shortened = shorten(_said(first[0]) if first else None, PROMPT_CHARACTERS)
-            learnt |= {"prompt": redact(prompt), "prompt_truncated": shortened}
-        if shown.updated_at is None:
+            prompt, shortened = shorten(_user_message(first[0]) if first else None, PROMPT_CHARACTERS)
+            fields |= {"prompt": redact(prompt), "prompt_truncated": shortened}
+        if card.updated_at is None:
             last = codegen.runs.logs(run.id, org_id=org_id, limit=1, reverse=True).logs
             if last and last[0].created:
                 updated = last[0].created.timestamp()
                 created = run.created.timestamp() if run.created else None
-                learnt |= {"updated_at": timestamp(updated), "last_log_at": timestamp(updated)}
-                learnt |= {"duration_seconds": duration(created, updated)}
+                fields |= {"updated_at": timestamp(updated), "last_log_at": timestamp(updated)}
+                fields |= {"duration_seconds": duration(created, updated)}
     except CodegenAPIError:
-        logger.warning("The log of a run could not be read for its card.", exc_info=True)
-    return learnt
+        logger.warning("Could not read the log of a run for its card.", exc_info=True)
+    return fields
 
 
-def _said(entry: AgentRunLog) -> str | None:
-    """Return what a person said in an entry of the log; None where that cannot be told.
+def _user_message(entry: AgentRunLog) -> str | None:
+    """Return the user's message in a log entry; None if the entry has none, or several texts that it could be.
 
-    Entries have been seen to carry it in `tool_input`, under a name that is not documented.
+    Observed entries carry the message in `tool_input`, under an undocumented name.
     """
     if entry.message_type != "USER_MESSAGE":
         return None

@@ -1,4 +1,4 @@
-"""Which runs a list is asked for. The upstream filters by source alone; the rest is decided here, run by run."""
+"""Filters of a list of runs. The upstream filters by source only; all other conditions are checked here, run by run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Repos = Mapping[int, str]
 
 @dataclass(frozen=True)
 class Filters:
-    """What a run has to be for a list to show it. None leaves out a condition."""
+    """The conditions that a run must meet. A condition that is None always holds."""
 
     statuses: frozenset[Status] | None = None
     created_after: datetime | None = None
-    """The earliest moment, included."""
+    """The earliest time of creation, inclusive."""
     created_before: datetime | None = None
-    """The moment before which a run was created, not included."""
+    """The latest time of creation, exclusive."""
     repo: str | None = None
     """A repository's id, name or `owner/name`."""
     source_type: str | None = None
     tag: str | None = None
     starred: bool | None = None
     words: tuple[str, ...] = ()
-    """All of them have to occur."""
+    """Words that must all occur."""
 
     @classmethod
     def of(
@@ -47,7 +47,7 @@ class Filters:
         starred: bool | None = None,
         text: str | None = None,
     ) -> Filters:
-        """Read filters as callers write them; `status` may be several, with commas. Raises `Unprocessable`."""
+        """Read filters from query parameters; `status` may be several, separated by commas. Raises `Unprocessable`."""
         return cls(
             statuses=parse_statuses(status) if status else None,
             created_after=_aware(created_after),
@@ -61,24 +61,24 @@ class Filters:
 
     @property
     def scan(self) -> bool:
-        """Whether runs have to be looked at to know which ones are meant."""
+        """Whether runs must be read one by one to find the matching ones."""
         return self != Filters(source_type=self.source_type)
 
     @property
     def needs_record(self) -> bool:
-        """Whether what is known here of a run may decide."""
+        """Whether `admits_record` needs the watches of runs."""
         return bool(self.statuses or self.repo or self.words)
 
     def past(self, created: datetime | None) -> bool:
-        """Tell whether all that was created before a moment is too old."""
+        """Return whether every run created at this time or earlier is too old to match."""
         return self.created_after is not None and created is not None and created < self.created_after
 
     def admits_source(self, source_type: str) -> bool:
-        """Tell whether runs of a source are meant."""
+        """Return whether runs of a source can match."""
         return self.source_type in (None, source_type)
 
     def admits(self, run: AgentRun, starred: frozenset[int]) -> bool:
-        """Tell whether the upstream's word on a run, and the stars, leave it in question."""
+        """Return whether a run can match, by the upstream's data and the stars alone."""
         return (
             self._admits_moment(run.created)
             and (self.starred is None or self.starred == (run.id in starred))
@@ -86,7 +86,7 @@ class Filters:
         )
 
     def admits_record(self, run: AgentRun, watch: Watch | None, repos: Repos) -> bool:
-        """Tell whether a run is meant that `admits` left in question."""
+        """Return whether a run that `admits` accepts also meets the conditions that need its watch."""
         return (
             (self.statuses is None or status_of(run.status, watch) in self.statuses)
             and self._admits_repo(repository(run, watch, repos), watch)
@@ -94,7 +94,7 @@ class Filters:
         )
 
     def admits_unlaunched(self, watch: Watch, repos: Repos) -> bool:
-        """Tell whether a run is meant that the upstream does not know."""
+        """Return whether a run that the upstream does not know yet matches."""
         metadata = watch.launch.metadata if watch.launch else {}
         return (
             self._admits_moment(datetime.fromtimestamp(watch.created_at / 1000, UTC))
@@ -124,36 +124,36 @@ class Filters:
     def _admits_text(self, texts: list[str | None], metadata: Any, watch: Watch | None) -> bool:
         if not self.words:
             return True
-        told = [prompt.text for prompt in watch.prompts] if watch else []
-        text = "\n".join([*(text for text in texts if text), *told, *_strings(metadata)]).casefold()
+        prompts = [prompt.text for prompt in watch.prompts] if watch else []
+        text = "\n".join([*(text for text in texts if text), *prompts, *_strings(metadata)]).casefold()
         return all(word in text for word in self.words)
 
 
-def parse_statuses(words: str) -> frozenset[Status]:
-    """Read statuses, in our words or the upstream's, in any case. Raises `Unprocessable`, which names ours."""
-    found = set()
-    for word in words.split(","):
-        status = _status(word.strip())
+def parse_statuses(text: str) -> frozenset[Status]:
+    """Read statuses, ours or the upstream's, in any case. Raises `Unprocessable`, which lists ours."""
+    parsed = set()
+    for name in text.split(","):
+        status = _status(name.strip())
         if status is None:
             allowed = ", ".join(Status)
             fault = {"loc": ["query", "status"], "msg": f"Input should be one or more of {allowed}", "type": "enum"}
             raise Unprocessable(errors=[fault])
-        found.add(status)
-    return frozenset(found)
+        parsed.add(status)
+    return frozenset(parsed)
 
 
 def tags(metadata: Mapping[str, Any] | None) -> set[str]:
-    """Collect the tags of a run: what its metadata holds under `tags` or `tag`, one or a list."""
+    """Return the tags of a run in lower case. Its metadata has them under `tags` or `tag`, as a string or a list."""
     values = [(metadata or {}).get(name) for name in ("tags", "tag")]
-    found = [tag for value in values for tag in (value if isinstance(value, list) else [value])]
-    return {tag.casefold() for tag in found if isinstance(tag, str)}
+    tags = [tag for value in values for tag in (value if isinstance(value, list) else [value])]
+    return {tag.casefold() for tag in tags if isinstance(tag, str)}
 
 
-def _status(word: str) -> Status | None:
+def _status(name: str) -> Status | None:
     try:
-        return Status(word.lower())
+        return Status(name.lower())
     except ValueError:
-        status = statuses.from_upstream(word)
+        status = statuses.from_upstream(name)
         return None if status is Status.UNKNOWN else status
 
 

@@ -1,12 +1,12 @@
-"""Listing runs: the upstream's list is the base, what is known here enriches it, and what waits here is added to it.
+"""List runs: the upstream's list, with the data of this deployment and the runs that wait for their launch.
 
-| asked for                         | upstream calls                                                              |
-|-----------------------------------|-----------------------------------------------------------------------------|
-| all runs, or those of one source  | one; more where runs that wait for their launch push the stretch over 100    |
-| what other filters let through    | one per 100 runs looked at, until the stretch is full; `MOST_SCANNED` at most |
-| runs before a date                | the same, after 1 + log2(hundreds of runs) calls to find the first of them    |
+| filter                 | upstream calls                                                                          |
+|------------------------|-----------------------------------------------------------------------------------------|
+| none, or one source    | one; more if waiting runs make the slice span over 100 upstream runs                    |
+| any other              | one per 100 runs read, until the slice is full or `MOST_SCANNED` runs were read         |
+| a latest creation date | as above, after 1 + log2(upstream pages) calls to find the first page                   |
 
-The tables are read in batches, per stretch and per 100 runs looked at.
+The tables are read in batches, per slice and per 100 runs read.
 """
 
 from __future__ import annotations
@@ -26,20 +26,24 @@ from codegen_runs.runs.client_run_ids import client_run_id
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100
-"""The most runs that the upstream lists in one answer."""
+"""The most runs that the upstream lists in one response."""
 
 MOST_SCANNED = 1000
-"""Runs that are looked at for one stretch of a filtered list."""
+"""The most runs that are read for one slice of a filtered list."""
 
 
 class RunCards(BaseModel):
-    """A stretch of a list of runs, newest first."""
+    """A slice of a list of runs, newest first."""
 
     items: list[RunCard]
-    total: int = Field(description="How many there are; only how many were found, unless `total_exact`.")
-    total_exact: bool = Field(True, description="False where nobody looked on to the end of the list.")
+    total: int = Field(
+        description="The number of matching runs; unless `total_exact` is true, only of those found so far."
+    )
+    total_exact: bool = Field(True, description="Whether the list was read to its end, so that `total` is exact.")
     has_more: bool
-    truncated: bool = Field(False, description=f"Whether the filter gave up, having looked at {MOST_SCANNED} runs.")
+    truncated: bool = Field(
+        False, description=f"Whether the search stopped after {MOST_SCANNED} runs. Older runs may match."
+    )
 
 
 class RunCardPage(RunCards):
@@ -51,14 +55,14 @@ class RunCardPage(RunCards):
 
 
 class RunCardRange(RunCards):
-    """Some of a list of runs, newest first."""
+    """A slice of a list of runs by offset, newest first."""
 
     limit: int
     offset: int
 
 
 class Listing:
-    """The list of an organization's runs that one caller asks for.
+    """The list of an organization's runs that match a caller's filters.
 
     Its methods raise `CodegenAPIError` and `StorageUnavailable`.
     """
@@ -70,22 +74,22 @@ class Listing:
         self._record = Record(org_id=org_id, caller=caller, backend=backend)
 
     def page(self, number: int, size: int) -> RunCardPage:
-        """Read one page, counted from 1; one beyond the end is empty."""
-        found = self._read((number - 1) * size, size)
-        return RunCardPage(**dict(found), page=number, size=size, pages=-(-found.total // size))
+        """Read one page, counted from 1; a page beyond the end is empty."""
+        cards = self._read((number - 1) * size, size)
+        return RunCardPage(**dict(cards), page=number, size=size, pages=-(-cards.total // size))
 
     def range(self, offset: int, limit: int) -> RunCardRange:
-        """Read what comes after the first `offset` runs."""
+        """Read up to `limit` runs after the first `offset` runs."""
         return RunCardRange(**dict(self._read(offset, limit)), limit=limit, offset=offset)
 
     def _read(self, start: int, count: int) -> RunCards:
         return self._scan(start, count) if self._filters.scan else self._plain(start, count)
 
     def _plain(self, start: int, count: int) -> RunCards:
-        """Read just the runs that can be in the stretch.
+        """Read only the runs that can be in the slice.
 
-        Each of those that wait pushes the upstream's back by one at most. So what begins so many places earlier, merged
-        with them, has the stretch so many places in.
+        Each waiting run shifts the upstream's runs by at most one place. So the read begins that many places earlier,
+        and the slice is cut from the merged list.
         """
         waiting = self._record.unlaunched() if self._filters.admits_source("API") else []
         skip = max(0, start - len(waiting))
@@ -96,34 +100,35 @@ class Listing:
             if not answer.items or len(runs) >= min(start + count, answer.total) - skip:
                 break
         waiting = _still_unknown(waiting, runs)
-        stretch = _merged(runs, waiting)[start - skip :][:count]
+        slice_ = _merged(runs, waiting)[start - skip :][:count]
         total = answer.total + len(waiting)
-        return RunCards(items=self._record.cards(stretch), total=total, has_more=start + count < total)
+        return RunCards(items=self._record.cards(slice_), total=total, has_more=start + count < total)
 
     def _scan(self, start: int, count: int) -> RunCards:
-        found: list[Entry] = []
+        """Read runs from the newest on until enough of them match."""
+        matching: list[Entry] = []
         full = last = False
-        for batch, ends in self._batches():
-            found += self._admitted(batch)
-            full, last = len(found) > start + count, ends
+        for batch, is_last in self._batches():
+            matching += self._admitted(batch)
+            full, last = len(matching) > start + count, is_last
             if full:
                 break
         return RunCards(
-            items=self._record.cards(found[start : start + count]),
-            total=len(found),
+            items=self._record.cards(matching[start : start + count]),
+            total=len(matching),
             total_exact=last,
             has_more=full,
             truncated=not (full or last),
         )
 
     def _batches(self) -> Iterator[tuple[list[Entry], bool]]:
-        """Yield stretches of the list, newest first, and whether nothing that is asked for comes after each."""
+        """Yield parts of the list, newest first, each with whether no run after it can match."""
         waiting = self._record.unlaunched()
         seen: set[int] = set()
         first = self._first_page()
         for number in range(first, first + MOST_SCANNED // PAGE):
             answer = self._page(number * PAGE, PAGE)
-            runs = [run for run in answer.items if run.id not in seen]  # new runs push others onto the next page
+            runs = [run for run in answer.items if run.id not in seen]  # New runs push others onto the next page.
             seen |= {run.id for run in runs}
             waiting = _still_unknown(waiting, runs)
             oldest = answer.items[-1].created if answer.items else None
@@ -135,7 +140,7 @@ class Listing:
                 return
 
     def _first_page(self) -> int:
-        """Find the page of the upstream that has the newest run before the moment asked for."""
+        """Return the number of the upstream page with the newest run before `created_before`, by binary search."""
         before = self._filters.created_before
         if before is None:
             return 0
@@ -155,13 +160,13 @@ class Listing:
     def _admitted(self, entries: Sequence[Entry]) -> list[Entry]:
         filters, record = self._filters, self._record
         starred = record.starred if filters.starred is not None else frozenset()
-        in_question = [entry for entry in entries if isinstance(entry, Watch) or filters.admits(entry, starred)]
-        ids = [entry.id for entry in in_question if isinstance(entry, AgentRun)]
+        candidates = [entry for entry in entries if isinstance(entry, Watch) or filters.admits(entry, starred)]
+        ids = [entry.id for entry in candidates if isinstance(entry, AgentRun)]
         followed = record.watches(ids) if filters.needs_record else {}
-        names = record.names() if filters.repo and in_question else {}
+        names = record.names() if filters.repo and candidates else {}
         return [
             entry
-            for entry in in_question
+            for entry in candidates
             if (
                 filters.admits_unlaunched(entry, names)
                 if isinstance(entry, Watch)
@@ -175,13 +180,13 @@ class Listing:
 
 
 def _still_unknown(waiting: Sequence[Watch], runs: Sequence[AgentRun]) -> list[Watch]:
-    """Leave out those whose launch the upstream has just taken, and whose id is on its way to us."""
-    taken = {client_run_id(run) for run in runs}
-    return [watch for watch in waiting if watch.key not in taken]
+    """Drop the waiting runs that the upstream already lists, because their launch has succeeded meanwhile."""
+    launched = {client_run_id(run) for run in runs}
+    return [watch for watch in waiting if watch.key not in launched]
 
 
 def _merged(runs: Sequence[AgentRun], waiting: Sequence[Watch]) -> list[Entry]:
-    """Put runs into the upstream's order, newest first; one without a date stays where it is."""
+    """Merge waiting runs into the upstream's list, newest first; an upstream run without a date keeps its place."""
     merged: list[Entry] = []
     left = list(waiting)
     for run in runs:

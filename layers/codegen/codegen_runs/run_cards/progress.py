@@ -1,4 +1,4 @@
-"""The log of a run as a user interface shows it: entries by page, what the tools did, and how far the run is."""
+"""The log of a run as a user interface shows it: a page of entries, a summary of its tool calls, and the progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THOUGHT_CHARACTERS = 200
 
 
 class ToolUse(BaseModel):
-    """What one tool did, in the entries of this page."""
+    """The calls of one tool in this page."""
 
     tool_name: str
     calls: int
@@ -29,7 +29,7 @@ class ToolUse(BaseModel):
 
 
 class Step(BaseModel):
-    """What the agent did last."""
+    """The agent's last log entry."""
 
     message_type: str | None
     tool_name: str | None
@@ -38,14 +38,16 @@ class Step(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a run is."""
+    """The progress of a run."""
 
     status: Status
     upstream_status: str | None
-    entries: int = Field(description="How many the log has.")
+    entries: int = Field(description="The number of entries in the log.")
     latest: Step | None
-    elapsed_seconds: float | None = Field(description="From its creation to its last entry, or to now while it works.")
-    percent: int | None = Field(description="100 once it has ended. Before, nobody knows how much is left.")
+    elapsed_seconds: float | None = Field(
+        description="The time from the run's creation to its last log entry, or to now while the run has not ended."
+    )
+    percent: int | None = Field(description="100 once the run has ended; null before, because it cannot be known.")
 
 
 class RunCardLogs(BaseModel):
@@ -57,20 +59,20 @@ class RunCardLogs(BaseModel):
     skip: int
     limit: int
     has_more: bool
-    tools: list[ToolUse] = Field(description="By first use.")
+    tools: list[ToolUse] = Field(description="The tools in this page, in the order of their first use.")
     tools_complete: bool = Field(description="Whether this page is the whole log.")
     errors: int = Field(description="Entries of this page that report an error.")
     progress: Progress
 
 
 def read(run_id: str, *, org_id: int, skip: int, limit: int, backend: Backend) -> RunCardLogs:
-    """Read a page of a run's log; the newest entry too, with a call of its own, while the run works.
+    """Read a page of a run's log, and the newest entry with a second call if the page does not contain it.
 
     Raises `RunNotFound`, `CodegenAPIError`, `StorageUnavailable`.
     """
     agent_run_id, watch = upstream_id(run_id, org_id=org_id, backend=backend)
     if agent_run_id is None:
-        return _nothing_yet(watch, skip, limit)
+        return _empty(watch, skip, limit)
     answer = backend.codegen.runs.logs(agent_run_id, org_id=org_id, skip=skip, limit=limit)
     total = skip + len(answer.logs) if answer.total_logs is None else answer.total_logs
     watch = watch or backend.runs.find(org_id, agent_run_id)
@@ -101,7 +103,7 @@ def read(run_id: str, *, org_id: int, skip: int, limit: int, backend: Backend) -
     )
 
 
-def _nothing_yet(watch: Watch | None, skip: int, limit: int) -> RunCardLogs:
+def _empty(watch: Watch | None, skip: int, limit: int) -> RunCardLogs:
     status = watch.status if watch else Status.UNKNOWN
     return RunCardLogs(
         id=None,

@@ -1,4 +1,4 @@
-"""The names of an organization's repositories, which runs do not carry."""
+"""The names of an organization's repositories, which the upstream's runs do not contain."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from codegen_runs.callers import Caller
 
 logger = logging.getLogger(__name__)
 
-# Seconds that names are remembered while the function is warm.
+# Seconds for which a warm function remembers the names.
 REMEMBERED = 300
 
-# 100 come with one call.
+# The most names that are read, 100 per call.
 MOST = 1000
 
 _remembered: dict[tuple[int, str], tuple[float, Mapping[int, str]]] = {}
 
 
 def names(*, org_id: int, caller: Caller, backend: Backend) -> Mapping[int, str]:
-    """Return `owner/name` by id, as the caller may see them. Raises `CodegenAPIError`."""
+    """Return the names, `owner/name`, of the repositories that the caller may see, by id. Raises `CodegenAPIError`."""
     now = backend.clock.now()
-    read_at, known = _remembered.get((org_id, caller.id), (float("-inf"), {}))
+    read_at, found = _remembered.get((org_id, caller.id), (float("-inf"), {}))
     if now - read_at > REMEMBERED:
-        known = {repo.id: repo.full_name for repo in islice(backend.codegen.repos.iter(org_id=org_id), MOST)}
-        _remembered[org_id, caller.id] = now, known
-    return known
+        found = {repo.id: repo.full_name for repo in islice(backend.codegen.repos.iter(org_id=org_id), MOST)}
+        _remembered[org_id, caller.id] = now, found
+    return found
 
 
 def forget() -> None:
@@ -36,10 +36,10 @@ def forget() -> None:
     _remembered.clear()
 
 
-def names_if_told(*, org_id: int, caller: Caller, backend: Backend) -> Mapping[int, str]:
-    """Return the names, or none where the upstream does not tell them now."""
+def names_if_available(*, org_id: int, caller: Caller, backend: Backend) -> Mapping[int, str]:
+    """Return the names as `names` does; none if the upstream fails."""
     try:
         return names(org_id=org_id, caller=caller, backend=backend)
     except CodegenAPIError:
-        logger.warning("The names of the repositories could not be read.", exc_info=True)
+        logger.warning("Could not read the names of the repositories.", exc_info=True)
         return {}

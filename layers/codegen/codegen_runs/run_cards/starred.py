@@ -1,4 +1,4 @@
-"""Starred runs: what a caller wants to find again, each with its card."""
+"""Starred runs: the runs that a caller has marked, each with its card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from codegen_api import AgentRun, CodegenAPI, NotFoundError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.run_cards.cards import RunCard, card
@@ -18,15 +18,15 @@ from codegen_runs.storage.starred import Star
 
 MAX_NOTE_CHARACTERS = 1000
 
-# One list call of the upstream brings 100 runs; for a few stars, asking for each is less.
+# One list call returns 100 runs. For this many stars or fewer, reading each run transfers less.
 FEW = 3
 CONCURRENCY = 8
 
 
 class StarRun(Body):
-    """Which run to star, or to take the star away from."""
+    """The run to star or to unstar."""
 
-    agent_run_id: int = Field(description="A number, also as a string.")
+    agent_run_id: int = Field(description="A number, or a string of digits.")
     starred: bool = True
     note: str | None = Field(None, max_length=MAX_NOTE_CHARACTERS)
 
@@ -39,17 +39,17 @@ class StarredRun(BaseModel):
     starred: bool
     starred_at: datetime | None = None
     note: str | None = None
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has no effect.")
+    warnings: IgnoredFields = Field([])
 
 
 class StarredRunCard(StarredRun):
     """A starred run with its card."""
 
-    run: RunCard | None = Field(None, description="Null when the Codegen API does not know the run any more.")
+    run: RunCard | None = Field(None, description="Null if the Codegen API no longer has the run.")
 
 
 def star(request: StarRun, *, org_id: int, caller: Caller, backend: Backend) -> StarredRun:
-    """Star a run that exists, or take its star away. Raises `codegen_api.NotFoundError`, `StorageUnavailable`."""
+    """Star an existing run, or unstar a run. Raises `codegen_api.NotFoundError`, `StorageUnavailable`."""
     if not request.starred:
         unstar(request.agent_run_id, org_id=org_id, caller=caller, backend=backend)
         return StarredRun(agent_run_id=request.agent_run_id, organization_id=org_id, starred=False)
@@ -60,14 +60,17 @@ def star(request: StarRun, *, org_id: int, caller: Caller, backend: Backend) -> 
 
 
 def unstar(agent_run_id: int, *, org_id: int, caller: Caller, backend: Backend) -> None:
-    """Take the star of a run away; a run without one is left so. Raises `StorageUnavailable`."""
+    """Unstar a run; does nothing if the run is not starred. Raises `StorageUnavailable`."""
     backend.stars.remove(org_id, caller.id, agent_run_id)
 
 
 def newest(
     *, org_id: int, caller: Caller, limit: int, cursor: str | None, backend: Backend
 ) -> cursors.CursorPage[StarredRunCard]:
-    """List a caller's starred runs, newest first. Raises `InvalidCursor`, `StorageUnavailable`, `CodegenAPIError`."""
+    """List a caller's starred runs, newest star first.
+
+    Raises `InvalidCursor`, `StorageUnavailable`, `CodegenAPIError`.
+    """
     scope = ("starred-runs", org_id, caller.id)
     after = Star.model_validate_json(cursors.decode(cursor, *scope)) if cursor else None
     stars, last = backend.stars.newest(org_id, caller.id, limit, after)

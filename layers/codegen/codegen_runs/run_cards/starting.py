@@ -1,4 +1,4 @@
-"""Starting and continuing runs, answered with their cards; mode and query may stand in the path."""
+"""Start and continue runs, and return their cards. The mode and the prompt may be in the path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from codegen_api import AgentRun
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Warned
+from codegen_runs.bodies import Warnings
 from codegen_runs.callers import Caller
 from codegen_runs.problems import StorageUnavailable, Unprocessable
 from codegen_runs.run_cards.cards import RunCard, card
@@ -19,72 +19,71 @@ from codegen_runs.runs.requests import CreateAgentRun, FollowUp, FollowUpOptions
 
 
 class CreateRunCard(CreateAgentRun):
-    """What to start a run with, and the mode to note in its metadata."""
+    """A new run, with the mode to store in its metadata."""
 
-    mode: str | None = Field(None, description="Kept in the run's metadata.")
+    mode: str | None = Field(None, description="Stored in the run's metadata.")
 
 
 class PromptForRun(RunOptions):
-    """What to start a run with whose prompt and mode may be in the path."""
+    """A new run whose prompt and mode may be in the path."""
 
     prompt: str | None = Field(None, description="Wins over the query in the path.")
 
 
 class PromptForFollowUp(FollowUpOptions):
-    """What to say to a run, if it is not in the path."""
+    """A follow-up whose prompt may be in the path."""
 
     prompt: str | None = Field(None, description="Wins over the query in the path.")
 
 
 class StartedRunCard(RunCard):
-    """The card of a run that was just started, or told to go on."""
+    """The card of a run that was just started or continued."""
 
-    warnings: list[Warned] = Field([], description="What the caller should know all the same.")
+    warnings: Warnings = Field([])
 
 
 def start(
     request: RunOptions, prompt: str, *, mode: str | None, org_id: int, caller: Caller, backend: Backend
 ) -> StartedRunCard:
-    """Start a run, its mode noted in its metadata. Raises as `starting.start` does, and `Unprocessable`."""
+    """Start a run, with the mode in its metadata. Raises what `starting.start` raises, and `Unprocessable`."""
     metadata = dict(request.metadata or {}) | ({"mode": mode} if mode else {})
-    given = request.model_dump(exclude_unset=True, exclude={"mode"})
-    asked = CreateAgentRun.model_validate(given | {"prompt": _said(prompt), "metadata": metadata or None})
-    return _shown(starting.start(asked, org_id=org_id, caller=caller, backend=backend), org_id, caller, backend)
+    options = request.model_dump(exclude_unset=True, exclude={"mode"})
+    create = CreateAgentRun.model_validate(options | {"prompt": _not_blank(prompt), "metadata": metadata or None})
+    return _card(starting.start(create, org_id=org_id, caller=caller, backend=backend), org_id, caller, backend)
 
 
 def follow_up(
     run_id: str, request: FollowUpOptions, prompt: str, *, org_id: int, caller: Caller, backend: Backend
 ) -> StartedRunCard:
-    """Send a run its next prompt. Raises as `starting.resume` does, and `Unprocessable`."""
-    asked = FollowUp.model_validate(request.model_dump(exclude_unset=True) | {"prompt": _said(prompt)})
-    return _shown(
-        starting.resume(run_id, asked, org_id=org_id, caller=caller, backend=backend), org_id, caller, backend
+    """Send a run its next prompt. Raises what `starting.resume` raises, and `Unprocessable`."""
+    resume = FollowUp.model_validate(request.model_dump(exclude_unset=True) | {"prompt": _not_blank(prompt)})
+    return _card(
+        starting.resume(run_id, resume, org_id=org_id, caller=caller, backend=backend), org_id, caller, backend
     )
 
 
 def text_in_path(segment: str, name: str) -> str:
-    """Decode what stands in a path as text. Raises `Unprocessable`."""
+    """Decode the text in a segment of a path. Raises `Unprocessable`."""
     try:
         return unquote(segment, errors="strict")
     except UnicodeDecodeError:
-        raise _unfit(name, "Input should be UTF-8, percent-encoded", "string_unicode") from None
+        raise _invalid(name, "Input should be UTF-8, percent-encoded", "string_unicode") from None
 
 
-def _said(prompt: str) -> str:
+def _not_blank(prompt: str) -> str:
     if not prompt.strip():
-        raise _unfit("query", "There should be something to say to the agent", "string_too_short")
+        raise _invalid("query", "Input should have at least one character that is not white space", "string_too_short")
     return prompt
 
 
-def _unfit(name: str, message: str, kind: str) -> Unprocessable:
+def _invalid(name: str, message: str, kind: str) -> Unprocessable:
     return Unprocessable(errors=[{"loc": ["path", name], "msg": message, "type": kind}])
 
 
-def _shown(run: AgentRun, org_id: int, caller: Caller, backend: Backend) -> StartedRunCard:
-    # The run has been started: whatever cannot be read now, its card is shown.
+def _card(run: AgentRun, org_id: int, caller: Caller, backend: Backend) -> StartedRunCard:
     try:
-        (shown,) = Record(org_id=org_id, caller=caller, backend=backend).cards([run])
-    except StorageUnavailable:
-        shown = card(run, now=backend.clock.now())
+        (started,) = Record(org_id=org_id, caller=caller, backend=backend).cards([run])
+    except StorageUnavailable:  # The run has been started, so the answer shows what the upstream returned.
+        started = card(run, now=backend.clock.now())
     warnings: list[Any] = (run.model_extra or {}).get("warnings", [])
-    return StartedRunCard(**dict(shown), warnings=warnings)
+    return StartedRunCard(**dict(started), warnings=warnings)

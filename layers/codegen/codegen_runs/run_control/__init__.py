@@ -1,1 +1,1 @@
-"""Cancelling and pausing runs, as far as the Codegen API has ways to do so, and saying what is possible."""
+"""Cancel and pause runs, as far as the Codegen API allows it, and report what happens."""

@@ -1,10 +1,10 @@
-"""Cancelling a run by the means that there are, and telling which one it was.
+"""Cancel a run, and report how it is cancelled.
 
-| the run is     | what a cancel does                                                                          |
-|----------------|---------------------------------------------------------------------------------------------|
-| not launched   | it ends here; the upstream never hears of it                                                |
-| being launched | nobody knows whether it exists: the poller ends it, or has it stopped, once it knows        |
-| upstream       | its pull request is banned, if that is allowed; it is `cancelling` until the upstream says so |
+| the run is     | a cancel                                                                                     |
+|----------------|----------------------------------------------------------------------------------------------|
+| not launched   | ends it here; nothing is sent upstream                                                       |
+| being launched | is recorded: once the poller knows whether the run exists, it ends the run or has it stopped |
+| upstream       | bans its pull request, if allowed; it is `cancelling` until the upstream confirms            |
 """
 
 from __future__ import annotations
@@ -20,33 +20,30 @@ from codegen_runs.limits.permits import NoPermit, permit
 from codegen_runs.problems import Conflict, CredentialsRefused
 from codegen_runs.run_control.requests import CancelRun, ControlledRun
 from codegen_runs.runs import transitions
-from codegen_runs.runs.actions import Means, effects_of, means_for
+from codegen_runs.runs.actions import Means, effects_of, ended, means_for
 from codegen_runs.runs.finding import RunEnded, change, find_or_follow
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Watch
 
+NEVER_LAUNCHED = "The run was not launched, and never will be."
+
 
 class CancelNeedsBan(Conflict):
-    """The run can only be cancelled by a means that the caller has not allowed."""
+    """Only a ban of its pull request can stop the run, and the caller has not allowed it."""
 
     code = "cancel_needs_pr_ban"
-    remedy = 'Send {"allow_pr_ban": true} to accept the side effects, or let the run go on.'
+    remedy = 'Send {"allow_pr_ban": true} to accept the side effects, or let the run continue.'
 
 
 class Cancelled(NamedTuple):
-    """What became of a cancel."""
+    """The outcome of a cancel."""
 
     watch: Watch
     means: Means
     detail: str
     warnings: list[Warned]
-
-    @property
-    def open(self) -> bool:
-        """Whether it is still to be confirmed."""
-        return not self.watch.status.terminal
 
 
 def cancel(
@@ -57,10 +54,10 @@ def cancel(
     caller: Caller,
     backend: Backend,
 ) -> ControlledRun:
-    """Cancel a run; it has ended in the answer, or is still to be stopped.
+    """Cancel a run. The returned run has ended, or is still being stopped.
 
     Raises `RunNotFound`, `RunEnded`, `CancelNeedsBan`, `NoPermit`, `StorageUnavailable`, and `CodegenAPIError` or
-    `CredentialsRefused` where the upstream refuses.
+    `CredentialsRefused` if the upstream refuses.
     """
     watch = find_or_follow(run_id, org_id=org_id, caller=caller, backend=backend)
     cancelled = cancel_watch(watch, request, caller=caller, backend=backend)
@@ -75,76 +72,78 @@ def cancel(
 
 
 def cancel_watch(watch: Watch, request: CancelRun, *, caller: Caller, backend: Backend) -> Cancelled:
-    """Cancel a run that is followed here. Raises as `cancel` does."""
+    """Cancel a run that is followed. Raises what `cancel` raises."""
     now = backend.clock.now()
-    asked = Cancel(
+    requested = Cancel(
         requested_at=milliseconds(now),
         requested_by=caller.id,
         allow_pr_ban=request.allow_pr_ban,
-        reason=request.told_reason,
+        reason=request.redacted_reason,
     )
     before: Status | None = None
 
     def decide(current: Watch) -> Change | None:
         nonlocal before
-        decided = _decide(current, asked, now)
+        decided = _decide(current, requested, now)
         before = current.status if decided else None
         return decided
 
     written = change(watch, backend.runs, decide)
     if written.status is Status.CANCELLED:
-        return Cancelled(written, Means.LOCAL, "The run was never launched, and will not be.", [])
+        return Cancelled(written, Means.LOCAL, NEVER_LAUNCHED, [])
     if written.status is Status.CANCELLING and before is not None:
         return _stop(written, before, caller=caller, backend=backend)
-    return Cancelled(written, *_open(written), [])
+    return Cancelled(written, *_under_way(written), [])
 
 
-def _decide(watch: Watch, asked: Cancel, now: float) -> Change | None:
+def _decide(watch: Watch, requested: Cancel, now: float) -> Change | None:
     if watch.status.terminal:
-        raise RunEnded(f"The run has ended: {watch.status}.")
+        raise RunEnded(ended(watch.status))
     if watch.status is Status.CANCELLING:
         return None
     if watch.unlaunched:
-        return transitions.cancelled(watch, asked, now=now)
+        return transitions.cancelled(watch, requested, now=now)
     if watch.status is Status.LAUNCHING:
-        known = watch.cancel is not None and (watch.cancel.allow_pr_ban or not asked.allow_pr_ban)
-        return None if known else transitions.cancel_requested(watch, asked, now=now)
-    if not asked.allow_pr_ban:
+        recorded = watch.cancel is not None and (watch.cancel.allow_pr_ban or not requested.allow_pr_ban)
+        return None if recorded else transitions.cancel_requested(watch, requested, now=now)
+    if not requested.allow_pr_ban:
         means = means_for(watch.status, launched=True)
         raise CancelNeedsBan(
-            "The run works upstream, and the Codegen API cannot cancel a run: it can only ban its pull request.",
+            "The run has been launched. The Codegen API cannot cancel a run; it can only ban its pull request.",
             means=means,
             side_effects=[effect.model_dump() for effect in effects_of(means)],
         )
-    return transitions.cancelling(watch, asked, now=now)
+    return transitions.cancelling(watch, requested, now=now)
 
 
-def _open(watch: Watch) -> tuple[Means, str]:
-    """Tell how a cancel that is under way is done."""
+def _under_way(watch: Watch) -> tuple[Means, str]:
+    """Return how a cancel that is under way is carried out, and its detail."""
     if watch.status is Status.CANCELLING:
-        return Means.PR_BAN, "The Codegen API has been asked to stop the run; it is cancelled once that is confirmed."
+        detail = "The Codegen API is stopping the run. It is cancelled once the Codegen API confirms that."
+        return Means.PR_BAN, detail
+    launching = "The run is being launched. If the launch fails, the run is cancelled; otherwise,"
     if watch.cancel and watch.cancel.allow_pr_ban:
-        return Means.PR_BAN, "The run is being launched. It is cancelled if it is not, and stopped upstream if it is."
-    return Means.LOCAL, "The run is being launched. It is cancelled if it is not; if it is, it goes on."
+        return Means.PR_BAN, f"{launching} it is stopped at Codegen."
+    return Means.LOCAL, f"{launching} it continues."
 
 
 def _stop(watch: Watch, before: Status, *, caller: Caller, backend: Backend) -> Cancelled:
-    """Ask the upstream to stop a run that has just been marked as `cancelling`, and was `before`."""
+    """Have the upstream stop a run that was just marked as `cancelling`; `before` is its status before that."""
     assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
     try:
         with permit("standard", caller, backend):
             backend.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
         if transitions.ban_outcome_unknown(error):
-            detail = f"Nobody knows whether the Codegen API took the ban: {error}"
-            return Cancelled(watch, *_open(watch), [Warned(code="effect_unknown", pointer="", detail=detail)])
+            detail = f"It is not certain that the Codegen API accepted the ban: {error}"
+            return Cancelled(watch, *_under_way(watch), [Warned(code="effect_unknown", pointer="", detail=detail)])
         refusal = error
 
         def give_up(current: Watch) -> Change | None:
             if current.status is not Status.CANCELLING:
-                return None  # it has ended meanwhile
+                return None  # The run has ended meanwhile.
             return transitions.ban_refused(current, before, refusal, now=backend.clock.now())
 
         change(watch, backend.runs, give_up)
         raise
-    return Cancelled(watch, *_open(watch), [])
+    return Cancelled(watch, *_under_way(watch), [])

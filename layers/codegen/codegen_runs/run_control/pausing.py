@@ -1,4 +1,4 @@
-"""Pausing a run, as far as it can be: what would be sent upstream is held, and an agent that works there goes on."""
+"""Pause and resume a run. A pause holds the launch and the follow-ups; an agent at work upstream continues."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.problems import Conflict
 from codegen_runs.run_control.requests import ControlledRun, ResumeRun
 from codegen_runs.runs import transitions
-from codegen_runs.runs.actions import refused_pause
+from codegen_runs.runs.actions import ended, refused_pause
 from codegen_runs.runs.finding import RunEnded, change, find, find_or_follow, upstream_run
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.runs.transitions import Change
@@ -22,14 +22,14 @@ class RunCancelling(Conflict):
 
 
 class RunNotPaused(Conflict):
-    """The run is not paused here."""
+    """The run is not paused by this deployment."""
 
     code = "run_not_paused"
-    remedy = "Send a prompt to follow the run up, or nothing."
+    remedy = "Send a prompt to continue the run. Otherwise there is nothing to do."
 
 
 def pause(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> ControlledRun:
-    """Hold what would be sent upstream for a run: its launch, or its follow-ups.
+    """Hold the launch of a run, or its follow-ups.
 
     Raises `RunNotFound`, `RunEnded`, `RunCancelling`, `CodegenAPIError`, `StorageUnavailable`.
     """
@@ -37,27 +37,27 @@ def pause(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> Cont
     watch = pause_watch(watch, backend=backend)
     backend.kick(watch)
     if watch.status is Status.PAUSED and watch.agent_run_id is None:
-        detail = "The run is not launched until it is resumed. Its deadline stays as it is."
+        detail = "The run is launched once it is resumed. Its deadline does not change."
     else:
-        detail = "Follow-ups are refused until the run is resumed. The agent itself goes on: it cannot be paused."
+        detail = "Follow-ups are refused until the run is resumed. The agent itself cannot be paused, and continues."
     return ControlledRun(**run_snapshot(watch, now=backend.clock.now()).model_dump(), detail=detail)
 
 
 def unpause(run_id: str, request: ResumeRun, *, org_id: int, backend: Backend) -> ControlledRun:
-    """Let a paused run go on. Raises `RunNotFound`, `RunNotPaused`, `CodegenAPIError`, `StorageUnavailable`."""
+    """Resume a paused run. Raises `RunNotFound`, `RunNotPaused`, `CodegenAPIError`, `StorageUnavailable`."""
     watch = find(run_id, org_id=org_id, runs=backend.runs)
     if watch is None:
         upstream_run(run_id, org_id=org_id, backend=backend)
-        raise RunNotPaused("The run is not paused, and the request has no prompt to follow it up with.")
+        raise RunNotPaused("The run is not paused, and the request has no follow-up prompt.")
     watch = unpause_watch(watch, backend=backend)
     backend.kick(watch)
-    detail = "The run is queued again." if watch.unlaunched else "Follow-ups are taken again."
+    detail = "The run is queued again." if watch.unlaunched else "Follow-ups are accepted again."
     snapshot = run_snapshot(watch, now=backend.clock.now())
     return ControlledRun(**snapshot.model_dump(), detail=detail, warnings=request.ignored())
 
 
 def pause_watch(watch: Watch, *, backend: Backend) -> Watch:
-    """Pause a run that is followed here; one that is paused stays so. Raises `RunEnded`, `RunCancelling`."""
+    """Pause a run that is followed, unless it is already paused. Raises `RunEnded`, `RunCancelling`."""
 
     def decide(current: Watch) -> Change | None:
         if not current.status.terminal and current.paused_at is not None:
@@ -71,7 +71,7 @@ def pause_watch(watch: Watch, *, backend: Backend) -> Watch:
 
 
 def unpause_watch(watch: Watch, *, backend: Backend) -> Watch:
-    """Let a paused run that is followed here go on. Raises `RunNotPaused`."""
+    """Resume a paused run that is followed. Raises `RunNotPaused`."""
 
     def decide(current: Watch) -> Change | None:
         if current.paused_at is None:
@@ -82,18 +82,18 @@ def unpause_watch(watch: Watch, *, backend: Backend) -> Watch:
 
 
 def hold(watch: Watch, *, backend: Backend) -> Watch:
-    """Pause a run if it waits for its launch, or may have to wait for it again; leave any other as it is."""
+    """Pause a run that waits for its launch, or whose launch may be repeated; change no other run."""
 
     def decide(current: Watch) -> Change | None:
-        waits = current.unlaunched or current.status is Status.LAUNCHING
+        may_launch = current.unlaunched or current.status is Status.LAUNCHING
         held = current.paused_at is not None or current.cancel is not None
-        return transitions.paused(current, now=backend.clock.now()) if waits and not held else None
+        return transitions.paused(current, now=backend.clock.now()) if may_launch and not held else None
 
     return change(watch, backend.runs, decide)
 
 
 def release(watch: Watch, *, backend: Backend) -> Watch:
-    """Let a run go on if it is paused; leave any other as it is."""
+    """Resume a run if it is paused; change no other run."""
 
     def decide(current: Watch) -> Change | None:
         return transitions.unpaused(current, now=backend.clock.now()) if current.paused_at else None
@@ -103,7 +103,7 @@ def release(watch: Watch, *, backend: Backend) -> Watch:
 
 def _not_paused(watch: Watch) -> str:
     if watch.status.terminal:
-        return f"The run has ended: {watch.status}. Without a prompt there is nothing to go on with."
+        return f"{ended(watch.status)} Only a prompt can continue it."
     if watch.status is Status.PAUSED:
-        return "The agent is paused at Codegen, where only a follow-up prompt lets it go on."
-    return f"The run is {watch.status}, not paused, and the request has no prompt to follow it up with."
+        return "The agent is paused at Codegen. Only a follow-up prompt can resume it."
+    return f"The run is {watch.status}, not paused, and the request has no follow-up prompt."

@@ -1,1 +1,1 @@
-"""A followed run: how it is started, how its state changes, and how it is shown."""
+"""Runs that the poller follows: how they start, how their state changes, and how callers see them."""

@@ -1,6 +1,6 @@
-"""What can be done with a run at this moment, by which means, and what else that does.
+"""Which actions a run allows now, how each is carried out, and its side effects.
 
-The same rules decide what a card offers and what an endpoint refuses, so that no offer ends in a 409.
+Cards and endpoints use the same rules, so an endpoint does not answer 409 to an action that a card offers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from codegen_runs.storage.runs import Watch
 
 
 class Action(StrEnum):
-    """What a caller may do with a run."""
+    """An action on a run."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -26,39 +26,42 @@ class Means(StrEnum):
     """How a run is cancelled."""
 
     LOCAL = "local"
-    """It is never launched; the upstream does not hear of it."""
+    """The run is never launched; nothing is sent upstream."""
     PR_BAN = "pr_ban"
-    """The pull request is banned, which is the upstream's only way to stop a run."""
+    """The run's pull request is banned, which is the upstream's only way to stop a run."""
 
 
 class SideEffect(BaseModel):
-    """What an action does besides."""
+    """A further effect of an action."""
 
     code: str
     detail: str
 
 
-# As the upstream's own document describes its ban; there is no narrower way to stop a run.
+# From the upstream's documentation of its ban operation; there is no narrower way to stop a run.
 BAN_EFFECTS = (
     SideEffect(
         code="stops_other_agents",
-        detail="Every other agent that works on the same pull request is stopped as well.",
+        detail="Every other agent that works on the same pull request stops too.",
     ),
     SideEffect(
         code="mutes_checks",
-        detail="Failing checks of the pull request wake no agent any more, until it is unbanned (agent/run/unban).",
+        detail="Failing checks of the pull request start no agents until you unban it (agent/run/unban).",
     ),
 )
 
 
+_BEING_CANCELLED = "The run is being cancelled."
+
+
 class AllowedAction(BaseModel):
-    """One action, and whether it can be taken now."""
+    """One action, and whether it is allowed now."""
 
     action: Action
     enabled: bool
-    reason: str | None = Field(None, description="Why it cannot be taken now.")
+    reason: str | None = Field(None, description="Why the action is not allowed now.")
     means: Means | None = Field(
-        None, description="How a cancel is done. `pr_ban` has to be allowed: `allow_pr_ban` in the request."
+        None, description="How the run is cancelled. `pr_ban` requires `allow_pr_ban` in the request."
     )
     side_effects: list[SideEffect] = []
 
@@ -66,24 +69,24 @@ class AllowedAction(BaseModel):
 def allowed_actions(
     status: Status, *, launched: bool = True, paused: bool = False, recalled: bool = False
 ) -> list[AllowedAction]:
-    """List what can be done with a run.
+    """List the actions on a run.
 
     Args:
-        status: Where it stands.
-        launched: Whether it has a run upstream.
-        paused: Whether what would be sent upstream is held.
-        recalled: Whether a cancel has been asked for in this turn.
+        status: The status of the run.
+        launched: Whether the run exists upstream.
+        paused: Whether its launch or its follow-ups are held.
+        recalled: Whether a cancel was requested in this turn.
     """
     return [
         _cancel(status, launched=launched, recalled=recalled),
         offered(Action.PAUSE, refused_pause(status, paused=paused, recalled=recalled)),
-        offered(Action.RESUME, None if paused else "It is not paused."),
+        offered(Action.RESUME, None if paused else "The run is not paused."),
         offered(Action.FOLLOW_UP, refused_follow_up(status, launched=launched, paused=paused, recalled=recalled)),
     ]
 
 
 def actions_on(watch: Watch) -> list[AllowedAction]:
-    """List what can be done with a run that is followed here."""
+    """List the actions on a run that is followed."""
     return allowed_actions(
         watch.status,
         launched=watch.agent_run_id is not None,
@@ -93,44 +96,49 @@ def actions_on(watch: Watch) -> list[AllowedAction]:
 
 
 def means_for(status: Status, *, launched: bool) -> Means:
-    """Tell how a run that has not ended would be cancelled; one that is being launched may have to be banned."""
+    """Return how to cancel a run that has not ended; a run that is being launched may need a ban."""
     return Means.PR_BAN if launched or status is Status.LAUNCHING else Means.LOCAL
 
 
 def effects_of(means: Means | None) -> list[SideEffect]:
-    """List what a cancel by these means does besides."""
+    """List the side effects of a cancel."""
     return list(BAN_EFFECTS) if means is Means.PR_BAN else []
 
 
 def refused_pause(status: Status, *, paused: bool, recalled: bool) -> str | None:
-    """Say why a run cannot be paused; None when it can."""
+    """Return why a run cannot be paused; None if it can."""
     if status.terminal:
-        return f"It has ended: {status}."
+        return ended(status)
     if status is Status.CANCELLING or recalled:
-        return "It is being cancelled."
-    return "It is paused already." if paused else None
+        return _BEING_CANCELLED
+    return "The run is already paused." if paused else None
 
 
 def refused_follow_up(status: Status, *, launched: bool, paused: bool, recalled: bool) -> str | None:
-    """Say why a run cannot be sent another prompt; None when it can."""
+    """Return why a run cannot receive another prompt; None if it can."""
     if paused:
-        return "It is paused: resume it first."
+        return "The run is paused. Resume it first."
     if not launched:
-        return "It has ended without a run upstream." if status.terminal else "It has not been launched yet."
+        return "The run ended before it was launched." if status.terminal else "The run has not been launched yet."
     if not status.terminal and (status is Status.CANCELLING or recalled):
-        return "It is being cancelled."
+        return _BEING_CANCELLED
     return None
 
 
+def ended(status: Status) -> str:
+    """Return the reason that a run which has ended gives for refusing an action."""
+    return f"The run has ended with status {status}."
+
+
 def offered(action: Action, refusal: str | None) -> AllowedAction:
-    """Offer an action, unless there is a reason to refuse it."""
+    """Allow an action, unless there is a reason to refuse it."""
     return AllowedAction(action=action, enabled=refusal is None, reason=refusal)
 
 
 def _cancel(status: Status, *, launched: bool, recalled: bool) -> AllowedAction:
     if status.terminal:
-        return offered(Action.CANCEL, f"It has ended: {status}.")
+        return offered(Action.CANCEL, ended(status))
     if status is Status.CANCELLING or recalled:
-        return offered(Action.CANCEL, "It is being cancelled.")
+        return offered(Action.CANCEL, _BEING_CANCELLED)
     means = means_for(status, launched=launched)
     return AllowedAction(action=Action.CANCEL, enabled=True, means=means, side_effects=effects_of(means))

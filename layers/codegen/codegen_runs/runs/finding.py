@@ -1,4 +1,4 @@
-"""Finding the run that a caller names, and changing it while others may write it too."""
+"""Find the run that a request names, and change it while other writers may change it too."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from codegen_runs import statuses
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
+from codegen_runs.runs.actions import ended
 from codegen_runs.runs.following import follow
 from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
-# How often a change is tried while others write the same run. The poller writes it every two seconds at most.
+# Attempts to write a change while other writers change the same run. The poller writes it every two seconds at most.
 ATTEMPTS = 10
 
 
@@ -34,34 +35,34 @@ class RunEnded(Conflict):
 
 
 def find(run_id: str, *, org_id: int, runs: RunsTable) -> Watch | None:
-    """Return the watch of a run that is already followed, by the upstream's id or by our key."""
+    """Return the watch of a run by the upstream's id or by our key; None if the run is not followed."""
     return runs.find(org_id, int(run_id)) if run_id.isdecimal() else runs.get(org_id, run_id)
 
 
 def find_or_follow(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> Watch:
-    """Return the watch of a run that has not ended, by the upstream's id or by our key; follow it if nobody did yet.
+    """Return the watch of a run by the upstream's id or by our key; follow the run first if it is not followed yet.
 
-    The upstream is asked about runs that are not known here, and about ended ones, which may have got a follow-up
-    elsewhere. Raises `RunNotFound`, `RunEnded`, `CodegenAPIError`, `StorageUnavailable`.
+    A run that is not followed is read from the upstream. So is a run that has ended here, because somebody may have
+    sent it a follow-up elsewhere. Raises `RunNotFound`, `RunEnded`, `CodegenAPIError`, `StorageUnavailable`.
     """
     watch = find(run_id, org_id=org_id, runs=backend.runs)
     if watch and (watch.agent_run_id is None or not watch.status.terminal):
         return watch
     run = upstream_run(str(watch.agent_run_id) if watch else run_id, org_id=org_id, backend=backend)
-    if watch is None and (ended := statuses.from_upstream(run.status)).terminal:
-        raise RunEnded(f"The run has ended: {ended}.")
+    if watch is None and (status := statuses.from_upstream(run.status)).terminal:
+        raise RunEnded(ended(status))
     return follow_run(run, org_id=org_id, caller=caller, backend=backend)
 
 
 def upstream_run(run_id: str, *, org_id: int, backend: Backend) -> AgentRun:
-    """Read a run that is not known here from the upstream. Raises `RunNotFound`, `CodegenAPIError`."""
+    """Read a run from the upstream, which knows no keys of ours. Raises `RunNotFound`, `CodegenAPIError`."""
     if not run_id.isdecimal():
         raise RunNotFound(run_id)
     return backend.codegen.runs.get(int(run_id), org_id=org_id)
 
 
 def follow_run(run: AgentRun, *, org_id: int, caller: Caller, backend: Backend) -> Watch:
-    """Follow a run as the upstream has just shown it. Raises `StorageUnavailable`."""
+    """Follow a run that was just read from the upstream. Raises `StorageUnavailable`."""
     return follow(
         org_id=org_id,
         agent_run_id=run.id,
@@ -73,9 +74,10 @@ def follow_run(run: AgentRun, *, org_id: int, caller: Caller, backend: Backend) 
 
 
 def change(watch: Watch, runs: RunsTable, decide: Callable[[Watch], Change | None]) -> Watch:
-    """Change a run as `decide` says of its newest state; None changes nothing. Return the run as it then is.
+    """Write the change that `decide` returns for the run's newest state, and return the new state.
 
-    Raises what `decide` raises, and `StorageUnavailable`.
+    When `decide` returns None, nothing is written. Raises what `decide` raises, and `StorageUnavailable` when other
+    writers win `ATTEMPTS` times.
     """
     current: Watch | None = watch
     for _ in range(ATTEMPTS):
@@ -88,4 +90,4 @@ def change(watch: Watch, runs: RunsTable, decide: Callable[[Watch], Change | Non
             return runs.write(*decided)
         except ConditionFailed:
             current = runs.get(watch.org_id, watch.key)
-    raise StorageUnavailable("Others are changing the run; try again.")
+    raise StorageUnavailable("Other requests are changing the run. Try again.")

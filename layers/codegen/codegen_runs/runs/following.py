@@ -1,4 +1,4 @@
-"""Work for the poller: follow a run that exists, queue one that does not, report a viewer, or withdraw a run."""
+"""Give the poller work: follow an upstream run, queue a new run, report a viewer, or withdraw a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
-# Nothing stays non-terminal for longer than this, in seconds.
+# Seconds after which every run that is followed has ended here.
 DEADLINE = 24 * 3600
 
 
@@ -24,26 +24,26 @@ def follow(
     status: str | None,
     web_url: str | None = None,
     created_by: str | None = None,
-    asked: Launch | None = None,
+    started_with: Launch | None = None,
     prompt: Prompt | None = None,
     backend: Backend,
 ) -> Watch:
-    """Have the poller follow an upstream run; a run that has ended and got a follow-up begins its next turn.
+    """Have the poller follow an upstream run. A run that has ended and received a follow-up begins its next turn.
 
     Args:
-        org_id: Whose run it is.
+        org_id: The organization of the run.
         agent_run_id: The upstream's id.
-        status: The upstream's word for how it stands.
-        web_url: Its page at the upstream.
-        created_by: Who asks.
-        asked: What the run was started with, if that was here and now.
-        prompt: What it has just been told; its number and turn are found here.
-        backend: What to work with.
+        status: The upstream's status.
+        web_url: The run's page at the upstream.
+        created_by: The id of the caller who makes the poller follow the run.
+        started_with: The options that the run was started with, if this deployment has just started it.
+        prompt: The prompt that the run has just received; this function sets its number and turn.
+        backend: The clock, the runs table and the poller's kick.
 
     Raises `StorageUnavailable`.
     """
     now, runs = backend.clock.now(), backend.runs
-    asked = asked or Launch()
+    started_with = started_with or Launch()
     while True:
         watch = runs.find(org_id, agent_run_id)
         if watch is None:
@@ -56,9 +56,9 @@ def follow(
                 web_url=web_url,
                 created_by=created_by,
                 prompts=following((), prompt) if prompt else (),
-                repo_id=asked.repo_id,
-                model=asked.model,
-                agent_type=asked.agent_type,
+                repo_id=started_with.repo_id,
+                model=started_with.model,
+                agent_type=started_with.agent_type,
                 created_at=milliseconds(now),
                 updated_at=milliseconds(now),
                 deadline_at=milliseconds(now + DEADLINE),
@@ -94,10 +94,10 @@ def enqueue(
     source: Source | None = None,
     backend: Backend,
 ) -> None:
-    """Queue a run under a key of ours, to end by `deadline` (epoch seconds). Asked again, only the token is new.
+    """Queue a run under a key of ours, which ends by `deadline` (epoch seconds).
 
-    The lowest priority is launched first, and of equals the oldest; a paused one not before it is resumed. Raises
-    `StorageUnavailable`.
+    When the key is already queued, only the task token is replaced. The run with the lowest priority is launched first;
+    among equals, the oldest. A paused run waits until it is resumed. Raises `StorageUnavailable`.
     """
     now, runs = backend.clock.now(), backend.runs
     watch = Watch(
@@ -131,9 +131,9 @@ def enqueue(
 
 
 def view(watch: Watch, *, backend: Backend) -> None:
-    """Say that somebody watches a run, so that the poller looks often.
+    """Record that a run is being viewed, so that the poller polls it often.
 
-    However many viewers there are, this writes once in half a minute. Raises `StorageUnavailable`.
+    This writes once in half a minute, however many viewers there are. Raises `StorageUnavailable`.
     """
     now = backend.clock.now()
     if watch.due_at is None or (watch.viewed_until or 0) - milliseconds(now) > VIEW_SECONDS * 500:
@@ -145,14 +145,15 @@ def view(watch: Watch, *, backend: Backend) -> None:
     try:
         backend.runs.write(watch.model_copy(update=changes))
     except ConditionFailed:
-        return  # the poller, or another viewer, wrote in this moment; the next look says it again
+        return  # The poller or another viewer wrote at the same moment; the next view is recorded.
     backend.kick()
 
 
 def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) -> Watch:
-    """Take back what can be: a queued run never starts; one that may exist upstream is followed on for its own sake.
+    """Cancel a run that is not launched; keep following a run that may exist upstream, without its state machine.
 
-    No state machine is told. Return the run as it then is. Raises `StorageUnavailable`.
+    The task token is dropped, so no state machine receives an answer. Return the run's new state. Raises
+    `StorageUnavailable`.
     """
     now, runs = backend.clock.now(), backend.runs
     while watch.task_token or watch.unlaunched:
@@ -166,7 +167,7 @@ def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) ->
 
 
 def _follows_up(prompt: Prompt | None) -> bool:
-    """Whether a run was told to go on: its next turn begins, even if that has ended by the time we hear of it."""
+    """Whether a prompt is a follow-up: it begins the next turn, even if that turn has already ended upstream."""
     return prompt is not None and prompt.follow_up
 
 

@@ -1,4 +1,4 @@
-"""How a run is doing, beside where it stands: whether it still gives signs of life, and whether we could see them."""
+"""The health of a run, in addition to its status: whether it still logs anything, and whether we can read it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from codegen_runs.events import timestamp
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
-# Seconds without a new log entry. An agent that thinks or runs a test suite is silent for a minute or two.
+# Seconds without a new log entry. An agent that thinks or runs a test suite logs nothing for a minute or two.
 QUIET = 120
 STALLED = 900
 
-# Failed polls in a row: one may be chance.
+# Failed polls in a row; a single failure may be chance.
 UNREACHABLE_AFTER = 2
 
-# Seconds by which a poll may be late before it is said that nobody looks. The schedule starts the poller every minute.
+# Seconds by which a poll may be late before the run counts as unreachable. The schedule starts the poller every minute.
 LATE = 180
 
 
@@ -41,13 +41,11 @@ def assess(watch: Watch, *, now: float) -> Assessment:
     if watch.status.terminal:
         return Assessment(RunHealth.OK, "The run has ended.")
     if watch.failures >= UNREACHABLE_AFTER:
-        times = f"{watch.failures} times in a row"
-        return Assessment(RunHealth.UNREACHABLE, f"The Codegen API could not be asked about the run, {times}.")
+        detail = f"Could not read the run from the Codegen API {watch.failures} times in a row."
+        return Assessment(RunHealth.UNREACHABLE, detail)
     if watch.due_at is not None and now - watch.due_at / 1000 > LATE:
         seen = timestamp(watch.updated_at / 1000)
-        return Assessment(
-            RunHealth.UNREACHABLE, f"Nobody has looked at the run for a while; this is how it was at {seen}."
-        )
+        return Assessment(RunHealth.UNREACHABLE, f"The poller is late. This is the state of the run at {seen}.")
     if waiting := _waiting(watch):
         return Assessment(RunHealth.OK, waiting)
     silent = now - _last_sign(watch) / 1000
@@ -59,16 +57,16 @@ def assess(watch: Watch, *, now: float) -> Assessment:
 
 
 def _waiting(watch: Watch) -> str | None:
-    """Say what a run waits for that cannot give signs of life; None for one that can."""
+    """Return what a run is waiting for while it cannot log anything; None when it can."""
     match watch.status, watch.agent_run_id is not None:
         case Status.PAUSED, False:
-            return "The run is paused and waits to be resumed."
+            return "The run is paused until it is resumed."
         case Status.PAUSED, True:
-            return "The agent is paused at Codegen and waits for a follow-up."
+            return "The agent is paused at Codegen until it receives a follow-up."
         case Status.QUEUED, False:
-            return "The run waits to be launched."
+            return "The run is waiting for its launch."
         case Status.QUEUED, True:
-            return "The run waits at Codegen to be begun."
+            return "The run is waiting at Codegen for its start."
         case Status.LAUNCHING, _:
             return "The run is being launched."
     return None

@@ -1,7 +1,7 @@
 """Request bodies of the operations that start, continue and stop agent runs."""
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -9,54 +9,57 @@ from pydantic_core import PydanticCustomError
 from codegen_api import Webhook
 from codegen_runs.bodies import Body
 
+Images = Annotated[list[str] | None, Field(description="Base64 data URIs.")]
+Webhooks = Annotated[list[Webhook] | None, Field(description="Notified when the run ends.")]
+
 
 class Prompted(Body):
-    """A body with a prompt. As the last base of a class, it comes first in the class's fields."""
+    """A body with a prompt. Pydantic lists the fields of a class's last base first, so the prompt leads."""
 
     prompt: str
 
 
 class FollowUpOptions(Body):
-    """What a follow-up may say besides its prompt."""
+    """The fields of a follow-up besides its prompt."""
 
-    images: list[str] | None = Field(default=None, description="Base64 data URIs.")
-    model: str | None = Field(default=None, description="The run's own model if absent.")
-    webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
+    images: Images = None
+    model: str | None = Field(default=None, description="Defaults to the run's own model.")
+    webhooks: Webhooks = None
 
 
 class FollowUp(FollowUpOptions, Prompted):
-    """What to say to a run that exists."""
+    """A prompt for an existing run."""
 
 
 class ResumeAgentRun(FollowUp):
-    """A follow-up that names its run."""
+    """A prompt for an existing run, which the body names."""
 
     agent_run_id: int
 
 
 class RunOptions(Body):
-    """What a run may be started with besides its prompt."""
+    """The fields of a new run besides its prompt."""
 
-    images: list[str] | None = Field(default=None, description="Base64 data URIs.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Kept with the run and given back.")
+    images: Images = None
+    metadata: dict[str, Any] | None = Field(default=None, description="Stored with the run, and returned with it.")
     repo_id: int | None = None
-    model: str | None = Field(default=None, description="The organization's default if absent.")
+    model: str | None = Field(default=None, description="Defaults to the organization's model.")
     agent_type: Literal["codegen", "claude_code"] | None = Field(
-        default=None, description="The organization's default if absent."
+        default=None, description="Defaults to the organization's agent type."
     )
-    webhooks: list[Webhook] | None = Field(default=None, description="Told when the run ends.")
+    webhooks: Webhooks = None
     agent_id: str | None = Field(
         default=None,
         description=(
-            "An agent of this deployment, whose instructions, model and repository the run gets; the metadata then "
-            "names it and its version."
+            "An agent of this deployment. The run uses the agent's instructions, model and repository, and its "
+            "metadata names the agent and its version."
         ),
     )
 
     @field_validator("metadata")
     @classmethod
     def _no_infinity(cls, metadata: Any) -> Any:
-        # Python reads 1e999 as infinity, which JSON cannot say.
+        # Python reads 1e999 as infinity, which JSON cannot represent.
         try:
             json.dumps(metadata, allow_nan=False)
         except ValueError:
@@ -65,17 +68,17 @@ class RunOptions(Body):
 
 
 class CreateAgentRun(RunOptions, Prompted):
-    """What to start a run with."""
+    """A new run."""
 
 
 class CardOrder(Body):
-    """Where the card of a stopped run goes on the upstream's board, in the column of cancelled runs."""
+    """The place of a stopped run's card in the column of cancelled runs on the upstream's board."""
 
     before_card_order_id: str | None = None
     after_card_order_id: str | None = None
 
     def card_order(self) -> dict[str, str | None]:
-        """Return the two keys."""
+        """Return the two fields that the upstream accepts."""
         return {
             "before_card_order_id": self.before_card_order_id,
             "after_card_order_id": self.after_card_order_id,
@@ -83,7 +86,7 @@ class CardOrder(Body):
 
 
 class StopAgentRun(CardOrder):
-    """The run whose pull request is meant."""
+    """The run whose pull request the operation acts on."""
 
     agent_run_id: int
 

@@ -1,4 +1,4 @@
-"""What a run that we follow is doing, as callers see it."""
+"""The state of a followed run, as callers see it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from codegen_runs.storage.runs import Watch
 
 
 class RunSnapshot(BaseModel):
-    """One run, at one moment."""
+    """The state of a run at one moment."""
 
     key: str | None = Field(
-        None, description="Names the run before the Codegen API has; taken where a path has {agent_run_id}."
+        None,
+        description="This deployment's name for the run. Paths accept it as {agent_run_id}, also before the launch.",
     )
     status: Status
     status_reason: str | None = None
@@ -29,12 +30,16 @@ class RunSnapshot(BaseModel):
     last_log_at: str | None = None
     log_count: int = 0
     paused_scope: Literal["queue_only"] | None = Field(
-        None, description="Set while it is paused: nothing is sent upstream, but an agent that works there goes on."
+        None,
+        description=(
+            "Set while the run is paused. A paused run sends nothing to the Codegen API, but an agent that is already "
+            "at work continues."
+        ),
     )
     cancel_deadline_at: str | None = Field(
-        None, description="Until when the Codegen API has to confirm a cancel; it stays unconfirmed afterwards."
+        None, description="The time by which the Codegen API must confirm a cancel; after it, the cancel is given up."
     )
-    deadline_at: str | None = Field(None, description="When the run is ended here at the latest.")
+    deadline_at: str | None = Field(None, description="The time at which this deployment ends the run at the latest.")
     finished_at: str | None = None
     result: str | None = None
     result_truncated: bool = False
@@ -42,7 +47,7 @@ class RunSnapshot(BaseModel):
 
 
 def run_snapshot(watch: Watch, *, now: float) -> RunSnapshot:
-    """Show one run as it is at `now`, in epoch seconds."""
+    """Return the snapshot of a run at `now`, in epoch seconds."""
     health, detail = assess(watch, now=now)
     return RunSnapshot(
         key=watch.key,

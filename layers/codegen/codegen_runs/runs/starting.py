@@ -1,4 +1,4 @@
-"""Starting agent runs: the upstream does the work, and what it started is followed from then on."""
+"""Start and continue agent runs upstream, and have the poller follow them."""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ logger = Logger()
 
 
 class FollowUpHeld(Conflict):
-    """The run takes no follow-up now."""
+    """The run accepts no follow-up now."""
 
     code = "follow_up_held"
 
@@ -39,24 +39,24 @@ def start(
     """Start a run and follow it.
 
     Args:
-        request: What to start it with.
-        org_id: The organization, which the caller is in.
-        caller: Who asks.
-        backend: What to work with; its Codegen client acts as the caller.
-        agent: Who does it, if not whom the request names. The run is told more than its prompt then; recorded is the
-            prompt, with the agent's id and version as its source.
-        source: Where the prompt comes from besides, for the record of the run's prompts.
-        sent: What the upstream is told in place of the prompt, which alone is recorded.
+        request: The new run.
+        org_id: The organization, which the caller belongs to.
+        caller: The caller.
+        backend: Its Codegen client acts as the caller.
+        agent: The agent to use in place of the one that the request names. The upstream then receives more than the
+            prompt; the record keeps the prompt alone, with the agent's id and version as its source.
+        source: Further sources of the prompt, for the record of the run's prompts.
+        sent: The text that the upstream receives in place of the prompt. The record keeps the prompt alone.
 
     Raises:
         AgentNotFound: There is no such agent.
-        CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
-        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
+        CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
+        NoPermit: The upstream's limit is used up for longer than a caller can wait.
     """
-    # Here and below, because the operations that start nothing share this module and need no storage.
+    # Imported here and below, because the operations that start nothing share this module and need no storage.
     from codegen_runs.limits.permits import permit
 
-    asked = request
+    completed = request
     if agent is None and request.agent_id is not None:
         from codegen_runs.agents import profiles
 
@@ -64,18 +64,18 @@ def start(
     if agent is not None:
         from codegen_runs.agents import composing
 
-        asked = _given_to(agent, request)
+        completed = _completed_by(agent, request)
         source = {**(source or {}), **composing.named(agent)}
     with permit("create", caller, backend):
         run = backend.codegen.runs.create(
-            sent or asked.prompt,
+            sent or completed.prompt,
             org_id=org_id,
-            images=asked.images,
-            metadata=asked.metadata,
-            repo_id=asked.repo_id,
-            model=asked.model,
-            agent_type=asked.agent_type,
-            webhooks=asked.webhooks,
+            images=completed.images,
+            metadata=completed.metadata,
+            repo_id=completed.repo_id,
+            model=completed.model,
+            agent_type=completed.agent_type,
+            webhooks=completed.webhooks,
         )
     unfollowed = _follow(
         run.id,
@@ -84,9 +84,9 @@ def start(
         caller=caller,
         web_url=run.web_url,
         prompt=request.prompt,
-        repo_id=asked.repo_id,
-        model=asked.model,
-        agent_type=asked.agent_type,
+        repo_id=completed.repo_id,
+        model=completed.model,
+        agent_type=completed.agent_type,
         source=source,
         backend=backend,
     )
@@ -103,22 +103,22 @@ def resume(
     source: "Source | None" = None,
     sent: str | None = None,
 ) -> AgentRun:
-    """Send a run its next prompt and follow it.
+    """Send a run its next prompt, and follow the run.
 
     Args:
         run_id: The upstream's id, or our key.
-        request: What to say to it.
-        org_id: The organization, which the caller is in.
-        caller: Who asks.
-        backend: What to work with; its Codegen client acts as the caller.
-        source: Where the prompt comes from, for the record of the run's prompts.
-        sent: What the upstream is told in place of the prompt, which alone is recorded.
+        request: The prompt.
+        org_id: The organization, which the caller belongs to.
+        caller: The caller.
+        backend: Its Codegen client acts as the caller.
+        source: The source of the prompt, for the record of the run's prompts.
+        sent: The text that the upstream receives in place of the prompt. The record keeps the prompt alone.
 
     Raises:
-        CodegenAPIError: The upstream did not take it, or nobody knows (`effect_unknown`).
+        CodegenAPIError: The upstream did not accept the prompt, or may have (`effect_unknown`).
         FollowUpHeld: The run is paused, being cancelled, or not launched.
-        RunNotFound: There is no run by this key.
-        StorageUnavailable: Nobody knows whether it is paused; nothing was sent.
+        RunNotFound: There is no run with this key.
+        StorageUnavailable: Could not read whether the run is paused; nothing was sent.
     """
     run = backend.codegen.runs.resume(
         _run_to_follow_up(run_id, org_id=org_id, backend=backend),
@@ -144,7 +144,7 @@ def resume(
 
 
 def _run_to_follow_up(run_id: str, *, org_id: int, backend: Backend) -> int:
-    """Return the upstream's id of a run that may be sent another prompt. Raises `RunNotFound`, `FollowUpHeld`."""
+    """Return the upstream's id of a run that can receive another prompt. Raises `RunNotFound`, `FollowUpHeld`."""
     from codegen_runs.runs.actions import refused_follow_up
     from codegen_runs.runs.finding import RunNotFound, find
 
@@ -170,8 +170,8 @@ def generate_setup_commands(
     """Start the run that finds a repository's setup commands, and follow it.
 
     Raises:
-        CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
-        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
+        CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
+        NoPermit: The upstream's limit is used up for longer than a caller can wait.
     """
     from codegen_runs.limits.permits import permit
 
@@ -196,8 +196,8 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backen
     """Start the run that reads a sandbox's setup logs, and follow it.
 
     Raises:
-        CodegenAPIError: The upstream did not start it, or nobody knows (`effect_unknown`).
-        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
+        CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
+        NoPermit: The upstream's limit is used up for longer than a caller can wait.
     """
     from codegen_runs.limits.permits import permit
 
@@ -206,8 +206,8 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backen
     return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller, backend=backend))
 
 
-def _given_to(agent: "AgentProfile", request: CreateAgentRun) -> CreateAgentRun:
-    """Return the request as the upstream gets it; the caller's own model and repository win over the agent's."""
+def _completed_by(agent: "AgentProfile", request: CreateAgentRun) -> CreateAgentRun:
+    """Return the request for the upstream; the caller's own model and repository win over the agent's."""
     from codegen_runs.agents import composing
 
     prompt = composing.compose(request.prompt, system_prompt=agent.system_prompt, configuration=agent.configuration)
@@ -236,12 +236,12 @@ def _follow(
     source: "Source | None" = None,
     backend: Backend,
 ) -> list[Warned]:
-    """Have the poller follow a run. It exists whether or not that succeeds, so a failure is only a warning."""
+    """Have the poller follow a run. The run exists in any case, so a failure is only a warning."""
     from codegen_runs.prompts import Prompt
     from codegen_runs.runs.following import follow
     from codegen_runs.storage.runs import Launch
 
-    told = (
+    sent_prompt = (
         Prompt(
             text=prompt,
             at=milliseconds(backend.clock.now()),
@@ -260,12 +260,13 @@ def _follow(
             status=status,
             web_url=web_url,
             created_by=caller.id,
-            asked=None if follow_up else Launch(repo_id=repo_id, model=model, agent_type=agent_type),
-            prompt=told,
+            started_with=None if follow_up else Launch(repo_id=repo_id, model=model, agent_type=agent_type),
+            prompt=sent_prompt,
             backend=backend,
         )
     except StorageUnavailable:
-        logger.exception("A run that was started is not followed.", agent_run_id=agent_run_id)
+        logger.exception("Could not follow a run that was started.", agent_run_id=agent_run_id)
         Metrics().add_metric("RunsNotFollowed", MetricUnit.Count, 1)
-        return [Warned(code="not_followed", pointer="", detail="The run was started, but it has no live log here.")]
+        detail = "The run was started, but this deployment has no live log of it."
+        return [Warned(code="not_followed", pointer="", detail=detail)]
     return []
