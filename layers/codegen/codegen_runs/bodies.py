@@ -1,4 +1,4 @@
-"""The bodies of requests, and the warnings about what is accepted in them and ignored."""
+"""The base of request bodies, and the warnings of answers."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -8,12 +8,12 @@ _Answer = TypeVar("_Answer")
 
 
 class Warned(BaseModel):
-    """Something the caller should know about a request that was served all the same.
+    """A warning about a request that succeeded.
 
     Attributes:
         code: The kind of warning, for programs.
-        pointer: A JSON pointer to the part of the body that it is about; empty for the whole.
-        detail: The warning, for people.
+        pointer: A JSON pointer to the part of the body that the warning is about; empty for the whole body.
+        detail: The warning as a sentence.
     """
 
     code: str
@@ -32,34 +32,34 @@ Warnings = Annotated[
 
 
 class Body(BaseModel):
-    """A request body. It may carry more than its fields, as the Codegen API's may; `ignored` tells what."""
+    """A request body. Like the Codegen API, it accepts unknown fields; `ignored` returns a warning for each."""
 
-    # Errors of validation are logged and answered; what was sent is in neither.
+    # Validation errors are logged and returned, both without the input.
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     def ignored(self) -> list[Warned]:
-        """Return a warning for each unknown key."""
+        """Return a warning for each unknown field."""
         return [ignored(key) for key in self.model_extra or {}]
 
 
 def ignored(key: str) -> Warned:
-    """Return the warning that a key of the body had no effect."""
+    """Return the warning that a field of the body has no effect."""
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
-    return Warned(code="ignored_parameter", pointer=pointer, detail=f"{key} was ignored: there is no such parameter.")
+    return Warned(code="ignored_parameter", pointer=pointer, detail=f"{key} was ignored, because there is no such parameter.")
 
 
 def with_warnings(answer: _Answer, warnings: list[Warned]) -> _Answer:
-    """Return the answer with a key `warnings`, or unchanged where there are none.
+    """Return the answer with its warnings in a field `warnings`; unchanged if there are none.
 
     Args:
-        answer: A model that takes extra keys, or JSON. JSON that is no object has no room for warnings.
-        warnings: What to tell.
+        answer: A model that accepts extra fields, or JSON. JSON that is not an object cannot hold warnings.
+        warnings: The warnings.
     """
-    told: list[dict[str, Any]] = [warning.model_dump() for warning in warnings]
-    if not told:
+    dumped: list[dict[str, Any]] = [warning.model_dump() for warning in warnings]
+    if not dumped:
         return answer
     if isinstance(answer, BaseModel):
-        return answer.model_copy(update={"warnings": told})
+        return answer.model_copy(update={"warnings": dumped})
     if isinstance(answer, dict):
-        return answer | {"warnings": told}  # type: ignore[return-value]
+        return answer | {"warnings": dumped}  # type: ignore[return-value]
     return answer

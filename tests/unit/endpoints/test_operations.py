@@ -256,7 +256,7 @@ def test_a_field_that_means_nothing_is_answered_with_a_warning(wire: Wire) -> No
             {
                 "code": "ignored_parameter",
                 "pointer": pointer,
-                "detail": f"{name} was ignored: there is no such parameter.",
+                "detail": f"{name} was ignored, because there is no such parameter.",
             }
             for name, pointer in [("reason", "/reason"), ("a/b", "/a~1b"), ("agent_run_id", "/agent_run_id")]
         ],

@@ -61,7 +61,7 @@ class ForkCheckpoint(Body):
         return self.modifications or Modifications()
 
     def ignored(self) -> list[Warned]:
-        """Return a warning for each unknown key, including those of the modifications."""
+        """Return a warning for each unknown field, including those of the modifications."""
         within = [
             warned.model_copy(update={"pointer": f"/modifications{warned.pointer}"})
             for warned in self.changes.ignored()
