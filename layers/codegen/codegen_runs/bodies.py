@@ -45,7 +45,9 @@ class Body(BaseModel):
 def ignored(key: str) -> Warned:
     """Return the warning that a field of the body has no effect."""
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
-    return Warned(code="ignored_parameter", pointer=pointer, detail=f"{key} was ignored, because there is no such parameter.")
+    return Warned(
+        code="ignored_parameter", pointer=pointer, detail=f"{key} was ignored, because there is no such parameter."
+    )
 
 
 def with_warnings(answer: _Answer, warnings: list[Warned]) -> _Answer:
