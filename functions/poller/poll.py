@@ -1,4 +1,4 @@
-"""Every minute, and whenever work is added: launch what is queued, follow what runs, release task tokens."""
+"""Run the poller: every minute, and whenever another function adds work."""
 
 from functools import cache
 from typing import Any
@@ -14,8 +14,8 @@ from codegen_runs.live.push import Publisher, Sender
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
 
-# Seconds of the function's time that are kept to finish the calls under way; the rest is a little less than a minute,
-# so that one scheduled tick ends where the next begins.
+# Seconds of the function's timeout that remain to finish the calls under way. The rest is a little less than a minute:
+# a scheduled tick ends when the next one begins.
 MARGIN = 27.0
 
 logger = Logger()
@@ -26,7 +26,7 @@ backend = Backend()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
-    """Tell who is connected of what others than the poller wrote, then run one tick."""
+    """Push the events that other functions stored to WebSocket subscribers, then run one tick."""
     for org_id, key in event.get("told", ()):
         publisher(backend).catch_up(org_id, key)
     publisher(backend).look()
@@ -50,5 +50,5 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
 
 @cache
 def publisher(backend: Backend) -> Publisher:
-    """Return what tells those who are connected, with its threads that last as long as the process."""
+    """Return the publisher for WebSocket subscribers. Its threads live as long as the process."""
     return Publisher(Sender(backend, GatewayConnections()), backend)

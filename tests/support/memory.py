@@ -1,4 +1,4 @@
-"""A runs table in memory: it keeps the promises of `RunsTable`, and is thousands of times faster.
+"""A runs table in memory, which keeps the promises of `RunsTable` and is thousands of times faster.
 
 `tests/unit/storage/test_runs_table.py` holds both to the same promises.
 """

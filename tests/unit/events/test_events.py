@@ -1,4 +1,4 @@
-"""Which events an answer of the upstream gives rise to."""
+"""The events that an answer of the Codegen API produces."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def log(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def poll(position: Position, history: list[dict[str, Any]], limit: int = 95) -> tuple[list[Event], Position, bool]:
-    """Read a history as the poller does: from the last entry that is known."""
+    """Read a history as the poller does: from the last known entry on."""
     logs = history[position.skip : position.skip + limit]
     answer = AgentRunLogs.model_validate({"id": 7, "organization_id": 123, "logs": logs, "total_logs": len(history)})
     writer = Writer(position, run_id=7, now=1_750_000_000)
@@ -43,7 +43,7 @@ def test_entries_become_events_once() -> None:
     assert third == []
 
 
-def test_a_full_page_is_followed_at_once() -> None:
+def test_after_a_full_page_there_is_more_to_read() -> None:
     history = [log(number) for number in range(200)]
     events, position, more = poll(Position(), history)
     assert more
@@ -54,7 +54,7 @@ def test_a_full_page_is_followed_at_once() -> None:
     assert [event.data["position"] for event in events] == list(range(200))
 
 
-def test_an_entry_that_was_filled_in_late_is_told_again_at_its_position() -> None:
+def test_an_entry_that_was_filled_in_late_has_another_event_with_its_position() -> None:
     _, position, _ = poll(Position(), [log(0), log(1, tool_output=None)])
     events, position, _ = poll(position, [log(0), log(1), log(2)])
 
@@ -74,7 +74,7 @@ def test_a_history_that_was_rewritten_begins_a_new_epoch(history: list[dict[str,
     assert all(event.epoch == 1 for event in told)
 
 
-def test_two_entries_of_one_moment_are_two_events() -> None:
+def test_two_equal_entries_are_two_events() -> None:
     twins = [log(1), log(1)]
     events, position, _ = poll(Position(), twins)
 
@@ -82,7 +82,7 @@ def test_two_entries_of_one_moment_are_two_events() -> None:
     assert poll(position, twins)[0] == []
 
 
-def test_a_large_entry_is_a_preview_that_says_so() -> None:
+def test_a_large_entry_is_stored_as_a_preview_and_marked_as_truncated() -> None:
     fields = dict.fromkeys(("observation", "thought", "one_more", "another"), "\N{PILE OF POO}" * 500_000)
     events, _, _ = poll(Position(), [log(0, tool_output={"text": "x" * 1_000_000}, **fields)])
 
@@ -100,14 +100,14 @@ def test_a_large_entry_is_a_preview_that_says_so() -> None:
         "eyJ" + "hbGciOiJIUzI1" + "." + "eyJzdWIiOiIxIn0" + "." + "c2lnbmF0dXJl",
     ],
 )
-def test_what_looks_like_a_token_is_never_stored(secret: str) -> None:
+def test_a_token_in_an_entry_is_never_stored(secret: str) -> None:
     events, _, _ = poll(Position(), [log(0, tool_output={"env": [f"export TOKEN={secret}"]}, thought=f"Use {secret}.")])
 
     assert secret not in events[0].model_dump_json()
     assert MASK in events[0].data["log"]["thought"]
 
 
-def test_a_bearer_header_is_masked_and_plain_words_are_not() -> None:
+def test_a_bearer_header_is_masked_and_plain_words_are_kept() -> None:
     assert redact("Authorization: Bearer abcdefghij0123456789") == f"Authorization: Bearer {MASK}"
     assert redact("The bearer of good news, task-oriented and risk-averse") == (
         "The bearer of good news, task-oriented and risk-averse"

@@ -1,4 +1,4 @@
-"""Whatever the upstream does to its history, and wherever pollers die: each viewer ends with the same sequence."""
+"""Every viewer ends with the same events, whatever Codegen does to a history and wherever a poller dies."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Upstream:
-    """A run whose history is whatever the test made of it, read in pages of at most `page` entries."""
+    """A Codegen API with one run, whose history the test writes. A page has at most `page` entries."""
 
     def __init__(self, page: int) -> None:
         self.history: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ class Upstream:
             self.history.append(entry | {"message_type": "ACTION", "tool_name": tool, "tool_output": None})
 
     def fill(self, back: int) -> None:
-        """Give the entry so far back its output, if it has none yet."""
+        """Give an entry its output; 1 is the last entry."""
         if 0 < back <= len(self.history):
             self.history[-back] = self.history[-back] | {"tool_output": {"found": back}}
 
@@ -98,7 +98,7 @@ def replay(events: list[Event]) -> list[dict[str, Any]]:
 
 
 def finish(runs: MemoryRuns, clock: Clock, poll: Callable[[], None]) -> None:
-    """Poll until the run has ended, and twice more, which changes nothing."""
+    """Poll until the run has ended, and twice more to show that this changes nothing."""
     while runs.watches[ORG, KEY].due_at is not None:
         clock.sleep(2)  # as the limit of the Codegen API wants it
         assert clock.now() < 1_750_000_000 + 3600, "the run never ends"
@@ -191,7 +191,7 @@ def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -
 
 @settings(max_examples=60, deadline=None)
 @given(count=st.integers(1, 300), page=st.integers(60, 95), back=st.integers(1, 20))
-def test_an_output_that_arrives_after_later_entries_is_told(count: int, page: int, back: int) -> None:
+def test_an_output_that_arrives_after_later_entries_has_an_event(count: int, page: int, back: int) -> None:
     runs, upstream, clock = MemoryRuns(), Upstream(page), Clock()
     now = round(clock.now() * 1000)
     runs.add(

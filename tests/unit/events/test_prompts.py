@@ -1,4 +1,4 @@
-"""The record of what a run was told."""
+"""The prompts of a run, as they are stored."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def test_prompts_are_numbered_in_the_order_they_were_sent() -> None:
     ]
 
 
-def test_the_first_and_the_newest_prompt_are_the_last_to_be_shortened() -> None:
+def test_the_first_and_the_newest_prompt_are_shortened_last() -> None:
     first, second, third, newest = prompts("a" * 8_000, "b" * 20_000, "c" * 20_000, "d" * 20_000)
 
     assert (len(first.text), first.truncated) == (8_000, False)
@@ -37,7 +37,7 @@ def test_a_long_conversation_keeps_its_beginning_and_its_end_and_shows_the_gap()
 
 
 @given(st.lists(st.integers(0, 2 * MAX_KEPT), max_size=MOST_KEPT + 5))
-def test_prompts_never_take_more_than_their_share_and_none_is_shortened_without_need(lengths: list[int]) -> None:
+def test_prompts_stay_within_their_limit_and_none_is_shortened_without_need(lengths: list[int]) -> None:
     given_ = [Prompt(number=number, text="x" * length, at=0) for number, length in enumerate(lengths, 1)]
     record = kept(given_)
 

@@ -1,4 +1,4 @@
-"""Permits: never more in a window than the upstream takes, whoever asks."""
+"""Permits: no window holds more than the limit of the Codegen API, however many functions take them."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,9 +39,7 @@ def test_no_window_holds_more_calls_than_the_limit(asks: list[tuple[float, int, 
 
 
 @given(st.lists(st.integers(0, 100_000), max_size=10), st.integers(0, 30), st.integers(0, 5))
-def test_the_time_that_is_told_is_the_first_at_which_there_is_room(
-    offsets: list[int], ahead: int, reserve: int
-) -> None:
+def test_the_next_time_for_a_permit_is_the_first_with_room(offsets: list[int], ahead: int, reserve: int) -> None:
     limit, now = Limit(calls=6, seconds=60), 1_000_000
     bucket = Bucket(given=tuple(sorted(now - offset for offset in offsets)))
     told = bucket.opens_at(limit, now, ahead=ahead, reserve=reserve)
@@ -55,14 +53,14 @@ def test_the_time_that_is_told_is_the_first_at_which_there_is_room(
         assert told == now or ahead or bucket.room(limit, told - 1, reserve) == 0
 
 
-def test_what_is_reserved_is_there_for_others() -> None:
+def test_reserved_permits_are_left_for_others() -> None:
     buckets = Buckets(MemoryRuns(), "budget", Clock())
 
     assert buckets.take("create", 20, reserve=2) == 8
     assert buckets.take("create", 20) == 2
 
 
-def test_a_refusal_of_the_upstream_holds_for_everybody_until_it_is_over() -> None:
+def test_a_refusal_by_codegen_blocks_all_functions_until_it_is_over() -> None:
     store, clock = MemoryRuns(), Clock()
     Buckets(store, "budget", clock).block("create", 17, "Rate limit exceeded.")
     other = Buckets(store, "budget", clock)
@@ -79,7 +77,7 @@ def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
     assert buckets.block("create", 60, "Quota.") == buckets.block("create", 5, "Rate limit exceeded.")
 
 
-def test_budgets_and_limits_are_apart() -> None:
+def test_budgets_and_limits_are_independent() -> None:
     store, clock = MemoryRuns(), Clock()
     Buckets(store, "one", clock).take("create", 10)
 
@@ -87,7 +85,7 @@ def test_budgets_and_limits_are_apart() -> None:
     assert Buckets(store, "one", clock).take("logs") == 1
 
 
-def test_permits_come_back_after_the_window_and_a_margin() -> None:
+def test_permits_return_after_the_window_and_a_margin() -> None:
     clock = Clock()
     buckets = Buckets(MemoryRuns(), "budget", clock)
     buckets.take("create", 10)
@@ -98,7 +96,7 @@ def test_permits_come_back_after_the_window_and_a_margin() -> None:
 
 
 @pytest.mark.parametrize("askers", [6])
-def test_functions_that_ask_at_the_same_time_get_no_more_together(runs: RunsTable, askers: int) -> None:
+def test_functions_that_take_permits_at_the_same_time_share_the_limit(runs: RunsTable, askers: int) -> None:
     clock = Clock()
     with ThreadPoolExecutor(askers) as threads:
         granted = list(threads.map(lambda _: Buckets(runs, "budget", clock).take("create", 3), range(askers)))

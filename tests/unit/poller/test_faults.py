@@ -1,4 +1,4 @@
-"""What the poller makes of faults around it: storage that throttles, schedules that stutter, clocks that differ."""
+"""The poller among faults: storage that throttles, an outage of Codegen, repeated events, clocks that differ."""
 
 import random
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def lease(memory: MemoryRuns, clock: Clock, holder: str) -> PollerLease:
 
 
 def check(runs: Any, fake: FakeCodegen, tokens: Tokens) -> None:
-    """One run was started and told whole, once, and its state machine answered."""
+    """One run was created, its events are complete and there once, and its task is completed."""
     watch = watch_of(runs)
     assert (watch.status, watch.task_token, watch.due_at) == (Status.COMPLETED, None, None)
     assert len(fake.creates) == 1
@@ -51,7 +51,7 @@ def check(runs: Any, fake: FakeCodegen, tokens: Tokens) -> None:
 
 
 class Throttling(httpx.BaseTransport):
-    """DynamoDB that refuses most of the time, for whole seconds on end."""
+    """DynamoDB that throttles several calls in a row."""
 
     def __init__(self, services: httpx.BaseTransport, seed: int) -> None:
         self._services = services
@@ -131,7 +131,7 @@ def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
     ],
     ids=["500", "html", "truncated", "timeout"],
 )
-def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
+def test_twenty_minutes_without_codegen_are_reported_and_lose_nothing(
     trouble: Trouble,
     make_poller: MakePoller,
     memory: MemoryRuns,
@@ -165,7 +165,7 @@ def test_twenty_minutes_without_the_upstream_are_told_and_nothing_is_lost(
 # --- the schedule ---
 
 
-def test_a_tick_that_comes_twice_or_late_does_nothing_twice(
+def test_a_tick_that_runs_twice_or_late_repeats_nothing(
     make_poller: MakePoller,
     memory: MemoryRuns,
     fake: FakeCodegen,
@@ -181,7 +181,7 @@ def test_a_tick_that_comes_twice_or_late_does_nothing_twice(
         real, reports = memory.due, []
 
         def due(now: int, limit: int, *, again: Any = again, reports: list[Any] = reports, real: Any = real) -> Any:
-            """The same event once more, while the first is being worked on."""
+            """Receive the same event again during the first tick."""
             memory.due = real  # type: ignore[method-assign]
             reports.append(again.tick(clock.now() + 58))
             return real(now, limit)
@@ -195,7 +195,7 @@ def test_a_tick_that_comes_twice_or_late_does_nothing_twice(
     check(memory, fake, tokens)
 
 
-def test_the_function_takes_no_harm_from_an_event_of_another_day(
+def test_the_function_accepts_a_scheduled_event_of_another_day(
     deployed: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
@@ -210,7 +210,7 @@ def test_the_function_takes_no_harm_from_an_event_of_another_day(
 
 
 @pytest.mark.parametrize("skew", [-4 * MINUTE, -20.0, 20.0, 4 * MINUTE])
-def test_a_lease_that_its_holder_extends_is_not_taken_by_a_clock_that_differs(
+def test_an_extended_lease_is_not_taken_by_a_poller_whose_clock_differs(
     skew: float, memory: MemoryRuns, clock: TestClock
 ) -> None:
     holder, other = lease(memory, clock, "holder"), lease(memory, Skewed(clock, skew), "other")
@@ -221,7 +221,7 @@ def test_a_lease_that_its_holder_extends_is_not_taken_by_a_clock_that_differs(
 
 
 @pytest.mark.parametrize("skew", [-4 * MINUTE, -20.0, 20.0, 4 * MINUTE])
-def test_a_lease_whose_holder_died_is_taken_after_its_time_by_a_clock_that_differs(
+def test_the_lease_of_a_dead_poller_is_taken_after_its_time_by_a_poller_whose_clock_differs(
     skew: float,
     make_poller: MakePoller,
     memory: MemoryRuns,
@@ -259,7 +259,7 @@ def test_pollers_whose_clocks_differ_lose_and_repeat_nothing(
 
 
 @pytest.mark.parametrize("skew", [-4 * MINUTE, 4 * MINUTE])
-def test_a_launch_without_an_answer_is_not_repeated_early_by_a_clock_that_differs(
+def test_a_launch_without_an_answer_is_not_repeated_early_by_a_poller_whose_clock_differs(
     skew: float,
     make_poller: MakePoller,
     memory: MemoryRuns,
@@ -273,7 +273,7 @@ def test_a_launch_without_an_answer_is_not_repeated_early_by_a_clock_that_differ
     shown_at, real = clock.now() + 20, codegen.runs.list
 
     def listed(**query: Any) -> Any:
-        """List runs as they were a while ago."""
+        """List runs late, as an index that is behind."""
         page = real(**query)
         return page if clock.now() >= shown_at else page.model_copy(update={"items": []})
 

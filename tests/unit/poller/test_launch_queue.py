@@ -1,4 +1,4 @@
-"""The launch queue: in turn, within the limit, and with room for somebody who asks for a single run."""
+"""The launch queue: in order, within the limit, and with room for the single run of a caller."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def launched(fake: FakeCodegen) -> list[str]:
     return [create.body["metadata"]["client_run_id"] for create in fake.creates]
 
 
-def test_twenty_runs_are_never_created_faster_than_ten_a_minute_and_all_in_turn(
+def test_twenty_runs_are_created_in_order_and_never_faster_than_ten_a_minute(
     memory: MemoryRuns,
     clock: TestClock,
     fake: FakeCodegen,
@@ -56,7 +56,7 @@ def test_twenty_runs_are_never_created_faster_than_ten_a_minute_and_all_in_turn(
     assert fake.calls["create_agent_run"] == 20
 
 
-def test_somebody_who_asks_for_a_single_run_meanwhile_is_served_at_once(
+def test_a_single_run_is_created_at_once_while_others_wait(
     memory: MemoryRuns,
     clock: TestClock,
     fake: FakeCodegen,
@@ -73,7 +73,7 @@ def test_somebody_who_asks_for_a_single_run_meanwhile_is_served_at_once(
         codegen.runs.create("A question of my own.", org_id=DEMO_ORG_ID)
 
 
-def test_a_synthesis_goes_before_candidates_that_wait(
+def test_a_synthesis_is_launched_before_waiting_candidates(
     memory: MemoryRuns,
     clock: TestClock,
     fake: FakeCodegen,
@@ -88,7 +88,7 @@ def test_a_synthesis_goes_before_candidates_that_wait(
     assert launched(fake)[8] == "synthesis-00"
 
 
-def test_a_used_up_plan_fails_the_run_that_met_it_and_holds_the_others(
+def test_a_used_up_plan_fails_one_run_and_holds_the_others(
     memory: MemoryRuns,
     clock: TestClock,
     fake: FakeCodegen,
@@ -108,7 +108,7 @@ def test_a_used_up_plan_fails_the_run_that_met_it_and_holds_the_others(
     assert launched(fake) == ["mr-01", "mr-02"]
 
 
-def test_a_run_whose_turn_never_comes_is_timed_out(
+def test_a_run_that_is_never_launched_is_timed_out(
     memory: MemoryRuns,
     clock: TestClock,
     fake: FakeCodegen,

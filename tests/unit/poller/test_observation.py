@@ -70,7 +70,7 @@ def types(change: Change) -> list[str]:
 # --- entries ---
 
 
-def test_new_entries_become_events_and_the_watch_stands_after_them() -> None:
+def test_new_entries_become_events_and_move_the_position() -> None:
     change = observe(watch(), answer(log(0), log(1)))
 
     assert types(change) == ["run.log", "run.log"]
@@ -116,7 +116,7 @@ def test_the_page_at_codegen_is_kept_until_there_is_another() -> None:
 # --- the next read ---
 
 
-def test_more_entries_are_read_at_once_before_anything_else_is_taken_over() -> None:
+def test_more_entries_are_read_at_once_before_the_status_is_applied() -> None:
     read = answer(*map(log, range(3)), total=9, status="COMPLETE")
     overdue = watch(deadline_at=MS, status=Status.UNKNOWN)
     change = observe(overdue, read, at_least=60)
@@ -126,7 +126,7 @@ def test_more_entries_are_read_at_once_before_anything_else_is_taken_over() -> N
     assert not Observation(overdue, read, now=NOW).needs_details
 
 
-def test_where_codegen_does_not_count_its_entries_they_are_read_until_there_are_no_new_ones() -> None:
+def test_without_a_total_the_log_is_read_until_nothing_is_new() -> None:
     uncounted = answer(log(0)).model_copy(update={"total_logs": None})
     first = observe(watch(), uncounted)
     second = observe(first.watch, uncounted)
@@ -218,7 +218,7 @@ def test_an_end_whose_details_could_not_be_read_has_no_summary() -> None:
     assert observe(watch(), answer(status="COMPLETE")).events[-1].data["summary"] is None
 
 
-def test_a_state_machine_is_answered_at_once() -> None:
+def test_the_task_of_a_run_that_has_ended_is_completed_at_once() -> None:
     assert observe(watch(task_token="token"), answer(status="COMPLETE")).watch.due_at == MS
 
 
@@ -311,7 +311,7 @@ def test_each_pull_request_is_an_event_once_and_before_the_end() -> None:
     assert second.watch.pull_requests == (1, 2)
 
 
-def test_many_pull_requests_are_told_a_few_at_a_time() -> None:
+def test_many_pull_requests_become_events_a_few_at_a_time() -> None:
     first = observe(watch(), answer(opens(0)), details(*range(6)))
     second = observe(first.watch, answer(opens(0), opens(1)), details(*range(6)))
 
@@ -331,7 +331,7 @@ def test_the_first_read_of_a_turn_and_each_milestone_make_checkpoints_at_their_p
     assert change.watch.checkpoint.seq == change.checkpoints[-1].seq
 
 
-def test_the_most_that_one_read_can_bring_fits_one_write() -> None:
+def test_the_largest_result_of_one_read_fits_one_write() -> None:
     before = watch(checkpoint=None, status=Status.CANCELLING, cancel=CANCEL, cancel_deadline_at=MS, deadline_at=MS)
     entries = [opens(number) if number >= LOGS_PER_POLL - 4 else log(number) for number in range(LOGS_PER_POLL)]
     change = observe(before, answer(*entries), details(*range(9)))
@@ -344,7 +344,7 @@ def test_the_most_that_one_read_can_bring_fits_one_write() -> None:
 # --- other ends ---
 
 
-def test_a_launched_run_that_ends_for_a_reason_of_ours_has_a_checkpoint_of_its_end() -> None:
+def test_a_launched_run_that_is_ended_here_has_a_checkpoint_of_its_end() -> None:
     change = ended(watch(), Status.FAILED, "The Codegen API no longer knows this run.", now=NOW)
 
     assert types(change) == ["checkpoint.created", "run.failed"]

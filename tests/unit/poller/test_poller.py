@@ -1,4 +1,4 @@
-"""The poller: launching, following and releasing, whatever goes wrong in between."""
+"""The poller: launching runs, following them and completing their tasks, whatever fails in between."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.memory import MemoryRuns
 from tests.unit.poller.conftest import KEY, TOKEN, Enqueue, MakePoller, history, watch_of
 
 
-def test_a_queued_run_is_launched_followed_and_its_token_answered(
+def test_a_queued_run_is_launched_and_followed_and_its_task_completed(
     memory: MemoryRuns, tokens: Tokens, codegen: CodegenAPI, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     enqueue()
@@ -36,7 +36,7 @@ def test_a_queued_run_is_launched_followed_and_its_token_answered(
     assert types.count("run.log") == codegen.runs.logs(watch.agent_run_id, org_id=DEMO_ORG_ID).total_logs
 
 
-def test_events_are_numbered_without_gaps_and_logs_by_their_upstream_position(
+def test_events_are_numbered_without_gaps_and_carry_the_position_of_their_log_entry(
     memory: MemoryRuns, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     enqueue()
@@ -48,7 +48,7 @@ def test_events_are_numbered_without_gaps_and_logs_by_their_upstream_position(
     assert logs == list(range(len(logs)))
 
 
-def test_a_run_with_hundreds_of_logs_is_read_whole_before_its_end_is_told(
+def test_hundreds_of_log_entries_come_before_the_end(
     memory: MemoryRuns, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.script(Script(steps=350, seconds=5))
@@ -60,7 +60,7 @@ def test_a_run_with_hundreds_of_logs_is_read_whole_before_its_end_is_told(
     assert types[-1] == "run.completed"
 
 
-def test_a_failed_run_fails_its_token_with_the_reason(
+def test_a_failed_run_fails_its_task_with_the_reason(
     memory: MemoryRuns, tokens: Tokens, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.script(Script(ending="FAILED"))
@@ -71,7 +71,7 @@ def test_a_failed_run_fails_its_token_with_the_reason(
     assert tokens.answers[TOKEN][0] == "Run.failed"
 
 
-def test_a_status_nobody_knows_is_followed_on(
+def test_a_run_with_an_unknown_status_is_still_followed(
     memory: MemoryRuns, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.script(Script(via="PONDERING", seconds=30))
@@ -97,7 +97,7 @@ def test_a_run_that_never_ends_is_timed_out_at_its_deadline(
 
 
 @pytest.mark.parametrize("status", [402, 403, 404, 422])
-def test_a_refused_launch_fails_the_run_with_the_upstreams_words(
+def test_a_refused_launch_fails_the_run_with_codegens_message(
     status: int,
     memory: MemoryRuns,
     tokens: Tokens,
@@ -114,7 +114,7 @@ def test_a_refused_launch_fails_the_run_with_the_upstreams_words(
     assert tokens.answers[TOKEN][0] == "Run.failed"
 
 
-def test_a_rate_limited_launch_waits_as_long_as_it_is_told(
+def test_a_rate_limited_launch_waits_for_retry_after(
     memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, make_poller: MakePoller, enqueue: Enqueue
 ) -> None:
     fake.trouble("create_agent_run", Trouble("error", status=429, retry_after=17))
@@ -133,7 +133,7 @@ def test_a_rate_limited_launch_waits_as_long_as_it_is_told(
 
 
 @pytest.mark.parametrize("trouble", ["lost_answer", "truncated", "cut", "empty"])
-def test_a_launch_whose_answer_is_lost_makes_one_run(
+def test_a_launch_whose_answer_is_lost_creates_one_run(
     trouble: Any, memory: MemoryRuns, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.trouble("create_agent_run", Trouble(trouble))
@@ -145,7 +145,7 @@ def test_a_launch_whose_answer_is_lost_makes_one_run(
 
 
 @pytest.mark.parametrize("trouble", ["error", "html", "cut", "truncated", "hang", "empty"])
-def test_trouble_while_following_delays_and_loses_nothing(
+def test_failed_reads_delay_and_lose_nothing(
     trouble: Any, memory: MemoryRuns, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     enqueue()
@@ -156,7 +156,7 @@ def test_trouble_while_following_delays_and_loses_nothing(
     assert history(memory)[-1] == "run.completed"
 
 
-def test_an_entry_that_is_filled_in_late_is_told_again(
+def test_an_entry_that_is_filled_in_late_has_another_event(
     memory: MemoryRuns, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.script(Script(logs="late", seconds=30, steps=4))
@@ -166,7 +166,7 @@ def test_an_entry_that_is_filled_in_late_is_told_again(
     assert "run.log_updated" in history(memory)
 
 
-def test_a_pull_request_is_told_once_and_before_the_end(
+def test_a_pull_request_has_one_event_before_the_end(
     memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.script(Script(pull_request=True, seconds=60, steps=20))
@@ -184,7 +184,7 @@ def test_a_pull_request_is_told_once_and_before_the_end(
     assert 1 <= fake.calls["get_agent_run"] <= 3
 
 
-def test_a_run_without_a_pull_request_costs_one_more_look_and_ends_without_it_as_well(
+def test_a_run_without_a_pull_request_is_read_once_and_ends_even_if_that_fails(
     memory: MemoryRuns, fake: FakeCodegen, poll_until_idle: Callable[[], None], enqueue: Enqueue
 ) -> None:
     fake.script(Script(pull_request=False, seconds=60, steps=20))
@@ -207,7 +207,7 @@ def test_a_second_poller_leaves_the_work_to_the_first(
     assert len(fake.creates) == 0
 
 
-def test_a_patient_tick_goes_on_where_the_holder_of_the_lease_ends(
+def test_a_patient_tick_continues_when_the_holder_of_the_lease_ends(
     memory: MemoryRuns, clock: TestClock, fake: FakeCodegen, make_poller: MakePoller, enqueue: Enqueue
 ) -> None:
     enqueue()

@@ -1,4 +1,4 @@
-"""What callers see of the limits and of the launch queue."""
+"""The limits and the launch queue, as callers see them."""
 
 from collections.abc import Iterator
 
@@ -48,7 +48,7 @@ def test_an_idle_deployment_has_all_its_calls_left(runs: RunsTable) -> None:
     assert answer["queue"] == {"length": 0, "runs": []}
 
 
-def test_a_queue_is_shown_in_turn_with_the_time_of_each_launch(runs: RunsTable, clock: TestClock) -> None:
+def test_the_queue_is_shown_in_order_with_the_expected_time_of_each_launch(runs: RunsTable, clock: TestClock) -> None:
     for number in range(12):
         enqueue(clock, DEMO_ORG_ID, number)
     queue = read().json["queue"]
@@ -69,7 +69,7 @@ def test_the_runs_of_other_organizations_are_counted_and_not_shown(runs: RunsTab
     assert [(run["run"], run["position"]) for run in queue["runs"]] == [("mr-1-1", 1)]
 
 
-def test_the_upstreams_refusal_is_told_in_its_words(runs: RunsTable, clock: TestClock) -> None:
+def test_a_refusal_by_codegen_is_shown_with_its_message(runs: RunsTable, clock: TestClock) -> None:
     runs.note_deployment_budget("a-token")
     Buckets(runs, "a-token", clock).block("create", 300, "Upgrade your plan.")
     (create,) = [limit for limit in read().json["background"] if limit["name"] == "create"]

@@ -24,7 +24,7 @@ def test_reads_become_rarer_while_nothing_happens() -> None:
     assert (intervals[0], intervals[-1]) == (INTERVALS[0], INTERVALS[-1])
 
 
-def test_somebody_who_watches_makes_a_quiet_run_read_often_until_the_time_is_over() -> None:
+def test_a_quiet_run_is_read_often_while_somebody_watches() -> None:
     for until, interval in ((None, INTERVALS[-1]), (MS, INTERVALS[-1]), (MS + 1, VIEWED_INTERVAL)):
         assert read_interval(watch(quiet_polls=99, viewed_until=until), now=NOW, at_least=0) == interval
 
@@ -33,7 +33,7 @@ def test_no_run_is_read_more_often_than_the_limit_allows_for_all_of_them() -> No
     assert read_interval(watch(viewed_until=MS + 1), now=NOW, at_least=50) == 50
 
 
-def test_tries_become_rarer_with_each_failure() -> None:
+def test_retries_become_rarer_with_each_failure() -> None:
     intervals = [retry_interval(failures) for failures in range(9)]
 
     assert intervals == sorted(intervals)

@@ -51,7 +51,7 @@ def told(change: Change) -> list[tuple[str, dict[str, Any]]]:
 # --- launching ---
 
 
-def test_a_launch_is_marked_and_searched_for_if_it_gets_no_answer() -> None:
+def test_a_launch_is_marked_before_it_is_requested() -> None:
     before = watch(quiet_polls=4)
 
     assert changed(before, transitions.launching(before, now=NOW)) == {
@@ -108,7 +108,7 @@ def test_the_prompts_of_a_launched_run_are_kept_within_limits() -> None:
     assert kept[1].truncated
 
 
-def test_a_launch_that_codegen_did_not_take_goes_back_to_the_queue() -> None:
+def test_a_launch_that_failed_returns_to_the_queue() -> None:
     before = watch(Status.LAUNCHING, failures=1)
     change = transitions.requeued(before, CredentialsRefused("Refused."), now=NOW)
 
@@ -130,7 +130,7 @@ GRACE_MS = int(LAUNCH_GRACE * 1000)
     ("searches", "since"),
     [(0, MS - GRACE_MS), (LAST_SEARCH - 1, MS - GRACE_MS), (LAST_SEARCH, MS - GRACE_MS + 1), (LAST_SEARCH, MS + 5)],
 )
-def test_a_launch_without_a_trace_is_searched_for_again_until_both_time_and_searches_suffice(
+def test_the_run_of_a_lost_launch_is_searched_for_until_both_time_and_searches_suffice(
     searches: int, since: int
 ) -> None:
     before = watch(Status.LAUNCHING, quiet_polls=searches, launching_since=since)
@@ -144,9 +144,7 @@ def test_a_launch_without_a_trace_is_searched_for_again_until_both_time_and_sear
 @pytest.mark.parametrize(
     ("held", "due_at"), [({}, DEADLINE), ({"cancel": CANCEL}, MS), ({"paused_at": MS}, MS)], ids=str
 )
-def test_a_launch_without_a_trace_is_repeated_in_its_turn_or_held_or_cancelled_at_once(
-    held: dict[str, Any], due_at: int
-) -> None:
+def test_a_launch_that_left_no_run_is_queued_again_or_held_or_cancelled(held: dict[str, Any], due_at: int) -> None:
     before = watch(Status.LAUNCHING, quiet_polls=LAST_SEARCH, launching_since=MS - GRACE_MS, due_at=BEFORE, **held)
 
     assert changed(before, transitions.not_adopted(before, now=NOW)) == {
@@ -214,12 +212,12 @@ def test_a_run_that_was_never_launched_is_cancelled_at_once(cancel: Cancel | Non
     ]
 
 
-def test_the_state_machine_of_a_cancelled_run_is_answered_at_once() -> None:
+def test_the_task_of_a_cancelled_run_is_completed_at_once() -> None:
     assert transitions.cancelled(watch(task_token="token", due_at=9), CANCEL, now=NOW).watch.due_at == MS
 
 
 @pytest.mark.parametrize(("cancel", "means"), [(CANCEL, "local"), (BAN, "pr_ban")])
-def test_a_cancel_during_a_launch_is_noted_and_told_once(cancel: Cancel, means: str) -> None:
+def test_a_cancel_during_a_launch_is_stored_and_has_one_event(cancel: Cancel, means: str) -> None:
     before = watch(Status.LAUNCHING)
     first = transitions.cancel_requested(before, cancel, now=NOW)
     second = transitions.cancel_requested(first.watch, BAN, now=NOW)
@@ -333,7 +331,7 @@ def test_a_prompt_is_recorded_with_the_next_number_in_the_current_turn() -> None
     assert change.watch.model_copy(update={"prompts": before.prompts}) == before
 
 
-def test_a_run_that_had_ended_begins_its_next_turn_as_if_nothing_had_gone_wrong() -> None:
+def test_the_next_turn_of_a_run_starts_without_the_state_of_the_last_one() -> None:
     before = running(
         Status.FAILED,
         status_reason="Gone.",
@@ -373,13 +371,13 @@ def test_a_run_that_had_ended_begins_its_next_turn_as_if_nothing_had_gone_wrong(
 # --- after the end ---
 
 
-def test_a_run_that_was_stopped_is_read_again_when_the_time_to_confirm_is_over() -> None:
+def test_a_stopped_run_is_read_again_when_the_time_to_confirm_is_over() -> None:
     assert transitions.last_read_at(running(Status.CANCELLED, cancel_deadline_at=MS + 5)) == MS + 5
     assert transitions.last_read_at(running(Status.COMPLETED, cancel_deadline_at=MS + 5)) is None
 
 
 @pytest.mark.parametrize(("status", "due_at"), [(Status.CANCELLED, MS + 5), (Status.FAILED, None)])
-def test_a_task_token_is_forgotten_once_it_is_answered(status: Status, due_at: int | None) -> None:
+def test_a_task_token_is_removed_when_the_task_is_completed(status: Status, due_at: int | None) -> None:
     before = running(status, task_token="token", cancel_deadline_at=MS + 5)
 
     assert changed(before, transitions.released(before, now=NOW)) == {"task_token": None, "due_at": due_at}
@@ -396,7 +394,7 @@ def test_a_cancelled_run_that_shows_nothing_new_is_left_for_good(found: AgentRun
     assert told(change) == []
 
 
-def test_a_cancelled_run_that_finished_all_the_same_stays_cancelled_with_its_result() -> None:
+def test_a_cancelled_run_that_finished_anyway_stays_cancelled_and_gets_its_result() -> None:
     change = transitions.read_after_cancel(STOPPED, run("COMPLETE", result="x" * 99_999), now=NOW)
 
     assert changed(STOPPED, change) == {

@@ -1,4 +1,4 @@
-"""What runs, their event logs, limits and leases are stored in: DynamoDB and the table in memory promise the same."""
+"""The runs table: DynamoDB's and the one in memory, which other tests use, keep the same promises."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_a_key_is_added_once_and_the_first_is_kept(runs: Runs) -> None:
     assert runs.events(ORG, "mr-1-0") == []
 
 
-def test_a_watch_that_is_not_there_is_none(runs: Runs) -> None:
+def test_a_missing_watch_is_none(runs: Runs) -> None:
     runs.add(watch(agent_run_id=7))
 
     assert runs.get(ORG, "another") is runs.get(OTHER_ORG, "mr-1-0") is None
@@ -152,7 +152,7 @@ def test_a_watch_that_was_never_added_cannot_be_written(runs: Runs) -> None:
     assert written(runs) == (None, [], None)
 
 
-def test_the_largest_write_is_taken(runs: Runs) -> None:
+def test_the_largest_write_is_accepted(runs: Runs) -> None:
     runs.add(watch())
     runs.write(watch(agent_run_id=7), events(EVENTS_PER_WRITE - 10), checkpoints(10), launched=True)
 

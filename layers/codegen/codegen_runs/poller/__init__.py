@@ -1,1 +1,1 @@
-"""The poller: it launches queued runs, observes running ones, and completes Step Functions tasks."""
+"""The poller: it launches queued runs, observes launched ones, and completes Step Functions tasks."""

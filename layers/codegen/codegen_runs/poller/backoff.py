@@ -14,16 +14,16 @@ from codegen_runs.runs.transitions import postponed, retried_later
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
-# How many times in a row Codegen has to answer 404 before a run counts as deleted: a new one is not readable at once.
+# A run counts as deleted after this many 404s in a row, because a new run is not readable at once.
 NOT_FOUND_MEANS_GONE = 3
 
 Step = Callable[[Watch, Resources], None]
 
 
 def within_limit(limit: str, step: Step, watch: Watch, resources: Resources) -> None:
-    """Take a step that calls the Codegen API if the limit has a permit for it; otherwise, or if it fails, try later.
+    """Take a permit and run a step, which calls the Codegen API. Try later if there is no permit or the call fails.
 
-    Past the deadline of the run, a failure ends it.
+    A call that fails after the deadline of the run ends the run.
     """
     if not resources.take_permit(limit):
         opens_at = resources.buckets.opens_at(limit)

@@ -1,4 +1,4 @@
-"""The lease by which one poller works at a time."""
+"""The lease of the poller: only its holder works."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ LEASE_SECONDS = 30.0
 
 
 class PollerLease:
-    """The poller's lease, as one holder sees it.
+    """The poller's lease, from the view of one poller.
 
-    Clocks differ, so the time in a lease means little to anybody but its holder. The lease of another holder is taken
-    only after it was seen unchanged for as long as a lease lasts, by the clock of who takes it.
+    Clocks differ, so a poller does not compare the expiry in another poller's lease with its own time. It takes a lease
+    only after it has seen it unchanged, by its own clock, for as long as a lease lasts.
 
     Args:
         runs: Where the lease is stored.
-        clock: The holder's clock.
-        holder: Names the holder.
+        clock: The clock of this poller.
+        holder: Names this poller.
     """
 
     def __init__(self, runs: RunsTable, clock: Clock, holder: str) -> None:
         self._runs = runs
         self._clock = clock
         self._holder = holder
-        # The lease as it was last seen, and when it was first seen so.
+        # The lease that was read last, and when it was first read unchanged.
         self._seen: Lease | None = None
         self._seen_at = 0
 
@@ -52,7 +52,7 @@ class PollerLease:
         self._runs.release_lease(LEASE, self._holder)
 
     def _is_taken(self) -> bool:
-        """Look at the lease; return whether somebody seems to hold it."""
+        """Read the lease; return whether a poller seems to hold it."""
         found = self._runs.lease(LEASE)
         if found != self._seen:
             self._seen, self._seen_at = found, self._now()

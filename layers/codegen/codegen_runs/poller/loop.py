@@ -1,18 +1,18 @@
-"""The loop of the poller, which launches queued runs, follows launched ones and answers the state machines that wait.
+"""The loop of the poller: one poller follows every run.
 
-One tick takes the lease. Then it takes one step for each due watch, and launches as many queued runs as there are
-permits, until its time is over or nothing will be due before that. A step makes one call to Codegen and stores what it
-learned in one transaction. Every step can be repeated: if a tick dies, the next one finds the watch as it was stored.
+A tick takes the lease. Then it takes one step for each due watch, and launches as many queued runs as there are
+permits, until its time is over or nothing will be due before that. A step makes one call to Codegen and stores the
+result in one transaction. If a tick dies, the next one takes the same step again.
 
-| a due watch is                   | its step                                                                    |
+| a due watch                      | its step                                                                    |
 |----------------------------------|-----------------------------------------------------------------------------|
-| ended                            | `settling`: answer its state machine; read a cancelled run once more        |
-| not launched, and cancelled      | end it                                                                      |
-| not launched, past its deadline  | end it                                                                      |
-| not launched                     | hold it if it is paused; else leave it to the launch queue                  |
-| launching                        | `launching`: the answer was lost; adopt the run, or launch it again         |
-| launched, with a cancel          | `stopping`: stop the run at Codegen, if the cancel allows it                |
-| launched                         | `observing`: read its status, its result and its new log entries            |
+| has ended                        | `settling`: complete its task; read a cancelled run once more               |
+| is not launched, and cancelled   | end it                                                                      |
+| is not launched at its deadline  | end it                                                                      |
+| is not launched                  | hold it if it is paused; otherwise leave it to the launch queue             |
+| is launching                     | `launching`: the answer was lost; adopt the run, or launch it again         |
+| is launched, and to be cancelled | `stopping`: stop the run at Codegen, if the cancel allows it                |
+| is launched                      | `observing`: read its status, its result and its new log entries            |
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Poller:
     Args:
         runs: The runs table.
         codegen: Acts as the deployment.
-        tokens: Answers state machines.
+        tokens: Completes the tasks of state machines.
         clock: The time.
         holder: Names this poller in the lease.
         budget: Names the token whose limits the poller uses.
@@ -117,7 +117,7 @@ class Poller:
                 self._drain(until)
             finally:
                 self._lease.release()
-            # A tick that was started for new work in the meantime found the lease taken, and left the work to this one.
+            # A tick that a kick started in the meantime found the lease taken and left its work to this one.
             if self._clock.now() >= until or not (self._due() or self._can_launch()):
                 break
         if self._failed:

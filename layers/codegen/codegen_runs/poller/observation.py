@@ -19,8 +19,8 @@ from codegen_runs.storage.runs import EVENTS_PER_WRITE, Watch
 
 PULL_REQUESTS_PER_POLL = 4
 
-# What one poll finds has to fit one write: the entries, the pull requests, a change of status, the end, and checkpoints
-# with their events (the beginning and the end of the turn, and the milestones among the entries).
+# Everything that one poll can find fits one write: the entries, the pull requests, a change of status, the end, and the
+# checkpoints with their events: at the start and the end of the turn, and at milestones.
 LOGS_PER_POLL = EVENTS_PER_WRITE - PULL_REQUESTS_PER_POLL - 1 - 1 - 2 * (2 + MILESTONES_PER_POLL)
 
 # The fields of a pull request that its event carries.
@@ -93,7 +93,7 @@ class Observation:
         )
 
     def _with_status(self, watch: Watch) -> Watch:
-        """Take over the status, unless there are more entries to read before it or a cancel waits to be confirmed."""
+        """Apply the status, unless more entries come before it or a cancel still waits to be confirmed."""
         before, status = self._watch, self._status
         if self._more:
             return watch

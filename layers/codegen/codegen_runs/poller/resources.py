@@ -1,4 +1,4 @@
-"""What the steps of the poller work with: the table, the Codegen API and its limits, viewers, state machines."""
+"""What the steps of the poller work with, shared by the threads of a tick."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codegen_runs.storage.runs import RunsTable, Watch
 
 @dataclass
 class Resources:
-    """Shared by the threads of a tick.
+    """The table, the Codegen API and its limits, state machines, viewers and the time.
 
     Attributes:
         followed: How many launched runs the poller follows at the moment.
@@ -57,6 +57,6 @@ class Resources:
             return self.buckets.take(limit) > 0
 
     def shortest_interval(self) -> float:
-        """Return the seconds between two reads of a run at which all followed runs together keep to the limit."""
+        """Return the seconds between two reads of a run that keep all followed runs together within the limit."""
         logs = limit_of("logs")
         return self.followed * logs.seconds / logs.calls

@@ -1,4 +1,4 @@
-"""Settling runs that have ended: answer the state machine that waits, and read cancelled runs once more."""
+"""Settling runs that have ended: completing the task that waits for a run, and reading a cancelled run once more."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ logger = logging.getLogger(__name__)
 
 
 def end(change: Change, resources: Resources) -> None:
-    """Store a change that ends a run, and answer the state machine that waits for it."""
+    """Store a change that ends a run, and complete the task that waits for the run."""
     watch = resources.store(change)
     if watch.task_token:
-        _release(watch, watch.task_token, resources)
+        _complete(watch, watch.task_token, resources)
 
 
 def settle(watch: Watch, resources: Resources) -> None:
-    """Do what is left to do for a run that has ended."""
+    """Take the next step for a run that has ended."""
     if watch.task_token:
-        _release(watch, watch.task_token, resources)
+        _complete(watch, watch.task_token, resources)
     elif last_read_at(watch) is not None:
         _read_after_cancel(watch, resources)
     else:
         resources.store(postponed(watch, None, now=resources.now()))
 
 
-def _release(watch: Watch, token: str, resources: Resources) -> None:
+def _complete(watch: Watch, token: str, resources: Resources) -> None:
     if watch.status is Status.COMPLETED:
         resources.tokens.succeed(token, {"run": watch.key, "status": watch.status})
     else:

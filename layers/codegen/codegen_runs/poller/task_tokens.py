@@ -1,4 +1,4 @@
-"""Answering Step Functions: what a state machine waits for, told once."""
+"""Completing the Step Functions tasks that wait for a run."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any, Protocol
 from codegen_runs.aws import AwsError, step_functions
 from codegen_runs.aws.outages import outage
 
-# What Step Functions says of a token that was answered before, ran out, or belongs to a stopped execution.
-_RELEASED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
+# The errors for a task that was completed before, timed out, or belongs to an execution that was stopped.
+_OVER = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 
 
 class TaskTokens(Protocol):
-    """How the poller tells a state machine that a run has ended."""
+    """Completes the tasks of state machines. A task that is over already is no error."""
 
     def succeed(self, token: str, output: Mapping[str, Any]) -> None:
-        """End the task well; a token that nobody waits for any more is no error."""
+        """Complete the task of a token with an output."""
 
     def fail(self, token: str, error: str, cause: str) -> None:
-        """End the task badly; a token that nobody waits for any more is no error."""
+        """Fail the task of a token."""
 
 
 class StepFunctionsTokens:
-    """Answer tokens through the Step Functions API. Raises `StorageUnavailable` when it does not answer."""
+    """Completes tasks through the Step Functions API. Every method may raise `StorageUnavailable`."""
 
     def succeed(self, token: str, output: Mapping[str, Any]) -> None:
         """See `TaskTokens.succeed`."""
-        self._answer("send_task_success", taskToken=token, output=json.dumps(output))
+        self._send("send_task_success", taskToken=token, output=json.dumps(output))
 
     def fail(self, token: str, error: str, cause: str) -> None:
         """See `TaskTokens.fail`."""
-        self._answer("send_task_failure", taskToken=token, error=error, cause=cause)
+        self._send("send_task_failure", taskToken=token, error=error, cause=cause)
 
-    def _answer(self, operation: str, **arguments: str) -> None:
+    def _send(self, operation: str, **arguments: str) -> None:
         try:
             getattr(step_functions(), operation)(**arguments)
         except AwsError as error:
-            if error.code not in _RELEASED:
-                raise outage(error, "Step Functions did not take the outcome of a run.") from error
+            if error.code not in _OVER:
+                raise outage(error, "Step Functions did not accept the outcome of a run.") from error
