@@ -35,21 +35,25 @@ FUNCTIONS = ROOT / "functions"
 DOCUMENT = FUNCTIONS / "docs" / "openapi.json"
 
 DESCRIPTION = """\
-Agent runs of the Codegen API behind one serverless backend: every upstream operation at the upstream's own path, and
-beside them multi-runs with one synthesised answer, starred runs and resumable live logs.
+Every operation of the Codegen API, at the same path as there. In addition: live events, multi-runs with one synthesised
+answer, run cards, chat, checkpoints and forks, starred runs, roles and API tokens.
 
 Send a Codegen API token, or an API token of this deployment, as `Authorization: Bearer YOUR_TOKEN` or in `X-API-Key`.
-A viewer may read, a member act and an admin manage. Other spellings that an operation answers at are in its
-`x-aliases`."""
+The role viewer may read, member may also act, and admin may also manage. Some operations answer at further paths, which
+`x-aliases` lists."""
 
 SECURITY_SCHEMES: Json = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "A Codegen API token, or one of this deployment."},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the Codegen API or of this deployment.",
+    },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same token."},
 }
 
 PROBLEM: Json = {
     "title": "Problem",
-    "description": "RFC 9457 problem details, with the members that programs written for the Codegen API read.",
+    "description": "RFC 9457 problem details, with the fields that programs written for the Codegen API read.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "request_id", "retryable", "remedy"],
     "properties": {
@@ -57,14 +61,14 @@ PROBLEM: Json = {
         "title": {"type": "string", "description": "The kind of error, for people."},
         "status": {"type": "integer"},
         "detail": {
-            "description": "What happened; for a 422 the faults of the request.",
+            "description": "What happened. For 422, the list of faults in the request.",
             "oneOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}}],
         },
         "instance": {"type": "string", "description": "The path of the request."},
         "code": {"type": "string", "description": "The kind of error, for programs."},
         "request_id": {"type": "string"},
-        "retryable": {"type": "boolean", "description": "Whether the same request may simply be sent again."},
-        "remedy": {"type": "string", "description": "What to do about it."},
+        "retryable": {"type": "boolean", "description": "Whether you can send the same request again."},
+        "remedy": {"type": "string", "description": "What you can do about the error."},
         "errors": {
             "type": "array",
             "items": {
@@ -81,8 +85,8 @@ PROBLEM: Json = {
                 "request_id": {"anyOf": [{"type": "string"}, {"type": "null"}]},
             },
         },
-        "message": {"type": "string", "description": "As the Codegen API calls it."},
-        "status_code": {"type": "integer", "description": "As the Codegen API calls it."},
+        "message": {"type": "string", "description": "`detail` as text, under the Codegen API's name."},
+        "status_code": {"type": "integer", "description": "`status`, under the Codegen API's name."},
     },
 }
 FAULT: Json = {
@@ -96,21 +100,21 @@ FAULT: Json = {
     },
 }
 PROBLEM_RESPONSE: Json = {
-    "description": "A problem.",
+    "description": "An error.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 PARAMETERS: Json = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "Names the request: sent again with the same key within 24 hours, it is not done again, and the "
-        "first answer comes back with `Idempotent-Replay: true`.",
+        "description": "Identifies the request. If you send the request again with the same key within 24 hours, it is "
+        "not executed again: you get the first answer, with `Idempotent-Replay: true`.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The `ETag` of the answer that you hold; 304 where it is still the answer.",
+        "description": "The `ETag` of the answer that you have. 304 if that answer is still current.",
         "schema": {"type": "string"},
     },
 }
@@ -122,7 +126,7 @@ ORGANIZATION: Json = {
     "name": "org_id",
     "in": "path",
 }
-NOT_MODIFIED: Json = {"description": "What you hold is still the answer."}
+NOT_MODIFIED: Json = {"description": "The answer that you have is still current."}
 ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in ("4XX", "5XX")}
 
 

@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def create_agent(
     org_id: Organization, request: CreateAgent, caller: CurrentCaller, backend: Backend
 ) -> Response[Agent]:
-    """Create an agent, by an id of the caller's or a new one: 409 where the id is taken."""
+    """Create an agent. You may choose its id: 409 if the id is taken."""
     agent = profiles.create(request, org_id=org_id, caller=caller, backend=backend)
     return Response(
         status_code=201,

@@ -12,9 +12,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.delete("/v1/organizations/<org_id>/agents/<agent_id>", status_code=204, tags=["Agents"], summary="Delete an agent")
 @app.delete("/api/agents/<agent_id>", status_code=204, include_in_schema=False)
 def delete_agent(org_id: Organization, agent_id: str, backend: Backend) -> None:
-    """Delete an agent: it takes no new task, and its versions stay readable for the runs that name them.
+    """Delete an agent. It accepts no new task, and its versions stay readable for the runs that name them.
 
-    409 only while it has a message of a chat to answer.
+    409 only while the agent has a chat message to answer.
     """
     deleting_agents.delete(agent_id, org_id=org_id, backend=backend)
 

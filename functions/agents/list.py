@@ -13,8 +13,8 @@ from codegen_runs.http.parameters import Backend, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at most.")]
-Offset = Annotated[int, Query(ge=0, description="How many to leave out.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many agents to return at most.")]
+Offset = Annotated[int, Query(ge=0, description="How many agents to skip.")]
 Tag = Annotated[str | None, Query(description="Only agents with this tag.")]
 
 
@@ -24,7 +24,7 @@ def list_agents(
 ) -> CursorPage[Agent]:
     """List the agents of an organization, newest first.
 
-    `/api/agents` takes `offset` in place of `cursor`, and answers `{items, total, limit, offset}`.
+    `/api/agents` takes `offset` instead of `cursor`, and returns `{items, total, limit, offset}`.
     """
     return profiles.newest(org_id, tag=tag, limit=limit, cursor=cursor, backend=backend)
 

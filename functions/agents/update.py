@@ -1,4 +1,4 @@
-"""PATCH /v1/organizations/{org_id}/agents/{agent_id} - change an agent, by its next version."""
+"""PATCH /v1/organizations/{org_id}/agents/{agent_id} - change an agent, which makes its next version."""
 
 from typing import Annotated
 
@@ -13,7 +13,11 @@ from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 app = APIGatewayRestResolver(enable_validation=True)
 
 IfMatch = Annotated[
-    str | None, Header(alias="If-Match", description="The ETag that the change is meant for; else 412.")
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag of the version to change. 412 if it is not the current one.",
+    ),
 ]
 
 
@@ -27,10 +31,10 @@ def update_agent(
     backend: Backend,
     if_match: IfMatch = None,
 ) -> Response[Agent]:
-    """Change what the request names, by a new version; the ones before stay readable.
+    """Change the fields in the request. This makes a new version; the earlier versions stay readable.
 
-    Two who change the same version at once would undo each other's work: send `version` (409 where there is a newer
-    one) or `If-Match` (412).
+    To avoid overwriting a change that someone else makes at the same time, send the version that you have read, as
+    `version` (409 if there is a newer one) or as `If-Match` (412).
     """
     agent = profiles.update(agent_id, request, org_id=org_id, caller=caller, if_match=if_match, backend=backend)
     headers = {"ETag": profiles.etag(agent)}

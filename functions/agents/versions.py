@@ -13,7 +13,7 @@ from codegen_runs.http.parameters import Backend, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-Limit = Annotated[int, Query(ge=1, le=50, description="How many to return at most.")]
+Limit = Annotated[int, Query(ge=1, le=50, description="How many versions to return at most.")]
 
 
 @app.get("/v1/organizations/<org_id>/agents/<agent_id>/versions", tags=["Agents"], summary="List versions of an agent")
@@ -21,7 +21,7 @@ Limit = Annotated[int, Query(ge=1, le=50, description="How many to return at mos
 def list_agent_versions(
     org_id: Organization, agent_id: str, backend: Backend, limit: Limit = 20, cursor: str | None = None
 ) -> CursorPage[Agent]:
-    """List what an agent has been, newest version first, also of one that was deleted."""
+    """List the versions of an agent, newest first. This also works for a deleted agent."""
     return profiles.versions(agent_id, org_id=org_id, limit=limit, cursor=cursor, backend=backend)
 
 

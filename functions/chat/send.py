@@ -19,11 +19,11 @@ app = APIGatewayRestResolver(enable_validation=True)
     summary="Chat with an agent",
     responses={
         200: {
-            "description": "The answer, or with `stream` the events until then.",
+            "description": "The answer. With `stream`, the events until the answer.",
             "content": {"application/json": {"model": ChatAnswer}, "text/event-stream": {"schema": {"type": "string"}}},
         },
         202: {
-            "description": "The agent is still at work; `links` says where its answer will be.",
+            "description": "The agent is still at work. `links` says where to wait for its answer.",
             "content": {"application/json": {"model": ChatAnswer}},
         },
     },
@@ -32,12 +32,14 @@ app = APIGatewayRestResolver(enable_validation=True)
 def send_chat_message(
     org_id: Organization, request: ChatMessage, caller: CurrentCaller, backend: Backend
 ) -> Response[ChatAnswer]:
-    """Send a message to an agent: in a new conversation, or in the one that `session_id` names.
+    """Send a message to an agent, in a new conversation or in the one that `session_id` names.
 
-    The answer comes within 25 seconds, else 202 says where to wait for it. With `stream` come server-sent events:
-    `run_started`, what the agent does, `content_delta` with the answer, and `run_completed`, or how else the turn ends;
-    an answer that ends before is gone on with at `links.stream`, with the last id. One message at a time: 409 while the
-    one before has no answer.
+    The request waits up to 25 seconds for the agent's answer. After that, 202 says where to wait for it.
+
+    With `stream`, you get server-sent events: `run_started`, what the agent does, `content_delta` with the answer, and
+    `run_completed` or another end of the turn. If the stream ends earlier, continue at `links.stream` with the last id.
+
+    Send one message at a time: 409 while the previous message has no answer.
     """
     turn = sessions.send(request, org_id=org_id, caller=caller, backend=backend)
     headers = {

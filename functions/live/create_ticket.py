@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.post("/v1/stream-tickets", status_code=201, tags=["Live"], summary="Get a ticket for a stream")
 def create_stream_ticket(request: IssueTicket, caller: CurrentCaller, backend: Backend) -> StreamTicket:
-    """Get a ticket that opens one stream or WebSocket, within a minute, to the one run or multi-run that it is for."""
+    """Get a ticket that opens one stream or WebSocket for the given run or multi-run, within a minute."""
     return issue(request, org_id=organization(caller, request.organization_id), caller=caller, backend=backend)
 
 

@@ -14,9 +14,11 @@ from codegen_runs.live.reading import PAGE, open_reader
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-After = Annotated[str | None, Query(description="The id of the last event seen; without it, from the start.")]
+After = Annotated[
+    str | None, Query(description="The id of the last event that you have seen. Default: from the start.")
+]
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="How many events to return at most.")]
-Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there are no events yet.")]
+Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait for an event if there is none yet.")]
 
 
 @app.get(
@@ -34,7 +36,10 @@ def list_events(
     limit: Limit = PAGE,
     wait: Wait = 0,
 ) -> Response[EventList]:
-    """Read the events of a run, oldest first, and wait for the first of them with `wait`. Each is told exactly once."""
+    """Read the events of a run, oldest first. With `wait`, the request waits for the first event.
+
+    Send each `next_cursor` as `after` in the next request to get every event exactly once.
+    """
     now = backend.clock.now()
     reader = open_reader(org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, backend=backend)
     answer = longpoll.read(reader, limit=limit, until=now + min(wait, seconds))

@@ -21,33 +21,33 @@ OPENAPI = {
                 "tags": ["Live"],
                 "summary": "Follow an agent run by server-sent events",
                 "description": (
-                    "First `run_snapshot`, then each event of the run exactly once, and at the end `stream_end`. Where "
-                    "the answer ends earlier, come back with `Last-Event-ID`, as an EventSource does by itself; once "
-                    "all is told, that is answered 204."
+                    "The stream begins with `run_snapshot`, then has each event of the run exactly once, and ends with "
+                    "`stream_end`. If it ends earlier, send the request again with `Last-Event-ID`, as an EventSource "
+                    "does by itself. The answer is 204 if you have seen all events and the run has ended."
                 ),
                 "parameters": [
                     _parameter("org_id", "path", "integer"),
                     _parameter("agent_run_id", "path", "integer"),
-                    _parameter("Last-Event-ID", "header", "string", "The id of the last event seen."),
-                    _parameter("after", "query", "string", "The same, for clients that are no EventSource."),
-                    _parameter("poll_interval", "query", "number", "Seconds between two looks for news, 0.5 to 10."),
-                    _parameter("view", "query", "string", "`log`, or `chat` for the frames of a chat."),
+                    _parameter("Last-Event-ID", "header", "string", "The id of the last event that you have seen."),
+                    _parameter("after", "query", "string", "The same, for clients other than an EventSource."),
+                    _parameter("poll_interval", "query", "number", "Seconds between two checks for events, 0.5 to 10."),
+                    _parameter("view", "query", "string", "`log` (the default), or `chat` for the frames of a chat."),
                     _parameter(
-                        "ticket", "query", "string", "A ticket of POST /v1/stream-tickets, in place of a token."
+                        "ticket", "query", "string", "A ticket from POST /v1/stream-tickets, instead of a token."
                     ),
                 ],
                 "responses": {
                     "200": {
-                        "description": "Events.",
+                        "description": "The events.",
                         "headers": {
                             "Stream-Retention-Seconds": {
-                                "description": "How long events are kept.",
+                                "description": "How many seconds events are stored.",
                                 "schema": {"type": "integer"},
                             }
                         },
                         "content": {"text/event-stream": {"schema": {"type": "string"}}},
                     },
-                    "204": {"description": "All is told, and nothing more is expected."},
+                    "204": {"description": "You have seen all events, and the run has ended."},
                 },
             }
         }

@@ -202,11 +202,11 @@ def test_every_event_has_a_line_of_text(type_, data, text):
 
 def test_an_expired_cursor_is_an_error_and_no_silent_gap(client, wire, run):
     wire.answers(200, HEALTH).answers(200, run)
-    wire.answers(410, {"message": "Events that follow the cursor are kept no longer.", "code": "cursor_expired"})
+    wire.answers(410, {"message": "Events after the cursor are no longer stored.", "code": "cursor_expired"})
 
     def script(api):
         task = yield api.run_task("Do it")
-        with pytest.raises(APIStatusError, match="kept no longer") as caught:
+        with pytest.raises(APIStatusError, match="no longer stored") as caught:
             yield task.stream(after="0-1")
         assert caught.value.status_code == 410
 

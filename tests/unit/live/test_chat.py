@@ -224,7 +224,7 @@ def test_of_two_messages_at_once_one_is_sent(fake: FakeCodegen, monkeypatch: pyt
     answer = chat(session_id=session_id)
 
     assert answer.status == 200
-    assert [busy.detail for busy in refused] == ["Another message of the session is on its way."]
+    assert [busy.detail for busy in refused] == ["Another message of the session is being sent."]
     assert len(fake.runs[first["run_id"]].turns) == 2
 
 
@@ -283,7 +283,7 @@ def test_a_claim_whose_holder_died_ends_by_itself(clock: TestClock) -> None:
     now = round(clock.now() * 1000)
     current().sessions.claim(DEMO_ORG_ID, session_id, "somebody", now=now, until=now + sessions.CLAIM_SECONDS * 1000)
 
-    assert "on its way" in chat(session_id=session_id).json["message"]
+    assert "is being sent" in chat(session_id=session_id).json["message"]
     clock.manual.advance(sessions.CLAIM_SECONDS + 1)
     assert chat(session_id=session_id).status == 200
 

@@ -48,15 +48,16 @@ class CreateAgent(Body):
     """A new agent."""
 
     id: Annotated[str, StringConstraints(pattern=AGENT_ID)] | None = Field(
-        None, description="How runs and chats name it, such as `customer_support`; one is made if absent."
+        None,
+        description="The name that runs and chats use, such as `customer_support`. Generated if absent.",
     )
     name: Name
     type: AgentType = AgentType.GENERAL
     description: Description | None = None
-    configuration: Configuration = Field({}, description="Told to the agent with each task, as JSON.")
-    system_prompt: SystemPrompt | None = Field(None, description="Told to the agent before each task.")
+    configuration: Configuration = Field({}, description="Written in front of each task, as JSON.")
+    system_prompt: SystemPrompt | None = Field(None, description="Instructions, written in front of each task.")
     model: Model | None = Field(None, description="Defaults to the organization's model.")
-    repo_id: RepoId | None = Field(None, description="Where it works if a task names no repository.")
+    repo_id: RepoId | None = Field(None, description="The repository for tasks that name none.")
     tags: Tags = Field([])
 
     def members(self) -> dict[str, Any]:
@@ -65,11 +66,9 @@ class CreateAgent(Body):
 
 
 class UpdateAgent(Body):
-    """What is new about an agent: what is left out stays, null takes away, configuration and tags are replaced."""
+    """Changes to an agent. Omitted fields stay, null removes a value; configuration and tags are replaced entirely."""
 
-    version: StrictInt | None = Field(
-        None, description="The version that the change is meant for: refused with 409 if there is a newer one."
-    )
+    version: StrictInt | None = Field(None, description="The version to change. 409 if it is not the current one.")
     name: Name | None = None
     type: AgentType | None = None
     description: Description | None = None
@@ -98,10 +97,10 @@ PROFILE_MEMBERS = ("name", "type", "description", "configuration", "system_promp
 
 
 class Agent(BaseModel):
-    """An agent, as it is or as it was in one version."""
+    """An agent, in one of its versions."""
 
     id: str
-    version: int = Field(description="Counts the changes. Each version stays readable.")
+    version: int = Field(description="The number of the version. Each change makes the next one; all stay readable.")
     name: str
     type: AgentType
     description: str | None = None
@@ -112,14 +111,14 @@ class Agent(BaseModel):
     tags: list[str] = []
     created_at: str
     created_by: str
-    updated_at: str = Field(description="When this version was made.")
+    updated_at: str = Field(description="When this version was created.")
     updated_by: str
-    deleted_at: str | None = Field(None, description="Set in answers about a version of a deleted agent.")
+    deleted_at: str | None = Field(None, description="Set in the versions of a deleted agent.")
     warnings: IgnoredFields = Field([])
 
 
 class AgentPage(BaseModel):
-    """Agents, counted from the newest."""
+    """A range of the agents, newest first."""
 
     items: list[Agent]
     total: int

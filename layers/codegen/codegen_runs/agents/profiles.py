@@ -31,28 +31,28 @@ class AgentNotFound(NotFound):
     """The organization has no such agent, or not in this version."""
 
     code = "agent_not_found"
-    remedy = "Check the id: GET /v1/organizations/{org_id}/agents lists the agents, POST creates one by an id of yours."
+    remedy = "Check the id: GET /v1/organizations/{org_id}/agents lists the agents; POST creates one."
 
 
 class AgentExists(Conflict):
     """The id is taken."""
 
     code = "agent_exists"
-    remedy = "Choose another id, or change the agent that there is."
+    remedy = "Choose another id, or change the existing agent."
 
 
 class AgentChanged(Conflict):
     """The change was meant for another version."""
 
     code = "agent_changed"
-    remedy = "Read the agent again and send the change with its current version."
+    remedy = "Read the agent again, and send the change with the current version."
 
 
 class AgentNotMatched(PreconditionFailed):
     """The agent is not in the version that If-Match names."""
 
     code = "agent_not_matched"
-    remedy = "Read the agent again and send the change with its current ETag."
+    remedy = "Read the agent again, and send the change with the current ETag."
 
 
 def get(agent_id: str, *, org_id: int, version: int | None = None, backend: Backend) -> AgentProfile:
@@ -65,7 +65,7 @@ def get(agent_id: str, *, org_id: int, version: int | None = None, backend: Back
         agents = backend.agents
         profile = agents.get(org_id, agent_id) if version is None else agents.version(org_id, agent_id, version)
     if profile is None or (profile.deleted_at and version is None):
-        which = f"agent {agent_id}" if version is None else f"version {version} of an agent {agent_id}"
+        which = f"agent {agent_id}" if version is None else f"version {version} of the agent {agent_id}"
         raise AgentNotFound(f"There is no {which} in this organization.")
     return profile
 
@@ -90,7 +90,7 @@ def create(request: CreateAgent, *, org_id: int, caller: Caller, backend: Backen
         else:
             agents.add(org_id, profile)
     except ConditionFailed:
-        raise AgentExists(f"There is an agent {profile.id} already.") from None
+        raise AgentExists(f"The agent {profile.id} already exists.") from None
     return shown(profile, request.ignored())
 
 
@@ -110,9 +110,9 @@ def update(
     for _ in range(_ATTEMPTS):
         known = get(agent_id, org_id=org_id, backend=backend)
         if if_match is not None and not matches(known, if_match):
-            raise AgentNotMatched(f"The agent is in version {known.version}.", version=known.version)
+            raise AgentNotMatched(f"The current version of the agent is {known.version}.", version=known.version)
         if request.version not in (None, known.version):
-            raise AgentChanged(f"The agent is in version {known.version}.", version=known.version)
+            raise AgentChanged(f"The current version of the agent is {known.version}.", version=known.version)
         changed = AgentProfile.model_validate(known.model_dump() | request.changes())
         if changed == known:
             return shown(known, request.ignored())
@@ -123,7 +123,7 @@ def update(
         except ConditionFailed:
             continue
         return shown(changed, request.ignored())
-    raise StorageUnavailable("The agent changes too fast to be changed; try again.")
+    raise StorageUnavailable("Each attempt to change the agent met another change. Try again.")
 
 
 def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:

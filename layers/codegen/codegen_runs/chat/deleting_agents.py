@@ -12,7 +12,7 @@ class AgentInUse(Conflict):
     """The agent has a message to answer right now."""
 
     code = "agent_in_use"
-    remedy = "Wait until the chat has its answer, or cancel its run."
+    remedy = "Wait for the answer in the chat, or cancel the run of the chat."
 
 
 def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
@@ -23,7 +23,7 @@ def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
     """
     if session := sessions.at_work(org_id, agent_id, backend=backend):
         raise AgentInUse(
-            f"The agent is at work in the session {session.id}.",
+            f"The agent has a message to answer in the session {session.id}.",
             session_id=session.id,
             run_id=session.agent_run_id,
         )

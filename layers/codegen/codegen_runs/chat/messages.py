@@ -21,34 +21,34 @@ class ChatMessage(Body):
     # Strict, because it decides what kind of answer comes: "no" would be a yes.
     stream: StrictBool = Field(False, description="Whether to answer with server-sent events.")
     session_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
-        None, description="The conversation to go on with; a new one if absent."
+        None, description="The conversation to continue. If absent, a new conversation begins."
     )
 
 
 class ChatLinks(BaseModel):
-    """Where a turn of a chat is followed."""
+    """Where to follow a turn of a chat."""
 
     run: str
-    events: str = Field(description="As JSON, held until there is news.")
-    stream: str = Field(description="As server-sent events, in the frames of a chat; good for an EventSource.")
+    events: str = Field(description="The events as JSON, by long poll.")
+    stream: str = Field(description="The frames of the chat as server-sent events, for an EventSource.")
 
 
 class ChatAnswer(BaseModel):
     """A turn of a chat: the answer, or where to wait for it."""
 
     response: str | None = Field(
-        None, description="The answer; null while there is none, and where there is never one."
+        None, description="The agent's answer. Null before the turn has ended, and if it ended without an answer."
     )
     organization_id: int
     run_id: int
-    session_id: str = Field(description="Send it with the next message to go on with the conversation.")
+    session_id: str = Field(description="Send it with the next message to continue the conversation.")
     agent_id: str
     agent_version: int
-    turn: int = Field(description="Counts the turns of the run.")
+    turn: int = Field(description="The number of the turn in the run, from 1.")
     status: Status
     status_reason: str | None = None
-    response_truncated: bool = Field(False, description="Whether the answer is only the beginning of a longer one.")
+    response_truncated: bool = Field(False, description="Whether `response` is only the beginning of the answer.")
     metrics: Metrics | None = Field(None, description="Null until the turn has ended.")
-    cursor: str = Field(description="The place in the run's event log that the turn follows.")
+    cursor: str = Field(description="The cursor in the run's event log after which the turn begins.")
     links: ChatLinks
     warnings: Warnings = Field([])

@@ -11,10 +11,10 @@ from codegen_runs.statuses import Status
 
 
 class Metrics(BaseModel):
-    """What a turn took. The Codegen API tells neither tokens nor cost."""
+    """Figures about a turn. The Codegen API reports neither tokens nor cost."""
 
-    duration_seconds: float = Field(description="From the message to the end.")
-    log_entries: int = Field(description="How many entries the log of the run has.")
+    duration_seconds: float = Field(description="From the message to the end of the turn.")
+    log_entries: int = Field(description="How many entries the run's log has, over all turns.")
 
 
 class Outcome(BaseModel):

@@ -42,21 +42,21 @@ class SessionNotFound(NotFound):
     """The organization has no such conversation."""
 
     code = "session_not_found"
-    remedy = "Leave session_id out to begin a new conversation."
+    remedy = "Omit session_id to begin a new conversation."
 
 
 class SessionBusy(Conflict):
     """The agent has not answered the message before."""
 
     code = "session_busy"
-    remedy = "Wait for the end of the turn, where `links` leads, or cancel the run; then send the message again."
+    remedy = "Wait for the end of the turn (see `links`), or cancel the run. Then send the message again."
 
 
 class SessionOfAnotherAgent(Conflict):
     """The conversation is with another agent."""
 
     code = "session_of_another_agent"
-    remedy = "Name the agent that the conversation began with, or leave session_id out to begin a new one."
+    remedy = "Send the agent_id that the conversation began with, or omit session_id to begin a new conversation."
 
 
 def send(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
@@ -128,17 +128,17 @@ def _go_on(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller
     if session is None:
         raise SessionNotFound(f"There is no session {session_id} in this organization.")
     if session.agent_id != request.agent_id:
-        raise SessionOfAnotherAgent(f"The session is one with the agent {session.agent_id}.")
+        raise SessionOfAnotherAgent(f"The session is with the agent {session.agent_id}.")
     agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
     now = milliseconds(backend.clock.now())
     try:
         session = sessions.claim(org_id, session_id, claim, now=now, until=now + CLAIM_SECONDS * 1000)
     except ConditionFailed:
-        raise SessionBusy("Another message of the session is on its way.") from None
+        raise SessionBusy("Another message of the session is being sent.") from None
     with ExitStack() as releasing:
         releasing.callback(_release, sessions, org_id, session, session.agent_run_id)
         if session.agent_run_id is None:
-            raise SessionNotFound("The session has no run: its first message was lost on its way.")
+            raise SessionNotFound("The session has no run, because its first message was lost.")
         # Read under the claim: whoever had it before has opened the run's next turn by now.
         watch = backend.runs.find(org_id, session.agent_run_id)
         if watch and _works(watch):
@@ -169,7 +169,7 @@ def _release(sessions: SessionsTable, org_id: int, session: ChatSession, agent_r
         sessions.release(org_id, session.id, session.claim or "", agent_run_id=agent_run_id)
     except (ConditionFailed, StorageUnavailable):
         logger.exception("A session could not be released.", session_id=session.id)
-        detail = "The session was not written: it may not go on, or not before a minute has passed."
+        detail = "The session could not be updated: it may be impossible to continue it, or only after a minute."
         return [Warned(code="session_not_kept", pointer="", detail=detail)]
     return []
 

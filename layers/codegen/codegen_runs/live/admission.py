@@ -31,7 +31,7 @@ def admit(event: Mapping[str, Any], tickets: Tickets) -> tuple[Caller, str]:
     try:
         subject = Subject(int(parameters["org_id"]), agent_run_id=int(parameters["agent_run_id"]))
     except ValueError:
-        raise TicketRefused("The path names no run.") from None
+        raise TicketRefused("The path does not name a run.") from None
     last_id = next((value for name, value in headers.items() if name.lower() == "last-event-id"), "")
     if stream_key := last_id.partition("~")[2]:
         return tickets.resume(stream_key, subject).caller, stream_key

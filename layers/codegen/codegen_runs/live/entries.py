@@ -15,15 +15,15 @@ _NAMING = ("turn", "status", "position")
 class EventEntry(BaseModel):
     """One event of a run."""
 
-    id: str = Field(description="Its place in the log; send it as `after` to get what follows.")
-    epoch: int = Field(description="Counts how often the Codegen API rewrote the history of the run.")
-    seq: int = Field(description="Counts the events of the run, without a gap.")
+    id: str = Field(description="Send it as `after` to get the events that follow this one.")
+    epoch: int = Field(description="How often the Codegen API had rewritten the run's history before this event.")
+    seq: int = Field(description="The number of the event in its run, without gaps.")
     type: str
-    run_id: int | None = Field(None, description="Null before the run is launched.")
-    ts: str = Field(description="When it was stored.")
+    run_id: int | None = Field(None, description="Null for an event before the launch of the run.")
+    ts: str = Field(description="When the event was stored.")
     v: int
     data: dict[str, Any]
-    link: str | None = Field(None, description="Where the whole entry is, if data holds previews of it.")
+    link: str | None = Field(None, description="Where to read the whole entry, if `data` contains only previews of it.")
 
 
 def entry(event: Event, org_id: int) -> EventEntry:

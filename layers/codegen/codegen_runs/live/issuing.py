@@ -16,29 +16,29 @@ from codegen_runs.multi_runs import service as multi_runs
 
 
 class IssueTicket(Body):
-    """What to issue a ticket for: one run or one multi-run."""
+    """The run or the multi-run to issue a ticket for."""
 
     agent_run_id: int | None = Field(None, ge=1, lt=2**63)
     multi_run_id: str | None = Field(None, min_length=1, max_length=64)
-    organization_id: int | None = Field(None, ge=0, lt=2**63, description="The deployment's organization if absent.")
+    organization_id: int | None = Field(None, ge=0, lt=2**63, description="Defaults to the deployment's organization.")
 
     @model_validator(mode="after")
     def _one_subject(self) -> Self:
         if (self.agent_run_id is None) == (self.multi_run_id is None):
-            raise ValueError("Name either agent_run_id or multi_run_id.")
+            raise ValueError("Give either agent_run_id or multi_run_id.")
         return self
 
 
 class StreamTicket(BaseModel):
-    """A ticket, good for one connection."""
+    """A ticket, valid for one connection."""
 
     ticket: str = Field(description="Send it as the query parameter `ticket`.")
     expires_at: str
-    expires_in: int = Field(TICKET_SECONDS, description="Seconds.")
+    expires_in: int = Field(TICKET_SECONDS, description="Seconds until the ticket expires.")
     organization_id: int
     agent_run_id: int | None = None
     multi_run_id: str | None = None
-    stream_path: str | None = Field(None, description="Where to open an EventSource, for a run.")
+    stream_path: str | None = Field(None, description="The path to open an EventSource at. Null for a multi-run.")
     warnings: IgnoredFields = Field([])
 
 

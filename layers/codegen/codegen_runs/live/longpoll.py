@@ -13,14 +13,14 @@ MAX_WAIT = 25
 
 
 class EventList(BaseModel):
-    """The events of a run that follow a place in its log."""
+    """The events of a run that follow a cursor."""
 
     run: RunSnapshot
     items: list[EventEntry]
-    next_cursor: str = Field(description="Send it as `after` to get what follows, now or later.")
-    has_more: bool = Field(description="Whether more events are there already.")
+    next_cursor: str = Field(description="Send it as `after` to get the events that follow, now or later.")
+    has_more: bool = Field(description="Whether further events are already stored.")
     ended: bool = Field(description="Whether the run has ended and these are its last events.")
-    expired: int = Field(0, description="How many events before these were left out because they are kept no longer.")
+    expired: int = Field(0, description="How many events before these are missing, because they are no longer stored.")
 
 
 def read(reader: Reader, *, limit: int, until: float) -> EventList:

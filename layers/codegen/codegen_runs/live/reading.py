@@ -32,18 +32,18 @@ class RunNotFollowed(NotFound):
     """Nobody has followed the run, and who asks now cannot ask the Codegen API for it."""
 
     code = "run_not_followed"
-    remedy = "Ask with a token instead of a ticket."
+    remedy = "Send a token instead of a ticket."
 
 
 class CursorExpired(Gone):
     """What followed the cursor is not kept any more."""
 
     code = "cursor_expired"
-    remedy = "Read the run, or start again without a cursor: the events that are still there follow."
+    remedy = "Read the run, or start again without a cursor to get the events that are still stored."
 
     def __init__(self, watch: Watch) -> None:
         run = run_path(watch.org_id, watch.agent_run_id)
-        super().__init__("Events that follow the cursor are kept no longer.", links={"run": run})
+        super().__init__("Events after the cursor are no longer stored.", links={"run": run})
 
 
 @dataclass
@@ -150,7 +150,7 @@ def open_reader(
     watch = backend.runs.find(org_id, agent_run_id)
     if watch is None:
         if not ask:
-            raise RunNotFollowed(f"Run {agent_run_id} is not followed.")
+            raise RunNotFollowed(f"This deployment does not follow run {agent_run_id}.")
         run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
         watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
     place = parse_cursor(after, watch) if after else START
@@ -162,7 +162,7 @@ def parse_cursor(cursor: str, watch: Watch) -> tuple[int, int]:
     """Read a cursor of this run. Raises `InvalidCursor` when it names no event that the run has."""
     match = _CURSOR.fullmatch(cursor)
     if not match:
-        raise InvalidCursor("The cursor is not of the form epoch-number.")
+        raise InvalidCursor("The cursor does not have the form epoch-number.")
     place = (int(match[1]), int(match[2]))
     if place > (watch.epoch, watch.seq) or place[1] > watch.seq:
         raise InvalidCursor("The cursor names an event that this run does not have.")

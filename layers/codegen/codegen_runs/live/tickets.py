@@ -38,14 +38,14 @@ class TicketRefused(Unauthorized):
     """The ticket was used, has expired, or never was one."""
 
     code = "ticket_refused"
-    remedy = "Ask for another ticket with POST /v1/stream-tickets."
+    remedy = "Get another ticket with POST /v1/stream-tickets."
 
 
 class TicketForAnother(Forbidden):
     """The ticket is good, but not for this. It stays good for what it was issued for."""
 
     code = "ticket_for_another"
-    remedy = "Use the ticket for the run it was issued for, or ask for another."
+    remedy = "Use the ticket for the run that it was issued for, or get another ticket."
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Tickets:
             item = self._table.get(key) if subject else None
         if item and item["expires_at"] > now:
             raise TicketForAnother("The ticket was issued for another run.")
-        raise TicketRefused("The ticket was used already, or has expired.")
+        raise TicketRefused("The ticket has already been used, or it has expired.")
 
     def open_stream(self, admission: Admission) -> str:
         """Return the key with which the stream that a ticket opened can be resumed."""
@@ -127,7 +127,7 @@ class Tickets:
         item = self._table.get(_key("stream", stream_key))
         # DynamoDB deletes what has expired within days, not at once.
         if item is None or item["expires_at"] <= self._clock.now() or _admission(item).subject != subject:
-            raise TicketRefused("The stream cannot be resumed: it has expired, or never was opened.")
+            raise TicketRefused("The stream cannot be resumed: it has expired, or it was never opened.")
         return _admission(item)
 
     def _keep(self, kind: str, admission: Admission, seconds: int) -> tuple[str, int]:

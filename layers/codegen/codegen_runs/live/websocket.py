@@ -64,7 +64,7 @@ class TooManyRuns(Conflict):
     """The connection would follow too many runs."""
 
     code = "too_many_runs"
-    remedy = "Unsubscribe from others first, or use another connection."
+    remedy = "Unsubscribe from other runs first, or open another connection."
 
 
 class _Message(BaseModel):
@@ -79,7 +79,7 @@ class _AboutRuns(_Message):
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if (self.run_id is None) == (self.multi_run_id is None):
-            raise ValueError("Name either run_id or multi_run_id.")
+            raise ValueError("Give either run_id or multi_run_id.")
         return self
 
 
@@ -93,7 +93,7 @@ class Subscribe(_AboutRuns):
     @model_validator(mode="after")
     def _fitting_cursor(self) -> Self:
         if self.after is not None and isinstance(self.after, str) != (self.run_id is not None):
-            raise ValueError("after is an event's id for a run, and an object of part and id for a multi-run.")
+            raise ValueError("after must be an event id for a run, an object of parts and event ids for a multi-run.")
         return self
 
 
@@ -118,15 +118,15 @@ def read(body: str | None) -> Subscribe | Unsubscribe | Ping:
     try:
         content = from_json(body or "", allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidMessage(f"The message is no JSON: {error}") from None
+        raise InvalidMessage(f"The message is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise InvalidMessage("The message is no JSON object.")
+        raise InvalidMessage("The message is not a JSON object.")
     try:
         return _messages.validate_python(content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         if faults[0]["type"].startswith("union_tag"):
-            raise UnknownAction("The message names no action that there is.") from None
+            raise UnknownAction("The message has no known action.") from None
         # The first step of each location is the action.
         told = [{"loc": ["message", *fault["loc"][1:]], "msg": fault["msg"], "type": fault["type"]} for fault in faults]
         raise Unprocessable(errors=told) from None
@@ -179,7 +179,7 @@ class Session:
     def _connection(self, connection_id: str) -> Connection:
         found = self.backend.connections.get(connection_id)
         if found is None:
-            raise ConnectionUnknown("This connection is not known any more.")
+            raise ConnectionUnknown("This connection is no longer known.")
         return found
 
     def _subscribe(self, connection: Connection, message: Subscribe, until: float) -> None:
@@ -193,7 +193,7 @@ class Session:
             subscriptions = list(self._to_multi_run(connection, message, org_id))
         others = {(other.org_id, other.key) for other in self.backend.connections.followed(connection.id)}
         if len(others | {(one.org_id, one.key) for one in subscriptions}) > MOST_RUNS:
-            raise TooManyRuns(f"A connection can follow {MOST_RUNS} runs.")
+            raise TooManyRuns(f"A connection can follow at most {MOST_RUNS} runs.")
         parts = {"parts": [one.part for one in subscriptions]} if message.multi_run_id is not None else {}
         self.connections.post(
             connection.id,
@@ -241,7 +241,7 @@ class Session:
         if cursor is None:
             return START
         if watch is None:
-            raise InvalidCursor("A cursor names a run that has not begun.")
+            raise InvalidCursor("A cursor is for a run that has not begun.")
         reader = Reader(self.backend, watch, parse_cursor(cursor, watch))
         _check_kept(reader)
         return reader.after
