@@ -1,19 +1,21 @@
 """Listing, reading and making checkpoints, through the handlers."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.runs.following import enqueue
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from local.template import Template
-from tests.support.backend import TestClock
-from tests.support.events import Answer, current
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import Answer, current, working_with
+from tests.support.overtaken import Overtaken
 from tests.unit.checkpoints.conftest import ADA, ORG, Act, Run
 
 BOB = Caller(id="user:1", user_id=1, organizations=frozenset({124}), token=DEMO_TOKEN)
@@ -134,18 +136,12 @@ def test_a_checkpoint_is_made_by_hand_at_its_place_in_the_event_log(
 
 
 def test_one_made_by_hand_and_one_of_the_poller_at_the_same_moment_are_both_kept(
-    act: Act, run: Run, runs: RunsTable, poll: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    act: Act, run: Run, runs: RunsTable, poll: Callable[[float], None], clock: TestClock
 ) -> None:
     run_id = run(script=Script(steps=1, seconds=60, pull_request=False), seconds=5)
-    real = RunsTable.write
-
-    def interrupted(*arguments: Any, **more: Any) -> Any:
-        monkeypatch.setattr(RunsTable, "write", real)
-        poll(60)
-        return real(*arguments, **more)
-
-    monkeypatch.setattr(RunsTable, "write", interrupted)
-    made = act("create", "POST", f"{ORG}/agent/run/{run_id}/checkpoints")
+    table = Overtaken(runs, "write", lambda: poll(60))
+    with working_with(Backend(clock=clock, kick=Kicks(), runs=cast(RunsTable, table))):
+        made = act("create", "POST", f"{ORG}/agent/run/{run_id}/checkpoints")
     items = act("list", "GET", f"{ORG}/agent/run/{run_id}/checkpoints").json["items"]
 
     assert made.status == 201

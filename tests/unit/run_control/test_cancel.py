@@ -1,21 +1,25 @@
 """Cancelling a run, through the handler."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
+from codegen_runs.events import timestamp
 from codegen_runs.limits.buckets import LIMITS, Buckets
 from codegen_runs.limits.permits import PATIENCE
 from codegen_runs.runs.transitions import CONFIRMATION_SECONDS
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import Watch
+from codegen_runs.storage.runs import RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Trouble
 from tests.support.backend import Kicks, TestClock, Tokens
+from tests.support.events import working_with
 from tests.support.memory import MemoryRuns
+from tests.support.overtaken import Overtaken
 from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, history, offers, stored
 
 CONSENT = {"allow_pr_ban": True}
@@ -71,7 +75,7 @@ def test_a_running_run_is_stopped_by_the_ban_that_was_allowed_and_is_cancelled_w
     assert answer.json["status"] == "cancelling"
     assert answer.json["means"] == "pr_ban"
     assert codes(answer.json["side_effects"]) == EFFECTS
-    assert answer.json["cancel_deadline_at"] > answer.json["deadline_at"][:0]
+    assert answer.json["cancel_deadline_at"] == timestamp(clock.now() + CONFIRMATION_SECONDS)
     assert fake.calls[BAN] == 1
     poll(30)
 
@@ -254,18 +258,12 @@ def test_a_launch_under_way_is_cancelled_once_somebody_knows(
 
 
 def test_a_cancel_that_meets_the_poller_takes_the_run_as_it_then_is(
-    queued: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, poll: Poll, monkeypatch: pytest.MonkeyPatch
+    queued: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, poll: Poll, clock: TestClock, kicks: Kicks
 ) -> None:
     fake.script(Script(ending="NEVER"))
-    write = MemoryRuns.write
-
-    def overtaken(table: MemoryRuns, *args: Any, **more: Any) -> Watch:
-        monkeypatch.setattr(MemoryRuns, "write", write)
-        poll(5)  # launches it between the read and the write of the cancel
-        return write(table, *args, **more)
-
-    monkeypatch.setattr(MemoryRuns, "write", overtaken)
-    answer = act("cancel", KEY)
+    table = Overtaken(runs, "write", lambda: poll(5))  # The poller launches the run after the cancel has read it.
+    with working_with(Backend(runs=cast(RunsTable, table), clock=clock, kick=kicks)):
+        answer = act("cancel", KEY)
 
     assert (answer.status, answer.json["code"]) == (409, "cancel_needs_pr_ban")
     assert stored(runs).status is Status.RUNNING
@@ -273,16 +271,11 @@ def test_a_cancel_that_meets_the_poller_takes_the_run_as_it_then_is(
 
 
 def test_a_run_that_is_written_all_the_time_is_told_to_be_tried_again(
-    queued: Watch, act: Act, runs: MemoryRuns, monkeypatch: pytest.MonkeyPatch
+    queued: Watch, act: Act, runs: MemoryRuns, clock: TestClock, kicks: Kicks
 ) -> None:
-    write = MemoryRuns.write
-
-    def overtaken(table: MemoryRuns, *args: Any, **more: Any) -> Watch:
-        write(table, stored(runs))
-        return write(table, *args, **more)
-
-    monkeypatch.setattr(MemoryRuns, "write", overtaken)
-    answer = act("cancel", KEY)
+    table = Overtaken(runs, "write", lambda: runs.write(stored(runs)), times=None)
+    with working_with(Backend(runs=cast(RunsTable, table), clock=clock, kick=kicks)):
+        answer = act("cancel", KEY)
 
     assert answer.status == 503
     assert answer.json["retryable"] is True

@@ -1,7 +1,7 @@
 """Cancelling, pausing and resuming multi-runs, with the state machine itself left out."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -18,6 +18,7 @@ from local.template import Template
 from tests.support import handlers
 from tests.support.backend import Kicks, TestClock, Tokens, runs_table
 from tests.support.events import Answer, call, current, rest, working_with
+from tests.support.overtaken import Overtaken
 from tests.unit.run_control.controls import ADA, offers
 
 ORG = 123
@@ -216,37 +217,29 @@ def test_a_paused_multi_run_that_is_cancelled_launches_nothing(multi_run: str, p
 
 @pytest.mark.parametrize(("verb", "status"), [("cancel", "cancelled"), ("pause", "paused"), ("resume", "queued")])
 def test_a_candidate_queued_at_the_same_moment_is_treated_as_the_others(
-    verb: str, status: str, multi_run: str, monkeypatch: pytest.MonkeyPatch
+    verb: str, status: str, multi_run: str, runs: RunsTable, clock: TestClock
 ) -> None:
     if verb == "resume":
         act("pause", multi_run)
-    add = RunsTable.add
-
-    def overtaken(table: RunsTable, *args: Any, **more: Any) -> bool:
-        monkeypatch.setattr(RunsTable, "add", add)
-        act(verb, multi_run)  # between the task's look at the multi-run and its write
-        return add(table, *args, **more)
-
-    monkeypatch.setattr(RunsTable, "add", overtaken)
-    launch(multi_run, 0)
+    # The caller acts after the task has read the multi-run, and before the task queues the candidate.
+    table = Overtaken(runs, "add", lambda: act(verb, multi_run))
+    with working_with(Backend(clock=clock, kick=Kicks(), runs=cast(RunsTable, table))):
+        launch(multi_run, 0)
 
     assert statuses(multi_run)[0] == status
 
 
 def test_a_multi_run_that_moves_on_while_it_is_paused_is_paused_all_the_same(
-    multi_run: str, poll: Poll, monkeypatch: pytest.MonkeyPatch
+    multi_run: str, poll: Poll, clock: TestClock
 ) -> None:
     launch(multi_run, 0, 1)
     poll(58)
-    advance = MultiRunsTable.advance
-
-    def overtaken(table: MultiRunsTable, *args: Any, **more: Any) -> Any:
-        monkeypatch.setattr(MultiRunsTable, "advance", advance)
-        tasks.synthesize(ORG, multi_run, "token-synthesis", backend=current())
-        return advance(table, *args, **more)
-
-    monkeypatch.setattr(MultiRunsTable, "advance", overtaken)
-    answer = act("pause", multi_run)
+    outer = current()
+    table = Overtaken(
+        outer.multi_runs, "advance", lambda: tasks.synthesize(ORG, multi_run, "token-synthesis", backend=outer)
+    )
+    with working_with(Backend(clock=clock, kick=Kicks(), multi_runs=cast(MultiRunsTable, table))):
+        answer = act("pause", multi_run)
 
     assert (answer.json["status"], answer.json["paused_scope"]) == ("synthesizing", "queue_only")
     assert answer.json["synthesis"]["status"] == "paused"
