@@ -1,4 +1,4 @@
-"""The handlers of checkpoints over the fake Codegen and the template's tables in memory, and runs to make them of."""
+"""Run the handlers of checkpoints over the fake Codegen and the template's tables in memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,14 +35,14 @@ def _upstream(
 
 @pytest.fixture
 def poll(runs: RunsTable, codegen: CodegenAPI, clock: TestClock) -> Callable[[float], None]:
-    """Let the poller work for so many seconds."""
+    """Let the poller work for some seconds."""
     poller = Poller(runs=runs, codegen=codegen, tokens=Tokens(), clock=clock, holder="me", concurrency=1)
     return lambda seconds: poller.tick(clock.now() + seconds) and None
 
 
 @pytest.fixture
 def act() -> Act:
-    """Send a request to one of the functions of checkpoints, as Ada or as somebody else."""
+    """Send a request to a function, by default one for checkpoints; as Ada unless another caller is given."""
 
     def act(name: str, method: str, path: str, body: Any = None, *, caller: Caller = ADA) -> Answer:
         folder = "" if "/" in name else "checkpoints/"
@@ -53,7 +53,7 @@ def act() -> Act:
 
 @pytest.fixture
 def run(act: Act, poll: Callable[[float], None], fake: FakeCodegen, clock: TestClock) -> Run:
-    """Start a run, by default one that ends, let the poller look at it, and return its id."""
+    """Start a run, by default one that ends, let the poller follow it, and return its id."""
 
     def run(prompt: str = "Fix the bug.", *, script: Script | None = None, seconds: float = 60, **more: Any) -> int:
         fake.script(script or Script(seconds=2, steps=2, result="The bug is fixed.", pull_request=False))
@@ -69,7 +69,7 @@ def run(act: Act, poll: Callable[[float], None], fake: FakeCodegen, clock: TestC
 
 @pytest.fixture
 def checkpoints(act: Act) -> Callable[[int | str], dict[str, str]]:
-    """Return the ids of a run's checkpoints by their reason; of several, the newest one's."""
+    """Return the ids of a run's checkpoints by their reason; the newest id of each reason."""
 
     def checkpoints(agent_run_id: int | str) -> dict[str, str]:
         answer = act("list", "GET", f"{ORG}/agent/run/{agent_run_id}/checkpoints")

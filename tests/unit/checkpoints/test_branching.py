@@ -1,4 +1,4 @@
-"""Restoring and forking, through the handlers: what the new run is told, and what stays as it was."""
+"""Restore and fork through the handlers: what the new run receives, and what does not change."""
 
 import hashlib
 import json
@@ -22,25 +22,25 @@ Checkpoints = Callable[[int | str], dict[str, str]]
 
 
 @pytest.fixture
-def go_on(act: Act) -> Callable[..., Any]:
-    """Restore or fork a checkpoint; the answer must be one, unless a refusal is expected."""
+def branch(act: Act) -> Callable[..., Any]:
+    """Restore or fork a checkpoint, and check the status of the answer."""
 
-    def go_on(verb: str, checkpoint_id: str, body: Any = None, *, status: int = 201) -> Any:
+    def branch(verb: str, checkpoint_id: str, body: Any = None, *, status: int = 201) -> Any:
         answer = act(verb, "POST", f"{ORG}/checkpoints/{checkpoint_id}/{verb}", body)
         assert answer.status == status, answer.text
         return answer
 
-    return go_on
+    return branch
 
 
 @pytest.fixture
-def told(fake: FakeCodegen) -> Callable[[], str]:
-    """Return the prompt that the upstream was given last."""
+def last_prompt(fake: FakeCodegen) -> Callable[[], str]:
+    """Return the last prompt that the newest run received upstream."""
     return lambda: str(max(fake.runs.values(), key=lambda run: run.id).turns[-1].prompt)
 
 
 def rows(template: Template) -> dict[str, str]:
-    """Hash every row of every table, by its place; the buckets count each call to the upstream, and are no run's."""
+    """Return a hash of every row of every table, by its place, without the rate limits' buckets."""
     client = boto3.client("dynamodb")
     found = {}
     for table in template.tables.values():
@@ -51,13 +51,13 @@ def rows(template: Template) -> dict[str, str]:
     return found
 
 
-def test_no_row_that_there_was_is_changed_by_a_fork_or_a_new_run(
-    deployed: Template, run: Run, checkpoints: Checkpoints, go_on: Any
+def test_a_fork_or_a_restore_in_a_new_run_changes_no_existing_row(
+    deployed: Template, run: Run, checkpoints: Checkpoints, branch: Any
 ) -> None:
     run_id = run()
     before = rows(deployed)
     for verb, reason in (("fork", "start"), ("fork", "end"), ("restore", "plan"), ("fork", "end")):
-        go_on(verb, checkpoints(run_id)[reason], {"modifications": {"modified_query": "Do it otherwise."}})
+        branch(verb, checkpoints(run_id)[reason], {"modifications": {"modified_query": "Do it otherwise."}})
     after = rows(deployed)
 
     assert {place: after.get(place) for place in before} == before
@@ -65,12 +65,12 @@ def test_no_row_that_there_was_is_changed_by_a_fork_or_a_new_run(
     assert not {place for place in after.keys() - before.keys() if f" run#{DEMO_ORG_ID}#{run_id} " in place}
 
 
-def test_a_fork_is_a_run_of_its_own_that_says_where_it_came_from(
-    run: Run, checkpoints: Checkpoints, go_on: Any, codegen: CodegenAPI
+def test_a_fork_is_a_new_run_whose_metadata_names_its_origin(
+    run: Run, checkpoints: Checkpoints, branch: Any, codegen: CodegenAPI
 ) -> None:
     run_id = run(repo_id=DEMO_REPO_ID, model="claude-opus")
     end = checkpoints(run_id)["end"]
-    forked = go_on("fork", end, {"modifications": {"system_prompt": "Be brief."}})
+    forked = branch("fork", end, {"modifications": {"system_prompt": "Be brief."}})
     child = forked.json["agent_run_id"]
 
     assert child != run_id
@@ -90,86 +90,86 @@ def test_a_fork_is_a_run_of_its_own_that_says_where_it_came_from(
     }
 
 
-def test_a_new_run_has_the_repository_and_the_model_of_the_old_one_unless_another_is_given(
-    run: Run, checkpoints: Checkpoints, go_on: Any, runs: RunsTable
+def test_a_fork_has_the_repository_and_the_model_of_its_parent_unless_another_is_given(
+    run: Run, checkpoints: Checkpoints, branch: Any, runs: RunsTable
 ) -> None:
     end = checkpoints(run(repo_id=DEMO_REPO_ID, model="claude-opus"))["end"]
     settings = []
     for changes in ({}, {"model": "gpt-5"}):
-        child = runs.find(DEMO_ORG_ID, go_on("fork", end, {"modifications": changes}).json["agent_run_id"])
+        child = runs.find(DEMO_ORG_ID, branch("fork", end, {"modifications": changes}).json["agent_run_id"])
         assert child is not None
         settings.append((child.repo_id, child.model))
 
     assert settings == [(DEMO_REPO_ID, "claude-opus"), (DEMO_REPO_ID, "gpt-5")]
 
 
-def test_a_restored_run_is_asked_the_new_query_after_a_record_of_what_was_said(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any
+def test_a_restored_run_receives_the_conversation_and_the_new_query(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any
 ) -> None:
     end = checkpoints(run())["end"]
-    restored = go_on("restore", end, {"create_new_run": True, "modifications": {"modified_query": "New query"}})
-    prompt = told()
+    restored = branch("restore", end, {"create_new_run": True, "modifications": {"modified_query": "New query"}})
+    prompt = last_prompt()
 
     assert prompt.endswith("Your task:\n\nNew query")
     assert prompt.index("Fix the bug.") < prompt.index("The bug is fixed.") < prompt.index("New query")
     assert restored.json["replayed"] == {"messages": 2, "left_out": 0}
 
 
-def test_at_its_start_the_new_query_takes_the_place_of_the_old_one(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any
+def test_at_the_start_of_a_run_the_new_query_replaces_the_old_one(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any
 ) -> None:
-    go_on("restore", checkpoints(run())["start"], {"modifications": {"modified_query": "New query"}})
+    branch("restore", checkpoints(run())["start"], {"modifications": {"modified_query": "New query"}})
 
-    assert told() == "New query"
+    assert last_prompt() == "New query"
 
 
-def test_without_a_new_query_the_last_one_is_asked_again(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, act: Act
+def test_without_a_new_query_the_last_one_is_sent_again(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any, act: Act
 ) -> None:
     made = checkpoints(run())
-    go_on("restore", made["start"])
-    assert told() == "Fix the bug."
-    go_on("fork", made["end"])
-    assert told().endswith("Your task:\n\nFix the bug.")
+    branch("restore", made["start"])
+    assert last_prompt() == "Fix the bug."
+    branch("fork", made["end"])
+    assert last_prompt().endswith("Your task:\n\nFix the bug.")
 
 
-def test_a_system_prompt_comes_first_and_stays_with_the_forks_of_the_fork(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, poll: Any
+def test_a_system_prompt_comes_first_and_is_inherited_by_forks_of_the_fork(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any, poll: Any
 ) -> None:
-    forked = go_on("fork", checkpoints(run())["end"], {"modifications": {"system_prompt": "Answer in French."}})
-    assert told().startswith("# Instructions\n\nAnswer in French.\n\n# Task\n\n")
+    forked = branch("fork", checkpoints(run())["end"], {"modifications": {"system_prompt": "Answer in French."}})
+    assert last_prompt().startswith("# Instructions\n\nAnswer in French.\n\n# Task\n\n")
     poll(60)
-    go_on("fork", checkpoints(forked.json["agent_run_id"])["end"])
+    branch("fork", checkpoints(forked.json["agent_run_id"])["end"])
 
-    assert told().startswith("# Instructions\n\nAnswer in French.\n\n# Task\n\n")
+    assert last_prompt().startswith("# Instructions\n\nAnswer in French.\n\n# Task\n\n")
 
 
-def test_a_fork_of_a_fork_is_told_what_was_said_in_both_and_each_message_once(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, poll: Any, act: Act, fake: FakeCodegen
+def test_a_fork_of_a_fork_receives_both_conversations_with_each_message_once(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any, poll: Any, act: Act, fake: FakeCodegen
 ) -> None:
     parent = checkpoints(run())["end"]
     fake.script(Script(seconds=2, result="Tested."))
-    first = go_on("fork", parent, {"modifications": {"modified_query": "Test it."}})
+    first = branch("fork", parent, {"modifications": {"modified_query": "Test it."}})
     poll(60)
     end = checkpoints(first.json["agent_run_id"])["end"]
     chain = act("get", "GET", f"{ORG}/checkpoints/{end}").json["chain"]
-    second = go_on("fork", end, {"modifications": {"modified_query": "Document it."}})
+    second = branch("fork", end, {"modifications": {"modified_query": "Document it."}})
 
     assert [message["text"] for message in chain] == ["Fix the bug.", "The bug is fixed.", "Test it.", "Tested."]
-    assert [told().count(text) for text in ("Fix the bug.", "Test it.", "Document it.")] == [1, 1, 1]
+    assert [last_prompt().count(text) for text in ("Fix the bug.", "Test it.", "Document it.")] == [1, 1, 1]
     assert [each["depth"] for each in second.json["lineage"]] == [1, 2]
     assert second.json["lineage"][1]["checkpoint_id"] == first.json["checkpoint_id"]
 
 
-def test_the_lineage_has_what_came_before_and_what_came_after(
-    run: Run, checkpoints: Checkpoints, go_on: Any, poll: Any, act: Act
+def test_the_lineage_has_ancestors_and_descendants(
+    run: Run, checkpoints: Checkpoints, branch: Any, poll: Any, act: Act
 ) -> None:
     root = run()
     made = checkpoints(root)
-    go_on("fork", made["start"])
-    child = go_on("restore", made["end"]).json["agent_run_id"]
+    branch("fork", made["start"])
+    child = branch("restore", made["end"]).json["agent_run_id"]
     poll(60)
-    grandchild = go_on("fork", checkpoints(child)["end"]).json["agent_run_id"]
+    grandchild = branch("fork", checkpoints(child)["end"]).json["agent_run_id"]
     of_root = act("lineage", "GET", f"{ORG}/checkpoints/{made['end']}/lineage").json
     of_child = act("lineage", "GET", f"{ORG}/checkpoints/{checkpoints(child)['end']}/lineage").json
 
@@ -183,25 +183,25 @@ def test_the_lineage_has_what_came_before_and_what_came_after(
     assert of_root["fidelity"] == "context_replay"
 
 
-def test_the_pull_request_of_the_run_is_named_to_the_one_that_goes_on_from_it(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, codegen: CodegenAPI
+def test_a_fork_receives_the_pull_request_of_its_parent(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any, codegen: CodegenAPI
 ) -> None:
     run_id = run(script=Script(seconds=4, pull_request=True))
     (pull_request,) = codegen.runs.get(run_id, org_id=DEMO_ORG_ID).github_pull_requests or []
-    go_on("fork", checkpoints(run_id)["end"])
+    branch("fork", checkpoints(run_id)["end"])
 
-    assert str(pull_request.url) in told()
-    assert str(pull_request.head_branch_name) in told()
+    assert str(pull_request.url) in last_prompt()
+    assert str(pull_request.head_branch_name) in last_prompt()
 
 
-def test_the_same_run_is_told_to_go_back_and_goes_on(
-    run: Run, checkpoints: Checkpoints, go_on: Any, fake: FakeCodegen, runs: RunsTable
+def test_the_same_run_is_instructed_to_go_back_and_continues(
+    run: Run, checkpoints: Checkpoints, branch: Any, fake: FakeCodegen, runs: RunsTable
 ) -> None:
     run_id = run()
     start = checkpoints(run_id)["start"]
     creates = len(fake.creates)
     body = {"create_new_run": False, "modifications": {"modified_query": "Do it otherwise."}}
-    restored = go_on("restore", checkpoints(run_id)["end"], body, status=200)
+    restored = branch("restore", checkpoints(run_id)["end"], body, status=200)
     watch = runs.find(DEMO_ORG_ID, run_id)
 
     assert (restored.json["agent_run_id"], restored.json["created_new_run"]) == (run_id, False)
@@ -214,22 +214,22 @@ def test_the_same_run_is_told_to_go_back_and_goes_on(
     assert start in checkpoints(run_id).values()
 
 
-def test_the_same_run_cannot_go_back_while_it_is_paused_and_says_why(
-    run: Run, checkpoints: Checkpoints, go_on: Any, act: Act
+def test_the_same_run_cannot_go_back_while_it_is_paused(
+    run: Run, checkpoints: Checkpoints, branch: Any, act: Act
 ) -> None:
     run_id = run(script=Script(ending="NEVER"), seconds=5)
     assert act("agent_runs/pause", "POST", f"{ORG}/agent/run/{run_id}/pause").status == 200
-    refused = go_on("restore", checkpoints(run_id)["start"], {"create_new_run": False}, status=409)
+    refused = branch("restore", checkpoints(run_id)["start"], {"create_new_run": False}, status=409)
 
     assert refused.json["code"] == "follow_up_held"
     assert "paused" in refused.json["detail"]
 
 
-def test_a_run_may_be_forked_while_it_works_and_that_is_said(
-    run: Run, checkpoints: Checkpoints, go_on: Any, runs: RunsTable
+def test_a_run_can_be_forked_while_it_works_with_a_warning(
+    run: Run, checkpoints: Checkpoints, branch: Any, runs: RunsTable
 ) -> None:
     run_id = run(script=Script(ending="NEVER"), seconds=5)
-    forked = go_on("fork", checkpoints(run_id)["start"])
+    forked = branch("fork", checkpoints(run_id)["start"])
     watch = runs.find(DEMO_ORG_ID, run_id)
 
     assert [warning["code"] for warning in forked.json["warnings"]] == ["run_goes_on"]
@@ -238,30 +238,30 @@ def test_a_run_may_be_forked_while_it_works_and_that_is_said(
 
 
 @pytest.mark.parametrize("verb", ["restore", "fork"])
-def test_a_run_that_is_still_queued_cannot_be_gone_on_from(
-    run: Run, checkpoints: Checkpoints, go_on: Any, runs: RunsTable, fake: FakeCodegen, verb: str
+def test_a_queued_run_cannot_be_restored_or_forked(
+    run: Run, checkpoints: Checkpoints, branch: Any, runs: RunsTable, fake: FakeCodegen, verb: str
 ) -> None:
     run_id = run(script=Script(ending="NEVER"), seconds=5)
     watch = runs.find(DEMO_ORG_ID, run_id)
     assert watch is not None
     runs.write(watch.model_copy(update={"status": Status.QUEUED}))
     creates = len(fake.creates)
-    refused = go_on(verb, checkpoints(run_id)["start"], status=409)
+    refused = branch(verb, checkpoints(run_id)["start"], status=409)
 
     assert refused.json["code"] == "run_not_started"
     assert "queued" in refused.json["detail"]
     assert len(fake.creates) == creates
 
 
-def test_what_nobody_knows_to_have_been_asked_cannot_be_asked_again(
-    act: Act, go_on: Any, codegen: CodegenAPI, told: Any
+def test_a_run_with_unknown_prompts_cannot_be_replayed_without_a_query(
+    act: Act, branch: Any, codegen: CodegenAPI, last_prompt: Any
 ) -> None:
     run_id = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID).id
     made = act("create", "POST", f"{ORG}/agent/run/{run_id}/checkpoints").json["id"]
 
-    assert go_on("fork", made, status=409).json["code"] == "nothing_to_replay"
-    go_on("fork", made, {"modifications": {"modified_query": "Say goodbye."}})
-    assert told() == "Say goodbye."
+    assert branch("fork", made, status=409).json["code"] == "nothing_to_replay"
+    branch("fork", made, {"modifications": {"modified_query": "Say goodbye."}})
+    assert last_prompt() == "Say goodbye."
 
 
 WRONG: list[tuple[Any, str]] = [
@@ -275,34 +275,32 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-def test_modifications_of_a_wrong_type_are_refused_before_anything_is_started(
-    run: Run, checkpoints: Checkpoints, go_on: Any, fake: FakeCodegen
+def test_invalid_modifications_are_refused_before_a_run_is_started(
+    run: Run, checkpoints: Checkpoints, branch: Any, fake: FakeCodegen
 ) -> None:
     end = checkpoints(run())["end"]
     creates = len(fake.creates)
     for verb in ("restore", "fork"):
         for body, pointer in WRONG:
-            assert go_on(verb, end, body, status=422).json["errors"][0]["pointer"] == pointer
+            assert branch(verb, end, body, status=422).json["errors"][0]["pointer"] == pointer
     for create_new_run in ("yes", 1, "false"):
-        refused = go_on("restore", end, {"create_new_run": create_new_run}, status=422)
+        refused = branch("restore", end, {"create_new_run": create_new_run}, status=422)
         assert refused.json["errors"][0]["pointer"] == "/body/create_new_run"
 
     assert len(fake.creates) == creates
 
 
-def test_modifications_that_there_are_not_are_accepted_and_named(
-    run: Run, checkpoints: Checkpoints, go_on: Any
-) -> None:
+def test_unknown_modifications_are_ignored_with_a_warning(run: Run, checkpoints: Checkpoints, branch: Any) -> None:
     body = {"reason": "why not", "modifications": {"temperature": 0.5, "modified_messages": []}}
-    forked = go_on("fork", checkpoints(run())["end"], body)
+    forked = branch("fork", checkpoints(run())["end"], body)
 
     assert [warning["pointer"] for warning in forked.json["warnings"]] == [
         "/reason", "/modifications/temperature", "/modifications/modified_messages"
     ]  # fmt: skip
 
 
-def test_a_model_that_nobody_knows_is_passed_on_with_a_warning(run: Run, checkpoints: Checkpoints, go_on: Any) -> None:
-    forked = go_on("fork", checkpoints(run())["end"], {"modifications": {"model": "gpt-99"}})
+def test_an_unknown_model_is_passed_on_with_a_warning(run: Run, checkpoints: Checkpoints, branch: Any) -> None:
+    forked = branch("fork", checkpoints(run())["end"], {"modifications": {"model": "gpt-99"}})
 
     assert [(each["code"], each["pointer"]) for each in forked.json["warnings"]] == [
         ("unknown_model", "/modifications/model")
@@ -310,23 +308,23 @@ def test_a_model_that_nobody_knows_is_passed_on_with_a_warning(run: Run, checkpo
 
 
 def test_a_fork_that_the_upstream_refuses_leaves_no_trace(
-    run: Run, checkpoints: Checkpoints, go_on: Any, fake: FakeCodegen, act: Act, deployed: Template
+    run: Run, checkpoints: Checkpoints, branch: Any, fake: FakeCodegen, act: Act, deployed: Template
 ) -> None:
     end = checkpoints(run())["end"]
     before = rows(deployed)
     fake.trouble("create_agent_run", Trouble("error", status=402, message="Upgrade your plan."))
-    go_on("fork", end, status=402)
+    branch("fork", end, status=402)
 
     assert rows(deployed) == before
     assert act("lineage", "GET", f"{ORG}/checkpoints/{end}/lineage").json["descendants"] == []
 
 
 def test_a_fork_whose_answer_was_lost_can_be_found_by_its_client_run_id(
-    run: Run, checkpoints: Checkpoints, go_on: Any, fake: FakeCodegen, act: Act, codegen: CodegenAPI
+    run: Run, checkpoints: Checkpoints, branch: Any, fake: FakeCodegen, act: Act, codegen: CodegenAPI
 ) -> None:
     end = checkpoints(run())["end"]
     fake.trouble("create_agent_run", Trouble("lost_answer"))
-    go_on("fork", end, status=502)
+    branch("fork", end, status=502)
     (descendant,) = act("lineage", "GET", f"{ORG}/checkpoints/{end}/lineage").json["descendants"]
 
     assert descendant["child"] is None
@@ -346,8 +344,8 @@ def test_api_checkpoints_paths_act_in_the_default_organization(run: Run, checkpo
     assert restored.json["agent_run_id"] != forked.json["agent_run_id"]
 
 
-def test_a_fork_of_an_agents_run_is_told_what_the_agent_was_in_the_version_of_then(
-    run: Run, checkpoints: Checkpoints, go_on: Any, told: Any, act: Act, codegen: CodegenAPI
+def test_a_fork_of_an_agents_run_receives_the_instructions_of_the_agents_version(
+    run: Run, checkpoints: Checkpoints, branch: Any, last_prompt: Any, act: Act, codegen: CodegenAPI
 ) -> None:
     agent = CreateAgent(id="reviewer", name="Reviewer", system_prompt="You review code.", configuration={"depth": 2})
     profiles.create(agent, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
@@ -355,18 +353,18 @@ def test_a_fork_of_an_agents_run_is_told_what_the_agent_was_in_the_version_of_th
     profiles.update(
         "reviewer", UpdateAgent(system_prompt="You write poems."), org_id=DEMO_ORG_ID, caller=ADA, backend=current()
     )
-    forked = go_on("fork", end, {"modifications": {"modified_query": "Look again."}}).json["agent_run_id"]
+    forked = branch("fork", end, {"modifications": {"modified_query": "Look again."}}).json["agent_run_id"]
 
     assert act("get", "GET", f"{ORG}/checkpoints/{end}").json["agent"] == {"id": "reviewer", "version": 1}
-    assert told().startswith("# Instructions\n\nYou review code.\n\n# Configuration\n\n")
+    assert last_prompt().startswith("# Instructions\n\nYou review code.\n\n# Configuration\n\n")
     metadata = codegen.runs.get(forked, org_id=DEMO_ORG_ID).metadata or {}
     assert (metadata["agent_id"], metadata["agent_version"]) == ("reviewer", 1)
-    go_on("fork", end, {"modifications": {"system_prompt": "Be brief."}})
-    assert told().startswith("# Instructions\n\nBe brief.\n\n# Configuration\n\n")
+    branch("fork", end, {"modifications": {"system_prompt": "Be brief."}})
+    assert last_prompt().startswith("# Instructions\n\nBe brief.\n\n# Configuration\n\n")
 
 
-def test_an_agent_that_nobody_knows_any_more_is_left_out_with_a_warning(
-    run: Run, checkpoints: Checkpoints, go_on: Any, deployed: Template
+def test_an_agent_that_no_longer_exists_is_left_out_with_a_warning(
+    run: Run, checkpoints: Checkpoints, branch: Any, deployed: Template
 ) -> None:
     profiles.create(CreateAgent(id="reviewer", name="Reviewer"), org_id=DEMO_ORG_ID, caller=ADA, backend=current())
     end = checkpoints(run(agent_id="reviewer"))["end"]
@@ -374,4 +372,4 @@ def test_an_agent_that_nobody_knows_any_more_is_left_out_with_a_warning(
     for item in client.scan(TableName=table)["Items"]:
         client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
 
-    assert [each["code"] for each in go_on("fork", end).json["warnings"]] == ["agent_unknown"]
+    assert [each["code"] for each in branch("fork", end).json["warnings"]] == ["agent_unknown"]

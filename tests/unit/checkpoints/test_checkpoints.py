@@ -1,4 +1,4 @@
-"""Listing, reading and making checkpoints, through the handlers."""
+"""List, read and create checkpoints through the handlers."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -34,7 +34,9 @@ def follow_up(act: Act, poll: Callable[[float], None], fake: FakeCodegen) -> Cal
     return follow_up
 
 
-def test_a_run_that_went_on_lists_its_checkpoints_newest_first(act: Act, run: Run, follow_up: FollowUp) -> None:
+def test_the_checkpoints_of_a_run_are_listed_newest_first_over_all_turns(
+    act: Act, run: Run, follow_up: FollowUp
+) -> None:
     run_id = run()
     follow_up(run_id, "Now test it.")
     items = act("list", "GET", f"{ORG}/agent/run/{run_id}/checkpoints").json["items"]
@@ -46,7 +48,7 @@ def test_a_run_that_went_on_lists_its_checkpoints_newest_first(act: Act, run: Ru
     assert items[-1]["summary"] == "Fix the bug."
 
 
-def test_a_list_goes_on_page_by_page(act: Act, run: Run) -> None:
+def test_checkpoints_are_listed_page_by_page(act: Act, run: Run) -> None:
     run_id = run()
     path = f"{ORG}/agent/run/{run_id}/checkpoints?limit=2"
     first = act("list", "GET", path).json
@@ -56,7 +58,7 @@ def test_a_list_goes_on_page_by_page(act: Act, run: Run) -> None:
     assert (first["has_more"], second["has_more"]) == (True, False)
 
 
-def test_a_checkpoint_has_all_that_was_said_until_then_and_nothing_after(
+def test_a_checkpoint_has_the_conversation_up_to_it_and_nothing_after(
     act: Act, run: Run, follow_up: FollowUp, checkpoints: Checkpoints
 ) -> None:
     run_id = run()
@@ -73,7 +75,7 @@ def test_a_checkpoint_has_all_that_was_said_until_then_and_nothing_after(
     assert [role for role, *_ in said] == ["prompt", "answer", "prompt", "answer"]
 
 
-def test_a_checkpoint_stays_as_it_is_whatever_the_run_does_after(
+def test_a_checkpoint_does_not_change_when_the_run_continues(
     act: Act, run: Run, follow_up: FollowUp, checkpoints: Checkpoints
 ) -> None:
     run_id = run()
@@ -84,9 +86,7 @@ def test_a_checkpoint_stays_as_it_is_whatever_the_run_does_after(
     assert act("get", "GET", path).json == before
 
 
-def test_a_checkpoint_shows_the_pull_requests_that_the_run_had_by_then(
-    act: Act, run: Run, checkpoints: Checkpoints
-) -> None:
+def test_a_checkpoint_has_the_pull_requests_of_its_time(act: Act, run: Run, checkpoints: Checkpoints) -> None:
     run_id = run(script=Script(seconds=4, pull_request=True))
     start, opened = (
         act("get", "GET", f"{ORG}/checkpoints/{checkpoints(run_id)[reason]}").json
@@ -100,7 +100,7 @@ def test_a_checkpoint_shows_the_pull_requests_that_the_run_had_by_then(
     assert opened["branch_name"]
 
 
-def test_a_checkpoint_is_read_without_its_pull_requests_while_the_upstream_is_away(
+def test_a_checkpoint_is_read_without_pull_requests_while_the_upstream_fails(
     act: Act, run: Run, checkpoints: Checkpoints, fake: FakeCodegen
 ) -> None:
     path = f"{ORG}/checkpoints/{checkpoints(run())['end']}"
@@ -111,7 +111,7 @@ def test_a_checkpoint_is_read_without_its_pull_requests_while_the_upstream_is_aw
     assert [warning["code"] for warning in answer.json["warnings"]] == ["pull_requests_unknown"]
 
 
-def test_what_looks_like_a_secret_is_masked_in_what_was_said(act: Act, run: Run, checkpoints: Checkpoints) -> None:
+def test_secrets_are_masked_in_the_conversation(act: Act, run: Run, checkpoints: Checkpoints) -> None:
     secret = "sk-" + "a" * 30
     read = act("get", "GET", f"{ORG}/checkpoints/{checkpoints(run(f'Use {secret}.'))['start']}")
 
@@ -119,7 +119,7 @@ def test_what_looks_like_a_secret_is_masked_in_what_was_said(act: Act, run: Run,
     assert read.json["chain"][0]["text"] == "Use [redacted]."
 
 
-def test_a_checkpoint_is_made_by_hand_at_its_place_in_the_event_log(
+def test_a_checkpoint_is_created_by_request_at_its_place_in_the_event_log(
     act: Act, run: Run, runs: RunsTable, checkpoints: Checkpoints
 ) -> None:
     run_id = run(script=Script(ending="NEVER"), seconds=5)
@@ -135,7 +135,7 @@ def test_a_checkpoint_is_made_by_hand_at_its_place_in_the_event_log(
     assert (last.type, last.id, last.data["reason"]) == ("checkpoint.created", made.json["event_id"], "manual")
 
 
-def test_one_made_by_hand_and_one_of_the_poller_at_the_same_moment_are_both_kept(
+def test_a_requested_checkpoint_and_one_of_the_poller_at_the_same_moment_are_both_kept(
     act: Act, run: Run, runs: RunsTable, poll: Callable[[float], None], clock: TestClock
 ) -> None:
     run_id = run(script=Script(steps=1, seconds=60, pull_request=False), seconds=5)
@@ -151,7 +151,7 @@ def test_one_made_by_hand_and_one_of_the_poller_at_the_same_moment_are_both_kept
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
-def test_a_run_that_was_started_elsewhere_is_followed_from_its_first_checkpoint_on(
+def test_a_run_started_elsewhere_is_followed_from_its_first_checkpoint_on(
     act: Act, codegen: CodegenAPI, runs: RunsTable, checkpoints: Checkpoints
 ) -> None:
     run_id = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID).id
@@ -165,7 +165,7 @@ def test_a_run_that_was_started_elsewhere_is_followed_from_its_first_checkpoint_
 
 
 @pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "by the poller"])
-def test_a_run_whose_watch_has_expired_goes_on_after_its_last_checkpoint(
+def test_a_run_whose_watch_has_expired_continues_after_its_last_checkpoint(
     act: Act,
     run: Run,
     runs: RunsTable,
@@ -191,14 +191,16 @@ def test_a_run_whose_watch_has_expired_goes_on_after_its_last_checkpoint(
 
 
 def expire(deployed: Template, run_id: int) -> None:
-    """Do to a run's watch and events what DynamoDB does in time."""
+    """Delete a run's watch and events, as DynamoDB does when they expire."""
     client, table = boto3.client("dynamodb"), deployed.tables["RunsTable"].name
     for item in client.scan(TableName=table)["Items"]:
         if item["pk"]["S"] == f"run#{DEMO_ORG_ID}#{run_id}" and "expires_at" in item:
             client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
 
 
-def test_api_checkpoints_paths_mean_the_deployments_organization(act: Act, run: Run, checkpoints: Checkpoints) -> None:
+def test_checkpoints_under_api_paths_belong_to_the_deployments_organization(
+    act: Act, run: Run, checkpoints: Checkpoints
+) -> None:
     run_id = run()
     of_run = f"/api/checkpoints/runs/{run_id}/checkpoints"
     made = act("create", "POST", of_run)
@@ -211,8 +213,8 @@ def test_api_checkpoints_paths_mean_the_deployments_organization(act: Act, run: 
     assert act("lineage", "GET", f"/api/checkpoints/{made.json['id']}/lineage").json["run"] == str(run_id)
 
 
-def ask_all(act: Act, org: str, checkpoint_id: str, caller: Caller = ADA) -> list[Answer]:
-    """Ask each function that takes a checkpoint for this one."""
+def request_all(act: Act, org: str, checkpoint_id: str, caller: Caller = ADA) -> list[Answer]:
+    """Send a request for a checkpoint to each function that accepts one."""
     path = f"{org}/checkpoints/{checkpoint_id}"
     reads = [act("get", "GET", path, caller=caller), act("lineage", "GET", f"{path}/lineage", caller=caller)]
     return reads + [act(name, "POST", f"{path}/{name}", caller=caller) for name in ("restore", "fork")]
@@ -221,7 +223,7 @@ def ask_all(act: Act, org: str, checkpoint_id: str, caller: Caller = ADA) -> lis
 def test_an_unknown_checkpoint_is_not_found(act: Act, run: Run) -> None:
     run_id = run()
     for unknown in ("chk_123", "7.0-1", f"{run_id}.0-999", f"{run_id}.0-2x", "mr-1.0-1", f"{run_id}.0-0"):
-        answers = ask_all(act, ORG, unknown)
+        answers = request_all(act, ORG, unknown)
 
         assert [answer.status for answer in answers] == [404] * 4
         assert {answer.json["code"] for answer in answers} == {"checkpoint_not_found"}
@@ -233,8 +235,8 @@ def test_a_checkpoint_of_another_tenant_is_not_found(
     checkpoint_id = checkpoints(run())["end"]
     creates = len(fake.creates)
 
-    assert [each.status for each in ask_all(act, "/v1/organizations/124", checkpoint_id, BOB)] == [404] * 4
-    assert [each.status for each in ask_all(act, ORG, checkpoint_id, BOB)] == [403] * 4
+    assert [each.status for each in request_all(act, "/v1/organizations/124", checkpoint_id, BOB)] == [404] * 4
+    assert [each.status for each in request_all(act, ORG, checkpoint_id, BOB)] == [403] * 4
     assert len(fake.creates) == creates
 
 
@@ -244,7 +246,7 @@ def test_an_unknown_run_is_not_found(act: Act) -> None:
         assert act(name, method, f"{ORG}/agent/run/mr-unknown/checkpoints").status == 404
 
 
-def test_a_run_that_waits_for_its_launch_has_no_checkpoint_and_gets_none(act: Act, clock: TestClock) -> None:
+def test_a_run_that_waits_for_its_launch_can_have_no_checkpoint(act: Act, clock: TestClock) -> None:
     enqueue(
         org_id=DEMO_ORG_ID,
         key="mr-1-0",
@@ -266,7 +268,7 @@ def test_a_run_that_waits_for_its_launch_has_no_checkpoint_and_gets_none(act: Ac
 
 
 @pytest.mark.parametrize("body", [{"description": ""}, {"description": 5}, {"tags": "risky"}, {"tags": [""]}])
-def test_a_checkpoint_with_unfit_words_is_refused(act: Act, run: Run, body: Any) -> None:
+def test_an_invalid_description_or_tag_is_refused(act: Act, run: Run, body: Any) -> None:
     run_id = run()
 
     assert act("create", "POST", f"{ORG}/agent/run/{run_id}/checkpoints", body).status == 422

@@ -1,4 +1,4 @@
-"""The checkpoints that the poller makes: which moments have one, exactly once, whatever dies in between."""
+"""The checkpoints that the poller creates: when it creates one, exactly once, after any crash."""
 
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ TYPES: dict[str, dict[str, Any]] = {
 
 
 class CrashError(Exception):
-    """The poller dies here."""
+    """The poller crashes."""
 
 
 class Clock:
@@ -37,7 +37,7 @@ class Clock:
 
 
 class Upstream:
-    """A run with the log that a test gives it."""
+    """A run with the log that a test writes."""
 
     def __init__(self) -> None:
         self.runs = self
@@ -78,7 +78,7 @@ class Scene:
         for _ in range(times):
             poller.poll(ORG, KEY)
 
-    def tell(self, text: str, turn: int, **changes: Any) -> None:
+    def send(self, text: str, turn: int, **changes: Any) -> None:
         watch = self.watch
         prompts = following(watch.prompts, Prompt(turn=turn, text=text, at=0, follow_up=True))
         self.runs.write(watch.model_copy(update={"prompts": prompts, "turn": turn, "due_at": 0} | changes))
@@ -112,26 +112,26 @@ def test_a_run_has_a_checkpoint_at_its_start_at_its_plan_at_its_pull_request_and
     assert (end.answer, end.status, end.repo_id) == ("Done.", "completed", 11)
 
 
-def test_each_checkpoint_is_told_by_the_event_that_it_is_numbered_by() -> None:
+def test_each_checkpoint_has_the_number_of_its_event() -> None:
     scene = Scene()
     scene.upstream.log("plan")
     scene.end()
 
-    told = [event for event in scene.runs.log[ORG, KEY] if event.type == "checkpoint.created"]
-    assert [(event.epoch, event.seq) for event in told] == [(made.epoch, made.seq) for made in scene.made]
-    assert [event.data["checkpoint_id"] for event in told] == [made.id for made in scene.made]
-    assert [event.data["reason"] for event in told] == scene.reasons
+    events = [event for event in scene.runs.log[ORG, KEY] if event.type == "checkpoint.created"]
+    assert [(event.epoch, event.seq) for event in events] == [(made.epoch, made.seq) for made in scene.made]
+    assert [event.data["checkpoint_id"] for event in events] == [made.id for made in scene.made]
+    assert [event.data["reason"] for event in events] == scene.reasons
     assert scene.runs.log[ORG, KEY][-1].type == "run.completed"
 
 
-def test_a_follow_up_in_the_same_turn_and_one_in_the_next_have_a_checkpoint_with_only_what_is_new() -> None:
+def test_each_follow_up_has_a_checkpoint_with_only_the_new_prompts() -> None:
     scene = Scene()
     scene.poll()
-    scene.tell("And test it.", turn=1)
+    scene.send("And test it.", turn=1)
     scene.poll(2)
     scene.end()
     scene.upstream.status = "ACTIVE"
-    scene.tell("And document it.", turn=2, status=Status.UNKNOWN)
+    scene.send("And document it.", turn=2, status=Status.UNKNOWN)
     scene.poll(2)
 
     assert scene.reasons == ["start", "follow_up", "end", "follow_up"]
@@ -141,7 +141,7 @@ def test_a_follow_up_in_the_same_turn_and_one_in_the_next_have_a_checkpoint_with
     assert [made.turn for made in scene.made] == [1, 1, 1, 2]
 
 
-def test_a_run_that_was_started_elsewhere_has_checkpoints_without_prompts() -> None:
+def test_a_run_started_elsewhere_has_checkpoints_without_prompts() -> None:
     scene = Scene(prompt=None)
     scene.end()
 
@@ -150,7 +150,7 @@ def test_a_run_that_was_started_elsewhere_has_checkpoints_without_prompts() -> N
     assert scene.made[0].summary is None
 
 
-def test_a_look_that_finds_nothing_new_makes_none() -> None:
+def test_a_poll_that_finds_nothing_new_creates_no_checkpoint() -> None:
     scene = Scene()
     scene.upstream.log("plan")
     scene.poll(10)
@@ -158,7 +158,7 @@ def test_a_look_that_finds_nothing_new_makes_none() -> None:
     assert scene.reasons == ["start", "plan"]
 
 
-def test_each_hash_covers_the_checkpoint_and_by_its_parent_all_before() -> None:
+def test_each_hash_covers_its_checkpoint_and_all_earlier_ones() -> None:
     scene = Scene()
     scene.upstream.log("plan", "plan")
     scene.end()
@@ -169,7 +169,7 @@ def test_each_hash_covers_the_checkpoint_and_by_its_parent_all_before() -> None:
     assert scene.made[1].model_copy(update={"summary": "Another."}).digest != scene.made[1].hash
 
 
-def test_a_plan_that_is_told_again_because_it_was_filled_in_has_one_checkpoint() -> None:
+def test_a_plan_whose_log_entry_is_updated_has_one_checkpoint() -> None:
     scene = Scene()
     scene.upstream.log("plan")
     scene.poll()
@@ -180,7 +180,7 @@ def test_a_plan_that_is_told_again_because_it_was_filled_in_has_one_checkpoint()
     assert scene.reasons == ["start", "plan"]
 
 
-def test_a_long_answer_is_kept_within_the_size_of_a_row() -> None:
+def test_a_long_answer_is_cut_to_the_size_of_a_row() -> None:
     scene = Scene()
     scene.end(result="word " * 10_000)
 
@@ -196,7 +196,7 @@ fates = st.sampled_from(["", "", "before", "after", "rival"])
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(story=st.lists(st.tuples(st.lists(kinds, max_size=120), fates), max_size=6))
-def test_whatever_dies_each_milestone_has_one_checkpoint_in_the_order_of_the_log(story: list[Any]) -> None:
+def test_after_any_crashes_each_milestone_has_one_checkpoint_in_the_order_of_the_log(story: list[Any]) -> None:
     scene = Scene()
 
     def die() -> None:

@@ -1,4 +1,4 @@
-"""Multi-runs and watches with everything but what a test is about."""
+"""Multi-runs and watches with default values for all that a test does not set."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from codegen_runs.storage.runs import Watch
 
 
 def multi_run(**changes: Any) -> MultiRun:
-    """Make a multi-run of three candidates."""
+    """Return a multi-run of three candidates."""
     defaults: dict[str, Any] = {
         "org_id": 123,
         "id": "mr-1",
@@ -26,7 +26,7 @@ def multi_run(**changes: Any) -> MultiRun:
 
 
 def watch_of(key: str, status: Status, result: str | None = None, **changes: Any) -> Watch:
-    """Make a watch; one that is past its launch has a run upstream."""
+    """Return a watch; after its launch, it has a run upstream."""
     defaults: dict[str, Any] = {
         "org_id": 123,
         "key": key,

@@ -1,4 +1,4 @@
-"""The multi-run endpoints and the state machine's tasks, with the state machine itself left out."""
+"""The multi-run endpoints and the state machine's tasks, without the state machine itself."""
 
 import json
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def task(name: str, multi_run_id: str, **more: Any) -> Any:
     return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
 
 
-def test_a_multi_run_is_accepted_with_the_place_to_follow_it(deployed: Template) -> None:
+def test_a_multi_run_is_accepted_with_its_location(deployed: Template) -> None:
     answer = create()
 
     assert answer.status == 202
@@ -65,7 +65,7 @@ def test_a_multi_run_is_accepted_with_the_place_to_follow_it(deployed: Template)
     assert [each["name"] for each in execution] == [answer.json["id"]]
 
 
-def test_fields_of_the_multi_run_description_that_have_no_effect_are_answered_with_warnings() -> None:
+def test_fields_without_effect_are_answered_with_warnings() -> None:
     answer = create(
         {
             "prompt": "Create a React component",
@@ -83,9 +83,7 @@ def test_fields_of_the_multi_run_description_that_have_no_effect_are_answered_wi
     assert [candidate["model"] for candidate in answer.json["candidates"]] == ["gpt-4"] * 3
 
 
-def test_candidates_that_wait_tell_their_place_and_when_their_turn_is_expected(
-    runs: RunsTable, clock: backend.TestClock
-) -> None:
+def test_waiting_candidates_have_a_place_and_an_expected_time(runs: RunsTable, clock: backend.TestClock) -> None:
     multi_run_id = create({"prompt": "Go.", "concurrency": 12}).json["id"]
     task("plan", multi_run_id)
     for index in range(12):
@@ -107,7 +105,7 @@ def test_candidates_that_wait_tell_their_place_and_when_their_turn_is_expected(
     assert [candidate["queue"]["position"] for candidate in waiting] == list(range(11))
 
 
-def test_variants_are_dealt_out_in_turn() -> None:
+def test_variants_are_assigned_in_turn() -> None:
     answer = create({"prompt": "Go.", "concurrency": 3, "model": "one", "variants": [{}, {"model": "two"}]})
 
     assert [candidate["model"] for candidate in answer.json["candidates"]] == ["one", "two", "one"]
@@ -128,7 +126,7 @@ def test_variants_are_dealt_out_in_turn() -> None:
         ({"prompt": "x" * 60_001}, "/body/prompt"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused_where_it_does_not(body: Any, pointer: str) -> None:
+def test_an_invalid_request_is_refused_with_its_place(body: Any, pointer: str) -> None:
     event = rest("POST", PATH, body=body)
     answer = call(handlers.handler("multi_runs/create"), event)
 
@@ -168,7 +166,7 @@ def test_multi_runs_are_listed_newest_first_page_by_page(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("cursor", ["nonsense!", "", "AAAA", "e30"])
-def test_a_cursor_from_elsewhere_is_refused(cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(cursor: str) -> None:
     answer = call(handlers.handler("multi_runs/list"), rest("GET", f"{PATH}?cursor={cursor or '%20'}"))
 
     assert answer.status == 400
@@ -179,7 +177,7 @@ def test_when_the_state_machine_cannot_be_started_nothing_is_left_running(monkey
     monkeypatch.setenv("MULTI_RUN_STATE_MACHINE", "arn:aws:states:us-east-1:123456789012:stateMachine:gone")
     answer = create()
 
-    assert answer.status == 500  # the deployment lacks it
+    assert answer.status == 500  # The deployment has no such state machine.
     (left,), _ = current().multi_runs.newest(ORG, 10)
     assert left.status is MultiRunStatus.FAILED
 
@@ -208,7 +206,7 @@ def test_a_multi_run_that_has_ended_cannot_be_cancelled() -> None:
     assert answer.json["code"] == "multi_run_ended"
 
 
-def test_cancelling_twice_is_cancelling_once() -> None:
+def test_a_repeated_cancel_succeeds() -> None:
     multi_run_id = create().json["id"]
 
     assert [cancel(multi_run_id).status for _ in range(2)] == [200, 200]
@@ -264,7 +262,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
     assert all(candidate["web_url"] for candidate in answer["candidates"])
 
 
-def test_a_multi_run_that_broke_says_what_broke_it() -> None:
+def test_a_multi_run_whose_state_machine_failed_has_the_error_in_its_reason() -> None:
     multi_run_id = create().json["id"]
     task("plan", multi_run_id)
     task("publish", multi_run_id, error={"Error": "States.TaskFailed", "Cause": "It fell over."})

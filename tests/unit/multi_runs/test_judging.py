@@ -1,4 +1,4 @@
-"""Which candidates are usable, and what that makes of a multi-run."""
+"""Which candidates are usable, and whether they are enough for an answer."""
 
 import pytest
 
@@ -27,7 +27,9 @@ def judged(*outcomes: tuple[Status, str | None], **settings: object) -> judging.
         (Status.TIMED_OUT, None, "The run ended with status timed_out (TIMED_OUT)."),
     ],
 )
-def test_only_a_completed_answer_of_its_own_is_usable(status: Status, result: str | None, reason: str | None) -> None:
+def test_only_a_completed_answer_that_does_not_repeat_the_prompt_is_usable(
+    status: Status, result: str | None, reason: str | None
+) -> None:
     candidate = judged((status, result), prompt="Fix the race").candidates[0]
 
     assert candidate.usable is (reason is None)
@@ -41,7 +43,7 @@ def test_a_running_candidate_has_no_reason_yet() -> None:
     assert candidate.reason is None
 
 
-def test_counts_are_always_told() -> None:
+def test_candidates_are_counted_by_their_state() -> None:
     counts = judged(
         (Status.COMPLETED, "Use a lock."), (Status.FAILED, None), (Status.RUNNING, None), (Status.QUEUED, None)
     ).counts()
@@ -76,14 +78,16 @@ def test_below_the_quorum_every_candidate_has_its_reason() -> None:
         (0, Strategy.SYNTHESIZE, False),
     ],
 )
-def test_a_synthesis_needs_several_answers_and_the_wish_for_one(usable: int, strategy: Strategy, needed: bool) -> None:
+def test_a_synthesis_needs_several_answers_and_a_strategy_that_combines_them(
+    usable: int, strategy: Strategy, needed: bool
+) -> None:
     outcomes = [(Status.COMPLETED, f"Answer {n}.") for n in range(usable)] + [(Status.FAILED, None)]
     record = multi_run(candidates=[Variant() for _ in outcomes], strategy=strategy)
 
     assert judging.needs_synthesis(record, judged(*outcomes, strategy=strategy)) is needed
 
 
-def test_the_best_answer_is_neither_the_shortest_nor_the_rambling_one() -> None:
+def test_the_best_answer_has_the_median_length() -> None:
     judgement = judged((Status.COMPLETED, "No."), (Status.COMPLETED, "Use a lock."), (Status.COMPLETED, "Well, " * 99))
 
     assert judgement.best(1)[0].index == 1

@@ -1,4 +1,4 @@
-"""What the synthesis is asked, and what its output is taken for."""
+"""The prompt of the synthesis, and the final answer from its output."""
 
 import re
 
@@ -28,7 +28,7 @@ def composed(record: MultiRun, answers: list[str] = ANSWERS, fence: str | None =
     return synthesis.compose(record, chosen, fence)
 
 
-def test_the_prompt_carries_the_task_and_every_answer() -> None:
+def test_the_prompt_contains_the_task_and_every_answer() -> None:
     prompt = composed(multi_run())
 
     assert "Fix the race in the cache." in prompt
@@ -36,7 +36,7 @@ def test_the_prompt_carries_the_task_and_every_answer() -> None:
         assert answer in prompt
 
 
-def test_the_candidates_are_anonymous_and_their_order_tells_nothing() -> None:
+def test_the_candidates_are_anonymous_and_shuffled() -> None:
     orders = {tuple(synthesis.order(record, judged(record))) for n in range(40) if (record := multi_run(id=f"mr-{n}"))}
 
     assert len(orders) == 6
@@ -44,7 +44,7 @@ def test_the_candidates_are_anonymous_and_their_order_tells_nothing() -> None:
     assert [found.label for found in candidates_in(composed(multi_run()))] == ["A", "B", "C"]
 
 
-def test_the_order_stays_the_same_when_a_task_is_called_again() -> None:
+def test_the_order_is_the_same_when_a_task_is_called_again() -> None:
     record = multi_run()
 
     assert synthesis.order(record, judged(record)) == synthesis.order(record, judged(record))
@@ -67,13 +67,13 @@ def test_the_prompt_stays_within_its_budget() -> None:
     assert prompt.count("[... cut to fit ...]") == 21
 
 
-def test_only_the_best_are_joined_when_asked_so() -> None:
+def test_top_k_limits_the_candidates_to_the_best() -> None:
     record = multi_run(synthesis=SynthesisOptions(top_k=2))
 
     assert len(synthesis.order(record, judged(record))) == 2
 
 
-def test_own_instructions_replace_the_usual_ones() -> None:
+def test_custom_instructions_replace_the_default_ones() -> None:
     record = multi_run(synthesis=SynthesisOptions(prompt="Make a table of the differences."))
 
     assert composed(record).startswith("Make a table of the differences.")
@@ -87,7 +87,7 @@ def test_the_output_of_the_synthesis_is_the_answer() -> None:
     assert (answer.text, answer.source) == ("Lock, atomically, in a queue.", AnswerSource.SYNTHESIS)
 
 
-def test_the_only_usable_answer_is_the_answer_and_labelled_so() -> None:
+def test_the_only_usable_answer_is_the_final_answer_and_labelled_so() -> None:
     record = multi_run()
     answer = synthesis.conclude(record, judged(record, [ANSWERS[0], "", ""]), None)
 
@@ -95,7 +95,7 @@ def test_the_only_usable_answer_is_the_answer_and_labelled_so() -> None:
     assert (answer.text, answer.source, answer.candidate) == (ANSWERS[0], AnswerSource.ONLY_CANDIDATE, 0)
 
 
-def test_a_synthesis_that_gives_nothing_falls_back_to_the_best_candidate_and_says_why() -> None:
+def test_a_synthesis_without_a_result_falls_back_to_the_best_candidate_with_a_reason() -> None:
     record = multi_run()
     for output in (
         None,
@@ -111,7 +111,7 @@ def test_a_synthesis_that_gives_nothing_falls_back_to_the_best_candidate_and_say
         assert answer.reason
 
 
-def test_a_selection_is_the_named_candidate_in_its_own_words() -> None:
+def test_a_selection_returns_the_selected_candidates_answer() -> None:
     record = multi_run(strategy=Strategy.SELECT, synthesis_order=[2, 0, 1])
     answer = synthesis.conclude(record, judged(record), synthesised(record, "**B**"))
 
@@ -119,7 +119,7 @@ def test_a_selection_is_the_named_candidate_in_its_own_words() -> None:
     assert (answer.text, answer.source, answer.candidate) == (ANSWERS[0], AnswerSource.SELECTED, 0)
 
 
-def test_a_selection_that_names_nobody_or_several_falls_back() -> None:
+def test_a_selection_that_names_no_candidate_or_several_falls_back() -> None:
     record = multi_run(strategy=Strategy.SELECT, synthesis_order=[2, 0, 1])
     for reply in ("I cannot decide.", "A or B", "Q"):
         answer = synthesis.conclude(record, judged(record), synthesised(record, reply))
@@ -127,7 +127,7 @@ def test_a_selection_that_names_nobody_or_several_falls_back() -> None:
         assert answer.source is AnswerSource.FALLBACK
 
 
-def test_answers_that_shall_stay_side_by_side_are_not_made_one() -> None:
+def test_the_strategy_none_has_no_final_answer() -> None:
     record = multi_run(strategy=Strategy.NONE)
 
     assert synthesis.conclude(record, judged(record), None) is None

@@ -1,4 +1,4 @@
-"""Nothing stays open: neither a multi-run whose state machine died, nor any of a thousand runs in a bad week."""
+"""Nothing stays open: neither a multi-run whose state machine died, nor any of a thousand runs with random faults."""
 
 import random
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from tests.unit.multi_runs.records import multi_run
 
 
 def executions(**ended: str) -> Callable[[MultiRun], str | None]:
-    """Say of state machines that they ended, and how; of all others that they run."""
-    return lambda found: ended.get(found.id.replace("-", "_"))
+    """Return a function that knows how the given state machines ended; all others are running."""
+    return lambda record: ended.get(record.id.replace("-", "_"))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_multi_run_whose_state_machine_died_is_settled_with_the_reason(
     assert alive.status is MultiRunStatus.QUEUED
 
 
-def test_a_settled_multi_run_is_open_no_more(work: Backend, clock: backend.TestClock) -> None:
+def test_a_settled_multi_run_is_not_open(work: Backend, clock: backend.TestClock) -> None:
     table = work.multi_runs
     table.add(multi_run(id="mr-dead", created_at=round(clock.now() * 1000)))
     clock.sleep(600)
@@ -60,7 +60,7 @@ def test_a_settled_multi_run_is_open_no_more(work: Backend, clock: backend.TestC
     assert report == reconciler.Report(open=0, settled=0)
 
 
-def test_a_multi_run_that_has_just_been_created_is_left_alone(work: Backend, clock: backend.TestClock) -> None:
+def test_a_multi_run_that_was_just_created_is_not_settled(work: Backend, clock: backend.TestClock) -> None:
     table = work.multi_runs
     table.add(multi_run(id="mr-new", created_at=round(clock.now() * 1000)))
     clock.sleep(5)
@@ -68,7 +68,7 @@ def test_a_multi_run_that_has_just_been_created_is_left_alone(work: Backend, clo
     assert reconciler.reconcile(executions(mr_new="MISSING"), backend=work).open == 0
 
 
-def test_one_that_was_published_meanwhile_keeps_its_answer(work: Backend, clock: backend.TestClock) -> None:
+def test_a_multi_run_published_meanwhile_keeps_its_answer(work: Backend, clock: backend.TestClock) -> None:
     table = work.multi_runs
     record = multi_run(id="mr-done", created_at=round(clock.now() * 1000))
     table.add(record)
@@ -80,7 +80,9 @@ def test_one_that_was_published_meanwhile_keeps_its_answer(work: Backend, clock:
     assert (found.status, found.reason) == (MultiRunStatus.COMPLETED, "As it was.")
 
 
-def test_the_function_asks_step_functions(deployed: Template, work: Backend, clock: backend.TestClock) -> None:
+def test_the_function_reads_executions_from_step_functions(
+    deployed: Template, work: Backend, clock: backend.TestClock
+) -> None:
     machine = deployed.state_machines["MultiRunStateMachine"]
     boto3.client("stepfunctions").create_state_machine(
         name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
@@ -93,16 +95,16 @@ def test_the_function_asks_step_functions(deployed: Template, work: Backend, clo
 
 
 class Killed(BaseException):
-    """The poller's process is gone."""
+    """The poller's process is killed."""
 
 
-def test_a_thousand_runs_with_faults_at_random_leave_none_stranded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_none_of_a_thousand_runs_is_stranded_by_random_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(20261121)
     fake = FakeCodegen(clock=ManualClock(), limits={})
     clock = backend.TestClock(cast(ManualClock, fake.clock))
     runs, tokens = MemoryRuns(), backend.Tokens()
     work = Backend(clock=clock, kick=backend.Kicks(), runs=cast(RunsTable, runs))
-    # A generous plan: the simulated time goes by faster.
+    # Higher rate limits shorten the simulated time.
     monkeypatch.setenv("CODEGEN_LIMIT_FACTOR", "20")
     codegen: CodegenAPI = backend.codegen(FakeTransport(fake))
 

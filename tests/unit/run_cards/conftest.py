@@ -1,4 +1,4 @@
-"""The handlers of run cards over the fake Codegen, at the fake's time."""
+"""Run the handlers of run cards over the fake Codegen, with the fake's clock."""
 
 from collections.abc import Callable, Iterator
 

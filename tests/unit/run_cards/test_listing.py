@@ -1,4 +1,4 @@
-"""Lists of run cards: what is in them, by page and by filter, and what they cost."""
+"""Lists of run cards: their pages, their filters, and the calls that they cost."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -6,12 +6,14 @@ from urllib.parse import urlencode
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs import aws
 from codegen_runs.callers import Caller
 from codegen_runs.run_cards.listing import MOST_SCANNED
 from codegen_runs.runs import following
-from codegen_runs.storage.runs import Launch, RunsTable
+from codegen_runs.storage.runs import Launch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script, Trouble
 from local.fake_codegen.schemas import ApiAgentRunSourceType as Source
+from tests.support.aws import Aws
 from tests.support.backend import TestClock
 from tests.support.events import Answer, call, current, rest
 from tests.support.handlers import handler
@@ -58,13 +60,13 @@ def queue(clock: TestClock, key: str, *, prompt: str = "Wait.", **launch: Any) -
 
 @pytest.fixture
 def empty(fake: FakeCodegen) -> FakeCodegen:
-    """The fake without the runs that it begins with."""
+    """The fake without its initial runs."""
     fake.runs.clear()
     return fake
 
 
 def start(fake: FakeCodegen, *, ago: float = 0, prompt: str = "Say hello.", **more: Any) -> int:
-    """Start a run elsewhere than here."""
+    """Start a run at the fake, without this deployment."""
     organization = fake.organizations[DEMO_ORG_ID]
     return fake.start(organization, prompt, user_id=DEMO_USER_ID, ago=ago, **more).id
 
@@ -72,7 +74,7 @@ def start(fake: FakeCodegen, *, ago: float = 0, prompt: str = "Say hello.", **mo
 # --- pages ---
 
 
-def test_pages_are_the_upstreams_list_whoever_started_the_runs(empty: FakeCodegen) -> None:
+def test_pages_contain_all_runs_of_the_upstream_whoever_started_them(empty: FakeCodegen) -> None:
     slack = start(empty, ago=2 * HOUR, source_type=Source.SLACK)
     check = start(empty, ago=HOUR, source_type=Source.GITHUB_CHECK_SUITE)
     ours = create("Do it.")
@@ -101,9 +103,7 @@ def test_runs_by_offset_are_the_same_list(empty: FakeCodegen) -> None:
     assert ids(list_("/api/runs", status="failed")) == []
 
 
-def test_runs_that_wait_for_their_launch_stand_where_they_belong_on_every_page(
-    empty: FakeCodegen, clock: TestClock
-) -> None:
+def test_runs_that_wait_for_their_launch_are_in_order_on_every_page(empty: FakeCodegen, clock: TestClock) -> None:
     whole: list[Any] = []
     for number in range(12):
         if number % 3 == 1:
@@ -129,7 +129,7 @@ def test_a_run_that_is_being_launched_is_shown_once(empty: FakeCodegen, clock: T
     assert list_().json["total"] == 1
 
 
-def test_metadata_of_any_shape_is_no_reason_to_fail(empty: FakeCodegen, clock: TestClock) -> None:
+def test_a_list_accepts_metadata_of_any_shape(empty: FakeCodegen, clock: TestClock) -> None:
     queue(clock, "mr-1")
     start(empty, metadata={"client_run_id": ["a", {}], "tags": {"a": 1}, "tag": 5})
 
@@ -146,7 +146,7 @@ def test_a_run_of_another_organization_is_not_shown(empty: FakeCodegen, clock: T
 
 
 @pytest.mark.parametrize(
-    ("query", "pointer", "said"),
+    ("query", "pointer", "message"),
     [
         ({"limit": 0}, "/query/limit", "greater than or equal to 1"),
         ({"limit": 1000}, "/query/limit", "less than or equal to 100"),
@@ -159,15 +159,15 @@ def test_a_run_of_another_organization_is_not_shown(empty: FakeCodegen, clock: T
         ({"starred": "maybe"}, "/query/starred", "valid boolean"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_in_words(query: Any, pointer: str, said: str) -> None:
+def test_an_invalid_query_is_refused_with_its_fault(query: Any, pointer: str, message: str) -> None:
     answer = list_(**query)
 
     assert answer.status == 422
     assert answer.json["errors"][0]["pointer"] == pointer
-    assert said in answer.json["errors"][0]["detail"]
+    assert message in answer.json["errors"][0]["detail"]
 
 
-def test_a_source_that_the_upstream_does_not_know_is_refused_in_its_words() -> None:
+def test_an_unknown_source_is_refused_with_the_upstreams_message() -> None:
     answer = list_(source_type="pigeon")
 
     assert answer.status == 422
@@ -177,7 +177,7 @@ def test_a_source_that_the_upstream_does_not_know_is_refused_in_its_words() -> N
 # --- filters ---
 
 
-def test_filters_come_before_pages(empty: FakeCodegen, clock: TestClock) -> None:
+def test_pages_contain_only_matching_runs(empty: FakeCodegen, clock: TestClock) -> None:
     runs = [
         start(empty, ago=HOUR + number, script=Script(ending=ending))
         for number, ending in enumerate(
@@ -200,7 +200,7 @@ def test_filters_come_before_pages(empty: FakeCodegen, clock: TestClock) -> None
     ]
 
 
-def test_dates_admit_their_first_moment_and_not_their_last(empty: FakeCodegen, codegen: CodegenAPI) -> None:
+def test_created_after_is_inclusive_and_created_before_exclusive(empty: FakeCodegen, codegen: CodegenAPI) -> None:
     runs = [start(empty, ago=number * HOUR) for number in range(4)]
     created = [run.created for run in codegen.runs.list(org_id=DEMO_ORG_ID).items]
     after, before = [moment.isoformat() for moment in (created[2], created[1]) if moment]
@@ -212,7 +212,7 @@ def test_dates_admit_their_first_moment_and_not_their_last(empty: FakeCodegen, c
     assert ids(list_(created_after="2024-01-15T10:30:00Z")) == ids(list_(created_after="2024-01-15")) == runs
 
 
-def test_a_date_long_ago_is_found_without_reading_all_since(empty: FakeCodegen, clock: TestClock) -> None:
+def test_runs_before_a_date_long_ago_are_found_by_binary_search(empty: FakeCodegen, clock: TestClock) -> None:
     runs = [start(empty, ago=number * 60) for number in range(1_300)]
     before = empty.calls["list_agent_runs"]
     moment = runs[1_200 - 1]
@@ -226,7 +226,7 @@ def created(fake: FakeCodegen, run_id: int) -> str:
     return fake.runs[run_id].created_at.isoformat()
 
 
-def test_a_repository_is_found_by_what_was_asked_and_by_pull_requests(empty: FakeCodegen, codegen: CodegenAPI) -> None:
+def test_a_repository_matches_by_the_request_and_by_pull_requests(empty: FakeCodegen, codegen: CodegenAPI) -> None:
     asked = create("Say hello.", repo_id=DEMO_REPO_ID)
     elsewhere = start(empty, ago=HOUR, prompt="Fix it.", repo_id=DEMO_REPO_ID, script=Script(pull_request=True))
     start(empty)
@@ -237,9 +237,7 @@ def test_a_repository_is_found_by_what_was_asked_and_by_pull_requests(empty: Fak
     assert ids(list_(repo="other")) == []
 
 
-def test_without_the_names_of_repositories_cards_are_shown_and_only_the_filter_by_name_fails(
-    empty: FakeCodegen, clock: TestClock
-) -> None:
+def test_without_repository_names_only_the_filter_by_name_fails(empty: FakeCodegen, clock: TestClock) -> None:
     run_id = create("Say hello.", repo_id=DEMO_REPO_ID)
     clock.sleep(400)
     empty.trouble("get_repositories", Trouble("error", status=500), times=None)
@@ -250,7 +248,7 @@ def test_without_the_names_of_repositories_cards_are_shown_and_only_the_filter_b
     assert list_(repo="shop").status == 502
 
 
-def test_a_tag_is_what_the_metadata_says(empty: FakeCodegen) -> None:
+def test_tags_are_read_from_the_metadata(empty: FakeCodegen) -> None:
     first = create("One.", metadata={"tags": ["nightly", "db"]})
     second = create("Two.", metadata={"tag": "Nightly"})
     create("Three.", metadata={"tags": "db"})
@@ -258,7 +256,7 @@ def test_a_tag_is_what_the_metadata_says(empty: FakeCodegen) -> None:
     assert set(ids(list_(tag="nightly"))) == {first, second}
 
 
-def test_stars_filter_for_their_owner_only(empty: FakeCodegen) -> None:
+def test_the_filter_by_star_uses_the_callers_own_stars(empty: FakeCodegen) -> None:
     runs = [start(empty, ago=number) for number in range(3)]
     star(runs[1])
 
@@ -268,7 +266,7 @@ def test_stars_filter_for_their_owner_only(empty: FakeCodegen) -> None:
     assert ids(list_(starred="true", caller=BOB)) == []
 
 
-def test_words_are_looked_for_in_prompts_answers_and_metadata(empty: FakeCodegen, clock: TestClock) -> None:
+def test_words_are_searched_in_prompts_answers_titles_and_metadata(empty: FakeCodegen, clock: TestClock) -> None:
     prompted = create("Fix the flaky Cart test.")
     answered = start(empty, ago=HOUR, result="The cart is fine.")
     tagged = start(empty, ago=2 * HOUR, metadata={"ticket": {"name": "CART-7"}})
@@ -280,7 +278,7 @@ def test_words_are_looked_for_in_prompts_answers_and_metadata(empty: FakeCodegen
     assert ids(list_(q="cart unheard-of")) == []
 
 
-def test_a_source_is_left_to_the_upstream(empty: FakeCodegen, clock: TestClock) -> None:
+def test_the_upstream_filters_by_source(empty: FakeCodegen, clock: TestClock) -> None:
     slack = start(empty, source_type=Source.SLACK)
     ours = start(empty)
     queue(clock, "mr-1")
@@ -290,7 +288,7 @@ def test_a_source_is_left_to_the_upstream(empty: FakeCodegen, clock: TestClock) 
     assert ids(list_(source_type="slack", status="running")) == [slack]
 
 
-# --- what it costs ---
+# --- cost ---
 
 
 def spent(fake: FakeCodegen, **query: Any) -> dict[str, int]:
@@ -299,9 +297,7 @@ def spent(fake: FakeCodegen, **query: Any) -> dict[str, int]:
     return {name: count - before.get(name, 0) for name, count in fake.calls.items() if count != before.get(name, 0)}
 
 
-def test_a_page_costs_one_call_and_the_names_of_repositories_one_in_minutes(
-    empty: FakeCodegen, clock: TestClock
-) -> None:
+def test_a_page_costs_one_call_and_repository_names_one_in_minutes(empty: FakeCodegen, clock: TestClock) -> None:
     for number in range(3):
         create(f"Do {number}.", repo_id=DEMO_REPO_ID)
     clock.sleep(400)
@@ -311,7 +307,7 @@ def test_a_page_costs_one_call_and_the_names_of_repositories_one_in_minutes(
     assert spent(empty, page=50, limit=100) == {"list_agent_runs": 1}
 
 
-def test_a_filter_looks_no_further_than_the_page_needs(empty: FakeCodegen) -> None:
+def test_a_filtered_page_reads_no_further_than_it_needs(empty: FakeCodegen) -> None:
     for number in range(450):
         start(empty, ago=HOUR + number)
     full, whole = list_(status="completed", limit=5), list_(status="completed", page=5, limit=100)
@@ -322,7 +318,7 @@ def test_a_filter_looks_no_further_than_the_page_needs(empty: FakeCodegen) -> No
     assert (len(ids(whole)), whole.json["total"], whole.json["total_exact"]) == (50, 450, True)
 
 
-def test_a_filter_that_finds_little_gives_up_and_says_so(empty: FakeCodegen) -> None:
+def test_a_filter_that_matches_few_runs_stops_and_reports_it(empty: FakeCodegen) -> None:
     oldest = start(empty, ago=10 * HOUR, script=Script(ending="FAILED"))
     for number in range(MOST_SCANNED + 50):
         start(empty, ago=HOUR + number)
@@ -333,7 +329,7 @@ def test_a_filter_that_finds_little_gives_up_and_says_so(empty: FakeCodegen) -> 
     assert ids(list_(status="failed", created_before=created(empty, oldest + 500))) == [oldest]
 
 
-def test_stars_are_looked_for_until_all_are_found(empty: FakeCodegen) -> None:
+def test_starred_runs_are_searched_until_all_are_found(empty: FakeCodegen) -> None:
     runs = [start(empty, ago=HOUR + number) for number in range(350)]
     star(runs[120])
 
@@ -341,24 +337,11 @@ def test_stars_are_looked_for_until_all_are_found(empty: FakeCodegen) -> None:
     assert spent(empty, starred="true", q="nothing") == {"list_agent_runs": 2}
 
 
-def test_tables_are_read_in_batches(empty: FakeCodegen, runs: RunsTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_are_read_in_batches(empty: FakeCodegen) -> None:
     for number in range(120):
         start(empty, ago=HOUR + number)
-    reads: list[str] = []
-    monkeypatch.setattr("codegen_runs.storage.table.dynamodb", counting(reads))
-    ids(list_(limit=100))
+    services = Aws()
+    with aws.wire.over(services):
+        ids(list_(limit=100))
 
-    assert sorted(reads) == ["batch_get_item"] * 2 + ["query"]
-
-
-def counting(reads: list[str]) -> Any:
-    from codegen_runs.storage import table
-
-    real = table.dynamodb
-
-    class Counting:
-        def __getattr__(self, name: str) -> Any:
-            reads.append(name)
-            return getattr(real(), name)
-
-    return Counting
+    assert sorted(services.asked) == ["BatchGetItem"] * 2 + ["Query"]

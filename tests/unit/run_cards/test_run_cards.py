@@ -1,4 +1,4 @@
-"""Run cards through their handlers: started, continued, listed, read, cancelled."""
+"""Run cards through their handlers: start, continue, read, log and cancel."""
 
 import re
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.support.handlers import handler
 ADA = Caller(id="user:789", user_id=789, organizations=frozenset({DEMO_ORG_ID, 124}), token=DEMO_TOKEN)
 ORG = f"/v1/organizations/{DEMO_ORG_ID}/run-cards"
 
-# The keys of a card in the document that asked for it.
+# The keys of a card in the description of the original run cards backend.
 KEYS = {
     *("id", "status", "prompt", "created_at", "updated_at", "web_url", "result_preview", "duration_seconds"),
     *("metadata", "repo_name", "branch_name"),
@@ -51,7 +51,7 @@ def logs(run_id: Any, query: str = "") -> Answer:
 
 
 def queue(clock: TestClock, key: str = "mr-1-c0") -> str:
-    """Have a run wait for its launch."""
+    """Queue a run, which then waits for its launch."""
     following.enqueue(
         org_id=DEMO_ORG_ID,
         key=key,
@@ -67,7 +67,7 @@ def queue(clock: TestClock, key: str = "mr-1-c0") -> str:
 
 @pytest.fixture
 def followed(make_poller: Any, clock: TestClock) -> Follow:
-    """Let the poller work for a minute."""
+    """Let the poller work for a minute or so."""
 
     def follow() -> None:
         for _ in range(10):
@@ -101,7 +101,7 @@ def test_a_run_is_started_with_mode_and_query_in_the_path(codegen: CodegenAPI) -
         "x" * 9_000,
     ],
 )
-def test_any_text_comes_out_of_the_path_as_it_was_meant(query: str) -> None:
+def test_any_text_in_the_path_is_decoded(query: str) -> None:
     answer = create(f"/create_agent_run/pro%20mode/{quote(query, safe='')}")
 
     assert answer.json["prompt"] == query[:2000]
@@ -109,7 +109,7 @@ def test_any_text_comes_out_of_the_path_as_it_was_meant(query: str) -> None:
     assert answer.json["metadata"] == {"mode": "pro mode"}
 
 
-def test_a_prompt_in_the_body_wins_and_the_rest_of_the_body_counts() -> None:
+def test_a_prompt_in_the_body_wins_and_its_other_fields_apply() -> None:
     body = {"metadata": {"mode": "other", "priority": "high"}, "repo_id": DEMO_REPO_ID, "temperature": 0.7}
 
     answer = create(prompt="Create a hello world function", **body)
@@ -120,7 +120,7 @@ def test_a_prompt_in_the_body_wins_and_the_rest_of_the_body_counts() -> None:
     assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/temperature"]
 
 
-def test_the_versioned_path_takes_everything_in_the_body() -> None:
+def test_the_versioned_path_has_everything_in_the_body() -> None:
     answer = create(ORG, prompt="Do it.", mode="api")
 
     assert answer.status == 200
@@ -138,9 +138,7 @@ def test_the_versioned_path_takes_everything_in_the_body() -> None:
         (ORG, {"mode": "test"}, "/body/prompt"),
     ],
 )
-def test_what_cannot_be_started_is_refused_with_its_place(
-    path: str, body: Any, pointer: str, fake: FakeCodegen
-) -> None:
+def test_an_invalid_start_is_refused_with_its_place(path: str, body: Any, pointer: str, fake: FakeCodegen) -> None:
     answer = create(path, **body)
 
     assert answer.status == 422
@@ -148,14 +146,14 @@ def test_what_cannot_be_started_is_refused_with_its_place(
     assert fake.calls["create_agent_run"] == 0
 
 
-def test_a_mode_named_like_a_part_of_other_paths_is_only_a_mode() -> None:
+def test_a_mode_can_have_the_name_of_another_path_segment() -> None:
     assert create("/create_agent_run/organizations/x").json["metadata"] == {"mode": "organizations"}
 
 
 # --- continuing ---
 
 
-def test_a_run_is_continued_with_the_query_in_the_path_and_keeps_what_it_began_with() -> None:
+def test_a_run_is_continued_with_the_query_in_the_path_and_keeps_its_first_prompt() -> None:
     run_id = create(prompt="Do it.").json["id"]
 
     answer = resume(f"/resume_agent_run/{run_id}/{quote('now a/b', safe='')}")
@@ -188,7 +186,7 @@ def test_a_run_that_waits_for_its_launch_cannot_be_continued(clock: TestClock) -
     assert (answer.status, answer.json["code"]) == (409, "follow_up_held")
 
 
-def test_a_continued_run_that_is_starred_says_so(clock: TestClock) -> None:
+def test_the_card_of_a_continued_run_shows_its_star(clock: TestClock) -> None:
     run_id = create().json["id"]
     star(run_id)
 
@@ -205,7 +203,7 @@ def star(run_id: int) -> None:
 # --- reading ---
 
 
-def test_the_card_of_a_run_that_was_followed_to_its_end_is_whole(followed: Follow) -> None:
+def test_the_card_of_a_run_that_was_followed_to_its_end_is_complete(followed: Follow) -> None:
     run_id = create(prompt="Fix the cart.", repo_id=DEMO_REPO_ID, model="claude-sonnet-4-5").json["id"]
     followed()
     card = get(run_id).json
@@ -221,7 +219,7 @@ def test_the_card_of_a_run_that_was_followed_to_its_end_is_whole(followed: Follo
     assert [each["action"] for each in card["allowed_actions"] if each["enabled"]] == ["follow_up"]
 
 
-def test_a_run_at_work_tells_how_long_it_has_and_what_can_be_done(
+def test_the_card_of_a_run_at_work_has_its_duration_and_actions(
     fake: FakeCodegen, make_poller: Any, clock: TestClock
 ) -> None:
     fake.script(Script(ending="NEVER", seconds=60))
@@ -235,7 +233,7 @@ def test_a_run_at_work_tells_how_long_it_has_and_what_can_be_done(
     assert [each["action"] for each in card["allowed_actions"] if each["enabled"]] == ["cancel", "pause", "follow_up"]
 
 
-def test_of_a_run_that_was_started_elsewhere_the_log_tells_the_prompt_and_the_times(
+def test_the_card_of_a_run_started_elsewhere_has_prompt_and_times_from_its_log(
     codegen: CodegenAPI, fake: FakeCodegen
 ) -> None:
     run = codegen.runs.list(org_id=DEMO_ORG_ID).items[0]
@@ -248,7 +246,7 @@ def test_of_a_run_that_was_started_elsewhere_the_log_tells_the_prompt_and_the_ti
     assert fake.calls["get_agent_run_logs"] == 2
 
 
-def test_where_neither_record_nor_log_tells_the_card_has_null(codegen: CodegenAPI, fake: FakeCodegen) -> None:
+def test_values_that_are_neither_recorded_nor_logged_are_null(codegen: CodegenAPI, fake: FakeCodegen) -> None:
     run = next(run for run in codegen.runs.list(org_id=DEMO_ORG_ID).items if not run.github_pull_requests)
     fake.trouble("get_agent_run_logs", Trouble("error", status=500), times=None)
     card = get(run.id).json
@@ -257,7 +255,7 @@ def test_where_neither_record_nor_log_tells_the_card_has_null(codegen: CodegenAP
     assert {name: card[name] for name in unknown} == dict.fromkeys(unknown)
 
 
-def test_a_run_that_has_ended_since_anybody_looked_is_not_said_to_work(clock: TestClock) -> None:
+def test_a_run_that_ended_since_the_last_poll_is_shown_as_ended(clock: TestClock) -> None:
     run_id = create().json["id"]
     clock.sleep(60)
     card = get(run_id).json
@@ -265,7 +263,7 @@ def test_a_run_that_has_ended_since_anybody_looked_is_not_said_to_work(clock: Te
     assert (card["status"], card["health"], card["health_detail"]) == ("completed", "ok", "The run has ended.")
 
 
-def test_a_pull_request_tells_repository_and_branch(codegen: CodegenAPI) -> None:
+def test_a_pull_request_provides_repository_and_branch(codegen: CodegenAPI) -> None:
     run = next(run for run in codegen.runs.list(org_id=DEMO_ORG_ID).items if run.github_pull_requests)
     card = get(run.id).json
 
@@ -303,7 +301,7 @@ def test_what_looks_like_a_secret_in_a_prompt_is_not_shown() -> None:
     assert card["prompts"][0]["text"] == "Use [redacted] for it."
 
 
-def test_a_run_whose_record_cannot_be_read_is_started_and_shown_all_the_same(
+def test_a_run_whose_record_cannot_be_read_is_started_and_returned(
     monkeypatch: pytest.MonkeyPatch, codegen: CodegenAPI
 ) -> None:
     monkeypatch.setenv("RUNS_TABLE", "a-table-that-is-not-there")
@@ -317,9 +315,7 @@ def test_a_run_whose_record_cannot_be_read_is_started_and_shown_all_the_same(
 # --- the log ---
 
 
-def test_the_log_comes_by_page_with_what_the_tools_did_and_how_far_the_run_is(
-    followed: Follow, fake: FakeCodegen
-) -> None:
+def test_a_page_of_the_log_has_tool_calls_and_progress(followed: Follow, fake: FakeCodegen) -> None:
     fake.script(Script(steps=6))
     run_id = create().json["id"]
     followed()
@@ -336,7 +332,7 @@ def test_the_log_comes_by_page_with_what_the_tools_did_and_how_far_the_run_is(
     assert 8 <= whole["progress"]["elapsed_seconds"] <= 12
 
 
-def test_how_much_is_left_of_a_run_at_work_is_not_invented(fake: FakeCodegen, clock: TestClock) -> None:
+def test_the_percentage_of_a_run_at_work_is_null(fake: FakeCodegen, clock: TestClock) -> None:
     fake.script(Script(ending="NEVER", logs="late", seconds=60))
     run_id = create().json["id"]
     clock.sleep(30)
@@ -346,7 +342,7 @@ def test_how_much_is_left_of_a_run_at_work_is_not_invented(fake: FakeCodegen, cl
     assert progress["elapsed_seconds"] == pytest.approx(30, abs=1)
 
 
-def test_errors_and_open_calls_are_counted(fake: FakeCodegen, clock: TestClock) -> None:
+def test_errors_in_the_log_are_counted(fake: FakeCodegen, clock: TestClock) -> None:
     fake.script(Script(ending="FAILED", logs="very_late"))
     run_id = create().json["id"]
     clock.sleep(60)
@@ -362,7 +358,7 @@ def test_a_run_that_waits_for_its_launch_has_an_empty_log(clock: TestClock) -> N
 
 
 @pytest.mark.parametrize("query", ["?skip=-1", "?limit=0", "?limit=1000", "?limit=many"])
-def test_a_page_of_the_log_that_cannot_be_is_refused(query: str) -> None:
+def test_an_invalid_page_of_the_log_is_refused(query: str) -> None:
     assert logs(100_001, query).status == 422
 
 
@@ -397,7 +393,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(codegen: CodegenAPI) -> None:
     assert cancel(run.id).json["code"] == "run_ended"
 
 
-def test_a_cancelled_run_shows_it(fake: FakeCodegen, followed: Follow) -> None:
+def test_the_card_of_a_cancelled_run_has_status_cancelled(fake: FakeCodegen, followed: Follow) -> None:
     fake.script(Script(ending="NEVER"))
     run_id = create().json["id"]
     cancel(run_id, "?allow_pr_ban=true")

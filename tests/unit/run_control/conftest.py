@@ -1,4 +1,4 @@
-"""The handlers that control runs, over the fake Codegen and a runs table in memory."""
+"""Run the handlers that control runs over the fake Codegen and a runs table in memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -39,7 +39,7 @@ def backend(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock, kicks: Kick
 def act(
     runs: MemoryRuns, fake: FakeCodegen, clock: TestClock, kicks: Kicks, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Act]:
-    """Cancel, pause or resume a run as Ada does, or as somebody else."""
+    """Cancel, pause or resume a run, as Ada unless another caller is given."""
     for function in template().functions.values():
         for name, value in function.environment.items():
             monkeypatch.setenv(name, value)
@@ -66,7 +66,7 @@ def poll(runs: MemoryRuns, codegen: CodegenAPI, clock: TestClock, tokens: Tokens
 
 @pytest.fixture
 def queued(act: Act, runs: MemoryRuns, clock: TestClock, backend: Backend) -> Watch:
-    """A run that waits for its launch, and a state machine that waits for it."""
+    """A run that waits for its launch, with the task token of a state machine."""
     enqueue(
         org_id=DEMO_ORG_ID,
         key=KEY,
@@ -82,7 +82,7 @@ def queued(act: Act, runs: MemoryRuns, clock: TestClock, backend: Backend) -> Wa
 
 @pytest.fixture
 def running(queued: Watch, fake: FakeCodegen, runs: MemoryRuns, poll: Callable[[float], None]) -> Watch:
-    """The same run, at work upstream, and without an end of its own."""
+    """The same run, at work upstream. It does not end by itself."""
     fake.script(Script(ending="NEVER"))
     poll(5)
     return stored(runs)

@@ -1,4 +1,4 @@
-"""Who controls runs in these tests, which run it is, and what can be read of it."""
+"""The caller and the run of these tests, and what the tests read of the run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), to
 KEY = "mr-1-0"
 TOKEN = "a-task-token"
 
-# Events that tell nothing of who controls a run.
+# Events that are not about the control of a run.
 QUIET = ("run.log", "checkpoint.created")
 
 Act = Callable[..., Answer]
@@ -30,5 +30,5 @@ def history(runs: MemoryRuns, key: str = KEY) -> list[str]:
 
 
 def offers(answer: Any) -> dict[str, bool]:
-    """Read which actions a card or snapshot offers."""
+    """Return whether each action of a card or snapshot is allowed."""
     return {each["action"]: each["enabled"] for each in answer["allowed_actions"]}

@@ -1,4 +1,4 @@
-"""What cards and snapshots offer is what the endpoints take, and nothing else."""
+"""Cards and snapshots allow exactly the actions that the endpoints accept."""
 
 from collections.abc import Callable
 from typing import Any
@@ -64,7 +64,7 @@ def bring(state: str, act: Act, poll: Callable[[float], None], fake: FakeCodegen
         "launching, paused, completed",
     ],
 )
-def test_an_action_is_offered_exactly_when_it_is_not_refused(
+def test_an_action_is_allowed_exactly_when_its_endpoint_accepts_it(
     state: str,
     action: str,
     queued: Watch,
@@ -79,7 +79,7 @@ def test_an_action_is_offered_exactly_when_it_is_not_refused(
     answer = act(verb, KEY, body)
 
     assert answer.status in (200, 202, 409)
-    # Asked again for what is already so, a cancel and a pause agree.
+    # A repeated cancel and a repeated pause succeed, although they are not offered.
     repeated = (action == "cancel" and answer.status == 202) or (action == "pause" and answer.status == 200)
     assert offers(snapshot)[action] or answer.status == 409 or repeated
     assert not offers(snapshot)[action] or answer.status in (200, 202)
@@ -89,9 +89,7 @@ def test_an_action_is_offered_exactly_when_it_is_not_refused(
 @pytest.mark.parametrize("launched", [False, True])
 @pytest.mark.parametrize("paused", [False, True])
 @pytest.mark.parametrize("recalled", [False, True])
-def test_what_is_not_offered_has_a_reason_and_what_is_offered_has_none(
-    status: Status, launched: bool, paused: bool, recalled: bool
-) -> None:
+def test_only_a_disallowed_action_has_a_reason(status: Status, launched: bool, paused: bool, recalled: bool) -> None:
     actions = allowed_actions(status, launched=launched, paused=paused, recalled=recalled)
 
     assert [each.action for each in actions] == ["cancel", "pause", "resume", "follow_up"]
@@ -101,7 +99,7 @@ def test_what_is_not_offered_has_a_reason_and_what_is_offered_has_none(
     assert bool(cancel.side_effects) is (cancel.means == "pr_ban")
 
 
-def test_the_side_effects_of_a_ban_are_told_before_it_is_allowed(running: Watch) -> None:
+def test_the_side_effects_of_a_ban_are_known_before_it_is_allowed(running: Watch) -> None:
     (cancel, *_) = run_snapshot(running, now=0).model_dump(mode="json")["allowed_actions"]
 
     assert (cancel["enabled"], cancel["means"]) == (True, "pr_ban")
@@ -122,7 +120,7 @@ def test_the_side_effects_of_a_ban_are_told_before_it_is_allowed(running: Watch)
         ("PONDERING", "completed", "unknown"),
     ],
 )
-def test_a_card_shows_what_the_upstream_says_and_what_only_we_know(
+def test_a_card_combines_the_upstreams_status_with_ours(
     word: str, watched: str | None, shown: str, queued: Watch, codegen: CodegenAPI
 ) -> None:
     run: AgentRun = codegen.runs.list(org_id=DEMO_ORG_ID).items[0].model_copy(update={"status": word})
@@ -132,7 +130,7 @@ def test_a_card_shows_what_the_upstream_says_and_what_only_we_know(
     assert offers(card(run, watch, now=0).model_dump(mode="json"))["cancel"] is (shown in ("running", "unknown"))
 
 
-def test_the_card_of_a_paused_run_offers_to_resume_it(
+def test_the_card_of_a_paused_run_allows_to_resume_it(
     running: Watch, act: Act, runs: MemoryRuns, codegen: CodegenAPI
 ) -> None:
     act("pause", KEY)

@@ -1,4 +1,4 @@
-"""Cancelling a run, through the handler."""
+"""Cancel a run through the handler."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -33,7 +33,7 @@ def codes(side_effects: Any) -> list[str]:
     return [effect["code"] for effect in side_effects]
 
 
-def test_a_queued_run_is_cancelled_here_and_never_reaches_the_upstream(
+def test_a_queued_run_is_cancelled_here_and_nothing_is_sent_upstream(
     queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns, tokens: Tokens, kicks: Kicks
 ) -> None:
     answer = act("cancel", KEY, {"reason": "Not needed."})
@@ -43,7 +43,7 @@ def test_a_queued_run_is_cancelled_here_and_never_reaches_the_upstream(
     assert answer.json["status_reason"] == "The run was cancelled before it was launched: Not needed."
     assert (answer.json["means"], answer.json["side_effects"]) == ("local", [])
     assert not any(offers(answer.json).values())
-    assert kicks.changed == [KEY, KEY]  # that it is queued, and that it has ended
+    assert kicks.changed == [KEY, KEY]  # One kick for the queued run, one for its end.
     poll(58)
     assert not fake.calls
     assert history(runs) == ["run.queued", "run.cancelled"]
@@ -51,7 +51,7 @@ def test_a_queued_run_is_cancelled_here_and_never_reaches_the_upstream(
     assert stored(runs).due_at is None
 
 
-def test_a_running_run_is_not_stopped_by_means_that_nobody_allowed(
+def test_a_running_run_is_not_banned_unless_the_request_allows_it(
     running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     for body in (None, {}, {"allow_pr_ban": False}):
@@ -66,7 +66,7 @@ def test_a_running_run_is_not_stopped_by_means_that_nobody_allowed(
     assert stored(runs) == running
 
 
-def test_a_running_run_is_stopped_by_the_ban_that_was_allowed_and_is_cancelled_when_that_is_confirmed(
+def test_an_allowed_ban_stops_a_running_run_which_is_cancelled_once_that_is_confirmed(
     running: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock, tokens: Tokens
 ) -> None:
     answer = act("cancel", running.agent_run_id, CONSENT | {"reason": "Wrong branch. sk-0123456789abcdef0123"})
@@ -93,11 +93,11 @@ def test_a_running_run_is_stopped_by_the_ban_that_was_allowed_and_is_cancelled_w
     assert tokens.answers[TOKEN][0] == "Run.cancelled"
 
 
-def test_a_run_may_be_named_by_its_key_too(running: Watch, act: Act) -> None:
+def test_a_run_can_be_cancelled_by_its_key(running: Watch, act: Act) -> None:
     assert act("cancel", KEY, CONSENT).json["agent_run_id"] == running.agent_run_id
 
 
-def test_cancelling_again_waits_on_and_bans_nothing_twice(
+def test_a_repeated_cancel_does_not_repeat_the_ban(
     running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     first = act("cancel", running.agent_run_id, CONSENT)
@@ -110,10 +110,10 @@ def test_cancelling_again_waits_on_and_bans_nothing_twice(
     assert history(runs).count("run.cancel_requested") == 1
 
 
-def test_an_unconfirmed_cancel_lets_the_run_go_on_and_be_cancelled_again(
+def test_a_run_continues_after_an_unconfirmed_cancel_and_can_be_cancelled_again(
     running: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock
 ) -> None:
-    fake.trouble(BAN, Trouble("error", status=500))  # nobody knows what it did
+    fake.trouble(BAN, Trouble("error", status=500))  # The ban may have taken effect.
     answer = act("cancel", running.agent_run_id, CONSENT)
     assert answer.status == 202
     assert [warning["code"] for warning in answer.json["warnings"]] == ["effect_unknown"]
@@ -126,7 +126,7 @@ def test_an_unconfirmed_cancel_lets_the_run_go_on_and_be_cancelled_again(
 
 
 @pytest.mark.parametrize("trouble", [Trouble("lost_answer"), Trouble("truncated"), Trouble("hang"), Trouble("html")])
-def test_a_ban_whose_answer_is_lost_stays_open_until_the_upstream_tells(
+def test_a_cancel_whose_ban_got_no_answer_stays_open_until_the_run_is_read(
     trouble: Trouble, running: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     fake.trouble(BAN, trouble)
@@ -144,7 +144,7 @@ def test_a_ban_whose_answer_is_lost_stays_open_until_the_upstream_tells(
     ("refusal", "status", "code"),
     [(403, 403, "forbidden"), (404, 404, "not_found"), (422, 422, "validation_failed"), (429, 429, "rate_limited")],
 )
-def test_a_ban_that_the_upstream_refuses_is_told_and_leaves_the_run_as_it_was(
+def test_a_refused_ban_is_reported_and_the_run_keeps_its_status(
     refusal: int,
     status: int,
     code: str,
@@ -163,11 +163,11 @@ def test_a_ban_that_the_upstream_refuses_is_told_and_leaves_the_run_as_it_was(
     watch = stored(runs)
     assert (watch.status, watch.cancel, watch.cancel_deadline_at) == (Status.RUNNING, None, None)
     assert history(runs)[-2:] == ["run.cancel_requested", "run.cancel_unconfirmed"]
-    clock.sleep(60)  # a 429 counts for all who share the token
+    clock.sleep(60)  # A 429 holds all calls with the same token.
     assert act("cancel", running.agent_run_id, CONSENT).status == 202
 
 
-def test_a_ban_waits_its_turn_like_every_other_call_and_leaves_the_run_as_it_was(
+def test_a_ban_over_the_rate_limit_is_refused_and_the_run_keeps_its_status(
     running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock
 ) -> None:
     budget = upstream.budget_of(ADA)
@@ -201,7 +201,7 @@ def test_a_run_that_was_cancelled_here_cannot_be_cancelled_again(queued: Watch, 
     assert [act("cancel", KEY).status for _ in range(2)] == [200, 409]
 
 
-def test_a_run_that_nobody_follows_is_found_upstream_and_followed_and_stopped(
+def test_a_run_that_is_not_followed_is_read_upstream_followed_and_stopped(
     act: Act, poll: Poll, codegen: CodegenAPI, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     fake.script(Script(ending="NEVER"))
@@ -214,7 +214,7 @@ def test_a_run_that_nobody_follows_is_found_upstream_and_followed_and_stopped(
     assert stored(runs, str(run.id)).status is Status.CANCELLED
 
 
-def test_a_finished_run_that_nobody_follows_cannot_be_cancelled(
+def test_a_finished_run_that_is_not_followed_cannot_be_cancelled(
     act: Act, codegen: CodegenAPI, runs: MemoryRuns
 ) -> None:
     finished = codegen.runs.list(org_id=DEMO_ORG_ID).items[0].id
@@ -224,7 +224,7 @@ def test_a_finished_run_that_nobody_follows_cannot_be_cancelled(
     assert runs.find(DEMO_ORG_ID, finished) is None
 
 
-def test_a_run_that_was_followed_up_elsewhere_is_stopped_in_its_new_turn(
+def test_a_run_that_received_a_follow_up_elsewhere_is_stopped_in_its_new_turn(
     queued: Watch, act: Act, poll: Poll, codegen: CodegenAPI, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     poll(58)
@@ -240,7 +240,7 @@ def test_a_run_that_was_followed_up_elsewhere_is_stopped_in_its_new_turn(
     assert stored(runs).status is Status.CANCELLED
 
 
-def test_a_launch_under_way_is_cancelled_once_somebody_knows(
+def test_a_cancel_during_a_launch_takes_effect_once_the_launch_is_known(
     queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     fake.script(Script(ending="NEVER"))
@@ -257,7 +257,7 @@ def test_a_launch_under_way_is_cancelled_once_somebody_knows(
     assert history(runs) == ["run.queued", "run.cancel_requested", "run.started", "run.cancelled"]
 
 
-def test_a_cancel_that_meets_the_poller_takes_the_run_as_it_then_is(
+def test_a_cancel_overtaken_by_the_poller_acts_on_the_new_state(
     queued: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, poll: Poll, clock: TestClock, kicks: Kicks
 ) -> None:
     fake.script(Script(ending="NEVER"))
@@ -270,7 +270,7 @@ def test_a_cancel_that_meets_the_poller_takes_the_run_as_it_then_is(
     assert history(runs) == ["run.queued", "run.started"]
 
 
-def test_a_run_that_is_written_all_the_time_is_told_to_be_tried_again(
+def test_a_cancel_that_is_overtaken_every_time_can_be_retried(
     queued: Watch, act: Act, runs: MemoryRuns, clock: TestClock, kicks: Kicks
 ) -> None:
     table = Overtaken(runs, "write", lambda: runs.write(stored(runs)), times=None)
@@ -290,7 +290,7 @@ def test_a_run_that_is_not_there_is_not_found(verb: str, run: str, act: Act) -> 
 
 @pytest.mark.parametrize("run", ["-1", "1.5", "1234567890123456789", "x" * 81])
 @pytest.mark.parametrize("verb", ["cancel", "pause", "resume"])
-def test_an_id_that_is_none_is_refused(verb: str, run: str, act: Act) -> None:
+def test_an_invalid_id_is_refused(verb: str, run: str, act: Act) -> None:
     answer = act(verb, run, {})
 
     assert answer.status == 422
@@ -309,26 +309,26 @@ def test_an_id_that_is_none_is_refused(verb: str, run: str, act: Act) -> None:
         ("{", "/body"),
     ],
 )
-def test_consent_and_reason_have_to_be_what_they_are(body: Any, pointer: str, running: Watch, act: Act) -> None:
+def test_an_invalid_consent_or_reason_is_refused(body: Any, pointer: str, running: Watch, act: Act) -> None:
     answer = act("cancel", running.agent_run_id, body)
 
     assert answer.status == 422
     assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
 
 
-def test_what_a_cancel_does_not_know_is_ignored_aloud(queued: Watch, act: Act) -> None:
+def test_an_unknown_field_of_a_cancel_is_ignored_with_a_warning(queued: Watch, act: Act) -> None:
     answer = act("cancel", KEY, {"force": True})
 
     assert answer.status == 200
     assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/force"]
 
 
-def test_a_run_of_another_organization_is_not_there(queued: Watch, running: Watch, act: Act) -> None:
+def test_a_run_of_another_organization_is_not_found(queued: Watch, running: Watch, act: Act) -> None:
     assert act("cancel", KEY, CONSENT, org_id=124).status == 404
     assert act("cancel", running.agent_run_id, CONSENT, org_id=124).status == 404
 
 
-def test_an_organization_that_the_caller_is_not_in_is_refused(running: Watch, act: Act, runs: MemoryRuns) -> None:
+def test_an_organization_without_the_caller_is_refused(running: Watch, act: Act, runs: MemoryRuns) -> None:
     eve = Caller(id="user:2", user_id=2, organizations=frozenset({124}), token=DEMO_TOKEN)
 
     for verb in ("cancel", "pause", "resume"):

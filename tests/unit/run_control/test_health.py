@@ -1,4 +1,4 @@
-"""How a run is doing, and what is said of it."""
+"""The health of a run, and the sentence about it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def ago(seconds: float) -> int:
 
 
 def watch(**changes: Any) -> Watch:
-    """A run that works and was looked at just now; times are given in seconds ago."""
+    """Return a run that works and was just polled; times are given in seconds ago."""
     times = {"created_at": 3600, "updated_at": 0, "last_log_at": 1} | {
         name: value for name, value in changes.items() if name.endswith(("_at", "_since"))
     }
@@ -61,8 +61,8 @@ def watch(**changes: Any) -> Watch:
         ({"status": Status.COMPLETED, "failures": 9, "last_log_at": 9999}, "ok", "The run has ended."),
     ],
 )
-def test_the_health_of_a_run_is_told_in_a_word_and_a_sentence(changes: Any, health: str, detail: str | None) -> None:
-    found = assess(watch(**changes), now=NOW)
+def test_a_run_has_a_health_and_a_sentence_about_it(changes: Any, health: str, detail: str | None) -> None:
+    assessment = assess(watch(**changes), now=NOW)
 
-    assert found.health == health
-    assert detail is None or found.detail == detail
+    assert assessment.health == health
+    assert detail is None or assessment.detail == detail

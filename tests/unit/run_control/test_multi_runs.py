@@ -1,4 +1,4 @@
-"""Cancelling, pausing and resuming multi-runs, with the state machine itself left out."""
+"""Cancel, pause and resume multi-runs, without the state machine itself."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -71,7 +71,7 @@ def statuses(multi_run: str) -> list[str]:
     return [candidate["status"] for candidate in read(multi_run)["candidates"]]
 
 
-def test_a_cancel_names_what_it_does_to_each_run(
+def test_a_cancel_reports_its_effect_on_each_run(
     multi_run: str, poll: Poll, fake: FakeCodegen, runs: RunsTable, tokens: Tokens
 ) -> None:
     fake.script(Script(seconds=1, steps=1))
@@ -98,7 +98,7 @@ def test_a_cancel_names_what_it_does_to_each_run(
     assert list(tokens.answers) == ["token-0"]
 
 
-def test_what_works_upstream_goes_on_until_its_ban_is_allowed(multi_run: str, poll: Poll, fake: FakeCodegen) -> None:
+def test_launched_runs_continue_until_a_cancel_allows_their_ban(multi_run: str, poll: Poll, fake: FakeCodegen) -> None:
     fake.script(Script(ending="NEVER"), times=2)
     launch(multi_run, 0, 1)
     poll(5)
@@ -122,7 +122,7 @@ def test_what_works_upstream_goes_on_until_its_ban_is_allowed(multi_run: str, po
     assert (settled.status, settled.json["cancelled_runs"]) == (200, [])
 
 
-def test_a_ban_that_fails_for_one_run_is_told_there_and_the_others_are_stopped(
+def test_a_ban_that_fails_for_one_run_is_reported_there_and_the_others_are_stopped(
     multi_run: str, poll: Poll, fake: FakeCodegen
 ) -> None:
     fake.script(Script(ending="NEVER"), times=3)
@@ -133,8 +133,8 @@ def test_a_ban_that_fails_for_one_run_is_told_there_and_the_others_are_stopped(
     answer = act("cancel", multi_run, CONSENT)
 
     assert answer.status == 202
-    told = sorted((run["status"], run["means"]) for run in answer.json["cancelled_runs"] if run["means"])
-    assert told == [("cancelling", "pr_ban")] * 2
+    stopping = sorted((run["status"], run["means"]) for run in answer.json["cancelled_runs"] if run["means"])
+    assert stopping == [("cancelling", "pr_ban")] * 2
     (refused,) = [run for run in answer.json["cancelled_runs"] if run["means"] is None]
     assert refused["detail"].endswith("No, thank you.")
     assert read(multi_run)["candidates"][refused["candidate"]]["status"] == "running"
@@ -155,7 +155,7 @@ def test_a_multi_run_that_is_not_there_is_not_found() -> None:
         assert act(verb, "mr-0").json["code"] == "multi_run_not_found"
 
 
-def test_consent_has_to_be_what_it_is(multi_run: str) -> None:
+def test_an_invalid_consent_is_refused(multi_run: str) -> None:
     answer = act("cancel", multi_run, {"allow_pr_ban": "true"})
 
     assert answer.status == 422
@@ -170,7 +170,7 @@ def test_a_paused_multi_run_launches_nothing_until_it_is_resumed(
     poll(2)
     launch(multi_run, 1)
     answer = act("pause", multi_run)
-    launch(multi_run, 2)  # the state machine goes on
+    launch(multi_run, 2)  # The state machine continues.
 
     assert answer.status == 200
     assert (answer.json["status"], answer.json["paused_scope"]) == ("running", "queue_only")
@@ -188,7 +188,7 @@ def test_a_paused_multi_run_launches_nothing_until_it_is_resumed(
     assert len(tokens.answers) == 3
 
 
-def test_the_synthesis_of_a_paused_multi_run_waits_too(multi_run: str, poll: Poll, fake: FakeCodegen) -> None:
+def test_the_synthesis_of_a_paused_multi_run_is_held_too(multi_run: str, poll: Poll, fake: FakeCodegen) -> None:
     launch(multi_run, 0, 1, 2)
     poll(58)
     act("pause", multi_run)
@@ -216,7 +216,7 @@ def test_a_paused_multi_run_that_is_cancelled_launches_nothing(multi_run: str, p
 
 
 @pytest.mark.parametrize(("verb", "status"), [("cancel", "cancelled"), ("pause", "paused"), ("resume", "queued")])
-def test_a_candidate_queued_at_the_same_moment_is_treated_as_the_others(
+def test_a_candidate_queued_at_the_same_moment_is_treated_like_the_others(
     verb: str, status: str, multi_run: str, runs: RunsTable, clock: TestClock
 ) -> None:
     if verb == "resume":
@@ -229,7 +229,7 @@ def test_a_candidate_queued_at_the_same_moment_is_treated_as_the_others(
     assert statuses(multi_run)[0] == status
 
 
-def test_a_multi_run_that_moves_on_while_it_is_paused_is_paused_all_the_same(
+def test_a_multi_run_whose_status_changes_during_a_pause_is_paused(
     multi_run: str, poll: Poll, clock: TestClock
 ) -> None:
     launch(multi_run, 0, 1)

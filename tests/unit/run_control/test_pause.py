@@ -1,4 +1,4 @@
-"""Pausing and resuming a run, through the handlers."""
+"""Pause and resume a run through the handlers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ def test_a_paused_run_that_is_cancelled_is_never_launched(
     assert tokens.answers[TOKEN][0] == "Run.cancelled"
 
 
-def test_an_agent_that_works_goes_on_while_its_follow_ups_are_held(
+def test_a_working_agent_continues_while_its_follow_ups_are_held(
     queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     fake.script(Script(seconds=30))
@@ -82,7 +82,7 @@ def test_an_agent_that_works_goes_on_while_its_follow_ups_are_held(
     assert fake.calls["resume_agent_run"] == 1
 
 
-def test_the_upstreams_own_path_holds_follow_ups_too(running: Watch, act: Act, fake: FakeCodegen) -> None:
+def test_follow_ups_at_the_upstreams_own_path_are_held_too(running: Watch, act: Act, fake: FakeCodegen) -> None:
     act("pause", KEY)
     path = f"/v1/organizations/{DEMO_ORG_ID}/agent/run/resume"
     event = rest("POST", path, body=FOLLOW_UP | {"agent_run_id": running.agent_run_id}, caller=ADA)
@@ -93,7 +93,7 @@ def test_the_upstreams_own_path_holds_follow_ups_too(running: Watch, act: Act, f
     assert fake.calls["resume_agent_run"] == 0
 
 
-def test_pausing_again_is_pausing_once(queued: Watch, running: Watch, act: Act, runs: MemoryRuns) -> None:
+def test_a_repeated_pause_changes_nothing(queued: Watch, running: Watch, act: Act, runs: MemoryRuns) -> None:
     first, second = act("pause", KEY), act("pause", KEY)
 
     assert (first.status, second.status) == (200, 200)
@@ -101,7 +101,7 @@ def test_pausing_again_is_pausing_once(queued: Watch, running: Watch, act: Act, 
     assert history(runs).count("run.status_changed") == 1
 
 
-def test_a_run_that_nobody_follows_is_followed_and_its_follow_ups_are_held(
+def test_a_paused_run_that_was_not_followed_is_followed_and_its_follow_ups_are_held(
     act: Act, codegen: CodegenAPI, fake: FakeCodegen
 ) -> None:
     fake.script(Script(ending="NEVER"))
@@ -150,7 +150,7 @@ def test_a_run_that_is_not_there_is_not_resumed(act: Act) -> None:
             assert act("resume", run, body).status == 404
 
 
-def test_a_run_without_a_launch_takes_no_follow_up(queued: Watch, act: Act, fake: FakeCodegen) -> None:
+def test_a_run_that_is_not_launched_accepts_no_follow_up(queued: Watch, act: Act, fake: FakeCodegen) -> None:
     answer = act("resume", KEY, FOLLOW_UP)
 
     assert (answer.status, answer.json["code"]) == (409, "follow_up_held")
@@ -160,7 +160,7 @@ def test_a_run_without_a_launch_takes_no_follow_up(queued: Watch, act: Act, fake
     assert not fake.calls
 
 
-def test_a_run_that_is_being_cancelled_takes_no_follow_up(running: Watch, act: Act, poll: Poll) -> None:
+def test_a_run_that_is_being_cancelled_accepts_no_follow_up(running: Watch, act: Act, poll: Poll) -> None:
     act("cancel", KEY, {"allow_pr_ban": True})
     held = act("resume", KEY, FOLLOW_UP)
     poll(30)
@@ -169,7 +169,7 @@ def test_a_run_that_is_being_cancelled_takes_no_follow_up(running: Watch, act: A
     assert act("resume", KEY, FOLLOW_UP).status == 200
 
 
-def test_a_follow_up_by_key_answers_as_the_upstream_does(
+def test_a_follow_up_by_key_returns_the_upstreams_answer(
     queued: Watch, act: Act, poll: Poll, runs: MemoryRuns, fake: FakeCodegen
 ) -> None:
     poll(58)
@@ -183,7 +183,9 @@ def test_a_follow_up_by_key_answers_as_the_upstream_does(
 
 
 @pytest.mark.parametrize("more", [{"model": "m"}, {"images": ["data:,"]}, {"webhooks": [{"url": "https://hook.test"}]}])
-def test_a_follow_up_that_lost_its_prompt_is_no_unpause(more: Any, queued: Watch, act: Act, runs: MemoryRuns) -> None:
+def test_follow_up_options_without_a_prompt_do_not_resume_a_run(
+    more: Any, queued: Watch, act: Act, runs: MemoryRuns
+) -> None:
     act("pause", KEY)
     answer = act("resume", KEY, more)
 
@@ -191,7 +193,7 @@ def test_a_follow_up_that_lost_its_prompt_is_no_unpause(more: Any, queued: Watch
     assert stored(runs).status is Status.PAUSED
 
 
-def test_a_pause_during_a_launch_holds_what_comes_after_it(
+def test_a_pause_during_a_launch_holds_the_follow_ups(
     queued: Watch, act: Act, poll: Poll, fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     fake.script(Script(ending="NEVER"))

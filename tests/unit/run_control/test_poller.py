@@ -1,4 +1,4 @@
-"""Cancelled and paused runs as the poller meets them, whoever is faster."""
+"""Cancelled and paused runs in the poller, in any order of events."""
 
 from collections.abc import Callable
 from typing import Any
@@ -69,13 +69,13 @@ def wish(clock: TestClock, **more: Any) -> Cancel:
 
 
 def launching(runs: MemoryRuns, clock: TestClock, watch: Watch, **changes: Any) -> Watch:
-    """Leave a run as a poller does that is in the middle of its launch."""
+    """Write the state of a run in the middle of its launch."""
     now = round(clock.now() * 1000)
     changes = {"status": Status.LAUNCHING, "launching_since": now, "due_at": now + 5000} | changes
     return runs.write(watch.model_copy(update=changes))
 
 
-def test_a_run_that_left_no_trace_is_cancelled_instead_of_launched_again(
+def test_a_cancelled_launch_that_left_no_trace_is_not_repeated(
     queued: Watch,
     runs: MemoryRuns,
     clock: TestClock,
@@ -95,25 +95,19 @@ def test_a_run_that_left_no_trace_is_cancelled_instead_of_launched_again(
     assert len(fake.creates) == 0
 
 
-def test_a_cancel_while_the_launch_is_under_way_stops_the_adopted_run_by_the_means_allowed(
+def test_a_cancel_during_a_launch_bans_the_launched_run_if_allowed(
     queued: Watch,
     runs: MemoryRuns,
     clock: TestClock,
     fake: FakeCodegen,
-    codegen: CodegenAPI,
     tokens: Tokens,
     tick: Callable[[float], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    create = codegen.runs.create
+    def cancel() -> None:
+        runs.after = lambda: None
+        runs.write(*transitions.cancel_requested(stored(runs), wish(clock, allow_pr_ban=True), now=clock.now()))
 
-    def cancelled_meanwhile(*args: Any, **kwargs: Any) -> Any:
-        run = create(*args, **kwargs)
-        change = transitions.cancel_requested(stored(runs), wish(clock, allow_pr_ban=True), now=clock.now())
-        runs.write(*change)
-        return run
-
-    monkeypatch.setattr(codegen.runs, "create", cancelled_meanwhile)
+    runs.after = cancel  # The poller's first write marks the run as launching.
     fake.script(Script(ending="NEVER"))
     tick(40)
 
@@ -124,7 +118,7 @@ def test_a_cancel_while_the_launch_is_under_way_stops_the_adopted_run_by_the_mea
     assert tokens.answers[TOKEN][0] == "Run.cancelled"
 
 
-def test_an_adopted_run_whose_ban_was_not_allowed_goes_on_and_that_is_told(
+def test_a_cancel_during_a_launch_without_an_allowed_ban_ends_unconfirmed(
     queued: Watch,
     runs: MemoryRuns,
     clock: TestClock,
@@ -152,7 +146,7 @@ def test_an_adopted_run_whose_ban_was_not_allowed_goes_on_and_that_is_told(
         (Trouble("error", status=403), Status.RUNNING),
     ],
 )
-def test_a_ban_that_fails_in_the_poller_is_tried_again_waited_for_or_told(
+def test_a_ban_that_fails_in_the_poller_is_retried_or_ends_unconfirmed(
     trouble: Trouble,
     status: Status,
     queued: Watch,
@@ -182,7 +176,7 @@ def running(
     return stored(runs)
 
 
-def test_a_cancel_that_the_upstream_does_not_confirm_is_told_and_may_be_tried_again(
+def test_a_cancel_that_the_upstream_does_not_confirm_ends_unconfirmed(
     running: Watch, runs: MemoryRuns, clock: TestClock, tick: Callable[[float], None]
 ) -> None:
     runs.write(*transitions.cancelling(running, wish(clock, allow_pr_ban=True), now=clock.now()))
@@ -196,7 +190,7 @@ def test_a_cancel_that_the_upstream_does_not_confirm_is_told_and_may_be_tried_ag
     assert history(runs)[-2:] == ["run.cancel_requested", "run.cancel_unconfirmed"]
 
 
-def test_a_run_that_completes_before_it_is_stopped_has_completed(
+def test_a_run_that_completes_before_it_is_stopped_is_completed(
     runs: MemoryRuns, clock: TestClock, fake: FakeCodegen, queued: Watch, tick: Callable[[float], None]
 ) -> None:
     fake.script(Script(seconds=30))
@@ -208,7 +202,7 @@ def test_a_run_that_completes_before_it_is_stopped_has_completed(
     assert history(runs)[-1] == "run.completed"
 
 
-def test_a_complete_that_arrives_after_our_cancelled_is_recorded_and_flips_nothing(
+def test_a_completion_after_a_cancel_is_recorded_but_the_run_stays_cancelled(
     running: Watch,
     runs: MemoryRuns,
     clock: TestClock,
@@ -216,16 +210,13 @@ def test_a_complete_that_arrives_after_our_cancelled_is_recorded_and_flips_nothi
     fake: FakeCodegen,
     tokens: Tokens,
     tick: Callable[[float], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert running.agent_run_id is not None
     runs.write(*transitions.cancelling(running, wish(clock, allow_pr_ban=True), now=clock.now()))
     codegen.runs.ban(running.agent_run_id, org_id=DEMO_ORG_ID)
     tick(30)
     assert stored(runs).status is Status.CANCELLED
-    run = codegen.runs.get(running.agent_run_id, org_id=DEMO_ORG_ID)
-    late = run.model_copy(update={"status": "COMPLETE", "result": "Done all the same."})
-    monkeypatch.setattr(codegen.runs, "get", lambda *args, **kwargs: late)
+    fake.set_plan(running.agent_run_id, Script(seconds=1, result="Done all the same."))
     tick(transitions.CONFIRMATION_SECONDS)
 
     watch = stored(runs)
@@ -244,7 +235,7 @@ def test_a_complete_that_arrives_after_our_cancelled_is_recorded_and_flips_nothi
 
 
 @pytest.mark.parametrize("trouble", [None, Trouble("error", status=404), Trouble("error", status=500)])
-def test_a_cancelled_run_is_looked_at_once_more_and_then_left(
+def test_a_cancelled_run_is_read_once_more_and_then_no_longer_polled(
     trouble: Trouble | None,
     running: Watch,
     runs: MemoryRuns,
@@ -282,7 +273,7 @@ def test_a_paused_run_is_not_launched_until_it_is_unpaused(
     ]  # fmt: skip
 
 
-def test_a_paused_run_is_timed_out_at_its_deadline(
+def test_a_paused_run_times_out_at_its_deadline(
     queued: Watch,
     runs: MemoryRuns,
     clock: TestClock,
@@ -298,7 +289,7 @@ def test_a_paused_run_is_timed_out_at_its_deadline(
     assert len(fake.creates) == 0
 
 
-def test_a_run_that_was_paused_during_a_launch_without_trace_is_held(
+def test_a_run_paused_during_a_launch_without_trace_is_not_launched_again(
     queued: Watch, runs: MemoryRuns, clock: TestClock, fake: FakeCodegen, tick: Callable[[float], None]
 ) -> None:
     watch = launching(runs, clock, queued)
@@ -309,7 +300,7 @@ def test_a_run_that_was_paused_during_a_launch_without_trace_is_held(
     assert len(fake.creates) == 0
 
 
-def test_a_run_that_the_upstream_has_yet_to_begin_is_never_launched_again(
+def test_a_run_that_is_pending_upstream_is_never_launched_again(
     queued: Watch, runs: MemoryRuns, fake: FakeCodegen, tick: Callable[[float], None]
 ) -> None:
     fake.script(Script(via="PENDING", seconds=40))

@@ -1,4 +1,4 @@
-"""Starred runs, through the handlers."""
+"""Star, unstar and list runs through the handlers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -66,7 +66,7 @@ def test_the_newest_star_comes_first(ids: list[int], clock: TestClock) -> None:
     assert [item["agent_run_id"] for item in starred().json["items"]] == ids[:5][::-1]
 
 
-def test_starring_twice_is_one_star_at_its_first_time(ids: list[int], clock: TestClock) -> None:
+def test_a_run_starred_twice_keeps_the_time_of_its_first_star(ids: list[int], clock: TestClock) -> None:
     first = star(ids[0]).json
     clock.sleep(60)
     second = star(ids[0], note="Now with a note.").json
@@ -77,12 +77,12 @@ def test_starring_twice_is_one_star_at_its_first_time(ids: list[int], clock: Tes
     assert len(starred().json["items"]) == 1
 
 
-def test_a_number_may_come_as_a_string(ids: list[int]) -> None:
+def test_an_id_can_be_a_string_of_digits(ids: list[int]) -> None:
     assert star(str(ids[0])).json["agent_run_id"] == ids[0]
 
 
 @pytest.mark.parametrize("agent_run_id", ["abc123", None, 1.5, {}, [1]])
-def test_an_id_that_is_no_number_is_refused(agent_run_id: Any) -> None:
+def test_an_id_that_is_not_a_number_is_refused(agent_run_id: Any) -> None:
     answer = star(agent_run_id)
 
     assert answer.status == 422
@@ -97,13 +97,13 @@ def test_a_run_that_does_not_exist_cannot_be_starred() -> None:
     assert starred().json["items"] == []
 
 
-def test_an_unstarred_run_is_gone_and_unstarring_again_is_no_error(ids: list[int]) -> None:
+def test_an_unstarred_run_is_not_listed_and_can_be_unstarred_again(ids: list[int]) -> None:
     star(ids[0])
     assert [unstar(ids[0]).status for _ in range(2)] == [204, 204]
     assert starred().json["items"] == []
 
 
-def test_paths_without_an_organization_mean_the_deployments(ids: list[int]) -> None:
+def test_paths_without_an_organization_use_the_deployments(ids: list[int]) -> None:
     assert star(ids[0], path="/starred-runs", starred=True).status == 200
     assert [item["agent_run_id"] for item in starred(path="/starred-runs").json["items"]] == [ids[0]]
     assert star(ids[0], path="/starred-runs", starred=False).json["starred"] is False
@@ -116,7 +116,7 @@ def test_stars_are_private(ids: list[int]) -> None:
     assert starred(caller=BOB).json["items"] == []
 
 
-def test_a_run_that_has_gone_leaves_its_star_without_a_card(ids: list[int], fake: FakeCodegen) -> None:
+def test_the_star_of_a_run_that_no_longer_exists_has_no_card(ids: list[int], fake: FakeCodegen) -> None:
     star(ids[0])
     fake.runs.clear()
     (item,) = starred().json["items"]
@@ -124,9 +124,7 @@ def test_a_run_that_has_gone_leaves_its_star_without_a_card(ids: list[int], fake
     assert item["run"] is None
 
 
-def test_the_card_of_a_run_that_is_held_here_offers_what_can_be_done(
-    ids: list[int], runs: RunsTable, clock: TestClock
-) -> None:
+def test_the_card_of_a_paused_starred_run_has_its_actions(ids: list[int], runs: RunsTable, clock: TestClock) -> None:
     watch = follow(org_id=ORG, agent_run_id=ids[0], status="COMPLETE", backend=current())
     runs.write(*transitions.paused(watch, now=clock.now()))
     for agent_run_id in ids[:2]:
@@ -139,7 +137,7 @@ def test_the_card_of_a_run_that_is_held_here_offers_what_can_be_done(
     assert offered == {ids[0]: ["resume"], ids[1]: ["follow_up"]}
 
 
-def test_pages_follow_one_another(ids: list[int], clock: TestClock) -> None:
+def test_stars_are_listed_page_by_page(ids: list[int], clock: TestClock) -> None:
     for agent_run_id in ids[:5]:
         star(agent_run_id)
         clock.sleep(1)
