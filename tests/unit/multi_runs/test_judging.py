@@ -36,6 +36,36 @@ def test_only_a_completed_answer_that_does_not_repeat_the_prompt_is_usable(
     assert candidate.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "echo"),
+    [
+        ("a" * 100, "a" * 100 + " " + "b" * 8, True),
+        ("a" * 100, "a" * 100 + " " + "b" * 9, False),
+        ("a" * 100, "b" * 100 + " " + "c" * 5, False),
+        ("Fix it.", "Fix it now.", False),
+        ("Fix it.", "fix, IT!", True),
+        ("???", "Use a lock.", False),
+    ],
+)
+def test_an_answer_that_adds_less_than_a_tenth_to_the_prompt_repeats_it(prompt: str, answer: str, echo: bool) -> None:
+    assert judging.is_echo(answer, prompt) is echo
+
+
+def test_the_reason_of_a_failed_candidate_is_that_of_its_run() -> None:
+    record = multi_run(candidates=[Variant()])
+    watch = watch_of(record.candidate_key(0), Status.TIMED_OUT, status_reason="The run reached its deadline.")
+
+    assert judging.judge(record, {watch.key: watch}).candidates[0].reason == "The run reached its deadline."
+
+
+def test_a_candidate_with_a_prompt_of_its_own_must_not_repeat_that_prompt() -> None:
+    record = multi_run(candidates=[Variant(prompt="Fix the lock."), Variant()])
+    watches = [watch_of(record.candidate_key(index), Status.COMPLETED, "Fix the lock.") for index in range(2)]
+    judgement = judging.judge(record, {watch.key: watch for watch in watches})
+
+    assert [candidate.usable for candidate in judgement.candidates] == [False, True]
+
+
 def test_a_running_candidate_has_no_reason_yet() -> None:
     candidate = judged((Status.RUNNING, None)).candidates[0]
 
@@ -45,10 +75,14 @@ def test_a_running_candidate_has_no_reason_yet() -> None:
 
 def test_candidates_are_counted_by_their_state() -> None:
     counts = judged(
-        (Status.COMPLETED, "Use a lock."), (Status.FAILED, None), (Status.RUNNING, None), (Status.QUEUED, None)
+        (Status.COMPLETED, "Use a lock."),
+        (Status.COMPLETED, "Use a queue."),
+        (Status.FAILED, None),
+        (Status.RUNNING, None),
+        (Status.QUEUED, None),
     ).counts()
 
-    assert counts == {"requested": 4, "launched": 3, "finished": 2, "usable": 1, "failed": 1, "missing": 2}
+    assert counts == {"requested": 5, "launched": 4, "finished": 3, "usable": 2, "failed": 1, "missing": 2}
 
 
 def test_below_the_quorum_every_candidate_has_its_reason() -> None:
@@ -66,6 +100,14 @@ def test_below_the_quorum_every_candidate_has_its_reason() -> None:
         "Usable candidates: 1, required: 2. Candidate 1: The run ended with status failed (FAILED). "
         "Candidate 2: no result in time."
     )
+
+
+@pytest.mark.parametrize(("quorum", "enough"), [(1, True), (2, True), (3, False)])
+def test_the_quorum_is_met_by_as_many_usable_candidates(quorum: int, enough: bool) -> None:
+    outcomes = [(Status.COMPLETED, "Use a lock."), (Status.COMPLETED, "Use a queue."), (Status.FAILED, None)]
+    record = multi_run(quorum=quorum)
+
+    assert (judging.shortfall(record, judged(*outcomes, quorum=quorum)) is None) is enough
 
 
 @pytest.mark.parametrize(
@@ -88,6 +130,15 @@ def test_a_synthesis_needs_several_answers_and_a_strategy_that_combines_them(
 
 
 def test_the_best_answer_has_the_median_length() -> None:
-    judgement = judged((Status.COMPLETED, "No."), (Status.COMPLETED, "Use a lock."), (Status.COMPLETED, "Well, " * 99))
+    judgement = judged(*((Status.COMPLETED, "x" * length) for length in (100, 1, 10, 30, 2)), (Status.FAILED, None))
 
-    assert judgement.best(1)[0].index == 1
+    assert [candidate.index for candidate in judgement.best(5)] == [2, 4, 1, 3, 0]
+    assert [candidate.index for candidate in judgement.best(2)] == [2, 4]
+
+
+def test_of_equally_good_answers_the_first_is_the_best() -> None:
+    assert [found.index for found in judged(*[(Status.COMPLETED, "Use it.")] * 3).best(2)] == [0, 1]
+
+
+def test_without_a_usable_answer_there_is_no_best_one() -> None:
+    assert judged((Status.FAILED, None)).best(1) == []

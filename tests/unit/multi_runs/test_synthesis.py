@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from codegen_runs.multi_runs import judging, synthesis
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
@@ -63,14 +65,24 @@ def test_an_answer_cannot_close_its_fence() -> None:
 def test_the_prompt_stays_within_its_budget() -> None:
     prompt = composed(multi_run(prompt="p" * 60_000, candidates=[Variant()] * 20), ["a" * 60_000] * 20)
 
-    assert len(prompt) <= synthesis.MAX_PROMPT_CHARACTERS
+    # The lines of 21 fences take part of the budget.
+    assert synthesis.MAX_PROMPT_CHARACTERS - 3000 < len(prompt) <= synthesis.MAX_PROMPT_CHARACTERS
     assert prompt.count("[... cut to fit ...]") == 21
+    task = re.search(r"^BEGIN task \w+\n(.*?)\nEND task", prompt, re.MULTILINE | re.DOTALL)
+    assert task is not None
+    assert len(task[1]) == synthesis.MAX_PROMPT_CHARACTERS // 3
+
+
+def test_a_few_long_answers_share_the_budget() -> None:
+    prompt = composed(multi_run(), ["a" * 60_000] * 3)
+
+    assert synthesis.MAX_PROMPT_CHARACTERS - 500 < len(prompt) <= synthesis.MAX_PROMPT_CHARACTERS
 
 
 def test_top_k_limits_the_candidates_to_the_best() -> None:
     record = multi_run(synthesis=SynthesisOptions(top_k=2))
 
-    assert len(synthesis.order(record, judged(record))) == 2
+    assert sorted(synthesis.order(record, judged(record))) == [1, 2]
 
 
 def test_custom_instructions_replace_the_default_ones() -> None:
@@ -97,18 +109,42 @@ def test_the_only_usable_answer_is_the_final_answer_and_labelled_so() -> None:
 
 def test_a_synthesis_without_a_result_falls_back_to_the_best_candidate_with_a_reason() -> None:
     record = multi_run()
-    for output in (
-        None,
-        synthesised(record, None, Status.FAILED),
-        synthesised(record, ""),
-        synthesised(record, "Fix the race in the cache!"),
-        synthesised(record, "The prompt of the synthesis."),
+    unusable = "The synthesis has no usable result."
+    for output, reason in (
+        (None, unusable),
+        (synthesised(record, None, Status.RUNNING), unusable),
+        (synthesised(record, None, Status.FAILED), "The run ended with status failed (FAILED)."),
+        (synthesised(record, ""), "The run completed without an answer."),
+        (synthesised(record, "Fix the race in the cache!"), unusable),
+        (synthesised(record, "The prompt of the synthesis."), "The answer only repeats the prompt."),
     ):
         answer = synthesis.conclude(record, judged(record), output)
         assert answer is not None
-        assert answer.source is AnswerSource.FALLBACK
-        assert answer.text in ANSWERS
-        assert answer.reason
+        assert (answer.source, answer.candidate, answer.text) == (AnswerSource.FALLBACK, 1, ANSWERS[1])
+        assert answer.reason == reason
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_without_a_usable_candidate_there_is_no_final_answer(strategy: Strategy) -> None:
+    record = multi_run(strategy=strategy)
+
+    assert synthesis.conclude(record, judged(record, ["", "", ""]), synthesised(record, "Use a lock.")) is None
+
+
+@pytest.mark.parametrize("truncated", [True, False])
+def test_a_final_answer_is_truncated_if_its_source_is(truncated: bool) -> None:
+    record = multi_run()
+    output = synthesised(record, "Lock, atomically, in a queue.").model_copy(update={"result_truncated": truncated})
+    watches = [
+        watch_of(record.candidate_key(index), Status.COMPLETED, text, result_truncated=truncated)
+        for index, text in enumerate(ANSWERS)
+    ]
+    cut = judging.judge(record, {watch.key: watch for watch in watches})
+    combined, fallback = synthesis.conclude(record, judged(record), output), synthesis.conclude(record, cut, None)
+
+    assert combined is not None
+    assert fallback is not None
+    assert (combined.truncated, fallback.truncated) == (truncated, truncated)
 
 
 def test_a_selection_returns_the_selected_candidates_answer() -> None:
@@ -117,14 +153,29 @@ def test_a_selection_returns_the_selected_candidates_answer() -> None:
 
     assert answer is not None
     assert (answer.text, answer.source, answer.candidate) == (ANSWERS[0], AnswerSource.SELECTED, 0)
+    assert answer.reason is None
 
 
 def test_a_selection_that_names_no_candidate_or_several_falls_back() -> None:
     record = multi_run(strategy=Strategy.SELECT, synthesis_order=[2, 0, 1])
-    for reply in ("I cannot decide.", "A or B", "Q"):
+    for reply in ("I cannot decide.", "A or B", "Q", "b", "Because", "I cannot decide. " * 20 + "B"):
         answer = synthesis.conclude(record, judged(record), synthesised(record, reply))
         assert answer is not None
-        assert answer.source is AnswerSource.FALLBACK
+        assert (answer.source, answer.candidate) == (AnswerSource.FALLBACK, 1)
+        assert answer.reason == "The synthesis named no candidate."
+
+
+def test_a_selection_of_a_candidate_that_is_not_usable_falls_back() -> None:
+    record = multi_run(strategy=Strategy.SELECT, synthesis_order=[2, 0, 1])
+    answer = synthesis.conclude(record, judged(record, ["", *ANSWERS[1:]]), synthesised(record, "B"))
+
+    assert answer is not None
+    assert answer.source is AnswerSource.FALLBACK
+
+
+def test_the_instructions_follow_the_strategy() -> None:
+    assert composed(multi_run()).startswith("Several agents answered the same task independently. Write the one answer")
+    assert "Reply with the letter of that candidate alone." in composed(multi_run(strategy=Strategy.SELECT))
 
 
 def test_the_strategy_none_has_no_final_answer() -> None:
