@@ -44,7 +44,7 @@ class CheckpointSummary(BaseModel):
     hash: str = Field(description="SHA-256 of the checkpoint. It covers `parent_hash`, and so all earlier checkpoints.")
     parent_hash: str | None = Field(None, description="The hash of the run's previous checkpoint.")
     fidelity: Literal["context_replay"] = Field(
-        FIDELITY, description="What a restore or a fork brings back: the conversation. Files are not rewound."
+        FIDELITY, description="A restore or a fork brings back the conversation. Files are not rewound."
     )
 
 

@@ -62,7 +62,7 @@ def pause_watch(watch: Watch, *, backend: Backend) -> Watch:
     def decide(current: Watch) -> Change | None:
         if not current.status.terminal and current.paused_at is not None:
             return None
-        refusal = refused_pause(current.status, paused=False, recalled=current.cancel is not None)
+        refusal = refused_pause(current.status, paused=False, cancel_requested=current.cancel is not None)
         if refusal is None:
             return transitions.paused(current, now=backend.clock.now())
         raise RunEnded(refusal) if current.status.terminal else RunCancelling(refusal)

@@ -67,7 +67,7 @@ class AllowedAction(BaseModel):
 
 
 def allowed_actions(
-    status: Status, *, launched: bool = True, paused: bool = False, recalled: bool = False
+    status: Status, *, launched: bool = True, paused: bool = False, cancel_requested: bool = False
 ) -> list[AllowedAction]:
     """List the actions on a run.
 
@@ -75,13 +75,16 @@ def allowed_actions(
         status: The status of the run.
         launched: Whether the run exists upstream.
         paused: Whether its launch or its follow-ups are held.
-        recalled: Whether a cancel was requested in this turn.
+        cancel_requested: Whether a cancel was requested in this turn.
     """
     return [
-        _cancel(status, launched=launched, recalled=recalled),
-        offered(Action.PAUSE, refused_pause(status, paused=paused, recalled=recalled)),
+        _cancel(status, launched=launched, cancel_requested=cancel_requested),
+        offered(Action.PAUSE, refused_pause(status, paused=paused, cancel_requested=cancel_requested)),
         offered(Action.RESUME, None if paused else "The run is not paused."),
-        offered(Action.FOLLOW_UP, refused_follow_up(status, launched=launched, paused=paused, recalled=recalled)),
+        offered(
+            Action.FOLLOW_UP,
+            refused_follow_up(status, launched=launched, paused=paused, cancel_requested=cancel_requested),
+        ),
     ]
 
 
@@ -91,7 +94,7 @@ def actions_on(watch: Watch) -> list[AllowedAction]:
         watch.status,
         launched=watch.agent_run_id is not None,
         paused=watch.paused_at is not None,
-        recalled=watch.cancel is not None,
+        cancel_requested=watch.cancel is not None,
     )
 
 
@@ -105,22 +108,22 @@ def effects_of(means: Means | None) -> list[SideEffect]:
     return list(BAN_EFFECTS) if means is Means.PR_BAN else []
 
 
-def refused_pause(status: Status, *, paused: bool, recalled: bool) -> str | None:
+def refused_pause(status: Status, *, paused: bool, cancel_requested: bool) -> str | None:
     """Return why a run cannot be paused; None if it can."""
     if status.terminal:
         return ended(status)
-    if status is Status.CANCELLING or recalled:
+    if status is Status.CANCELLING or cancel_requested:
         return _BEING_CANCELLED
     return "The run is already paused." if paused else None
 
 
-def refused_follow_up(status: Status, *, launched: bool, paused: bool, recalled: bool) -> str | None:
+def refused_follow_up(status: Status, *, launched: bool, paused: bool, cancel_requested: bool) -> str | None:
     """Return why a run cannot receive another prompt; None if it can."""
     if paused:
         return "The run is paused. Resume it first."
     if not launched:
         return "The run ended before it was launched." if status.terminal else "The run has not been launched yet."
-    if not status.terminal and (status is Status.CANCELLING or recalled):
+    if not status.terminal and (status is Status.CANCELLING or cancel_requested):
         return _BEING_CANCELLED
     return None
 
@@ -135,10 +138,10 @@ def offered(action: Action, refusal: str | None) -> AllowedAction:
     return AllowedAction(action=action, enabled=refusal is None, reason=refusal)
 
 
-def _cancel(status: Status, *, launched: bool, recalled: bool) -> AllowedAction:
+def _cancel(status: Status, *, launched: bool, cancel_requested: bool) -> AllowedAction:
     if status.terminal:
         return offered(Action.CANCEL, ended(status))
-    if status is Status.CANCELLING or recalled:
+    if status is Status.CANCELLING or cancel_requested:
         return offered(Action.CANCEL, _BEING_CANCELLED)
     means = means_for(status, launched=launched)
     return AllowedAction(action=Action.CANCEL, enabled=True, means=means, side_effects=effects_of(means))

@@ -157,7 +157,7 @@ def _run_to_follow_up(run_id: str, *, org_id: int, backend: Backend) -> int:
         watch.status,
         launched=watch.agent_run_id is not None,
         paused=watch.paused_at is not None,
-        recalled=watch.cancel is not None,
+        cancel_requested=watch.cancel is not None,
     )
     if refusal or watch.agent_run_id is None:
         raise FollowUpHeld(refusal)
