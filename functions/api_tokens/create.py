@@ -1,4 +1,4 @@
-"""POST /v1/users/me/api-tokens - make an API token of this deployment."""
+"""POST /v1/users/me/api-tokens - create an API token of this deployment."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -11,11 +11,11 @@ from codegen_runs.http.parameters import Backend, CurrentCaller
 app = APIGatewayRestResolver(enable_validation=True)
 
 
-@app.post("/v1/users/me/api-tokens", status_code=201, tags=["Access"], summary="Make an API token")
+@app.post("/v1/users/me/api-tokens", status_code=201, tags=["Access"], summary="Create an API token")
 def create_api_token(
     request: CreateApiToken, caller: CurrentCaller, deployment: DeploymentCodegen, backend: Backend
 ) -> NewApiToken:
-    """Make a token that may do no more than its maker, here and nowhere else. Its secret is shown this once."""
+    """Create a token of this deployment that cannot do more than you. Its secret is shown only in this answer."""
     return tokens.create(request, caller=caller, deployment=deployment, backend=backend)
 
 

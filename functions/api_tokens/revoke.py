@@ -11,7 +11,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.delete("/v1/users/me/api-tokens/<token_id>", status_code=204, tags=["Access"], summary="Revoke an API token")
 def revoke_api_token(token_id: str, caller: CurrentCaller, backend: Backend) -> None:
-    """Revoke a token of the caller; the next request with it is refused. One that is revoked already stays so."""
+    """Revoke one of your tokens; the next request with it is refused. Revoking a token twice has no further effect."""
     tokens.revoke(token_id, caller=caller, backend=backend)
 
 

@@ -1,4 +1,4 @@
-"""GET /health - tell that the service is up."""
+"""GET /health - check that the service is up."""
 
 import time
 from datetime import UTC, datetime
@@ -15,21 +15,21 @@ started = time.monotonic()
 
 
 class Health(BaseModel):
-    """How the service is."""
+    """The state of the service."""
 
     service: Literal["codegen-runs"] = Field(
-        "codegen-runs", description="Tells a client that it talks to a deployment, and not to Codegen itself."
+        "codegen-runs", description="Lets a client distinguish a deployment from Codegen itself."
     )
     status: str
     timestamp: datetime
     version: str
-    uptime_seconds: float = Field(description="Of the execution environment that answers.")
+    uptime_seconds: float = Field(description="How long the execution environment that answers has been running.")
 
 
-@app.get("/health", tags=["Service"], summary="Tell that the service is up")
+@app.get("/health", tags=["Service"], summary="Check that the service is up")
 @app.get("/api/health", include_in_schema=False)
 def get_health() -> Response[Health]:
-    """Tell that the service is up. It asks nobody else: the Codegen API may be down."""
+    """Check that this service is up. The Codegen API is not checked."""
     health = Health(
         status="healthy",
         timestamp=datetime.now(UTC),

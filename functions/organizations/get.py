@@ -12,7 +12,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.get("/v1/organizations/<org_id>", tags=["Organizations"], summary="Read an organization")
 def get_organization(org_id: Organization, backend: Backend) -> OrganizationCard:
-    """Read an organization: what Codegen says, and over it what was set here."""
+    """Read an organization: Codegen's data, overridden by what was set in this deployment."""
     return organizations.get(org_id, backend=backend)
 
 

@@ -20,7 +20,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 def list_members(
     org_id: Organization, backend: Backend, limit: Limit = 100, cursor: str | None = None
 ) -> CursorPage[MemberCard]:
-    """List the users of an organization as Codegen has them, each with the role that holds in this deployment."""
+    """List the users of an organization, each with the role that applies in this deployment."""
     return members.listed(org_id, backend=backend, limit=limit, cursor=cursor)
 
 

@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 def update_organization(
     org_id: Organization, request: UpdateOrganization, caller: CurrentCaller, backend: Backend
 ) -> UpdatedOrganization:
-    """Change the name or settings of an organization in this deployment, as one of its admins."""
+    """Change the name or the settings of an organization in this deployment. You must be an admin of it."""
     return organizations.update(request, org_id=org_id, caller=caller, backend=backend)
 
 

@@ -12,15 +12,15 @@ from codegen_runs.usage import Usage
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-Start = Annotated[str | None, Query(description="A date or time; 30 days before the end if absent.")]
-End = Annotated[str | None, Query(description="A date, which is counted whole, or a time; now if absent.")]
+Start = Annotated[str | None, Query(description="A date or a time; 30 days before the end if absent.")]
+End = Annotated[str | None, Query(description="A date, which is included, or a time; now if absent.")]
 
 
-@app.get("/v1/organizations/<org_id>/usage", tags=["Organizations"], summary="Count what an organization used")
+@app.get("/v1/organizations/<org_id>/usage", tags=["Organizations"], summary="Read the usage of an organization")
 def get_organization_usage(
     org_id: Organization, backend: Backend, start_date: Start = None, end_date: End = None
 ) -> Usage:
-    """Count runs by status, source and user, multi-runs, and creations at Codegen; and say what cannot be known."""
+    """Count runs by status, source and user, multi-runs, and runs created at Codegen; list what cannot be counted."""
     return usage.report(org_id, usage.span(start_date, end_date, backend.clock), backend=backend)
 
 

@@ -1,4 +1,4 @@
-"""GET /v1/organizations/{org_id}/rate-limits - what the Codegen API still takes, and what waits for it."""
+"""GET /v1/organizations/{org_id}/rate-limits - read the limits of the Codegen API and the launch queue."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -11,7 +11,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.get("/v1/organizations/<org_id>/rate-limits", tags=["Rate limits"], summary="Read the limits and the launch queue")
 def get_rate_limits(org_id: Organization, caller: CurrentCaller, backend: Backend) -> RateLimits:
-    """Read what is left of each limit of the Codegen API, and which runs wait for their launch, with their turn."""
+    """Read what is left of each limit of the Codegen API, and the runs that wait in the launch queue."""
     return rate_limits(org_id=org_id, caller=caller, backend=backend)
 
 

@@ -1,4 +1,4 @@
-"""PATCH /v1/organizations/{org_id}/users/{user_id} - give a user of an organization a role."""
+"""PATCH /v1/organizations/{org_id}/users/{user_id} - set the role of a user in this deployment."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -11,11 +11,11 @@ from codegen_runs.roles import Role
 app = APIGatewayRestResolver(enable_validation=True)
 
 
-@app.patch("/v1/organizations/<org_id>/users/<user_id>", tags=["Users"], summary="Give a user a role")
+@app.patch("/v1/organizations/<org_id>/users/<user_id>", tags=["Users"], summary="Set the role of a user")
 def update_user(
     org_id: Organization, user_id: int, request: UpdateUser, caller: CurrentCaller, backend: Backend
 ) -> UpdatedMember:
-    """Say what a user may do in this deployment, as an admin of the organization. At Codegen nothing changes."""
+    """Set what a user may do in this deployment. Admins only. Codegen's roles do not change."""
     return members.update(request, org_id=org_id, user_id=user_id, caller=caller, backend=backend)
 
 

@@ -21,7 +21,7 @@ _DIGEST = 8
 
 
 class InvalidCursor(BadRequest):
-    """The cursor is no cursor, or one of another list."""
+    """The cursor is not valid for this list."""
 
     code = "invalid_cursor"
     remedy = "Start again without a cursor."
@@ -53,9 +53,9 @@ def decode(cursor: str, *scope: object) -> str:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         digest, position = content[:_DIGEST], content[_DIGEST:].decode()
     except (binascii.Error, ValueError):
-        raise InvalidCursor("The cursor cannot be read.") from None
+        raise InvalidCursor("The cursor is not valid.") from None
     if digest != _digest(scope):
-        raise InvalidCursor("The cursor belongs to another list.")
+        raise InvalidCursor("The cursor was made for another list.")
     return position
 
 

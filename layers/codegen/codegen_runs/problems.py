@@ -1,4 +1,4 @@
-"""Errors that a caller is meant to read, answered as RFC 9457 problem details.
+"""Errors for callers, answered as RFC 9457 problem details.
 
     Problem
      +-- BadRequest 400            +-- NoDefaultOrganization
@@ -19,8 +19,8 @@
      +-- Unavailable 503           +-- StorageUnavailable -- StorageRefused 500
      +-- GatewayTimeout 504
 
-Raise them anywhere; the edge answers them. A class says what kind of error it is, an instance what happened. What other
-libraries raise becomes a problem by `told_as`, in the module that uses the library.
+Raise them anywhere; the edge answers them. The class is the kind of error, the instance says what happened. An error of
+another library becomes a problem through `told_as`, in the module that uses the library.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,19 +33,19 @@ _tellings: dict[type[Exception], Callable[[Any], "Problem"]] = {}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
-    """The base of every error that is answered in words.
+    """The base class of all errors that a caller sees.
 
     Attributes:
         code: The kind of error, for programs.
         status: The HTTP status.
         title: The kind of error, for people.
         remedy: What the caller can do about it.
-        retryable: Whether the very same request may simply be sent again.
+        retryable: Whether the same request may be sent again.
         detail: What happened this time.
-        errors: The faults of the request, each with `loc`, `msg` and `type` as in FastAPI.
+        errors: The errors in the request, each with `loc`, `msg` and `type` as in FastAPI.
         upstream: What the Codegen API answered: `status`, `message`, `request_id`.
         retry_after: Seconds after which to try again, or None.
-        effect_unknown: Whether what was asked may have been done all the same.
+        effect_unknown: Whether the request may have taken effect although it failed.
         extra: Further members of the answer.
     """
 
@@ -83,56 +83,58 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
 
 
 class BadRequest(Problem):
-    """The request makes no sense."""
+    """The request is malformed."""
 
     code, status, title = "bad_request", 400, "Bad request"
     remedy = "Correct the request."
 
 
 class NoDefaultOrganization(BadRequest):
-    """The path names no organization, and neither does the deployment."""
+    """Neither the path nor the deployment names an organization."""
 
     code = "no_default_organization"
-    remedy = "Use the path under /v1/organizations/{org_id}, or set the parameter CodegenOrgId of the deployment."
+    remedy = "Use the path under /v1/organizations/{org_id}, or set the deployment's parameter CodegenOrgId."
 
 
 class Unauthorized(Problem):
-    """Nobody knows who sends the request."""
+    """The request carries no valid token."""
 
     code, status, title = "unauthorized", 401, "Unauthorized"
-    remedy = "Send a valid token, of Codegen or of this deployment, as a Bearer token in the Authorization header."
+    remedy = (
+        "Send a valid Codegen token or API token of this deployment in the header Authorization: Bearer YOUR_TOKEN."
+    )
 
 
 class TokenExpired(Unauthorized):
-    """The API token was good until the time that its maker gave it."""
+    """The API token has expired."""
 
     code = "token_expired"
-    remedy = "Make another token with POST /v1/users/me/api-tokens."
+    remedy = "Create another token with POST /v1/users/me/api-tokens."
 
 
 class TokenRevoked(Unauthorized):
-    """The API token was taken back by its maker."""
+    """The API token was revoked."""
 
     code = "token_revoked"
-    remedy = "Make another token with POST /v1/users/me/api-tokens."
+    remedy = "Create another token with POST /v1/users/me/api-tokens."
 
 
 class QuotaExceeded(Problem):
-    """The billing plan is used up."""
+    """The organization has used up its billing plan."""
 
     code, status, title = "quota_exceeded", 402, "Payment required"
-    remedy = "Upgrade the plan of the organization at Codegen."
+    remedy = "Upgrade the organization's plan at Codegen."
 
 
 class Forbidden(Problem):
-    """The caller may not do this."""
+    """The caller is not allowed to do this."""
 
     code, status, title = "forbidden", 403, "Forbidden"
     remedy = "Ask for access, or use another token."
 
 
 class NotAMember(Forbidden):
-    """The caller is not in the organization. The same answer whether or not it exists, in the upstream's words."""
+    """The caller is not in the organization. The answer is the same whether it exists or not, with upstream's words."""
 
     code = "not_a_member"
 
@@ -141,49 +143,49 @@ class NotAMember(Forbidden):
 
 
 class RoleRequired(Forbidden):
-    """The caller is in the organization, and may do less there than this needs."""
+    """The caller's role in the organization is too low."""
 
     code = "role_required"
 
     def __init__(self, role: str, required: str, org_id: int) -> None:
         super().__init__(
-            f"This needs the role {required} in organization {org_id}; yours is {role}.",
-            remedy=f"Ask an admin of the organization for the role {required}, or use a token that has it.",
+            f"This operation requires the role {required} in organization {org_id}; your role is {role}.",
+            remedy=f"Ask an admin of the organization for the role {required}, or use a token with that role.",
             role=role,
             required_role=required,
         )
 
 
 class NotFound(Problem):
-    """There is no such thing, or the caller may not know that there is."""
+    """The resource does not exist, or the caller may not know that it exists."""
 
     code, status, title = "not_found", 404, "Not found"
     remedy = "Check the id."
 
 
 class RouteNotFound(NotFound):
-    """The path and method belong to no operation."""
+    """No operation has this path and method."""
 
     code = "route_not_found"
-    remedy = "See /docs for the routes there are."
+    remedy = "See /docs for all routes."
 
 
 class Conflict(Problem):
-    """The state of the thing does not allow this."""
+    """The state of the resource does not allow this."""
 
     code, status, title = "conflict", 409, "Conflict"
-    remedy = "Read the current state and decide anew."
+    remedy = "Read the current state, then decide again."
 
 
 class Gone(Problem):
-    """What was asked for existed, and does not any more."""
+    """The requested data existed and has been deleted."""
 
     code, status, title = "gone", 410, "Gone"
     remedy = "Start again without it."
 
 
 class PreconditionFailed(Problem):
-    """The thing is not in the version that the request names."""
+    """The resource is not in the version that the request names."""
 
     code, status, title = "precondition_failed", 412, "Precondition failed"
     remedy = "Read it again and send the request with its current ETag."
@@ -193,21 +195,21 @@ class TooLarge(Problem):
     """The request body is over the limit."""
 
     code, status, title = "body_too_large", 413, "Content too large"
-    remedy = "Send less: fewer or smaller images, a shorter prompt."
+    remedy = "Send a smaller body, for example fewer images or a shorter prompt."
 
 
 class UnsupportedMediaType(Problem):
-    """The request body is no JSON."""
+    """The request body is not JSON."""
 
     code, status, title = "unsupported_media_type", 415, "Unsupported media type"
     remedy = "Send JSON with the header Content-Type: application/json."
 
 
 class Unprocessable(Problem):
-    """The request does not fit the operation; `errors` says where."""
+    """The request is not valid for the operation; `errors` lists where."""
 
     code, status, title = "validation_failed", 422, "Unprocessable content"
-    remedy = "Correct what detail names."
+    remedy = "Correct the fields that detail names."
 
     def __init__(self, detail: str | None = None, *, errors: Sequence[Mapping[str, Any]] = (), **rest: Any) -> None:
         faults = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
@@ -218,47 +220,47 @@ class RateLimited(Problem):
     """Too many requests."""
 
     code, status, title = "rate_limited", 429, "Too many requests"
-    remedy = "Wait, as long as Retry-After says where it is sent, and try again."
+    remedy = "Wait, for as long as Retry-After says if it is present, then retry."
     retryable = True
 
 
 class InternalError(Problem):
-    """A fault of ours, of which the answer says nothing."""
+    """An unexpected error in the deployment. The answer does not describe it."""
 
     code, status, title = "internal_error", 500, "Internal server error"
-    remedy = "Report the request_id to whoever operates this deployment."
+    remedy = "Report the request_id to the operator of this deployment."
     effect_unknown = True
 
 
 class NotSupported(Problem):
-    """The Codegen API has no way to do this."""
+    """The Codegen API does not support this."""
 
     code, status, title = "not_supported", 501, "Not implemented"
-    remedy = "There is none: the Codegen API does not offer this."
+    remedy = "There is none: the Codegen API does not support this."
 
 
 class BadGateway(Problem):
-    """The Codegen API failed, or answered what nobody can read."""
+    """The Codegen API failed, or its answer could not be read."""
 
     code, status, title = "upstream_failed", 502, "Bad gateway"
-    remedy = "Try again later."
+    remedy = "Retry later."
     retryable = True
 
 
 class CredentialsRefused(BadGateway):
-    """The Codegen API refused the deployment's own token. No fault of the caller, so never a 401."""
+    """The Codegen API refused the deployment's own token. The caller is not at fault, so this is never a 401."""
 
     code = "upstream_refused_deployment"
-    remedy = "Whoever operates this deployment has to renew its Codegen token."
+    remedy = "The operator of this deployment must renew its Codegen token."
     retryable = False
 
 
 class NoDeploymentToken(CredentialsRefused):
-    """The deployment has no Codegen token of its own, and the caller brings none either."""
+    """The deployment has no Codegen token of its own, and the request carries none."""
 
     code = "no_deployment_token"
     remedy = (
-        "Send a Codegen API token instead; or have whoever operates this deployment store one in the secret that the "
+        "Send a Codegen API token instead, or ask the operator of this deployment to store one in the secret that the "
         "parameter CodegenTokenSecret names."
     )
 
@@ -267,43 +269,43 @@ class AnswerTooLarge(BadGateway):
     """The answer is larger than a Lambda function can return."""
 
     code = "answer_too_large"
-    remedy = "Ask for a smaller page with limit."
+    remedy = "Request a smaller page with the parameter limit."
     retryable = False
 
 
 class Unavailable(Problem):
-    """The Codegen API is away for a while and says so."""
+    """The Codegen API reports that it is temporarily unavailable."""
 
     code, status, title = "upstream_unavailable", 503, "Service unavailable"
-    remedy = "Wait, as long as Retry-After says where it is sent, and try again."
+    remedy = "Wait, for as long as Retry-After says if it is present, then retry."
     retryable = True
 
 
 class StorageUnavailable(Unavailable):
-    """The deployment's own storage does not answer."""
+    """The deployment's storage does not respond."""
 
     code = "storage_unavailable"
-    remedy = "Try again in a moment."
+    remedy = "Retry in a moment."
 
 
 class StorageRefused(StorageUnavailable):
-    """The deployment's own storage is not set up for what is asked of it. To try again does not help."""
+    """The deployment's storage is not configured for this operation. Retrying will not help."""
 
     code, status, title = "storage_refused", 500, "Internal server error"
-    remedy = "Report the request_id to whoever operates this deployment."
+    remedy = "Report the request_id to the operator of this deployment."
     retryable = False
 
 
 class GatewayTimeout(Problem):
-    """The Codegen API took too long."""
+    """The Codegen API did not respond in time."""
 
     code, status, title = "upstream_timeout", 504, "Gateway timeout"
-    remedy = "Try again."
+    remedy = "Retry."
     retryable = True
 
 
 def told_as(kind: type[_Error]) -> Callable[[_Telling[_Error]], _Telling[_Error]]:
-    """Register how errors of `kind`, and of its children, are told to a caller."""
+    """Register the function that turns errors of `kind`, and of its subclasses, into problems."""
 
     def register(telling: _Telling[_Error]) -> _Telling[_Error]:
         _tellings[kind] = telling
@@ -313,7 +315,7 @@ def told_as(kind: type[_Error]) -> Callable[[_Telling[_Error]], _Telling[_Error]
 
 
 def of(error: Exception) -> Problem:
-    """Return the problem that tells `error` to a caller; InternalError where nobody said how."""
+    """Return the problem that `error` is answered as; InternalError where none is registered."""
     if isinstance(error, Problem):
         return error
     for kind in type(error).__mro__:
@@ -325,8 +327,8 @@ def of(error: Exception) -> Problem:
 def render(problem: Problem, instance: str, request_id: str) -> dict[str, Any]:
     """Return the body of the answer to `problem`.
 
-    RFC 9457's members, ours, and those that programs written for the Codegen API read: `message` and `status_code`, and
-    `detail` as FastAPI's list of faults where there are any.
+    It has RFC 9457's members, ours, and those that programs written for the Codegen API read: `message`, `status_code`,
+    and `detail` as FastAPI's list of errors if the request has any.
     """
     body: dict[str, Any] = {
         "type": "about:blank",

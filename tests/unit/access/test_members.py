@@ -118,7 +118,7 @@ def test_the_last_admin_cannot_step_down(service: Service) -> None:
 
     assert (answer.status, answer.json["code"]) == (409, "last_admin")
     assert answer.json["message"] == "You are the only admin of the organization."
-    assert answer.json["remedy"] == "Make somebody else an admin first."
+    assert answer.json["remedy"] == "Make another member an admin first."
     assert service.give(IDS[ADA], permissions=["read", "write"]).json["code"] == "last_admin"
     assert roles(service)[789] == "admin"
 

@@ -65,7 +65,7 @@ def test_an_expired_token_is_refused_with_the_reason_from_that_second_on(service
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json["code"] == "token_expired"
     assert answer.json["message"] == f"The API token expired at {made['expires_at']}."
-    assert answer.json["remedy"] == "Make another token with POST /v1/users/me/api-tokens."
+    assert answer.json["remedy"] == "Create another token with POST /v1/users/me/api-tokens."
     assert [item["expired"] for item in listed(service)] == [True]
 
 

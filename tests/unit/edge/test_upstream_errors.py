@@ -23,7 +23,7 @@ def _permits() -> Iterator[None]:
         yield
 
 
-LOOK_FIRST = "Look whether it took effect, for example in the list of runs, before sending it again."
+LOOK_FIRST = "Check whether it took effect, for example in the list of runs, before you send it again."
 
 
 def get(caller: Caller = CALLER, **more: Any) -> Answer:
@@ -125,25 +125,25 @@ def test_a_wait_that_the_upstream_asks_for_is_passed_on(wire: Wire, status: int)
     [
         (refusal(500, "Oops."), 502, "upstream_failed", "The Codegen API failed with status 500."),
         (refusal(503, "Down."), 502, "upstream_failed", "The Codegen API failed with status 503."),
-        (httpx.ReadTimeout("slow"), 504, "upstream_timeout", "The Codegen API did not answer in time."),
-        (httpx.ReadError("broken"), 502, "upstream_failed", "The Codegen API could not be reached."),
+        (httpx.ReadTimeout("slow"), 504, "upstream_timeout", "The Codegen API did not respond in time."),
+        (httpx.ReadError("broken"), 502, "upstream_failed", "Could not reach the Codegen API."),
         (
             httpx.Response(200, text="<html>Welcome</html>"),
             502,
             "upstream_failed",
-            "The Codegen API gave an answer that cannot be used.",
+            "The Codegen API returned an answer that cannot be used.",
         ),
         (
             httpx.Response(200, json={"id": "seven"}),
             502,
             "upstream_failed",
-            "The Codegen API gave an answer that cannot be used.",
+            "The Codegen API returned an answer that cannot be used.",
         ),
         (
             httpx.Response(200, text='{"id": 7, "organi'),
             502,
             "upstream_failed",
-            "The Codegen API gave an answer that cannot be used.",
+            "The Codegen API returned an answer that cannot be used.",
         ),
     ],
     ids=["500", "503", "timeout", "cut", "page", "other shape", "half"],

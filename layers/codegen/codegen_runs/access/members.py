@@ -28,14 +28,14 @@ _ATTEMPTS = 5
 
 
 class LastAdmin(Conflict):
-    """Nobody could manage the organization any more."""
+    """The change would leave the organization without an admin."""
 
     code = "last_admin"
-    remedy = "Make somebody else an admin first."
+    remedy = "Make another member an admin first."
 
 
 class MembersChanging(Conflict):
-    """Others change the members of the organization at the same time."""
+    """Other requests are changing the members of the organization."""
 
     code = "members_changing"
     remedy = "Send the request again."
@@ -43,11 +43,11 @@ class MembersChanging(Conflict):
 
 
 class UpdateUser(Body):
-    """What a user may do in the organization, as far as this deployment is concerned."""
+    """A user's role and permissions in this deployment."""
 
-    role: Role | None = Field(None, description="As it is, if absent.")
+    role: Role | None = Field(None, description="Unchanged if absent.")
     permissions: list[Literal["read", "write", "admin"]] | None = Field(
-        None, description="Less than the role brings, if anything. All that it brings, if absent."
+        None, description="At most the permissions of the role. All of them if absent."
     )
 
     @field_validator("permissions")
@@ -63,7 +63,7 @@ class UpdateUser(Body):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.role is None and self.permissions is None:
-            raise PydanticCustomError("missing", "Name role or permissions.")
+            raise PydanticCustomError("missing", "Input should have role or permissions")
         return self
 
 
@@ -71,19 +71,23 @@ class MemberCard(BaseModel):
     """A member of an organization."""
 
     id: int
-    name: str | None = Field(None, description="The full name, or else the name at GitHub.")
+    name: str | None = Field(None, description="The full name; the GitHub user name if there is none.")
     email: str | None = None
     github_username: str
     avatar_url: str | None = None
     role: Role
     permissions: list[str]
-    codegen_role: str | None = Field(None, description="Codegen's own word, which holds where no role was given here.")
-    updated_at: str | None = Field(None, description="When the role was given; null where it is Codegen's.")
+    codegen_role: str | None = Field(
+        None, description="The role at Codegen, which applies if this deployment has given no role."
+    )
+    updated_at: str | None = Field(
+        None, description="When this deployment gave the role; null if the role is Codegen's."
+    )
     updated_by: str | None = None
 
 
 class UpdatedMember(MemberCard):
-    """A member whose role was just set."""
+    """A member with a changed role."""
 
     warnings: IgnoredFields = Field([])
 
@@ -96,7 +100,7 @@ def listed(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> 
     scope = ("members", org_id)
     skip = cursors.decode(cursor, *scope) if cursor else "0"
     if not re.fullmatch(r"[0-9]{1,9}", skip):
-        raise cursors.InvalidCursor("The cursor cannot be read.")
+        raise cursors.InvalidCursor("The cursor is not valid.")
     users = backend.codegen.users.list(org_id=org_id, skip=int(skip), limit=limit)
     given = backend.access.members(org_id, [user.id for user in users.items])
     following = int(skip) + len(users.items)
@@ -130,7 +134,7 @@ def update(request: UpdateUser, *, org_id: int, user_id: int, caller: Caller, ba
         except ConditionFailed:
             continue
         return UpdatedMember(**_members(user, member), warnings=request.ignored())
-    raise MembersChanging("Others are changing the members of the organization.")
+    raise MembersChanging("Other requests are changing the members of the organization.")
 
 
 def _check_still_admin(caller: Caller, org_id: int, table: AccessTable) -> None:

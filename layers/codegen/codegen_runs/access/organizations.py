@@ -31,7 +31,7 @@ _ATTEMPTS = 5
 
 
 class OrganizationChanging(Conflict):
-    """Others change the organization at the same time."""
+    """Other requests are changing the organization."""
 
     code = "organization_changing"
     remedy = "Send the request again."
@@ -39,13 +39,13 @@ class OrganizationChanging(Conflict):
 
 
 class UpdateOrganization(Body):
-    """What to change of an organization, as this deployment shows it."""
+    """Changes to the name or the settings that this deployment shows."""
 
     name: str | None = Field(
-        None, min_length=1, max_length=MAX_NAME_CHARACTERS, description="Null: Codegen's own again."
+        None, min_length=1, max_length=MAX_NAME_CHARACTERS, description="Null restores Codegen's name."
     )
     settings: dict[str, Any] | None = Field(
-        None, description="Settings by name, over those that there are. A null takes one back."
+        None, description="Settings by name, added to the existing ones. Null removes a setting."
     )
 
     @field_validator("settings")
@@ -62,12 +62,12 @@ class UpdateOrganization(Body):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not {"name", "settings"} & self.model_fields_set:
-            raise PydanticCustomError("missing", "Name name or settings.")
+            raise PydanticCustomError("missing", "Input should have name or settings")
         return self
 
 
 class AtCodegen(BaseModel):
-    """What Codegen itself says of an organization."""
+    """An organization's name and settings at Codegen."""
 
     name: str
     settings: dict[str, Any]
@@ -78,17 +78,21 @@ class OrganizationCard(BaseModel):
 
     id: int
     name: str
-    settings: dict[str, Any] = Field(description="Codegen's, and over them those that were set here.")
+    settings: dict[str, Any] = Field(
+        description="Codegen's settings, overridden by those that were set in this deployment."
+    )
     members_count: int
-    updated_at: str | None = Field(None, description="When something was set here; null if nothing ever was.")
+    updated_at: str | None = Field(
+        None, description="When the name or a setting was last changed in this deployment; null if never."
+    )
     updated_by: str | None = None
     codegen: AtCodegen
 
 
 class UpdatedOrganization(OrganizationCard):
-    """An organization that was just changed."""
+    """A changed organization."""
 
-    warnings: list[Warned] = Field([], description="What of the request was accepted and has less effect than it says.")
+    warnings: list[Warned] = Field([], description="Accepted fields that have less effect than expected.")
 
 
 def get(org_id: int, *, backend: Backend) -> OrganizationCard:
@@ -122,14 +126,14 @@ def update(request: UpdateOrganization, *, org_id: int, caller: Caller, backend:
             continue
         warnings = request.ignored() + _told_here_only(request, organization)
         return UpdatedOrganization(**_members(organization, record, backend.codegen), warnings=warnings)
-    raise OrganizationChanging("Others are changing the organization.")
+    raise OrganizationChanging("Other requests are changing the organization.")
 
 
 class SettingsTooLarge(Conflict):
-    """There is no room for more settings."""
+    """The settings would be too large."""
 
     code = "settings_too_large"
-    remedy = "Take settings back by setting them to null."
+    remedy = "Remove settings by setting them to null."
 
 
 def _at_codegen(org_id: int, codegen: CodegenAPI) -> Organization:
@@ -144,7 +148,9 @@ def _told_here_only(request: UpdateOrganization, organization: Organization) -> 
     pointers = [f"/settings/{name}" for name in request.settings or {} if name in own]
     if request.name is not None:
         pointers.append("/name")
-    detail = "This holds in this deployment. Codegen's API cannot change it, and Codegen's agents go by Codegen's own."
+    detail = (
+        "This applies in this deployment only: Codegen's API cannot change it. Codegen's agents use Codegen's value."
+    )
     return [Warned(code="not_changed_at_codegen", pointer=pointer, detail=detail) for pointer in pointers]
 
 

@@ -1,4 +1,4 @@
-"""Making, listing and revoking API tokens of this deployment."""
+"""Create, list and revoke API tokens of this deployment."""
 
 from __future__ import annotations
 
@@ -28,38 +28,40 @@ _ID = re.compile(r"tok-[0-9a-f]{9}-[0-9a-f]{10}")
 
 
 class ApiTokenNotFound(NotFound):
-    """The caller has no such token."""
+    """The caller has no token with this id."""
 
     code = "api_token_not_found"
 
 
 class CodegenTokenRequired(Forbidden):
-    """Only who brings a Codegen token may do this."""
+    """The operation requires a Codegen token."""
 
     code = "codegen_token_required"
-    remedy = "Send a Codegen API token: what an API token of this deployment made would outlive it."
+    remedy = "Send a Codegen API token. A token created with an API token of this deployment could outlive it."
 
 
 class DeploymentNotInOrganization(Conflict):
-    """The deployment's own Codegen token, which an API token acts by, is of no use in the organization."""
+    """The deployment's own Codegen token, which API tokens act with, has no access to the organization."""
 
     code = "deployment_not_in_organization"
-    remedy = "Name organizations that the user behind the deployment's own Codegen token is in, too."
+    remedy = "Name only organizations that the deployment's own Codegen token has access to."
 
 
 class CreateApiToken(Body):
-    """What an API token is for, and what it may do."""
+    """A new API token: its name, its role and its organizations."""
 
     name: str = Field(min_length=1, max_length=MAX_NAME_CHARACTERS)
     expires_at: datetime | None = Field(
-        None, description="Until when it is good; without a zone, in UTC. For ever if absent."
+        None, description="When the token expires; in UTC if it has no time zone. The token never expires if absent."
     )
-    role: Role = Field(Role.MEMBER, description="The most that it may do; never more than its maker may.")
+    role: Role = Field(
+        Role.MEMBER, description="The highest role of the token. It never exceeds the role of the user who created it."
+    )
     organizations: list[int] | None = Field(
         None,
         min_length=1,
         max_length=MOST_ORGANIZATIONS,
-        description="Where it may do that. The deployment's organization if absent, or all that its maker is in.",
+        description="Where the token is valid. If absent: the deployment's organization, or all of its creator's.",
     )
 
     @field_validator("name")
@@ -81,28 +83,28 @@ class CreateApiToken(Body):
 
 
 class ApiTokenCard(BaseModel):
-    """An API token as its maker sees it: without its secret."""
+    """An API token without its secret."""
 
     id: str
     name: str
-    prefix: str = Field(description="How the token begins, to know it by.")
+    prefix: str = Field(description="The first characters of the token.")
     role: Role
     organizations: list[int]
     created_at: str
     expires_at: str | None = None
-    last_used_at: str | None = Field(None, description="To the hour.")
+    last_used_at: str | None = Field(None, description="Accurate to the hour.")
     expired: bool
 
 
 class NewApiToken(ApiTokenCard):
-    """An API token that was just made, with its secret."""
+    """A new API token with its secret."""
 
     token: str = Field(description="The secret. Nobody can show it again.")
     warnings: IgnoredFields = Field([])
 
 
 def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, backend: Backend) -> NewApiToken:
-    """Make a token that may do no more than its maker.
+    """Create a token that cannot do more than its creator.
 
     Args:
         request: What for.
@@ -119,7 +121,7 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
         CodegenAPIError, CredentialsRefused, StorageUnavailable: Nobody can tell. No token was made.
     """
     if caller.kind != CODEGEN:
-        raise CodegenTokenRequired("An API token of this deployment cannot make another one.")
+        raise CodegenTokenRequired("An API token of this deployment cannot create another one.")
     now, table = int(backend.clock.now()), backend.access
     expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
     if expires_at is not None and expires_at <= now:
@@ -146,7 +148,7 @@ def newest(*, caller: Caller, limit: int, cursor: str | None, backend: Backend) 
     scope = ("api-tokens", caller.user_id)
     before = cursors.decode(cursor, *scope) if cursor else None
     if before and not _ID.fullmatch(before):
-        raise cursors.InvalidCursor("The cursor cannot be read.")
+        raise cursors.InvalidCursor("The cursor is not valid.")
     tokens, position = backend.access.tokens(caller.user_id, limit, before)
     now = int(backend.clock.now())
     return cursors.page([ApiTokenCard(**_members(token, now)) for token in tokens], position, *scope)

@@ -1,4 +1,4 @@
-"""What callers send to keep agent profiles, and what they are answered."""
+"""Agents as callers send and read them."""
 
 from __future__ import annotations
 

@@ -28,21 +28,21 @@ _ATTEMPTS = 10
 
 
 class AgentNotFound(NotFound):
-    """The organization has no such agent, or not in this version."""
+    """The organization has no agent with this id, or the agent has no such version."""
 
     code = "agent_not_found"
     remedy = "Check the id: GET /v1/organizations/{org_id}/agents lists the agents; POST creates one."
 
 
 class AgentExists(Conflict):
-    """The id is taken."""
+    """An agent with this id exists."""
 
     code = "agent_exists"
     remedy = "Choose another id, or change the existing agent."
 
 
 class AgentChanged(Conflict):
-    """The change was meant for another version."""
+    """The change was made for another version."""
 
     code = "agent_changed"
     remedy = "Read the agent again, and send the change with the current version."
@@ -132,7 +132,7 @@ def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
     try:
         backend.agents.remove(org_id, known, milliseconds(backend.clock.now()))
     except ConditionFailed:
-        raise AgentChanged("The agent was changed at the same time.") from None
+        raise AgentChanged("Another request changed the agent at the same time.") from None
 
 
 def newest(
@@ -193,11 +193,11 @@ def _listed(
 def _place(position: str) -> tuple[int, str]:
     created_at, _, agent_id = position.partition(" ")
     if not re.fullmatch(AGENT_ID, agent_id):
-        raise cursors.InvalidCursor("The cursor cannot be read.")
+        raise cursors.InvalidCursor("The cursor is not valid.")
     return _number(created_at), agent_id
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise cursors.InvalidCursor("The cursor cannot be read.")
+        raise cursors.InvalidCursor("The cursor is not valid.")
     return int(text)

@@ -16,7 +16,7 @@ _CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
 _LOOK: dict[str, Any] = {
     "effect_unknown": True,
     "retryable": False,
-    "remedy": "Look whether it took effect before sending it again.",
+    "remedy": "Check whether it took effect before you send it again.",
 }
 
 
@@ -29,9 +29,9 @@ def outage(error: AwsError, detail: str | None = None, *, writing: bool = False)
         writing: Whether something changed if the service had the call, though nobody knows of it.
     """
     if error.throttled or _CONFLICTS & {error.code, *error.reasons}:
-        return StorageUnavailable(detail or "The storage has too much to do.", retry_after=1)
+        return StorageUnavailable(detail or "The storage is overloaded.", retry_after=1)
     if isinstance(error, Unanswered) or error.status >= 500:
         done = writing and (not isinstance(error, Unanswered) or error.sent)
-        return StorageUnavailable(detail or "The storage does not answer.", retry_after=1, **(_LOOK if done else {}))
+        return StorageUnavailable(detail or "The storage does not respond.", retry_after=1, **(_LOOK if done else {}))
     # A permission, a table or a form is missing, and is missed again by the next try.
-    return StorageRefused(detail or "The storage refused what the deployment asked of it.")
+    return StorageRefused(detail or "The storage refused the operation.")

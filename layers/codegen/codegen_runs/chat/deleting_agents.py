@@ -9,7 +9,7 @@ from codegen_runs.problems import Conflict
 
 
 class AgentInUse(Conflict):
-    """The agent has a message to answer right now."""
+    """The agent is answering a chat message."""
 
     code = "agent_in_use"
     remedy = "Wait for the answer in the chat, or cancel the run of the chat."

@@ -42,32 +42,32 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
 class InvalidIdempotencyKey(BadRequest):
-    """The key is empty, too long, or not of printable ASCII characters."""
+    """The key is empty, too long, or has characters other than printable ASCII."""
 
     code = "invalid_idempotency_key"
     remedy = "Send 1 to 255 printable ASCII characters, such as a UUID."
 
 
 class IdempotencyKeyReused(Unprocessable):
-    """The key was used to ask for something else."""
+    """The key was sent with another request."""
 
     code = "idempotency_key_reused"
     remedy = "Use a new key for a new request."
 
 
 class RequestInProgress(Conflict):
-    """The first request with this key has no answer yet."""
+    """The first request with this key is still being processed."""
 
     code = "request_in_progress"
-    remedy = "Wait, as long as Retry-After says, and send it again with the same key."
+    remedy = "Wait for as long as Retry-After says, then send it again with the same key."
     retryable = True
 
 
 class OutcomeUnknown(Conflict):
-    """The first request with this key was cut off on its way."""
+    """The first request with this key was interrupted."""
 
     code = "outcome_unknown"
-    remedy = "Look whether it took effect, for example in the list of runs; then go on with a new key."
+    remedy = "Check whether it took effect, for example in the list of runs, then retry with a new key."
 
 
 class Attempts(Protocol):
@@ -111,7 +111,7 @@ class Keyed:
             InvalidIdempotencyKey: See there.
         """
         if not _KEY.fullmatch(key):
-            raise InvalidIdempotencyKey("The Idempotency-Key is not made of 1 to 255 printable ASCII characters.")
+            raise InvalidIdempotencyKey("The Idempotency-Key must have 1 to 255 printable ASCII characters.")
         return cls(_hash(*scope, key), _hash(*asked))
 
 
@@ -170,8 +170,8 @@ def _replay(first: Attempt, request: Keyed, now: float) -> Answer:
         answer["multiValueHeaders"]["Idempotent-Replay"] = ["true"]
         return answer
     if now < first.until:
-        raise RequestInProgress("The first request with this Idempotency-Key is still being answered.", retry_after=1)
-    raise OutcomeUnknown("The first request with this Idempotency-Key was cut off, and may have taken effect.")
+        raise RequestInProgress("The first request with this Idempotency-Key is still being processed.", retry_after=1)
+    raise OutcomeUnknown("The first request with this Idempotency-Key was interrupted and may have taken effect.")
 
 
 def _keep(attempts: Attempts, key: str, attempt: Attempt, answer: Answer) -> None:

@@ -17,8 +17,8 @@ MOST_SHOWN = 500
 class QueuePlace(BaseModel):
     """A run's place in the launch queue."""
 
-    position: int = Field(description="How many are launched before it.")
-    expected_at: str = Field(description="When its launch is expected, if nobody else asks meanwhile.")
+    position: int = Field(description="How many runs are launched before this one.")
+    expected_at: str = Field(description="When the launch is expected if no other run gets ahead of it.")
 
 
 class LimitState(BaseModel):
@@ -28,12 +28,14 @@ class LimitState(BaseModel):
     calls: int
     window_seconds: float
     remaining: int
-    opens_at: str | None = Field(None, description="When the next call is possible; null: now.")
-    blocked_reason: str | None = Field(None, description="Why the Codegen API takes no calls for now, in its words.")
+    opens_at: str | None = Field(None, description="When the next call is possible; null means now.")
+    blocked_reason: str | None = Field(
+        None, description="Why the Codegen API accepts no calls at the moment, as it says itself."
+    )
 
 
 class QueuedRun(QueuePlace):
-    """A run of the organization that waits for its launch."""
+    """A queued run of the organization."""
 
     run: str
     multi_run_id: str | None = None
@@ -43,14 +45,16 @@ class LaunchQueue(BaseModel):
     """The launch queue of the deployment."""
 
     length: int
-    runs: list[QueuedRun] = Field(description="Those of this organization, in the order of their turn.")
+    runs: list[QueuedRun] = Field(description="The queued runs of this organization, in launch order.")
 
 
 class RateLimits(BaseModel):
-    """What the Codegen API still takes, and what waits for it."""
+    """What is left of the limits of the Codegen API, and the launch queue."""
 
-    background: list[LimitState] = Field(description="Of the deployment's own token: launches and polling.")
-    caller: list[LimitState] = Field(description="Of the caller's token.")
+    background: list[LimitState] = Field(
+        description="The limits of the deployment's own token, for launches and polling."
+    )
+    caller: list[LimitState] = Field(description="The limits of the caller's token.")
     queue: LaunchQueue
 
 

@@ -22,7 +22,7 @@ PATIENCE = 8.0
 
 
 class NoPermit(RateLimited):
-    """The upstream's limit is used up, so it was not asked."""
+    """The limit of the Codegen API is used up, so the request was not sent."""
 
     code = "limit_used_up"
 
@@ -64,6 +64,6 @@ def _wait(buckets: Buckets, limit: str, clock: Clock) -> None:
         if opens_at > until:
             seconds = opens_at - clock.now()
             raise NoPermit(
-                f"The Codegen API takes no more such calls for {seconds:.0f} s.", retry_after=max(1.0, seconds)
+                f"The Codegen API accepts no more such calls for {seconds:.0f} s.", retry_after=max(1.0, seconds)
             )
         clock.sleep(max(0.05, opens_at - clock.now()))

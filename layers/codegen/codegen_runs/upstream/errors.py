@@ -31,8 +31,8 @@ from codegen_runs.problems import (
     Unprocessable,
 )
 
-# Answers that mean to our caller what they mean to us. A 401 is about the caller's own token: `upstream` raises another
-# error where the deployment's is refused.
+# Errors that mean the same to our caller as to us. A 401 is about the caller's own token: where the deployment's token
+# is refused, `upstream.clients` raises another error.
 _SAME: dict[type[CodegenAPIError], type[Problem]] = {
     BadRequestError: BadRequest,
     AuthenticationError: Unauthorized,
@@ -45,7 +45,7 @@ _SAME: dict[type[CodegenAPIError], type[Problem]] = {
 
 @problems.told_as(CodegenAPIError)
 def tell(error: CodegenAPIError) -> Problem:
-    """Tell a failure of the Codegen API in the status that is true for our caller, and whether to try again."""
+    """Return the problem of an error of the Codegen API, with the status that is true for our caller."""
     more: dict[str, Any] = {
         "upstream": {"status": error.status_code, "message": error.message, "request_id": error.request_id},
         "retry_after": error.retry_after,
@@ -54,7 +54,7 @@ def tell(error: CodegenAPIError) -> Problem:
         more |= {
             "effect_unknown": True,
             "retryable": False,
-            "remedy": "Look whether it took effect, for example in the list of runs, before sending it again.",
+            "remedy": "Check whether it took effect, for example in the list of runs, before you send it again.",
         }
     match error:
         case ConfigurationError():
@@ -62,20 +62,20 @@ def tell(error: CodegenAPIError) -> Problem:
         case ValidationError():
             return Unprocessable(error.message, errors=_faults(error.body), **more)
         case APITimeoutError():
-            return GatewayTimeout("The Codegen API did not answer in time.", **more)
+            return GatewayTimeout("The Codegen API did not respond in time.", **more)
         case APIConnectionError():
-            return BadGateway("The Codegen API could not be reached.", **more)
+            return BadGateway("Could not reach the Codegen API.", **more)
     if same := _SAME.get(type(error)):
         return same(error.message, **more)
     if error.status_code == Unavailable.status and error.retry_after is not None:
-        return Unavailable("The Codegen API is unavailable for now.", **more)
+        return Unavailable("The Codegen API is temporarily unavailable.", **more)
     if error.status_code is not None and error.status_code >= 500:
         return BadGateway(f"The Codegen API failed with status {error.status_code}.", **more)
-    return BadGateway("The Codegen API gave an answer that cannot be used.", **more)
+    return BadGateway("The Codegen API returned an answer that cannot be used.", **more)
 
 
 def _faults(body: Any) -> list[dict[str, Any]]:
-    """Return the faults that a 422 lists, as far as they have FastAPI's form."""
+    """Return the errors that a 422 lists, as far as they have FastAPI's form."""
     detail = body.get("detail") if isinstance(body, dict) else None
     if not isinstance(detail, list):
         return []
