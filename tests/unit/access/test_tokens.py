@@ -222,7 +222,9 @@ def test_a_token_cannot_be_made_with_more_rights_than_its_maker_has(service: Ser
     answer = service.send("POST", TOKENS, maker, {"name": "x", "role": role})
 
     assert (answer.status, answer.json["code"]) == (403, "role_required")
-    assert answer.json["message"] == f"This needs the role admin in organization {ORG}; yours is member."
+    assert (
+        answer.json["message"] == f"This operation requires the role admin in organization {ORG}; your role is member."
+    )
 
 
 def test_who_may_only_read_makes_no_token(service: Service) -> None:
@@ -332,7 +334,7 @@ def test_who_meets_the_authorizer_without_a_good_token_of_the_deployment_is_told
     answer = service.send("GET", f"{HOME}/repos", made["token"])
 
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (502, code, False)
-    assert "operates this deployment" in answer.json["remedy"]
+    assert "operator of this deployment" in answer.json["remedy"]
 
 
 @pytest.mark.parametrize("status", [401, 500])
