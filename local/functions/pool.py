@@ -72,7 +72,8 @@ class Functions:
         Raises:
             UnknownFunctionError: no function has this name.
         """
-        await asyncio.gather(*(pool.retire() for pool in self._pools.values()))
+        for pool in self._pools.values():
+            await pool.retire()
         answer = await self._pool(name).invoke(event, sink)
         if len(answer.payload) > _ANSWER_LIMIT:
             message = f"Response payload size exceeded maximum allowed payload size ({_ANSWER_LIMIT} bytes)."

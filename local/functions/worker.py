@@ -95,7 +95,7 @@ def _newest(folder: Path | str) -> int:
     newest = 0
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
                 newest = max(newest, _newest(entry.path))
             elif entry.name.endswith(".py"):
                 newest = max(newest, entry.stat().st_mtime_ns)

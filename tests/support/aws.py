@@ -83,7 +83,8 @@ def _answer_by_moto(request: httpx.Request) -> httpx.Response:
 def in_memory() -> Iterator[Aws]:
     """Have moto in the place of AWS, for the functions and for boto3."""
     services = Aws()
-    with mock_aws(), dynamodb.patched(), aws.wire.over(services):
+    # A new boto3 session reads megabytes of JSON.
+    with mock_aws(config={"core": {"reset_boto3_session": False}}), dynamodb.patched(), aws.wire.over(services):
         yield services
 
 
