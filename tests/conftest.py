@@ -1,8 +1,8 @@
-"""Fixtures that several suites use."""
+"""Fixtures that several suites use, and how the tests are spread over workers."""
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,24 +10,53 @@ from codegen_api import CodegenAPI
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
-from tests.support import aws, backend
+from tests.support import aws, backend, profiles
 
-# What waits for processes comes first, so that no core is left waiting for it in the end.
-_FIRST = ("e2e", "integration")
+profiles.register()
+
+# What takes longest comes first, so that no core is idle at the end.
+_FIRST = (
+    "tests/e2e/test_sample_events.py",
+    "tests/e2e",
+    "tests/integration/local/test_main.py",
+    "tests/integration",
+    "tests/unit/poller",
+    "tests/unit/reconciler",
+)
+# Tests of the second stack of tests/e2e/conftest.py.
+_PAGED = ("tests/e2e/test_sample_events.py", "tests/e2e/test_viewers.py", "[paged]")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _suite(item) not in _FIRST)
-
-
-def _suite(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).parts[0]
+    items.sort(key=lambda item: next((n for n, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: what waits for processes leaves its core to others."""
+    """Start one worker more than there are cores: the tests that wait for other processes use no core."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker whole files, and all tests of a stack to one worker, so that each fixture is set up once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class UnitScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _unit(nodeid)
+
+    if config.option.dist != "load":
+        return None  # another way to spread the tests was asked for
+    config.option.loadscopereorder = False
+    return UnitScheduling(config, log)
+
+
+def _unit(nodeid: str) -> str:
+    """Return what a test belongs to that one worker runs: a file, or all tests of one stack."""
+    if not nodeid.startswith("tests/e2e/"):
+        return nodeid.partition("::")[0]
+    return "paged stack" if any(mark in nodeid for mark in _PAGED) else "stack"
 
 
 @pytest.fixture

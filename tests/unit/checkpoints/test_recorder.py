@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen_api import AgentRun, AgentRunLogs, CodegenAPI
@@ -13,6 +13,7 @@ from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.runs import RunsTable, Watch
 from tests.support.backend import Tokens
 from tests.support.memory import MemoryRuns
+from tests.support.profiles import examples
 
 ORG, RUN, KEY = 123, 7, "7"
 NOW = 1_750_000_000.0
@@ -194,7 +195,7 @@ kinds = st.sampled_from([*TYPES, "", ""])
 fates = st.sampled_from(["", "", "before", "after", "rival"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60))
 @given(story=st.lists(st.tuples(st.lists(kinds, max_size=120), fates), max_size=6))
 def test_after_any_crashes_each_milestone_has_one_checkpoint_in_the_order_of_the_log(story: list[Any]) -> None:
     scene = Scene()

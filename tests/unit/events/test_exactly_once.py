@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen_api import AgentRun, AgentRunLogs, CodegenAPI
@@ -13,6 +13,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
 from tests.support.backend import Tokens
 from tests.support.memory import MemoryRuns
+from tests.support.profiles import examples
 
 ORG, RUN, KEY = 123, 7, "7"
 
@@ -119,7 +120,7 @@ changes = st.one_of(
 fates = st.one_of(st.none(), st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 2)))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150))
 @given(
     story=st.lists(st.tuples(st.lists(changes, max_size=3), fates, st.booleans()), max_size=12),
     page=st.integers(60, 100),
@@ -189,7 +190,7 @@ def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -
     assert tokens.answers == {"token": {"run": KEY, "status": "completed"}}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(count=st.integers(1, 300), page=st.integers(60, 95), back=st.integers(1, 20))
 def test_an_output_that_arrives_after_later_entries_has_an_event(count: int, page: int, back: int) -> None:
     runs, upstream, clock = MemoryRuns(), Upstream(page), Clock()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen_runs.backend import Backend
@@ -14,6 +14,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
 from tests.support.memory import MemoryRuns
+from tests.support.profiles import examples
 from tests.unit.websocket.fakes import FakeConnections, MemoryConnectionsTable, events
 from tests.unit.websocket.interleaving import Interleaving
 
@@ -165,7 +166,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, int]]:
     return draw(st.lists(st.one_of(steps, steps, steps, writes, others, deaths), min_size=60, max_size=150))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200))
 @given(stories())
 def test_a_client_gets_every_event_once_and_in_order(story: list[tuple[str, int]]) -> None:
     world = World()
