@@ -1,7 +1,7 @@
 """Fixtures that several suites use, and how the tests are spread over workers."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +9,10 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, ManualClock
+from local.stack import Stack
 from local.template import Template
 from tests.support import aws, backend, profiles
+from tests.support.stack_log import StackLog
 
 profiles.register()
 
@@ -57,6 +59,29 @@ def _unit(nodeid: str) -> str:
     if not nodeid.startswith("tests/e2e/"):
         return nodeid.partition("::")[0]
     return "paged stack" if any(mark in nodeid for mark in _PAGED) else "stack"
+
+
+_STACK_LOGS = pytest.StashKey[list[StackLog]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Remember where the logs of the test's stacks end before it."""
+    stacks = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Stack)]
+    folders = {stack.log_dir for stack in stacks if stack.log_dir}
+    item.stash[_STACK_LOGS] = [StackLog(folder) for folder in sorted(folders)]
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failure what the stacks of the test logged."""
+    report = yield
+    if report.failed and call.when == "call":
+        report.sections += [("Stack", log.report()) for log in item.stash.get(_STACK_LOGS, [])]
+    return report
 
 
 @pytest.fixture

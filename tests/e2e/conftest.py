@@ -1,4 +1,4 @@
-"""The whole system on loopback, once for all of these tests."""
+"""The whole system on loopback, twice: with streams that are live, and with streams in pages."""
 
 from collections.abc import Iterator
 
@@ -8,25 +8,32 @@ import pytest
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
 
+_LIMITS = {"CodegenLimitFactor": "100"}
+
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A stack whose runs take about a second and whose limits do not get in the way."""
-    with Stack(
-        fake=FakeCodegen(pace=0.1, limits={}), parameters={"LiveStreaming": "true", "CodegenLimitFactor": "100"}
-    ) as running:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that streams live. A run takes about a second, and no test reaches a rate limit.
+
+    All tests use it, so none may depend on what others leave there.
+    """
+    fake = FakeCodegen(pace=0.1, limits={})
+    parameters = {"LiveStreaming": "true", **_LIMITS}
+    with Stack(fake=fake, parameters=parameters, log_dir=tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def paged() -> Iterator[Stack]:
-    """The same, but it answers streams by pages, as the template has it by default."""
-    with Stack(fake=FakeCodegen(pace=0.1, limits={}), parameters={"CodegenLimitFactor": "100"}) as running:
+def paged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The same, except that it answers streams in pages, which is the template's default."""
+    fake = FakeCodegen(pace=0.1, limits={})
+    with Stack(fake=fake, parameters=_LIMITS, log_dir=tmp_path_factory.mktemp("paged")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def http(stack: Stack) -> Iterator[httpx.Client]:
+    """A client of the API with the token of the demo user."""
     headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
     with httpx.Client(base_url=stack.api_url, headers=headers, timeout=35) as client:
         yield client

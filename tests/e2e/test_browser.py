@@ -1,4 +1,4 @@
-"""A real browser's EventSource, let in by a ticket, follows a run to its end through a cut connection."""
+"""The EventSource of a real browser, authenticated by a ticket, follows a run to its end through a cut connection."""
 
 import json
 import os
@@ -37,7 +37,7 @@ source.onerror = () => {
 
 
 class Page(BaseHTTPRequestHandler):
-    """Serves the page, at an origin of its own, and takes what it has seen in the end."""
+    """Serve the page, from another origin than the API, and receive the events that it has got in the end."""
 
     stream = ""
     done: Queue[list[dict[str, Any]]] = Queue()
@@ -59,7 +59,7 @@ class Page(BaseHTTPRequestHandler):
 
 
 class CuttingProxy:
-    """Passes connections on to a server, and cuts the first one in the middle of an event."""
+    """Forward connections to a server, and cut the first one in the middle of an event."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -82,11 +82,11 @@ class CuttingProxy:
             for way in ((client, server, self._note), (server, client, self._cut)):
                 threading.Thread(target=self._pass_on, args=way, daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, look: Any) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, length: Any) -> None:
         with source, sink:
             try:
                 while data := source.recv(65536):
-                    keep = look(data)
+                    keep = length(data)
                     sink.sendall(data[:keep])
                     if keep < len(data):
                         break
@@ -110,7 +110,7 @@ class CuttingProxy:
 
 @contextmanager
 def browser(url: str, profile: Path) -> Iterator[None]:
-    """Open a page in a browser without a window."""
+    """Open a page in a headless browser."""
     assert CHROMIUM
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-proxy-server", *quiet]
@@ -127,19 +127,25 @@ def browser(url: str, profile: Path) -> Iterator[None]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: there is no chromium on PATH, so EventSource is untested")
+@pytest.fixture
+def either(kind: str, request: pytest.FixtureRequest) -> Stack:
+    """One of the two stacks, by the name of its fixture."""
+    found: Stack = request.getfixturevalue(kind)
+    return found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium to test EventSource")
 @pytest.mark.parametrize("kind", ["stack", "paged"])
 def test_an_eventsource_follows_a_run_through_a_cut_and_stops_by_itself(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, either: Stack, tmp_path: Path
 ) -> None:
-    stack: Stack = request.getfixturevalue(kind)
-    api = urlsplit(stack.api_url)
+    api = urlsplit(either.api_url)
     proxy = CuttingProxy((str(api.hostname), int(api.port or 0)))
     pages = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=pages.serve_forever, daemon=True).start()
     runs = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
     bearer = {"Authorization": f"Bearer {DEMO_TOKEN}"}
-    with httpx.Client(base_url=stack.api_url, headers=bearer, timeout=35, trust_env=False) as http:
+    with httpx.Client(base_url=either.api_url, headers=bearer, timeout=35, trust_env=False) as http:
         run = {"prompt": "Say hello. [[fake seconds=20 steps=12]]"}
         run_id = http.post(runs, json=run).raise_for_status().json()["id"]
         ticket = http.post("/v1/stream-tickets", json={"agent_run_id": run_id}).raise_for_status().json()
@@ -148,7 +154,7 @@ def test_an_eventsource_follows_a_run_through_a_cut_and_stops_by_itself(
         with browser(f"http://127.0.0.1:{pages.server_port}/", tmp_path):
             seen = Page.done.get(timeout=PATIENCE)
     except Empty:
-        pytest.fail(f"the browser did not stop within {PATIENCE} s; it asked: {proxy.requests}")
+        pytest.fail(f"The browser did not stop within {PATIENCE} s. Its requests: {proxy.requests}")
     finally:
         pages.shutdown()
         pages.server_close()
@@ -160,7 +166,7 @@ def test_an_eventsource_follows_a_run_through_a_cut_and_stops_by_itself(
     assert [event["name"] for event in events].count("run_completed") == 1
     assert seen[-1]["name"] == "stream_end"
     assert [event["name"] for event in seen].count("stream_end") == 1
-    asked = [request for request in proxy.requests if "/logs/stream" in request.split("\r\n")[0]]
-    assert ["Last-Event-ID: " in request for request in asked] == [False] + [True] * (len(asked) - 1)
-    # It opened the stream, resumed it, and was told that there is no more; by page, it may have come back for others.
-    assert len(asked) == 3 or (kind == "paged" and len(asked) > 3)
+    streams = [request for request in proxy.requests if "/logs/stream" in request.split("\r\n")[0]]
+    assert ["Last-Event-ID: " in request for request in streams] == [False] + [True] * (len(streams) - 1)
+    # The browser opens the stream, resumes it, and gets a 204. In pages it may open further ones.
+    assert len(streams) == 3 or (kind == "paged" and len(streams) > 3)

@@ -1,4 +1,4 @@
-"""Three ways to watch one run on the whole local stack: however each viewer is cut, all see the same."""
+"""Three ways to watch one run, by viewers whose connections are cut again and again: all get the same events."""
 
 import asyncio
 import json
@@ -13,26 +13,31 @@ from websockets.asyncio.client import connect
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
+from tests.support.profiles import examples
 from tests.support.viewers import frames
 
 RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
 BEARER = {"Authorization": f"Bearer {DEMO_TOKEN}"}
-CUTS = 100
+CUTS = examples(100)
 LOGS = 500
 HOUR = 3600.0
 PATIENCE = 120
 
-# Seconds for which a viewer is left alone at the most before it is cut, whether or not there was news.
+# Seconds after which a connection is cut if no event came.
 LONGEST_LOOK = 0.4
 
 
 class Viewer(ABC):
-    """Watches a run, going on from the last event it has got, and is cut off a hundred times.
+    """A client that watches a run, loses its connection again and again, and resumes after its last event.
 
     Args:
-        stack: Where the run is.
+        stack: The stack that the run is on.
         run_id: The run.
-        cut: Is called with each cut.
+        cut: Called with each cut.
+
+    Attributes:
+        seen: The events that it has got.
+        ends: How often it has got the end of the stream.
     """
 
     def __init__(self, stack: Stack, run_id: int, cut: Callable[[], None]) -> None:
@@ -42,11 +47,11 @@ class Viewer(ABC):
         self._stack = stack
         self._run_id = run_id
         self._cut = cut
-        # Without certificates, which take longer to read than an answer.
+        # Reading certificates would take longer than a request.
         self.http = httpx.AsyncClient(headers=BEARER, timeout=PATIENCE, trust_env=False, verify=False)
 
     async def watch(self) -> None:
-        """Watch until the end is told."""
+        """Watch until the end of the stream."""
         async with self.http:
             for _ in range(CUTS):
                 with suppress(TimeoutError):
@@ -58,14 +63,14 @@ class Viewer(ABC):
 
     @abstractmethod
     async def look(self, cut_after: int | None) -> None:
-        """Connect, get what comes, and be cut after so many events."""
+        """Connect, and take events until the connection is cut after this number of them, or never for None."""
 
     @property
     def last_id(self) -> str | None:
         return self.seen[-1]["id"] if self.seen else None
 
     def take(self, events: list[dict[str, Any]], cut_after: int | None = None) -> None:
-        """Keep events as all views show them; a link is only there where it leads somewhere."""
+        """Keep events in the form that all three views share: only SSE and JSON leave out an empty link."""
         self.seen += [
             {name: value for name, value in event.items() if name != "link" or value} for event in events[:cut_after]
         ]
@@ -79,11 +84,11 @@ class SseViewer(Viewer):
         url = f"{self._stack.api_url}{RUNS}/{self._run_id}/logs/stream?poll_interval=0.5"
         answer = await self.http.get(url, headers=headers)
         assert answer.status_code == 200, answer.text
-        # A page that is cut, mostly in the middle of a frame: what follows the last whole one never arrived.
+        # Cut the page, mostly in the middle of a frame. `frames` ignores an incomplete frame.
         text = answer.text if cut_after is None else answer.text[: self.random.randrange(len(answer.text))]
-        told = frames(text)
-        self.take([frame["data"] for frame in told if frame["id"]])
-        self.ends += cut_after is None and [frame["event"] for frame in told].count("stream_end")
+        received = frames(text)
+        self.take([frame["data"] for frame in received if frame["id"]])
+        self.ends += cut_after is None and [frame["event"] for frame in received].count("stream_end")
 
 
 class LongPollViewer(Viewer):
@@ -121,8 +126,8 @@ class SocketViewer(Viewer):
                 socket.transport.abort()
 
 
-def test_viewers_by_sse_websocket_and_long_poll_each_cut_a_hundred_times_see_the_same(paged: Stack) -> None:
-    # At this pace, that is an hour.
+def test_viewers_by_sse_websocket_and_long_poll_get_the_same_events_through_many_cuts(paged: Stack) -> None:
+    # An hour: the pace of the fake is 0.1.
     body = {"prompt": "Say hello.", "metadata": {"fake": {"steps": LOGS, "seconds": 10 * HOUR}}}
     with httpx.Client(base_url=paged.api_url, headers=BEARER, timeout=PATIENCE, trust_env=False) as http:
         run_id = http.post(RUNS, json=body).raise_for_status().json()["id"]
@@ -130,7 +135,7 @@ def test_viewers_by_sse_websocket_and_long_poll_each_cut_a_hundred_times_see_the
         assert fake
 
         def cut() -> None:
-            """Let the run go on with each cut, so that it ends with the last of them, however fast the machine is."""
+            """Advance the run with each cut, so that it ends with the last one on a machine of any speed."""
             fake.clock.advance(HOUR / (3 * CUTS))
 
         viewers = [kind(paged, run_id, cut) for kind in (SseViewer, LongPollViewer, SocketViewer)]
