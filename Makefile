@@ -1,7 +1,7 @@
 # Everything done here by hand. Needs python3 >= 3.11, make and git; the environments make themselves on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench openapi build bridge sam-test deploy clean
+.PHONY: help run demo test test-all check bench openapi build bridge sam-test deploy clean
 
 # The first of these that starts, is new enough and can make environments: a version manager leaves commands on PATH for
 # Pythons that it does not have.
@@ -22,7 +22,10 @@ demo: .venv/installed ## Watch a multi-run of three candidates from start to ans
 	@$(python) -m local demo $(ARGS)
 
 test: .venv/installed ## Run the tests; ARGS='-k poller' for some of them
-	@$(python) -m pytest -n auto --dist worksteal $(ARGS)
+	@$(python) -m pytest -n auto $(ARGS)
+
+test-all: .venv/installed ## Run the tests with more examples of each property, as CI does
+	@$(python) -m pytest -n auto --hypothesis-profile=full $(ARGS)
 
 check: .venv/installed .venv-sam/installed ## Check style, types, the template and the OpenAPI document
 	$(python) -m ruff check .
