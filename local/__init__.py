@@ -4,7 +4,7 @@
     python -m local demo              `demo`: one multi-run from the request to the answer
     python -m local.bridge            `bridge`: let the containers of `sam local` reach the system
     python -m local.fake_codegen      `fake_codegen`: a Codegen API in memory, alone
-    python -m local.openapi           `openapi`: write the OpenAPI document from the handlers
+    python -m local.openapi           `openapi`: write, check or compare the OpenAPI document of the handlers
 
 `stack` starts the system. Its parts stand in for what AWS and Codegen do:
 

@@ -1,11 +1,12 @@
-"""Write the OpenAPI document of the whole API, or tell whether the written one is still true.
+"""Write the OpenAPI document of the whole API, or check it.
 
-    python -m local.openapi            # writes functions/docs/openapi.json, which openapi.json at the root points at
-    python -m local.openapi --check    # exits 1 where it differs from what the handlers say
+    python -m local.openapi                   # writes functions/docs/openapi.json; openapi.json at the root links to it
+    python -m local.openapi --check           # exits 1 if the written document differs from what the handlers describe
+    python -m local.openapi --compare FILE    # exits 1 if the handlers' document differs from FILE in more than texts
 
-Each handler describes its own operation; the merge finds them by reading their sources. What the merge does not know is
-added here: which paths of the template are other spellings of which operation, how callers authenticate, and that every
-operation answers errors as problems.
+Each handler describes its own operation. Powertools' merge finds the handlers by reading their sources. This module
+adds what the merge does not know: the further paths that the template has for an operation, how callers authenticate,
+and that every operation answers errors as problems.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from difflib import unified_diff
 from functools import cache
@@ -26,6 +27,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 
+from local.openapi_structure import differences
 from local.template import Route, load
 
 Json = dict[str, Any]
@@ -118,8 +120,8 @@ PARAMETERS: Json = {
         "schema": {"type": "string"},
     },
 }
-# Handlers take the organization from a dependency, which also serves paths without one. Powertools documents no
-# dependencies.
+# Handlers get the organization from a dependency, which also serves paths without one. Powertools does not document the
+# parameters of a dependency.
 ORGANIZATION: Json = {
     "required": True,
     "schema": {"type": "integer", "title": "Org Id"},
@@ -131,16 +133,12 @@ ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in
 
 
 class DisagreementError(Exception):
-    """Two handlers mean different things by one name, or a handler and the template disagree about a route."""
+    """Two handlers have different schemas of one name, or a handler and the template disagree about a route."""
 
 
 def build() -> Json:
-    """Return the document.
-
-    Raises:
-        DisagreementError: See there.
-    """
-    # In Lambda the layer is on the path; here nothing is installed.
+    """Return the document that the handlers describe. Raises `DisagreementError`."""
+    # Lambda puts the layer on the path. Here the packages may not be installed.
     sys.path.insert(0, str(ROOT / "layers" / "codegen"))
     from codegen_runs import __version__
 
@@ -157,7 +155,7 @@ def build() -> Json:
     for schema in described.values():
         merge.add_schema(deepcopy(schema))  # The merge writes into the first schema that has a path.
     document = merge.get_openapi_schema()
-    # Relative to the document itself, so it holds behind a stage, under a domain of one's own and on loopback.
+    # Relative to the document, so it is right behind a stage, under a custom domain and on loopback.
     document["servers"] = [{"url": "."}]
     schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT}
     document["components"] = {
@@ -165,44 +163,44 @@ def build() -> Json:
         "responses": {"Problem": PROBLEM_RESPONSE, "NotModified": NOT_MODIFIED},
         "parameters": PARAMETERS,
     }
-    add_what_the_template_knows(document, described)
+    add_from_template(document, described)
     document["components"]["schemas"] = used(schemas, document)
     return document
 
 
 @cache
 def resolvers() -> tuple[Path, ...]:
-    """Return the modules of the handlers that describe themselves."""
+    """Return the modules of the handlers that have a Powertools resolver."""
     return tuple(OpenAPIMerge().discover(FUNCTIONS, pattern="*.py", recursive=True))
 
 
 def description(file: Path) -> Json:
-    """Return the document of one handler, each operation named and described by its function."""
+    """Return the document of one handler. Its function gives each operation its name and description."""
     alone = OpenAPIMerge(on_conflict="error")
     alone.add_file(file)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # A handler that cannot be imported is only warned of.
-        found: Json = json.loads(alone.get_openapi_json_schema())
+        warnings.simplefilter("error")  # Powertools only warns about a handler that cannot be imported.
+        document: Json = json.loads(alone.get_openapi_json_schema())
     module = imported(file)
-    for path, method, operation in operations(found):
+    for path, method, operation in operations(document):
         generated = re.sub(r"\W", "_", path) + f"_{method}"
         operation["operationId"] = operation["operationId"].removesuffix(generated)
         operation["description"] = inspect.getdoc(getattr(module, operation["operationId"]))
-        operation["responses"].pop("422", None)  # Powertools' own form of it, which the edge replaces.
+        operation["responses"].pop("422", None)  # Powertools describes its own form, which the edge replaces.
         if "{org_id}" in path:
             operation["parameters"] = [ORGANIZATION, *operation.get("parameters", [])]
-    return found
+    return document
 
 
 def declarations() -> Iterator[tuple[Path, Json]]:
-    """Yield the documents that handlers without a resolver declare by hand, as a dict named OPENAPI."""
+    """Yield the documents that handlers without a resolver declare in a dict named OPENAPI."""
     for file in sorted({source(route) for route in routes()} - set(resolvers())):
         if declared := getattr(imported(file), "OPENAPI", None):
             yield file, declared
 
 
 def imported(file: Path) -> ModuleType:
-    """Import a handler's module by its path, since several have the same name."""
+    """Import a handler's module by its path, because several modules have the same name."""
     spec = spec_from_file_location(f"described_{file.parent.name}_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
@@ -225,13 +223,13 @@ def source(route: Route) -> Path:
 
 
 def check_names(described: dict[Path, Json]) -> None:
-    """Refuse two different schemas of one name: the merge would keep the last one without a word."""
+    """Raise `DisagreementError` for two different schemas of one name; the merge would silently keep the last."""
     seen: dict[str, tuple[Path, Json]] = {}
     for file, schema in described.items():
         for name, component in schema.get("components", {}).get("schemas", {}).items():
             first, known = seen.setdefault(name, (file, component))
             if component != known:
-                raise DisagreementError(f"{first} and {file} mean different things by the name {name}")
+                raise DisagreementError(f"{first} and {file} have different schemas named {name}")
 
 
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
@@ -241,8 +239,11 @@ def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
             yield path, method, operation
 
 
-def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> None:
-    """Add to each operation its other spellings, how it fails, and whether anybody may call it."""
+def add_from_template(document: Json, described: dict[Path, Json]) -> None:
+    """Add to each operation its further paths, its errors, and whether it needs no authentication.
+
+    Raises `DisagreementError` for an operation that the template does not have.
+    """
     for file, schema in described.items():
         served = {(route.path, route.method.lower()): route for route in routes() if source(route) == file}
         documented = {(path, method) for path, method, _ in operations(schema)}
@@ -254,37 +255,40 @@ def add_what_the_template_knows(document: Json, described: dict[Path, Json]) -> 
             if served[path, method].authorizer is None:
                 operation["security"] = []
             if "IDEMPOTENCY_TABLE" in served[path, method].function.environment:
-                _take(operation, "IdempotencyKey")
+                _add_parameter(operation, "IdempotencyKey")
             if method == "get" and "application/json" in operation["responses"].get("200", {}).get("content", {}):
-                _take(operation, "IfNoneMatch")
+                _add_parameter(operation, "IfNoneMatch")
                 operation["responses"]["304"] = {"$ref": "#/components/responses/NotModified"}
         for path, method in sorted(served.keys() - documented):
-            operation = document["paths"][meant_by(path, method, documented)][method]
+            operation = document["paths"][canonical(path, method, documented)][method]
             operation.setdefault("x-aliases", []).append(f"{method.upper()} {path}")
 
 
-def _take(operation: Json, parameter: str) -> None:
+def _add_parameter(operation: Json, parameter: str) -> None:
     operation.setdefault("parameters", []).append({"$ref": f"#/components/parameters/{parameter}"})
 
 
-def meant_by(path: str, method: str, documented: set[tuple[str, str]]) -> str:
-    """Return the path of the operation of the same handler that a path is another spelling of."""
+def canonical(path: str, method: str, documented: set[tuple[str, str]]) -> str:
+    """Return the documented path of the operation that a further path of the same handler leads to.
+
+    Raises `DisagreementError` if there is none, or more than one.
+    """
     candidates = [known for known, known_method in documented if known_method == method]
     unversioned = [known for known in candidates if known.removeprefix("/v1") == path]
-    alike = [known for known in candidates if named_in(path) and named_in(known) == named_in(path)]
-    match unversioned or alike or candidates:
+    same_parameters = [known for known in candidates if parameters(path) and parameters(known) == parameters(path)]
+    match unversioned or same_parameters or candidates:
         case [only]:
             return only
-    raise DisagreementError(f"{method.upper()} {path} is another spelling of {sorted(candidates) or 'nothing'}")
+    raise DisagreementError(f"{method.upper()} {path} leads to {sorted(candidates) or 'no documented operation'}")
 
 
-def named_in(path: str) -> set[str]:
-    """Return the names of a path's parameters, without the organization, which other spellings may leave out."""
+def parameters(path: str) -> set[str]:
+    """Return the names of a path's parameters, without the organization, which further paths may omit."""
     return set(re.findall(r"{(\w+)}", path)) - {"org_id"}
 
 
 def used(schemas: Json, *documents: Json) -> Json:
-    """Return the schemas that the documents refer to, and those that these refer to, by name."""
+    """Return the schemas, by name, that the documents refer to directly or through other schemas."""
     found: Json = {}
     wanted = set(references(documents))
     while missing := wanted - found.keys():
@@ -299,20 +303,50 @@ def references(value: Any) -> Iterable[str]:
     return re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(value))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+def main(arguments: list[str] | None = None, *, target: Path = DOCUMENT, describe: Callable[[], Json] = build) -> int:
+    """Run the command; return its exit status.
+
+    Args:
+        arguments: The command line; `sys.argv` if None.
+        target: The file to write or check.
+        describe: Returns the document that the handlers describe.
+    """
     parser = argparse.ArgumentParser(prog="python -m local.openapi", description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the document is out of date")
-    check = parser.parse_args(arguments).check
-    text = json.dumps(build(), indent=2) + "\n"
-    written = DOCUMENT.read_text("utf-8") if DOCUMENT.exists() else ""
-    if not check:
-        DOCUMENT.write_text(text, "utf-8")
-    elif text != written:
-        changes = unified_diff(written.splitlines(), text.splitlines(), "openapi.json", "the handlers", lineterm="")
-        print("\n".join(islice(changes, 40)), "\n\nopenapi.json is out of date: run `make openapi`.", file=sys.stderr)
-        return 1
+    options = parser.add_mutually_exclusive_group()
+    options.add_argument("--check", action="store_true", help="write nothing; exit 1 if the document is out of date")
+    options.add_argument(
+        "--compare",
+        metavar="FILE",
+        type=Path,
+        help="write nothing; exit 1 if the document differs from FILE in more than descriptions, summaries and order",
+    )
+    chosen = parser.parse_args(arguments)
+    document = describe()
+    if chosen.compare:
+        return compare(chosen.compare, document)
+    text = json.dumps(document, indent=2) + "\n"
+    if chosen.check:
+        return check(target, text)
+    target.write_text(text, "utf-8")
     return 0
+
+
+def check(target: Path, text: str) -> int:
+    """Print how a file differs from a text; return the exit status."""
+    written = target.read_text("utf-8") if target.exists() else ""
+    if written == text:
+        return 0
+    changes = unified_diff(written.splitlines(), text.splitlines(), "openapi.json", "the handlers", lineterm="")
+    print("\n".join(islice(changes, 40)), "\n\nopenapi.json is out of date: run `make openapi`.", file=sys.stderr)
+    return 1
+
+
+def compare(file: Path, document: Json) -> int:
+    """Print how a document differs from the document in a file, apart from texts and order; return the exit status."""
+    found = differences(json.loads(file.read_text("utf-8")), document)
+    for difference in found:
+        print(difference)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

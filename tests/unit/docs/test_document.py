@@ -1,4 +1,4 @@
-"""The OpenAPI document: true, whole, and made the same way every time."""
+"""The OpenAPI document: correct, complete, and the same in every build."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def document() -> Any:
 
 @pytest.fixture(scope="module")
 def built() -> openapi.Json:
-    """The document as the handlers say it is, which takes seconds to find out."""
+    """The document that the handlers describe. Building it takes seconds."""
     return openapi.build()
 
 
@@ -33,33 +33,94 @@ def served() -> dict[tuple[str, str], Route]:
     return {(route.path, route.method.lower()): route for route in openapi.routes()}
 
 
-def test_the_written_document_is_what_the_handlers_say(document: Any, built: openapi.Json) -> None:
+def test_the_written_document_is_what_the_handlers_describe(document: Any, built: openapi.Json) -> None:
     assert built == document
 
 
-def test_the_document_does_not_depend_on_the_order_of_hashes() -> None:
+def test_the_document_does_not_depend_on_the_hash_seed() -> None:
     check = [sys.executable, "-m", "local.openapi", "--check"]
 
     subprocess.run(check, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "7"}, check=True)
 
 
-def test_a_document_that_is_out_of_date_is_told_with_the_difference(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], built: openapi.Json
+def test_check_shows_how_an_outdated_document_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], built: openapi.Json
 ) -> None:
     written = openapi.DOCUMENT.read_text("utf-8")
     outdated = tmp_path / "openapi.json"
     outdated.write_text(written.replace("Start an agent run", "Begin an agent run"), "utf-8")
-    monkeypatch.setattr(openapi, "DOCUMENT", outdated)
-    monkeypatch.setattr(openapi, "build", lambda: built)
 
-    assert openapi.main(["--check"]) == 1
+    assert openapi.main(["--check"], target=outdated, describe=lambda: built) == 1
     assert '+        "summary": "Start an agent run",' in capsys.readouterr().err
 
-    assert openapi.main([]) == 0
+    assert openapi.main([], target=outdated, describe=lambda: built) == 0
     assert outdated.read_text("utf-8") == written
 
 
-def test_the_root_shows_the_document_that_the_docs_function_ships() -> None:
+def test_compare_ignores_texts_and_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], built: openapi.Json
+) -> None:
+    other = copy.deepcopy(built)
+    other["info"]["description"] = "Another text."
+    other["paths"] = dict(reversed(other["paths"].items()))
+    for _, _, operation in openapi.operations(other):
+        operation["summary"] = operation["description"] = "Another text."
+        operation.get("parameters", []).reverse()
+    for schema in other["components"]["schemas"].values():
+        schema.pop("description", None)
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(other), "utf-8")
+
+    assert openapi.main(["--compare", str(file)], describe=lambda: built) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_compare_prints_each_value_that_only_one_document_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before: Any = {
+        "paths": {
+            "/runs": {
+                "get": {
+                    "summary": "List runs",
+                    "parameters": [
+                        {"in": "query", "name": "limit", "schema": {"maximum": 50}},
+                        {"$ref": "#/components/parameters/IfNoneMatch"},
+                    ],
+                    "responses": {"200": {"description": "The runs."}, "404": {"description": "No runs."}},
+                }
+            }
+        },
+        "components": {
+            "schemas": {"Run": {"properties": {"id": {}, "description": {"type": "string"}}, "required": ["id"]}}
+        },
+    }
+    after = copy.deepcopy(before)
+    operation = after["paths"]["/runs"]["get"]
+    operation["parameters"][0]["schema"]["maximum"] = 100
+    operation["parameters"].pop()
+    del operation["responses"]["404"]
+    operation["responses"]["410"] = {}
+    del after["components"]["schemas"]["Run"]["properties"]["description"]
+    after["components"]["schemas"]["Run"]["required"] = ["id", "status"]
+    file = tmp_path / "before.json"
+    file.write_text(json.dumps(before), "utf-8")
+
+    assert openapi.main(["--compare", str(file)], describe=lambda: after) == 1
+
+    reference = "#/components/parameters/IfNoneMatch"
+    assert capsys.readouterr().out.splitlines() == [
+        '- components > schemas > Run > properties > description > type: "string"',
+        '+ components > schemas > Run > required > 1: "status"',
+        f'- paths > /runs > get > parameters > {reference} > $ref: "{reference}"',
+        "- paths > /runs > get > parameters > query limit > schema > maximum: 50",
+        "+ paths > /runs > get > parameters > query limit > schema > maximum: 100",
+        "- paths > /runs > get > responses > 404: {}",
+        "+ paths > /runs > get > responses > 410: {}",
+    ]
+
+
+def test_openapi_json_at_the_root_links_to_the_document_of_the_docs_function() -> None:
     link = ROOT / "openapi.json"
 
     assert link.is_symlink()
@@ -74,11 +135,11 @@ def test_the_document_is_openapi(document: Any) -> None:
     assert document["servers"] == [{"url": "."}]
 
 
-def test_every_reference_leads_somewhere_and_every_schema_is_used(document: Any) -> None:
+def test_every_reference_has_a_schema_and_every_schema_is_used(document: Any) -> None:
     assert set(openapi.references(document)) == set(document["components"]["schemas"])
 
 
-def test_every_route_is_an_operation_or_another_spelling_of_one(
+def test_every_route_is_an_operation_or_a_further_path_of_one(
     document: Any, served: dict[tuple[str, str], Route]
 ) -> None:
     known = {(path, method) for path, method, _ in openapi.operations(document)}
@@ -93,7 +154,7 @@ def test_every_route_is_an_operation_or_another_spelling_of_one(
     assert not known & aliases
 
 
-def test_every_operation_tells_how_it_fails_and_has_a_name_of_its_own(document: Any) -> None:
+def test_every_operation_has_a_unique_name_texts_and_documented_errors(document: Any) -> None:
     names = []
     for _, _, operation in openapi.operations(document):
         names.append(operation["operationId"])
@@ -106,7 +167,7 @@ def test_every_operation_tells_how_it_fails_and_has_a_name_of_its_own(document: 
     assert all("__" not in name for name in names)
 
 
-def test_operations_ask_for_a_token_where_the_template_does(
+def test_an_operation_requires_a_token_if_the_template_has_an_authorizer(
     document: Any, served: dict[tuple[str, str], Route]
 ) -> None:
     assert document["security"] == [{"bearer": []}, {"apiKey": []}]
@@ -115,7 +176,7 @@ def test_operations_ask_for_a_token_where_the_template_does(
         assert (operation.get("security") == []) == public
 
 
-def test_the_upstreams_shapes_are_documented(document: Any) -> None:
+def test_the_document_has_the_shapes_of_the_codegen_api(document: Any) -> None:
     run = document["components"]["schemas"]["AgentRun"]
     assert run["required"] == ["id", "organization_id"]
     created = document["paths"]["/v1/organizations/{org_id}/agent/run"]["post"]
@@ -124,32 +185,32 @@ def test_the_upstreams_shapes_are_documented(document: Any) -> None:
     assert {"minimum": 1, "maximum": 100}.items() <= next(p for p in limits if p["name"] == "limit")["schema"].items()
 
 
-def test_two_shapes_of_one_name_are_refused() -> None:
+def test_two_schemas_of_one_name_are_refused() -> None:
     one = {"components": {"schemas": {"Run": {"type": "object"}}}}
     other = copy.deepcopy(one)
     openapi.check_names({Path("a"): one, Path("b"): other})
 
     other["components"]["schemas"]["Run"]["type"] = "string"
 
-    with pytest.raises(openapi.DisagreementError, match="a and b mean different things by the name Run"):
+    with pytest.raises(openapi.DisagreementError, match="a and b have different schemas named Run"):
         openapi.check_names({Path("a"): one, Path("b"): other})
 
 
 def test_a_documented_route_that_the_template_does_not_have_is_refused() -> None:
     file = openapi.FUNCTIONS / "health" / "get.py"
-    made_up: Any = {"paths": {"/wealth": {"get": {}}}}
+    unknown: Any = {"paths": {"/wealth": {"get": {}}}}
 
     with pytest.raises(openapi.DisagreementError, match="/wealth"):
-        openapi.add_what_the_template_knows(made_up, {file: made_up})
+        openapi.add_from_template(unknown, {file: unknown})
 
 
-def test_a_path_is_another_spelling_of_the_same_path_or_of_the_only_operation_that_takes_the_same() -> None:
+def test_a_further_path_leads_to_the_same_path_under_v1_or_to_the_only_operation_that_fits() -> None:
     documented = {("/v1/a/{id}/stop", "post"), ("/v1/a/stop", "post"), ("/v1/a", "get")}
 
-    assert openapi.meant_by("/a/{id}/stop", "post", documented) == "/v1/a/{id}/stop"
-    assert openapi.meant_by("/b", "get", documented) == "/v1/a"
-    assert openapi.meant_by("/c/{id}/halt", "post", documented) == "/v1/a/{id}/stop"
+    assert openapi.canonical("/a/{id}/stop", "post", documented) == "/v1/a/{id}/stop"
+    assert openapi.canonical("/b", "get", documented) == "/v1/a"
+    assert openapi.canonical("/c/{id}/halt", "post", documented) == "/v1/a/{id}/stop"
     with pytest.raises(openapi.DisagreementError, match="POST /c"):
-        openapi.meant_by("/c", "post", documented)
+        openapi.canonical("/c", "post", documented)
     with pytest.raises(openapi.DisagreementError, match="DELETE /a"):
-        openapi.meant_by("/a", "delete", documented)
+        openapi.canonical("/a", "delete", documented)
