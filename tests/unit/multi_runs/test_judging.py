@@ -25,6 +25,7 @@ def judged(*outcomes: tuple[Status, str | None], **settings: object) -> judging.
         (Status.FAILED, "Use a lock.", "The run ended with status failed (FAILED)."),
         (Status.INCOMPLETE, "Use a", "The run ended with status incomplete (INCOMPLETE)."),
         (Status.TIMED_OUT, None, "The run ended with status timed_out (TIMED_OUT)."),
+        (Status.CANCELLED, "Use a", "The run ended with status cancelled (CANCELLED)."),
     ],
 )
 def test_only_a_completed_answer_that_does_not_repeat_the_prompt_is_usable(
@@ -41,7 +42,10 @@ def test_only_a_completed_answer_that_does_not_repeat_the_prompt_is_usable(
     [
         ("a" * 100, "a" * 100 + " " + "b" * 8, True),
         ("a" * 100, "a" * 100 + " " + "b" * 9, False),
+        ("a" * 100, "a" * 100 + " " + "b" * 99, False),
         ("a" * 100, "b" * 100 + " " + "c" * 5, False),
+        ("a" * 105, "a" * 105 + " " + "b" * 9, False),
+        ("a" * 127, "a" * 127 + " bb", True),
         ("Fix it.", "Fix it now.", False),
         ("Fix it.", "fix, IT!", True),
         ("???", "Use a lock.", False),
@@ -76,13 +80,13 @@ def test_a_running_candidate_has_no_reason_yet() -> None:
 def test_candidates_are_counted_by_their_state() -> None:
     counts = judged(
         (Status.COMPLETED, "Use a lock."),
-        (Status.COMPLETED, "Use a queue."),
+        (Status.COMPLETED, ""),
         (Status.FAILED, None),
         (Status.RUNNING, None),
-        (Status.QUEUED, None),
+        *[(Status.QUEUED, None)] * 3,
     ).counts()
 
-    assert counts == {"requested": 5, "launched": 4, "finished": 3, "usable": 2, "failed": 1, "missing": 2}
+    assert counts == {"requested": 7, "launched": 4, "finished": 3, "usable": 1, "failed": 2, "missing": 4}
 
 
 def test_below_the_quorum_every_candidate_has_its_reason() -> None:
@@ -130,10 +134,10 @@ def test_a_synthesis_needs_several_answers_and_a_strategy_that_combines_them(
 
 
 def test_the_best_answer_has_the_median_length() -> None:
-    judgement = judged(*((Status.COMPLETED, "x" * length) for length in (100, 1, 10, 30, 2)), (Status.FAILED, None))
+    judgement = judged(*((Status.COMPLETED, "x" * length) for length in (100, 15, 16, 20, 2)), (Status.FAILED, None))
 
-    assert [candidate.index for candidate in judgement.best(5)] == [2, 4, 1, 3, 0]
-    assert [candidate.index for candidate in judgement.best(2)] == [2, 4]
+    assert [candidate.index for candidate in judgement.best(5)] == [2, 1, 3, 4, 0]
+    assert [candidate.index for candidate in judgement.best(2)] == [2, 1]
 
 
 def test_of_equally_good_answers_the_first_is_the_best() -> None:
