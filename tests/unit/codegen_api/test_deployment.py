@@ -229,6 +229,34 @@ def test_agents_are_created_used_changed_and_deleted(client, wire, run):
     assert deleted == ("DELETE", f"{agents}/reviewer", None)
 
 
+def test_an_agent_has_the_fields_of_its_profile(client, wire):
+    fields = {"system_prompt": "Look for races.", "model": "gpt-4", "repo_id": 456, "tags": None}
+    wire.answers(200, PROFILE | fields)
+
+    def script(api):
+        agent = yield api.agents.get_agent("reviewer")
+        assert (agent.system_prompt, agent.model, agent.repo_id, agent.tags) == ("Look for races.", "gpt-4", 456, [])
+        assert repr(agent).endswith("Agent(id='reviewer', name='Code Reviewer')")
+
+    client.play(script)
+
+
+def test_an_agent_starts_tasks_in_its_own_organization_unless_another_is_given(client, wire, run):
+    wire.answers(200, PROFILE).answers(200, run).answers(200, run)
+
+    def script(api):
+        agent = yield api.agents.get_agent("reviewer", org_id=43)
+        yield agent.run_task("Review it")
+        yield agent.run_task("Review it", org_id=44)
+
+    client.play(script)
+    assert [request.url.path for request in wire.requests[1:]] == [
+        "/v1/organizations/43/agents/reviewer",
+        "/v1/organizations/43/agent/run",
+        "/v1/organizations/44/agent/run",
+    ]
+
+
 def test_the_response_to_a_post_is_not_cached(client, wire):
     wire.answers(200, {"agent_run_id": 7, "starred": True}, headers={"etag": '"1"'})
     wire.answers(200, {"items": [], "has_more": False})

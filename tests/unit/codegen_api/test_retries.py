@@ -100,12 +100,39 @@ def test_the_pause_before_a_retry_is_retry_after(client, wire, clock, run, statu
     assert clock.sleeps == [30.0]
 
 
+def test_the_retry_after_of_other_server_errors_is_ignored(client, wire, clock, run):
+    wire.answers(500, {}, headers={"retry-after": "30"}).answers(200, run)
+
+    client(get)
+    assert clock.sleeps == [0.5]
+
+
+def test_the_default_policy_makes_three_retries_within_the_limits_of_the_codegen_api(client, wire, clock, run):
+    wire.answers(429, {}, headers={"retry-after": "60"}).answers(500, {}).answers(502, {}).answers(503, {})
+
+    with pytest.raises(ServerError):
+        client(get)
+    assert clock.sleeps == [60.0, 1.0, 2.0]
+
+
+def test_the_pauses_of_the_default_policy_grow_to_eight_seconds():
+    policy = RetryPolicy(max_retries=9, jitter=lambda: 0.0)
+
+    pauses = [policy.pause(Attempt(number, repeatable=True, status=500)) for number in range(1, 7)]
+
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+def test_an_attempt_counts_as_sent_by_default():
+    assert RetryPolicy().pause(Attempt(1, repeatable=False)) is None
+
+
 def test_a_retry_after_above_the_maximum_raises_the_error_at_once(client, wire, clock):
-    wire.answers(429, {}, headers={"retry-after": "3600"})
+    wire.answers(429, {}, headers={"retry-after": "61"})
 
     with pytest.raises(RateLimitError) as caught:
         client(get)
-    assert caught.value.retry_after == 3600
+    assert caught.value.retry_after == 61
     assert clock.sleeps == []
 
 

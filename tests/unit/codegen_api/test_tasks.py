@@ -10,7 +10,6 @@ from codegen_api import (
     DeadlineExceededError,
     NotFoundError,
     NotSupportedError,
-    RateLimitError,
     RetryPolicy,
     TaskStatus,
     TaskTimeoutError,
@@ -271,93 +270,5 @@ def test_the_health_check_returns_the_user_and_the_server(codegen):
         health = yield api.health_check()
         assert (health["status"], health["status_code"]) == ("unhealthy", 503)
         assert health["error"]
-
-    codegen.play(script)
-
-
-def test_a_batch_runs_all_prompts_and_reports_its_progress(codegen):
-    reported, most = [], []
-
-    def script(api):
-        def progress(outcome, done, total):
-            reported.append((outcome.prompt, done, total))
-            most.append(len([run for run in codegen.world.runs.values() if run.source_type == "API"]))
-
-        prompts = [f"Say {n}. [[fake seconds={n * 10} result='{n}']]" for n in (3, 1, 2)]
-        outcomes = yield api.run_tasks(prompts, max_concurrent=2, poll_interval=5, on_progress=progress)
-
-        assert [outcome.prompt for outcome in outcomes] == prompts
-        assert [outcome.task.result for outcome in outcomes] == ["3", "1", "2"]
-        assert [(prompt[4], done, total) for prompt, done, total in reported] == [("1", 1, 3), ("3", 2, 3), ("2", 3, 3)]
-
-    codegen.play(script)
-
-
-def test_a_failed_task_does_not_stop_the_others_of_a_batch(codegen):
-    def script(api):
-        prompts = ["One.", "Two. [[fake ending=FAILED]]", ENDLESS, "Four. [[fake nonsense=1]]", "Five."]
-        outcomes = yield api.run_tasks(prompts, timeout=300)
-
-        assert [outcome.task and outcome.task.status.value for outcome in outcomes] == [
-            "completed",
-            "failed",
-            "running",
-            None,
-            "completed",
-        ]
-        assert [type(outcome.error).__name__ for outcome in outcomes] == [
-            "NoneType",
-            "NoneType",
-            "TaskTimeoutError",
-            "ValidationError",
-            "NoneType",
-        ]
-
-    codegen.play(script)
-
-
-def test_a_batch_larger_than_the_rate_limit_starts_every_task(codegen):
-    """The Codegen API creates at most ten runs per minute."""
-
-    def script(api):
-        outcomes = yield api.run_tasks(["Do it."] * 25, max_concurrent=25)
-        assert {outcome.task.status for outcome in outcomes} == {TaskStatus.COMPLETED}
-        assert len({outcome.task.id for outcome in outcomes}) == 25
-
-    codegen.play(script, retry=RetryPolicy(max_retries=0))
-
-
-def test_a_batch_continues_after_failed_polls(codegen):
-    def script(api):
-        for _ in range(8):
-            codegen.world.trouble("get_agent_run", Trouble("cut"))
-            codegen.world.trouble("get_agent_run", Trouble("none"))
-        (outcome,) = yield api.run_tasks(["Do it. [[fake seconds=100]]"])
-        assert outcome.task.is_successful()
-
-    codegen.play(script, retry=RetryPolicy(max_retries=0))
-
-
-def test_a_batch_gives_up_on_a_task_that_is_always_refused(codegen):
-    def script(api):
-        codegen.world.trouble("create_agent_run", Trouble("error", status=429), times=None)
-        (outcome,) = yield api.run_tasks(["Do it."])
-        assert isinstance(outcome.error, RateLimitError)
-
-    codegen.play(script, retry=RetryPolicy(max_retries=0))
-
-
-@pytest.mark.parametrize("options", [{"max_concurrent": 0}, {"poll_interval": 0}, {"idempotency_key": "mine"}])
-def test_invalid_arguments_of_a_batch_are_refused(codegen, options):
-    def script(api):
-        with pytest.raises(ValueError, match=next(iter(options))):
-            yield api.run_tasks(["Do it."], **options)
-
-    codegen.play(script)
-
-
-def test_an_empty_batch_has_no_outcomes(codegen):
-    def script(api):
-        assert (yield api.run_tasks([])) == []
 
     codegen.play(script)
