@@ -9,7 +9,7 @@ from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
 from codegen_runs.callers import token_in
-from codegen_runs.live.admission import admit, brings_ticket
+from codegen_runs.live.admission import admit, has_ticket
 from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
 from codegen_runs.problems import CredentialsRefused, TokenExpired, TokenRevoked
 
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
     try:
-        if not token and brings_ticket(event):
+        if not token and has_ticket(event):
             caller, stream_key = admit(event, Tickets(backend))
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = standing(backend).caller(token, deadline)

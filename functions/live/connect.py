@@ -1,4 +1,4 @@
-"""WebSocket $connect - let a caller in, by a token or a ticket."""
+"""WebSocket $connect - admit a caller with a token or a ticket."""
 
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ from codegen_runs.live.tickets import Tickets
 from codegen_runs.problems import Unauthorized
 from codegen_runs.storage.connections import Connection
 
-MARGIN = 1.0  # Seconds of the function's time that are kept to store the connection.
+MARGIN = 1.0  # Seconds of the function's timeout that remain to store the connection.
 
 logger = Logger()
 backend = Backend()
@@ -22,7 +22,7 @@ backend = Backend()
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
-    """Answer 200 to open the connection, 401 to refuse it; any error refuses it with 502."""
+    """Answer 200 to open the connection, or 401 to refuse it. An unexpected error refuses it with 502."""
     connection_id = event["requestContext"]["connectionId"]
     ticket = (event.get("queryStringParameters") or {}).get("ticket")
     try:
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
             deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
             token = token_in(event.get("headers") or {}) or ""
             caller, subject = standing(backend).caller(token, deadline), None
-    except (TokenRefused, Unauthorized):  # A ticket's refusal, and an ended token's, are of the second kind.
+    except (TokenRefused, Unauthorized):  # `Unauthorized` covers a refused ticket and an expired or revoked token.
         logger.info("refused", connection=connection_id)
         return {"statusCode": 401}
     opened = Connection.opened(connection_id, caller, subject, now=backend.clock.now())
@@ -42,12 +42,12 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
 
 
 def by_ticket(ticket: str, backend: Backend) -> tuple[Caller, str]:
-    """Tell who comes with a ticket, and for what. Raises `TicketRefused`."""
+    """Return the caller and the subject of a ticket. Raises `TicketRefused`."""
     admission = Tickets(backend).redeem(ticket)
     return admission.caller, admission.subject.name
 
 
 @cache
 def standing(backend: Backend) -> Standing:
-    """Keep verified callers while the function is warm."""
+    """Return the same `Standing` while the function is warm: it caches verified callers."""
     return Standing(backend)

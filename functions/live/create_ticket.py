@@ -17,4 +17,4 @@ def create_stream_ticket(request: IssueTicket, caller: CurrentCaller, backend: B
     return issue(request, org_id=organization(caller, request.organization_id), caller=caller, backend=backend)
 
 
-handler = endpoint(app, role=Role.VIEWER, secret=True)  # Who watches only reads.
+handler = endpoint(app, role=Role.VIEWER, secret=True)  # Watching is reading.

@@ -1,4 +1,4 @@
-"""WebSocket $disconnect - forget a connection and what it followed."""
+"""WebSocket $disconnect - delete a connection and its subscriptions."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ backend = Backend()
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
-    """Tidy up at once. API Gateway does not promise to call this; what it leaves out, the next post or time removes."""
+    """Delete the items at once. If API Gateway does not call this, the next post or their expiry removes them."""
     connection_id = event["requestContext"]["connectionId"]
     backend.connections.remove(connection_id)
     logger.info("disconnected", connection=connection_id)

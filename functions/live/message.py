@@ -9,7 +9,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.live.connections import GatewayConnections, Gone
 from codegen_runs.live.websocket import Session
 
-# Seconds of the function's time that are kept: to finish a post under way, and for what follows a look upstream.
+# Seconds of the function's timeout that remain: to finish a post, and for the steps after a call to the upstream.
 MARGIN = 6.0
 UPSTREAM_MARGIN = 10.0
 
@@ -19,7 +19,7 @@ backend = Backend()
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
-    """Answer with frames, errors too. A client that has left meanwhile is forgotten."""
+    """Answer with frames, also for errors. Delete the connection if the client has left."""
     connection_id = event["requestContext"]["connectionId"]
     seconds = context.get_remaining_time_in_millis() / 1000
     acting = backend.acting_as(None, deadline=seconds - UPSTREAM_MARGIN)

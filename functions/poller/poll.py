@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     """Push the events that other functions stored to WebSocket subscribers, then run one tick."""
     for org_id, key in event.get("told", ()):
         publisher(backend).catch_up(org_id, key)
-    publisher(backend).look()
+    publisher(backend).check()
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
     budget = upstream.deployment_budget()
     backend.runs.note_deployment_budget(budget)

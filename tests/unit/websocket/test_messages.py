@@ -97,7 +97,7 @@ def poll(runs: RunsTable, codegen: CodegenAPI, clock: TestClock, session: Sessio
     def poll(seconds: float) -> None:
         until = clock.now() + seconds
         for _ in range(100):
-            publisher.look()
+            publisher.check()
             poller.tick(until)
             if clock.now() >= until:
                 return
@@ -401,7 +401,7 @@ def test_a_connection_that_is_not_known_is_told_to_connect_again(client: Client,
 def test_a_connection_follows_so_many_runs_and_no_more(
     client: Client, codegen: CodegenAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "MOST_RUNS", 2)
+    monkeypatch.setattr(websocket, "MAX_RUNS", 2)
     runs = [codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID).id for _ in range(3)]
     for run_id in runs[:2]:
         client.send(action="subscribe", run_id=run_id)

@@ -9,7 +9,7 @@ import pytest
 from codegen_runs.backend import Backend
 from codegen_runs.events import MAX_DATA_BYTES, Writer
 from codegen_runs.live.connections import Congested, EffectUnknown, Gone
-from codegen_runs.live.push import CLAIM_MARGIN, LOOK_INTERVAL, SLOW_INTERVAL, Publisher, Sender
+from codegen_runs.live.push import CHECK_INTERVAL, CLAIM_MARGIN, SLOW_INTERVAL, Publisher, Sender
 from codegen_runs.live.websocket_frames import MAX_FRAME
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.statuses import Status
@@ -260,7 +260,7 @@ def test_a_viewer_who_was_slow_at_the_end_still_hears_of_it(live: Live) -> None:
     live.write({"position": 0}, ends=Status.COMPLETED)
     live.clock.sleep(SLOW_INTERVAL + 1)
 
-    assert live.publisher.look() == 1
+    assert live.publisher.check() == 1
     assert frames[-1]["type"] == "stream.end"
 
 
@@ -288,7 +288,7 @@ def test_a_connection_that_cannot_be_closed_is_closed_later_and_gets_nothing_mea
     assert ids(frames) == []
 
     live.clock.sleep(60)
-    live.publisher.look()
+    live.publisher.check()
     assert "ada=" not in live.connections.frames
 
 
@@ -301,7 +301,7 @@ def test_a_sender_that_died_leaves_a_connection_that_is_closed(live: Live) -> No
     assert ids(frames) == ["0-1"]
 
     live.clock.sleep(CLAIM_MARGIN + 1)
-    live.publisher.look()
+    live.publisher.check()
 
     assert ids(frames) == ["0-1"]
     assert "ada=" not in live.connections.frames
@@ -327,18 +327,18 @@ def test_events_that_nobody_published_are_found_by_the_next_look(live: Live) -> 
     writer = Writer(watch.position, run_id=7, now=live.clock.now())
     writer.ended(Status.CANCELLED, {"turn": 1})
     live.runs.write(watch.at(writer.position).model_copy(update={"status": Status.CANCELLED}), writer.events)
-    assert live.publisher.look() == 0
+    assert live.publisher.check() == 0
 
-    live.clock.sleep(LOOK_INTERVAL)
-    assert live.publisher.look() == 1
+    live.clock.sleep(CHECK_INTERVAL)
+    assert live.publisher.check() == 1
     assert [frame["type"] for frame in frames] == ["snapshot", "events", "stream.end"]
 
 
 def test_a_look_leaves_what_nothing_happens_to_for_a_minute(live: Live) -> None:
     live.follow()
-    live.clock.sleep(LOOK_INTERVAL)
+    live.clock.sleep(CHECK_INTERVAL)
 
-    assert [live.publisher.look() for _ in range(2)] == [1, 0]
+    assert [live.publisher.check() for _ in range(2)] == [1, 0]
 
 
 def test_what_outlived_its_connection_is_removed(live: Live) -> None:
@@ -358,7 +358,7 @@ def test_a_long_log_is_left_to_the_next_look_when_the_time_is_over(live: Live) -
     assert 0 < first < 50
 
     live.connections.before = lambda: None
-    live.publisher.look()
+    live.publisher.check()
     assert ids(frames) == [f"0-{n}" for n in range(1, 51)]
 
 
@@ -370,7 +370,7 @@ def test_a_table_that_is_away_fails_nobody_but_the_viewers(live: Live, caplog: p
     live.table.before = fail
     live.write({"position": 0})
     assert live.publisher.watched(live.runs.watches[ORG, KEY]) is False
-    assert live.publisher.look() == 0
+    assert live.publisher.check() == 0
     live.table.before = lambda: None
     live.write({"position": 1})
 
@@ -415,8 +415,8 @@ def test_a_run_that_never_came_to_be_ends_with_its_multi_run(live: Live, follow_
     live.multi_runs[ORG, "mr-1"] = multi_run(status=MultiRunStatus.RUNNING)
     frames = follow_synthesis()
     live.multi_runs[ORG, "mr-1"] = multi_run(status=MultiRunStatus.FAILED)
-    live.clock.sleep(LOOK_INTERVAL)
-    live.publisher.look()
+    live.clock.sleep(CHECK_INTERVAL)
+    live.publisher.check()
 
     assert [frame["type"] for frame in frames] == ["stream.end"]
     assert live.table.subscriptions == {}

@@ -1,1 +1,1 @@
-"""Chat: a conversation is a run, each of its messages a turn of that, and the answer a view of the event log."""
+"""Chat: a conversation is a run, each message is a turn of the run, and the answer is a view of the event log."""

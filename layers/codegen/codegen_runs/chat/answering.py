@@ -1,8 +1,8 @@
-"""Answering a chat message as the caller wants it: with the answer once it is there, or with events until then.
+"""Answering a chat message: with the agent's answer, or with a stream of events until then.
 
-A message is sent by an endpoint like any other, whose answer says where the turn can be followed. What comes on top of
-that happens here, when the message has been taken. So whoever leaves, and whatever goes wrong, loses nothing: the turn
-goes on, and is read where the endpoint's answer says.
+An endpoint like any other sends the message, and its answer says where to follow the turn. After that, this module
+waits for the agent's answer, or streams the events. If the client disconnects or an error happens while waiting,
+nothing is lost: the turn continues, and can be followed as the endpoint's answer says.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from codegen_runs.http import admission
 from codegen_runs.http.proxy import Answer, Handler
 from codegen_runs.http.proxy import Event as Request
 from codegen_runs.live.reading import Reader, open_reader
-from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Viewing
+from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Stream
 from codegen_runs.problems import Problem
 
-# Seconds from the request on until which an answer is waited for. API Gateway gives up after 29.
+# Seconds from the request within which an answer is sent. API Gateway's limit is 29.
 HOLD = 25.0
 
-# Seconds between two looks for news.
+# Seconds between two reads of events.
 INTERVAL = 0.5
 
-# Seconds of silence after which a comment is sent: HTTP libraries for Python give up after 5.
-SILENCE = 4.0
+# Seconds without a frame after which a comment is sent. HTTP libraries for Python give up after 5.
+KEEP_ALIVE = 4.0
 
-_TAKEN = 202
+_SENT = 202
 
 logger = Logger()
 
@@ -45,7 +45,7 @@ class ChatStream(FrameStream):
     """The ASGI app of a chat.
 
     Args:
-        send: The endpoint that sends a message; what it refuses is refused.
+        send: The endpoint that sends a message. If it returns an error, that is the answer.
         backend: What to work with.
     """
 
@@ -55,8 +55,8 @@ class ChatStream(FrameStream):
 
     def _serve(self, live: bool, event: Request, context: LambdaContext, backend: Backend) -> Answer:
         started, left = backend.clock.now(), context.get_remaining_time_in_millis() / 1000
-        answer = self._send(event, _Hurried(context), backend)  # type: ignore[arg-type]
-        if answer["statusCode"] != _TAKEN:
+        answer = self._send(event, _ShortContext(context), backend)  # type: ignore[arg-type]
+        if answer["statusCode"] != _SENT:
             return answer
         turn = ChatAnswer.model_validate_json(answer["body"])
         try:
@@ -65,7 +65,7 @@ class ChatStream(FrameStream):
                 agent_run_id=turn.run_id,
                 after=turn.cursor,
                 caller=admission.identify(event),
-                ask=False,
+                may_follow=False,
                 backend=backend,
             )
             if APIGatewayProxyEvent(event).json_body.get("stream"):
@@ -74,23 +74,23 @@ class ChatStream(FrameStream):
                 return answer | headers | self._streamed(turn, reader, live=live, until=started + lasts)
             return answer | self._held(turn, reader, until=started + HOLD)
         except Problem:
-            logger.exception("A message was sent whose turn cannot be followed.", agent_run_id=turn.run_id)
+            logger.exception("A message was sent, but its turn cannot be followed.", agent_run_id=turn.run_id)
             return answer
 
     def _streamed(self, turn: ChatAnswer, reader: Reader, *, live: bool, until: float) -> dict[str, Any]:
-        told = turn.model_dump(mode="json", include={"session_id", "agent_id", "agent_version", "turn", "status"})
-        viewing = Viewing(
+        first = turn.model_dump(mode="json", include={"session_id", "agent_id", "agent_version", "turn", "status"})
+        stream = Stream(
             reader,
-            ChatView(told | {"links": turn.links.model_dump()}),
-            place=turn.cursor,
+            ChatView(first | {"links": turn.links.model_dump()}),
+            cursor=turn.cursor,
             first=reader.next(),
             interval=INTERVAL,
             until=until,
-            room=MAX_STREAM if live else MAX_PAGE,
-            waits=True,
-            silence=SILENCE,
+            max_bytes=MAX_STREAM if live else MAX_PAGE,
+            continues=True,
+            keep_alive=KEEP_ALIVE,
         )
-        return {"statusCode": 200, "body": "", "viewing": viewing}
+        return {"statusCode": 200, "body": "", "stream": stream}
 
     def _held(self, turn: ChatAnswer, reader: Reader, *, until: float) -> dict[str, Any]:
         end = self._end(reader, until)
@@ -98,18 +98,18 @@ class ChatStream(FrameStream):
             reader.refresh()
             waiting = {"status": reader.watch.status, "status_reason": reader.watch.status_reason}
             return {"body": turn.model_copy(update=waiting).model_dump_json()}
-        told = outcome(end, reader)
+        result = outcome(end, reader)
         ended = {
-            "status": told.status,
-            "status_reason": told.reason,
-            "response": told.response,
-            "response_truncated": told.response_truncated,
-            "metrics": told.metrics,
+            "status": result.status,
+            "status_reason": result.reason,
+            "response": result.response,
+            "response_truncated": result.response_truncated,
+            "metrics": result.metrics,
         }
         return {"statusCode": 200, "body": turn.model_copy(update=ended).model_dump_json()}
 
     def _end(self, reader: Reader, until: float) -> Event | None:
-        """Wait for the event that ends the turn; None when that takes too long, or can never come."""
+        """Wait for the terminal event of the turn; None if the time is over, or if the event can no longer come."""
         while True:
             events = reader.next()
             if end := next((event for event in events if is_terminal(event.type)), None):
@@ -121,8 +121,8 @@ class ChatStream(FrameStream):
                 reader.backend.clock.sleep(min(INTERVAL, left))
 
 
-class _Hurried:
-    """A Lambda context in which a message has to be sent within the hold, however long the answer may go on."""
+class _ShortContext:
+    """A Lambda context in which a message must be sent within `HOLD` seconds, however long the answer may last."""
 
     def __init__(self, context: LambdaContext) -> None:
         self._context = context

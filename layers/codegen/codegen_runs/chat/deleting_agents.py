@@ -1,4 +1,4 @@
-"""Deleting agents, which nobody is waiting for."""
+"""Deleting agents that have no chat message to answer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class AgentInUse(Conflict):
 
 
 def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
-    """Delete an agent that is not at work in a chat.
+    """Delete an agent that has no chat message to answer.
 
-    Runs that were started with it go on, and its versions stay readable for them. Raises `AgentNotFound`, `AgentInUse`,
-    `AgentChanged`, `StorageUnavailable`.
+    Its runs continue, and its versions stay readable for them. Raises `AgentNotFound`, `AgentInUse`, `AgentChanged`,
+    `StorageUnavailable`.
     """
     if session := sessions.at_work(org_id, agent_id, backend=backend):
         raise AgentInUse(

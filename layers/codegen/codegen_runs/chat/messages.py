@@ -1,4 +1,4 @@
-"""What callers say in a chat, and what they are answered."""
+"""Chat messages and their answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChatMessage(Body):
 
     agent_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_MESSAGE_CHARACTERS)]
-    # Strict, because it decides what kind of answer comes: "no" would be a yes.
+    # Strict, because `answering` reads this field from the raw body, where the string "no" would be true.
     stream: StrictBool = Field(False, description="Whether to answer with server-sent events.")
     session_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
         None, description="The conversation to continue. If absent, a new conversation begins."

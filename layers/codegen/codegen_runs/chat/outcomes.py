@@ -1,4 +1,4 @@
-"""How a turn ended, and what the agent answered."""
+"""How a turn ended, with the agent's answer."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class Outcome(BaseModel):
 
 
 def outcome(end: Event, reader: Reader) -> Outcome:
-    """Tell how a turn ended, by its terminal event. Raises `StorageUnavailable`.
+    """Return how a turn ended, from its terminal event. Raises `StorageUnavailable`.
 
-    The whole answer is kept of the run's last turn only; of one before it the beginning is, and no metrics.
+    Only the whole answer of the run's last turn is stored. For an earlier turn, the outcome contains the beginning of
+    the answer and no metrics.
     """
     turn, preview = end.data["turn"], end.data.get("result_preview")
     watch = reader.backend.runs.get(reader.watch.org_id, reader.watch.key) or reader.watch

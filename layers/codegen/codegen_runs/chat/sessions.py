@@ -1,8 +1,8 @@
-"""Conversations: the first message starts a run, each further one is the run's next turn.
+"""Conversations: the first message starts a run, and each further message opens the run's next turn.
 
-One message at a time: who sends one claims the session, and gives the claim back when the run works on it. From then on
-the run says whether the session is busy, and no run stays at work past its deadline. A claim whose holder died ends by
-itself.
+A session takes one message at a time. A request that sends a message claims the session, and releases the claim when
+the run works on the message. From then on the session is busy while the run is at work, at most until its deadline.
+The claim of a request that died expires.
 """
 
 from __future__ import annotations
@@ -29,67 +29,67 @@ from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.sessions import ChatSession, SessionsTable
 from codegen_runs.storage.table import ConditionFailed
 
-# Seconds that a message may be on its way to the upstream: longer than the gateway waits for anything.
+# Seconds after which a claim expires. Sending a message takes less: API Gateway's limit for an answer is 29.
 CLAIM_SECONDS = 60
 
-# How many of an agent's latest sessions are asked whether they are at work.
-_LATEST = 100
+# How many of an agent's latest sessions are searched for one at work.
+_SEARCHED = 100
 
 logger = Logger()
 
 
 class SessionNotFound(NotFound):
-    """The organization has no such conversation."""
+    """The organization has no such session."""
 
     code = "session_not_found"
     remedy = "Omit session_id to begin a new conversation."
 
 
 class SessionBusy(Conflict):
-    """The agent has not answered the message before."""
+    """The agent has not answered the previous message."""
 
     code = "session_busy"
     remedy = "Wait for the end of the turn (see `links`), or cancel the run. Then send the message again."
 
 
 class SessionOfAnotherAgent(Conflict):
-    """The conversation is with another agent."""
+    """The session is with another agent."""
 
     code = "session_of_another_agent"
     remedy = "Send the agent_id that the conversation began with, or omit session_id to begin a new conversation."
 
 
 def send(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
-    """Send a message to an agent; it is at work on it when this returns.
+    """Send a message to an agent. When this returns, the upstream has accepted the message.
 
     Raises:
-        AgentNotFound: There is no such agent.
-        SessionNotFound: There is no such conversation.
-        SessionOfAnotherAgent: It is one with another agent.
-        SessionBusy: The message before has no answer yet.
+        AgentNotFound: The organization has no such agent.
+        SessionNotFound: The organization has no such session.
+        SessionOfAnotherAgent: The session is with another agent.
+        SessionBusy: The previous message has no answer yet.
         FollowUpHeld: The run is paused, or being cancelled.
-        CodegenAPIError: The upstream did not take the message, or nobody knows (`effect_unknown`).
-        NoPermit: The upstream's limit is used up for longer than a caller can be made to wait.
-        StorageUnavailable: Nobody can tell; nothing was sent.
+        CodegenAPIError: The upstream refused the message, or it is not known whether it did (`effect_unknown`).
+        NoPermit: The upstream's rate limit is used up for longer than the request can wait.
+        StorageUnavailable: A table did not answer, and nothing was sent.
     """
     if request.session_id is None:
         return _begin(request, org_id=org_id, caller=caller, backend=backend)
-    return _go_on(request, request.session_id, org_id=org_id, caller=caller, backend=backend)
+    return _continue(request, request.session_id, org_id=org_id, caller=caller, backend=backend)
 
 
 def at_work(org_id: int, agent_id: str, *, backend: Backend) -> ChatSession | None:
-    """Find a conversation in which an agent has a message to answer. Raises `StorageUnavailable`.
+    """Return a session in which an agent has a message to answer, if any. Raises `StorageUnavailable`.
 
-    One that has begun within the last moment may not be found yet.
+    A session that began a moment ago may be missed, because an index is read.
     """
     now = backend.clock.now()
     since = milliseconds(now - DEADLINE)
-    sessions = backend.sessions.of_agent(org_id, agent_id, since=since, limit=_LATEST)
+    sessions = backend.sessions.of_agent(org_id, agent_id, since=since, limit=_SEARCHED)
     ids = [session.agent_run_id for session in sessions if session.agent_run_id is not None]
-    followed = backend.runs.find_many(org_id, ids)
+    watches = backend.runs.find_many(org_id, ids)
     for session in sessions:
-        watch = followed.get(session.agent_run_id or 0)
-        if session.claimed_until > milliseconds(now) or (watch and _works(watch)):
+        watch = watches.get(session.agent_run_id or 0)
+        if session.claimed_until > milliseconds(now) or (watch and _is_at_work(watch)):
             return session
     return None
 
@@ -108,8 +108,8 @@ def _begin(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backen
         claimed_until=now + CLAIM_SECONDS * 1000,
     )
     sessions.add(org_id, session)
-    with ExitStack() as undoing:
-        undoing.callback(sessions.remove, org_id, session.id)
+    with ExitStack() as on_error:
+        on_error.callback(sessions.remove, org_id, session.id)
         run = starting.start(
             CreateAgentRun(prompt=request.message, metadata={"session_id": session.id}),
             org_id=org_id,
@@ -118,11 +118,12 @@ def _begin(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backen
             agent=agent,
             source={"session_id": session.id},
         )
-        undoing.pop_all()
-    return _at_work(request, session, run, _release(sessions, org_id, session, run.id), org_id=org_id, turn=1)
+        on_error.pop_all()
+    warnings = _release(sessions, org_id, session, run.id)
+    return _chat_answer(request, session, run, warnings, org_id=org_id, turn=1)
 
 
-def _go_on(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
+def _continue(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller, backend: Backend) -> ChatAnswer:
     sessions, claim = backend.sessions, secrets.token_hex(8)
     session = sessions.get(org_id, session_id)
     if session is None:
@@ -135,13 +136,13 @@ def _go_on(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller
         session = sessions.claim(org_id, session_id, claim, now=now, until=now + CLAIM_SECONDS * 1000)
     except ConditionFailed:
         raise SessionBusy("Another message of the session is being sent.") from None
-    with ExitStack() as releasing:
-        releasing.callback(_release, sessions, org_id, session, session.agent_run_id)
+    with ExitStack() as on_error:
+        on_error.callback(_release, sessions, org_id, session, session.agent_run_id)
         if session.agent_run_id is None:
             raise SessionNotFound("The session has no run, because its first message was lost.")
-        # Read under the claim: whoever had it before has opened the run's next turn by now.
+        # Read under the claim: its previous holder has opened the run's next turn by now.
         watch = backend.runs.find(org_id, session.agent_run_id)
-        if watch and _works(watch):
+        if watch and _is_at_work(watch):
             links = _links(org_id, session.agent_run_id, START).model_dump()
             raise SessionBusy(f"The agent has not answered yet: turn {watch.turn} is {watch.status}.", links=links)
         run = starting.resume(
@@ -152,19 +153,19 @@ def _go_on(request: ChatMessage, session_id: str, *, org_id: int, caller: Caller
             backend=backend,
             source={**composing.named(agent), "agent_version": session.agent_version, "session_id": session.id},
         )
-        releasing.pop_all()
-    place, turn = ((watch.epoch, watch.seq), watch.turn + watch.status.terminal) if watch else (START, 1)
-    unreleased = _release(sessions, org_id, session, run.id)
-    return _at_work(request, session, run, unreleased, org_id=org_id, turn=turn, place=place)
+        on_error.pop_all()
+    cursor, turn = ((watch.epoch, watch.seq), watch.turn + watch.status.terminal) if watch else (START, 1)
+    warnings = _release(sessions, org_id, session, run.id)
+    return _chat_answer(request, session, run, warnings, org_id=org_id, turn=turn, cursor=cursor)
 
 
-def _works(watch: Watch) -> bool:
-    """Whether the run has something to do. An agent that is paused at the upstream waits to be told more."""
+def _is_at_work(watch: Watch) -> bool:
+    """Return whether the run has a prompt to work on. A run that is paused at the upstream waits for a follow-up."""
     return not watch.status.terminal and (watch.status is not Status.PAUSED or watch.paused_at is not None)
 
 
 def _release(sessions: SessionsTable, org_id: int, session: ChatSession, agent_run_id: int | None) -> list[Warned]:
-    """Give the claim back. The message is sent, or not, whether or not that succeeds: a failure is only a warning."""
+    """Release the claim. A failure does not change whether the message was sent, so it is only a warning."""
     try:
         sessions.release(org_id, session.id, session.claim or "", agent_run_id=agent_run_id)
     except (ConditionFailed, StorageUnavailable):
@@ -174,7 +175,7 @@ def _release(sessions: SessionsTable, org_id: int, session: ChatSession, agent_r
     return []
 
 
-def _at_work(
+def _chat_answer(
     request: ChatMessage,
     session: ChatSession,
     run: AgentRun,
@@ -182,9 +183,9 @@ def _at_work(
     *,
     org_id: int,
     turn: int,
-    place: tuple[int, int] = START,
+    cursor: tuple[int, int] = START,
 ) -> ChatAnswer:
-    told = [Warned.model_validate(warning) for warning in (run.model_extra or {}).get("warnings", [])]
+    of_run = [Warned.model_validate(warning) for warning in (run.model_extra or {}).get("warnings", [])]
     return ChatAnswer(
         organization_id=org_id,
         run_id=run.id,
@@ -193,14 +194,14 @@ def _at_work(
         agent_version=session.agent_version,
         turn=turn,
         status=Status.RUNNING,
-        cursor="{}-{}".format(*place),
-        links=_links(org_id, run.id, place),
-        warnings=request.ignored() + told + warnings,
+        cursor="{}-{}".format(*cursor),
+        links=_links(org_id, run.id, cursor),
+        warnings=request.ignored() + of_run + warnings,
     )
 
 
-def _links(org_id: int, run_id: int, place: tuple[int, int]) -> ChatLinks:
-    path, after = run_path(org_id, run_id), "{}-{}".format(*place)
+def _links(org_id: int, run_id: int, cursor: tuple[int, int]) -> ChatLinks:
+    path, after = run_path(org_id, run_id), "{}-{}".format(*cursor)
     return ChatLinks(
         run=path,
         events=f"{path}/events?after={after}",

@@ -1,16 +1,16 @@
-"""A run as a chat tells it: who answers, what the agent does meanwhile, the answer, and the end of the turn.
+"""The chat view of a run: the agent and the turn, what the agent does, its answer, and the end of the turn.
 
-| in the log                               | in a chat                                                                 |
-|------------------------------------------|---------------------------------------------------------------------------|
-|                                          | `run.started`, first and without an id, also for who comes back           |
-| `run.started`                            | nothing: it has been said                                                 |
-| `run.log` of the type `FINAL_ANSWER`     | `content.delta`, with the text as `content`                               |
-| the terminal event of the turn           | the same, flat, with the whole `response` and `metrics`; nothing follows  |
-| anything else                            | the same                                                                  |
+| event in the log                     | frame in a chat                                                             |
+|--------------------------------------|-----------------------------------------------------------------------------|
+|                                      | `run.started`, first and without an id, also when a viewer reconnects       |
+| `run.started`                        | none: the first frame replaces it                                           |
+| `run.log` of the type `FINAL_ANSWER` | `content.delta`, with the text as `content`                                 |
+| the terminal event of the turn       | the same name, with the whole `response` and `metrics`; no frame follows it |
+| any other event                      | the same event                                                              |
 
-The Codegen API gives an answer in one piece, when it is there, so that a turn has one `content.delta`; what an agent
-thinks and does before is `run.log`. All `content` of a turn together is its `response`: where the log has no final
-answer, or not all of it, the run's result makes the delta, right before the end.
+The upstream returns an answer in one piece, at its end, so a turn has one `content.delta`. The agent's thoughts and
+tool calls before it are `run.log`. The joined `content` of a turn is its `response`: if the log has no final answer, or
+only its beginning, the delta contains the run's result and comes right before the end.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ from typing import Any
 from codegen_runs.chat.outcomes import outcome
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.live.reading import Reader
-from codegen_runs.live.views import Frame, shown
+from codegen_runs.live.views import Frame, log_frame
 
-# How many events before the end of a turn may follow its final answer.
-_AFTERTHOUGHTS = 10
+# How many events may stand between the final answer and the end of a turn.
+_AFTER_ANSWER = 10
 
 
 class ChatView:
-    """One turn of a run, from wherever the viewer goes on to the end of the turn.
+    """One turn of a run, from the viewer's cursor to the end of the turn.
 
     Args:
-        told: What is known of the turn besides the run.
+        first: Data for the first frame, besides the run's id and status.
     """
 
-    def __init__(self, told: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, first: Mapping[str, Any] | None = None) -> None:
         self.over = False
-        self._told = dict(told or {})
+        self._first = dict(first or {})
 
     def opening(self, reader: Reader) -> Frame:
         """See `View.opening`."""
         watch = reader.watch
-        known = {"run_id": watch.agent_run_id, "status": watch.status}
-        return Frame("run.started", known | self._told)
+        return Frame("run.started", {"run_id": watch.agent_run_id, "status": watch.status} | self._first)
 
     def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
         """See `View.show`."""
@@ -60,36 +59,36 @@ class ChatView:
             return [_delta(content, event, event.id)]
         if is_terminal(event.type):
             self.over = True
-            return _ending(event, reader)
-        return [shown(event, reader)]
+            return _end_frames(event, reader)
+        return [log_frame(event, reader)]
 
 
-def _ending(end: Event, reader: Reader) -> list[Frame]:
-    told = outcome(end, reader)
+def _end_frames(end: Event, reader: Reader) -> list[Frame]:
+    result = outcome(end, reader)
     frames = []
-    if told.response and not _answered_before(end, reader):
-        frames.append(_delta(told.response, end, None))
-    data = told.model_dump(mode="json", exclude={"metrics"}) | {"run_id": end.run_id}
-    metrics = told.metrics.model_dump(mode="json") if told.metrics else {}
+    if result.response and not _has_answer(end, reader):
+        frames.append(_delta(result.response, end, None))
+    data = result.model_dump(mode="json", exclude={"metrics"}) | {"run_id": end.run_id}
+    metrics = result.metrics.model_dump(mode="json") if result.metrics else {}
     return [*frames, Frame(end.type, data | {"metrics": metrics}, end.id)]
 
 
-def _answered_before(end: Event, reader: Reader) -> bool:
-    """Tell whether the log has the answer of the turn that ends: a viewer who comes back now has been told it."""
-    watch, after = reader.watch, (end.epoch, max(0, end.seq - 1 - _AFTERTHOUGHTS))
-    for event in reversed(reader.backend.runs.events(watch.org_id, watch.key, after=after, limit=_AFTERTHOUGHTS)):
+def _has_answer(end: Event, reader: Reader) -> bool:
+    """Return whether the log has the turn's final answer before its end. Then the viewer has got it already."""
+    watch, after = reader.watch, (end.epoch, max(0, end.seq - 1 - _AFTER_ANSWER))
+    for event in reversed(reader.backend.runs.events(watch.org_id, watch.key, after=after, limit=_AFTER_ANSWER)):
         if event.seq < end.seq and (_answer(event) or is_terminal(event.type)):
             return not is_terminal(event.type)
     return False
 
 
 def _answer(event: Event) -> str | None:
-    """Return the final answer that an event brings, if it is one, and whole."""
+    """Return the text of an event that is a final answer and was stored as a whole; None for any other event."""
     if event.type != "run.log" or event.data.get("truncated"):
         return None
     log = event.data["log"]
-    said = log.get("observation") if log.get("message_type") == "FINAL_ANSWER" else None
-    return said if isinstance(said, str) and said else None
+    text = log.get("observation") if log.get("message_type") == "FINAL_ANSWER" else None
+    return text if isinstance(text, str) and text else None
 
 
 def _delta(content: str, event: Event, id_: str | None) -> Frame:

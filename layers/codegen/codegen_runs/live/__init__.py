@@ -1,1 +1,1 @@
-"""Views of a run's event log for those who watch it."""
+"""Live views of a run's event log: long poll, server-sent events and WebSocket."""

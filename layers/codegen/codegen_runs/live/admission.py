@@ -1,4 +1,4 @@
-"""Letting in who brings a ticket to a stream, or comes back to the stream that it opened."""
+"""Admitting a viewer with a ticket to a stream, also when the viewer reconnects."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from codegen_runs.live.tickets import Subject, TicketRefused, Tickets
 _STREAM = "/agent/run/{agent_run_id}/logs/stream"
 
 
-def brings_ticket(event: Mapping[str, Any]) -> bool:
-    """Tell whether a request is for a stream and carries a ticket; anywhere else, a ticket is nothing."""
+def has_ticket(event: Mapping[str, Any]) -> bool:
+    """Return whether a request is for a stream and has a ticket. Other routes do not accept tickets."""
     return event["resource"].endswith(_STREAM) and bool((event.get("queryStringParameters") or {}).get("ticket"))
 
 
 def admit(event: Mapping[str, Any], tickets: Tickets) -> tuple[Caller, str]:
-    """Let in who brings a ticket to a stream, or comes back to the stream that it opened.
+    """Admit a viewer by the request's ticket, or by the stream key in `Last-Event-ID` when the viewer reconnects.
 
     Returns:
-        Who it is, and the key by which the stream can be resumed.
+        The caller, and the key with which the stream can be resumed.
 
     Raises:
-        TicketRefused: The ticket was used, has expired, or never was one.
-        TicketForAnother: It is good for another run.
-        StorageUnavailable: Nobody can tell.
+        TicketRefused: The ticket is unknown, was used or has expired, or the stream cannot be resumed.
+        TicketForAnother: The ticket was issued for another run.
+        StorageUnavailable: The tickets cannot be read.
     """
     parameters, headers = event["pathParameters"], event.get("headers") or {}
     try:

@@ -1,4 +1,4 @@
-"""Posting to open WebSockets through API Gateway's management API, and what can come of it."""
+"""Posting to open WebSockets through API Gateway's management API, and the errors of a post."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from codegen_runs.aws import AwsError, Unanswered, connections
 from codegen_runs.aws.services import ConnectionsClient
 
 POST_SECONDS = 3.0
-"""How long one post may take."""
+"""The longest time of one post."""
 
 THREADS = 16
-"""How many posts are under way at a time."""
+"""How many posts are sent at the same time."""
 
 
-class Gone(Exception):  # noqa: N818 - API Gateway's own word
-    """The connection is closed, or never was."""
+class Gone(Exception):  # noqa: N818 - API Gateway's name for it
+    """The connection is closed, or it never existed."""
 
 
-class Congested(Exception):  # noqa: N818 - what happened, and no fault
-    """Nothing was sent, because the client does not read what it was sent before, or the API is too busy."""
+class Congested(Exception):  # noqa: N818 - a state, not a fault
+    """The frame was not sent: the client reads too slowly, or the API throttles or cannot be reached."""
 
 
-class EffectUnknown(Exception):  # noqa: N818 - what happened, and no fault
-    """Nobody knows whether the frame was sent."""
+class EffectUnknown(Exception):  # noqa: N818 - a state, not a fault
+    """The frame may or may not have been sent."""
 
 
 class Connections(Protocol):
-    """What can be done to an open connection."""
+    """The operations on open connections."""
 
     def post(self, connection_id: str, frame: bytes) -> None:
         """Send a frame. Raises `Gone`, `Congested`, `EffectUnknown`."""
@@ -60,9 +60,9 @@ def _errors() -> Iterator[None]:
     except Unanswered as error:
         if error.sent:
             raise EffectUnknown("API Gateway did not answer.") from error
-        raise Congested("API Gateway could not be reached.") from error
+        raise Congested("Could not reach API Gateway.") from error
     except AwsError as error:
-        # A malformed id, too, is one that nobody is behind.
+        # A malformed connection id belongs to no connection either.
         if error.code in ("GoneException", "BadRequestException"):
             raise Gone from error
         if error.status < 500:

@@ -1,4 +1,4 @@
-"""Events as viewers get them."""
+"""Events in the form in which viewers get them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from codegen_runs.events import Event
 from codegen_runs.live.reading import run_path
 
-_NAMING = ("turn", "status", "position")
+_IN_PREVIEW = ("turn", "status", "position")
 
 
 class EventEntry(BaseModel):
@@ -27,18 +27,19 @@ class EventEntry(BaseModel):
 
 
 def entry(event: Event, org_id: int) -> EventEntry:
-    """Show an event; one that was too large to be stored whole has a link to the log entry it is a preview of."""
-    link = _whole(event, org_id) if event.data.get("truncated") else None
+    """Return an event as an entry. If only a preview of its log entry is stored, add a link to the whole log entry."""
+    link = _link(event, org_id) if event.data.get("truncated") else None
     return EventEntry(id=event.id, link=link, **event.model_dump())
 
 
 def preview(event: Event, org_id: int) -> EventEntry:
-    """Show of an event only what names it, with a link to the whole, for where there is no room for more."""
-    kept = {name: event.data[name] for name in _NAMING if name in event.data}
-    shown = event.model_copy(update={"data": kept | {"truncated": True}})
-    return EventEntry(id=event.id, link=_whole(event, org_id), **shown.model_dump())
+    """Return the entry of an event that is too large to send: only its identifying data, and a link to the whole."""
+    data = {name: event.data[name] for name in _IN_PREVIEW if name in event.data}
+    short = event.model_copy(update={"data": data | {"truncated": True}})
+    return EventEntry(id=event.id, link=_link(event, org_id), **short.model_dump())
 
 
-def _whole(event: Event, org_id: int) -> str:
+def _link(event: Event, org_id: int) -> str:
+    """Return the path of the log entry of an event, or of its run."""
     run = run_path(org_id, event.run_id)
     return f"{run}/logs?skip={event.data['position']}&limit=1" if "position" in event.data else run

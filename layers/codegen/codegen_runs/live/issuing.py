@@ -1,4 +1,4 @@
-"""Issuing tickets to those who may watch."""
+"""Issuing tickets for streams and WebSockets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class StreamTicket(BaseModel):
 
 
 def issue(request: IssueTicket, *, org_id: int, caller: Caller, backend: Backend) -> StreamTicket:
-    """Issue a ticket to a caller who may watch; the run is followed from now on, so that no token is needed later.
+    """Issue a ticket to a caller who may watch the run or the multi-run.
+
+    The run is followed from now on, so that a viewer with only the ticket needs no token to read it from the upstream.
 
     Raises `codegen_api.NotFoundError`, `MultiRunNotFound`, `StorageUnavailable`.
     """

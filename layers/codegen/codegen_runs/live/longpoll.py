@@ -1,4 +1,4 @@
-"""A run's events as JSON, held until there is news."""
+"""A run's events as JSON, by long poll."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from codegen_runs.live.entries import EventEntry, entry
 from codegen_runs.live.reading import Reader
 from codegen_runs.runs.snapshots import RunSnapshot
 
-# Seconds that a request may be held. API Gateway gives up after 29.
+# Seconds that a request may wait for events. API Gateway's limit for an answer is 29.
 MAX_WAIT = 25
 
 
@@ -24,7 +24,7 @@ class EventList(BaseModel):
 
 
 def read(reader: Reader, *, limit: int, until: float) -> EventList:
-    """Read the events that follow; where there are none yet, wait for them until the epoch second `until`.
+    """Read the reader's next events. If there are none yet, wait for them until the epoch second `until`.
 
     Raises `CursorExpired`.
     """

@@ -1,16 +1,18 @@
-"""Sending the events of runs to those who are connected, each of them once and in their order.
+"""Sending the events of runs to WebSocket subscriptions, each event once and in order.
 
-A subscription says how far a run's log was sent to a connection. To send on, a sender takes its claim, reads the log
-from there, posts, and gives the claim back with the new place; nobody else sends meanwhile. Replay is that from the
-cursor that the client named, live is that after each write to the log; so there is no seam between the two.
+A subscription stores how far a run's log was sent to a connection. To send more, a sender takes the subscription's
+claim, reads the log from the stored cursor, posts the events, and releases the claim with the new cursor. Only the
+holder of the claim sends. Replay (from the client's cursor) and live delivery (after a write to the log) are the same
+operation, so no event falls between the two.
 
-Three things keep it whole:
+Three rules keep the delivery complete:
 
-* Who finds the claim taken marks that there is news, and a marked claim cannot be given back: its holder reads again.
-* A sender that dies, or that cannot tell whether a frame went out, leaves its claim behind. Nobody can send on from
-  there without a gap or a repetition, so the connection is closed, and the client comes back with the last id it saw.
-* Every subscription is looked at once a minute, so that what was missed (a viewer too slow, events that others than the
-  poller wrote) is sent then.
+* A sender that finds the claim taken marks it. A marked claim cannot be released: its holder reads the log again.
+* A sender that dies, or that does not know whether a frame was sent, leaves its claim behind. No other sender can
+  continue without risking a gap or a repetition, so the connection is closed, and the client reconnects with the last
+  id that it has seen.
+* Every subscription is checked once a minute. The check sends what is still missing, for a slow viewer or after a write
+  without a notification.
 """
 
 from __future__ import annotations
@@ -32,23 +34,26 @@ from codegen_runs.storage.runs import Watch
 
 logger = logging.getLogger(__name__)
 
-# Seconds for which one write to a log may keep its writer, and one round of looking the poller.
+# The longest time in seconds that sending delays the writer of new events, and that a check delays the poller.
 PUSH_SECONDS = 3.0
-LOOK_SECONDS = 8.0
-MOST_LOOKED_AT = 200
+CHECK_SECONDS = 8.0
 
-# Seconds between two looks at a subscription that nothing happens to, and for which a slow viewer is left alone.
-LOOK_INTERVAL = 60.0
+# How many subscriptions one check covers at most.
+MAX_CHECKED = 200
+
+# Seconds between two checks of a subscription, and seconds for which a slow viewer gets nothing.
+CHECK_INTERVAL = 60.0
 SLOW_INTERVAL = 5.0
 
-# Seconds more than a sender has in all, after which it must be dead.
+# Seconds after the end of a sender's time at which it must have died.
 CLAIM_MARGIN = 5.0
 
-_CONTENTIONS = 3
+# How often a sender tries to take or to mark a claim that changes at the same time.
+_ATTEMPTS = 3
 
 
 class Sender:
-    """Sends what a subscription has not been sent yet.
+    """Sends the events that a subscription has not been sent yet.
 
     Args:
         backend: What to work with.
@@ -62,11 +67,14 @@ class Sender:
         self._clock = backend.clock
 
     def begin(self, subscription: Subscription, *, until: float) -> bool:
-        """Store a new subscription, send its snapshot and what there is; tell whether that was all of it.
+        """Store a new subscription, and send its snapshot and the stored events.
 
         Args:
-            subscription: The subscription, with the place to send on from.
-            until: The epoch second at which to leave the rest to others.
+            subscription: The subscription, with the cursor to continue from.
+            until: The epoch second at which to stop sending; another sender sends the rest.
+
+        Returns:
+            Whether all stored events were sent, or the subscription has ended.
         """
         claimed = subscription.model_copy(update={"claim": secrets.token_hex(8), "due_at": self._claim_end(until)})
         self._table.subscribe(claimed)
@@ -77,34 +85,34 @@ class Sender:
                 )
                 self._connections.post(subscription.connection_id, snapshot)
             except Congested:
-                pass  # the events tell the same
+                pass  # The events contain the same information.
             except Gone:
                 self._table.remove(subscription.connection_id)
                 return True
             except EffectUnknown:
-                self._drop(claimed)
+                self._close(claimed)
                 return True
         return self._send(claimed, until)
 
     def send(self, subscription: Subscription, *, until: float, fresh: Sequence[Event] = ()) -> None:
-        """Send what was not sent yet, or have whoever is sending see to it.
+        """Send the events that were not sent yet, or mark the claim of the current sender.
 
         Args:
-            subscription: The subscription as it was read.
-            until: The epoch second at which to leave the rest to others.
-            fresh: Events that have just been stored, which saves reading them.
+            subscription: The subscription as last read.
+            until: The epoch second at which to stop sending; another sender sends the rest.
+            fresh: Events that have just been stored, so that they need not be read.
         """
-        now = self._ms()
+        now = self._epoch_ms()
         if subscription.expires_at * 1000 < now:
             self._table.remove(subscription.connection_id)
         elif subscription.claim and subscription.due_at <= now:
-            logger.warning("A sender left its claim behind.", extra={"connection": subscription.connection_id})
-            self._drop(subscription)
+            logger.warning("A sender died and left its claim behind.", extra={"connection": subscription.connection_id})
+            self._close(subscription)
         elif (subscription.slow_until or 0) <= now:
-            self._contend(subscription, until, fresh)
+            self._claim_and_send(subscription, until, fresh)
 
-    def _contend(self, subscription: Subscription, until: float, fresh: Sequence[Event]) -> None:
-        for _ in range(_CONTENTIONS):
+    def _claim_and_send(self, subscription: Subscription, until: float, fresh: Sequence[Event]) -> None:
+        for _ in range(_ATTEMPTS):
             claimed = self._table.claim(subscription, secrets.token_hex(8), self._claim_end(until))
             if claimed:
                 self._send(claimed, until, fresh)
@@ -113,68 +121,69 @@ class Sender:
                 return
 
     def _send(self, claimed: Subscription, until: float, fresh: Sequence[Event] = ()) -> bool:
-        """Send on from a claimed subscription's place; tell whether nothing is left to send."""
+        """Send the events after the cursor of a claimed subscription; return whether none is left to send."""
         cursor = claimed.cursor
-        fresh = [event for event in fresh if _place(event) > cursor]
+        fresh = [event for event in fresh if _cursor(event) > cursor]
         if fresh and fresh[0].seq != claimed.seq + 1:
             fresh = []
         try:
             while True:
                 events: Sequence[Event] = fresh
-                is_over = False
+                ended = False
                 if not events:
                     try:
-                        events, cursor, is_over = self._read(claimed, cursor)
+                        events, cursor, ended = self._read(claimed, cursor)
                     except CursorExpired as expired:
                         self._connections.post(claimed.connection_id, lost_frame(claimed, expired))
                         self._table.finish(claimed)
                         return True
                 for last, frame in event_frames(claimed, events):
                     if self._clock.now() >= until:
-                        self._table.put_off(claimed, cursor, self._ms())
+                        self._table.put_off(claimed, cursor, self._epoch_ms())
                         return False
                     self._connections.post(claimed.connection_id, frame)
-                    cursor = _place(last)
+                    cursor = _cursor(last)
                 if events and (not fresh or is_terminal(events[-1].type)):
                     fresh = []
                     continue
-                if is_over:
+                if ended:
                     self._connections.post(claimed.connection_id, end_frame(claimed, cursor))
                     self._table.finish(claimed)
                     return True
-                if self._table.release(claimed, cursor, self._ms(LOOK_INTERVAL)):
+                if self._table.release(claimed, cursor, self._epoch_ms(CHECK_INTERVAL)):
                     return True
                 if not self._table.acknowledge(claimed):
-                    return True  # unsubscribed, or replaced by another subscription
+                    return True  # The client has unsubscribed, or a new subscription replaced this one.
                 fresh = []
         except Gone:
             self._table.remove(claimed.connection_id)
             return True
         except Congested as error:
-            logger.info("A viewer is left behind for a while.", extra={"reason": str(error)})
-            self._table.put_off(claimed, cursor, self._ms(SLOW_INTERVAL), slow=True)
+            logger.info("A slow viewer gets nothing for a while.", extra={"reason": str(error)})
+            self._table.put_off(claimed, cursor, self._epoch_ms(SLOW_INTERVAL), slow=True)
             return False
         except EffectUnknown:
-            logger.warning("A frame may have been sent or not; its connection is closed.", exc_info=True)
-            self._drop(claimed)
+            logger.warning("A frame may or may not have been sent; the connection is closed.", exc_info=True)
+            self._close(claimed)
             return True
 
     def _read(
         self, subscription: Subscription, after: tuple[int, int]
     ) -> tuple[Sequence[Event], tuple[int, int], bool]:
-        """Return the events that follow a place; without any, the end of what there is, and whether that is all.
+        """Read the events after a cursor. Raises `CursorExpired`.
 
-        Raises `CursorExpired`.
+        Returns:
+            The events, the cursor to continue from, and whether no more events will follow.
         """
         watch = self._backend.runs.get(subscription.org_id, subscription.key)
         if watch is None:
-            return [], after, self._never_began(subscription)
+            return [], after, self._will_never_exist(subscription)
         reader = Reader(self._backend, watch, after)
         events = reader.next()
         return events, after if events else reader.after, reader.ended
 
-    def _drop(self, subscription: Subscription) -> None:
-        """Close a connection that nobody can send on to. Where that fails, the claim stays, and it is tried again."""
+    def _close(self, subscription: Subscription) -> None:
+        """Close the connection of a subscription that cannot continue. If that fails, the next check tries again."""
         try:
             self._connections.close(subscription.connection_id)
         except Gone:
@@ -185,14 +194,14 @@ class Sender:
         self._table.remove(subscription.connection_id)
 
     def _expired(self, subscription: Subscription, watch: Watch) -> int:
-        """Count the events that are missing at the start, for who begins there."""
+        """Count the events missing at the start of the log, for a subscription that begins there."""
         reader = Reader(self._backend, watch)
         if subscription.cursor == reader.after:
             reader.next(limit=1)
         return reader.expired
 
-    def _never_began(self, subscription: Subscription) -> bool:
-        """Tell whether a run that does not exist will not come to be either."""
+    def _will_never_exist(self, subscription: Subscription) -> bool:
+        """Return whether a run without a watch will not get one: the multi-run that would start it has ended."""
         if subscription.multi_run_id is None:
             return True
         multi_run = self._backend.multi_runs.get(subscription.org_id, subscription.multi_run_id)
@@ -201,12 +210,12 @@ class Sender:
     def _claim_end(self, until: float) -> int:
         return milliseconds(until + POST_SECONDS + CLAIM_MARGIN)
 
-    def _ms(self, seconds_from_now: float = 0) -> int:
+    def _epoch_ms(self, seconds_from_now: float = 0) -> int:
         return milliseconds(self._clock.now() + seconds_from_now)
 
 
 class Publisher:
-    """The poller's publisher for those who are connected by WebSocket. Nothing it does fails the poller.
+    """The poller's publisher to WebSocket subscriptions. Its errors are logged and never fail the poller.
 
     Args:
         sender: Sends to one subscription.
@@ -220,33 +229,33 @@ class Publisher:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="push")
 
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:
-        """Send events that have just been stored to all who follow the run: one query where nobody does."""
+        """Send events that have just been stored to the run's subscribers; one query if there are none."""
         self.catch_up(watch.org_id, watch.key, events)
 
     def catch_up(self, org_id: int, key: str, events: Sequence[Event] = ()) -> None:
-        """Send those who follow a run what they have not been sent yet, for a few seconds."""
+        """Send the subscribers of a run the events that they have not been sent yet, for at most `PUSH_SECONDS`."""
         try:
             subscribers = self._table.subscribers(org_id, key)
         except StorageUnavailable:
-            logger.warning("Nobody could be told of a run's events.", exc_info=True)
+            logger.warning("The subscribers of a run could not be read.", exc_info=True)
         else:
             self._send(subscribers, PUSH_SECONDS, events)
 
     def watched(self, watch: Watch) -> bool:
-        """Tell whether anybody follows the run; nobody where that cannot be found out."""
+        """Return whether the run has subscribers; False if they cannot be read."""
         try:
             return self._table.has_subscribers(watch.org_id, watch.key)
         except StorageUnavailable:
             return False
 
-    def look(self) -> int:
-        """Look at subscriptions that nobody has looked at for a while, for a few seconds; count them."""
+    def check(self) -> int:
+        """Check the subscriptions that are due, for at most `CHECK_SECONDS`; return how many are due."""
         try:
-            due = self._table.due(milliseconds(self._clock.now()), MOST_LOOKED_AT)
+            due = self._table.due(milliseconds(self._clock.now()), MAX_CHECKED)
         except StorageUnavailable:
-            logger.warning("Nobody could look after the subscriptions.", exc_info=True)
+            logger.warning("The subscriptions that are due could not be read.", exc_info=True)
             return 0
-        self._send(due, LOOK_SECONDS)
+        self._send(due, CHECK_SECONDS)
         return len(due)
 
     def _send(self, subscriptions: Sequence[Subscription], seconds: float, fresh: Sequence[Event] = ()) -> None:
@@ -257,11 +266,11 @@ class Publisher:
         ]
         done, late = wait(sent, timeout=seconds)
         for future in late:
-            future.cancel()  # what has begun ends by itself at that time; what has not is found by the next look
+            future.cancel()  # A running one ends by itself at `until`. The next check covers one that has not begun.
         for future in done:
             if error := future.exception():
-                logger.error("A viewer could not be served.", exc_info=error)
+                logger.error("Sending to a subscription failed.", exc_info=error)
 
 
-def _place(event: Event) -> tuple[int, int]:
+def _cursor(event: Event) -> tuple[int, int]:
     return event.epoch, event.seq

@@ -1,4 +1,11 @@
-"""Reading the event log of a run: one reader is one viewer's place in it."""
+"""Reading the event log of a run.
+
+A *reader* is one viewer's place in a run's event log, for as long as one answer takes: a long poll, a stream or a chat
+turn. A WebSocket viewer's place is stored instead, as a `storage.connections.Subscription`.
+
+A *cursor* names a place in the log by the last event that the viewer has seen: `(epoch, seq)`, or `"{epoch}-{seq}"` in
+requests and answers.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +28,22 @@ PAGE = 100
 
 START = (0, 0)
 
-# Seconds between two looks for news.
+# Seconds between two reads while a reader waits for events.
 INTERVAL = 1.0
 
-# What follows the tilde is a stream key (see `tickets`), and no part of the place.
+# After the tilde there is a stream key (see `tickets`), which is not part of the cursor.
 _CURSOR = re.compile(r"([0-9]{1,4})-([0-9]{1,10})(?:~[A-Za-z0-9_-]*)?")
 
 
 class RunNotFollowed(NotFound):
-    """Nobody has followed the run, and who asks now cannot ask the Codegen API for it."""
+    """The run is not followed, and the caller has no token to read it from the Codegen API."""
 
     code = "run_not_followed"
     remedy = "Send a token instead of a ticket."
 
 
 class CursorExpired(Gone):
-    """What followed the cursor is not kept any more."""
+    """Events that follow the cursor are no longer stored."""
 
     code = "cursor_expired"
     remedy = "Read the run, or start again without a cursor to get the events that are still stored."
@@ -48,66 +55,67 @@ class CursorExpired(Gone):
 
 @dataclass
 class Reader:
-    """A place in the event log of one run."""
+    """One viewer's place in the event log of one run."""
 
     backend: Backend
     watch: Watch
     after: tuple[int, int] = START
     """(epoch, seq) of the last event that the viewer has seen."""
     ended: bool = False
-    """Whether the viewer has seen all there is, and no more is expected."""
+    """Whether the viewer has seen all events and no more will follow."""
     expired: int = 0
-    """How many events were left out at the start, because they are kept no longer."""
+    """How many events are missing at the start of the log, because they are no longer stored."""
     _terminal: bool = False
-    """Whether some event that was read ended a turn."""
+    """Whether a terminal event has been read."""
 
     @property
     def cursor(self) -> str:
-        """The place, as a viewer names it."""
+        """The cursor of the last event that the viewer has seen, as text."""
         return "{}-{}".format(*self.after)
 
     @property
     def behind(self) -> bool:
-        """Whether events are known that the viewer has not seen."""
+        """Whether the run, as last read, has events that the viewer has not seen."""
         return self.after < (self.watch.epoch, self.watch.seq)
 
     @property
     def settled(self) -> bool:
-        """Whether the run, as it was last read, has ended and the viewer has seen all of it."""
+        """Whether the run, as last read, has ended and the viewer has seen all its events."""
         return self.watch.status.terminal and not self.behind
 
     def snapshot(self) -> RunSnapshot:
-        """Show the run as it was when it was last read."""
+        """Return the snapshot of the run as last read."""
         return run_snapshot(self.watch, now=self.backend.clock.now())
 
     def next(self, limit: int = PAGE) -> Sequence[Event]:
-        """Read the events that follow, at most a page of them; none when there are none yet.
+        """Read the next events, at most `limit`; an empty list if there are none yet.
 
-        Sets `ended` when there are none to come either. Raises `CursorExpired` rather than leave events out: a run's
-        events are numbered without a gap, so a gap is what is not kept any more. From the start, that is no gap.
+        Sets `ended` if no more events will follow. A run's events are numbered without gaps, so a gap means that events
+        are no longer stored. After a cursor, a gap raises `CursorExpired`; at the start of the log, `expired` is set to
+        the number of missing events.
         """
-        found = self.backend.runs.events(
+        events = self.backend.runs.events(
             self.watch.org_id, self.watch.key, after=self.after, limit=limit, now=self.backend.clock.now()
         )
-        following = found[0].seq if found else self.watch.seq + 1
-        if (missing := following - self.after[1] - 1) > 0:
+        next_seq = events[0].seq if events else self.watch.seq + 1
+        if (missing := next_seq - self.after[1] - 1) > 0:
             if self.after != START:
                 raise CursorExpired(self.watch)
             self.expired = missing
-        if not found:
+        if not events:
             self.after = max(self.after, (self.watch.epoch, self.watch.seq))
-            self.ended = self._over()
+            self.ended = self._has_ended()
             return []
-        adjacent = takewhile(lambda pair: pair[1].seq == pair[0].seq + 1, pairwise(found))
-        events = [found[0], *(event for _, event in adjacent)]
+        adjacent = takewhile(lambda pair: pair[1].seq == pair[0].seq + 1, pairwise(events))
+        events = [events[0], *(event for _, event in adjacent)]
         self.after = (events[-1].epoch, events[-1].seq)
         self._terminal |= any(is_terminal(event.type) for event in events)
         return events
 
     def wait(self, until: float, limit: int = PAGE, interval: float = INTERVAL) -> Sequence[Event]:
-        """Read the events that follow; where there are none yet, wait for them until the epoch second `until`.
+        """Read the next events. If there are none yet, wait for them until the epoch second `until`.
 
-        None come back when the time is over, or nothing is left to wait for. Raises `CursorExpired`.
+        Returns an empty list when the time is over or no more events will follow. Raises `CursorExpired`.
         """
         clock = self.backend.clock
         while not (events := self.next(limit)) and not self.ended and (left := until - clock.now()) > 0:
@@ -115,12 +123,12 @@ class Reader:
         return events
 
     def refresh(self) -> None:
-        """Read the run again, and say that somebody watches it."""
+        """Read the run again, and record that it has a viewer."""
         self.watch = self.backend.runs.get(self.watch.org_id, self.watch.key) or self.watch
         view(self.watch, backend=self.backend)
 
-    def _over(self) -> bool:
-        # A run that has not ended yet is not read again for each look: its terminal event tells.
+    def _has_ended(self) -> bool:
+        # Until a terminal event has been read, the run has not ended, so the watch need not be read again on each call.
         if not (self._terminal or self.watch.status.terminal):
             return False
         current = self.backend.runs.get(self.watch.org_id, self.watch.key)
@@ -129,46 +137,48 @@ class Reader:
 
 
 def open_reader(
-    *, org_id: int, agent_run_id: int, after: str | None, caller: Caller, ask: bool = True, backend: Backend
+    *, org_id: int, agent_run_id: int, after: str | None, caller: Caller, may_follow: bool = True, backend: Backend
 ) -> Reader:
-    """Start to read the events of a run, and report a viewer; a run that nobody followed yet is followed from now on.
+    """Return a reader of a run's events, and record that the run has a viewer.
+
+    A run that is not followed yet is followed from now on, if it exists at the upstream.
 
     Args:
         org_id: The organization, which the caller is in.
         agent_run_id: The upstream's run id.
         after: The id of the last event that the viewer has seen; None for all events.
-        caller: Who reads.
-        ask: Whether the caller may ask the upstream for a run that nobody followed yet.
+        caller: The caller who reads.
+        may_follow: Whether a run that is not followed yet may be read from the upstream.
         backend: What to work with.
 
     Raises:
         InvalidCursor: `after` is no cursor of this run.
-        RunNotFollowed: Nobody followed the run yet, and the caller may not ask for it.
-        codegen_api.NotFoundError: There is no such run in the organization.
+        RunNotFollowed: The run is not followed, and `may_follow` is false.
+        codegen_api.NotFoundError: The organization has no such run.
         StorageUnavailable: The runs table does not answer.
     """
     watch = backend.runs.find(org_id, agent_run_id)
     if watch is None:
-        if not ask:
+        if not may_follow:
             raise RunNotFollowed(f"This deployment does not follow run {agent_run_id}.")
         run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
         watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
-    place = parse_cursor(after, watch) if after else START
+    cursor = parse_cursor(after, watch) if after else START
     view(watch, backend=backend)
-    return Reader(backend, watch, place)
+    return Reader(backend, watch, cursor)
 
 
-def parse_cursor(cursor: str, watch: Watch) -> tuple[int, int]:
-    """Read a cursor of this run. Raises `InvalidCursor` when it names no event that the run has."""
-    match = _CURSOR.fullmatch(cursor)
+def parse_cursor(text: str, watch: Watch) -> tuple[int, int]:
+    """Return a cursor of a run. Raises `InvalidCursor` if the run has no such event."""
+    match = _CURSOR.fullmatch(text)
     if not match:
         raise InvalidCursor("The cursor does not have the form epoch-number.")
-    place = (int(match[1]), int(match[2]))
-    if place > (watch.epoch, watch.seq) or place[1] > watch.seq:
+    cursor = (int(match[1]), int(match[2]))
+    if cursor > (watch.epoch, watch.seq) or cursor[1] > watch.seq:
         raise InvalidCursor("The cursor names an event that this run does not have.")
-    return place
+    return cursor
 
 
 def run_path(org_id: int, agent_run_id: int | None) -> str:
-    """Return where a run is read."""
+    """Return the path of a run."""
     return f"/v1/organizations/{org_id}/agent/run/{agent_run_id}"

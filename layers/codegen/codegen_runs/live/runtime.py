@@ -1,9 +1,9 @@
 """A Lambda runtime that streams: `python -m codegen_runs.live.runtime`, started by the layer's `stream`.
 
-Python's own runtime for Lambda returns an answer whole. This one serves a handler that is an ASGI app in Mangum, and
-sends each part of the answer on when the app sends it, by Lambda's Runtime API: the body of the response is a JSON
-prelude with status and headers, eight NUL bytes, and then whatever follows. What fails after the first byte is told in
-the trailers.
+Lambda's Python runtime returns an answer as a whole. This runtime serves a handler that is an ASGI app wrapped by
+Mangum, and sends each part of the answer as soon as the app sends it, through Lambda's Runtime API. The body of the
+response is a JSON prelude with status and headers, eight NUL bytes, and then the parts. The trailers report an error
+after the first byte.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HEADERS = {
 
 
 class Context:
-    """What of Lambda's context this runtime offers."""
+    """The attributes of Lambda's context that this runtime provides."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self.aws_request_id = headers["Lambda-Runtime-Aws-Request-Id"]
@@ -52,7 +52,7 @@ class Context:
 
 
 class Response:
-    """One answer on its way: a chunked POST, begun by the first part."""
+    """One answer: a chunked POST that starts with the first part."""
 
     def __init__(self, address: str, request_id: str) -> None:
         self.begun = False
@@ -70,18 +70,18 @@ class Response:
         self.send(json.dumps(prelude).encode() + _PRELUDE_END)
 
     def send(self, part: bytes) -> None:
-        """Send a part of the body; returns when the connection has taken it."""
+        """Send a part of the body. Return when the connection has accepted it."""
         if part:
             self._connection.send(b"%x\r\n%b\r\n" % (len(part), part))
 
     def end(self, error: BaseException | None) -> None:
-        """End the answer, or tell what kept it from its end."""
+        """End the answer, and report the error that interrupted it, if any."""
         if not self.begun:
-            self._connection.request("POST", f"{self._path}/error", json.dumps(_described(error)))
+            self._connection.request("POST", f"{self._path}/error", json.dumps(_as_json(error)))
         else:
             trailers = b""
             if error:
-                body = b64encode(json.dumps(_described(error)).encode())
+                body = b64encode(json.dumps(_as_json(error)).encode())
                 kind = type(error).__name__.encode()
                 trailers = b"Lambda-Runtime-Function-Error-Type: %b\r\n" % kind
                 trailers += b"Lambda-Runtime-Function-Error-Body: %b\r\n" % body
@@ -91,7 +91,7 @@ class Response:
 
 
 async def answer(handler: Mangum, event: dict[str, Any], context: Context, response: Response) -> None:
-    """Have the handler's app answer one event."""
+    """Answer one event with the handler's app."""
     request = handler.infer(event, context)  # type: ignore[arg-type]
     scope = request.scope
     scope["extensions"] = {LIVE: {}}
@@ -100,7 +100,7 @@ async def answer(handler: Mangum, event: dict[str, Any], context: Context, respo
         return {"type": "http.request", "body": request.body, "more_body": False}
 
     async def send(message: Any) -> None:
-        # In a thread: a viewer who reads slowly holds the answer up, and nothing else.
+        # In a thread, so that a viewer who reads slowly blocks only the answer.
         if message["type"] == "http.response.start":
             headers = [(name.decode(), value.decode()) for name, value in message["headers"]]
             await asyncio.to_thread(response.begin, message["status"], headers)
@@ -111,7 +111,7 @@ async def answer(handler: Mangum, event: dict[str, Any], context: Context, respo
 
 
 def serve(address: str, handler: Mangum) -> None:
-    """Answer one event after the other, until the Runtime API is gone."""
+    """Answer events one after the other, until the Runtime API closes."""
     with asyncio.Runner() as runner:
         while True:
             serve_next(address, handler, runner)
@@ -121,27 +121,27 @@ def serve_next(address: str, handler: Mangum, runner: asyncio.Runner) -> None:
     """Wait for an event and answer it."""
     connection = http.client.HTTPConnection(address)
     connection.request("GET", f"{_INVOCATION}/next")
-    following = connection.getresponse()
-    event, headers = json.loads(following.read()), following.headers
+    invocation = connection.getresponse()
+    event, headers = json.loads(invocation.read()), invocation.headers
     connection.close()
     context = Context(headers)  # type: ignore[arg-type]
     response = Response(address, context.aws_request_id)
     error: BaseException | None = None
     try:
         runner.run(answer(handler, event, context, response))
-    except Exception as failure:  # noqa: BLE001 - the edge: whatever an app raises is told
+    except Exception as failure:  # noqa: BLE001 - the edge reports every error of an app
         error = failure
         traceback.print_exception(failure)
     response.end(error)
 
 
 def load(name: str) -> Mangum:
-    """Import the handler `module.name` from the function's folder. Raises `TypeError` when it is no Mangum."""
+    """Import the handler `module.name` from the function's folder. Raises `TypeError` if it is not a Mangum."""
     module, _, attribute = name.rpartition(".")
-    found = getattr(importlib.import_module(module.replace("/", ".")), attribute)
-    if not isinstance(found, Mangum):
+    handler = getattr(importlib.import_module(module.replace("/", ".")), attribute)
+    if not isinstance(handler, Mangum):
         raise TypeError(f"{name} is not an ASGI app wrapped by Mangum")
-    return found
+    return handler
 
 
 def main() -> None:
@@ -151,16 +151,16 @@ def main() -> None:
     os.chdir(os.environ["LAMBDA_TASK_ROOT"])
     try:
         handler = load(os.environ["_HANDLER"])
-    except Exception as error:  # noqa: BLE001 - the edge: whatever a module raises is told
+    except Exception as error:  # noqa: BLE001 - the edge reports every error of a module
         traceback.print_exception(error)
         connection = http.client.HTTPConnection(address)
-        connection.request("POST", _INIT_ERROR, json.dumps(_described(error)))
+        connection.request("POST", _INIT_ERROR, json.dumps(_as_json(error)))
         connection.getresponse().read()
         sys.exit(1)
     serve(address, handler)
 
 
-def _described(error: BaseException | None) -> dict[str, Any]:
+def _as_json(error: BaseException | None) -> dict[str, Any]:
     return {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
 
 

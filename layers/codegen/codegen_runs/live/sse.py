@@ -1,8 +1,8 @@
 """A run's events as server-sent events.
 
-One plain ASGI app, served in two ways. Behind Mangum its answer is a page: what there is, or the first news within the
-hold, and then the end, after which an `EventSource` comes back with the last id it has seen. Under a runtime that sends
-on what the app sends (see `runtime`), the same answer goes on until the run ends or the platform's time is over.
+One plain ASGI app, served in two ways. Behind Mangum its answer is a page: the stored events, or else the first events
+within `HOLD` seconds, and then the end. An `EventSource` then reconnects with the last id that it has seen. Under a
+runtime that streams (see `runtime`), the same answer continues until the run ends or the time of the platform is over.
 """
 
 from __future__ import annotations
@@ -30,33 +30,32 @@ from codegen_runs.problems import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
-# The ASGI extension of a server that sends each part of the answer on at once.
+# The ASGI extension of a server that sends each part of the answer at once.
 LIVE = "codegen_runs.live"
 
-# Seconds that a page without news is held, well within the gateway's 29.
+# Seconds that a page waits for its first event. API Gateway's limit for an answer is 29.
 HOLD = 20.0
 
-# Seconds that a live stream lasts. The gateway cuts it after 15 minutes, and Lambda at the function's timeout, of which
-# a margin is kept to end in order.
+# Seconds that a live stream lasts. API Gateway cuts it after 15 minutes, and Lambda at the function's timeout. The
+# margin before that timeout is for ending the stream in order.
 LIFETIME = 840.0
 MARGIN = 10.0
 
-# Seconds within which the Codegen API has to know a run that nobody followed yet.
-OPENING = 8.0
+# Seconds within which the upstream must return a run that is not followed yet.
+UPSTREAM_SECONDS = 8.0
 
-# Seconds of silence after which a comment keeps proxies from taking the connection for dead; the shortest such limit
-# of API Gateway is 30.
+# Seconds without a frame after which a comment keeps the connection open. API Gateway's shortest idle timeout is 30.
 KEEP_ALIVE = 15.0
 
-# Seconds between two times that a live stream says somebody watches the run.
-LOOK = 25.0
+# Seconds after which a live stream records again that the run has a viewer.
+VIEW_INTERVAL = 25.0
 
-# Bytes of frames after which an answer ends and is resumed. Lambda's limits are 6 MB, of JSON in which every quote is
-# escaped once more, and 200 MB for what is streamed.
+# Bytes of frames after which an answer ends and the viewer reconnects. Lambda's limits are 6 MB for a page, as JSON in
+# which every quote is escaped once more, and 200 MB for a streamed answer.
 MAX_PAGE = 2 * 1024 * 1024
 MAX_STREAM = 100 * 1024 * 1024
 
-# Milliseconds after which an EventSource comes back.
+# Milliseconds after which an EventSource reconnects.
 RETRY = 1000
 
 Message = MutableMapping[str, Any]
@@ -64,34 +63,37 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 Serve = Callable[[bool, Event, LambdaContext, Backend], Answer]
-"""Answers a request; its first argument says whether frames are sent on at once. The frames of a `viewing` follow."""
+"""Answers a request. Its first argument says whether frames are sent at once. The frames of a `stream` follow."""
 
 
 @dataclass(frozen=True)
-class Viewing:
-    """One answer in the making."""
+class Stream:
+    """The frames of one answer, and its limits."""
 
     reader: Reader
     view: View
-    place: str
-    """The cursor that `first` follows."""
+    cursor: str
+    """The cursor that the `first` events follow."""
     first: Sequence[RunEvent]
     interval: float
+    """Seconds between two reads of events."""
     until: float
-    room: int
+    """The epoch second at which the answer ends."""
+    max_bytes: int
     """Bytes of frames after which the answer ends."""
-    waits: bool
-    """Whether it goes on after the first news."""
-    silence: float = KEEP_ALIVE
-    """Seconds after which a comment says that it still does."""
+    continues: bool
+    """Whether the answer continues after the first events."""
+    keep_alive: float = KEEP_ALIVE
+    """Seconds without a frame after which a comment is sent."""
     key: str | None = None
+    """The stream key of a viewer with a ticket."""
 
 
 class FrameStream:
     """The ASGI app. Its scope holds the gateway's event, as Mangum puts it there.
 
     Args:
-        serve: Answers a request, up to the frames, and reports errors as answers.
+        serve: Answers a request, without the frames, and returns errors as answers.
         backend: What to work with.
     """
 
@@ -109,18 +111,18 @@ class FrameStream:
             for value in values
         ]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": headers})
-        if viewing := answer.get("viewing"):
-            async with aclosing(self._frames(viewing)) as frames:
+        if stream := answer.get("stream"):
+            async with aclosing(self._frames(stream)) as frames:
                 async for frame in frames:
                     await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": answer["body"].encode(), "more_body": False})
 
-    async def _frames(self, viewing: Viewing) -> AsyncGenerator[bytes, None]:
-        reader, view, clock = viewing.reader, viewing.view, self.backend.clock
-        yield _opening(viewing)
+    async def _frames(self, stream: Stream) -> AsyncGenerator[bytes, None]:
+        reader, view, clock = stream.reader, stream.view, self.backend.clock
+        yield _opening(stream)
         yield _written(view.opening(reader))
-        events, sent = viewing.first, 0
-        spoke = looked = clock.now()
+        events, sent = stream.first, 0
+        last_sent = viewed = clock.now()
         while True:
             try:
                 frames = await asyncio.to_thread(view.show, events, reader) if events else []
@@ -128,32 +130,32 @@ class FrameStream:
                 logger.warning("A stream ended early.", exc_info=True)
                 return
             for frame in frames:
-                written = _written(frame, viewing.key)
+                written = _written(frame, stream.key)
                 yield written
                 sent += len(written)
-                # A slow reader may have taken all the time. The rest follows when it comes back with this id.
-                if frame.id and (sent >= viewing.room or clock.now() >= viewing.until):
+                # A slow viewer may have used up the time. The rest follows when the viewer reconnects with this id.
+                if frame.id and (sent >= stream.max_bytes or clock.now() >= stream.until):
                     return
             if view.over or reader.ended:
                 yield _written(Frame("stream.end", {"cursor": reader.cursor}))
                 return
             now = clock.now()
-            if now >= viewing.until or (sent and not events and not viewing.waits):
+            if now >= stream.until or (sent and not events and not stream.continues):
                 return
             if events:
-                spoke = now
-            elif now - spoke >= viewing.silence:
+                last_sent = now
+            elif now - last_sent >= stream.keep_alive:
                 yield b": keep-alive\n\n"
-                spoke = now
+                last_sent = now
             try:
-                if now - looked >= LOOK:
+                if now - viewed >= VIEW_INTERVAL:
                     await asyncio.to_thread(reader.refresh)
-                    looked = now
+                    viewed = now
                 if not events:
-                    await asyncio.to_thread(clock.sleep, min(viewing.interval, viewing.until - now))
+                    await asyncio.to_thread(clock.sleep, min(stream.interval, stream.until - now))
                 events = await asyncio.to_thread(reader.next)
             except (CursorExpired, StorageUnavailable):
-                # The answer has begun: it ends here, and the next one says what is wrong, if it still is.
+                # The answer has begun, so it only ends. If the error persists, the next request is answered with it.
                 logger.warning("A stream ended early.", exc_info=True)
                 return
 
@@ -162,14 +164,14 @@ class EventStream(FrameStream):
     """The stream of one run's events.
 
     Args:
-        views: Further views of the log besides `log`, by the names that requests have for them.
+        views: The views besides `log`, by their names in requests.
         backend: What to work with.
     """
 
     def __init__(
         self, views: Mapping[str, Callable[[], View]] | None = None, *, backend: Backend | None = None
     ) -> None:
-        # An error before the stream begins is answered as a problem.
+        # An error before the first frame is answered as a problem.
         serve = {live: edge.answering(partial(self._serve, live)) for live in (False, True)}
         super().__init__(lambda live, event, context, work: serve[live](event, context, work), backend)
         self._views = {"log": LogView} | dict(views or {})
@@ -183,43 +185,43 @@ class EventStream(FrameStream):
             agent_run_id=request.agent_run_id,
             after=request.after,
             caller=caller,
-            # A caller with a ticket has no token, and the run was followed when the ticket was issued.
-            ask=caller.asks_codegen,
-            backend=backend.acting_as(caller, deadline=min(OPENING, left - lasts)),
+            # A caller with a ticket has no token. The run has been followed since the ticket was issued.
+            may_follow=caller.asks_codegen,
+            backend=backend.acting_as(caller, deadline=min(UPSTREAM_SECONDS, left - lasts)),
         )
-        place = reader.cursor
+        cursor = reader.cursor
         first = reader.next()
         headers = {"Stream-Retention-Seconds": [str(settings.event_retention())], "Cache-Control": ["no-store"]}
         if reader.ended and request.after and reader.after != START:
-            # What stops an EventSource: it has seen all there is.
+            # 204 stops an EventSource, which has seen all events.
             return {"statusCode": 204, "multiValueHeaders": headers, "body": "", "isBase64Encoded": False}
         headers["Content-Type"] = ["text/event-stream; charset=utf-8"]
         key = event["requestContext"]["authorizer"].get("stream_key")
-        viewing = Viewing(
+        stream = Stream(
             reader,
             self._views[request.view](),
-            place,
+            cursor,
             first,
             interval=request.poll_interval,
             until=started + lasts,
-            room=MAX_STREAM if live else MAX_PAGE,
-            waits=live,
+            max_bytes=MAX_STREAM if live else MAX_PAGE,
+            continues=live,
             key=key,
         )
-        return {"statusCode": 200, "multiValueHeaders": headers, "body": "", "viewing": viewing}
+        return {"statusCode": 200, "multiValueHeaders": headers, "body": "", "stream": stream}
 
 
-def _opening(viewing: Viewing) -> bytes:
+def _opening(stream: Stream) -> bytes:
     lines = [f"retry: {RETRY}"]
-    if viewing.key:
-        # An id without data, which an EventSource keeps and shows nobody: cut before the first event, it comes back
-        # with the key all the same.
-        lines.append(f"id: {viewing.place}~{viewing.key}")
+    if stream.key:
+        # An EventSource stores an id without data and dispatches no event for it. So it reconnects with the key even if
+        # the connection is lost before the first event.
+        lines.append(f"id: {stream.cursor}~{stream.key}")
     return ("\n".join(lines) + "\n\n").encode()
 
 
 def _written(frame: Frame, key: str | None = None) -> bytes:
-    """Write one frame; the names of the `event:` line have `_` for `.`."""
+    """Return one frame as text; a name in the `event:` line has `_` for `.`."""
     lines = []
     if frame.id:
         lines.append(f"id: {frame.id}~{key}" if key else f"id: {frame.id}")

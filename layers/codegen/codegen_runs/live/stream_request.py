@@ -1,4 +1,4 @@
-"""What a viewer asks for."""
+"""The parameters of a request for a stream."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class StreamRequest(BaseModel):
 
     org_id: int
     agent_run_id: int
-    after: str | None = Field(None, description="The id of the last event seen, else from the start.")
-    poll_interval: float = Field(1.0, ge=0.5, le=10, description="Seconds between two looks for news.")
-    view: Literal["log", "chat"] = Field("log", description="As it is, or as a chat tells it.")
+    after: str | None = Field(None, description="The id of the last event seen. Default: from the start.")
+    poll_interval: float = Field(1.0, ge=0.5, le=10, description="Seconds between two reads of events.")
+    view: Literal["log", "chat"] = Field("log", description="The events as stored, or the frames of a chat.")
 
     @classmethod
     def read(cls, event: Mapping[str, Any]) -> Self:
-        """Read a proxy event; `Last-Event-ID`, which a browser sends, stands for `after`. Raises `Unprocessable`."""
+        """Read a proxy event. `Last-Event-ID`, from an EventSource, overrides `after`. Raises `Unprocessable`."""
         query = event.get("queryStringParameters") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        given = {
+        parameters = {
             **(event.get("pathParameters") or {}),
             **{name: query[name] for name in ("after", "poll_interval", "view") if name in query},
         }
         if "last-event-id" in headers:
-            given["after"] = headers["last-event-id"]
+            parameters["after"] = headers["last-event-id"]
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(parameters)
         except ValidationError as error:
             faults = [
                 {"loc": [_part(fault["loc"][0]), *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
@@ -41,4 +41,5 @@ class StreamRequest(BaseModel):
 
 
 def _part(name: int | str) -> str:
+    """Return the part of the request that has a parameter."""
     return "path" if name in ("org_id", "agent_run_id") else "query"

@@ -1,10 +1,10 @@
-"""Tickets: how a browser is let in to watch, whose `EventSource` and `WebSocket` cannot send a token.
+"""Tickets, with which a browser opens a stream or a WebSocket: its `EventSource` and `WebSocket` cannot send a token.
 
-A ticket opens one connection, within a minute, to the one run or multi-run that it was issued for. It is redeemed by
-deleting it, so of two who show the same one only the first is let in; a ticket in a history or a log opens nothing.
+A ticket opens one connection, within a minute, to the one run or multi-run that it was issued for. Redeeming a ticket
+deletes it, so it admits only the first of two requests, and a ticket in a browser's history or in a log is useless.
 
-An `EventSource` comes back to the URL it was given, with its used ticket. What lets it in again is the *stream key*: a
-secret that only the first connection was told, inside the ids of its events, and that returns in `Last-Event-ID`.
+An `EventSource` reconnects to the same URL, with its used ticket. It is admitted again by the *stream key*: a secret in
+the event ids of the first connection, which the `EventSource` sends back in `Last-Event-ID`.
 
 | pk             | attributes                                                                                     |
 |----------------|------------------------------------------------------------------------------------------------|
@@ -27,22 +27,22 @@ from codegen_runs.storage.table import Condition, ConditionFailed
 
 TICKET_SECONDS = 60
 
-# How long a stream that a ticket opened can be resumed. After that, the page asks for another ticket; so whoever lost
-# access stops seeing events within the hour.
+# Seconds for which a stream that a ticket opened can be resumed. After that the page needs another ticket, so a viewer
+# who lost access gets no events after an hour.
 STREAM_SECONDS = 3600
 
 _BYTES = 32
 
 
 class TicketRefused(Unauthorized):
-    """The ticket was used, has expired, or never was one."""
+    """The ticket is unknown, was used, or has expired."""
 
     code = "ticket_refused"
     remedy = "Get another ticket with POST /v1/stream-tickets."
 
 
 class TicketForAnother(Forbidden):
-    """The ticket is good, but not for this. It stays good for what it was issued for."""
+    """The ticket was issued for another run or multi-run. It stays valid for that."""
 
     code = "ticket_for_another"
     remedy = "Use the ticket for the run that it was issued for, or get another ticket."
@@ -50,7 +50,7 @@ class TicketForAnother(Forbidden):
 
 @dataclass(frozen=True)
 class Subject:
-    """What may be watched: a run or a multi-run of an organization."""
+    """The run or the multi-run, of an organization, that a ticket is for."""
 
     org_id: int
     agent_run_id: int | None = None
@@ -58,19 +58,19 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The subject in one word, for keys and comparisons."""
+        """The subject as text, for storing and comparing."""
         return f"run:{self.agent_run_id}" if self.agent_run_id is not None else f"multi_run:{self.multi_run_id}"
 
     @classmethod
     def named(cls, org_id: int, name: str) -> Subject:
-        """Read what `name` wrote."""
+        """Return the subject with this `name`."""
         kind, _, id_ = name.partition(":")
         return cls(org_id, agent_run_id=int(id_)) if kind == "run" else cls(org_id, multi_run_id=id_)
 
 
 @dataclass(frozen=True)
 class Admission:
-    """Who may watch what. The caller is in the one organization and brings no token."""
+    """A caller and the subject that they may watch. The caller has only this organization, and no token."""
 
     caller: Caller
     subject: Subject
@@ -90,28 +90,28 @@ class Tickets:
     def issue(self, caller: Caller, subject: Subject) -> tuple[str, int]:
         """Return a ticket for a caller who may watch the subject, and the epoch second it expires at."""
         admission = Admission(replace(caller, organizations=frozenset({subject.org_id}), token=""), subject)
-        return self._keep("ticket", admission, TICKET_SECONDS)
+        return self._store("ticket", admission, TICKET_SECONDS)
 
     def redeem(self, ticket: str, subject: Subject | None = None) -> Admission:
-        """Take a ticket and tell who is let in, to watch what. Nobody can redeem it again.
+        """Use up a ticket, and return whom it admits to which subject.
 
         Args:
             ticket: The ticket.
-            subject: What the request is about; None admits to whatever the ticket was issued for.
+            subject: The subject of the request; None for the subject that the ticket was issued for.
 
         Raises:
-            TicketRefused: It was used, has expired, or never was one.
-            TicketForAnother: It is good for another subject.
+            TicketRefused: The ticket is unknown, was used, or has expired.
+            TicketForAnother: The ticket was issued for another subject.
         """
         key, now = _key("ticket", ticket), int(self._clock.now())
-        good = Condition("#expires_at > :now", {"now": now})
+        valid = Condition("#expires_at > :now", {"now": now})
         if subject:
-            good = Condition(
-                f"{good.expression} AND #org_id = :org_id AND #subject = :subject",
-                {**good.values, "org_id": subject.org_id, "subject": subject.name},
+            valid = Condition(
+                f"{valid.expression} AND #org_id = :org_id AND #subject = :subject",
+                {**valid.values, "org_id": subject.org_id, "subject": subject.name},
             )
         try:
-            return _admission(self._table.take(key, good))
+            return _admission(self._table.take(key, valid))
         except ConditionFailed:
             item = self._table.get(key) if subject else None
         if item and item["expires_at"] > now:
@@ -120,17 +120,17 @@ class Tickets:
 
     def open_stream(self, admission: Admission) -> str:
         """Return the key with which the stream that a ticket opened can be resumed."""
-        return self._keep("stream", admission, STREAM_SECONDS)[0]
+        return self._store("stream", admission, STREAM_SECONDS)[0]
 
     def resume(self, stream_key: str, subject: Subject) -> Admission:
-        """Tell who comes back to a stream. Raises `TicketRefused` where there is none with this key and subject."""
+        """Return whom a stream key admits. Raises `TicketRefused` if the subject has no open stream with this key."""
         item = self._table.get(_key("stream", stream_key))
-        # DynamoDB deletes what has expired within days, not at once.
+        # DynamoDB deletes expired items within days, not at once.
         if item is None or item["expires_at"] <= self._clock.now() or _admission(item).subject != subject:
             raise TicketRefused("The stream cannot be resumed: it has expired, or it was never opened.")
         return _admission(item)
 
-    def _keep(self, kind: str, admission: Admission, seconds: int) -> tuple[str, int]:
+    def _store(self, kind: str, admission: Admission, seconds: int) -> tuple[str, int]:
         secret, expires_at = secrets.token_urlsafe(_BYTES), int(self._clock.now()) + seconds
         self._table.put(
             {
@@ -145,7 +145,7 @@ class Tickets:
 
 
 def _key(kind: str, secret: str) -> dict[str, str]:
-    # By its hash: who reads the table learns nothing that would let them in.
+    # Only the hash is stored, so a reader of the table learns no valid ticket.
     return {"pk": f"{kind}#{sha256(secret.encode()).hexdigest()}"}
 
 

@@ -1,4 +1,4 @@
-"""How a viewer is shown the events of a run: as frames, with names and data and a place to go on from."""
+"""Views of a run's events as frames, each with a name, data, and the event id from which to continue."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from codegen_runs.live.reading import Reader
 
 
 class Frame(NamedTuple):
-    """One thing that a viewer is told."""
+    """One message to a viewer."""
 
     name: str
     data: Mapping[str, Any]
     id: str | None = None
-    """The event that it tells to its end, after which a viewer who comes back goes on; None where it tells none."""
+    """The id of the event that this frame completes, from which a viewer continues; None if it completes none."""
 
 
 class View(Protocol):
-    """A way to show a run. One instance serves one viewer."""
+    """A way to show the events of a run. One instance serves one viewer."""
 
     over: bool
-    """Whether the viewer has seen all that this view shows, though the run may go on."""
+    """Whether this view has no more to show, even if the run continues."""
 
     def opening(self, reader: Reader) -> Frame:
-        """Make what every viewer is told first, wherever she goes on from."""
+        """Return the first frame, which every viewer gets, at any cursor."""
 
     def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
-        """Make the frames of events that follow one another. Raises `StorageUnavailable`."""
+        """Return the frames of consecutive events. Raises `StorageUnavailable`."""
 
 
 class LogView:
-    """Every event, as it is in the log."""
+    """Every event, as in the log."""
 
     over = False
 
@@ -44,10 +44,10 @@ class LogView:
 
     def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
         """See `View.show`."""
-        return [shown(event, reader) for event in events]
+        return [log_frame(event, reader) for event in events]
 
 
-def shown(event: Event, reader: Reader) -> Frame:
-    """Show one event as it is."""
-    told = entry(event, reader.watch.org_id)
-    return Frame(event.type, told.model_dump(mode="json", exclude=set() if told.link else {"link"}), event.id)
+def log_frame(event: Event, reader: Reader) -> Frame:
+    """Return the frame of one event as in the log."""
+    shown = entry(event, reader.watch.org_id)
+    return Frame(event.type, shown.model_dump(mode="json", exclude=set() if shown.link else {"link"}), event.id)

@@ -1,10 +1,10 @@
-"""The WebSocket protocol: who may connect, and what a client's messages mean.
+"""The WebSocket protocol: the messages of a client, and what they do.
 
-| action        | with                                                                               |
-|---------------|------------------------------------------------------------------------------------|
-| `subscribe`   | `run_id` or `multi_run_id`; `organization_id` and `after` where they are not implied |
-| `unsubscribe` | the same, without `after`                                                          |
-| `ping`        |                                                                                    |
+| action        | fields                                                             |
+|---------------|--------------------------------------------------------------------|
+| `subscribe`   | `run_id` or `multi_run_id`; optional `organization_id` and `after` |
+| `unsubscribe` | `run_id` or `multi_run_id`; optional `organization_id`             |
+| `ping`        |                                                                    |
 """
 
 from __future__ import annotations
@@ -34,34 +34,34 @@ from codegen_runs.storage.connections import Connection, Subscription
 from codegen_runs.storage.multi_runs import MultiRun
 from codegen_runs.storage.runs import Watch
 
-MOST_RUNS = 100
+MAX_RUNS = 100
 
 _VIEW_ATTEMPTS = 3
 
 
 class InvalidMessage(BadRequest):
-    """The message is no JSON object."""
+    """The message is not a JSON object."""
 
     code = "invalid_message"
     remedy = 'Send a JSON object such as {"action": "subscribe", "run_id": 1}.'
 
 
 class UnknownAction(BadRequest):
-    """The message asks for something that there is not."""
+    """The message has no known action."""
 
     code = "unknown_action"
     remedy = "Send one of the actions subscribe, unsubscribe and ping."
 
 
 class ConnectionUnknown(Conflict):
-    """The connection is not known, or not any more."""
+    """The connection is not stored, or no longer."""
 
     code = "connection_unknown"
     remedy = "Connect again."
 
 
 class TooManyRuns(Conflict):
-    """The connection would follow too many runs."""
+    """The connection would have too many subscriptions."""
 
     code = "too_many_runs"
     remedy = "Unsubscribe from other runs first, or open another connection."
@@ -88,7 +88,7 @@ class Subscribe(_AboutRuns):
 
     action: Literal["subscribe"]
     after: str | dict[str, str] | None = None
-    """The id of the last event seen; for a multi-run one for each part that was seen."""
+    """The id of the last event seen; for a multi-run, one id for each part with events seen."""
 
     @model_validator(mode="after")
     def _fitting_cursor(self) -> Self:
@@ -98,13 +98,13 @@ class Subscribe(_AboutRuns):
 
 
 class Unsubscribe(_AboutRuns):
-    """Follow no longer."""
+    """Stop following a run, or all runs of a multi-run."""
 
     action: Literal["unsubscribe"]
 
 
 class Ping(_Message):
-    """Keep the connection from being idle."""
+    """Keep the connection open."""
 
     action: Literal["ping"]
 
@@ -127,17 +127,20 @@ def read(body: str | None) -> Subscribe | Unsubscribe | Ping:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         if faults[0]["type"].startswith("union_tag"):
             raise UnknownAction("The message has no known action.") from None
-        # The first step of each location is the action.
-        told = [{"loc": ["message", *fault["loc"][1:]], "msg": fault["msg"], "type": fault["type"]} for fault in faults]
-        raise Unprocessable(errors=told) from None
+        # Pydantic puts the action first in each location.
+        raise Unprocessable(
+            errors=[
+                {"loc": ["message", *fault["loc"][1:]], "msg": fault["msg"], "type": fault["type"]} for fault in faults
+            ]
+        ) from None
 
 
 @dataclass(frozen=True)
 class Session:
-    """What answers the messages of clients.
+    """Answers the messages of clients.
 
     Attributes:
-        backend: What to work with; its Codegen client acts as the deployment, to look for runs that nobody follows yet.
+        backend: What to work with. Its Codegen client acts as the deployment, to find runs that are not followed yet.
         connections: The open connections.
     """
 
@@ -145,16 +148,19 @@ class Session:
     connections: Connections
 
     def answer(self, connection_id: str, body: str | None, *, request_id: str, until: float) -> str | None:
-        """Do what a message asks for, and answer it with frames; return the code of the problem, if there was one.
+        """Execute a message, and answer it with frames.
 
         Args:
-            connection_id: Whose message it is.
+            connection_id: The connection that sent the message.
             body: The message.
-            request_id: What a problem is reported by.
-            until: The epoch second at which to leave what is still to be sent to the poller.
+            request_id: The request id of a problem.
+            until: The epoch second at which to stop sending; the poller sends the rest.
+
+        Returns:
+            The code of the problem, or None if there was none.
 
         Raises:
-            Gone, Congested, EffectUnknown: The client could not be answered.
+            Gone, Congested, EffectUnknown: A frame could not be sent.
         """
         action = None
         try:
@@ -171,16 +177,16 @@ class Session:
             problem = problems.of(error)
             if problem.status == problems.InternalError.status:
                 raise
-            told = problems.render(problem, f"websocket:{action or 'message'}", request_id)
-            self.connections.post(connection_id, frame("error", action=action, error=told))
+            rendered = problems.render(problem, f"websocket:{action or 'message'}", request_id)
+            self.connections.post(connection_id, frame("error", action=action, error=rendered))
             return problem.code
         return None
 
     def _connection(self, connection_id: str) -> Connection:
-        found = self.backend.connections.get(connection_id)
-        if found is None:
+        connection = self.backend.connections.get(connection_id)
+        if connection is None:
             raise ConnectionUnknown("This connection is no longer known.")
-        return found
+        return connection
 
     def _subscribe(self, connection: Connection, message: Subscribe, until: float) -> None:
         org_id = _organization(connection, message)
@@ -188,30 +194,30 @@ class Session:
         if connection.subject not in (None, subject.name):
             raise TicketForAnother("This connection was opened with a ticket for another run.")
         if message.run_id is not None:
-            subscriptions = [self._to_run(connection, message, org_id)]
+            subscriptions = [self._run_subscription(connection, message, org_id)]
         else:
-            subscriptions = list(self._to_multi_run(connection, message, org_id))
-        others = {(other.org_id, other.key) for other in self.backend.connections.followed(connection.id)}
-        if len(others | {(one.org_id, one.key) for one in subscriptions}) > MOST_RUNS:
-            raise TooManyRuns(f"A connection can follow at most {MOST_RUNS} runs.")
-        parts = {"parts": [one.part for one in subscriptions]} if message.multi_run_id is not None else {}
+            subscriptions = list(self._multi_run_subscriptions(connection, message, org_id))
+        followed = {(other.org_id, other.key) for other in self.backend.connections.followed(connection.id)}
+        if len(followed | {(new.org_id, new.key) for new in subscriptions}) > MAX_RUNS:
+            raise TooManyRuns(f"A connection can follow at most {MAX_RUNS} runs.")
+        parts = {"parts": [new.part for new in subscriptions]} if message.multi_run_id is not None else {}
         self.connections.post(
             connection.id,
-            frame("subscribed", subscription=subscriptions[0].id, **_named(message), organization_id=org_id, **parts),
+            frame("subscribed", subscription=subscriptions[0].id, **_run_ids(message), organization_id=org_id, **parts),
         )
-        everything = True
+        all_sent = True
         for subscription in subscriptions:
-            everything &= self.sender.begin(subscription, until=until)
+            all_sent &= self.sender.begin(subscription, until=until)
             self._view(org_id, subscription.key)
-        if not everything:
+        if not all_sent:
             self.backend.kick()
 
     @property
     def sender(self) -> Sender:
-        """What sends to those who have subscribed."""
+        """The sender to the subscriptions."""
         return Sender(self.backend, self.connections)
 
-    def _to_run(self, connection: Connection, message: Subscribe, org_id: int) -> Subscription:
+    def _run_subscription(self, connection: Connection, message: Subscribe, org_id: int) -> Subscription:
         assert message.run_id is not None  # noqa: S101 - a message names one of the two
         assert not isinstance(message.after, dict)  # noqa: S101 - see `Subscribe`
         reader = open_reader(
@@ -225,44 +231,46 @@ class Session:
         key, run_id = reader.watch.key, message.run_id
         return self._subscription(connection, uuid4().hex, key, org_id, reader.after, run_id=run_id)
 
-    def _to_multi_run(self, connection: Connection, message: Subscribe, org_id: int) -> Iterator[Subscription]:
+    def _multi_run_subscriptions(
+        self, connection: Connection, message: Subscribe, org_id: int
+    ) -> Iterator[Subscription]:
         assert message.multi_run_id is not None  # noqa: S101 - a message names one of the two
         multi_run = multi_runs.find(org_id, message.multi_run_id, backend=self.backend)
         parts, after = _parts(multi_run), message.after if isinstance(message.after, dict) else {}
         if after.keys() - parts.keys():
             raise InvalidCursor("A cursor names a part that this multi-run does not have.")
-        known = self.backend.runs.get_many(org_id, list(parts.values()))
+        watches = self.backend.runs.get_many(org_id, list(parts.values()))
         id_ = uuid4().hex
         for part, key in parts.items():
-            place = self._place(after.get(part), known.get(key))
-            yield self._subscription(connection, id_, key, org_id, place, multi_run_id=multi_run.id, part=part)
+            cursor = self._cursor(after.get(part), watches.get(key))
+            yield self._subscription(connection, id_, key, org_id, cursor, multi_run_id=multi_run.id, part=part)
 
-    def _place(self, cursor: str | None, watch: Watch | None) -> tuple[int, int]:
-        if cursor is None:
+    def _cursor(self, text: str | None, watch: Watch | None) -> tuple[int, int]:
+        if text is None:
             return START
         if watch is None:
             raise InvalidCursor("A cursor is for a run that has not begun.")
-        reader = Reader(self.backend, watch, parse_cursor(cursor, watch))
+        reader = Reader(self.backend, watch, parse_cursor(text, watch))
         _check_kept(reader)
         return reader.after
 
     def _subscription(
-        self, connection: Connection, id_: str, key: str, org_id: int, place: tuple[int, int], **named: Any
+        self, connection: Connection, id_: str, key: str, org_id: int, cursor: tuple[int, int], **target: Any
     ) -> Subscription:
         return Subscription(
             connection_id=connection.id,
             org_id=org_id,
             key=key,
             id=id_,
-            epoch=place[0],
-            seq=place[1],
+            epoch=cursor[0],
+            seq=cursor[1],
             due_at=milliseconds(self.backend.clock.now()),
             expires_at=connection.expires_at,
-            **named,
+            **target,
         )
 
     def _view(self, org_id: int, key: str) -> None:
-        """Have the poller look often; unlike other viewers, this one does not come back to say it again."""
+        """Record that the run has a viewer. Try several times: a subscription, unlike a stream, does not repeat it."""
         for _ in range(_VIEW_ATTEMPTS):
             watch, now = self.backend.runs.get(org_id, key), self.backend.clock.now()
             if watch is None or watch.due_at is None or (watch.viewed_until or 0) > now * 1000:
@@ -279,26 +287,26 @@ class Session:
             keys = list(_parts(multi_run).values()) if multi_run else []
         for key in keys:
             self.backend.connections.unsubscribe(connection.id, org_id, key)
-        self.connections.post(connection.id, frame("unsubscribed", **_named(message), organization_id=org_id))
+        self.connections.post(connection.id, frame("unsubscribed", **_run_ids(message), organization_id=org_id))
 
 
 def _organization(connection: Connection, message: _AboutRuns) -> int:
     return admission.organization(connection.caller(), message.organization_id)
 
 
-def _named(message: _AboutRuns) -> Mapping[str, Any]:
+def _run_ids(message: _AboutRuns) -> Mapping[str, Any]:
     if message.run_id is not None:
         return {"run_id": message.run_id}
     return {"multi_run_id": message.multi_run_id}
 
 
 def _parts(multi_run: MultiRun) -> dict[str, str]:
-    """Return the keys of a multi-run's runs by part."""
+    """Return the keys of a multi-run's runs, by part."""
     candidates = {str(index): key for index, key in enumerate(multi_run.candidate_keys)}
     return candidates | {"synthesis": multi_run.synthesis_key}
 
 
 def _check_kept(reader: Reader) -> None:
-    """Raise `CursorExpired` where what follows a cursor is not kept any more; from the start, that is no error."""
+    """Raise `CursorExpired` if events after the reader's cursor are no longer stored, unless it is at the start."""
     if reader.after != START:
         replace(reader).next(limit=1)

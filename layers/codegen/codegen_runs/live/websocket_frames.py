@@ -1,13 +1,13 @@
-"""The frames that a WebSocket client gets.
+"""The frames that a WebSocket client receives.
 
-| type          | what                                                                        |
-|---------------|-----------------------------------------------------------------------------|
-| `subscribed`  | a subscription has begun; all that belongs to it carries its id             |
-| `snapshot`    | the run as it is now                                                        |
-| `events`      | the next events of the log                                                  |
-| `stream.end`  | the run has ended, and so has the subscription to it                        |
-| `unsubscribed`, `pong` | answers                                                            |
-| `error`       | the problem with a message                                                  |
+| type                   | meaning                                                            |
+|------------------------|--------------------------------------------------------------------|
+| `subscribed`           | a subscription has begun; all its frames contain its id            |
+| `snapshot`             | the run as it is now                                               |
+| `events`               | the next events of the log                                         |
+| `stream.end`           | the run has ended, and the subscription with it                    |
+| `unsubscribed`, `pong` | the answers to `unsubscribe` and `ping`                            |
+| `error`                | the problem with a message, or the end of a subscription           |
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
 
-# Bytes. API Gateway takes larger messages, in units of this.
+# Bytes. API Gateway accepts larger messages, and bills them in units of this size.
 MAX_FRAME = 32 * 1024
 
 MAX_RESULT_CHARACTERS = 2_000
@@ -33,14 +33,14 @@ MAX_REASON_CHARACTERS = 500
 
 
 def frame(type_: str, **content: Any) -> bytes:
-    """Write a frame."""
+    """Return a frame."""
     return json.dumps({"type": type_, **content}).encode()
 
 
 def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *, now: float) -> bytes:
-    """Show a run as it is now, and tell how many of its events are missing, because they are kept no longer.
+    """Return the snapshot of a run, with the number of its first events that are no longer stored.
 
-    A long result is a preview; the link leads to the whole.
+    A long result is replaced by a preview; the link leads to the whole result.
     """
     snapshot = run_snapshot(watch, now=now).model_dump(mode="json")
     result, cut = shorten(watch.result, MAX_RESULT_CHARACTERS)
@@ -51,18 +51,18 @@ def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *
 
 
 def end_frame(subscription: Subscription, cursor: tuple[int, int]) -> bytes:
-    """Tell that no more events are expected."""
+    """Return the frame that ends a subscription, because no more events will follow."""
     return frame("stream.end", **target(subscription), cursor="{}-{}".format(*cursor))
 
 
 def lost_frame(subscription: Subscription, problem: Problem) -> bytes:
-    """Tell that a subscription has ended because what follows is not kept any more."""
-    told = problems.render(problem, "websocket:subscribe", subscription.id)
-    return frame("error", action="subscribe", **target(subscription), error=told)
+    """Return the frame that ends a subscription, because its next events are no longer stored."""
+    error = problems.render(problem, "websocket:subscribe", subscription.id)
+    return frame("error", action="subscribe", **target(subscription), error=error)
 
 
 def event_frames(subscription: Subscription, events: Sequence[Event]) -> Iterator[tuple[Event, bytes]]:
-    """Write events into as few frames as they fit; yield each with the last event in it."""
+    """Yield the events in as few frames as possible, each frame with the last event in it."""
     room = MAX_FRAME - len(_events_frame(subscription, []))
     batch: list[str] = []
     size = 0
@@ -80,11 +80,11 @@ def event_frames(subscription: Subscription, events: Sequence[Event]) -> Iterato
 
 
 def target(subscription: Subscription) -> dict[str, Any]:
-    """Name what a frame is about."""
-    named: Mapping[str, Any] = {"run_id": subscription.run_id}
+    """Return the fields that identify the subscription and the run of a frame."""
+    run: Mapping[str, Any] = {"run_id": subscription.run_id}
     if subscription.multi_run_id is not None:
-        named = {"multi_run_id": subscription.multi_run_id, "part": subscription.part}
-    return {"subscription": subscription.id, **named}
+        run = {"multi_run_id": subscription.multi_run_id, "part": subscription.part}
+    return {"subscription": subscription.id, **run}
 
 
 def _events_frame(subscription: Subscription, events: Sequence[str]) -> bytes:

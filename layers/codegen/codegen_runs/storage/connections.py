@@ -1,16 +1,15 @@
-"""The connections table: who is connected by WebSocket, and which runs each of them follows.
+"""The connections table: the open WebSockets, and the subscriptions of each.
 
-| pk                 | sk              | what                                                          |
-|--------------------|-----------------|---------------------------------------------------------------|
-| `connection#{id}`  | `connection`    | the `Connection`: who is behind it, and never a token         |
-| `run#{org}#{key}`  | the connection  | the `Subscription`: how far its log was sent to one connection |
+| pk                | sk                | item                                                              |
+|-------------------|-------------------|-------------------------------------------------------------------|
+| `connection#{id}` | `connection`      | the `Connection`, with its caller and without a token             |
+| `run#{org}#{key}` | the connection id | the `Subscription`: how far the run's log was sent to this client |
 
-The index `connection` finds what one connection follows; `due` holds every subscription by the time at which somebody
-looks at it in any case. Both may lag a moment behind, and nothing that has to be exact reads them.
+The index `connection` contains the subscriptions by connection, the index `due` all subscriptions by the time of their
+next check. Both may lag a moment behind, so they are read only where that does no harm.
 
-What may be sent to a connection is sent by one sender at a time: the holder of the subscription's *claim*. A claim that
-is taken gets a *mark* that there is news, and with that mark on it cannot be given back. So whoever finds a claim taken
-may leave: its holder reads the log once more.
+Only one sender at a time sends to a subscription: the holder of its *claim*. A sender that finds the claim taken adds a
+*mark*, which means that there are new events. A marked claim cannot be released: its holder reads the log again first.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.storage.keys import run_partition
 from codegen_runs.storage.table import Condition, ConditionFailed, Item, Table
 
-# Seconds that API Gateway keeps a connection open at the most, and after which nothing is kept of it here.
+# The most seconds that API Gateway keeps a connection open, and the seconds after which its items expire.
 MAX_CONNECTION = 2 * 3600
 KEPT = MAX_CONNECTION + 600
 
@@ -36,13 +35,13 @@ class Connection(BaseModel):
     user_id: int
     organizations: frozenset[int]
     subject: str | None = None
-    """The only run or multi-run that it may follow, as `tickets.Subject.name` writes it; None: whatever it likes."""
+    """The only run or multi-run that the connection may follow, as `tickets.Subject.name`; None for any."""
     expires_at: int
-    """Epoch seconds after which it cannot be open any more."""
+    """Epoch seconds after which the connection cannot be open any more."""
 
     @classmethod
     def opened(cls, connection_id: str, caller: Caller, subject: str | None = None, *, now: float) -> Connection:
-        """Describe a connection that a caller opens, to follow nothing but the subject if there is one."""
+        """Return the connection that a caller opens. If there is a subject, it may follow only that."""
         return cls(
             id=connection_id,
             caller_id=caller.id,
@@ -53,12 +52,12 @@ class Connection(BaseModel):
         )
 
     def caller(self) -> Caller:
-        """Return who is connected; the token is not kept, so upstream the deployment acts for them."""
+        """Return the caller. The token is not stored, so calls to the upstream use the deployment's token."""
         return Caller(id=self.caller_id, user_id=self.user_id, organizations=self.organizations)
 
 
 class Subscription(BaseModel):
-    """One run that one connection follows."""
+    """That one connection follows one run, and how far the run's log was sent to it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,23 +66,23 @@ class Subscription(BaseModel):
     key: str
     """The key of the run's watch, which need not exist yet."""
     id: str
-    """What the client knows it by; a second subscription to the same run replaces the first and has another id."""
+    """The id that the client gets. A second subscription to the same run replaces the first and has another id."""
     run_id: int | None = None
-    """The upstream run that was asked for, or else ..."""
+    """The upstream run that the client named, or else ..."""
     multi_run_id: str | None = None
     part: str | None = None
-    """... the multi-run and which of its runs this is: a candidate's index or `synthesis`."""
+    """... the multi-run, and which of its runs this is: a candidate's index or `synthesis`."""
     epoch: int = 0
     seq: int = 0
     """The last event that was sent."""
     claim: str | None = None
-    """Who sends now."""
+    """Identifies the sender that holds the claim; None if the claim is free."""
     news: bool = False
-    """Whether events were stored since the claim was taken."""
+    """The mark: whether events were stored since the claim was taken."""
     slow_until: int | None = None
-    """Epoch milliseconds until which nothing is sent, because the viewer reads too slowly."""
+    """Epoch milliseconds until which nothing is sent, because the client reads too slowly."""
     due_at: int
-    """Epoch milliseconds: when to look at it in any case. With a claim on it: when its holder must have died."""
+    """Epoch milliseconds of the next check. While the claim is taken: the time at which its holder must have died."""
     expires_at: int
 
     @property
@@ -109,55 +108,55 @@ class ConnectionsTable:
         return Connection.model_validate(item) if item else None
 
     def remove(self, connection_id: str) -> None:
-        """Forget a connection and all it follows."""
+        """Delete a connection and its subscriptions."""
         for subscription in self.followed(connection_id):
             self.unsubscribe(connection_id, subscription.org_id, subscription.key)
         self._table.delete(_connection_key(connection_id))
 
     def followed(self, connection_id: str) -> list[Subscription]:
-        """List what a connection follows, as known a moment ago."""
+        """List the subscriptions of a connection, as of a moment ago."""
         condition = Condition("#connection_id = :id", {"id": connection_id})
         return [_subscription(item) for item in self._all(condition, index="connection")]
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Store a subscription, in place of an earlier one of the same connection to the same run."""
+        """Store a subscription. It replaces an earlier one of the same connection to the same run."""
         self._table.put(_item(subscription))
 
     def unsubscribe(self, connection_id: str, org_id: int, key: str) -> None:
-        """Forget a subscription; its sender, if there is one, finds out at the next step."""
+        """Delete a subscription. Its current sender, if any, notices at its next step."""
         self._table.delete(_key(connection_id, org_id, key))
 
     def subscribers(self, org_id: int, key: str) -> list[Subscription]:
-        """List who follows a run; everybody whose `subscribe` has returned is in it."""
+        """List the subscriptions to a run, including every one whose `subscribe` has returned."""
         return [_subscription(item) for item in self._all(Condition("#pk = :pk", {"pk": run_partition(org_id, key)}))]
 
     def has_subscribers(self, org_id: int, key: str) -> bool:
-        """Tell whether anybody follows a run."""
+        """Return whether a run has subscriptions."""
         items, _ = self._table.query(Condition("#pk = :pk", {"pk": run_partition(org_id, key)}), limit=1)
         return bool(items)
 
     def due(self, now: int, limit: int) -> list[Subscription]:
-        """List the subscriptions to look at by `now`, the longest due first, as known a moment ago."""
+        """List the subscriptions whose check is due, the longest due first, as of a moment ago."""
         condition = Condition("#due = :due AND #due_at <= :now", {"due": _DUE, "now": now})
         items, _ = self._table.query(condition, index="due", limit=limit)
         return [_subscription(item) for item in items]
 
     def claim(self, subscription: Subscription, claim: str, until: int) -> Subscription | None:
-        """Become the one who sends; None where there is one already, or no such subscription any more."""
+        """Take the claim; None if it is taken already, or the subscription no longer exists."""
         free = Condition("#id = :id AND attribute_not_exists(#claim)", {"id": subscription.id})
         return self._update(subscription, {"claim": claim, "news": None, "due_at": until}, free)
 
     def mark(self, subscription: Subscription) -> bool:
-        """Tell the one who sends that there is news; False where nobody sends."""
+        """Mark the claim, because there are new events; False if the claim is free."""
         taken = Condition("#id = :id AND attribute_exists(#claim)", {"id": subscription.id})
         return self._update(subscription, {"news": True}, taken) is not None
 
     def acknowledge(self, claimed: Subscription) -> bool:
-        """Take the mark off a claim of ours, before reading the log again; False where it is not ours any more."""
+        """Remove the mark from our claim, before reading the log again; False if we no longer hold the claim."""
         return self._update(claimed, {"news": None}, _ours(claimed)) is not None
 
     def release(self, claimed: Subscription, cursor: tuple[int, int], due_at: int) -> bool:
-        """Give a claim back with everything sent; False where it has a mark, or is not ours any more."""
+        """Release our claim after sending everything; False if it is marked, or if we no longer hold it."""
         ours = _ours(claimed)
         unmarked = Condition(f"{ours.expression} AND attribute_not_exists(#news)", ours.values)
         epoch, seq = cursor
@@ -165,13 +164,13 @@ class ConnectionsTable:
         return self._update(claimed, changes, unmarked) is not None
 
     def put_off(self, claimed: Subscription, cursor: tuple[int, int], due_at: int, *, slow: bool = False) -> None:
-        """Give a claim back although there is more to send; where the viewer is `slow`, nobody sends until `due_at`."""
+        """Release our claim although there is more to send. If the client is `slow`, nothing is sent until `due_at`."""
         epoch, seq = cursor
         changes = {"claim": None, "news": None, "epoch": epoch, "seq": seq, "due_at": due_at}
         self._update(claimed, changes | {"slow_until": due_at if slow else None}, _ours(claimed))
 
     def finish(self, claimed: Subscription) -> None:
-        """End a subscription of which we are the sender."""
+        """Delete a subscription whose claim we hold."""
         key = _key(claimed.connection_id, claimed.org_id, claimed.key)
         try:
             self._table.delete(key, _ours(claimed))
