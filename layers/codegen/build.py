@@ -1,7 +1,7 @@
 """Build the layer: wheels for the Lambda runtime, the two packages of this folder, and bytecode.
 
-Bytecode is the largest part of a cold start. Lambda mounts layers read-only, so what is not compiled here is compiled
-again in every new execution environment, and only the runtime's own minor version writes bytecode that it can read.
+Compiling modules takes the most time of a cold start. Lambda mounts layers read-only, so a module without bytecode in
+the layer is compiled again in every new execution environment. Only bytecode of the runtime's minor version is valid.
 """
 
 import os
@@ -19,31 +19,31 @@ HERE = Path(__file__).parent
 
 NO_BYTECODE = f"""
 {"!" * 100}
-  The layer has NO BYTECODE: no CPython {RUNTIME} was found to compile it. It works, but each cold start compiles
-  every module again and takes 2 to 3 times as long. Do not deploy this build.
-  Install Python {RUNTIME}, or name one: PYTHON313=/path/to/python{RUNTIME} - or build with `sam build --use-container`.
+  The layer has NO BYTECODE, because no CPython {RUNTIME} was found to compile it. The layer works, but each
+  cold start compiles every module again and takes 2 to 3 times as long. Do not deploy this build.
+  Install Python {RUNTIME}, set PYTHON313=/path/to/python{RUNTIME}, or build with `sam build --use-container`.
 {"!" * 100}
 """
 
 
 def install(target: Path) -> None:
-    """Install the pinned wheels into `target`, for the runtime whatever Python runs this."""
+    """Install the pinned wheels for the runtime into `target`, with any Python."""
     platforms = [f"--platform={platform}" for platform in PLATFORMS]
-    # -qq keeps errors and drops warnings about the machine's pip settings; --no-deps because requirements.txt is whole,
-    # and because pip would evaluate the wheels' markers for the Python that runs it.
+    # -qq shows errors and hides warnings about the machine's pip settings. --no-deps because requirements.txt lists all
+    # dependencies, and because pip would evaluate the wheels' markers for the Python that runs it.
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps", "--no-compile"]
     wheels = ["--only-binary=:all:", "--implementation=cp", f"--python-version={RUNTIME}", *platforms]
     subprocess.run([*pip, *wheels, f"--target={target}", "-r", HERE / "requirements.txt"], check=True)
 
 
 def copy_packages(target: Path) -> None:
-    """Copy the packages of this folder into `target`, without the bytecode that some other Python left there."""
+    """Copy the packages of this folder into `target`, without the bytecode of another Python."""
     for package in PACKAGES:
         shutil.copytree(HERE / package, target / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def strip(target: Path) -> None:
-    """Remove what nothing reads at run time, and what differs from one build to the next."""
+    """Remove files that are not read at run time, and files that differ between builds."""
     shutil.rmtree(target / "bin", ignore_errors=True)
     for pattern in ("*/tests", "*.dist-info/sboms"):
         for folder in target.glob(pattern):
@@ -54,7 +54,7 @@ def strip(target: Path) -> None:
 
 
 def interpreters() -> Iterator[Path]:
-    """Yield where the runtime's Python may be: what PYTHON313 names, this one, PATH, then version managers."""
+    """Yield paths of the runtime's Python: PYTHON313 alone if set, else this one, PATH and version managers."""
     if named := os.environ.get("PYTHON313"):
         yield Path(shutil.which(named) or named)
         return
@@ -68,7 +68,7 @@ def interpreters() -> Iterator[Path]:
 
 
 def is_runtime(python: Path) -> bool:
-    """Tell whether `python` is a CPython of the runtime's minor. A version manager's shim may exist and not start."""
+    """Return whether `python` is the runtime's CPython. The shim of a version manager may exist and not start."""
     probe = "import sys; print(sys.implementation.name, *sys.version_info[:2], sep='.')"
     try:
         answer = subprocess.run([python, "-c", probe], capture_output=True, text=True, timeout=30, check=False)
@@ -80,7 +80,7 @@ def is_runtime(python: Path) -> bool:
 def compile_bytecode(target: Path, python: Path) -> None:
     """Compile `target` to bytecode that stays valid when zipping changes the files' times.
 
-    The paths in it are those of the layer in Lambda, so that two builds are the same to the byte.
+    The bytecode contains the paths of the layer in Lambda, so two builds have identical bytes.
     """
     paths = ["-s", str(target), "-p", "/opt/python"]
     mode = ["-q", "-j0", "--invalidation-mode=unchecked-hash"]
@@ -88,7 +88,7 @@ def compile_bytecode(target: Path, python: Path) -> None:
 
 
 def report(target: Path, python: Path | None) -> str:
-    """Return what the build has to say: the layer's size, in MB of 10^6 bytes, and who compiled it, if anybody."""
+    """Return the report of the build: the layer's size in MB (10^6 bytes), and the Python that compiled it."""
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
     return f"Layer: {megabytes:.1f} MB unzipped" + (f", bytecode by {python}" if python else NO_BYTECODE)
 
@@ -99,12 +99,12 @@ def main(folder: str) -> None:
     install(target)
     copy_packages(target)
     for program in PROGRAMS:
-        shutil.copy(HERE / program, target.parent)  # keeps that it can be executed
+        shutil.copy(HERE / program, target.parent)  # copy() keeps the executable bit
     strip(target)
     python = next(filter(is_runtime, interpreters()), None)
     if python:
         compile_bytecode(target, python)
-    print(report(target, python))  # to stdout: SAM shows a makefile's standard error only when it fails
+    print(report(target, python))  # To stdout: SAM shows a makefile's standard error only on failure
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_two_builds_are_the_same_to_the_byte(build: ModuleType, tmp_path: Path) 
     assert built[0] == built[1] != []
 
 
-def test_a_layer_without_bytecode_is_no_secret(build: ModuleType, tmp_path: Path) -> None:
+def test_the_report_warns_about_a_layer_without_bytecode(build: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text("#" * 1_000_000)
 
     assert build.report(tmp_path, Path("/usr/bin/python3.13")) == (

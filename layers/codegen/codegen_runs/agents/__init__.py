@@ -1,1 +1,1 @@
-"""Agent profiles: what an agent is told and given before each of its tasks."""
+"""Agent profiles: the instructions, configuration, model and repository of an agent."""

@@ -17,13 +17,13 @@ MAX_CONFIGURATION = 20_000
 MAX_TAGS = 20
 
 AGENT_ID = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
-"""What may be an agent's id, also in a path."""
+"""The form of an agent's id, also in a path."""
 
 
 def _bounded(configuration: dict[str, Any]) -> dict[str, Any]:
     try:
         written = json.dumps(configuration, allow_nan=False)
-    except ValueError:  # Python reads 1e999 as infinity, which JSON cannot say.
+    except ValueError:  # Python reads 1e999 as infinity, which JSON cannot express.
         raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
     if len(written) > MAX_CONFIGURATION:
         raise PydanticCustomError("too_long", f"Input should have at most {MAX_CONFIGURATION} characters as JSON")
@@ -61,7 +61,7 @@ class CreateAgent(Body):
     tags: Tags = Field([])
 
     def members(self) -> dict[str, Any]:
-        """Return what of a profile the caller decides, without its id."""
+        """Return the fields of a profile that the caller sets, without the id."""
         return {name: getattr(self, name) for name in PROFILE_MEMBERS}
 
 
@@ -79,15 +79,13 @@ class UpdateAgent(Body):
     tags: Tags | None = None
 
     @model_validator(mode="after")
-    def _keep_what_an_agent_must_have(self) -> UpdateAgent:
-        if taken_away := [
-            name for name in ("name", "type") if name in self.model_fields_set and not getattr(self, name)
-        ]:
-            raise PydanticCustomError("missing", f"An agent needs its {' and '.join(taken_away)}")
+    def _keep_required_fields(self) -> UpdateAgent:
+        if removed := [name for name in ("name", "type") if name in self.model_fields_set and not getattr(self, name)]:
+            raise PydanticCustomError("missing", f"An agent needs its {' and '.join(removed)}")
         return self
 
     def changes(self) -> dict[str, Any]:
-        """Return the members of a profile that are to be new."""
+        """Return the fields of a profile that change, with their new values."""
         empty: dict[str, Any] = {"configuration": {}, "tags": []}
         given = {name: getattr(self, name) for name in PROFILE_MEMBERS if name in self.model_fields_set}
         return {name: empty.get(name) if value is None else value for name, value in given.items()}
@@ -127,7 +125,7 @@ class AgentPage(BaseModel):
 
 
 def shown(profile: AgentProfile, warnings: list[Warned] | None = None) -> Agent:
-    """Show a profile."""
+    """Return a profile as callers see it."""
     times = {
         name: timestamp(time / 1000) if (time := getattr(profile, name)) else None
         for name in ("created_at", "updated_at", "deleted_at")

@@ -1,4 +1,4 @@
-"""What an agent is told: the Codegen API knows one prompt, so everything that a profile says goes into it."""
+"""Composing the prompt of a task. The upstream takes only a prompt, so it contains everything from the profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codegen_runs.storage.agents import AgentProfile
 
 
 def compose(prompt: str, *, system_prompt: str | None = None, configuration: Mapping[str, Any] | None = None) -> str:
-    """Return the prompt with what an agent is told before it; unchanged where that is nothing."""
+    """Return the prompt after the instructions and the configuration; unchanged if there are none."""
     parts = []
     if system_prompt and system_prompt.strip():
         parts.append(f"# Instructions\n\n{system_prompt.strip()}")
@@ -21,5 +21,5 @@ def compose(prompt: str, *, system_prompt: str | None = None, configuration: Map
 
 
 def named(profile: AgentProfile) -> Source:
-    """Name the agent and its version, for a run's metadata and the record of its prompts."""
+    """Return the agent's id and version, for a run's metadata and the record of its prompts."""
     return {"agent_id": profile.id, "agent_version": profile.version}

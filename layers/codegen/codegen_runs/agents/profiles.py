@@ -1,7 +1,7 @@
-"""Agent profiles, for the endpoints that keep them and for whatever starts a run with one.
+"""Agent profiles, for the endpoints that manage agents and for the code that starts runs with them.
 
-A profile changes by versions: each change makes the next one, and none is ever lost. A deleted agent takes no new task,
-while its versions stay readable for the runs and checkpoints that name them.
+A profile has versions: each change makes the next one, and all versions are kept. A deleted agent accepts no new task,
+and its versions stay readable for the runs and checkpoints that name them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from codegen_runs.problems import Conflict, NotFound, PreconditionFailed, Storag
 from codegen_runs.storage.agents import AgentProfile
 from codegen_runs.storage.table import ConditionFailed
 
-# Profiles read in one query of a list; with the largest of them that stays far below DynamoDB's megabyte.
+# Profiles per query of a list. Even the largest profiles stay far below DynamoDB's limit of 1 MB per query.
 _PAGE = 20
 
-# How often a change is tried while others change the same profile.
+# How often a change is tried while other requests change the same profile.
 _ATTEMPTS = 10
 
 
@@ -56,12 +56,12 @@ class AgentNotMatched(PreconditionFailed):
 
 
 def get(agent_id: str, *, org_id: int, version: int | None = None, backend: Backend) -> AgentProfile:
-    """Read an agent's profile, now or in one of its versions, which may be one of a deleted agent.
+    """Return an agent's current profile or one of its versions. A deleted agent has only versions.
 
     Raises `AgentNotFound`, `StorageUnavailable`.
     """
     profile = None
-    if re.fullmatch(AGENT_ID, agent_id):  # DynamoDB takes no key of any length
+    if re.fullmatch(AGENT_ID, agent_id):  # DynamoDB limits the length of a key.
         agents = backend.agents
         profile = agents.get(org_id, agent_id) if version is None else agents.version(org_id, agent_id, version)
     if profile is None or (profile.deleted_at and version is None):
@@ -81,12 +81,12 @@ def create(request: CreateAgent, *, org_id: int, caller: Caller, backend: Backen
         updated_at=now,
         updated_by=caller.id,
     )
-    known = agents.get(org_id, profile.id) if request.id else None
+    existing = agents.get(org_id, profile.id) if request.id else None
     try:
-        if known and known.deleted_at:
-            # The versions go on counting, so that the old ones stay what runs have known them as.
-            profile = profile.model_copy(update={"version": known.version + 1})
-            agents.replace(org_id, profile, known)
+        if existing and existing.deleted_at:
+            # The version numbers continue, so that runs still name the versions that they were started with.
+            profile = profile.model_copy(update={"version": existing.version + 1})
+            agents.replace(org_id, profile, existing)
         else:
             agents.add(org_id, profile)
     except ConditionFailed:
@@ -103,23 +103,26 @@ def update(
     if_match: str | None = None,
     backend: Backend,
 ) -> Agent:
-    """Store the next version of an agent; a change that changes nothing makes none.
+    """Store the next version of an agent, or none if the request changes nothing.
 
     Raises `AgentNotFound`, `AgentChanged`, `AgentNotMatched`, `StorageUnavailable`.
     """
     for _ in range(_ATTEMPTS):
-        known = get(agent_id, org_id=org_id, backend=backend)
-        if if_match is not None and not matches(known, if_match):
-            raise AgentNotMatched(f"The current version of the agent is {known.version}.", version=known.version)
-        if request.version not in (None, known.version):
-            raise AgentChanged(f"The current version of the agent is {known.version}.", version=known.version)
-        changed = AgentProfile.model_validate(known.model_dump() | request.changes())
-        if changed == known:
-            return shown(known, request.ignored())
-        news = {"version": known.version + 1, "updated_at": milliseconds(backend.clock.now()), "updated_by": caller.id}
-        changed = changed.model_copy(update=news)
+        current = get(agent_id, org_id=org_id, backend=backend)
+        detail = f"The current version of the agent is {current.version}."
+        if if_match is not None and not matches(current, if_match):
+            raise AgentNotMatched(detail, version=current.version)
+        if request.version not in (None, current.version):
+            raise AgentChanged(detail, version=current.version)
+        changed = AgentProfile.model_validate(current.model_dump() | request.changes())
+        if changed == current:
+            return shown(current, request.ignored())
+        now = milliseconds(backend.clock.now())
+        changed = changed.model_copy(
+            update={"version": current.version + 1, "updated_at": now, "updated_by": caller.id}
+        )
         try:
-            backend.agents.replace(org_id, changed, known)
+            backend.agents.replace(org_id, changed, current)
         except ConditionFailed:
             continue
         return shown(changed, request.ignored())
@@ -128,9 +131,9 @@ def update(
 
 def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
     """Delete an agent; its versions stay readable. Raises `AgentNotFound`, `AgentChanged`, `StorageUnavailable`."""
-    known = get(agent_id, org_id=org_id, backend=backend)
+    current = get(agent_id, org_id=org_id, backend=backend)
     try:
-        backend.agents.remove(org_id, known, milliseconds(backend.clock.now()))
+        backend.agents.remove(org_id, current, milliseconds(backend.clock.now()))
     except ConditionFailed:
         raise AgentChanged("Another request changed the agent at the same time.") from None
 
@@ -138,20 +141,20 @@ def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
 def newest(
     org_id: int, *, tag: str | None, limit: int, cursor: str | None, backend: Backend
 ) -> cursors.CursorPage[Agent]:
-    """List the agents, newest first, with a tag if one is named. Raises `InvalidCursor`, `StorageUnavailable`."""
+    """List the agents, newest first, only those with `tag` if given. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("agents", org_id, tag)
-    after = _place(cursors.decode(cursor, *scope)) if cursor else None
-    found = list(islice(_listed(org_id, tag, backend, after), limit + 1))
-    items = [shown(profile) for profile in found[:limit]]
-    last = found[limit - 1] if len(found) > limit else None
+    after = _created_at_and_id(cursors.decode(cursor, *scope)) if cursor else None
+    profiles = list(islice(_newest(org_id, tag, backend, after), limit + 1))
+    items = [shown(profile) for profile in profiles[:limit]]
+    last = profiles[limit - 1] if len(profiles) > limit else None
     return cursors.page(items, f"{last.created_at} {last.id}" if last else None, *scope)
 
 
 def page(org_id: int, *, tag: str | None, limit: int, offset: int, backend: Backend) -> AgentPage:
-    """List the agents as `newest` does, by number; beyond the end there are none. Raises `StorageUnavailable`."""
-    found = list(_listed(org_id, tag, backend))
-    items = [shown(profile) for profile in found[offset : offset + limit]]
-    return AgentPage(items=items, total=len(found), limit=limit, offset=offset)
+    """List the agents in the order of `newest`, after the first `offset`. Raises `StorageUnavailable`."""
+    profiles = list(_newest(org_id, tag, backend))
+    items = [shown(profile) for profile in profiles[offset : offset + limit]]
+    return AgentPage(items=items, total=len(profiles), limit=limit, offset=offset)
 
 
 def versions(
@@ -163,10 +166,10 @@ def versions(
     """
     scope = ("agent-versions", org_id, agent_id)
     before = _number(cursors.decode(cursor, *scope)) if cursor else None
-    found, following = backend.agents.versions(org_id, agent_id, limit, before)
-    if not found and before is None:
+    profiles, next_version = backend.agents.versions(org_id, agent_id, limit, before)
+    if not profiles and before is None:
         raise AgentNotFound(f"There is no agent {agent_id} in this organization.")
-    return cursors.page([shown(profile) for profile in found], str(following) if following else None, *scope)
+    return cursors.page([shown(profile) for profile in profiles], str(next_version) if next_version else None, *scope)
 
 
 def etag(agent: Agent) -> str:
@@ -175,12 +178,12 @@ def etag(agent: Agent) -> str:
 
 
 def matches(profile: AgentProfile, if_match: str) -> bool:
-    """Tell whether an If-Match header admits the profile as it is."""
+    """Return whether an If-Match header has the ETag of a profile, or `*`."""
     tags = [tag.strip() for tag in if_match.split(",")]
     return "*" in tags or f'"{profile.version}"' in tags
 
 
-def _listed(
+def _newest(
     org_id: int, tag: str | None, backend: Backend, after: tuple[int, str] | None = None
 ) -> Iterator[AgentProfile]:
     while True:
@@ -190,8 +193,8 @@ def _listed(
             return
 
 
-def _place(position: str) -> tuple[int, str]:
-    created_at, _, agent_id = position.partition(" ")
+def _created_at_and_id(text: str) -> tuple[int, str]:
+    created_at, _, agent_id = text.partition(" ")
     if not re.fullmatch(AGENT_ID, agent_id):
         raise cursors.InvalidCursor("The cursor is not valid.")
     return _number(created_at), agent_id
