@@ -37,9 +37,8 @@ class CursorPage(BaseModel, Generic[T]):
 
 def page(items: list[T], position: str | None, *scope: object) -> CursorPage[T]:
     """Make a page that goes on at `position`, or is the last one when that is None."""
-    return CursorPage(
-        items=items, next_cursor=encode(position, *scope) if position else None, has_more=position is not None
-    )
+    cursor = None if position is None else encode(position, *scope)
+    return CursorPage(items=items, next_cursor=cursor, has_more=cursor is not None)
 
 
 def encode(position: str, *scope: object) -> str:
