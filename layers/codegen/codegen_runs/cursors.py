@@ -1,7 +1,7 @@
-"""Cursors: where the next page starts, in a form that callers only pass back.
+"""Cursors: opaque texts that say where the next page of a list starts.
 
-A cursor is bound to what it was made for (tenant and filters), and holds a position inside that alone: one from
-elsewhere is refused, and a forged one can name nothing that the request itself could not.
+A cursor is bound to its scope, such as the organization and the filters, and contains only a position in that list. A
+cursor of another list is refused. A forged cursor gives no access that the request itself does not have.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class CursorPage(BaseModel, Generic[T]):
 
 
 def page(items: list[T], position: str | None, *scope: object) -> CursorPage[T]:
-    """Make a page that goes on at `position`, or is the last one when that is None."""
+    """Make a page after which the list continues at `position`; None for the last page."""
     cursor = None if position is None else encode(position, *scope)
     return CursorPage(items=items, next_cursor=cursor, has_more=cursor is not None)
 
 
 def encode(position: str, *scope: object) -> str:
-    """Make a cursor for a position inside a scope."""
+    """Make a cursor for a position in the list that `scope` identifies."""
     return base64.urlsafe_b64encode(_digest(scope) + position.encode()).decode().rstrip("=")
 
 
 def decode(cursor: str, *scope: object) -> str:
-    """Read a cursor's position. Raises `InvalidCursor` when it was not made for this scope."""
+    """Return the position of a cursor. Raises `InvalidCursor` if it was not made for this scope."""
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         digest, position = content[:_DIGEST], content[_DIGEST:].decode()

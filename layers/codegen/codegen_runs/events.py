@@ -1,7 +1,7 @@
-"""The event log of a run: what an event is, and which events an answer of the upstream gives rise to.
+"""The event log of a run: the events, and which of them an answer of the upstream adds.
 
-Everything live is a view of this log. The upstream gives its logs no id, so their position is their identity: every
-poll reads the end of what is stored again and compares it. Nothing here reads a clock or a table.
+All live views read this log. The upstream's log entries have no id, so their position identifies them: each poll reads
+the last stored entries again and compares them. Nothing in this module reads a clock or a table.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from codegen_runs.statuses import Status
 
 VERSION = 1
 
-# A stored event's JSON stays under this many bytes: 95 of them fit into one DynamoDB transaction, and one into one
-# WebSocket frame.
+# The most bytes of the JSON of a log entry in an event. 95 such events fit into one DynamoDB transaction (4 MB), and
+# one fits into one WebSocket frame (32 KB).
 MAX_DATA_BYTES = 24 * 1024
 
-# How far back an entry may be filled in late. Half of what one poll reads, so that each poll gets on.
+# How many of the last entries a poll reads again, at most, because they may be filled in late. This is half of what one
+# poll reads, so every poll also reads new entries.
 MAX_TAIL = 45
 
 _TERMINAL_TYPES = {
@@ -51,7 +52,7 @@ class Event(BaseModel):
 
     @property
     def id(self) -> str:
-        """The cursor that stands for this event: `{epoch}-{seq}`."""
+        """The id of the event, which is also its cursor: `{epoch}-{seq}`."""
         return f"{self.epoch}-{self.seq}"
 
 
@@ -61,11 +62,11 @@ class Position:
 
     epoch: int = 0
     seq: int = 0
-    """The last event's number."""
+    """The number of the last event."""
     log_count: int = 0
-    """How many upstream log entries this epoch has; the next one's offset."""
+    """The number of upstream log entries in this epoch, which is the offset of the next entry."""
     tail: tuple[str, ...] = ()
-    """Fingerprints of the last entries: those that are read again, because they may still be filled in."""
+    """Fingerprints of the last entries. They are read again, because they may still be filled in."""
 
     @property
     def skip(self) -> int:
@@ -74,7 +75,7 @@ class Position:
 
 
 class Writer:
-    """Number new events of one run, from a position on."""
+    """Collects and numbers the new events of one run, from a position on."""
 
     def __init__(self, position: Position, *, run_id: int | None, now: float) -> None:
         self.position = position
@@ -83,7 +84,7 @@ class Writer:
         self._ts = timestamp(now)
 
     def add(self, type_: str, data: Mapping[str, Any]) -> None:
-        """Append an event."""
+        """Append an event, with the secrets in its data masked."""
         self.position = replace(self.position, seq=self.position.seq + 1)
         event = Event(
             epoch=self.position.epoch,
@@ -96,37 +97,47 @@ class Writer:
         self.events.append(event)
 
     def logs(self, answer: AgentRunLogs) -> bool:
-        """Append what an answer to `logs(skip=position.skip)` adds; tell whether there is more to read at once.
+        """Append the events for an answer to `logs(skip=position.skip)`; return whether to read the next page at once.
 
-        An entry that was stored and now reads differently was filled in late when it is still the same step, and is a
-        rewritten history when it is another one, or gone; the latter begins a new epoch, to be read from its start.
+        A stored entry that is still the same step but has changed was filled in late. If it is another step or is
+        missing, the history was rewritten: a new epoch begins, and the log is read again from its start.
         """
-        known, skip = self.position.tail, self.position.skip
+        stored, skip = self.position.tail, self.position.skip
         read = tuple(_fingerprint(log) for log in answer.logs)
-        if len(read) < len(known) or any(map(_is_other_step, known, read)):
+        if len(read) < len(stored) or any(map(_is_other_step, stored, read)):
             self.position = Position(epoch=self.position.epoch + 1, seq=self.position.seq)
             self.add("stream.reset", {"reason": "The upstream rewrote the history of this run."})
             return True
         for offset, log in enumerate(answer.logs):
-            if offset >= len(known):
+            if offset >= len(stored):
                 self.add("run.log", _entry(log, skip + offset))
-            elif read[offset] != known[offset]:
+            elif read[offset] != stored[offset]:
                 self.add("run.log_updated", _entry(log, skip + offset))
         log_count = skip + len(read)
         self.position = replace(self.position, log_count=log_count, tail=read[-_reread(answer.logs) :])
-        return len(read) > len(known) and (answer.total_logs is None or answer.total_logs > log_count)
+        return len(read) > len(stored) and (answer.total_logs is None or answer.total_logs > log_count)
 
-    def status(self, before: Status, word_before: str | None, after: Status, word: str | None, turn: int) -> None:
-        """Append what a change of status means: a start, a change, or the turn's one terminal event."""
+    def status(
+        self, before: Status, upstream_before: str | None, after: Status, upstream_after: str | None, turn: int
+    ) -> None:
+        """Append the event for a change of status, if it changed; nothing for a terminal status, see `ended`.
+
+        Args:
+            before: The status so far.
+            upstream_before: The upstream's status so far.
+            after: The status now.
+            upstream_after: The upstream's status now.
+            turn: The run's turn.
+        """
         if after.terminal:
-            return  # `ended` tells it, once the logs are whole
-        if after is Status.RUNNING and before in (Status.QUEUED, Status.LAUNCHING, Status.UNKNOWN) and turn:
-            self.add("run.started", {"turn": turn, "upstream_status": word})
-        elif (after, word) != (before, word_before):
-            self.add("run.status_changed", {"from": before, "to": after, "upstream_status": word})
+            return  # The terminal event is the last of its turn: `ended` adds it after the last log entry.
+        if after is Status.RUNNING and before in (Status.QUEUED, Status.LAUNCHING, Status.UNKNOWN):
+            self.add("run.started", {"turn": turn, "upstream_status": upstream_after})
+        elif (after, upstream_after) != (before, upstream_before):
+            self.add("run.status_changed", {"from": before, "to": after, "upstream_status": upstream_after})
 
     def ended(self, status: Status, data: Mapping[str, Any]) -> None:
-        """Append the terminal event of a turn."""
+        """Append the terminal event of a turn. `status` must be terminal."""
         self.add(_TERMINAL_TYPES[status], data)
 
 
@@ -136,14 +147,14 @@ def timestamp(now: float) -> str:
 
 
 def shorten(text: str | None, limit: int) -> tuple[str | None, bool]:
-    """Cut a text to `limit` characters; tell whether it was cut."""
+    """Cut a text to `limit` characters; return it and whether it was cut."""
     if text is None or len(text) <= limit:
         return text, False
     return text[:limit], True
 
 
 def is_terminal(type_: str) -> bool:
-    """Whether an event of this type ends a turn."""
+    """Return whether an event of this type ends a turn."""
     return type_ in _TERMINAL_TYPES.values()
 
 
@@ -152,7 +163,7 @@ def _entry(log: AgentRunLog, offset: int) -> dict[str, Any]:
     data = {"position": offset, "log": content}
     if len(json.dumps(data)) <= MAX_DATA_BYTES:
         return data
-    # The whole entry stays readable upstream at its position; here its large fields become previews.
+    # The upstream still returns the whole entry at this position. Here, its large fields become previews.
     limit = MAX_DATA_BYTES // (2 * max(1, len(content)))
     for name, value in content.items():
         text = value if isinstance(value, str) else json.dumps(value)
@@ -162,7 +173,7 @@ def _entry(log: AgentRunLog, offset: int) -> dict[str, Any]:
 
 
 def _beginning(text: str, limit: int) -> str:
-    """Cut a text so that its JSON, in which a character may take twelve bytes, has at most `limit` of them."""
+    """Cut a text so that its JSON has at most `limit` bytes. In JSON a character may need twelve bytes."""
     text = text[:limit]
     while len(json.dumps(text)) > limit:
         text = text[: len(text) // 2]
@@ -170,7 +181,7 @@ def _beginning(text: str, limit: int) -> str:
 
 
 def _step(log: AgentRunLog) -> str:
-    """Name what does not change while an entry is filled in."""
+    """Return a hash of the fields that stay the same while an entry is filled in."""
     return _digest([log.created_at, log.message_type, log.tool_name, log.tool_input])
 
 
@@ -178,12 +189,12 @@ def _fingerprint(log: AgentRunLog) -> str:
     return f"{_step(log)}:{_digest(log.model_dump(mode='json'))}"
 
 
-def _is_other_step(known: str, read: str) -> bool:
-    return known.split(":")[0] != read.split(":")[0]
+def _is_other_step(stored: str, read: str) -> bool:
+    return stored.split(":")[0] != read.split(":")[0]
 
 
 def _reread(logs: Sequence[AgentRunLog]) -> int:
-    """Count the last entries to read again: from the first action without its output on, and always the very last."""
+    """Return how many of the last entries to read again: from the first action without output on, at least the last."""
     recent = logs[-MAX_TAIL:]
     unfinished = (offset for offset, log in enumerate(recent) if log.tool_name and log.tool_output is None)
     return len(recent) - min(next(unfinished, len(recent)), max(0, len(recent) - 1))

@@ -1,4 +1,4 @@
-"""Secrets that agents print: anything that looks like a token is masked before it is stored."""
+"""Masks the secrets that agents print: text that looks like a token is replaced before it is stored."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SECRETS = re.compile(
 
 
 def redact(value: Any) -> Any:
-    """Return the JSON value with every string inside it masked where it looks like a secret."""
+    """Return a JSON value in which every text that looks like a secret is masked, also in names of members."""
     if isinstance(value, str):
         return _SECRETS.sub(MASK, value)
     if isinstance(value, list):
-        return [redact(each) for each in value]
+        return [redact(element) for element in value]
     if isinstance(value, dict):
-        return {redact(name): redact(each) for name, each in value.items()}
+        return {redact(name): redact(member) for name, member in value.items()}
     return value

@@ -1,4 +1,4 @@
-"""Requests that are sent again."""
+"""Requests with an Idempotency-Key that are sent again."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class Thing(Body):
 
 
 class Things:
-    """An operation that has effects, and what becomes of its requests."""
+    """An operation with effects, which records them and can fail."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -65,11 +65,11 @@ class Things:
 
 
 class Storage(httpx.BaseTransport):
-    """The way to DynamoDB: what was sent, and what becomes of a call."""
+    """A transport to DynamoDB that records requests, and can refuse one or lose its answer."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self.refused_from = math.inf
+        self.refused_from = math.inf  # the number of the first call that is refused
         self.loses_answer = False
         self._dynamodb = Aws()
 
@@ -96,7 +96,7 @@ def things(storage: Storage) -> Things:
     return Things()
 
 
-def test_a_request_that_is_sent_again_gets_the_first_answer_and_does_nothing(things: Things) -> None:
+def test_a_repeated_request_gets_the_first_answer_and_is_not_executed(things: Things) -> None:
     first, again = things.send(), things.send()
 
     assert (again.status, again.text) == (first.status, first.text) == (201, '{"number":1}')
@@ -104,7 +104,7 @@ def test_a_request_that_is_sent_again_gets_the_first_answer_and_does_nothing(thi
     assert len(things.made) == 1
 
 
-def test_a_request_without_a_key_is_as_new_each_time(things: Things, storage: Storage) -> None:
+def test_a_request_without_a_key_is_executed_each_time(things: Things, storage: Storage) -> None:
     assert [things.send(None).json["number"] for _ in range(2)] == [1, 2]
     assert storage.sent == []
 
@@ -136,7 +136,7 @@ def test_a_key_cannot_be_used_for_another_request(things: Things, other: dict[st
 
 
 @pytest.mark.parametrize("unfit", ["", " ", "x" * 256, "na\u00efve", " x", "x\n"])
-def test_a_key_that_is_none_is_refused(things: Things, unfit: str) -> None:
+def test_an_invalid_key_is_refused(things: Things, unfit: str) -> None:
     answer = things.send(unfit)
 
     assert (answer.status, answer.json["code"]) == (400, "invalid_idempotency_key")
@@ -144,22 +144,22 @@ def test_a_key_that_is_none_is_refused(things: Things, unfit: str) -> None:
 
 
 @given(key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=255))
-def test_any_printable_key_is_one(key: str) -> None:
-    kept = Keyed.read(key, scope=("user:42", "123", "POST /"), asked=("/",))
+def test_any_printable_key_is_valid_and_bound_to_its_scope(key: str) -> None:
+    request = Keyed.read(key, scope=("user:42", "123", "POST /"), asked=("/",))
 
-    assert len(kept.key) == 64
-    assert kept != Keyed.read(key, scope=("user:42", "12", "3POST /"), asked=("/",))
+    assert len(request.key) == 64
+    assert request.key != Keyed.read(key, scope=("user:42", "12", "3POST /"), asked=("/",)).key
 
 
-def test_who_may_not_ask_is_told_so_before_any_key_is_looked_up(things: Things, storage: Storage) -> None:
+def test_a_caller_without_access_is_refused_before_the_key_is_looked_up(things: Things, storage: Storage) -> None:
     assert things.send(path=PATH.replace("123", "999")).status == 403
     assert storage.sent == []
 
 
 @pytest.mark.parametrize("refused", [Conflict("It is there."), StorageUnavailable("Away.")])
-def test_a_refusal_before_any_effect_gives_the_key_back(things: Things, refused: Exception) -> None:
+def test_a_refusal_before_any_effect_releases_the_key(things: Things, refused: Problem) -> None:
     things.fails, things.after_effect = refused, False
-    assert things.send().status == refused.status  # type: ignore[attr-defined]
+    assert things.send().status == refused.status
     things.fails = None
 
     answer = things.send()
@@ -168,7 +168,14 @@ def test_a_refusal_before_any_effect_gives_the_key_back(things: Things, refused:
     assert "idempotent-replay" not in answer.headers
 
 
-def test_a_request_that_was_refused_for_its_form_can_be_corrected(things: Things) -> None:
+def test_a_refusal_is_returned_even_if_the_key_cannot_be_released(things: Things, storage: Storage) -> None:
+    things.fails, things.after_effect = Conflict("It exists."), False
+    storage.refused_from = 2
+
+    assert things.send().json["detail"] == "It exists."
+
+
+def test_an_invalid_request_can_be_corrected_and_sent_with_the_same_key(things: Things) -> None:
     assert things.send(body={"name": 7}).status == 422
     assert things.send().status == 201
 
@@ -181,7 +188,7 @@ def test_a_request_that_was_refused_for_its_form_can_be_corrected(things: Things
         (LookupError("a fault of ours"), 500, "internal_error"),
     ],
 )
-def test_a_failure_that_may_have_had_an_effect_is_all_that_the_key_ever_gets(
+def test_a_failure_that_may_have_had_an_effect_is_repeated_and_nothing_is_executed(
     things: Things, failure: Exception, status: int, code: str
 ) -> None:
     things.fails = failure
@@ -196,7 +203,7 @@ def test_a_failure_that_may_have_had_an_effect_is_all_that_the_key_ever_gets(
     assert len(things.made) == 1
 
 
-def test_an_answer_that_cannot_be_kept_is_given_all_the_same(things: Things, storage: Storage) -> None:
+def test_an_answer_that_cannot_be_stored_is_returned(things: Things, storage: Storage) -> None:
     storage.refused_from = 2
     first = things.send()
     storage.refused_from = math.inf
@@ -207,7 +214,7 @@ def test_an_answer_that_cannot_be_kept_is_given_all_the_same(things: Things, sto
     assert len(things.made) == 1
 
 
-def test_nothing_is_done_where_keys_cannot_be_looked_up(things: Things, storage: Storage) -> None:
+def test_nothing_is_executed_if_the_key_cannot_be_looked_up(things: Things, storage: Storage) -> None:
     storage.refused_from = 1
     answer = things.send()
 
@@ -223,7 +230,7 @@ def test_neither_the_key_nor_the_token_is_stored(things: Things, storage: Storag
         assert secret not in "".join(storage.sent)
 
 
-# --- the time between ----------------------------------------------------------------------------------------------
+# --- two requests at different times -------------------------------------------------------------------------------
 
 
 class MemoryAttempts:
@@ -242,6 +249,8 @@ class MemoryAttempts:
         self.kept[key] = attempt
 
     def forget(self, key: str, attempt: Attempt) -> None:
+        if key not in self.kept or self.kept[key].id != attempt.id:
+            raise ConditionFailed
         del self.kept[key]
 
 
@@ -274,10 +283,10 @@ def answered(body: str = "done") -> dict[str, Any]:
 
 
 class CutOff(BaseException):
-    """The function is gone."""
+    """The function was killed."""
 
 
-def test_a_request_that_comes_while_the_first_is_answered_is_told_to_come_back(once: Once) -> None:
+def test_a_request_that_arrives_while_the_first_is_processed_is_refused_and_can_retry(once: Once) -> None:
     def meanwhile() -> dict[str, Any]:
         with pytest.raises(RequestInProgress) as refused:
             once(answered)
@@ -288,39 +297,49 @@ def test_a_request_that_comes_while_the_first_is_answered_is_told_to_come_back(o
     assert once(answered)["body"] == "first"
 
 
-def test_a_request_that_was_cut_off_is_never_done_again(once: Once, clock: TestClock) -> None:
+def test_an_interrupted_request_is_never_executed_again(once: Once, clock: TestClock) -> None:
     def cut_off() -> dict[str, Any]:
         raise CutOff
 
+    clock.sleep(math.ceil(clock.now()) - clock.now())  # to a whole second: attempts are stored in seconds
     with pytest.raises(CutOff):
         once(cut_off)
     clock.sleep(28)
     with pytest.raises(RequestInProgress):
         once(answered)
-    clock.sleep(3)
+    clock.sleep(1)
     with pytest.raises(OutcomeUnknown):
         once(answered)
 
 
-def test_a_key_is_remembered_for_a_day(once: Once, clock: TestClock) -> None:
+def test_a_key_is_stored_for_a_day(once: Once, clock: TestClock) -> None:
     once(lambda: answered("first"))
-    clock.sleep(LIFETIME - 1)
+    clock.sleep(86_400 - 1)
     assert once(lambda: answered("second"))["body"] == "first"
     clock.sleep(2)
     assert once(lambda: answered("second"))["body"] == "second"
 
 
-def test_whoever_takes_longer_than_a_day_leaves_the_key_to_the_next(once: Once, clock: TestClock) -> None:
+@pytest.mark.parametrize("refusal", [Conflict("It exists."), None])
+def test_a_request_that_takes_longer_than_a_day_leaves_the_key_to_the_next(
+    once: Once, clock: TestClock, refusal: Problem | None
+) -> None:
     def slow() -> dict[str, Any]:
         clock.sleep(LIFETIME + 1)
         assert once(lambda: answered("second"))["body"] == "second"
+        if refusal:
+            raise refusal
         return answered("first")
 
-    assert once(slow)["body"] == "first"
+    if refusal:
+        with pytest.raises(Conflict):
+            once(slow)
+    else:
+        assert once(slow)["body"] == "first"
     assert once(answered)["body"] == "second"
 
 
-def test_a_write_whose_answer_was_lost_is_no_other_request(deployed: Template, storage: Storage) -> None:
+def test_a_write_whose_answer_was_lost_does_not_count_as_another_request(deployed: Template, storage: Storage) -> None:
     table = IdempotencyTable(deployed.tables["IdempotencyTable"].name)
     attempt = Attempt(id="me", fingerprint="f", until=30, expires_at=100)
 

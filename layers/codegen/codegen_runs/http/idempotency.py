@@ -1,16 +1,16 @@
-"""Requests that may be sent again: the first one with an Idempotency-Key acts, the others get its answer.
+"""Idempotency keys: a request that is sent again with its Idempotency-Key is not executed again.
 
-After draft-ietf-httpapi-idempotency-key-header. A key belongs to its caller, in one organization, on one route, for a
-day. What decides whether it can be used again is whether anything can have happened:
+This implements draft-ietf-httpapi-idempotency-key-header. A key is valid for a day, for one caller, organization and
+route. The answer to a repeated request depends on whether the first one can have had an effect:
 
-    first request                          | the next one with the same key
+    the first request                      | the answer to the next one with the same key
     ---------------------------------------|--------------------------------------------------------------
-    answered                               | the same answer, with `Idempotent-Replay: true`
-    refused before it had any effect       | acts: the key is as new
-    failed, and may have had an effect     | the same failure: looking is all that is safe
-    is being answered                      | 409 `request_in_progress`, and when to come back
-    was cut off, nobody knows where        | 409 `outcome_unknown`
-    asked for something else               | 422 `idempotency_key_reused`
+    succeeded                              | the same answer, with `Idempotent-Replay: true`
+    was refused before it had any effect   | the request is executed: the key was released
+    failed, and may have had an effect     | the same failure, because it is not safe to execute it again
+    is being processed                     | 409 `request_in_progress`, with `Retry-After`
+    was interrupted at an unknown point    | 409 `outcome_unknown`
+    was a different request                | 422 `idempotency_key_reused`
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Answer = dict[str, Any]
 
 LIFETIME = 24 * 3600
-"""Seconds that a key is remembered."""
+"""How many seconds a key is stored."""
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
@@ -71,10 +71,10 @@ class OutcomeUnknown(Conflict):
 
 
 class Attempts(Protocol):
-    """Where attempts are kept: see `storage.idempotency.IdempotencyTable`."""
+    """The stored attempts; `storage.idempotency.IdempotencyTable` implements it."""
 
     def begin(self, key: str, attempt: Attempt, now: int) -> Attempt | None:
-        """Store the first attempt with a key, or return the one that there is."""
+        """Store the first attempt with a key, or return the existing one."""
         ...
 
     def finish(self, key: str, attempt: Attempt) -> None:
@@ -82,17 +82,17 @@ class Attempts(Protocol):
         ...
 
     def forget(self, key: str, attempt: Attempt) -> None:
-        """Let the key be as new."""
+        """Release the key."""
         ...
 
 
 @dataclass(frozen=True)
 class Keyed:
-    """A request that was sent with a key.
+    """A request with an idempotency key.
 
     Attributes:
-        key: What it is kept by; the key itself is in it as a hash.
-        fingerprint: A hash of what it asks for.
+        key: A hash of the scope and the idempotency key, under which the attempt is stored.
+        fingerprint: A hash of the request.
     """
 
     key: str
@@ -100,15 +100,15 @@ class Keyed:
 
     @classmethod
     def read(cls, key: str, *, scope: tuple[str, ...], asked: tuple[str, ...]) -> Keyed:
-        """Read a request.
+        """Read the key of a request.
 
         Args:
-            key: The header's value.
-            scope: Whose key it is, and where: the caller, the organization, the route.
-            asked: All that makes one request differ from another there.
+            key: The value of the header.
+            scope: What the key is valid for: the caller, the organization, the route.
+            asked: Everything in which two requests of the same scope can differ.
 
         Raises:
-            InvalidIdempotencyKey: See there.
+            InvalidIdempotencyKey: The key is not 1 to 255 printable ASCII characters, or has a space at an end.
         """
         if not _KEY.fullmatch(key):
             raise InvalidIdempotencyKey("The Idempotency-Key must have 1 to 255 printable ASCII characters.")
@@ -124,21 +124,21 @@ def once(
     seconds: float,
     clock: Clock,
 ) -> Answer:
-    """Answer a request: by `act` if it is the first with its key, else as the first one was answered.
+    """Execute a request if it is the first with its key; otherwise return the stored answer of the first one.
 
     Args:
         request: The request.
-        act: Does what it asks, and returns the answer.
-        attempts: What was sent with keys before.
-        tell: Makes a problem an answer.
-        seconds: How long `act` can take at most.
+        act: Executes the request and returns the answer.
+        attempts: The stored attempts.
+        tell: Turns a problem into an answer.
+        seconds: The most seconds that `act` can take.
         clock: The time.
 
     Raises:
-        IdempotencyKeyReused: The first request asked for something else.
+        IdempotencyKeyReused: The first request was a different one.
         RequestInProgress: The first request has no answer yet.
-        OutcomeUnknown: Nobody knows what the first request did.
-        StorageUnavailable: Nobody knows whether this is the first request; nothing was done.
+        OutcomeUnknown: The first request was interrupted, so its effect is not known.
+        StorageUnavailable: The attempts could not be read. The request was not executed.
     """
     now = clock.now()
     attempt = Attempt(
@@ -178,15 +178,15 @@ def _keep(attempts: Attempts, key: str, attempt: Attempt, answer: Answer) -> Non
     try:
         attempts.finish(key, replace(attempt, answer=json.dumps(answer)))
     except (StorageUnavailable, ConditionFailed):
-        # What was asked is done. Whoever sends it again is told that nobody knows, which is safe.
-        logger.warning("An answer was not kept for its Idempotency-Key.", exc_info=True)
+        # The request was executed. If it is sent again, the answer is that the outcome is unknown, which is safe.
+        logger.warning("Could not store the answer for an Idempotency-Key.", exc_info=True)
 
 
 def _release(attempts: Attempts, key: str, attempt: Attempt) -> None:
     try:
         attempts.forget(key, attempt)
     except (StorageUnavailable, ConditionFailed):
-        logger.warning("The Idempotency-Key of a refused request was not released.", exc_info=True)
+        logger.warning("Could not release the Idempotency-Key of a refused request.", exc_info=True)
 
 
 def _hash(*parts: str) -> str:

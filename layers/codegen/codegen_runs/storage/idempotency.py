@@ -1,10 +1,10 @@
-"""The idempotency table: one item per key that a request was sent with, for as long as answers are kept.
+"""The idempotency table: one item per idempotency key, with the answer to its request.
 
-| pk                          | what                                                              |
-|-----------------------------|-------------------------------------------------------------------|
-| hash of the scope and key   | the `Attempt`; `expires_at` (epoch seconds) is when DynamoDB forgets it |
+| pk                        | content                                                              |
+|---------------------------|----------------------------------------------------------------------|
+| hash of the scope and key | the `Attempt`; DynamoDB deletes it after `expires_at` (epoch seconds) |
 
-The answer is kept in the item. One that is too large for an item (400 KB) cannot be: `finish` then raises.
+An answer that is too large for an item (400 KB) is not stored: `finish` raises `StorageUnavailable`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Attempt:
     """The first request with a key.
 
     Attributes:
-        id: A name of its own, so that nobody else finishes it.
-        fingerprint: A hash of what was asked.
-        until: The epoch second at which whoever answers it has ended.
-        expires_at: The epoch second after which the key is as new.
-        answer: The answer as text; None while there is none.
+        id: A random id. Only the function that began the attempt can finish or forget it.
+        fingerprint: A hash of the request.
+        until: The epoch second at which the function that processes it has certainly ended.
+        expires_at: The epoch second after which the key may be used again.
+        answer: The answer as JSON; None until there is one.
     """
 
     id: str
@@ -34,36 +34,36 @@ class Attempt:
 
 
 class IdempotencyTable:
-    """Attempts by key. Every method may raise `StorageUnavailable`."""
+    """The attempts, by key. Every method may raise `StorageUnavailable`."""
 
     def __init__(self, name: str) -> None:
         self._table = Table(name)
 
     def begin(self, key: str, attempt: Attempt, now: int) -> Attempt | None:
-        """Store the first attempt with a key, or return the one that there is. `now` is in epoch seconds."""
+        """Store the first attempt with a key, or return the existing one. `now` is in epoch seconds."""
         while True:
             try:
-                # DynamoDB deletes what has expired when it has time, up to days later.
+                # DynamoDB may delete an expired item only days later.
                 self._table.put(
                     _item(key, attempt), Condition("attribute_not_exists(#pk) OR #expires_at <= :now", {"now": now})
                 )
             except ConditionFailed:
-                found = self._table.get({"pk": key})
-                if found is None:
+                item = self._table.get({"pk": key})
+                if item is None:
                     continue
-                del found["pk"]
-                first = Attempt(**found)
-                # A write whose answer was lost is repeated, and meets itself.
+                del item["pk"]
+                first = Attempt(**item)
+                # A write whose answer was lost is sent again, and then finds its own item.
                 return None if first.id == attempt.id else first
             else:
                 return None
 
     def finish(self, key: str, attempt: Attempt) -> None:
-        """Store an attempt with its answer. Raises `ConditionFailed` when it is not there any more."""
+        """Store an attempt with its answer. Raises `ConditionFailed` if the attempt is no longer stored."""
         self._table.put(_item(key, attempt), _own(attempt))
 
     def forget(self, key: str, attempt: Attempt) -> None:
-        """Let the key be as new. Raises `ConditionFailed` when the attempt is not there any more."""
+        """Release the key. Raises `ConditionFailed` if the attempt is no longer stored."""
         self._table.delete({"pk": key}, _own(attempt))
 
 
