@@ -1,11 +1,11 @@
-"""A table of which another writer is faster."""
+"""A table in which another writer writes first."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class Overtaken:
-    """A table before whose method another writer acts.
+    """A table with a method before which another writer acts.
 
     Args:
         table: The table that does the work.

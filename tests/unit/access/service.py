@@ -1,21 +1,25 @@
-"""The API as somebody with a token meets it: the authorizer, then the function, in this process."""
+"""The API as a caller with a token uses it: the authorizer, then the function, in this process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from codegen_runs.backend import Backend
 from local.authorization import Authorization
 from local.fake_codegen import DEMO_TOKEN
 from local.proxy import Routes
 from local.template import Template
-from tests.support.events import Answer, Context, call, invoke, rest
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import Answer, Context, call, invoke, rest, working_with
 from tests.support.handlers import handler, load
 from tests.support.sources import FUNCTIONS
 
 ORG = 123
 ATTIC = 124
-"""An organization that Ada is in, too, and alone."""
+"""Another organization, of which Ada is the only member."""
 ELSEWHERE = 125
 HOME = f"/v1/organizations/{ORG}"
 TOKENS = "/v1/users/me/api-tokens"
@@ -26,7 +30,7 @@ IDS = {ADA: 789, LINUS: 791, MARY: 792}
 
 
 def unreachable() -> httpx.MockTransport:
-    """Return a way to AWS that ends nowhere."""
+    """Return a transport to AWS that cannot connect."""
 
     def fail(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("nobody there", request=request)
@@ -36,7 +40,7 @@ def unreachable() -> httpx.MockTransport:
 
 @dataclass
 class Service:
-    """The deployed API. `answers` has all that it ever said, which may hold no secret but a new one."""
+    """The deployed API. `answers` has all its answers, which may contain no secret but a new one."""
 
     template: Template
     answers: list[Answer] = field(default_factory=list)
@@ -76,7 +80,7 @@ class Service:
         return answer
 
     def make_token(self, maker: str = ADA, **body: Any) -> Any:
-        """Make an API token and return it as it is answered."""
+        """Create an API token and return the answer."""
         answer = self.send("POST", TOKENS, maker, {"name": "A script", **body})
         assert answer.status == 201, answer.text
         return answer.json
@@ -86,5 +90,12 @@ class Service:
         return self.send("PATCH", f"/v1/organizations/{org_id}/users/{user_id}", by, body)
 
     def another_process(self) -> None:
-        """Forget what the authorizer holds in memory."""
+        """Clear what the authorizer stores in memory."""
         load("authorizer/authorize").standing.cache_clear()
+
+
+@contextmanager
+def with_table(table: Any, clock: TestClock) -> Iterator[None]:
+    """Have the functions work with this access table while the block runs."""
+    with working_with(Backend(access=table, clock=clock, kick=Kicks())):
+        yield

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from codegen_runs.access.standing import ROLE_SECONDS
-from codegen_runs.storage.access import AccessTable, Member, OrganizationRecord
+from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen
 from tests.support.backend import TestClock
-from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, Service
+from tests.support.overtaken import Overtaken
+from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, Service, with_table
 
 
 def members(service: Service, query: str = "") -> Any:
@@ -19,7 +20,7 @@ def roles(service: Service) -> dict[int, str]:
     return {member["id"]: member["role"] for member in members(service)["items"]}
 
 
-def test_members_have_codegens_role_until_they_are_given_one(service: Service) -> None:
+def test_a_member_has_codegens_role_until_this_deployment_gives_one(service: Service) -> None:
     assert roles(service) == {789: "admin", 791: "member", 792: "member"}
 
     service.give(792, role="viewer")
@@ -40,7 +41,7 @@ def test_members_have_codegens_role_until_they_are_given_one(service: Service) -
     assert mary["updated_at"] is not None
 
 
-def test_codegens_own_paths_go_on_saying_what_codegen_says(service: Service) -> None:
+def test_the_paths_of_the_codegen_api_still_return_codegens_role(service: Service) -> None:
     before = service.send("GET", f"{HOME}/users/792", ADA).json
     service.give(792, role="viewer")
 
@@ -57,13 +58,13 @@ def test_pages_of_members_follow_one_another(service: Service) -> None:
     assert service.send("GET", f"/v1/organizations/{ATTIC}/members?cursor={first['next_cursor']}", ADA).status == 400
 
 
-def test_a_user_without_a_full_name_goes_by_the_one_at_github(service: Service, fake: FakeCodegen) -> None:
+def test_the_github_name_replaces_a_missing_full_name(service: Service, fake: FakeCodegen) -> None:
     fake.organizations[ORG].members[2].full_name = None
 
     assert members(service)["items"][2]["name"] == "mary"
 
 
-def test_the_answer_to_a_change_is_the_member_as_she_then_is(service: Service) -> None:
+def test_the_answer_to_a_change_is_the_changed_member(service: Service) -> None:
     answer = service.give(792, role="admin", permissions=["admin", "read", "write"], team="core")
 
     assert answer.status == 200
@@ -71,7 +72,7 @@ def test_the_answer_to_a_change_is_the_member_as_she_then_is(service: Service) -
     assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/team"]
 
 
-def test_permissions_alone_keep_the_role_and_a_role_alone_brings_its_permissions(service: Service) -> None:
+def test_permissions_alone_keep_the_role_and_a_role_alone_gives_all_its_permissions(service: Service) -> None:
     assert service.give(791, permissions=["read"]).json["role"] == "member"
     assert service.give(791, role="admin").json["permissions"] == ["read", "write", "admin"]
 
@@ -90,7 +91,7 @@ def test_permissions_alone_keep_the_role_and_a_role_alone_brings_its_permissions
         ({"permissions": ["read", "write", "admin"]}, "/body/permissions"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_told_where(service: Service, body: Any, pointer: str) -> None:
+def test_an_invalid_change_is_refused_with_a_pointer(service: Service, body: Any, pointer: str) -> None:
     answer = service.give(792, **body)
 
     assert answer.status == 422
@@ -99,16 +100,14 @@ def test_a_change_that_makes_no_sense_is_told_where(service: Service, body: Any,
 
 
 @pytest.mark.parametrize("user_id", [999, 790])
-def test_a_user_whom_codegen_does_not_have_in_the_organization_is_given_nothing(
-    service: Service, user_id: int, table: AccessTable
-) -> None:
+def test_a_user_who_is_not_in_the_organization_gets_no_role(service: Service, user_id: int, table: AccessTable) -> None:
     answer = service.give(user_id, role="admin")
 
     assert (answer.status, answer.json["message"]) == (404, "User not found.")
     assert table.member(ORG, user_id) is None
 
 
-def test_another_organizations_members_are_nobodys_business(service: Service) -> None:
+def test_the_members_of_another_organization_are_neither_listed_nor_changed(service: Service) -> None:
     assert service.send("GET", f"/v1/organizations/{ELSEWHERE}/members", ADA).json["code"] == "not_a_member"
     assert service.give(790, org_id=ELSEWHERE, role="viewer").json["code"] == "not_a_member"
 
@@ -123,14 +122,14 @@ def test_the_last_admin_cannot_step_down(service: Service) -> None:
     assert roles(service)[789] == "admin"
 
 
-def test_an_admin_steps_down_when_there_is_another_by_record_or_by_codegens_word(service: Service) -> None:
+def test_an_admin_can_step_down_if_another_is_recorded_here(service: Service) -> None:
     service.give(IDS[MARY], role="admin")
     assert service.give(IDS[ADA], role="member").status == 200
 
     assert service.give(IDS[MARY], by=MARY, role="viewer").json["code"] == "last_admin"
 
 
-def test_whom_codegen_calls_an_admin_and_who_was_demoted_here_is_no_other_admin(
+def test_an_admin_of_codegen_who_was_demoted_here_does_not_count_as_another_admin(
     service: Service, clock: TestClock
 ) -> None:
     service.give(IDS[MARY], role="admin")
@@ -148,70 +147,52 @@ def test_another_admin_is_found_on_a_later_page(service: Service, fake: FakeCode
     assert service.give(IDS[ADA], role="member").status == 200
 
 
-class Race:
-    """The access table, where somebody else writes between the reading and the writing of another."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, meanwhile: Any) -> None:
-        self.times = 0
-        write = AccessTable.write_member
-
-        def interrupted(table: AccessTable, member: Member, record: OrganizationRecord) -> None:
-            if self.times == 0:
-                self.times += 1
-                meanwhile()
-            write(table, member, record)
-
-        monkeypatch.setattr(AccessTable, "write_member", interrupted)
-
-
 def test_of_two_admins_who_demote_each_other_one_remains(
-    service: Service, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+    service: Service, clock: TestClock, table: AccessTable
 ) -> None:
     service.give(IDS[MARY], role="admin")
     clock.sleep(ROLE_SECONDS)
     first: list[Any] = []
-    Race(monkeypatch, lambda: first.append(service.give(IDS[ADA], by=MARY, role="member")))
+    overtaken = Overtaken(table, "write_member", lambda: first.append(service.give(IDS[ADA], by=MARY, role="member")))
 
-    second = service.give(IDS[MARY], by=ADA, role="member")
+    with with_table(overtaken, clock):
+        second = service.give(IDS[MARY], by=ADA, role="member")
 
     assert first[0].status == 200
     assert (second.status, second.json["code"], second.json["role"]) == (403, "role_required", "member")
     assert (roles(service)[789], roles(service)[792]) == ("member", "admin")
 
 
-def test_of_two_last_admins_who_step_down_at_once_one_remains(
-    service: Service, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+def test_of_the_last_two_admins_who_step_down_at_the_same_time_one_remains(
+    service: Service, clock: TestClock, table: AccessTable
 ) -> None:
     service.give(IDS[MARY], role="admin")
     clock.sleep(ROLE_SECONDS)
     first: list[Any] = []
-    Race(monkeypatch, lambda: first.append(service.give(IDS[MARY], by=MARY, role="viewer")))
+    overtaken = Overtaken(table, "write_member", lambda: first.append(service.give(IDS[MARY], by=MARY, role="viewer")))
 
-    second = service.give(IDS[ADA], by=ADA, role="viewer")
+    with with_table(overtaken, clock):
+        second = service.give(IDS[ADA], by=ADA, role="viewer")
 
     assert first[0].status == 200
     assert (second.status, second.json["code"]) == (409, "last_admin")
 
 
-def test_changes_of_different_members_at_once_both_hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    Race(monkeypatch, lambda: service.give(IDS[LINUS], role="viewer"))
+def test_two_members_can_be_changed_at_the_same_time(service: Service, clock: TestClock, table: AccessTable) -> None:
+    overtaken = Overtaken(table, "write_member", lambda: service.give(IDS[LINUS], role="viewer"))
 
-    assert service.give(IDS[MARY], role="viewer").status == 200
+    with with_table(overtaken, clock):
+        assert service.give(IDS[MARY], role="viewer").status == 200
     assert (roles(service)[791], roles(service)[792]) == ("viewer", "viewer")
 
 
-def test_who_loses_every_race_is_told_to_come_back(
-    service: Service, table: AccessTable, monkeypatch: pytest.MonkeyPatch
+def test_a_request_that_is_always_overtaken_is_refused_and_can_be_retried(
+    service: Service, clock: TestClock, table: AccessTable
 ) -> None:
-    write = AccessTable.write_member
+    overtaken = Overtaken(table, "write_member", lambda: table.write_organization(table.organization(ORG)), times=None)
 
-    def always_late(own: AccessTable, member: Member, record: OrganizationRecord) -> None:
-        own.write_organization(own.organization(ORG))
-        write(own, member, record)
-
-    monkeypatch.setattr(AccessTable, "write_member", always_late)
-
-    answer = service.give(IDS[MARY], role="viewer")
+    with with_table(overtaken, clock):
+        answer = service.give(IDS[MARY], role="viewer")
 
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (409, "members_changing", True)
     assert table.member(ORG, IDS[MARY]) is None

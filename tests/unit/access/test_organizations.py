@@ -1,13 +1,15 @@
-"""An organization: what Codegen says, and over it what was set here."""
+"""An organization: Codegen's data, overridden by what was set in this deployment."""
 
 from typing import Any
 
 import pytest
 
 from codegen_runs.aws import wire as wire_to_aws
-from codegen_runs.storage.access import AccessTable, OrganizationRecord
+from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen
-from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, MARY, ORG, Service, unreachable
+from tests.support.backend import TestClock
+from tests.support.overtaken import Overtaken
+from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, MARY, ORG, Service, unreachable, with_table
 
 AT_CODEGEN = {"name": "Example Works", "settings": {"enable_pr_creation": True, "enable_rules_detection": True}}
 
@@ -22,7 +24,7 @@ def change(service: Service, body: Any, token: str = ADA) -> Any:
     return answer.json
 
 
-def test_an_organization_that_nobody_has_changed_is_as_codegen_says(service: Service) -> None:
+def test_an_unchanged_organization_has_codegens_name_and_settings(service: Service) -> None:
     assert read(service, MARY) == {
         "id": ORG,
         **AT_CODEGEN,
@@ -33,7 +35,7 @@ def test_an_organization_that_nobody_has_changed_is_as_codegen_says(service: Ser
     }
 
 
-def test_what_is_set_here_is_shown_over_what_codegen_says_and_codegens_own_beside_it(service: Service) -> None:
+def test_a_change_overrides_codegens_values_which_are_shown_as_well(service: Service) -> None:
     answer = change(service, {"name": "Updated Org Name", "settings": {"feature_x": True, "max_agents": 10}})
 
     shown = read(service)
@@ -45,7 +47,7 @@ def test_what_is_set_here_is_shown_over_what_codegen_says_and_codegens_own_besid
     assert service.send("GET", "/v1/organizations", ADA).json["items"][0]["name"] == "Example Works"
 
 
-def test_what_codegens_agents_will_not_go_by_is_said(service: Service) -> None:
+def test_a_setting_that_codegens_agents_ignore_has_a_warning(service: Service) -> None:
     answer = change(
         service, {"name": "Mine", "settings": {"enable_pr_creation": False, "feature_x": True}, "slug": "mine"}
     )
@@ -58,7 +60,7 @@ def test_what_codegens_agents_will_not_go_by_is_said(service: Service) -> None:
     ]
 
 
-def test_settings_are_changed_one_by_one_and_taken_back_by_null(service: Service) -> None:
+def test_settings_are_changed_one_by_one_and_reset_by_null(service: Service) -> None:
     change(service, {"settings": {"a": 1, "b": 2.5, "enable_pr_creation": False}})
 
     answer = change(service, {"settings": {"a": None, "enable_pr_creation": None, "c": {"deep": [None]}}})
@@ -66,7 +68,7 @@ def test_settings_are_changed_one_by_one_and_taken_back_by_null(service: Service
     assert answer["settings"] == AT_CODEGEN["settings"] | {"b": 2.5, "c": {"deep": [None]}}  # type: ignore[operator]
 
 
-def test_a_name_stays_when_settings_change_and_is_codegens_again_by_null(service: Service) -> None:
+def test_a_name_stays_when_settings_change_and_null_restores_codegens(service: Service) -> None:
     change(service, {"name": "Mine"})
 
     assert change(service, {"settings": {"a": 1}})["name"] == "Mine"
@@ -74,7 +76,7 @@ def test_a_name_stays_when_settings_change_and_is_codegens_again_by_null(service
     assert (answer["name"], answer["settings"]["a"]) == ("Example Works", 1)
 
 
-def test_organizations_have_nothing_in_common(service: Service) -> None:
+def test_a_change_affects_one_organization_only(service: Service) -> None:
     change(service, {"name": "Mine", "settings": {"a": 1}})
 
     attic = service.send("GET", f"/v1/organizations/{ATTIC}", ADA).json
@@ -96,7 +98,7 @@ def test_organizations_have_nothing_in_common(service: Service) -> None:
         ('{"settings": {"a": 1e999}}', "/body/settings"),
     ],
 )
-def test_a_change_that_makes_no_sense_is_told_where(service: Service, body: Any, pointer: str) -> None:
+def test_an_invalid_change_is_refused_with_a_pointer(service: Service, body: Any, pointer: str) -> None:
     answer = service.send("PATCH", HOME, ADA, body)
 
     assert answer.status == 422
@@ -104,7 +106,7 @@ def test_a_change_that_makes_no_sense_is_told_where(service: Service, body: Any,
     assert read(service)["updated_at"] is None
 
 
-def test_there_is_room_for_so_many_settings_in_all(service: Service) -> None:
+def test_all_settings_together_have_a_limit(service: Service) -> None:
     change(service, {"settings": {"a": "x" * 10_000}})
 
     answer = service.send("PATCH", HOME, ADA, {"settings": {"b": "x" * 10_000}})
@@ -113,38 +115,31 @@ def test_there_is_room_for_so_many_settings_in_all(service: Service) -> None:
     assert "b" not in read(service)["settings"]
 
 
-def test_two_who_change_different_settings_at_once_both_get_their_way(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+def test_two_callers_can_change_different_settings_at_the_same_time(
+    service: Service, table: AccessTable, clock: TestClock
 ) -> None:
-    write, others = AccessTable.write_organization, [{"settings": {"theirs": 1}}]
+    overtaken = Overtaken(table, "write_organization", lambda: change(service, {"settings": {"theirs": 1}}))
 
-    def interrupted(table: AccessTable, record: OrganizationRecord, **changes: Any) -> OrganizationRecord:
-        if others:
-            change(service, others.pop())
-        return write(table, record, **changes)
-
-    monkeypatch.setattr(AccessTable, "write_organization", interrupted)
-
-    settings = change(service, {"settings": {"mine": 1}})["settings"]
+    with with_table(overtaken, clock):
+        settings = change(service, {"settings": {"mine": 1}})["settings"]
 
     assert (settings["mine"], settings["theirs"]) == (1, 1)
 
 
-def test_who_loses_every_race_is_told_to_come_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = AccessTable.write_organization
+def test_a_request_that_is_always_overtaken_is_refused_and_can_be_retried(
+    service: Service, table: AccessTable, clock: TestClock
+) -> None:
+    overtaken = Overtaken(
+        table, "write_organization", lambda: table.write_organization(table.organization(ORG)), times=None
+    )
 
-    def always_late(table: AccessTable, record: OrganizationRecord, **changes: Any) -> OrganizationRecord:
-        write(table, table.organization(ORG))
-        return write(table, record, **changes)
-
-    monkeypatch.setattr(AccessTable, "write_organization", always_late)
-
-    answer = service.send("PATCH", HOME, ADA, {"name": "Mine"})
+    with with_table(overtaken, clock):
+        answer = service.send("PATCH", HOME, ADA, {"name": "Mine"})
 
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (409, "organization_changing", True)
 
 
-def test_a_change_of_a_role_leaves_the_organization_as_it_was(service: Service) -> None:
+def test_a_change_of_a_role_does_not_change_the_organization(service: Service) -> None:
     change(service, {"name": "Mine", "settings": {"a": 1}})
     before = read(service)
     service.give(792, role="viewer")
@@ -154,7 +149,7 @@ def test_a_change_of_a_role_leaves_the_organization_as_it_was(service: Service) 
     assert read(service)["name"] == "Mine"
 
 
-def test_an_organization_whose_members_alone_were_changed_can_be_read(service: Service) -> None:
+def test_an_organization_can_be_read_if_only_its_members_were_changed(service: Service) -> None:
     service.give(792, role="viewer")
 
     assert read(service)["name"] == "Example Works"

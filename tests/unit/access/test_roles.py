@@ -1,9 +1,10 @@
-"""What each role may do, decided before the operation says a word."""
+"""What each role may do. The role is checked before the operation gets the request."""
 
 import json
 import re
 from typing import Any
 
+import boto3
 import pytest
 
 from codegen_runs.access.standing import ROLE_SECONDS
@@ -38,7 +39,7 @@ MANAGES: list[tuple[str, str, Any]] = [
 
 @pytest.fixture(params=["codegen", "ours"])
 def viewer(service: Service, clock: TestClock, request: pytest.FixtureRequest) -> str:
-    """The token of somebody who may only read: her own at Codegen, or one of this deployment."""
+    """The token of a caller who may only read: a Codegen token, or an API token of this deployment."""
     if request.param == "ours":
         token: str = service.make_token(MARY, role="viewer")["token"]
         return token
@@ -48,12 +49,12 @@ def viewer(service: Service, clock: TestClock, request: pytest.FixtureRequest) -
 
 
 @pytest.mark.parametrize("path", READS)
-def test_a_viewer_reads(service: Service, viewer: str, path: str) -> None:
+def test_a_viewer_may_read(service: Service, viewer: str, path: str) -> None:
     assert service.send("GET", path, viewer).status == 200
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ACTS)
-def test_a_viewer_does_nothing(
+def test_a_viewer_may_not_act(
     service: Service, viewer: str, fake: FakeCodegen, method: str, path: str, body: Any
 ) -> None:
     service.send("GET", "/v1/users/me", viewer)
@@ -81,24 +82,27 @@ def test_a_viewer_does_nothing(
     assert fake.calls == before
 
 
-def test_a_viewer_watches_also_in_a_browser(service: Service, viewer: str) -> None:
+def test_a_viewer_may_get_a_stream_ticket(service: Service, viewer: str) -> None:
     answer = service.send("POST", "/v1/stream-tickets", viewer, {"agent_run_id": 100001})
 
     assert answer.status == 201, answer.text
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ACTS)
-def test_whoever_has_a_codegen_token_and_no_record_acts_as_ever(
-    service: Service, method: str, path: str, body: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_caller_with_a_codegen_token_and_no_recorded_role_may_act(
+    service: Service, deployed: Template, method: str, path: str, body: Any
 ) -> None:
-    monkeypatch.setattr("codegen_runs.multi_runs.executions.start", lambda _: None)
+    machine = deployed.state_machines["MultiRunStateMachine"]
+    boto3.client("stepfunctions").create_state_machine(
+        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
+    )
 
     assert service.send(method, path, MARY, body).status in (200, 202, 204)
 
 
 @pytest.mark.parametrize("token", [MARY, LINUS], ids=["a member", "a manager of Codegen"])
 @pytest.mark.parametrize(("method", "path", "body"), MANAGES)
-def test_a_member_manages_nothing(service: Service, token: str, method: str, path: str, body: Any) -> None:
+def test_a_member_may_not_manage(service: Service, token: str, method: str, path: str, body: Any) -> None:
     answer = service.send(method, path, token, body)
 
     assert (answer.status, answer.json["code"]) == (403, "role_required")
@@ -107,7 +111,7 @@ def test_a_member_manages_nothing(service: Service, token: str, method: str, pat
 
 
 @pytest.mark.parametrize(("method", "path", "body"), MANAGES)
-def test_an_admin_manages_by_codegens_word_or_by_a_record_or_by_a_token(
+def test_an_admin_may_manage_by_codegens_role_a_recorded_role_or_an_api_token(
     service: Service, clock: TestClock, method: str, path: str, body: Any
 ) -> None:
     assert service.send(method, path, ADA, body).status == 200
@@ -119,8 +123,8 @@ def test_an_admin_manages_by_codegens_word_or_by_a_record_or_by_a_token(
     assert service.send(method, path, service.make_token(MARY, role="admin")["token"], body).status == 200
 
 
-def test_who_is_an_admin_elsewhere_is_none_here(service: Service, fake: FakeCodegen) -> None:
-    """`users/me` says ADMIN of somebody, and not where."""
+def test_an_admin_of_one_organization_is_not_an_admin_of_another(service: Service, fake: FakeCodegen) -> None:
+    """`users/me` returns the role ADMIN without its organization."""
     mary = next(member for member in fake.organizations[ORG].members if member.id == IDS[MARY])
     fake.organizations[ATTIC].members.insert(0, mary.model_copy(update={"role": "ADMIN"}))
 
@@ -128,7 +132,7 @@ def test_who_is_an_admin_elsewhere_is_none_here(service: Service, fake: FakeCode
     assert service.send("PATCH", HOME, MARY, {"name": "Not hers"}).json["code"] == "role_required"
 
 
-def test_a_role_in_one_organization_says_nothing_of_another(service: Service, clock: TestClock) -> None:
+def test_a_recorded_role_applies_in_its_organization_only(service: Service, clock: TestClock) -> None:
     service.give(IDS[MARY], role="admin")
     service.give(IDS[ADA], role="viewer")
     clock.sleep(ROLE_SECONDS)
@@ -137,7 +141,7 @@ def test_a_role_in_one_organization_says_nothing_of_another(service: Service, cl
     assert service.send("PATCH", f"/v1/organizations/{ATTIC}", ADA, {"name": "x"}).status == 200
 
 
-def test_a_role_that_was_taken_holds_within_seconds(service: Service, clock: TestClock) -> None:
+def test_a_changed_role_applies_within_seconds(service: Service, clock: TestClock) -> None:
     star = {"agent_run_id": 100001}
     assert service.send("POST", "/starred-runs", MARY, star).status == 200
     service.give(IDS[MARY], role="viewer")
@@ -148,7 +152,7 @@ def test_a_role_that_was_taken_holds_within_seconds(service: Service, clock: Tes
     assert service.send("POST", "/starred-runs", MARY, star).status == 403
 
 
-def test_permissions_that_are_less_than_the_role_count(service: Service, clock: TestClock) -> None:
+def test_permissions_can_restrict_a_role(service: Service, clock: TestClock) -> None:
     service.give(IDS[MARY], role="admin", permissions=["read"])
     clock.sleep(ROLE_SECONDS)
 
@@ -156,21 +160,21 @@ def test_permissions_that_are_less_than_the_role_count(service: Service, clock: 
     assert service.send("POST", "/starred-runs", MARY, {"agent_run_id": 100001}).json["role"] == "viewer"
 
 
-def test_the_role_is_checked_before_a_word_is_said_about_the_request(service: Service) -> None:
+def test_the_role_is_checked_before_the_body_and_the_path(service: Service) -> None:
     assert service.send("PATCH", HOME, MARY, {"name": 7}).status == 403
     assert service.send("PATCH", f"{HOME}/users/nobody", MARY, "{").status == 403
 
 
-def test_an_outage_of_storage_gives_nobody_rights(service: Service, clock: TestClock) -> None:
+def test_nobody_is_admitted_while_storage_is_unavailable(service: Service, clock: TestClock) -> None:
     service.send("GET", "/v1/users/me", MARY)
     clock.sleep(ROLE_SECONDS)
 
-    # The gateway makes 502 of it: the token could not be checked.
+    # The gateway answers 502, because the token could not be checked.
     with wire_to_aws.over(unreachable()), pytest.raises(StorageUnavailable):
         service.send("GET", "/v1/users/me", MARY)
 
 
-def test_an_admin_whom_codegen_cannot_confirm_now_is_asked_to_come_back(service: Service, fake: FakeCodegen) -> None:
+def test_an_admin_gets_502_while_codegen_cannot_confirm_the_role(service: Service, fake: FakeCodegen) -> None:
     service.send("GET", "/v1/users/me", ADA)
     fake.trouble("get_user", Trouble("error", status=500), times=None)
 
@@ -179,14 +183,16 @@ def test_an_admin_whom_codegen_cannot_confirm_now_is_asked_to_come_back(service:
     assert (answer.status, answer.json["code"]) == (502, "upstream_failed")
 
 
-def test_only_what_manages_asks_codegen_for_a_role(service: Service, fake: FakeCodegen, runs: RunsTable) -> None:
+def test_only_operations_for_admins_read_the_role_from_codegen(
+    service: Service, fake: FakeCodegen, runs: RunsTable
+) -> None:
     service.send("POST", f"{HOME}/agent/run", ADA, {"prompt": "x"})
     service.send("GET", f"{HOME}/agent/runs", ADA)
 
     assert fake.calls["get_user"] == 0
 
 
-def test_the_first_admin_can_be_put_into_the_table_as_documented(
+def test_the_documented_command_makes_the_first_admin(
     service: Service, fake: FakeCodegen, clock: TestClock, deployed: Template
 ) -> None:
     fake.organizations[ORG].members[0].role = "MEMBER"
@@ -200,7 +206,7 @@ def test_the_first_admin_can_be_put_into_the_table_as_documented(
     assert service.send("PATCH", HOME, ADA, {"name": "x"}).status == 200
 
 
-def test_requests_in_a_row_read_the_roles_once(service: Service, clock: TestClock) -> None:
+def test_the_roles_are_read_once_for_several_requests(service: Service, clock: TestClock) -> None:
     service.send("GET", "/v1/users/me", ADA)
     with wire_to_aws.over(unreachable()):
         assert service.send("GET", "/v1/users/me", ADA).status == 200

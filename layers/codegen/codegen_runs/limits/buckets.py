@@ -1,7 +1,7 @@
-"""How many calls the upstream still takes, counted once for all functions that share a token.
+"""Permits for calls to the upstream, shared by all functions that use the same token.
 
-The upstream limits calls per token and kind in a window of time. A bucket remembers when its last permits were given,
-so that in no window of that length are there more than the limit, however many functions ask at once.
+The upstream limits the calls per token and kind in a window of time. A bucket stores when its last permits were given,
+so that no window of that length has more calls than the limit, however many functions take permits at the same time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codegen_runs.limits.allowances import Allowance
 from codegen_runs.storage.buckets import Bucket, Limit
 from codegen_runs.storage.table import ConditionFailed
 
-# As each operation's description in the upstream's OpenAPI document says.
+# From the descriptions of the operations in the upstream's OpenAPI document.
 LIMITS = {
     "create": Limit(calls=10, seconds=60),
     "logs": Limit(calls=60, seconds=60),
@@ -24,28 +24,28 @@ LIMITS = {
     "standard": Limit(calls=60, seconds=30),
 }
 
-# Seconds without permits after a 429 that does not say how long.
+# Seconds without permits after a 429 without Retry-After.
 DEFAULT_RETRY_AFTER = 10.0
 
-# Permits to create runs that the launch queue leaves to people who ask for a single run.
+# Permits to create runs that the launch queue leaves for callers who start a single run.
 RESERVED_CREATES = 2
 
 
 def limit_of(name: str) -> Limit:
-    """Return a limit as it holds for this deployment."""
+    """Return the limit of this deployment, which may be a multiple of the documented one."""
     documented = LIMITS[name]
     return Limit(calls=documented.calls * settings.codegen_limit_factor(), seconds=documented.seconds)
 
 
 class BucketStore(Protocol):
-    """Where buckets are kept."""
+    """Stores buckets."""
 
     def get_bucket(self, budget: str, name: str) -> Bucket:
-        """Read a bucket; an empty one if there is none."""
+        """Return a bucket; an empty one if it is not stored."""
         ...
 
     def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
-        """Replace a bucket. Raises `ConditionFailed` when it was written since it was read."""
+        """Replace a bucket. Raises `ConditionFailed` if it was written since it was read."""
         ...
 
 
@@ -53,9 +53,9 @@ class Buckets:
     """The buckets of one token. Every method may raise `StorageUnavailable`.
 
     Args:
-        store: Where they are kept.
-        budget: Whose they are: a name for the token, not the token.
-        clock: Whose time it is.
+        store: Where they are stored.
+        budget: A name for the token, not the token itself.
+        clock: The time.
     """
 
     def __init__(self, store: BucketStore, budget: str, clock: Clock) -> None:
@@ -65,7 +65,7 @@ class Buckets:
         self._seen: dict[str, Bucket] = {}
 
     def take(self, name: str, count: int = 1, *, reserve: int = 0) -> int:
-        """Take up to `count` permits for calls that are made at once; return how many there were."""
+        """Take up to `count` permits for calls that are made at once, leaving `reserve`; return how many were taken."""
         limit = limit_of(name)
         while True:
             now = self._now()
@@ -82,7 +82,11 @@ class Buckets:
             return granted
 
     def block(self, name: str, seconds: float, reason: str) -> int:
-        """Give no permits for so many seconds, because the upstream said so; return until when."""
+        """Give no permits for some seconds, because the upstream refuses calls.
+
+        Returns:
+            The end of the block in epoch milliseconds. A longer block that was set before stays.
+        """
         until = self._now() + math.ceil(seconds * 1000)
         while True:
             bucket = self.read(name)
@@ -97,20 +101,20 @@ class Buckets:
             return until
 
     def block_after(self, name: str, error: RateLimitError) -> int:
-        """Give no permits for as long as a 429 of the upstream says; return until when, in epoch milliseconds."""
+        """Give no permits for as long as a 429 of the upstream says; return the end in epoch milliseconds."""
         return self.block(name, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
 
     def opens_at(self, name: str, *, ahead: int = 0, reserve: int = 0) -> int:
-        """Tell when a permit can be given to one who waits behind `ahead` others, in epoch milliseconds."""
+        """Return when the next permit can be given, after `ahead` others, in epoch milliseconds."""
         return self.read(name).opens_at(limit_of(name), self._now(), ahead=ahead, reserve=reserve)
 
     def read(self, name: str) -> Bucket:
-        """Read one bucket."""
+        """Return one bucket."""
         self._seen[name] = bucket = self._store.get_bucket(self._budget, name)
         return bucket
 
     def allowance(self, name: str) -> Allowance | None:
-        """Tell what is left of a limit as far as it was seen; None where it was not."""
+        """Return what is left of a limit, from the last bucket that was read or written here; None if there is none."""
         if (bucket := self._seen.get(name)) is None:
             return None
         limit, now = limit_of(name), self._now()

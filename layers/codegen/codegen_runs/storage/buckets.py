@@ -1,15 +1,15 @@
-"""A token bucket as it is stored: when its last permits were given, and how many more fit into a window of time."""
+"""A token bucket: when its last permits were given, and how many more a window of time has room for."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-# Seconds that a window is taken to be longer than it is: a call arrives upstream some time after its permit.
+# Seconds that are added to each window, because a call arrives at the upstream some time after its permit was given.
 MARGIN = 2.0
 
 
 class Limit(BaseModel):
-    """So many calls in so many seconds."""
+    """The number of calls that are allowed in a window of some seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -18,25 +18,25 @@ class Limit(BaseModel):
 
 
 class Bucket(BaseModel):
-    """One limit's permits. Times are epoch milliseconds."""
+    """The permits of one limit. Times are epoch milliseconds."""
 
     model_config = ConfigDict(frozen=True)
 
     given: tuple[int, ...] = ()
     """When the permits of the current window were given, oldest first."""
     blocked_until: int = 0
-    """Until when the upstream takes nothing, as it said itself."""
+    """Until when the upstream refuses calls, from the Retry-After of its 429."""
     blocked_reason: str | None = None
     rev: int = 0
 
     def room(self, limit: Limit, now: int, reserve: int = 0) -> int:
-        """Count the permits that can be given now, leaving `reserve` of them to others."""
+        """Return how many permits can be given now if `reserve` of them are left for others."""
         if now < self.blocked_until:
             return 0
         return max(0, limit.calls - reserve - len(self._within(limit, now)))
 
     def opens_at(self, limit: Limit, now: int, *, ahead: int = 0, reserve: int = 0) -> int:
-        """Tell when a permit can be given to one who waits behind `ahead` others."""
+        """Return when the next permit can be given, after `ahead` others and with `reserve` left for others."""
         at, given = max(now, self.blocked_until), list(self._within(limit, now))
         most = max(1, limit.calls - reserve)
         for _ in range(ahead + 1):
@@ -46,7 +46,7 @@ class Bucket(BaseModel):
         return at
 
     def more_at(self, limit: Limit, now: int) -> int:
-        """Tell when there is more room than now; `now` where there can be none."""
+        """Return when there will be more room than now; `now` if all permits are available."""
         given = self._within(limit, now)
         return max(self.blocked_until, given[0] + _window(limit) if given else now)
 
