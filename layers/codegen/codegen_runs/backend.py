@@ -1,6 +1,6 @@
-"""What domain functions work with, as one explicit value: time, tables, the Codegen API, and the poller's kick.
+"""The `Backend`: one explicit value with the clock, the tables, the Codegen client, and the start of the poller.
 
-A handler receives one per invocation; a test builds one from the parts that it needs.
+Domain functions take it as a parameter. A handler gets one per invocation; a test builds one from the parts it needs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Kick(Protocol):
 
 
 class Parts(TypedDict, total=False):
-    """The parts of a `Backend` that are given instead of opened."""
+    """The parts that can be given to a `Backend`."""
 
     clock: Clock
     codegen: CodegenAPI
@@ -56,10 +56,10 @@ class Parts(TypedDict, total=False):
 
 
 class Backend:
-    """The parts, each opened from the environment on first use.
+    """The parts that domain functions use. A part that is not given is opened from the environment on first use.
 
-    A function therefore needs only the environment variables, the permissions and the imports of what it uses.
-    Reading a part raises `SettingError` where its environment variable is missing.
+    A function therefore needs only the environment variables, the permissions and the imports of the parts it uses.
+    Reading a part raises `SettingError` if its environment variable is missing.
     """
 
     def __init__(self, **parts: Unpack[Parts]) -> None:
@@ -75,8 +75,8 @@ class Backend:
         """Return the same parts with a Codegen client that acts as `caller`, unless a client was given.
 
         Args:
-            caller: Who sends the request; None for the deployment.
-            deadline: Seconds from now after which no request to the Codegen API is waited for or repeated.
+            caller: The caller of the request; None for the deployment.
+            deadline: Seconds from now after which no request to the Codegen API is awaited or repeated.
         """
         acting = Backend(**self._parts)
         acting._caller, acting._deadline = caller, deadline
@@ -84,7 +84,7 @@ class Backend:
 
     @cached_property
     def codegen(self) -> CodegenAPI:
-        """The Codegen API, as the caller or the deployment. Reading it raises what `upstream.for_deployment` raises."""
+        """The Codegen client of the caller or the deployment. Raises what `upstream.for_deployment` raises."""
         from codegen_runs import upstream
 
         if self._caller:
@@ -93,17 +93,17 @@ class Backend:
 
     @cached_property
     def clock(self) -> Clock:
-        """The time."""
+        """The clock."""
         return SystemClock()
 
     @cached_property
     def kick(self) -> Kick:
-        """Starts the poller. The schedule starts it within a minute anyway, so a failure only delays."""
+        """Starts the poller. If this fails, the schedule starts it within a minute."""
         return invoke_poller
 
     @cached_property
     def access(self) -> AccessTable:
-        """API tokens, roles and organizations."""
+        """API tokens, members' roles, and organizations."""
         from codegen_runs.storage.access import AccessTable
 
         return AccessTable(settings.required("ACCESS_TABLE"))
@@ -159,7 +159,7 @@ class Backend:
 
     @cached_property
     def sessions(self) -> SessionsTable:
-        """Chat sessions, which are kept as long as their events."""
+        """Chat sessions, which are stored for as long as their events."""
         from codegen_runs.storage.sessions import SessionsTable
 
         return SessionsTable(settings.required("SESSIONS_TABLE"), retention=settings.event_retention())

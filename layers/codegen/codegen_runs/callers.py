@@ -1,4 +1,4 @@
-"""Who sends a request, as the authorizer found out and every handler sees it."""
+"""The caller of a request, as the authorizer identifies it and handlers get it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from codegen_runs.roles import Role
 
 CODEGEN = "codegen"
-"""The kind of caller that brings a Codegen token of its own."""
+"""The kind of a caller with a Codegen token."""
 
 DEPLOYMENT = "deployment"
-"""The kind that brings an API token of this deployment, whose own Codegen token then acts for them."""
+"""The kind of a caller with an API token of this deployment. The deployment's Codegen token acts for such a caller."""
 
 _BEARER = "bearer "
 
@@ -19,14 +19,14 @@ class Caller:
     """The user behind a request.
 
     Attributes:
-        id: A name that stays the same for the same caller, such as `user:42`. Fit for keys and logs.
-        user_id: The user at Codegen.
-        organizations: The organizations the user is in.
-        token: The Codegen token of the request. Never shown, logged or stored. Empty where the caller has none of their
-            own; the deployment's then acts for them.
+        id: A stable name of the caller, such as `user:42`, for keys and logs.
+        user_id: The id of the user at Codegen.
+        organizations: The organizations of the user.
+        token: The Codegen token of the request, which is never shown, logged or stored. Empty if the caller has none;
+            then the deployment's token is used.
         kind: `CODEGEN` or `DEPLOYMENT`.
-        roles: The caller's role by organization, where one is known here; where none is, Codegen's own is theirs.
-        token_id: Which token of this deployment it is, if one.
+        roles: The caller's role by organization, where this deployment knows one. Elsewhere, Codegen's role applies.
+        token_id: The id of the API token of this deployment; empty for a Codegen token.
     """
 
     id: str
@@ -38,16 +38,16 @@ class Caller:
     token_id: str = ""
 
     def is_in(self, org_id: int) -> bool:
-        """Tell whether the caller may act in the organization."""
+        """Return whether the caller is in the organization."""
         return org_id in self.organizations
 
     @property
     def asks_codegen(self) -> bool:
-        """Whether there is a token to ask Codegen with: who comes with a ticket has none."""
+        """Whether requests to Codegen are possible for the caller. A caller with a ticket has no token for them."""
         return bool(self.token) or self.kind == DEPLOYMENT
 
     def to_context(self) -> dict[str, str]:
-        """Return what the authorizer hands on, which is not the token: flat strings, as API Gateway demands."""
+        """Return the authorizer's context, without the token. API Gateway allows only strings in it."""
         return {
             "caller_id": self.id,
             "user_id": str(self.user_id),
@@ -59,14 +59,14 @@ class Caller:
 
     @classmethod
     def from_context(cls, context: Mapping[str, str], token: str) -> "Caller":
-        """Read what `to_context` wrote; keep the request's token if it is one for the Codegen API.
+        """Return the caller that `to_context` wrote, with the token of the request if it is a Codegen token.
 
         Raises:
             KeyError: The context was not written by the authorizer.
         """
         organizations = context["organizations"]
         kind = context["kind"]
-        # What was kept before there were roles has none.
+        # Contexts that were stored before roles existed have none.
         roles = (entry.split(":") for entry in context.get("roles", "").split(",") if entry)
         return cls(
             id=context["caller_id"],
@@ -80,7 +80,7 @@ class Caller:
 
 
 def token_in(headers: Mapping[str, str]) -> str | None:
-    """Return the token that the headers of a request carry, a Bearer token or else X-API-Key, or None."""
+    """Return the token in the headers of a request: a Bearer token, else X-API-Key, else None."""
     lower = {name.lower(): value for name, value in headers.items()}
     authorization = lower.get("authorization", "")
     if authorization[: len(_BEARER)].lower() == _BEARER:

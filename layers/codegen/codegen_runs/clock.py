@@ -1,4 +1,4 @@
-"""Time as a value that can be handed over, so that no test has to wait for it."""
+"""Time as a value that is passed to functions, so that tests do not wait."""
 
 import threading
 import time
@@ -14,29 +14,29 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Wait for `seconds`."""
         ...
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The clock of the machine."""
 
     def now(self) -> float:
         """Return seconds since the epoch."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Wait for `seconds`."""
         time.sleep(seconds)
 
 
 def milliseconds(seconds: float) -> int:
-    """Return epoch seconds in the unit in which times are stored: whole milliseconds."""
+    """Convert epoch seconds to whole milliseconds, the unit in which times are stored."""
     return round(seconds * 1000)
 
 
 class Stopwatch:
-    """Adds up the seconds in which at least one `with` block of it was being run, in whatever thread."""
+    """Measures the seconds during which at least one `with` block of it runs, in any thread."""
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self.seconds = 0.0

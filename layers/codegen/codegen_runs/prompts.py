@@ -1,8 +1,8 @@
-"""What a run was told: its prompts, in order, with who sent each and where it came from.
+"""The prompts of a run, in order, with the sender and the source of each.
 
-The upstream tells no prompt of a run, so this record is all there is of those that went through here. It lies in the
-watch, whose DynamoDB item may have 400 KB: all prompts together are kept within a limit, the newest at the cost of the
-older ones.
+The upstream does not return the prompts of a run, so only the prompts that were sent through this deployment are
+recorded. They are stored in the watch, and a DynamoDB item has at most 400 KB. Therefore all prompts of a run together
+have a limit, and older prompts are shortened to make room for newer ones.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-# Characters of all prompts of a run that has been launched, of an older one that gives way, and how many there are.
+# For a launched run: the most characters of all its prompts, the characters of a shortened prompt, the most prompts.
 MAX_KEPT = 30_000
 MAX_SHORTENED = 300
 MOST_KEPT = 50
 
 Source = Mapping[str, str | int]
-"""Where a prompt comes from, such as `{"agent_id": "reviewer", "agent_version": 3}`. A few short entries."""
+"""The origin of a prompt, such as `{"agent_id": "reviewer", "agent_version": 3}`. A few short entries."""
 
 
 class Prompt(BaseModel):
@@ -26,28 +26,28 @@ class Prompt(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     number: int = 1
-    """Counts the prompts of the run that went through here, from 1; a gap is where prompts are no longer kept."""
+    """The number of the prompt among those sent through this deployment, from 1. Removed prompts leave a gap."""
     turn: int = 1
-    """The run's turn that it belongs to. A run may be told more while it works, so a turn may have several."""
+    """The turn of the run. A turn may have several prompts, because a running agent can get more of them."""
     text: str
     truncated: bool = False
-    """Whether the text is only the beginning of what was sent."""
+    """Whether the text is only the beginning of the prompt."""
     at: int
-    """When it was sent, or queued to be sent, in epoch milliseconds."""
+    """When it was sent or queued, in epoch milliseconds."""
     by: str | None = None
     """The caller's id."""
     follow_up: bool = False
-    """Whether the run existed already. Of a run that was started elsewhere, every prompt here is one."""
+    """Whether the run existed before the prompt. This is true for all prompts of a run that was started elsewhere."""
     model: str | None = None
-    """The model that was asked for; None for the run's, or the organization's."""
+    """The requested model; None for the model of the run or of the organization."""
     source: dict[str, str | int] = {}
 
 
 def kept(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """Bring prompts within the limits.
+    """Return the prompts within the limits.
 
-    The first one says what the run is for, and the newest what it does now: these two go last. Where there are too many
-    prompts, those that follow the first are dropped; where they are too long, the oldest are shortened.
+    The first prompt says what the run is for, and the newest what it does now, so these two are shortened last. If
+    there are too many prompts, those after the first are removed. If they are too long, the oldest are shortened.
     """
     if len(prompts) > MOST_KEPT:
         prompts = [prompts[0], *prompts[len(prompts) - MOST_KEPT + 1 :]]
@@ -62,7 +62,7 @@ def kept(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
 
 
 def following(prompts: Sequence[Prompt], prompt: Prompt) -> tuple[Prompt, ...]:
-    """Add a prompt, with the next number, and keep to the limits."""
+    """Return the prompts with one more, which gets the next number, within the limits."""
     number = prompts[-1].number + 1 if prompts else 1
     return kept([*prompts, prompt.model_copy(update={"number": number})])
 

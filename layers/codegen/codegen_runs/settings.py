@@ -1,7 +1,7 @@
-"""What the environment says, read when it is needed and never at import.
+"""The settings in the environment, which are read when they are needed and never at import.
 
-The names are those of the template. A function that lacks a variable fails on the request that needs it, with an
-error that names the variable, and can still be imported to read its routes.
+The template defines the variables. If a variable is missing, the requests that need it fail with an error that names
+it. The function can still be imported to read its routes.
 """
 
 import os
@@ -11,7 +11,7 @@ _Number = TypeVar("_Number", int, float)
 
 
 class SettingError(RuntimeError):
-    """Report an environment variable that is missing or has no usable value."""
+    """An environment variable is missing or invalid."""
 
 
 def required(name: str) -> str:
@@ -32,7 +32,7 @@ def codegen_base_url() -> str:
 
 
 def codegen_org_id() -> int | None:
-    """Return the organization that paths without one mean, or None where the deployment names none."""
+    """Return the organization of requests without one in their path; None if the deployment has no default."""
     value = os.environ.get("CODEGEN_ORG_ID", "")
     return _number("CODEGEN_ORG_ID", value, int) if value else None
 
@@ -43,23 +43,23 @@ def codegen_timeout() -> float:
 
 
 def codegen_max_retries() -> int:
-    """Return how often a request that is safe to repeat is repeated."""
+    """Return how many times a request that is safe to repeat is repeated."""
     return _number("CODEGEN_MAX_RETRIES", required("CODEGEN_MAX_RETRIES"), int)
 
 
 def codegen_limit_factor() -> int:
-    """Return how many times its documented rate limits the Codegen API admits; 1 where nothing is said."""
+    """Return the multiple of the documented rate limits that the Codegen API allows; 1 by default."""
     value = os.environ.get("CODEGEN_LIMIT_FACTOR", "")
     return _number("CODEGEN_LIMIT_FACTOR", value, int) if value else 1
 
 
 def event_retention() -> int:
-    """Return how many seconds the events of a run are kept."""
+    """Return how many seconds the events of a run are stored."""
     return _number("EVENT_RETENTION_DAYS", required("EVENT_RETENTION_DAYS"), int) * 86_400
 
 
 def allowed_origin() -> str:
-    """Return the browser origin that CORS admits."""
+    """Return the browser origin that CORS allows."""
     return required("ALLOWED_ORIGIN")
 
 

@@ -1,4 +1,4 @@
-"""The one vocabulary of run statuses, and how the upstream's words map to it."""
+"""The statuses of a run, and the upstream's statuses that they stand for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a run stands. The last five are terminal: they stay until a follow-up opens a new turn."""
+    """The status of a run. The last five are terminal: they stay until a follow-up begins a new turn."""
 
     QUEUED = "queued"
     LAUNCHING = "launching"
@@ -22,13 +22,13 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing more is expected."""
+        """Whether the turn has ended."""
         return self in _TERMINAL
 
 
 _TERMINAL = frozenset({Status.COMPLETED, Status.INCOMPLETE, Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
 
-# The upstream's document gives no enumeration; these words come from its official clients and from live answers.
+# The upstream's OpenAPI document does not list its statuses. These come from its official clients and live answers.
 _UPSTREAM = {
     "ACTIVE": Status.RUNNING,
     "RUNNING": Status.RUNNING,
@@ -47,6 +47,6 @@ _UPSTREAM = {
 }
 
 
-def from_upstream(word: str | None) -> Status:
-    """Map an upstream status word, in any case, to ours; a word nobody knows is `unknown`, which is not terminal."""
-    return _UPSTREAM.get((word or "").upper(), Status.UNKNOWN)
+def from_upstream(status: str | None) -> Status:
+    """Translate a status of the upstream, in upper or lower case; `UNKNOWN`, which is not terminal, for all others."""
+    return _UPSTREAM.get((status or "").upper(), Status.UNKNOWN)

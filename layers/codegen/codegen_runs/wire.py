@@ -1,8 +1,8 @@
-"""The process's one connection pool, and the wires that run through it.
+"""The connection pool of the process, and the wires that use it.
 
-The pool is opened by the first request and kept while the function is warm; to make its TLS context takes tens of
-milliseconds, so that there is one for everybody. httpx drops connections that idle for 5 s, so one that died while the
-function was frozen is not used again.
+The first request opens the pool, which stays open while the function is warm. All services share one pool, because
+creating its TLS context takes tens of milliseconds. httpx closes connections that are idle for 5 s, so a connection
+that was lost while the function was frozen is not used again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx
 
 
 class Wire(httpx.BaseTransport):
-    """The way to one service: through the pool, or over what replaces it."""
+    """The transport to one service: the connection pool, or its replacement in a test."""
 
     def __init__(self) -> None:
         self._replacements: list[httpx.BaseTransport] = []

@@ -1,1 +1,1 @@
-"""Who may do what: API tokens of this deployment, roles in organizations, and what an organization has set."""
+"""Access: authentication, API tokens of this deployment, roles in organizations, and settings of organizations."""

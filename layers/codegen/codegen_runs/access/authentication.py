@@ -1,7 +1,8 @@
-"""From a token to its caller: asked of the Codegen API, and remembered for minutes.
+"""Authentication: find the caller of a token. The Codegen API is asked, and its answer is cached for minutes.
 
-A token is remembered under its SHA-256 and never itself. What the memory of one process holds outlives a revoked token
-by `MEMORY_SECONDS`, what the callers table holds by `TABLE_SECONDS`; that it was refused is held in memory alone.
+A token is cached under its SHA-256 and never itself. After a token was revoked, it works for at most `MEMORY_SECONDS`
+from the memory of one process, and for at most `TABLE_SECONDS` from the callers table. Refusals are cached in memory
+only.
 
 | pk            | attributes                                                                     |
 |---------------|--------------------------------------------------------------------------------|
@@ -32,19 +33,19 @@ _TOKEN = re.compile(r"[!-~]{1,4096}")  # What an HTTP header can carry.
 logger = Logger()
 
 
-class TokenRefused(Exception):  # noqa: N818 - what happened, and no fault
-    """The token belongs to nobody."""
+class TokenRefused(Exception):  # noqa: N818 - an expected outcome
+    """The token is not valid."""
 
 
-class Shelf(Protocol):
-    """Where callers are kept between processes. Both methods may raise `StorageUnavailable`."""
+class Cache(Protocol):
+    """Stores callers for all processes: the callers table. Both methods may raise `StorageUnavailable`."""
 
     def get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         """Return the item with this key."""
         ...
 
     def put(self, item: dict[str, Any]) -> None:
-        """Keep an item under its `pk`."""
+        """Store an item under its `pk`."""
         ...
 
 
@@ -55,31 +56,30 @@ class _Remembered:
 
 
 class Authenticator:
-    """Tells callers by their tokens.
+    """Finds callers by their tokens, with a cache.
 
     Args:
-        shelf: The callers table.
+        cache: The callers table.
         clock: The time.
-        ask: Finds out whose token it is, within a number of seconds. The one kind of token is Codegen's; this is where
-            another kind would be told apart by its shape.
+        find: Returns the caller of a token that is not cached, within some seconds.
     """
 
-    def __init__(self, shelf: Shelf, clock: Clock, ask: Callable[[str, float], Caller] | None = None) -> None:
-        self._shelf = shelf
+    def __init__(self, cache: Cache, clock: Clock, find: Callable[[str, float], Caller] | None = None) -> None:
+        self._cache = cache
         self._clock = clock
-        self._ask = ask or codegen_user
+        self._find = find or codegen_user
         self._memory: dict[str, _Remembered] = {}
 
     def caller(self, token: str, deadline: float) -> Caller:
-        """Return the caller whose token this is.
+        """Return the caller of a token.
 
         Args:
             token: The token.
             deadline: Seconds from now within which to answer.
 
         Raises:
-            TokenRefused: It is nobody's.
-            CodegenAPIError: Nobody can tell now. A caller who is still remembered does not notice.
+            TokenRefused: The token is not valid.
+            CodegenAPIError: Codegen could not be asked. This is not raised for a cached caller.
         """
         if not _TOKEN.fullmatch(token):
             raise TokenRefused
@@ -94,32 +94,32 @@ class Authenticator:
 
     def _look_up(self, key: str, token: str, deadline: float) -> _Remembered:
         now = self._clock.now()
-        if kept := self._kept(key, now):
-            caller, expires_at = kept
+        if stored := self._stored(key, now):
+            caller, expires_at = stored
             return _Remembered(caller, until=min(now + MEMORY_SECONDS, expires_at))
         try:
-            caller = self._ask(token, deadline)
+            caller = self._find(token, deadline)
         except TokenRefused:
             return _Remembered(None, until=now + REFUSAL_SECONDS)
-        self._keep(key, caller, now)
+        self._store(key, caller, now)
         return _Remembered(caller, until=now + MEMORY_SECONDS)
 
-    def _kept(self, key: str, now: float) -> tuple[Caller, int] | None:
+    def _stored(self, key: str, now: float) -> tuple[Caller, int] | None:
         try:
-            item = self._shelf.get({"pk": key})
+            item = self._cache.get({"pk": key})
         except StorageUnavailable:
-            logger.warning("The callers table cannot be read; the Codegen API is asked instead.", exc_info=True)
+            logger.warning("Could not read the callers table. The Codegen API is asked instead.", exc_info=True)
             return None
-        # DynamoDB deletes what has expired within days, not at once.
+        # DynamoDB may delete an expired item only days later.
         if item is None or item["expires_at"] <= now:
             return None
         return Caller.from_context(item, token=""), item["expires_at"]
 
-    def _keep(self, key: str, caller: Caller, now: float) -> None:
+    def _store(self, key: str, caller: Caller, now: float) -> None:
         try:
-            self._shelf.put({"pk": key, **caller.to_context(), "expires_at": int(now) + TABLE_SECONDS})
+            self._cache.put({"pk": key, **caller.to_context(), "expires_at": int(now) + TABLE_SECONDS})
         except StorageUnavailable:
-            logger.warning("The callers table cannot be written.", exc_info=True)
+            logger.warning("Could not write to the callers table.", exc_info=True)
 
     def _remember(self, key: str, remembered: _Remembered) -> None:
         if len(self._memory) >= _MOST_REMEMBERED:
@@ -128,11 +128,11 @@ class Authenticator:
 
 
 def codegen_user(token: str, deadline: float) -> Caller:
-    """Ask the Codegen API whose token it is, and for the organizations of that user.
+    """Return the owner of a Codegen token and the organizations of this user, from the Codegen API.
 
     Raises:
-        TokenRefused: The API does not accept the token.
-        CodegenAPIError: It cannot tell.
+        TokenRefused: The Codegen API does not accept the token.
+        CodegenAPIError: The Codegen API did not answer, or failed.
     """
     api = upstream.for_token(token, deadline)
     try:

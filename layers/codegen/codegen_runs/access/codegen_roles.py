@@ -1,7 +1,7 @@
-"""What Codegen says of a user's role in an organization, which holds where this deployment has given none.
+"""A user's role in an organization at Codegen, which applies if this deployment has given no role.
 
-`users/me` has a role, too, but not of which organization: somebody who is an admin of her own would be one everywhere.
-So each organization is asked.
+`users/me` has a role, too, but does not say in which organization. An admin of one organization would be an admin of
+all. Therefore the user is read in each organization.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from codegen_runs.roles import Role, at_codegen
 from codegen_runs.storage.access import ApiToken
 
 ASKING_SECONDS = 10.0
-"""How long a request that manages something waits to be told that it may."""
+"""How many seconds a request to an operation for admins waits for the caller's role."""
 
 _CONCURRENCY = 8
 
 
 def role_of(user: User) -> Role:
-    """Return the role of a user in the organization that was asked."""
+    """Return the role of a user in the organization in which the user was read."""
     return at_codegen(user.role, is_admin=user.is_admin)
 
 
 def own_role(caller: Caller, org_id: int) -> Role:
-    """Ask for the role of a caller who brings a Codegen token. Raises `CodegenAPIError`."""
+    """Return the role of a caller with a Codegen token. Raises `CodegenAPIError`."""
     try:
         return role_of(upstream.for_caller(caller, deadline=ASKING_SECONDS).users.get(caller.user_id, org_id=org_id))
     except NotFoundError:
@@ -34,31 +34,31 @@ def own_role(caller: Caller, org_id: int) -> Role:
 
 
 def known_roles(user_id: int, organizations: tuple[int, ...], codegen: CodegenAPI) -> dict[int, Role]:
-    """Ask as the deployment in which of the organizations a user is, and with which role.
+    """Return in which of the organizations a user is, with the role in each. The deployment's token is used.
 
-    What the deployment itself is not in, it cannot do anything in either.
+    An organization that the deployment is not in is left out, because the deployment cannot act in it.
 
     Raises:
-        CodegenAPIError: Codegen cannot tell.
-        CredentialsRefused: It refuses the deployment's token.
+        CodegenAPIError: Codegen did not answer, or failed.
+        CredentialsRefused: Codegen refuses the deployment's token.
     """
 
-    def ask(org_id: int) -> Role | None:
+    def role_in(org_id: int) -> Role | None:
         try:
             return role_of(codegen.users.get(user_id, org_id=org_id))
         except (NotFoundError, PermissionDeniedError):
             return None
 
     with ThreadPoolExecutor(_CONCURRENCY) as threads:
-        roles = dict(zip(organizations, threads.map(ask, organizations), strict=True))
+        roles = dict(zip(organizations, threads.map(role_in, organizations), strict=True))
     return {org_id: role for org_id, role in roles.items() if role is not None}
 
 
 def maker_of(token: ApiToken, deadline: float) -> Caller:
-    """Return the maker of a token as Codegen knows them now: where they are still in, and their roles there.
+    """Return the creator of a token, with the organizations and roles that Codegen has now.
 
     Raises:
-        CodegenAPIError, CredentialsRefused, NoDeploymentToken: Nobody can tell.
+        CodegenAPIError, CredentialsRefused, NoDeploymentToken: Codegen could not be asked.
         StorageUnavailable: The deployment's token cannot be read.
     """
     roles = known_roles(token.user_id, token.organizations, upstream.for_deployment(deadline))

@@ -1,4 +1,4 @@
-"""The members of an organization with their roles, and giving a member another role."""
+"""List the members of an organization with their roles, and set the role of a member."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from codegen_runs.storage.table import ConditionFailed
 
 PAGE = 100
 MOST_SEARCHED = 1_000
-"""Members among whom another admin is looked for before the last one may step down."""
+"""How many members are searched for another admin before an admin may step down."""
 
 _ATTEMPTS = 5
 
@@ -93,7 +93,7 @@ class UpdatedMember(MemberCard):
 
 
 def listed(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[MemberCard]:
-    """List the members as Codegen has them, each with the role that holds here.
+    """List the members of an organization at Codegen, each with the role that applies in this deployment.
 
     Raises `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
     """
@@ -110,20 +110,20 @@ def listed(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> 
 
 
 def update(request: UpdateUser, *, org_id: int, user_id: int, caller: Caller, backend: Backend) -> UpdatedMember:
-    """Give a user a role. Who may do so was checked before; here it is checked again in the moment of writing.
+    """Set the role of a user. The edge has checked that the caller is an admin; this is checked again before the write.
 
     Raises:
-        NotFoundError: There is no such user in the organization.
+        NotFoundError: The user is not in the organization.
         RoleRequired: The caller has just lost the role of an admin.
-        LastAdmin: The caller is the only one.
+        LastAdmin: The caller is the only admin.
         Unprocessable: The permissions exceed the role.
-        MembersChanging: Others were quicker too often.
+        MembersChanging: Other requests have changed the members before each attempt.
         CodegenAPIError, StorageUnavailable: Nothing was changed.
     """
     codegen, table = backend.codegen, backend.access
     user = codegen.users.get(user_id, org_id=org_id)
     for _ in range(_ATTEMPTS):
-        record = table.organization(org_id)  # Before all that is decided by: a write meanwhile makes this one fail.
+        record = table.organization(org_id)  # Read first: if anything is written after this, the write below fails.
         _check_still_admin(caller, org_id, table)
         member = _changed(request, user, table.member(org_id, user_id), org_id, caller, now=backend.clock.now())
         steps_down = user_id == caller.user_id and member.effective_role is not Role.ADMIN

@@ -1,7 +1,7 @@
-"""An organization as this deployment shows it: what Codegen says, and over it what was set here.
+"""An organization as this deployment shows it: Codegen's data, overridden by what was set in this deployment.
 
-The upstream has a list of organizations and nothing that would change one, so a name and settings that are set here
-hold here; `codegen` tells what Codegen itself goes by.
+The upstream can list organizations but not change them, so a name and settings that are set here apply in this
+deployment only. The field `codegen` has the values that Codegen itself uses.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from codegen_runs.storage.table import ConditionFailed
 
 MAX_NAME_CHARACTERS = 100
 MAX_SETTINGS_CHARACTERS = 16_000
-"""Of all settings together, as JSON."""
+"""The most characters of all settings of an organization together, as JSON."""
 
-_MOST_SEARCHED = 1_000  # Organizations of a user among which the one that is asked for is looked for.
+_MOST_SEARCHED = 1_000  # How many of the caller's organizations are searched for the requested one.
 _ATTEMPTS = 5
 
 
@@ -53,7 +53,7 @@ class UpdateOrganization(Body):
     def _not_too_large(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
         try:
             size = len(json.dumps(settings, allow_nan=False))
-        except ValueError:  # Python reads 1e999 as infinity, which JSON cannot say.
+        except ValueError:  # Python reads 1e999 as infinity, which JSON does not have.
             raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
         if size > MAX_SETTINGS_CHARACTERS:
             raise PydanticCustomError("too_long", f"Input should have at most {MAX_SETTINGS_CHARACTERS} characters")
@@ -105,9 +105,9 @@ def update(request: UpdateOrganization, *, org_id: int, caller: Caller, backend:
     """Change what this deployment shows of an organization.
 
     Raises:
-        NotAMember: Codegen does not list it.
-        OrganizationChanging: Others were quicker too often.
-        SettingsTooLarge: With those that there are, the settings would be too many.
+        NotAMember: Codegen does not list the organization.
+        OrganizationChanging: Other requests have changed the organization before each attempt.
+        SettingsTooLarge: Together with the existing settings, the new ones would exceed the limit.
         CodegenAPIError, StorageUnavailable: Nothing was changed.
     """
     organization, table = _at_codegen(org_id, backend.codegen), backend.access
@@ -124,7 +124,7 @@ def update(request: UpdateOrganization, *, org_id: int, caller: Caller, backend:
             record = table.write_organization(record, **changes, settings=merged, **stamp)
         except ConditionFailed:
             continue
-        warnings = request.ignored() + _told_here_only(request, organization)
+        warnings = request.ignored() + _unchanged_at_codegen(request, organization)
         return UpdatedOrganization(**_members(organization, record, backend.codegen), warnings=warnings)
     raise OrganizationChanging("Other requests are changing the organization.")
 
@@ -143,7 +143,7 @@ def _at_codegen(org_id: int, codegen: CodegenAPI) -> Organization:
     raise NotAMember
 
 
-def _told_here_only(request: UpdateOrganization, organization: Organization) -> list[Warned]:
+def _unchanged_at_codegen(request: UpdateOrganization, organization: Organization) -> list[Warned]:
     own = organization.settings.model_dump()
     pointers = [f"/settings/{name}" for name in request.settings or {} if name in own]
     if request.name is not None:

@@ -1,6 +1,6 @@
-"""The upstream's operations about the owner of a token, for callers whose token is one of this deployment.
+"""The upstream's operations about the owner of a token, also for callers with an API token of this deployment.
 
-Codegen is asked as the deployment then, and would answer about the deployment's own user.
+For these callers Codegen gets the deployment's token, and would answer about the deployment's own user.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from codegen_runs.callers import DEPLOYMENT, Caller
 
 
 def user(caller: Caller, codegen: CodegenAPI) -> User:
-    """Read the caller's own user. Raises `CodegenAPIError`."""
+    """Return the user of the caller. Raises `CodegenAPIError`."""
     if caller.kind != DEPLOYMENT:
         return codegen.users.me()
     if not caller.organizations:
@@ -21,14 +21,14 @@ def user(caller: Caller, codegen: CodegenAPI) -> User:
 
 
 def organizations(caller: Caller, codegen: CodegenAPI, *, skip: int, limit: int) -> Page[Organization]:
-    """Read a page of the caller's organizations. Raises `CodegenAPIError`."""
+    """Return a page of the caller's organizations. Raises `CodegenAPIError`."""
     if caller.kind != DEPLOYMENT:
         return codegen.organizations.list(skip=skip, limit=limit)
-    hers = [each for each in codegen.organizations.iter() if caller.is_in(each.id)]
+    own = [organization for organization in codegen.organizations.iter() if caller.is_in(organization.id)]
     return Page[Organization](
-        items=hers[skip : skip + limit],
-        total=len(hers),
+        items=own[skip : skip + limit],
+        total=len(own),
         page=skip // limit + 1,
         size=limit,
-        pages=ceil(len(hers) / limit),
+        pages=ceil(len(own) / limit),
     )

@@ -1,7 +1,7 @@
-"""The form of an API token of this deployment: `cgr_`, forty random characters, and six that check them.
+"""The format of an API token of this deployment: `cgr_`, forty random characters, and six characters of a checksum.
 
-The prefix tells a scanner, a person and the authorizer what it is; the checksum tells a typing error from a token that
-was revoked without asking anybody. Who knows the checksum knows nothing: all of the secret is in the forty.
+Secret scanners, people and the authorizer recognise the token by its prefix. With the checksum, a mistyped token is
+refused without a call to any service. The checksum is no secret: all of the randomness is in the forty characters.
 """
 
 import re
@@ -11,7 +11,7 @@ from zlib import crc32
 
 PREFIX = "cgr_"
 SHOWN = len(PREFIX) + 6
-"""Characters of a token that a list shows, for its maker to know it by."""
+"""How many characters of a token a list shows, so that its creator recognises it."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM = 40  # Of 62 characters: 238 bits.
@@ -20,24 +20,24 @@ _FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{_RANDOM}}})([0-9A-Za-z]{{{_CHECK}}}
 
 
 def mint() -> str:
-    """Make a new token."""
+    """Create a token."""
     random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
     return PREFIX + random + _check(random)
 
 
 def claims_to_be_one(token: str) -> bool:
-    """Tell whether a token is meant to be one of this deployment: it is never shown to Codegen."""
+    """Return whether a token has the prefix of this deployment. Such a token is never sent to Codegen."""
     return token.startswith(PREFIX)
 
 
 def is_well_formed(token: str) -> bool:
-    """Tell whether a token may have been made by `mint`."""
-    found = _FORM.fullmatch(token)
-    return found is not None and _check(found[1]) == found[2]
+    """Return whether a token has the format of `mint`, with the right checksum."""
+    match = _FORM.fullmatch(token)
+    return match is not None and _check(match[1]) == match[2]
 
 
 def digest(token: str) -> str:
-    """Return what is stored of a token: the hexadecimal SHA-256."""
+    """Return the hexadecimal SHA-256 of a token, which is stored instead of the token."""
     return sha256(token.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
-"""From a token to its caller and what the caller may do, for both kinds of token.
+"""Find the caller of a token with the roles of the caller, for both kinds of token.
 
-Whose a token is, and where its owner is, is remembered for minutes (see `authentication`). What this deployment decides
-itself is not: an API token is read each time, so the first request after it was revoked is refused, and a role that was
-given or taken holds everywhere within `ROLE_SECONDS`.
+The owner of a token and the owner's organizations are cached for minutes (see `authentication`). Decisions of this
+deployment are not: an API token is read for each request, so the first request after it was revoked is refused, and a
+changed role applies within `ROLE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from codegen_runs.storage.access import ApiToken
 
 ROLE_SECONDS = 5
 USE_SECONDS = 3600
-"""How coarse the time is at which a token was last used: one write in an hour, not one for each request."""
+"""The precision of a token's last use, in seconds: it is written once an hour and not for each request."""
 
 _MOST_REMEMBERED = 1_000
 
@@ -32,12 +32,12 @@ logger = Logger()
 
 
 class Standing:
-    """Tells callers by their tokens, with their roles.
+    """Finds callers by their tokens, with their roles.
 
     Args:
-        backend: What to work with: its access table, its callers table and its clock.
-        codegen_caller: Finds out whose Codegen token it is, within a number of seconds.
-        maker: Finds out where the maker of a token still is, and as what, within a number of seconds.
+        backend: The backend; its access table, its callers table and its clock are used.
+        codegen_caller: Returns the owner of a Codegen token, within some seconds.
+        maker: Returns the creator of an API token with their current organizations and roles, within some seconds.
     """
 
     def __init__(
@@ -51,39 +51,39 @@ class Standing:
         self._clock = backend.clock
         self._codegen_caller = codegen_caller
         self._maker = maker
-        self._authenticator = Authenticator(backend.callers, backend.clock, self._ask)
+        self._authenticator = Authenticator(backend.callers, backend.clock, self._find)
         self._roles: dict[tuple[int, frozenset[int]], tuple[float, dict[int, Role]]] = {}
 
     def caller(self, token: str, deadline: float) -> Caller:
-        """Return the caller whose token this is.
+        """Return the caller of a token.
 
         Args:
             token: The token.
             deadline: Seconds from now within which to answer.
 
         Raises:
-            TokenRefused: It is nobody's.
-            TokenExpired, TokenRevoked: It was one of this deployment.
-            CodegenAPIError, CredentialsRefused: Nobody can tell now whose it is.
-            StorageUnavailable: Nobody can tell what the caller may do: an outage gives no rights.
+            TokenRefused: The token is not valid.
+            TokenExpired, TokenRevoked: It is an API token of this deployment that has expired or was revoked.
+            CodegenAPIError, CredentialsRefused: Codegen could not be asked for the owner.
+            StorageUnavailable: The token or the roles could not be read. Nobody is admitted during an outage.
         """
         caller = self._authenticator.caller(token, deadline)
         recorded = self._recorded_roles(caller)
         if caller.kind != DEPLOYMENT:
             return replace(caller, roles=recorded)
-        found = self._good(self._access.token(caller.user_id, caller.token_id))
-        self._note_use(found)
-        roles = {org_id: lesser(found.role, recorded.get(org_id, role)) for org_id, role in caller.roles.items()}
+        api_token = self._valid(self._access.token(caller.user_id, caller.token_id))
+        self._note_use(api_token)
+        roles = {org_id: lesser(api_token.role, recorded.get(org_id, role)) for org_id, role in caller.roles.items()}
         return replace(caller, roles=roles)
 
-    def _ask(self, token: str, deadline: float) -> Caller:
+    def _find(self, token: str, deadline: float) -> Caller:
         if not secret.claims_to_be_one(token):
             return self._codegen_caller(token, deadline)
         if not secret.is_well_formed(token):
             raise TokenRefused
-        return self._maker(self._good(self._access.token_by_hash(secret.digest(token))), deadline)
+        return self._maker(self._valid(self._access.token_by_hash(secret.digest(token))), deadline)
 
-    def _good(self, token: ApiToken | None) -> ApiToken:
+    def _valid(self, token: ApiToken | None) -> ApiToken:
         if token is None:
             raise TokenRefused
         if token.revoked_at is not None:
@@ -98,7 +98,7 @@ class Standing:
             try:
                 self._access.note_use(token, now)
             except StorageUnavailable:
-                logger.warning("The use of a token could not be noted.", exc_info=True)
+                logger.warning("Could not store when a token was last used.", exc_info=True)
 
     def _recorded_roles(self, caller: Caller) -> dict[int, Role]:
         key, now = (caller.user_id, caller.organizations), self._clock.now()

@@ -107,18 +107,19 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
     """Create a token that cannot do more than its creator.
 
     Args:
-        request: What for.
-        caller: The maker.
-        deployment: A client that acts as the deployment, as the token will.
-        backend: What to work with.
+        request: The request.
+        caller: The creator.
+        deployment: A client that acts as the deployment, as calls with the token will.
+        backend: The backend.
 
     Raises:
-        CodegenTokenRequired: The caller herself comes with a token of this deployment.
-        Unprocessable: It would have expired already, or names no organization where the caller is in many.
-        NotAMember: The caller is not in an organization.
-        RoleRequired: The caller may do less there than the token should.
-        DeploymentNotInOrganization: The token could do nothing there.
-        CodegenAPIError, CredentialsRefused, StorageUnavailable: Nobody can tell. No token was made.
+        CodegenTokenRequired: The caller has an API token of this deployment.
+        Unprocessable: The token would have expired already, or the request must name organizations because the caller
+            is in too many.
+        NotAMember: The caller is not in one of the organizations.
+        RoleRequired: The caller's role in one of the organizations is lower than the token's.
+        DeploymentNotInOrganization: The deployment is not in one of the organizations, so the token would be useless.
+        CodegenAPIError, CredentialsRefused, StorageUnavailable: The roles could not be read. No token was created.
     """
     if caller.kind != CODEGEN:
         raise CodegenTokenRequired("An API token of this deployment cannot create another one.")
@@ -128,23 +129,23 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
         raise _fault("expires_at", "in_the_past", "Input should be in the future")
     organizations = _organizations(request, caller)
     _check(request.role, organizations, caller, deployment, table)
-    made = secret.mint()
+    secret_token = secret.mint()
     token = ApiToken(
         id=f"tok-{now:09x}-{secrets.token_hex(5)}",
         user_id=caller.user_id,
         name=request.name,
-        prefix=made[: secret.SHOWN],
+        prefix=secret_token[: secret.SHOWN],
         role=request.role,
         organizations=organizations,
         created_at=now,
         expires_at=expires_at,
     )
-    table.add_token(token, secret.digest(made))
-    return NewApiToken(**_members(token, now), token=made, warnings=request.ignored())
+    table.add_token(token, secret.digest(secret_token))
+    return NewApiToken(**_members(token, now), token=secret_token, warnings=request.ignored())
 
 
 def newest(*, caller: Caller, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[ApiTokenCard]:
-    """List the caller's tokens that were not revoked, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
+    """List the caller's tokens that are not revoked, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
     scope = ("api-tokens", caller.user_id)
     before = cursors.decode(cursor, *scope) if cursor else None
     if before and not _ID.fullmatch(before):
@@ -155,7 +156,7 @@ def newest(*, caller: Caller, limit: int, cursor: str | None, backend: Backend) 
 
 
 def revoke(token_id: str, *, caller: Caller, backend: Backend) -> None:
-    """Revoke a token of the caller; one that is revoked stays so. Raises `ApiTokenNotFound`, `StorageUnavailable`."""
+    """Revoke a token of the caller; again has no effect. Raises `ApiTokenNotFound`, `StorageUnavailable`."""
     now = int(backend.clock.now())
     if not _ID.fullmatch(token_id) or not backend.access.revoke_token(caller.user_id, token_id, now):
         raise ApiTokenNotFound(f"You have no API token {token_id}.")
@@ -179,7 +180,7 @@ def _organizations(request: CreateApiToken, caller: Caller) -> tuple[int, ...]:
 def _check(
     role: Role, organizations: tuple[int, ...], caller: Caller, deployment: CodegenAPI, table: AccessTable
 ) -> None:
-    """Refuse what exceeds the maker, by what is true now and not what the authorizer remembers."""
+    """Refuse a token that exceeds its creator, by the current roles and not those that the authorizer has cached."""
     known = known_roles(caller.user_id, organizations, deployment)
     for org_id in organizations:
         if org_id not in known:
@@ -188,7 +189,7 @@ def _check(
             )
     roles = known | table.roles(caller.user_id, organizations)
     for org_id in organizations:
-        # Making a token is acting, also making one that can only read.
+        # Creating a token requires the role member, even for a token that can only read.
         needed = role if role.includes(Role.MEMBER) else Role.MEMBER
         if not roles[org_id].includes(needed):
             raise RoleRequired(roles[org_id], needed, org_id)

@@ -1,9 +1,9 @@
-"""The AWS services that the handlers use, over the connection pool that they have already.
+"""Clients of the AWS services that the handlers use, over the connection pool of the process.
 
-To import boto3 and make its first client takes as long as everything else that a function starts with: it reads the
-models of all services to find out how to call one (docs/decisions/0003). These speak JSON both ways, so what is left
-is a signature, a retry, and the services' own words for what went wrong. Operations, parameters and answers are those
-of boto3's clients, and typed as such.
+Importing boto3 and creating its first client takes as long as the rest of a cold start, because boto3 reads the models
+of all services (docs/decisions/0003). The services used here have JSON requests and answers, so a client needs only a
+signature, retries and the services' error codes. Operations, parameters and answers are those of boto3's clients, and
+have their types.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def connections(url: str, timeout: float) -> ConnectionsClient:
     """Return the client of a WebSocket API's connections.
 
     Args:
-        url: The API's own address, with its stage.
-        timeout: Seconds that one request may take.
+        url: The URL of the API, with its stage.
+        timeout: The most seconds that one request may take.
     """
     return ConnectionsClient(url, timeout)

@@ -1,4 +1,4 @@
-"""One call of an AWS service: signed, repeated where that helps, and its refusal told."""
+"""Calls of an AWS service: signed, retried where that helps, with the service's error as an exception."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from codegen_runs.aws.signature import Credentials, sign
 from codegen_runs.wire import Wire
 
 wire = Wire()
-"""The way to AWS."""
+"""The transport to AWS."""
 
-# Full jitter below 50, 100 and 200 ms: what is throttled in DynamoDB is often admitted in the next instant.
+# Full jitter below 50, 100 and 200 ms: DynamoDB often accepts a throttled call a moment later.
 _BACKOFF = 0.05
 
 _THROTTLED = {
@@ -36,9 +36,9 @@ class AwsError(Exception):
     """A service refused a call.
 
     Attributes:
-        code: The service's word for the reason, such as `ConditionalCheckFailedException`.
-        status: The HTTP status.
-        reasons: The words for each action of a DynamoDB transaction that was cancelled.
+        code: The error code of the service, such as `ConditionalCheckFailedException`.
+        status: The HTTP status; 0 without an answer.
+        reasons: The codes of the actions of a cancelled DynamoDB transaction.
     """
 
     def __init__(self, code: str, message: str, *, status: int = 0, reasons: frozenset[str] = frozenset()) -> None:
@@ -49,15 +49,15 @@ class AwsError(Exception):
 
     @property
     def throttled(self) -> bool:
-        """Whether the service had too many calls, or too many at once for one key."""
+        """Whether the service had too many calls, in total or for one key."""
         return self.code in _THROTTLED or "ThrottlingError" in self.reasons
 
 
-class Unanswered(AwsError):  # noqa: N818 - what happened
+class Unanswered(AwsError):  # noqa: N818 - the state of the call
     """A service did not answer.
 
     Attributes:
-        sent: Whether it may have had the request.
+        sent: Whether the service may have received the request.
     """
 
     def __init__(self, service: str, fault: httpx.TransportError) -> None:
@@ -67,13 +67,14 @@ class Unanswered(AwsError):  # noqa: N818 - what happened
 
 @dataclass(frozen=True)
 class Service:
-    """One service, to be called.
+    """One service.
 
     Attributes:
-        name: Its name in signatures and, unless an `url` is given, in its address.
-        url: Its address. `AWS_ENDPOINT_URL` goes before it.
-        attempts: How often a call is made at most, where it was throttled or met a fault.
-        timeout: Seconds until an answer has to begin.
+        name: Its name in signatures and, without `url`, in its host name.
+        url: Its URL. `AWS_ENDPOINT_URL` takes precedence.
+        attempts: The most attempts of a call. A call is repeated if it was throttled, failed or had no answer.
+        timeout: Seconds within which an answer must begin.
+        sleep: Waits for seconds between the attempts.
     """
 
     name: str
@@ -127,7 +128,7 @@ def _address(service: str, region: str) -> str:
 
 
 def _refusal(response: httpx.Response, content: bytes) -> AwsError:
-    """Read an error in the forms of AWS's JSON and REST-JSON protocols."""
+    """Return the error of an answer in AWS's JSON or REST-JSON protocol."""
     try:
         body: Any = json.loads(content)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Failures of AWS as a caller is told them: those that pass, and those that only the deployment's operator can mend.
+"""Failures of AWS as problems: temporary ones, and those that only the operator of the deployment can repair.
 
-What a service calls its reason is for the log, which has the cause; no answer names it.
+The service's error code is in the log, as the cause of the problem. It is not in the answer.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 from codegen_runs.aws import AwsError, Unanswered
 from codegen_runs.problems import StorageRefused, StorageUnavailable
 
-# Two transactions met: neither has done anything, and the next try is as good as any.
+# Two transactions were in conflict, and this one had no effect. It can be retried.
 _CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
 
-_LOOK: dict[str, Any] = {
+_EFFECT_UNKNOWN: dict[str, Any] = {
     "effect_unknown": True,
     "retryable": False,
     "remedy": "Check whether it took effect before you send it again.",
@@ -21,17 +21,17 @@ _LOOK: dict[str, Any] = {
 
 
 def outage(error: AwsError, detail: str | None = None, *, writing: bool = False) -> StorageUnavailable:
-    """Return the problem that tells a failure.
+    """Return the problem for a failure of a service.
 
     Args:
-        error: What the service answered.
-        detail: What could not be done, where the caller can make something of that.
-        writing: Whether something changed if the service had the call, though nobody knows of it.
+        error: The error of the service.
+        detail: What could not be done, if this helps the caller.
+        writing: Whether the call changes something, so that a call without an answer may have had an effect.
     """
     if error.throttled or _CONFLICTS & {error.code, *error.reasons}:
         return StorageUnavailable(detail or "The storage is overloaded.", retry_after=1)
     if isinstance(error, Unanswered) or error.status >= 500:
-        done = writing and (not isinstance(error, Unanswered) or error.sent)
-        return StorageUnavailable(detail or "The storage does not respond.", retry_after=1, **(_LOOK if done else {}))
-    # A permission, a table or a form is missing, and is missed again by the next try.
+        more = _EFFECT_UNKNOWN if writing and (not isinstance(error, Unanswered) or error.sent) else {}
+        return StorageUnavailable(detail or "The storage does not respond.", retry_after=1, **more)
+    # A permission or a table is missing, or the request is malformed. Retrying will not help.
     return StorageRefused(detail or "The storage refused the operation.")

@@ -1,4 +1,4 @@
-"""AWS's services in the shape of boto3's clients: an operation is a method, its parameters are keywords."""
+"""AWS services with the interface of boto3's clients: an operation is a method, its parameters are keywords."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codegen_runs.aws.calls import Service
 
 
 class JsonClient:
-    """A service of the JSON protocols, whose operations are all one POST. Each raises `AwsError`."""
+    """A service with a JSON protocol, in which each operation is a POST. Every operation raises `AwsError`."""
 
     def __init__(self, service: str, target: str, *, version: str) -> None:
         self._service = Service(service)
@@ -23,7 +23,7 @@ class JsonClient:
 
         def call(**parameters: Any) -> Any:
             if operation == "TransactWriteItems":
-                # However often it is sent, it is done once.
+                # With this token the transaction is executed once, however often it is sent.
                 parameters = {"ClientRequestToken": _token()} | parameters
             headers = {"Content-Type": self._media_type, "X-Amz-Target": f"{self._target}.{operation}"}
             return json.loads(self._service.call("POST", "/", headers, json.dumps(parameters).encode()) or b"{}")
@@ -32,13 +32,13 @@ class JsonClient:
 
 
 class FunctionsClient:
-    """Lambda, as far as one function wakes another. Raises `AwsError`."""
+    """The Lambda service, with the one operation that starts another function. Raises `AwsError`."""
 
     def __init__(self) -> None:
         self._service = Service("lambda")
 
     def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        """Hand a function an event."""
+        """Invoke a function with an event."""
         path = f"/2015-03-31/functions/{quote(FunctionName, safe='')}/invocations"
         return {"Payload": self._service.call("POST", path, {"X-Amz-Invocation-Type": InvocationType}, Payload)}
 
@@ -46,7 +46,7 @@ class FunctionsClient:
 class ConnectionsClient:
     """The open connections of a WebSocket API. Raises `AwsError`.
 
-    Nothing is repeated: a frame whose answer was lost may have been sent, and must not be sent again.
+    Calls are not repeated: if an answer is lost, the frame may have been sent, and must not be sent twice.
     """
 
     def __init__(self, url: str, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, which every request to AWS carries."""
+"""AWS Signature Version 4, which every request to AWS needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request is signed with."""
+    """The credentials that sign a request."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -23,7 +23,7 @@ class Credentials:
 
     @classmethod
     def of_function(cls) -> Credentials:
-        """Return the credentials of the function's role, which Lambda keeps in its environment."""
+        """Return the credentials of the function's role, which Lambda stores in the environment."""
         return cls(
             os.environ["AWS_ACCESS_KEY_ID"],
             os.environ["AWS_SECRET_ACCESS_KEY"],
@@ -42,17 +42,17 @@ def sign(
     credentials: Credentials,
     at: datetime,
 ) -> dict[str, str]:
-    """Return the headers of a request with those that sign it.
+    """Return all headers of a request, including those of the signature.
 
     Args:
         method: The HTTP method.
-        url: The whole address, encoded as it is sent, without a query.
-        headers: What else the request says.
-        body: What it brings.
-        service: The service's name in signatures.
+        url: The complete URL, encoded as it is sent, without a query.
+        headers: The other headers.
+        body: The body.
+        service: The name of the service in signatures.
         region: The region.
-        credentials: Whose request it is.
-        at: Now, in UTC. The service takes a request for 15 minutes.
+        credentials: The credentials to sign with.
+        at: The current time in UTC. The service accepts the request for 15 minutes.
     """
     parts = urlsplit(url)
     stamp = f"{at:%Y%m%dT%H%M%SZ}"

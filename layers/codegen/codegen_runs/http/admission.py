@@ -48,10 +48,10 @@ def requiring(role: Role) -> Iterator[None]:
 
 
 def identify(event: Event) -> Caller:
-    """Return who sends the request. The path may name only an organization in which the caller has the required role.
+    """Return the caller. If the path names an organization, the caller must have the required role in it.
 
     Raises:
-        Unauthorized: The authorizer has not seen the request, or the token has expired or was revoked.
+        Unauthorized: The authorizer has not accepted the request, or the token has expired or was revoked.
         CredentialsRefused: The deployment has no valid Codegen token to act with for the caller.
         Unprocessable: The organization is not a number.
         NotAMember: The caller is not in the organization.
@@ -64,7 +64,7 @@ def identify(event: Event) -> Caller:
 
 
 def organization_in_path(event: Event) -> int | None:
-    """Return the organization that the path names, if it names one. Raises `Unprocessable` where it is not a number."""
+    """Return the organization that the path names, or None. Raises `Unprocessable` if it is not a number."""
     named = named_organization(event)
     if named is None:
         return None
@@ -85,8 +85,8 @@ def organization(caller: Caller, named: int | None = None) -> int:
     """Return the organization that a request without one in its path is about.
 
     Args:
-        caller: Who sends the request.
-        named: The organization that the body names; None means the deployment's.
+        caller: The caller.
+        named: The organization that the body names; None for the deployment's.
 
     Raises:
         NoDefaultOrganization: Neither the request nor the deployment names one.
@@ -103,8 +103,8 @@ def organization(caller: Caller, named: int | None = None) -> int:
 def check_body(event: Event) -> None:
     """Refuse a body that is not a JSON object.
 
-    Stricter than Powertools, which also reads forms, takes the first element of a list for an object, and fails on
-    nesting, numbers or surrogates that Python's parser or the way to the upstream cannot take.
+    This is stricter than Powertools, which also reads forms, takes the first element of a list as the object, and fails
+    on nesting, numbers and surrogates that Python's parser or the request to the upstream cannot handle.
 
     Raises:
         TooLarge: The body has more than `MAX_BODY` bytes.
@@ -146,7 +146,7 @@ def _check_role(caller: Caller, org_id: int) -> None:
     required = _required.get()
     role = caller.roles.get(org_id, Role.MEMBER)
     if required is Role.ADMIN and org_id not in caller.roles:
-        # Only operations for admins read the caller's role from Codegen: no other request pays for that call.
+        # Only operations for admins read the caller's role from Codegen, so other requests do not make that call.
         from codegen_runs.access.codegen_roles import own_role
 
         role = own_role(caller, org_id)

@@ -22,9 +22,9 @@ from codegen_runs.problems import (
 EXPOSED_HEADERS = (
     "ETag,Idempotent-Replay,Location,RateLimit,RateLimit-Policy,Retry-After,Stream-Retention-Seconds,X-Request-Id"
 )
-"""The headers of an answer that a browser lets a page read, besides those that it always does."""
+"""The headers of an answer that a page may read in a browser, besides the few that it always may."""
 
-_MAX_ANSWER = 6 * 1024 * 1024  # Bytes that Lambda returns.
+_MAX_ANSWER = 6 * 1024 * 1024  # The most bytes that Lambda returns.
 
 
 def refusal(problem: Problem, path: str, request_id: str) -> Answer:
@@ -43,15 +43,15 @@ def refusal(problem: Problem, path: str, request_id: str) -> Answer:
 
 
 def within_limit(answer: Answer) -> Answer:
-    """Return the answer. Raises `AnswerTooLarge` where Lambda could not return it."""
-    # Below a quarter of the limit no escaping inside Lambda's own JSON can exceed it.
+    """Return the answer. Raises `AnswerTooLarge` if it is too large for Lambda."""
+    # A body below a quarter of the limit does not exceed it, however Lambda's own JSON escapes it.
     if len(answer["body"] or "") > _MAX_ANSWER // 4 and len(json.dumps(answer).encode()) > _MAX_ANSWER:
         raise AnswerTooLarge("The answer is larger than a Lambda function can return.")
     return answer
 
 
 def complete(answer: Answer, request_id: str, noted: allowances.Noted) -> Answer:
-    """Add the headers that every answer has: the request's id, CORS, and what is left of the limits it drew on."""
+    """Add the headers that every answer has: the request's id, CORS, and what is left of the limits that it used."""
     answer["multiValueHeaders"] |= allowance_headers(noted) | {
         "X-Request-Id": [request_id],
         "Access-Control-Allow-Origin": [settings.allowed_origin()],
@@ -61,7 +61,7 @@ def complete(answer: Answer, request_id: str, noted: allowances.Noted) -> Answer
 
 
 def allowance_headers(noted: allowances.Noted) -> dict[str, list[str]]:
-    """Return `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers; none without a limit."""
+    """Return `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers); nothing without a limit."""
     if not noted:
         return {}
     return {
@@ -71,19 +71,19 @@ def allowance_headers(noted: allowances.Noted) -> dict[str, list[str]]:
 
 
 def pass_on(error: Exception) -> NoReturn:
-    """Raise an error again, so that the edge answers it and not Powertools."""
+    """Raise an error again, so that the edge and not Powertools answers it."""
     raise error
 
 
 def refuse_route(_: Exception) -> NoReturn:
-    """Refuse a path that the resolver does not have."""
+    """Refuse a path that has no route."""
     raise RouteNotFound("No such route.")
 
 
 @problems.told_as(RequestValidationError)
 def _validation_problem(error: RequestValidationError) -> Problem:
     faults = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in error.errors()]
-    # Powertools raises the same error where the handler returned something else than it declares.
+    # Powertools raises the same error if the handler returns something that it does not declare.
     return InternalError() if faults[0]["loc"][0] == "response" else Unprocessable(errors=faults)
 
 

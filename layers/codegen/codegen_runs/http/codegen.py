@@ -1,4 +1,4 @@
-"""The Codegen API as a handler's parameter."""
+"""The Codegen client as a parameter of handlers."""
 
 from typing import Annotated
 
@@ -22,4 +22,4 @@ def _acting_as_deployment(request: Request) -> CodegenAPI:
 
 
 DeploymentCodegen = Annotated[CodegenAPI, Depends(_acting_as_deployment)]
-"""A client that acts as the deployment, as it does for a caller with an API token of this deployment."""
+"""A client that acts as the deployment, like the client of a caller with an API token of this deployment."""

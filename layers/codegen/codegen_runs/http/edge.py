@@ -1,4 +1,4 @@
-"""The HTTP edge: each request is admitted, acted on, and answered; handlers hold none of that.
+"""The HTTP edge: it admits each request, lets the handler act, and answers. Handlers contain none of this.
 
 `endpoint` turns a resolver into a Lambda handler. It identifies the caller and admits the request (`admission`), lets
 the resolver act, answers every error as a problem (`answers`), and writes one line per request (`report`).
@@ -23,12 +23,12 @@ from codegen_runs.limits import allowances
 from codegen_runs.problems import InternalError
 from codegen_runs.roles import Role, needed_for
 
-_MARGIN = 1.0  # Seconds of the function's time that are kept to answer that the upstream took too long.
+_MARGIN = 1.0  # Seconds of the function's time that are reserved for the answer that the upstream took too long.
 _METHODS_WITH_BODY = {"POST", "PUT", "PATCH"}
 
 
 class Serve(Protocol):
-    """Answers one event with what it needs, or raises."""
+    """Answers one event, or raises."""
 
     def __call__(self, event: Event, context: LambdaContext, backend: Backend) -> Answer:
         """Answer one event."""
@@ -41,12 +41,12 @@ def endpoint(
 
     Args:
         app: The resolver.
-        public: Whether anyone may call, with no authorizer in front.
+        public: Whether the routes have no authorizer, so that anyone may call them.
         role: The role that the caller needs in the organization that a request is about. By default a viewer may read,
             and a member may do everything else.
-        secret: Whether answers hold a secret. They are not stored, so an Idempotency-Key has no effect.
+        secret: Whether answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
     """
-    # Powertools would answer errors in a form of its own; all of them are raised again and answered by `answering`.
+    # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
     app.exception_handler(Exception)(answers.pass_on)
     app.not_found(answers.refuse_route)
 
@@ -69,7 +69,7 @@ def endpoint(
 
 
 def answering(serve: Serve) -> Handler:
-    """Return the Lambda handler whose answers `serve` makes, and whose errors are answered as problems."""
+    """Return a Lambda handler that returns the answers of `serve`, and answers its errors as problems."""
     requests = count(1)
 
     def handler(event: Event, context: LambdaContext, backend: Backend | None = None) -> Answer:
@@ -99,7 +99,7 @@ def answering(serve: Serve) -> Handler:
 def _prepare(
     app: APIGatewayRestResolver, event: Event, context: LambdaContext, caller: Caller | None, backend: Backend
 ) -> None:
-    """Refuse a body that no operation can read, then hand the resolver what `parameters` are made of."""
+    """Refuse a body that is not a JSON object, then give the resolver the values of the shared parameters."""
     if event["httpMethod"] in _METHODS_WITH_BODY:
         admission.check_body(event)
     seconds_left = context.get_remaining_time_in_millis() / 1000 - _MARGIN
@@ -109,7 +109,7 @@ def _prepare(
 
 
 def _once(act: Callable[[], Answer], event: Event, context: LambdaContext, caller: Caller, backend: Backend) -> Answer:
-    """Answer a request that carries an Idempotency-Key."""
+    """Answer a request with an Idempotency-Key."""
     # Imported here, because requests without a key need no storage.
     from codegen_runs.http import idempotency
 

@@ -1,4 +1,4 @@
-"""Answers that a client holds already: a strong ETag each, and 304 to who has it (RFC 9110)."""
+"""Conditional requests (RFC 9110): each answer has a strong ETag; 304 if the client already has this version."""
 
 import hashlib
 import re
@@ -11,19 +11,19 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def tag_of(body: str) -> str:
-    """Return the tag of a body."""
+    """Return the ETag of a body."""
     return f'"{hashlib.sha256(body.encode()).hexdigest()[:_DIGEST_CHARACTERS]}"'
 
 
-def compared(answer: Answer, held: str | None) -> Answer:
-    """Return the answer to a GET with its tag, or 304 where the client holds the very same one.
+def compared(answer: Answer, if_none_match: str | None) -> Answer:
+    """Return the answer to a GET with its ETag, or 304 if the client already has this version.
 
-    Answers other than JSON with status 200, and those that nobody is to keep, stay as they are. What the handler says
-    of the tag, or of how the answer may be kept, stays said.
+    Answers that are not JSON with status 200, and answers with `no-store`, do not change. ETag and Cache-Control of the
+    handler stay.
 
     Args:
-        answer: The answer, as API Gateway takes it.
-        held: The If-None-Match of the request.
+        answer: The answer in the form of API Gateway.
+        if_none_match: The If-None-Match of the request.
     """
     headers: dict[str, list[str]] = answer["multiValueHeaders"]
     kind = (headers.get("Content-Type") or [""])[0]
@@ -32,9 +32,9 @@ def compared(answer: Answer, held: str | None) -> Answer:
     if headers.get("Cache-Control") == ["no-store"]:
         return answer
     (tag,) = headers.get("ETag") or [tag_of(answer["body"])]
-    # For whoever asked, and not without asking again: the next caller may not see it, and the next answer may differ.
+    # Only this client may store the answer, and must revalidate it: other callers may not see it, and it can change.
     headers |= {"ETag": [tag], "Cache-Control": headers.get("Cache-Control", ["private, no-cache"])}
-    if held is None or not (held.strip() == "*" or tag in _TAG.findall(held)):
+    if if_none_match is None or not (if_none_match.strip() == "*" or tag in _TAG.findall(if_none_match)):
         return answer
     del headers["Content-Type"]
     return answer | {"statusCode": 304, "body": ""}

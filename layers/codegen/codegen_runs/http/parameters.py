@@ -1,4 +1,4 @@
-"""Parameters that handlers share: the caller, the organization, what to work with, and how paths and pages are read."""
+"""Parameters that handlers share: the caller, the organization, the backend, the id of a run, and pages."""
 
 from typing import Annotated
 
@@ -16,12 +16,12 @@ def _caller(request: Request) -> Caller:
 
 
 CurrentCaller = Annotated[Caller, Depends(_caller)]
-"""Who sends the request."""
+"""The caller of the request."""
 
 
 def _organization(request: Request) -> int:
-    # The edge has read it from the path, and has checked that the caller is in it. Powertools' own `path_parameters`
-    # cannot replace that: after validation they hold only what the handler's signature names.
+    # The edge has read the organization from the path, and has checked that the caller is in it. The `path_parameters`
+    # of Powertools cannot replace this: after validation they contain only the parameters in the handler's signature.
     named: int | None = request.context["organization"]
     if named is not None:
         return named
@@ -31,16 +31,16 @@ def _organization(request: Request) -> int:
 
 
 Organization = Annotated[int, Depends(_organization)]
-"""The organization that the path names; on a path without one the deployment's, if the caller is in it."""
+"""The organization that the path names; else the deployment's, if the caller is in it."""
 
 
 def _backend(request: Request) -> backend.Backend:
-    found: backend.Backend = request.context["backend"]
-    return found
+    current: backend.Backend = request.context["backend"]
+    return current
 
 
 Backend = Annotated[backend.Backend, Depends(_backend)]
-"""What domain functions work with; its Codegen client acts as the caller, within the seconds left."""
+"""The backend for domain functions. Its Codegen client acts as the caller, within the seconds left."""
 
 
 def _seconds_left(request: Request) -> float:
@@ -58,8 +58,8 @@ RunId = Annotated[
         description="The Codegen API's id, or the `key` of a run that has none yet.",
     ),
 ]
-"""How a path names a run."""
+"""The id of a run in a path."""
 
 Skip = Annotated[int, Query(ge=0, description="How many entries to leave out.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many entries to return at most.")]
-"""The upstream's two parameters for pages, with its limits."""
+"""The two parameters of the upstream's pages, with its limits."""

@@ -1,4 +1,4 @@
-"""API Gateway's proxy events and answers, and what an event says about its request."""
+"""API Gateway's proxy events and answers, and the parts of a request in an event."""
 
 import re
 from typing import Any, Protocol
@@ -27,20 +27,20 @@ def headers_of(event: Event) -> dict[str, str]:
 
 
 def authorized(event: Event) -> dict[str, str]:
-    """Return what the authorizer wrote; empty where there was none."""
+    """Return the context that the authorizer wrote; empty without an authorizer."""
     return event["requestContext"].get("authorizer") or {}
 
 
 def named_organization(event: Event) -> str | None:
-    """Return the organization that the path names, as it is written; None where the path names none.
+    """Return the organization in the path as text; None if the path has none.
 
-    It is read from the very path that Powertools matches, so that the two cannot disagree.
+    It is read from the same path that Powertools matches, so that the two cannot disagree.
     """
     found = _ORGANIZATION.match(event["path"])
     return found[1] if found else None
 
 
 def request_id_of(event: Event) -> str:
-    """Return the id that the caller gave the request if it is fit for a log, else the gateway's."""
+    """Return the request id that the caller sent if it is safe to log, else the gateway's."""
     given = headers_of(event).get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else str(event["requestContext"]["requestId"])

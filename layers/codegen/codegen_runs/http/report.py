@@ -1,4 +1,4 @@
-"""The one line that each request writes: CloudWatch keeps it as a log entry and counts it as metrics (EMF)."""
+"""The line that is written for each request. CloudWatch stores it as a log entry and extracts metrics (EMF)."""
 
 import traceback
 from functools import cache
@@ -14,7 +14,7 @@ logger = Logger()
 
 
 def exchange(event: Event, *, cold_start: bool) -> dict[str, Any]:
-    """Return what a line says about a request, whatever comes of it."""
+    """Return the part of the line that is known before the request is answered."""
     return {
         "request_id": request_id_of(event),
         "route": f"{event['httpMethod']} {event['resource']}",
@@ -43,7 +43,7 @@ def write(exchange: dict[str, Any], *, status: int, code: str | None, seconds: f
     metrics.add_dimension("route", exchange["route"])
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     metrics.add_metric("Latency", MetricUnit.Milliseconds, seconds * 1000)
-    # Every further metric costs something in every request, so these are written only when they apply.
+    # Each metric of a request has a cost, so these are written only when they apply.
     if status >= 400:
         metrics.add_metric("ClientErrors" if status < 500 else "ServerErrors", MetricUnit.Count, 1)
     if exchange["cold_start"]:

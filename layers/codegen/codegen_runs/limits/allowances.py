@@ -1,4 +1,4 @@
-"""What is left of the limits that a request draws on, noted for the headers of its answer."""
+"""What is left of the limits that a request uses, collected for the headers of its answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Allowance:
     """One limit of the Codegen API, and what is left of it.
 
     Attributes:
-        name: The limit.
-        calls: How many calls it admits.
-        seconds: In how many seconds.
-        left: How many calls are left now.
-        reset: Seconds until there are more.
+        name: The name of the limit.
+        calls: The number of calls that it allows in a window.
+        seconds: The length of the window in seconds.
+        left: The number of calls that are left now.
+        reset: Seconds until more calls are left.
     """
 
     name: str
@@ -34,7 +34,7 @@ _noted: ContextVar[Noted | None] = ContextVar("noted", default=None)
 
 @contextmanager
 def noting() -> Iterator[Noted]:
-    """Collect what is noted inside the block."""
+    """Collect what `note` gets while the block runs."""
     noted: Noted = {}
     before = _noted.set(noted)
     try:
@@ -44,6 +44,6 @@ def noting() -> Iterator[Noted]:
 
 
 def note(allowance: Allowance) -> None:
-    """Note what is left of a limit, for whoever answers the request at hand, if anybody does."""
+    """Note what is left of a limit, for the answer to the current request. Without a request this has no effect."""
     if (noted := _noted.get()) is not None:
         noted[allowance.name] = allowance

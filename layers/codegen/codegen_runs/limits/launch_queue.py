@@ -1,4 +1,4 @@
-"""What callers can see of the limits and of the launch queue."""
+"""The limits and the launch queue, as callers see them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RateLimits(BaseModel):
 
 
 def places(backend: Backend) -> dict[tuple[int, str], QueuePlace]:
-    """Tell the place of each watch in the launch queue, by (organization, key). Raises `StorageUnavailable`."""
+    """Return the place of each watch in the launch queue, by (organization, key). Raises `StorageUnavailable`."""
     runs, now = backend.runs, milliseconds(backend.clock.now())
     bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
     return {
@@ -74,9 +74,9 @@ def places(backend: Backend) -> dict[tuple[int, str], QueuePlace]:
 
 
 def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
-    """Show the limits and the queue to a member of an organization. Raises `StorageUnavailable`."""
+    """Return the limits and the queue for a member of an organization. Raises `StorageUnavailable`."""
     runs, clock = backend.runs, backend.clock
-    # The poller has noted the name of the deployment's budget, so no function needs the deployment's token to show it.
+    # The poller stores the name of the deployment's budget, so that no other function needs the deployment's token.
     deployment = runs.deployment_budget()
     own = upstream.budget_of(caller) if caller.token else deployment
     queued = places(backend)

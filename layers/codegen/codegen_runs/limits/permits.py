@@ -1,4 +1,4 @@
-"""Permits for calls that a caller waits for, from the same buckets that background work draws on."""
+"""Permits for calls that a caller waits for, from the buckets that background work uses as well."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from codegen_runs.problems import RateLimited, StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a caller is made to wait for a permit before she is told to come back.
+# The most seconds that a request waits for a permit before it is refused.
 PATIENCE = 8.0
 
 
@@ -29,9 +29,9 @@ class NoPermit(RateLimited):
 
 @contextmanager
 def permit(limit: str, caller: Caller, backend: Backend) -> Iterator[None]:
-    """Make one call inside the block with a permit; what the upstream says of its limit there is remembered for all.
+    """Take a permit for the one call that the block makes. If the upstream answers 429, block the bucket for everyone.
 
-    What is left of the limit is noted for the answer. Where the buckets cannot be read, the upstream judges by itself.
+    What is left of the limit is noted for the answer. If the buckets cannot be read, the call is made without a permit.
     Raises `NoPermit`.
     """
     buckets = Buckets(backend.runs, upstream.budget_of(caller), backend.clock)
@@ -39,22 +39,22 @@ def permit(limit: str, caller: Caller, backend: Backend) -> Iterator[None]:
         try:
             _wait(buckets, limit, backend.clock)
         except StorageUnavailable:
-            logger.warning("The limits of the Codegen API could not be read.", exc_info=True)
+            logger.warning("Could not read the limits of the Codegen API.", exc_info=True)
         try:
             yield
         except RateLimitError as error:
-            _remember(buckets, limit, error)
+            _block(buckets, limit, error)
             raise
     finally:
         if allowance := buckets.allowance(limit):
             allowances.note(allowance)
 
 
-def _remember(buckets: Buckets, limit: str, error: RateLimitError) -> None:
+def _block(buckets: Buckets, limit: str, error: RateLimitError) -> None:
     try:
         buckets.block_after(limit, error)
     except StorageUnavailable:
-        logger.warning("A limit of the Codegen API could not be noted.", exc_info=True)
+        logger.warning("Could not store that the Codegen API refuses calls.", exc_info=True)
 
 
 def _wait(buckets: Buckets, limit: str, clock: Clock) -> None:

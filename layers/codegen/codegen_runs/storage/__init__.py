@@ -1,1 +1,1 @@
-"""What lasts: one module per table, over the thin DynamoDB door in `table`."""
+"""The DynamoDB tables: one module per table, over the small client in `table`."""

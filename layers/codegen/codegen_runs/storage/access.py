@@ -1,14 +1,15 @@
-"""The access table: API tokens of this deployment, the roles it has given, and what it knows of organizations.
+"""The access table: API tokens of this deployment, recorded roles, and settings of organizations.
 
-| pk             | sk             | what                                                     |
-|----------------|----------------|----------------------------------------------------------|
-| `user#{user}`  | `token#{id}`   | the `ApiToken`; ids are in the order of their making      |
-| `secret#{sha}` | `secret`       | whose token has this hash, and which                      |
-| `org#{org}`    | `member#{user}`| the `Member`                                             |
-| `org#{org}`    | `organization` | the `OrganizationRecord`                                  |
+| pk             | sk             | item                                           |
+|----------------|----------------|------------------------------------------------|
+| `user#{user}`  | `token#{id}`   | the `ApiToken`; ids sort by time of creation   |
+| `secret#{sha}` | `secret`       | the user and id of the token with this hash    |
+| `org#{org}`    | `member#{user}`| the `Member`                                   |
+| `org#{org}`    | `organization` | the `OrganizationRecord`                       |
 
-Every write to an organization or its members names the revision of the organization that it follows, so that two who
-take each other's role away cannot both succeed. DynamoDB deletes tokens some time after `forgotten_at` (epoch seconds).
+Every write to an organization or its members requires the revision of the organization that was read before, so two
+admins who demote each other cannot both succeed. DynamoDB deletes tokens some time after `forgotten_at` (epoch
+seconds).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from codegen_runs.roles import Role, allowed_by, lesser
 from codegen_runs.storage.table import ABSENT, PRESENT, Condition, ConditionFailed, Item, Table, transact
 
-# Seconds that a token is kept when it has ended, so that whoever still uses it is told why it does not work.
+# Seconds for which an expired or revoked token is stored, so that requests with it get the reason.
 _KEPT_ENDED = 30 * 86_400
 
 
@@ -37,7 +38,7 @@ class ApiToken(BaseModel):
     prefix: str
     """The first characters of the secret."""
     role: Role
-    """The most that it may do; it never may more than its maker."""
+    """The highest role of the token. It is never higher than that of its creator."""
     organizations: tuple[int, ...]
     created_at: int
     expires_at: int | None = None
@@ -54,18 +55,18 @@ class Member(BaseModel):
     user_id: int
     role: Role
     permissions: tuple[str, ...]
-    """No more than those of the role."""
+    """At most the permissions of the role."""
     updated_at: int
     updated_by: str
 
     @property
     def effective_role(self) -> Role:
-        """What the user may do: the role, as far as the permissions go."""
+        """The role that applies: the given role, reduced to the permissions."""
         return lesser(self.role, allowed_by(self.permissions))
 
 
 class OrganizationRecord(BaseModel):
-    """What this deployment knows of an organization besides what Codegen does. Times are epoch seconds."""
+    """What was set for an organization in this deployment. Times are epoch seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,14 +86,14 @@ class AccessTable:
         self._table = Table(name)
 
     def add_token(self, token: ApiToken, sha: str) -> None:
-        """Store a new token by its hash. Raises `ConditionFailed` when there is one already."""
+        """Store a new token under its hash. Raises `ConditionFailed` if the id or the hash exists already."""
         kept = {} if token.expires_at is None else {"forgotten_at": token.expires_at + _KEPT_ENDED}
         item = _token_key(token.user_id, token.id) | token.model_dump(mode="json", exclude_none=True) | kept
         pointer = _secret_key(sha) | {"user_id": token.user_id, "id": token.id} | kept
         transact([("Put", self._table.put_action(item, ABSENT)), ("Put", self._table.put_action(pointer, ABSENT))])
 
     def token_by_hash(self, sha: str) -> ApiToken | None:
-        """Read the token that has this hash."""
+        """Read the token with this hash."""
         pointer = self._table.get(_secret_key(sha))
         return self.token(pointer["user_id"], pointer["id"]) if pointer else None
 
@@ -102,22 +103,22 @@ class AccessTable:
         return ApiToken.model_validate(item) if item else None
 
     def tokens(self, user_id: int, limit: int, before: str | None) -> tuple[list[ApiToken], str | None]:
-        """List a user's tokens that were not revoked, newest first, from below the id `before` on.
+        """List the tokens of a user that are not revoked, newest first, starting after the id `before`.
 
         Returns:
-            The tokens, and the id to go on from, if there may be more.
+            The tokens, and the id after which to continue if there may be more.
         """
         condition = Condition("#pk = :pk AND begins_with(#sk, :sk)", {"pk": f"user#{user_id}", "sk": "token#"})
         start: Item | None = _token_key(user_id, before) if before else None
-        found: list[ApiToken] = []
+        tokens: list[ApiToken] = []
         while True:
-            items, start = self._table.query(condition, limit=limit - len(found), newest_first=True, start=start)
-            found += [token for token in map(ApiToken.model_validate, items) if token.revoked_at is None]
-            if start is None or len(found) == limit:
-                return found, str(start["sk"]).removeprefix("token#") if start else None
+            items, start = self._table.query(condition, limit=limit - len(tokens), newest_first=True, start=start)
+            tokens += [token for token in map(ApiToken.model_validate, items) if token.revoked_at is None]
+            if start is None or len(tokens) == limit:
+                return tokens, str(start["sk"]).removeprefix("token#") if start else None
 
     def revoke_token(self, user_id: int, token_id: str, now: int) -> bool:
-        """Note that a token is revoked; False where the user has none by this id. The first time counts."""
+        """Store the time at which a token is first revoked; False if the user has no such token."""
         try:
             self._table.update(
                 _token_key(user_id, token_id),
@@ -129,23 +130,23 @@ class AccessTable:
         return True
 
     def note_use(self, token: ApiToken, now: int) -> None:
-        """Note when a token was last used."""
+        """Store when a token was last used."""
         try:
             self._table.update(_token_key(token.user_id, token.id), {"last_used_at": now}, PRESENT)
         except ConditionFailed:
             return
 
     def organization(self, org_id: int) -> OrganizationRecord:
-        """Read what is known of an organization; nothing, where nobody has set anything."""
+        """Read the record of an organization; an empty one if nothing was set."""
         item = self._table.get(_organization_key(org_id))
         if item is None:
             return OrganizationRecord(org_id=org_id)
         return OrganizationRecord.model_validate(item | {"settings": json.loads(item.get("settings", "{}"))})
 
     def write_organization(self, record: OrganizationRecord, **changes: Any) -> OrganizationRecord:
-        """Change an organization and return it as it then is. Raises `ConditionFailed` when it was written since."""
+        """Change an organization and return its record. Raises `ConditionFailed` if it was written since `record`."""
         following = record.model_copy(update=changes | {"rev": record.rev + 1})
-        # As text: settings may hold numbers that DynamoDB does not have.
+        # Stored as JSON text, because settings may contain numbers that DynamoDB cannot store.
         item = following.model_dump(mode="json", exclude_none=True) | {"settings": json.dumps(following.settings)}
         self._table.put(_organization_key(record.org_id) | item, _unchanged(record))
         return following
@@ -156,7 +157,7 @@ class AccessTable:
         return Member.model_validate(item) if item else None
 
     def roles(self, user_id: int, organizations: Iterable[int]) -> dict[int, Role]:
-        """Read what a user may do where a role was given to them."""
+        """Read the roles that were given to a user in some organizations, by organization."""
         items = self._table.get_many([_member_key(org_id, user_id) for org_id in organizations])
         return {member.org_id: member.effective_role for member in map(Member.model_validate, items)}
 
@@ -166,7 +167,7 @@ class AccessTable:
         return {member.user_id: member for member in map(Member.model_validate, items)}
 
     def write_member(self, member: Member, record: OrganizationRecord) -> None:
-        """Give a user a role. Raises `ConditionFailed` when the organization or a member was written since `record`."""
+        """Give a user a role. Raises `ConditionFailed` if the organization or a member was written since `record`."""
         item = _member_key(member.org_id, member.user_id) | member.model_dump(mode="json")
         changes = {"org_id": record.org_id, "rev": record.rev + 1}
         transact(

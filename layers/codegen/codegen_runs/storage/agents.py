@@ -1,13 +1,13 @@
-"""The agents table: one item per agent profile under its organization, and one for each of its versions.
+"""The agents table: one item per agent profile under its organization, and one per version of a profile.
 
-| pk                  | sk                   | what                                               |
-|---------------------|----------------------|----------------------------------------------------|
-| `org#{org}`         | `agent#{id}`         | the `AgentProfile` as it is now, or was last       |
-| `agent#{org}#{id}`  | `version#{version}`  | the `AgentProfile` as it was in one version        |
+| pk                  | sk                   | item                                   |
+|---------------------|----------------------|----------------------------------------|
+| `org#{org}`         | `agent#{id}`         | the `AgentProfile` in its last version |
+| `agent#{org}#{id}`  | `version#{version}`  | the `AgentProfile` in one version      |
 
-The index `newest` has the profiles of an organization by the time of their creation; a deleted one is not in it. Its
-item stays all the same, so that its versions go on counting when the id is used again, and each version stays readable
-for the runs that were started with it.
+The index `newest` has the profiles of an organization by time of creation, without deleted profiles. The items of a
+deleted profile stay: if its id is used again, the version numbers continue, and each version can still be read for the
+runs that were started with it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AgentProfile(BaseModel):
 
     id: str
     version: int = 1
-    """Counts the changes of the profile, from 1."""
+    """The number of the version, from 1."""
     name: str
     type: AgentType = AgentType.GENERAL
     description: str | None = None
@@ -51,7 +51,7 @@ class AgentProfile(BaseModel):
     created_by: str
     updated_at: int
     updated_by: str
-    """Who made this version."""
+    """The id of the caller who wrote this version."""
     deleted_at: int | None = None
 
 
@@ -62,19 +62,19 @@ class AgentsTable:
         self._table = Table(name)
 
     def get(self, org_id: int, agent_id: str) -> AgentProfile | None:
-        """Read a profile as it is now, also a deleted one."""
+        """Read the last version of a profile, also of a deleted one."""
         item = self._table.get(_key(org_id, agent_id))
         return _profile(item) if item else None
 
     def version(self, org_id: int, agent_id: str, version: int) -> AgentProfile | None:
-        """Read a profile as it was in one version."""
+        """Read one version of a profile."""
         item = self._table.get(_version_key(org_id, agent_id, version))
         return _profile(item) if item else None
 
     def versions(
         self, org_id: int, agent_id: str, limit: int, before: int | None = None
     ) -> tuple[list[AgentProfile], int | None]:
-        """List versions below `before`, newest first; and the one to go on from, if there are more."""
+        """List versions before `before`, newest first, and the version before which to continue if there are more."""
         condition = Condition(
             "#pk = :pk AND begins_with(#sk, :sk)", {"pk": _versions_pk(org_id, agent_id), "sk": "version#"}
         )
@@ -84,21 +84,21 @@ class AgentsTable:
         return profiles, profiles[-1].version if following else None
 
     def add(self, org_id: int, profile: AgentProfile) -> None:
-        """Store a new profile with its first version. Raises `ConditionFailed` when there is one by this id."""
+        """Store a new profile with its first version. Raises `ConditionFailed` if the id exists already."""
         self._write(org_id, profile, ABSENT)
 
     def replace(self, org_id: int, profile: AgentProfile, known: AgentProfile) -> None:
-        """Store the version of a profile that follows `known`. Raises `ConditionFailed` when that is not the last."""
+        """Store the version of a profile after `known`. Raises `ConditionFailed` if `known` is not the last version."""
         self._write(org_id, profile, _last(known))
 
     def remove(self, org_id: int, known: AgentProfile, deleted_at: int) -> None:
-        """Mark a profile as deleted. Raises `ConditionFailed` when `known` is not its last version."""
+        """Mark a profile as deleted. Raises `ConditionFailed` if `known` is not its last version."""
         self._table.update(_key(org_id, known.id), {"deleted_at": deleted_at, "listed_at": None}, _last(known))
 
     def newest(
         self, org_id: int, limit: int, after: tuple[int, str] | None = None
     ) -> tuple[list[AgentProfile], tuple[int, str] | None]:
-        """List profiles, newest first, from below one of (`created_at`, `id`) on; and the place to go on from."""
+        """List profiles, newest first, after a (`created_at`, `id`), and the one after which to continue."""
         start: Item | None = None
         if after:
             created_at, agent_id = after
@@ -109,7 +109,7 @@ class AgentsTable:
         return profiles, (profiles[-1].created_at, profiles[-1].id) if following else None
 
     def _write(self, org_id: int, profile: AgentProfile, condition: Condition) -> None:
-        # As text: a configuration may hold numbers that DynamoDB does not have.
+        # Stored as JSON text, because a configuration may contain numbers that DynamoDB cannot store.
         content = profile.model_dump(mode="json", exclude_none=True)
         content["configuration"] = json.dumps(profile.configuration)
         current = dict(_key(org_id, profile.id)) | content | {"listed_at": profile.created_at}

@@ -1,13 +1,14 @@
-"""Checkpoints of runs, and what was started from them: rows of the runs table, so that one transaction writes them.
+"""Checkpoints of runs and forks from them: items of the runs table, so that they are written in its transactions.
 
-| pk                        | sk                           | what                                                      |
-|---------------------------|------------------------------|-----------------------------------------------------------|
-| `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`                                          |
-| `forks#{org}#{key}`       | `{epoch}#{seq}#{fork}`       | a `Fork` of one of the run's checkpoints                  |
-| `origin#{org}#{key}`      | `origin`                     | the `Fork` that a run came from                           |
+| pk                        | sk                           | item                                     |
+|---------------------------|------------------------------|------------------------------------------|
+| `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`                         |
+| `forks#{org}#{key}`       | `{epoch}#{seq}#{fork}`       | a `Fork` of one of the run's checkpoints |
+| `origin#{org}#{key}`      | `origin`                     | the `Fork` that created the run          |
 
-None of them is ever changed but a fork, when it is known which run it became, and none expires: a checkpoint holds what
-it was made of, and so outlives the events of its run. A run's own partition is not written by a fork of it.
+Checkpoints never change. A fork changes once, when its new run is known. None of these items expires: a checkpoint
+contains everything it needs, so it can be read when the events of its run are deleted. A fork does not write to the
+partition of the run that it is made from.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _FIRST, _LAST = "checkpoint#", "checkpoint#~"
 
 
 class Reason(StrEnum):
-    """What a checkpoint was made at."""
+    """The occasion of a checkpoint."""
 
     START = "start"
     FOLLOW_UP = "follow_up"
@@ -40,14 +41,14 @@ class Reason(StrEnum):
 
 
 class CheckpointAction(StrEnum):
-    """What is done with a checkpoint."""
+    """How a run is started from a checkpoint."""
 
     RESTORE = "restore"
     FORK = "fork"
 
 
 class Head(BaseModel):
-    """The last checkpoint that was made of a run, and how far it goes."""
+    """The last checkpoint of a run, in short."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,11 +57,11 @@ class Head(BaseModel):
     hash: str
     turn: int
     prompt: int = 0
-    """The number of the last prompt that it or one before it holds."""
+    """The number of the last prompt in this checkpoint or the ones before it."""
 
 
 class AgentVersion(BaseModel):
-    """A profile of an agent, as it was when a run was told something with it."""
+    """The version of an agent's profile with which a prompt was sent."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,10 +70,9 @@ class AgentVersion(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """A moment of a run, and what was said between the checkpoint before it and this one.
+    """A point in a run, with the prompts and the answer since the checkpoint before it.
 
-    All that was said until then is what the run's checkpoints up to this one say together. Times are epoch
-    milliseconds.
+    The whole conversation up to this point is in the run's checkpoints up to this one. Times are epoch milliseconds.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,14 +83,14 @@ class Checkpoint(BaseModel):
     agent_run_id: int
     epoch: int
     seq: int
-    """The number of the event `checkpoint.created` that tells of it."""
+    """The number of its event `checkpoint.created`."""
     turn: int
     reason: Reason
     status: Status
     prompts: tuple[Prompt, ...] = ()
-    """What the run was told since the checkpoint before."""
+    """The prompts since the checkpoint before."""
     answer: str | None = None
-    """What the turn came to, at its end."""
+    """The result of the turn, in the checkpoint at its end."""
     answer_truncated: bool = False
     summary: str | None = None
     agent: AgentVersion | None = None
@@ -100,36 +100,36 @@ class Checkpoint(BaseModel):
     tags: tuple[str, ...] = ()
     created_at: int
     created_by: str | None = None
-    """The caller's id, if it was made by hand."""
+    """The id of the caller who created it; None if the poller did."""
     parent: str | None = None
     """The hash of the checkpoint before it."""
     hash: str = ""
-    """Of all the rest, and so by `parent` of all that was said before."""
+    """The hash of all other fields. Because of `parent`, it also covers all checkpoints before."""
 
     @property
     def id(self) -> str:
-        """The name by which callers ask for it: `{run}.{epoch}-{seq}`."""
+        """The id that callers use: `{run}.{epoch}-{seq}`."""
         return f"{self.run}.{self.epoch}-{self.seq}"
 
     def sealed(self) -> Checkpoint:
-        """Return it with its hash."""
+        """Return the checkpoint with its hash."""
         return self.model_copy(update={"hash": self.digest})
 
     @property
     def digest(self) -> str:
-        """The hash that it should have."""
+        """The hash of the current content, without the field `hash`."""
         content = self.model_dump(mode="json", exclude_none=True, exclude={"hash"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Fork(BaseModel):
-    """A run that was started from a checkpoint of another one. Times are epoch milliseconds."""
+    """A run that was started from a checkpoint of another run. Times are epoch milliseconds."""
 
     model_config = ConfigDict(frozen=True)
 
     org_id: int
     id: str
-    """What the new run's metadata has as `client_run_id`. Later ones sort after earlier ones."""
+    """The `client_run_id` in the metadata of the new run. Ids sort by time of creation."""
     action: CheckpointAction
     run: str
     """The key of the run that was forked."""
@@ -138,19 +138,19 @@ class Fork(BaseModel):
     seq: int
     turn: int
     hash: str
-    """Of the checkpoint."""
+    """The hash of the checkpoint."""
     modified: tuple[str, ...] = ()
-    """What was given anew, by the names of the request."""
+    """The names of the request's fields that replaced values of the checkpoint."""
     system_prompt: str | None = None
-    """What the new run was told besides, if that was not what the agent's profile says."""
+    """The system prompt of the new run, if it is not that of the agent's profile."""
     child: str | None = None
-    """The key of the new run; None as long as nobody knows whether there is one."""
+    """The key of the new run; None until it is known that the run was created."""
     created_at: int
     created_by: str
 
     @property
     def checkpoint_id(self) -> str:
-        """The checkpoint that it was made of."""
+        """The id of the checkpoint."""
         return f"{self.run}.{self.epoch}-{self.seq}"
 
 
@@ -168,7 +168,7 @@ class Checkpoints:
     def newest(
         self, org_id: int, run: str, limit: int, before: str | None = None
     ) -> tuple[list[Checkpoint], str | None]:
-        """List checkpoints of a run, newest first, from below a position on; and the position to go on from."""
+        """List checkpoints of a run, newest first, before a position, and the position before which to continue."""
         pk = run_partition(org_id, run)
         condition = Condition("#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": pk, "first": _FIRST, "last": _LAST})
         start: Item | None = {"pk": pk, "sk": before} if before else None
@@ -176,18 +176,18 @@ class Checkpoints:
         return [Checkpoint.model_validate(item) for item in items], str(following["sk"]) if following else None
 
     def until(self, checkpoint: Checkpoint) -> list[Checkpoint]:
-        """List the checkpoints of a run up to one, which is the last of them."""
+        """List the checkpoints of a run up to this one, oldest first."""
         last = _position(checkpoint.epoch, checkpoint.seq)
         pk = run_partition(checkpoint.org_id, checkpoint.run)
         condition = Condition("#pk = :pk AND #sk BETWEEN :first AND :last", {"pk": pk, "first": _FIRST, "last": last})
         return [Checkpoint.model_validate(item) for item in self._all(condition)]
 
     def add_fork(self, fork: Fork) -> None:
-        """Store a fork that is about to be started."""
+        """Store a fork before its run is started."""
         self._table.put(_fork(fork), ABSENT)
 
     def settle_fork(self, fork: Fork, child: str) -> Fork:
-        """Store which run a fork became."""
+        """Store the key of a fork's new run."""
         settled = fork.model_copy(update={"child": child})
         item = _fork(settled)
         origin = item | {"pk": f"origin#{fork.org_id}#{child}", "sk": "origin"}
@@ -195,11 +195,11 @@ class Checkpoints:
         return settled
 
     def remove_fork(self, fork: Fork) -> None:
-        """Forget a fork that was not started."""
+        """Delete a fork whose run was not started."""
         self._table.delete(_fork_key(fork))
 
     def forks(self, org_id: int, run: str, limit: int, of: Checkpoint | None = None) -> list[Fork]:
-        """List what was started from the checkpoints of a run, or from one of them, in their order and oldest first."""
+        """List the forks of a run's checkpoints, or of one of them, by checkpoint and then oldest first."""
         condition = Condition("#pk = :pk", {"pk": f"forks#{org_id}#{run}"})
         if of:
             begins = {**condition.values, "of": _number(of.epoch, of.seq)}
@@ -208,7 +208,7 @@ class Checkpoints:
         return [Fork.model_validate(item) for item in items]
 
     def origin(self, org_id: int, run: str) -> Fork | None:
-        """Read what a run came from; None for a run that came from no other."""
+        """Read the fork that created a run; None for a run that was not created by a fork."""
         item = self._table.get({"pk": f"origin#{org_id}#{run}", "sk": "origin"})
         return Fork.model_validate(item) if item else None
 
@@ -221,7 +221,7 @@ class Checkpoints:
 
 
 def item(checkpoint: Checkpoint) -> Item:
-    """Return the row of a checkpoint."""
+    """Return the item of a checkpoint."""
     key = {"pk": run_partition(checkpoint.org_id, checkpoint.run), "sk": _position(checkpoint.epoch, checkpoint.seq)}
     return key | _members(checkpoint)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def run_partition(org_id: int, key: str) -> str:
-    """Return the partition of a run: of its watch, its events, its checkpoints and its subscribers."""
+    """Return the partition of a run: of its watch, events and checkpoints, or of its subscriptions."""
     return f"run#{org_id}#{key}"
 
 

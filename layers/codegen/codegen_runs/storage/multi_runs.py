@@ -1,11 +1,11 @@
 """The multi-runs table: one item per multi-run, under its organization, in the order of creation.
 
-| pk            | sk               | what            |
+| pk            | sk               | item            |
 |---------------|------------------|-----------------|
 | `org#{org}`   | `multi_run#{id}` | the `MultiRun`  |
 
-What its runs do is not repeated here: they are watches in the runs table. The sparse index `open` has the multi-runs
-that have not ended, by the time of their creation.
+The state of its runs is not in this table: each run has a watch in the runs table. The sparse index `open` has the
+multi-runs that have not ended, by time of creation.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Answer(BaseModel):
 
 
 class MultiRun(BaseModel):
-    """What is known of one multi-run besides its runs. Times are epoch milliseconds."""
+    """One multi-run, without the state of its runs. Times are epoch milliseconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,36 +101,36 @@ class MultiRun(BaseModel):
     status: MultiRunStatus = MultiRunStatus.QUEUED
     prompt: str
     candidates: list[Variant]
-    """One per candidate, complete: with the group's prompt, model and agent type where it has none of its own."""
+    """One per candidate, complete: if a variant has no prompt, model or agent type, it has those of the multi-run."""
     repo_id: int | None = None
     metadata: dict[str, Any] = {}
     strategy: Strategy
     quorum: int
     synthesis: SynthesisOptions
     synthesis_order: list[int] | None = None
-    """Indexes of the candidates that the synthesis was given, in that order; None before there is a synthesis."""
+    """The indexes of the candidates in the synthesis prompt, in their order there; None before the synthesis."""
     candidate_timeout_s: int
     deadline_at: int
     created_by: str
     created_at: int
     finished_at: int | None = None
     paused_at: int | None = None
-    """Since when none of its runs is launched."""
+    """When it was paused: since then, none of its runs is launched."""
     answer: Answer | None = None
     reason: str | None = None
 
     def candidate_key(self, index: int) -> str:
-        """Name the watch of a candidate."""
+        """Return the key of a candidate's watch."""
         return f"{self.id}-{index}"
 
     @property
     def synthesis_key(self) -> str:
-        """Name the watch of the synthesis run."""
+        """The key of the watch of the synthesis run."""
         return f"{self.id}-synthesis"
 
     @property
     def candidate_keys(self) -> list[str]:
-        """Name the watches of all candidates."""
+        """The keys of the watches of all candidates."""
         return [self.candidate_key(index) for index in range(len(self.candidates))]
 
 
@@ -141,7 +141,7 @@ class MultiRunsTable:
         self._table = Table(name)
 
     def add(self, multi_run: MultiRun) -> None:
-        """Store a new multi-run. Raises `ConditionFailed` when there is one by this id."""
+        """Store a new multi-run. Raises `ConditionFailed` if the id exists already."""
         self._table.put(_item(multi_run), ABSENT)
 
     def get(self, org_id: int, multi_run_id: str) -> MultiRun | None:
@@ -150,9 +150,9 @@ class MultiRunsTable:
         return _multi_run(item) if item else None
 
     def advance(self, multi_run: MultiRun, status: MultiRunStatus, **changes: Any) -> MultiRun:
-        """Move a multi-run on from the status it was read with; return it as it then is.
+        """Change the status and other fields of a multi-run; return the changed multi-run.
 
-        Raises `ConditionFailed` when it is no longer in that status.
+        Raises `ConditionFailed` if its status is no longer the one that was read.
         """
         changes = {
             name: value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
@@ -172,7 +172,7 @@ class MultiRunsTable:
         return [multi_run for multi_run in map(_multi_run, found) if not multi_run.status.terminal]
 
     def newest(self, org_id: int, limit: int, before: str | None = None) -> tuple[list[MultiRun], str | None]:
-        """List multi-runs, newest first, from below the id `before` on; and the id to go on from, if there are more."""
+        """List multi-runs before an id, newest first, and the id before which to continue if there are more."""
         start = dict(_key(org_id, before)) if before else None
         condition = Condition("#pk = :pk AND begins_with(#sk, :sk)", {"pk": f"org#{org_id}", "sk": "multi_run#"})
         items, following = self._table.query(condition, limit=limit, newest_first=True, start=start)
@@ -189,7 +189,7 @@ def _id(key: Item) -> str:
 
 def _item(multi_run: MultiRun) -> Item:
     item = _key(multi_run.org_id, multi_run.id) | multi_run.model_dump(mode="json", exclude_none=True)
-    # As text: it may hold numbers that DynamoDB does not have.
+    # Stored as JSON text, because metadata may contain numbers that DynamoDB cannot store.
     return item | {"metadata": json.dumps(multi_run.metadata), "open": _OPEN}
 
 

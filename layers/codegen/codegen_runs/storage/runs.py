@@ -1,19 +1,24 @@
-"""The runs table: what is known of each run that we launch or follow, its event log, and the poller's lease.
+"""The runs table: the watch and the event log of each run that is launched or followed here, and the poller's lease.
 
-| pk                        | sk                           | what                                            |
+| pk                        | sk                           | item                                            |
 |---------------------------|------------------------------|-------------------------------------------------|
 | `run#{org}#{key}`         | `watch`                      | the `Watch`                                     |
 | `run#{org}#{key}`         | `event#{epoch}#{seq}`        | one `Event`                                     |
 | `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`, see `storage.checkpoints`     |
 | `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
-| `lease#{name}`            | `lease`                      | who holds it, until when                        |
+| `lease#{name}`            | `lease`                      | the holder of the lease, and its end            |
 | `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
 | `budget`                  | `deployment`                 | the name of the deployment's budget             |
 
-A run that we launch has a key of our own, because it exists before the upstream gives it an id; a run that we only
-follow has its upstream id as key. The sparse index `due` holds the watches that the poller must look at, by time; the
-sparse index `queue` those that wait for their launch, by rank; the sparse index `unlaunched` those of an organization
-that the upstream does not know yet, by age.
+A run that is launched here has a key of its own, because it exists before the upstream gives it an id. A run that is
+only followed has its upstream id as key.
+
+| sparse index | watches                                                        | order         |
+|--------------|----------------------------------------------------------------|---------------|
+| `due`        | those that the poller must poll                                | by time       |
+| `queue`      | those that wait for their launch                               | by rank       |
+| `unlaunched` | those of an organization whose runs the upstream does not have | by age        |
+
 DynamoDB deletes events and watches some time after `expires_at` (epoch seconds).
 """
 
@@ -36,38 +41,37 @@ from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
 from codegen_runs.storage.keys import run_of, run_partition
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
-# All due watches share one partition of the index: one poller follows far fewer than its 1,000 writes a second allow.
+# All due watches share one partition of the index. It allows 1,000 writes per second, far more than one poller makes.
 _DUE = "due"
 _QUEUE = "queue"
 
 DEFAULT_BUDGET = "deployment"
 _BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
 
-# Digits of a time in milliseconds, above which a rank has the priority.
+# A rank is the priority times this number plus the time in milliseconds, which is smaller.
 _RANK_STEP = 10**14
 
-# Events and checkpoints together.
+# The most events and checkpoints together in one write.
 EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
 
-# Seconds that an event is kept. A watch is kept longer than its last event, so that a cursor can be told from nonsense
-# when what it names is gone; that of a multi-run's run as long as the multi-run, which shows its result: for good.
+# How many seconds an event is stored. A watch is stored longer than its last event, so that an expired cursor can be
+# distinguished from an invalid one. The watch of a multi-run's run does not expire: the multi-run shows its result.
 RETENTION = 30 * 86_400
 _WATCH_KEPT_LONGER = 30 * 86_400
 
-
-# Seconds by which two clocks may differ: AWS refuses a request that was signed at a time further off.
+# The most seconds by which two clocks may differ. AWS refuses requests that are signed with a larger difference.
 MAX_CLOCK_SKEW = 300
 
 
 class Lease(NamedTuple):
-    """Who may do something for now, and until when by their own clock (epoch milliseconds)."""
+    """The holder of a lease, and the end of the lease by the holder's clock (epoch milliseconds)."""
 
     holder: str
     until: int
 
 
 class Launch(BaseModel):
-    """What the upstream is asked to start besides the prompt, kept until it has been."""
+    """The parameters of a launch besides the prompt. They are stored until the run is launched."""
 
     repo_id: int | None = None
     model: str | None = None
@@ -76,7 +80,7 @@ class Launch(BaseModel):
 
 
 class Cancel(BaseModel):
-    """That somebody asked for a run to be cancelled."""
+    """A request to cancel a run."""
 
     requested_at: int
     requested_by: str
@@ -86,7 +90,7 @@ class Cancel(BaseModel):
 
 
 class Watch(BaseModel):
-    """What is known of one run. Times are epoch milliseconds."""
+    """The state of one run. Times are epoch milliseconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,39 +109,39 @@ class Watch(BaseModel):
     updated_at: int
     finished_at: int | None = None
     last_log_at: int | None = None
-    """When a poll last brought new log entries."""
+    """When a poll last returned new log entries."""
     logged_at: int | None = None
-    """When the newest log entry was written, as the upstream dates it."""
+    """When the newest log entry was written, by the upstream's time."""
     prompts: tuple[Prompt, ...] = ()
-    """What the run was told, as far as it went through here: whole until it is launched, then within limits."""
+    """The prompts that were sent through this deployment: in full until the run is launched, then within limits."""
     repo_id: int | None = None
-    """The repository, the model and the harness that were asked for when the run was started here."""
+    """The repository, the model and the harness that were requested when the run was started here."""
     model: str | None = None
     agent_type: Harness | None = None
     launch: Launch | None = None
     priority: int = 0
-    """Among those that wait for their launch, the lowest goes first; among equals, the oldest."""
+    """The order of launches: the lowest priority first; of the same priority, the oldest first."""
     launching_since: int | None = None
     multi_run_id: str | None = None
     task_token: str | None = None
     pull_requests: tuple[int, ...] = ()
-    """The upstream's ids of those that were told."""
+    """The upstream's ids of the pull requests that have an event."""
     deadline_at: int
     due_at: int | None = None
-    """When the poller looks next; None takes the watch out of the index."""
+    """The time of the next poll; None removes the watch from the index."""
     viewed_until: int | None = None
-    """Until when somebody is taken to watch; then the poller looks often."""
+    """Until this time the run counts as watched by a viewer, and is polled often."""
     cancel: Cancel | None = None
-    """The cancel that was asked for in this turn; while the run is neither `cancelling` nor ended, it has still to be
-    carried out."""
+    """The cancel that was requested in this turn. It is not carried out while the run is neither `cancelling` nor
+    ended."""
     cancel_deadline_at: int | None = None
-    """Until when the upstream has to confirm a cancel that was asked for."""
+    """The time until which the upstream must confirm a cancel."""
     paused_at: int | None = None
-    """Since when nothing is sent upstream for this run, neither its launch nor a follow-up."""
+    """When it was paused: since then nothing is sent to the upstream for it, neither its launch nor a follow-up."""
     checkpoint: Head | None = None
-    """The last checkpoint that was made of it."""
+    """The last checkpoint of the run."""
     turn_since: int | None = None
-    """When the turn began, if it is not the first."""
+    """When the turn began; None for the first turn."""
     quiet_polls: int = 0
     failures: int = 0
     epoch: int = 0
@@ -145,7 +149,7 @@ class Watch(BaseModel):
     log_count: int = 0
     tail: tuple[str, ...] = ()
     rev: int = 0
-    """Counts the writes; each write names the one it follows, so two pollers cannot both append."""
+    """The number of writes. Each write requires the number that was read, so two pollers cannot both append."""
 
     @property
     def position(self) -> Position:
@@ -154,22 +158,22 @@ class Watch(BaseModel):
 
     @property
     def prompt(self) -> str | None:
-        """What the run began with; None where it was started elsewhere."""
+        """The first prompt of the run; None if the run was started elsewhere."""
         return self.prompts[0].text if self.prompts and not self.prompts[0].follow_up else None
 
     @property
     def rank(self) -> int | None:
-        """The place in the launch queue; None outside of it."""
+        """The rank in the launch queue; None outside of it."""
         waits = self.unlaunched and self.status is Status.QUEUED and not self.paused_at and not self.cancel
         return self.priority * _RANK_STEP + self.created_at if waits else None
 
     @property
     def unlaunched(self) -> bool:
-        """Whether the upstream has never been asked for this run."""
+        """Whether the run was never sent to the upstream."""
         return self.agent_run_id is None and self.status in (Status.QUEUED, Status.PAUSED)
 
     def at(self, position: Position) -> Watch:
-        """Return the watch with its event log written up to a position."""
+        """Return the watch with another position of its event log."""
         return self.model_copy(update=position.__dict__)
 
 
@@ -181,7 +185,7 @@ class RunsTable:
         self._retention = retention
 
     def add(self, watch: Watch, events: Sequence[Event] = ()) -> bool:
-        """Store a new watch with its first events; False when there is one by this key already."""
+        """Store a new watch with its first events; False if the key exists already."""
         try:
             self._write(watch, ABSENT, events, launched=watch.agent_run_id is not None)
         except ConditionFailed:
@@ -204,7 +208,7 @@ class RunsTable:
         return self.get(org_id, pointer["key"]) if pointer else None
 
     def find_many(self, org_id: int, agent_run_ids: Sequence[int]) -> dict[int, Watch]:
-        """Read the watches of upstream runs that are followed, by the upstream's id."""
+        """Read the watches of upstream runs, by the upstream's id. Runs that are not followed are left out."""
         pointers = self._table.get_many([_pointer(org_id, agent_run_id) for agent_run_id in agent_run_ids])
         watches = self.get_many(org_id, [pointer["key"] for pointer in pointers])
         return {watch.agent_run_id: watch for watch in watches.values() if watch.agent_run_id is not None}
@@ -217,19 +221,20 @@ class RunsTable:
         *,
         launched: bool = False,
     ) -> Watch:
-        """Replace a watch and append events and checkpoints, all or nothing; return the watch as stored.
+        """Replace a watch and append events and checkpoints in one transaction; return the stored watch.
 
-        `launched` makes it known by the id that the upstream has just given it. Raises `ConditionFailed` when the watch
-        was written since it was read, and `ValueError` for more than `EVENTS_PER_WRITE` events and checkpoints.
+        With `launched`, the watch can be found by the id that the upstream has just given to the run. Raises
+        `ConditionFailed` if the watch was written since it was read, and `ValueError` for more than `EVENTS_PER_WRITE`
+        events and checkpoints.
         """
         following = watch.model_copy(update={"rev": watch.rev + 1})
         self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, checkpoints, launched=launched)
         return following
 
     def last_checkpoint(self, org_id: int, key: str) -> Checkpoint | None:
-        """Read the newest checkpoint of a run, which may be of a watch that has expired since."""
-        found, _ = Checkpoints(self._table.name).newest(org_id, key, 1)
-        return found[0] if found else None
+        """Read the newest checkpoint of a run, also if the watch for which it was made has expired."""
+        checkpoints, _ = Checkpoints(self._table.name).newest(org_id, key, 1)
+        return checkpoints[0] if checkpoints else None
 
     def due(self, now: int, limit: int) -> list[tuple[int, str]]:
         """List (organization, key) of the watches due by `now`, the longest due first."""
@@ -238,19 +243,19 @@ class RunsTable:
         return [run_of(item["pk"]) for item in items]
 
     def outlook(self, most: int) -> tuple[int, int | None]:
-        """Count the watches the poller has to follow (up to `most`), and tell when the first is due."""
+        """Return the number of watches that the poller must poll, at most `most`, and the time of the next poll."""
         items, _ = self._table.query(Condition("#due = :due", {"due": _DUE}), index="due", limit=most)
         return len(items), items[0]["due_at"] if items else None
 
     def queue(self, most: int) -> list[tuple[int, str]]:
-        """List (organization, key) of the watches that wait for their launch, in the order of their turn."""
+        """List (organization, key) of the watches that wait for their launch, in the order of their launches."""
         items, _ = self._table.query(Condition("#queue = :queue", {"queue": _QUEUE}), index="queue", limit=most)
         return [run_of(item["pk"]) for item in items]
 
     def unlaunched(self, org_id: int, most: int) -> list[Watch]:
-        """Read the watches of an organization that the upstream does not know yet and that may still run, newest first.
+        """Read the watches of an organization whose runs the upstream does not have yet, newest first.
 
-        The index may be a moment behind, so each is read anew.
+        The index may lag a moment behind, so each watch is read from the table.
         """
         condition = Condition("#unlaunched = :org_id", {"org_id": org_id})
         items, _ = self._table.query(condition, index="unlaunched", limit=most, newest_first=True)
@@ -259,22 +264,22 @@ class RunsTable:
         return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)
 
     def deployment_budget(self) -> str:
-        """Read whose budget background work draws on, as the poller noted it; its default before it ever ran."""
+        """Read the name of the budget for background work, which the poller stores; a default before its first run."""
         item = self._table.get(_BUDGET_KEY)
         return str(item["budget"]) if item else DEFAULT_BUDGET
 
     def note_deployment_budget(self, budget: str) -> None:
-        """Note whose budget background work draws on, for those who may not read the deployment's token."""
+        """Store the name of the budget for background work, for functions that may not read the deployment's token."""
         if self.deployment_budget() != budget:
             self._table.put(_BUDGET_KEY | {"budget": budget})
 
     def get_bucket(self, budget: str, name: str) -> Bucket:
-        """Read a bucket; an empty one if there is none."""
+        """Read a bucket; an empty one if it is not stored."""
         item = self._table.get(_bucket_key(budget, name))
         return Bucket.model_validate(item) if item else Bucket()
 
     def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
-        """Replace a bucket. Raises `ConditionFailed` when it was written since it was read."""
+        """Replace a bucket. Raises `ConditionFailed` if it was written since it was read."""
         following = bucket.model_copy(update={"rev": bucket.rev + 1})
         unchanged = Condition("#rev = :rev", {"rev": bucket.rev}) if bucket.rev else ABSENT
         item = _bucket_key(budget, name) | following.model_dump(mode="json", exclude_none=True)
@@ -283,10 +288,10 @@ class RunsTable:
     def events(
         self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
     ) -> list[Event]:
-        """Read the events after an (epoch, seq), oldest first; fewer than `limit` does not mean that these are all.
+        """Read the events after an (epoch, seq), oldest first. Fewer than `limit` may be returned although more exist.
 
-        DynamoDB deletes what has expired within days and in no order; with `now`, in epoch seconds, what has expired
-        by then is left out, so that what is read has no holes.
+        DynamoDB deletes expired events within days and in any order. With `now`, in epoch seconds, expired events are
+        left out, so that the events have no gaps.
         """
         first, last = _event_key(*after), _event_key(9999, 0)
         condition = Condition(
@@ -301,9 +306,9 @@ class RunsTable:
                 return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in kept]
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int, *, abandoned: Lease | None = None) -> bool:
-        """Take or extend a lease that is free or already the holder's, or that ran out by any clock there is.
+        """Take a lease that is free, expired by every clock, or already held by `holder`; False if it is not.
 
-        `abandoned` is a lease that its holder was seen not to extend in time, and is taken if that is still so.
+        `abandoned` is a lease that was seen unchanged for its whole duration. It is taken if it is still unchanged.
         """
         free = Condition(
             "attribute_not_exists(#pk) OR #holder = :holder OR #until < :long_ago",
@@ -324,7 +329,7 @@ class RunsTable:
         return Lease(item["holder"], item["until"]) if item else None
 
     def release_lease(self, name: str, holder: str) -> None:
-        """Give a lease back; one that has gone to somebody else stays theirs."""
+        """Release a lease, unless another holder has it."""
         try:
             self._table.delete(_lease_key(name), Condition("#holder = :holder", {"holder": holder}))
         except ConditionFailed:
@@ -345,7 +350,7 @@ class RunsTable:
             item["expires_at"] = watch.updated_at // 1000 + self._retention + _WATCH_KEPT_LONGER
         actions = [("Put", self._table.put_action(item, condition))]
         if launched and watch.agent_run_id is not None:
-            # Written once, and so without an expiry: found without its watch, the run is followed anew.
+            # Written once and without an expiry. If its watch has expired, the run is followed again.
             pointer = _pointer(watch.org_id, watch.agent_run_id) | {"key": watch.key}
             actions.append(("Put", self._table.put_action(pointer)))
         for event in events:
@@ -353,7 +358,7 @@ class RunsTable:
             stored |= {"pk": item["pk"], "sk": _event_key(event.epoch, event.seq)}
             stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
             actions.append(("Put", self._table.put_action(stored, ABSENT)))
-        actions += [("Put", self._table.put_action(checkpoint_rows.item(each), ABSENT)) for each in checkpoints]
+        actions += [("Put", self._table.put_action(checkpoint_rows.item(made), ABSENT)) for made in checkpoints]
         if len(actions) == 1:
             self._table.put(item, condition)
         else:
@@ -361,14 +366,14 @@ class RunsTable:
 
 
 def check_size(events: Sequence[Event], checkpoints: Sequence[Checkpoint]) -> None:
-    """Raise `ValueError` for more events and checkpoints than one write takes."""
+    """Raise `ValueError` if one write cannot contain so many events and checkpoints."""
     if (count := len(events) + len(checkpoints)) > EVENTS_PER_WRITE:
         raise ValueError(f"One write takes {EVENTS_PER_WRITE} events and checkpoints, not {count}.")
 
 
 def _item(watch: Watch) -> Item:
     item = _key(watch.org_id, watch.key) | watch.model_dump(mode="json", exclude_none=True, exclude={"launch"})
-    if watch.launch is not None:  # as text: a caller's metadata may hold numbers that DynamoDB does not have
+    if watch.launch is not None:  # Stored as JSON text: metadata may contain numbers that DynamoDB cannot store.
         item["launch"] = watch.launch.model_dump_json()
     if watch.due_at is not None:
         item["due"] = _DUE

@@ -1,12 +1,12 @@
 """The sessions table: one item per conversation, under its organization.
 
-| pk            | sk               | what                |
+| pk            | sk               | item                |
 |---------------|------------------|---------------------|
 | `org#{org}`   | `session#{id}`   | the `ChatSession`   |
 
-Who sends a message holds the claim of the session while the message is on its way. From then on the run itself says
-whether it works. The index `agent` has the sessions of an agent by the time of their last message. DynamoDB deletes a
-session some time after `expires_at` (epoch seconds).
+A request that sends a message holds the claim of the session until the message is sent. After that, the status of the
+run shows whether the agent works. The index `agent` has the sessions of an agent by the time of their last message.
+DynamoDB deletes a session some time after `expires_at` (epoch seconds).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class ChatSession(BaseModel):
     agent_version: int
     """The version that the agent had when the conversation began."""
     agent_run_id: int | None = None
-    """The run that the conversation is; None until the first message has reached the upstream."""
+    """The run of the conversation; None until the first message has reached the upstream."""
     created_at: int
     created_by: str
     updated_at: int
     """When the last message was sent."""
     claim: str | None = None
-    """Whose message is on its way."""
+    """Identifies the request that is sending a message; None if there is none."""
     claimed_until: int = 0
 
 
@@ -40,8 +40,8 @@ class SessionsTable:
     """Sessions by organization. Every method may raise `StorageUnavailable`.
 
     Args:
-        name: The table.
-        retention: Seconds that a session is kept after its last message.
+        name: The name of the table.
+        retention: How many seconds a session is stored after its last message.
     """
 
     def __init__(self, name: str, *, retention: int) -> None:
@@ -49,7 +49,7 @@ class SessionsTable:
         self._retention = retention
 
     def add(self, org_id: int, session: ChatSession) -> None:
-        """Store a new session. Raises `ConditionFailed` when there is one by this id."""
+        """Store a new session. Raises `ConditionFailed` if the id exists already."""
         item = _key(org_id, session.id) | session.model_dump(exclude_none=True)
         item |= {"agent": f"{org_id}#{session.agent_id}", "expires_at": self._expiry(session.updated_at)}
         self._table.put(item, ABSENT)
@@ -60,7 +60,7 @@ class SessionsTable:
         return ChatSession.model_validate(item) if item else None
 
     def claim(self, org_id: int, session_id: str, claim: str, *, now: int, until: int) -> ChatSession:
-        """Claim a session that nobody holds, or held for too long. Raises `ConditionFailed`."""
+        """Claim a session whose claim is free or has expired. Raises `ConditionFailed` if it is neither."""
         changes = {"claim": claim, "claimed_until": until, "updated_at": now, "expires_at": self._expiry(now)}
         free = Condition(
             "attribute_exists(#pk) AND (attribute_not_exists(#claim) OR #claimed_until < :now)", {"now": now}
@@ -68,7 +68,7 @@ class SessionsTable:
         return ChatSession.model_validate(self._table.update(_key(org_id, session_id), changes, free))
 
     def release(self, org_id: int, session_id: str, claim: str, *, agent_run_id: int | None) -> None:
-        """Give a claim back, and keep which run the session is. Raises `ConditionFailed` when it is somebody else's."""
+        """Release a claim and store the run of the session. Raises `ConditionFailed` if another request holds it."""
         changes = {"claim": None, "claimed_until": None, "agent_run_id": agent_run_id}
         self._table.update(_key(org_id, session_id), changes, Condition("#claim = :claim", {"claim": claim}))
 
@@ -77,7 +77,7 @@ class SessionsTable:
         self._table.delete(_key(org_id, session_id))
 
     def of_agent(self, org_id: int, agent_id: str, *, since: int, limit: int) -> list[ChatSession]:
-        """List the sessions of an agent with a message since a time, newest first; the latest may be missing yet."""
+        """List an agent's sessions with a message since a time, newest first. The index may lag a moment behind."""
         condition = Condition(
             "#agent = :agent AND #updated_at >= :since", {"agent": f"{org_id}#{agent_id}", "since": since}
         )

@@ -1,6 +1,6 @@
-"""The starred-runs table: one item per star, under its caller and organization; the index `newest` has them by time.
+"""The starred-runs table: one item per star, under its caller and organization. The index `newest` has them by time.
 
-| pk                        | sk          | what         |
+| pk                        | sk          | item         |
 |---------------------------|-------------|--------------|
 | `org#{org}#{caller}`      | `run#{id}`  | the `Star`   |
 """
@@ -29,7 +29,7 @@ class StarredRunsTable:
         self._table = Table(name)
 
     def add(self, org_id: int, caller_id: str, star: Star) -> Star:
-        """Store a star; of one that is there already, only the note may be new. Return the star as it then is."""
+        """Store a star and return it. If the run has a star already, only its note is replaced."""
         key = _key(org_id, caller_id, star.agent_run_id)
         while True:
             try:
@@ -52,12 +52,12 @@ class StarredRunsTable:
         return Star.model_validate(item) if item else None
 
     def get_many(self, org_id: int, caller_id: str, agent_run_ids: Sequence[int]) -> dict[int, Star]:
-        """Read the stars of those runs that have one, by run."""
+        """Read the stars of some runs, by run. Runs without a star are left out."""
         items = self._table.get_many([_key(org_id, caller_id, agent_run_id) for agent_run_id in agent_run_ids])
         return {star.agent_run_id: star for star in map(Star.model_validate, items)}
 
     def newest(self, org_id: int, caller_id: str, limit: int, after: Star | None) -> tuple[list[Star], Star | None]:
-        """List stars, newest first, from below the star `after` on; and the star to go on from, if there are more."""
+        """List stars, newest first, after the star `after`, and the star after which to continue if there are more."""
         start: Item | None = None
         if after:
             start = _key(org_id, caller_id, after.agent_run_id) | {"starred_at": after.starred_at}

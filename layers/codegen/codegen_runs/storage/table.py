@@ -1,7 +1,7 @@
-"""The one door to DynamoDB: plain dicts in, plain dicts out, three errors.
+"""The DynamoDB client of all tables: items are plain dicts, and errors are `ConditionFailed` or `StorageUnavailable`.
 
-Numbers are integers on both sides (DynamoDB knows no floats; times are epoch milliseconds). Conditions and updates take
-attribute names as they are: every name is aliased, so none can collide with a reserved word.
+Numbers must be integers, because DynamoDB has no floats; times are epoch milliseconds. Conditions and updates use the
+names of attributes: each name is replaced by an alias, so it may be a reserved word.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from codegen_runs.aws.outages import outage
 Item = dict[str, Any]
 Key = Mapping[str, str]
 
-# DynamoDB's own limits.
+# DynamoDB's limits.
 BATCH_GET_KEYS = 100
 TRANSACTION_ACTIONS = 100
 
 
 class ConditionFailed(Exception):  # noqa: N818 - named after DynamoDB's ConditionalCheckFailed
-    """The item is not what the caller thought it was: somebody else wrote first."""
+    """A condition does not hold, because another request wrote the item first."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition expression with its values; attribute names are written as `#name`, values as `:name`."""
+    """A condition expression and its values. Write the name of an attribute as `#name`, a value as `:name`."""
 
     expression: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -47,11 +47,11 @@ class Table:
     def get(self, key: Key) -> Item | None:
         """Read one item, consistently. Raises `StorageUnavailable`."""
         with _errors():
-            found = dynamodb().get_item(TableName=self.name, Key=marshal(key), ConsistentRead=True)
-        return unmarshal(found["Item"]) if "Item" in found else None
+            answer = dynamodb().get_item(TableName=self.name, Key=marshal(key), ConsistentRead=True)
+        return unmarshal(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        """Read items consistently, in no order, leaving out those that do not exist. Raises `StorageUnavailable`."""
+        """Read the items that exist, consistently and in any order. Raises `StorageUnavailable`."""
         items: list[Item] = []
         for start in range(0, len(keys), BATCH_GET_KEYS):
             wanted: Any = {
@@ -68,7 +68,7 @@ class Table:
         return items
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
-        """Write a whole item. Raises `ConditionFailed`, `StorageUnavailable`."""
+        """Write an item, replacing an existing one. Raises `ConditionFailed`, `StorageUnavailable`."""
         with _errors(writing=True):
             dynamodb().put_item(**self.put_action(item, condition))
 
@@ -78,7 +78,7 @@ class Table:
         changes: Mapping[str, Any],
         condition: Condition | None = None,
     ) -> Item:
-        """Set attributes (a None removes one) and return the item as it then is.
+        """Set attributes and return the changed item. None removes an attribute.
 
         Raises `ConditionFailed`, `StorageUnavailable`.
         """
@@ -87,7 +87,7 @@ class Table:
         return unmarshal(answer["Attributes"])
 
     def delete(self, key: Key, condition: Condition | None = None) -> None:
-        """Delete an item; one that does not exist is deleted too. Raises `ConditionFailed`, `StorageUnavailable`."""
+        """Delete an item, if it exists. Raises `ConditionFailed`, `StorageUnavailable`."""
         action: dict[str, Any] = {"TableName": self.name, "Key": marshal(key)}
         if condition:
             action |= _conditional(condition)
@@ -95,7 +95,7 @@ class Table:
             dynamodb().delete_item(**action)
 
     def take(self, key: Key, condition: Condition) -> Item:
-        """Delete an item and return it as it was: of all who ask at once, one gets it.
+        """Delete an item and return it. Of several calls at the same time, only one gets it.
 
         Raises `ConditionFailed`, `StorageUnavailable`.
         """
@@ -113,9 +113,9 @@ class Table:
         newest_first: bool = False,
         start: Item | None = None,
     ) -> tuple[list[Item], Item | None]:
-        """Read one page of a query: the items, and where the next page starts (None: there is none).
+        """Read one page of a query: the items, and the start of the next page, or None.
 
-        Reads a table or a local index consistently; a global index cannot be. Raises `StorageUnavailable`.
+        The read is consistent for a table. An index may lag a moment behind. Raises `StorageUnavailable`.
         """
         names, values = _placeholders(condition)
         request: dict[str, Any] = {
@@ -139,12 +139,12 @@ class Table:
         return [unmarshal(item) for item in answer["Items"]], unmarshal(following) if following else None
 
     def put_action(self, item: Item, condition: Condition | None = None) -> dict[str, Any]:
-        """Describe a put, for `put` and for `transact`."""
+        """Return the parameters of a put, for `put` and `transact`."""
         action: dict[str, Any] = {"TableName": self.name, "Item": marshal(item)}
         return action | _conditional(condition) if condition else action
 
     def update_action(self, key: Key, changes: Mapping[str, Any], condition: Condition | None = None) -> dict[str, Any]:
-        """Describe an update, for `update` and for `transact`."""
+        """Return the parameters of an update, for `update` and `transact`."""
         kept = {name: value for name, value in changes.items() if value is not None}
         gone = [name for name, value in changes.items() if value is None]
         clauses = []
@@ -171,7 +171,7 @@ class Table:
 
 
 def transact(actions: Iterable[tuple[str, dict[str, Any]]]) -> None:
-    """Do all of the (`"Put"` or `"Update"`, action) pairs or none; at most 100, 4 MB together.
+    """Execute all (`"Put"` or `"Update"`, action) pairs or none; at most 100 pairs and 4 MB.
 
     Raises `ConditionFailed`, `StorageUnavailable`.
     """
@@ -180,12 +180,12 @@ def transact(actions: Iterable[tuple[str, dict[str, Any]]]) -> None:
 
 
 def marshal(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a plain dict into DynamoDB's attribute values. Raises `TypeError` for what it has no kind for."""
+    """Convert a plain dict to DynamoDB's attribute values. Raises `TypeError` for other types, such as floats."""
     return {name: _attribute(value) for name, value in item.items()}
 
 
 def unmarshal(attributes: Mapping[str, Any]) -> Item:
-    """Turn DynamoDB's attribute values into a plain dict."""
+    """Convert DynamoDB's attribute values to a plain dict."""
     return {name: _plain(attribute) for name, attribute in attributes.items()}
 
 
@@ -200,7 +200,7 @@ def _attribute(value: Any) -> dict[str, Any]:
         case str():
             return {"S": value}
         case list() | tuple():
-            return {"L": [_attribute(each) for each in value]}
+            return {"L": [_attribute(element) for element in value]}
         case dict():
             return {"M": marshal(value)}
     raise TypeError(f"DynamoDB has no kind of attribute for {type(value).__name__}.")
@@ -214,7 +214,7 @@ def _plain(attribute: Mapping[str, Any]) -> Any:
         case "NULL":
             return None
         case "L":
-            return [_plain(each) for each in value]
+            return [_plain(element) for element in value]
         case "M":
             return unmarshal(value)
     return value
@@ -237,7 +237,7 @@ def _placeholders(condition: Condition) -> tuple[dict[str, str], dict[str, Any]]
 
 @contextmanager
 def _errors(*, writing: bool = False) -> Iterator[None]:
-    """Translate AWS's errors: a lost race is the domain's business, everything else is storage being away."""
+    """Translate AWS's errors: a failed condition to `ConditionFailed`, all others to `StorageUnavailable`."""
     try:
         yield
     except AwsError as error:

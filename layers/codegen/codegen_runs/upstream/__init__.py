@@ -1,4 +1,4 @@
-"""The Codegen API as the handlers call it: clients that act as the caller or as the deployment, and its errors."""
+"""Clients of the Codegen API that act as the caller or as the deployment, and how its errors are answered."""
 
 import codegen_runs.upstream.errors  # noqa: F401 - registers how errors of the Codegen API are answered
 from codegen_runs.upstream.clients import (

@@ -1,4 +1,4 @@
-"""The Codegen API as the handlers call it: acting as the caller, or as the deployment."""
+"""Clients of the Codegen API that act as the caller or as the deployment."""
 
 import hashlib
 import time
@@ -25,17 +25,17 @@ def for_token(token: str, deadline: float | None = None) -> CodegenAPI:
 
     Args:
         token: The token.
-        deadline: Seconds from now after which no request is waited for or repeated, or None.
+        deadline: Seconds from now after which no request is awaited or repeated, or None.
     """
     return _client(token, auth=None, deadline=deadline)
 
 
 def for_caller(caller: Caller, deadline: float | None = None) -> CodegenAPI:
-    """Return a client that acts as `caller`, or as the deployment where the caller has no Codegen token.
+    """Return a client that acts as `caller`, or as the deployment if the caller has no Codegen token.
 
     Args:
-        caller: Who asks.
-        deadline: Seconds from now after which no request is waited for or repeated, or None.
+        caller: The caller of the request.
+        deadline: Seconds from now after which no request is awaited or repeated, or None.
     """
     return for_token(caller.token, deadline) if caller.token else for_deployment(deadline)
 
@@ -44,19 +44,19 @@ def for_deployment(deadline: float | None = None, *, max_retries: int | None = N
     """Return a client that acts as the deployment, for work that no caller waits for.
 
     Args:
-        deadline: Seconds from now after which no request is waited for or repeated, or None.
-        max_retries: How often a request that is safe to repeat is repeated, if not as the deployment is set.
+        deadline: Seconds from now after which no request is awaited or repeated, or None.
+        max_retries: How many times a request that is safe to repeat is repeated; the deployment's setting by default.
 
     Raises:
-        StorageUnavailable: The deployment's token cannot be read, now or by a later request.
-        NoDeploymentToken: There is none.
-        CredentialsRefused: From each request, where the Codegen API refuses the deployment's token.
+        StorageUnavailable: The deployment's token cannot be read. Later requests may raise this, too.
+        NoDeploymentToken: The deployment has no token.
+        CredentialsRefused: Raised by each request if the Codegen API refuses the deployment's token.
     """
     return _client(deployment_token.read(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
 
 
 def budget_of(caller: Caller) -> str:
-    """Name the budget of calls that a caller's requests draw on: the Codegen API counts per token.
+    """Return the name of the budget for a caller's requests. The Codegen API counts the calls of each token.
 
     Raises:
         StorageUnavailable: The caller has no token, and the deployment's cannot be read.
@@ -65,7 +65,7 @@ def budget_of(caller: Caller) -> str:
 
 
 def deployment_budget() -> str:
-    """Name the budget of calls that background work draws on.
+    """Return the name of the budget for background work.
 
     Raises:
         StorageUnavailable: The deployment's token cannot be read.
@@ -85,7 +85,7 @@ def _client(
         base_url=settings.codegen_base_url(),
         timeout=settings.codegen_timeout(),
         retry=RetryPolicy(max_retries=settings.codegen_max_retries() if max_retries is None else max_retries),
-        pacing=False,  # a function does not sleep: the buckets in DynamoDB pace the calls of all of them
+        pacing=False,  # The token buckets in DynamoDB pace the calls of all functions together.
         http_client=httpx.Client(transport=_Timed(), auth=auth),
     )
     return client if deadline is None else client.with_deadline(deadline)
@@ -93,7 +93,7 @@ def _client(
 
 @dataclass
 class DeploymentToken:
-    """The deployment's Codegen token, read from its secret at most every five minutes unless it was refused."""
+    """The deployment's Codegen token. Its secret is read at most every five minutes, and again if it is refused."""
 
     token: str = field(default="", repr=False)
     good_until: float = 0.0
@@ -103,21 +103,21 @@ class DeploymentToken:
         self.good_until = 0.0
 
     def read(self, *, renewed: bool = False) -> str:
-        """Return the token; `renewed` reads the secret again.
+        """Return the token. With `renewed`, read the secret again.
 
         Raises:
             StorageUnavailable: The secret cannot be read.
             NoDeploymentToken: There is no secret, or it is empty.
         """
         if renewed or time.monotonic() >= self.good_until:
-            # Who brings a token of their own does without.
+            # Imported here, because requests with a Codegen token of their own do not need it.
             from codegen_runs import aws
             from codegen_runs.aws.outages import outage
 
             try:
                 answer = aws.secrets_manager().get_secret_value(SecretId=settings.required("CODEGEN_TOKEN_SECRET"))
             except aws.AwsError as error:
-                if error.code == "ResourceNotFoundException":  # There is no secret, or it has no value yet.
+                if error.code == "ResourceNotFoundException":  # The secret does not exist, or has no value yet.
                     raise NoDeploymentToken("The deployment has no Codegen token of its own.") from error
                 raise outage(error, "The deployment's Codegen token could not be read.") from error
             token = answer.get("SecretString", "").strip()
@@ -132,7 +132,7 @@ deployment_token = DeploymentToken()
 
 
 class _DeploymentAuth(httpx.Auth):
-    """Send the deployment's token; where it is refused, read it again, since it may have been rotated."""
+    """Sends the deployment's token. If it is refused, reads it again, because it may have been rotated."""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         for renewed in (False, True):
@@ -144,7 +144,7 @@ class _DeploymentAuth(httpx.Auth):
 
 
 class _Timed(httpx.BaseTransport):
-    """The process's connection pool, or what replaces it, under a stopwatch."""
+    """The transport to the Codegen API, which measures how long the process waits for it."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with waiting_for_codegen:

@@ -1,4 +1,4 @@
-"""Errors of the Codegen API as problems of ours: the status that is true for our caller, and whether to retry."""
+"""Errors of the Codegen API as problems: with the status that is right for the caller, and whether to retry."""
 
 from typing import Any
 
@@ -31,8 +31,8 @@ from codegen_runs.problems import (
     Unprocessable,
 )
 
-# Errors that mean the same to our caller as to us. A 401 is about the caller's own token: where the deployment's token
-# is refused, `upstream.clients` raises another error.
+# Errors that mean the same for the caller of the deployment. A 401 is about the caller's own token: if the deployment's
+# token is refused, `upstream.clients` raises another error.
 _SAME: dict[type[CodegenAPIError], type[Problem]] = {
     BadRequestError: BadRequest,
     AuthenticationError: Unauthorized,
@@ -45,7 +45,7 @@ _SAME: dict[type[CodegenAPIError], type[Problem]] = {
 
 @problems.told_as(CodegenAPIError)
 def tell(error: CodegenAPIError) -> Problem:
-    """Return the problem of an error of the Codegen API, with the status that is true for our caller."""
+    """Return the problem for an error of the Codegen API, with the status that is right for the caller."""
     more: dict[str, Any] = {
         "upstream": {"status": error.status_code, "message": error.message, "request_id": error.request_id},
         "retry_after": error.retry_after,
@@ -75,7 +75,7 @@ def tell(error: CodegenAPIError) -> Problem:
 
 
 def _faults(body: Any) -> list[dict[str, Any]]:
-    """Return the errors that a 422 lists, as far as they have FastAPI's form."""
+    """Return the errors that a 422 lists, if they have FastAPI's form."""
     detail = body.get("detail") if isinstance(body, dict) else None
     if not isinstance(detail, list):
         return []
