@@ -1,4 +1,4 @@
-"""AWS in this process: what the functions send is answered by moto, or refused as a test wants it."""
+"""AWS in this process: moto answers the requests of the functions, or a test refuses them."""
 
 import json
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_REGION": "us-east-1",
 }
-"""What Lambda says in every function's environment."""
+"""The variables that Lambda sets in the environment of every function."""
 
 
 @cache
 def client(service: str) -> Any:
-    """Return boto3's client of a service. To make one takes longer than most tests."""
+    """Return boto3's client of a service. It is cached, because creating one takes longer than most tests."""
     session = boto3.Session("testing", "testing", region_name=ENVIRONMENT["AWS_REGION"])
     return session.client(service)
 
@@ -36,13 +36,13 @@ class Aws(httpx.BaseTransport):
     """All services, in memory.
 
     Attributes:
-        asked: The operations that were asked for, in their order.
+        asked: The operations that were called, in order.
     """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self._refusals: dict[str, list[httpx.Response | httpx.TransportError]] = {}
-        self._one_at_a_time = Lock()  # moto is not made for the poller's threads
+        self._one_at_a_time = Lock()  # moto is not thread-safe, and the poller has threads
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1, **more: Any) -> None:
         """Answer the next calls of an operation with an error."""
@@ -81,7 +81,7 @@ def _answer_by_moto(request: httpx.Request) -> httpx.Response:
 
 @contextmanager
 def in_memory() -> Iterator[Aws]:
-    """Have moto in the place of AWS, for the functions and for boto3."""
+    """Replace AWS by moto, for the functions and for boto3, while the block runs."""
     services = Aws()
     # A new boto3 session reads megabytes of JSON.
     with mock_aws(config={"core": {"reset_boto3_session": False}}), dynamodb.patched(), aws.wire.over(services):
@@ -89,7 +89,7 @@ def in_memory() -> Iterator[Aws]:
 
 
 def operation_of(request: httpx.Request) -> str:
-    """Return the name that IAM and boto3 have for what is asked."""
+    """Return the name of the requested operation, as in IAM and boto3."""
     if target := request.headers.get("x-amz-target"):
         return str(target.rpartition(".")[2])
     if "/@connections/" in request.url.path:
@@ -98,7 +98,7 @@ def operation_of(request: httpx.Request) -> str:
 
 
 def arguments_of(request: httpx.Request) -> dict[str, Any]:
-    """Return what is asked, by the names that boto3 has for it."""
+    """Return the parameters of a request, by their names in boto3."""
     match operation_of(request):
         case "PostToConnection" | "DeleteConnection":
             return {"ConnectionId": request.url.path.rpartition("/")[2]}

@@ -1,4 +1,4 @@
-"""What stands around the handlers in a test: AWS in this process, the fake Codegen, and a clock that tests move."""
+"""The surroundings of handlers in a test: AWS in this process, the fake Codegen, and a clock that tests move."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ def document_with(function: str) -> Document:
 
 
 class TestClock:
-    """The fake's clock in the shape the backend takes: sleeping moves it."""
+    """The clock of the fake, with the interface of `Clock`: sleeping moves it."""
 
     __test__ = False
 
@@ -62,7 +62,7 @@ class TestClock:
 
 
 class Kicks:
-    """How often the poller was kicked, and for which changed runs."""
+    """Counts how often the poller was kicked, and records for which changed runs."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -75,7 +75,7 @@ class Kicks:
 
 @dataclass
 class Tokens:
-    """Task tokens that a state machine waits for, and what it was told."""
+    """Records how the task tokens of a state machine were completed."""
 
     answers: dict[str, Any] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ def _create(table: Table) -> None:
 
 
 def codegen(transport: httpx.BaseTransport) -> CodegenAPI:
-    """Make a client of the fake that never retries by itself."""
+    """Return a client of the fake that never retries."""
     return CodegenAPI(
         token=DEMO_TOKEN,
         base_url="http://codegen.test",

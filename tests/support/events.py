@@ -1,4 +1,4 @@
-"""API Gateway's REST proxy events and Lambda's context as a handler receives them, and its answers as a client does."""
+"""REST proxy events and the context, as a handler gets them from Lambda, and its answers, as a client gets them."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +58,7 @@ def serving(app: Any) -> Iterator[Any]:
 
 @dataclass
 class Context:
-    """What the Lambda runtime hands over beside the event."""
+    """The context that the Lambda runtime passes with the event."""
 
     function_name: str = "Function"
     memory_limit_in_mb: int = 512
@@ -89,8 +89,8 @@ def rest(
         body: A str is sent as it is, anything else as JSON.
         headers: Further headers; a name given here replaces the default.
         resource: The route in the template's spelling. The path itself by default.
-        path_parameters: What the gateway read from the path.
-        caller: Who the authorizer says is calling; None where no authorizer was asked.
+        path_parameters: The parameters that the gateway read from the path.
+        caller: The caller in the authorizer's context; None without an authorizer.
         stage: The stage of the API.
     """
     path, _, query = path.partition("?")
@@ -132,7 +132,7 @@ def rest(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client of the API sees."""
+    """An answer, as a client of the API gets it."""
 
     status: int
     text: str
@@ -144,7 +144,7 @@ class Answer:
 
 
 def call(handler: Handler, event: dict[str, Any], context: Context | None = None) -> Answer:
-    """Hand an event to a handler and read its proxy answer; header names come out in lower case."""
+    """Call a handler with an event and return its answer, with the names of headers in lower case."""
     answer = invoke(handler, event, context or Context())
     single = dict(answer.get("headers") or {})
     multi = {name: ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}

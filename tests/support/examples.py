@@ -1,4 +1,4 @@
-"""Examples of HTTP requests that stand in a document, one under each heading, and are sent as they stand."""
+"""Examples of HTTP requests in a document, one under each heading, which tests send unchanged."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ def read(file: Path) -> dict[str, str]:
 
 
 def send(example: str, http: httpx.Client, **parameters: object) -> httpx.Response:
-    """Send a request as it is written down, with the parameters of its path filled in."""
+    """Send the request of an example, with the parameters of its path filled in."""
     head, _, body = example.partition("\n\n")
     (method, path), *headers = [line.split(" ", 1) for line in head.splitlines()]
     return http.request(

@@ -1,4 +1,4 @@
-"""HTTP exchanges as a page of the documentation shows them: a request, and the answer after it."""
+"""HTTP exchanges in a page of the documentation: a request, and its answer."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class Exchange:
 
     @property
     def body(self) -> Any:
-        """The request's body; None where it has none."""
+        """The body of the request; None if it has none."""
         text = self.request.partition("\n\n")[2].strip()
         return json.loads(text) if text else None
 

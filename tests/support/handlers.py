@@ -1,4 +1,4 @@
-"""The modules under functions/, loaded by their path, since several of them have the same name."""
+"""The modules under functions/, loaded by their path, because several of them have the same name."""
 
 import importlib.util
 import sys

@@ -1,6 +1,6 @@
-"""A runs table in memory, which keeps the promises of `RunsTable` and is thousands of times faster.
+"""A runs table in memory, which behaves like `RunsTable` and is thousands of times faster.
 
-`tests/unit/storage/test_runs_table.py` holds both to the same promises.
+`tests/unit/storage/test_runs_table.py` tests both in the same way.
 """
 
 from collections.abc import Callable, Sequence
@@ -149,7 +149,7 @@ class MemoryRuns:
         log, made = self.log.setdefault(place, []), self.checkpoints.setdefault(place, [])
         if {*map(_place, log)} & {*map(_place, events)} or {*map(_place, made)} & {*map(_place, checkpoints)}:
             raise ConditionFailed
-        # As JSON and back, as a table would.
+        # To JSON and back, like in a real table.
         log.extend(Event.model_validate_json(event.model_dump_json()) for event in events)
         log.sort(key=_place)
         made.extend(Checkpoint.model_validate_json(checkpoint.model_dump_json()) for checkpoint in checkpoints)

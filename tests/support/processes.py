@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process runs. One that has ended and that no parent has waited for does not."""
+    """Return whether a process runs. A zombie, which has ended but was not awaited by its parent, does not."""
     listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(listed) and not listed.startswith("Z")
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until a condition holds, and fail after a number of seconds."""
+    """Wait until a condition holds; fail after some seconds."""
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < seconds, f"still not so after {seconds} s"

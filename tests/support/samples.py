@@ -1,4 +1,4 @@
-"""The sample events under events/, one per function, and what has to be there for each to succeed."""
+"""The sample events under events/, one per function, and the resources that each needs to succeed."""
 
 import json
 import secrets
@@ -25,15 +25,15 @@ EVENTS = Path(__file__).parents[2] / "events"
 
 ORG = 123
 MULTI_RUN = "mr-019a00000000-5a3c1e0f27"
-"""The multi-run that samples name."""
+"""The multi-run in the samples."""
 AGENT = "assistant"
-"""The agent that samples name."""
+"""The agent in the samples."""
 API_TOKEN = "tok-069a00000-5a3c1e0f27"
-"""The API token that samples name."""
+"""The API token in the samples."""
 NEW_RUN = "100005"
-"""The first run that a new fake starts, which is what samples name that need one that runs."""
+"""The first run that a new fake starts. The samples that need a running run name it."""
 CHECKPOINT = f"{NEW_RUN}.0-2"
-"""The checkpoint that samples name: the first one that is made of that run by hand."""
+"""The checkpoint in the samples: the first one that a caller creates of that run."""
 
 
 def names() -> list[str]:
@@ -48,7 +48,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def ready(name: str, stack: Stack) -> str:
-    """Return the sample of a function as text, with what it names replaced by what was put there for it."""
+    """Create the resources that a sample needs, and return the sample as text with their ids."""
     text = _text(name)
     if CHECKPOINT in text:
         text = text.replace(CHECKPOINT, _make_checkpoint(stack))
@@ -68,7 +68,7 @@ def ready(name: str, stack: Stack) -> str:
 
 
 def succeeded(name: str, answer: Any) -> bool:
-    """Tell whether a function answered its sample as it should."""
+    """Return whether a function answered its sample as expected."""
     if answer is None:
         return name in ("LaunchCandidate", "SynthesizeCandidates")
     if "statusCode" in answer:
@@ -76,7 +76,7 @@ def succeeded(name: str, answer: Any) -> bool:
     return "errorType" not in answer and _SAID.get(name, {}).items() <= answer.items()
 
 
-# What functions that answer no request say, as far as it is known before.
+# The known part of what functions return that answer no request.
 _SAID: dict[str, dict[str, Any]] = {
     "Authorize": {"principalId": "user:789"},
     "JudgeCandidates": {"next": "synthesize"},
@@ -89,7 +89,7 @@ def _text(name: str) -> str:
 
 
 def _create_agent(stack: Stack) -> str:
-    """Create an agent that nobody else deletes, and return its id."""
+    """Create an agent that no other test deletes, and return its id."""
     created = httpx.post(
         f"{stack.api_url}/v1/organizations/{ORG}/agents",
         headers={"Authorization": f"Bearer {stack.codegen.token}"},

@@ -1,4 +1,4 @@
-"""The part of JSON Schema that the OpenAPI document uses, to hold examples against it.
+"""The part of JSON Schema that the OpenAPI document uses, to check examples against it.
 
 An example is checked, not a message: of an answer that is shown in part, required properties may be left out, and each
 property that is shown has to be one that the schema names.
@@ -25,7 +25,7 @@ _ANNOTATIONS = {"title", "description", "default", "examples", "format", "unique
 
 @dataclass(frozen=True)
 class Validator:
-    """Says what is wrong with an example.
+    """Finds the errors of an example.
 
     Args:
         document: The OpenAPI document, whose schemas others refer to.
@@ -36,7 +36,7 @@ class Validator:
     partial: bool = False
 
     def faults(self, value: Any, schema: Json, place: str = "") -> Iterator[str]:
-        """Yield each fault of a value, with its JSON pointer."""
+        """Yield each error of a value, with its JSON pointer."""
         for keyword, given in schema.items():
             if keyword in _ANNOTATIONS:
                 continue

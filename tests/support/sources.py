@@ -1,4 +1,4 @@
-"""The project's Python sources, read and not run."""
+"""The project's Python sources, parsed and not imported."""
 
 import ast
 from functools import cache
@@ -21,9 +21,9 @@ def tree(file: Path) -> ast.Module:
 
 
 def imports(file: Path) -> set[str]:
-    """Name every module that a file may import, also inside functions and for types only.
+    """Return the names of all modules that a file may import, also inside functions and for types only.
 
-    `from a import b` names both `a` and `a.b`, since nobody can tell whether `b` is a module.
+    `from a import b` adds both `a` and `a.b`, because `b` may be a module.
     """
     package = _package(file)
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Those who watch a run in tests: each goes on from the last event that reached it, however it was cut."""
+"""Viewers of a run in tests: after each interruption, a viewer continues after the last event that reached it."""
 
 import asyncio
 import json
@@ -34,12 +34,12 @@ def stream_event(
 
 
 def stream(agent_run_id: Any, query: str = "", last_id: str | None = None, org_id: int = DEMO_ORG_ID) -> Answer:
-    """Ask for a page of a stream."""
+    """Request a page of a stream."""
     return call(handlers.handler("live/stream"), stream_event(agent_run_id, query, last_id, org_id))
 
 
 def stream_live(event: dict[str, Any], on_part: Callable[[bytes], None] = lambda part: None) -> Answer:
-    """Ask for a live stream, part by part; where `on_part` raises ConnectionError, the viewer is gone."""
+    """Request a live stream, part by part. If `on_part` raises ConnectionError, the viewer disconnects."""
     parts: list[bytes] = []
     start: dict[str, Any] = {}
 
@@ -59,7 +59,7 @@ def stream_live(event: dict[str, Any], on_part: Callable[[bytes], None] = lambda
         "aws.event": event,
         "aws.context": Context(milliseconds_left=900_000),
     }
-    # Not asyncio.run, which would leave Mangum without the event loop that it keeps.
+    # Not asyncio.run, which would close the event loop that Mangum uses.
     loop = asyncio.new_event_loop()
     with closing(loop), suppress(ConnectionError), serving(handlers.load("live/stream").stream) as app:
         loop.run_until_complete(app(scope, receive, send))
@@ -68,13 +68,13 @@ def stream_live(event: dict[str, Any], on_part: Callable[[bytes], None] = lambda
 
 
 def list_events(agent_run_id: Any, query: str = "", org_id: int = DEMO_ORG_ID) -> Answer:
-    """Ask for events as JSON."""
+    """Request events as JSON."""
     event = rest("GET", f"/v1/organizations/{org_id}/agent/run/{agent_run_id}/events{query}", caller=ADA)
     return call(handlers.handler("live/events"), event)
 
 
 def frames(text: str) -> list[dict[str, Any]]:
-    """Read the whole frames of a text; one that was cut off is none."""
+    """Return the complete frames of a text, without a frame that was cut off."""
     found = []
     for frame in text.split("\n\n")[:-1]:
         fields = dict(line.split(": ", 1) for line in frame.split("\n") if not line.startswith(":"))
@@ -85,7 +85,7 @@ def frames(text: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Viewer:
-    """Watches a run until it is told the end. `seen` is what has reached it, by id and type."""
+    """Watches a run until its end. `seen` has the events that have reached it, by id and type."""
 
     agent_run_id: int
     random: Random
@@ -98,7 +98,7 @@ class Viewer:
         return next((id_ for id_, _ in reversed(self.seen) if id_), None)
 
     def cut_after(self) -> int | None:
-        """Decide after how many frames this answer is cut: always, until it has happened a hundred times."""
+        """Decide after how many frames this answer is cut. The first hundred answers are cut."""
         if self.cuts == 100:
             return None
         self.cuts += 1

@@ -1,4 +1,4 @@
-"""A fake wire to the Codegen API: it answers what it is told, and keeps what it was asked."""
+"""A fake wire to the Codegen API, which returns scripted answers and records the requests."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The form of an API token."""
+"""The format of an API token."""
 
 import re
 
@@ -9,7 +9,7 @@ from codegen_runs.access import secret
 from codegen_runs.redaction import MASK, redact
 
 
-def test_a_token_is_known_by_its_prefix_and_no_two_are_the_same() -> None:
+def test_a_token_has_a_prefix_and_is_unique() -> None:
     tokens = {secret.mint() for _ in range(100)}
 
     assert len(tokens) == 100
@@ -18,14 +18,14 @@ def test_a_token_is_known_by_its_prefix_and_no_two_are_the_same() -> None:
 
 
 @given(place=st.integers(4, 49), letter=st.sampled_from("0123456789ABCxyz"))
-def test_a_typing_error_is_told_without_asking_anybody(place: int, letter: str) -> None:
+def test_a_mistyped_token_fails_the_checksum(place: int, letter: str) -> None:
     token = secret.mint()
     mistyped = token[:place] + letter + token[place + 1 :]
 
     assert secret.is_well_formed(mistyped) == (mistyped == token)
 
 
-def test_what_is_stored_is_the_sha_256() -> None:
+def test_the_stored_hash_is_sha_256() -> None:
     assert secret.digest("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 

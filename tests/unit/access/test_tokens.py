@@ -1,4 +1,4 @@
-"""API tokens: making, listing and revoking them, and what they open."""
+"""API tokens: create, list, revoke and use them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def in_days(clock: TestClock, days: float) -> str:
     return (datetime.fromtimestamp(clock.now(), UTC) + timedelta(days=days)).isoformat()
 
 
-def test_a_token_is_shown_once_and_opens_the_api_as_its_maker(service: Service, clock: TestClock) -> None:
+def test_a_token_is_shown_once_and_acts_as_its_creator(service: Service, clock: TestClock) -> None:
     made = service.make_token(name=" My App Token ", expires_at=in_days(clock, 30))
 
     assert made.keys() == {
@@ -45,7 +45,7 @@ def test_a_token_is_shown_once_and_opens_the_api_as_its_maker(service: Service, 
     assert made["token"] not in str(shown)
 
 
-def test_a_token_without_an_expiry_is_good_for_ever(service: Service, clock: TestClock) -> None:
+def test_a_token_without_an_expiry_never_expires(service: Service, clock: TestClock) -> None:
     made = service.make_token()
     clock.sleep(20 * 365 * 86_400)
 
@@ -53,7 +53,7 @@ def test_a_token_without_an_expiry_is_good_for_ever(service: Service, clock: Tes
     assert service.send("GET", "/v1/users/me", made["token"]).status == 200
 
 
-def test_an_expired_token_is_refused_with_the_reason_from_that_second_on(service: Service, clock: TestClock) -> None:
+def test_a_token_is_refused_with_the_reason_from_the_second_it_expires(service: Service, clock: TestClock) -> None:
     made = service.make_token(expires_at=in_days(clock, 1))
     clock.sleep(86_399)
     assert service.send("GET", f"{HOME}/repos", made["token"]).status == 200
@@ -69,9 +69,7 @@ def test_an_expired_token_is_refused_with_the_reason_from_that_second_on(service
     assert [item["expired"] for item in listed(service)] == [True]
 
 
-def test_a_revoked_token_is_refused_with_the_reason_by_the_very_next_request(
-    service: Service, clock: TestClock
-) -> None:
+def test_the_first_request_after_a_revocation_is_refused_with_the_reason(service: Service, clock: TestClock) -> None:
     made = service.make_token()
     assert service.send("GET", f"{HOME}/repos", made["token"]).status == 200
 
@@ -83,7 +81,7 @@ def test_a_revoked_token_is_refused_with_the_reason_by_the_very_next_request(
     assert listed(service) == []
 
 
-def test_the_time_of_revocation_is_that_of_the_first_one(service: Service, clock: TestClock) -> None:
+def test_revoking_a_token_twice_keeps_the_first_time(service: Service, clock: TestClock) -> None:
     made = service.make_token()
     service.send("DELETE", f"{TOKENS}/{made['id']}", ADA)
     first = service.send("GET", f"{HOME}/repos", made["token"]).json["message"]
@@ -100,19 +98,19 @@ def test_a_token_may_revoke_itself(service: Service) -> None:
     assert service.send("GET", f"{HOME}/repos", made["token"]).status == 401
 
 
-@pytest.mark.parametrize("token_id", ["hers", "tok-000000000-0000000000", "%00", "x" * 2000])
-def test_another_callers_token_and_one_that_is_not_there_are_not_found(service: Service, token_id: str) -> None:
-    hers = service.make_token(ADA)
-    token_id = token_id.replace("hers", hers["id"])
+@pytest.mark.parametrize("token_id", ["Ada's", "tok-000000000-0000000000", "%00", "x" * 2000])
+def test_the_token_of_another_caller_and_an_unknown_token_are_not_found(service: Service, token_id: str) -> None:
+    made = service.make_token(ADA)
+    token_id = token_id.replace("Ada's", made["id"])
 
     answer = service.send("DELETE", f"{TOKENS}/{token_id}", MARY)
 
     assert (answer.status, answer.json["code"]) == (404, "api_token_not_found")
-    assert service.send("GET", "/v1/users/me", hers["token"]).status == 200
+    assert service.send("GET", "/v1/users/me", made["token"]).status == 200
     assert listed(service, MARY) == []
 
 
-def test_lists_come_newest_first_in_pages_without_what_was_revoked(service: Service, clock: TestClock) -> None:
+def test_tokens_are_listed_newest_first_in_pages_without_revoked_tokens(service: Service, clock: TestClock) -> None:
     made = []
     for number in range(6):
         made.append(service.make_token(name=f"Number {number}"))
@@ -128,15 +126,13 @@ def test_lists_come_newest_first_in_pages_without_what_was_revoked(service: Serv
     assert service.send("GET", f"{TOKENS}?cursor={first['next_cursor']}", MARY).json["code"] == "invalid_cursor"
 
 
-def test_the_last_use_is_told_to_the_hour_and_written_once_in_one(
-    service: Service, clock: TestClock, table: AccessTable
-) -> None:
+def test_the_last_use_is_shown_and_written_once_an_hour(service: Service, clock: TestClock, table: AccessTable) -> None:
     made = service.make_token()
 
     def stored() -> int | None:
-        found = table.token(IDS[ADA], made["id"])
-        assert found
-        return found.last_used_at
+        token = table.token(IDS[ADA], made["id"])
+        assert token
+        return token.last_used_at
 
     service.send("GET", f"{HOME}/repos", made["token"])
     first = stored()
@@ -165,7 +161,7 @@ def test_the_last_use_is_told_to_the_hour_and_written_once_in_one(
         ({"name": "x", "organizations": ["all"]}, "/body/organizations/0"),
     ],
 )
-def test_a_request_for_a_token_that_makes_no_sense_is_told_where(service: Service, body: Any, pointer: str) -> None:
+def test_an_invalid_request_for_a_token_is_refused_with_a_pointer(service: Service, body: Any, pointer: str) -> None:
     answer = service.send("POST", TOKENS, ADA, body)
 
     assert answer.status == 422
@@ -177,11 +173,11 @@ def test_a_time_without_a_zone_is_in_utc(service: Service) -> None:
     assert service.make_token(expires_at="2099-01-01T00:00:00")["expires_at"] == "2099-01-01T00:00:00.000Z"
 
 
-def test_what_a_token_has_no_use_for_is_ignored_aloud(service: Service) -> None:
+def test_unknown_fields_of_a_new_token_have_a_warning(service: Service) -> None:
     assert [warning["pointer"] for warning in service.make_token(scopes=["all"])["warnings"]] == ["/scopes"]
 
 
-def test_a_token_is_for_organizations_that_its_maker_is_in(service: Service) -> None:
+def test_a_token_is_limited_to_organizations_of_its_creator(service: Service) -> None:
     answer = service.send("POST", TOKENS, ADA, {"name": "x", "organizations": [ORG, ELSEWHERE]})
     assert (answer.status, answer.json["code"]) == (403, "not_a_member")
 
@@ -191,7 +187,7 @@ def test_a_token_is_for_organizations_that_its_maker_is_in(service: Service) -> 
     assert [each["id"] for each in service.send("GET", "/v1/organizations", made["token"]).json["items"]] == [ATTIC]
 
 
-def test_the_organizations_of_a_token_come_in_the_upstreams_pages(service: Service) -> None:
+def test_the_organizations_of_a_token_have_the_upstreams_pages(service: Service) -> None:
     token = service.make_token(organizations=[ATTIC, ORG])["token"]
 
     page = service.send("GET", "/v1/organizations?skip=1&limit=1", token).json
@@ -200,7 +196,7 @@ def test_the_organizations_of_a_token_come_in_the_upstreams_pages(service: Servi
     assert ([each["id"] for each in page["items"]], page["total"], page["page"], page["pages"]) == ([ATTIC], 2, 2, 2)
 
 
-def test_without_an_organization_of_the_deployment_a_token_is_for_all_of_its_makers(
+def test_without_a_default_organization_a_token_is_valid_in_all_of_its_creators(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CODEGEN_ORG_ID", "")
@@ -208,7 +204,7 @@ def test_without_an_organization_of_the_deployment_a_token_is_for_all_of_its_mak
     assert service.make_token()["organizations"] == [ORG, ATTIC]
 
 
-def test_an_organization_where_the_deployment_can_do_nothing_is_refused(service: Service, fake: FakeCodegen) -> None:
+def test_an_organization_without_the_deployment_is_refused(service: Service, fake: FakeCodegen) -> None:
     aws.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString="fake-codegen-token-of-grace")
 
     answer = service.send("POST", TOKENS, ADA, {"name": "x"})
@@ -218,7 +214,7 @@ def test_an_organization_where_the_deployment_can_do_nothing_is_refused(service:
 
 
 @pytest.mark.parametrize(("maker", "role"), [(MARY, "admin"), (LINUS, "admin")])
-def test_a_token_cannot_be_made_with_more_rights_than_its_maker_has(service: Service, maker: str, role: str) -> None:
+def test_a_token_cannot_have_a_higher_role_than_its_creator(service: Service, maker: str, role: str) -> None:
     answer = service.send("POST", TOKENS, maker, {"name": "x", "role": role})
 
     assert (answer.status, answer.json["code"]) == (403, "role_required")
@@ -227,7 +223,7 @@ def test_a_token_cannot_be_made_with_more_rights_than_its_maker_has(service: Ser
     )
 
 
-def test_who_may_only_read_makes_no_token(service: Service) -> None:
+def test_a_viewer_may_not_create_a_token(service: Service) -> None:
     service.give(IDS[MARY], role="viewer")
 
     answer = service.send("POST", TOKENS, MARY, {"name": "x", "role": "viewer"})
@@ -235,7 +231,7 @@ def test_who_may_only_read_makes_no_token(service: Service) -> None:
     assert (answer.status, answer.json["required_role"], answer.json["role"]) == (403, "member", "viewer")
 
 
-def test_a_token_loses_what_its_maker_loses_within_seconds(service: Service, clock: TestClock) -> None:
+def test_a_token_loses_rights_within_seconds_when_its_creator_does(service: Service, clock: TestClock) -> None:
     service.give(IDS[MARY], role="admin")
     made = service.make_token(MARY, role="admin")
     assert service.send("PATCH", HOME, made["token"], {"name": "Mary's"}).status == 200
@@ -249,7 +245,7 @@ def test_a_token_loses_what_its_maker_loses_within_seconds(service: Service, clo
     assert service.send("GET", f"{HOME}/repos", made["token"]).status == 200
 
 
-def test_a_token_gains_nothing_that_its_maker_gains(service: Service, clock: TestClock) -> None:
+def test_a_token_gains_no_rights_when_its_creator_does(service: Service, clock: TestClock) -> None:
     made = service.make_token(MARY, role="member")
     service.give(IDS[MARY], role="admin")
     clock.sleep(5)
@@ -257,7 +253,7 @@ def test_a_token_gains_nothing_that_its_maker_gains(service: Service, clock: Tes
     assert service.send("PATCH", HOME, made["token"], {"name": "Mary's"}).json["code"] == "role_required"
 
 
-def test_a_token_ends_with_its_makers_membership_within_minutes(
+def test_a_token_stops_working_within_minutes_when_its_creator_leaves(
     service: Service, fake: FakeCodegen, clock: TestClock
 ) -> None:
     made = service.make_token(MARY)
@@ -271,7 +267,7 @@ def test_a_token_ends_with_its_makers_membership_within_minutes(
     assert service.send("GET", "/v1/organizations", made["token"]).json["items"] == []
 
 
-def test_a_token_makes_no_other(service: Service) -> None:
+def test_a_token_cannot_create_another_token(service: Service) -> None:
     made = service.make_token(role="admin")
 
     answer = service.send("POST", TOKENS, made["token"], {"name": "x"})
@@ -280,7 +276,7 @@ def test_a_token_makes_no_other(service: Service) -> None:
     assert len(listed(service, made["token"])) == 1
 
 
-def test_what_a_token_does_is_done_with_the_deployments_token_and_under_its_makers_name(
+def test_calls_with_a_token_use_the_deployments_token_and_record_its_creator(
     service: Service, fake: FakeCodegen, runs: Any
 ) -> None:
     made = service.make_token(MARY)
@@ -294,7 +290,7 @@ def test_what_a_token_does_is_done_with_the_deployments_token_and_under_its_make
     assert service.send("GET", "/v1/users/me", made["token"]).json["id"] == IDS[MARY]
 
 
-def test_what_one_token_was_answered_is_not_repeated_to_another(service: Service) -> None:
+def test_the_answer_to_one_token_is_not_replayed_to_another(service: Service) -> None:
     star, once = {"agent_run_id": 100001, "note": "Only in 123."}, {"Idempotency-Key": "the-very-same"}
     here, elsewhere = service.make_token(), service.make_token(organizations=[ATTIC])
     first = service.send("POST", "/starred-runs", here["token"], star, **once)
@@ -304,7 +300,7 @@ def test_what_one_token_was_answered_is_not_repeated_to_another(service: Service
     assert service.send("POST", "/starred-runs", elsewhere["token"], star, **once).json["code"] == "not_a_member"
 
 
-def test_a_deployment_without_a_codegen_token_says_what_is_missing(service: Service) -> None:
+def test_the_answer_says_that_the_deployment_has_no_codegen_token(service: Service) -> None:
     made = service.make_token()
     service.send("GET", f"{HOME}/repos", made["token"])
     aws.client("secretsmanager").delete_secret(SecretId="codegen-token", ForceDeleteWithoutRecovery=True)
@@ -324,7 +320,7 @@ def test_a_deployment_without_a_codegen_token_says_what_is_missing(service: Serv
     [(" ", "no_deployment_token"), ("not-a-token-of-codegen", "upstream_refused_deployment")],
     ids=["none", "refused"],
 )
-def test_who_meets_the_authorizer_without_a_good_token_of_the_deployment_is_told_as_well(
+def test_the_answer_says_that_the_deployments_token_is_missing_or_refused(
     service: Service, secret_string: str, code: str
 ) -> None:
     made = service.make_token()
@@ -338,7 +334,7 @@ def test_who_meets_the_authorizer_without_a_good_token_of_the_deployment_is_told
 
 
 @pytest.mark.parametrize("status", [401, 500])
-def test_no_token_is_made_while_nobody_can_tell_who_its_maker_is(
+def test_no_token_is_created_while_codegen_cannot_confirm_its_creator(
     service: Service, fake: FakeCodegen, status: int
 ) -> None:
     service.send("GET", "/v1/users/me", ADA)
@@ -355,14 +351,14 @@ def test_no_token_is_made_while_nobody_can_tell_who_its_maker_is(
     ["cgr_", "cgr_" + "0" * 46, secret.mint(), secret.mint()[:-1], secret.mint() + "0"],
     ids=["prefix", "no checksum", "never made", "too short", "too long"],
 )
-def test_a_token_that_was_never_made_is_nobodys_and_codegen_never_sees_it(
+def test_a_token_that_was_never_created_is_refused_and_never_sent_to_codegen(
     service: Service, fake: FakeCodegen, token: str
 ) -> None:
     assert service.send("GET", "/v1/users/me", token).status == 401
     assert not fake.calls
 
 
-def test_no_secret_is_stored_logged_or_told_again(
+def test_no_secret_is_stored_logged_or_shown_again(
     service: Service, clock: TestClock, deployed: Template, fake: FakeCodegen, capfd: pytest.CaptureFixture[str]
 ) -> None:
     written = StringIO()

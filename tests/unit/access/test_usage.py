@@ -1,4 +1,4 @@
-"""What an organization used: what is counted, within how many calls, and what is said to be missing."""
+"""The usage of an organization: what is counted, with how many calls, and what is reported as not counted."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,11 +47,11 @@ def start(fake: FakeCodegen, *, ago: float, source: str = "API", ending: str = "
 
 @pytest.fixture
 def nothing(service: Service, fake: FakeCodegen) -> None:
-    """A Codegen without the runs of the demo."""
+    """Remove the demo's runs from the fake Codegen."""
     fake.runs.clear()
 
 
-def test_runs_are_counted_by_what_is_known_of_them(
+def test_runs_are_counted_by_status_source_and_user(
     service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
 ) -> None:
     start(fake, ago=3600, source="SLACK", ending="ERROR")
@@ -73,7 +73,7 @@ def test_runs_are_counted_by_what_is_known_of_them(
     assert [each["code"] for each in answer["not_known"]] == ["cost", "users", "follow_ups"]
 
 
-def test_the_span_holds_its_start_and_not_its_end(
+def test_the_span_includes_its_start_and_excludes_its_end(
     service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
 ) -> None:
     for ago in (3 * DAY, 2 * DAY, DAY):
@@ -83,7 +83,7 @@ def test_the_span_holds_its_start_and_not_its_end(
     assert count(service, start_date=moment(clock, 3 * DAY - 1), end_date=moment(clock, DAY - 1))["runs"]["total"] == 2
 
 
-def test_a_date_is_its_whole_day_and_the_default_is_a_month(
+def test_a_date_means_the_whole_day_and_the_default_is_30_days(
     service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
 ) -> None:
     for ago in (1, 29 * DAY, 31 * DAY):
@@ -117,16 +117,14 @@ def test_a_time_without_a_zone_is_in_utc(service: Service) -> None:
         ("end_date=0001-01-02", "/query/end_date"),
     ],
 )
-def test_dates_that_are_no_dates_are_told_where(service: Service, query: str, pointer: str) -> None:
+def test_invalid_dates_are_refused_with_a_pointer(service: Service, query: str, pointer: str) -> None:
     answer = service.send("GET", f"{HOME}/usage?{query}", MARY)
 
     assert answer.status == 422
     assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
 
 
-def test_a_span_long_ago_is_found_in_a_dozen_calls(
-    service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
-) -> None:
+def test_a_span_long_ago_needs_few_calls(service: Service, fake: FakeCodegen, clock: TestClock, nothing: None) -> None:
     for number in range(1_500):
         start(fake, ago=number * 3600 + 1)
     fake.calls.clear()
@@ -137,7 +135,7 @@ def test_a_span_long_ago_is_found_in_a_dozen_calls(
     assert fake.calls["list_agent_runs"] <= 15
 
 
-def test_more_runs_than_a_report_counts_are_said_to_be_missing(
+def test_a_report_says_if_it_does_not_count_all_runs(
     service: Service, fake: FakeCodegen, clock: TestClock, nothing: None
 ) -> None:
     for number in range(1_050):
@@ -152,7 +150,7 @@ def test_more_runs_than_a_report_counts_are_said_to_be_missing(
     assert fake.calls["list_agent_runs"] == usage.MOST_PAGES
 
 
-def test_an_organization_without_runs_used_nothing(service: Service, nothing: None) -> None:
+def test_an_organization_without_runs_has_no_usage(service: Service, nothing: None) -> None:
     answer = count(service)
 
     assert answer["runs"] == {"total": 0, "by_status": {}, "by_source": {}, "by_user": {}}
@@ -160,7 +158,7 @@ def test_an_organization_without_runs_used_nothing(service: Service, nothing: No
     assert answer["complete"] is True
 
 
-def test_multi_runs_are_counted_in_the_span_and_their_runs_as_creations(
+def test_multi_runs_are_counted_in_the_span(
     service: Service, fake: FakeCodegen, clock: TestClock, deployed: Template, nothing: None
 ) -> None:
     table, now = MultiRunsTable(deployed.tables["MultiRunsTable"].name), round(clock.now() * 1000)
@@ -195,7 +193,7 @@ def multi_run(org_id: int, created_at: int, status: MultiRunStatus) -> MultiRun:
     )
 
 
-def test_another_organizations_usage_is_nobodys_business(service: Service) -> None:
+def test_the_usage_of_another_organization_is_refused(service: Service) -> None:
     answer = service.send("GET", f"/v1/organizations/{ELSEWHERE}/usage", ADA)
 
     assert (answer.status, answer.json["code"]) == (403, "not_a_member")

@@ -26,7 +26,7 @@ def connect(service: Service) -> Any:
     module.standing.cache_clear()
 
 
-def test_a_token_opens_a_websocket_for_its_maker(service: Service, connect: Any, deployed: Template) -> None:
+def test_a_token_opens_a_websocket_for_its_creator(service: Service, connect: Any, deployed: Template) -> None:
     token = service.make_token(MARY, role="viewer")["token"]
 
     assert connect(token) == 200
@@ -35,7 +35,7 @@ def test_a_token_opens_a_websocket_for_its_maker(service: Service, connect: Any,
     assert token not in str(kept)
 
 
-def test_a_token_that_has_ended_opens_none(service: Service, connect: Any, clock: TestClock) -> None:
+def test_a_revoked_or_unknown_token_opens_no_websocket(service: Service, connect: Any, clock: TestClock) -> None:
     made = service.make_token(expires_at="2099-01-01")
     assert connect(made["token"]) == 200
 
@@ -45,7 +45,7 @@ def test_a_token_that_has_ended_opens_none(service: Service, connect: Any, clock
     assert connect("cgr_nobodys") == 401
 
 
-def test_a_run_that_nobody_follows_can_be_read_by_token(service: Service, fake: FakeCodegen) -> None:
+def test_a_run_that_is_not_followed_can_be_read_with_a_token(service: Service, fake: FakeCodegen) -> None:
     token = service.make_token(role="viewer")["token"]
     run_id = max(fake.runs)
 

@@ -1,4 +1,4 @@
-"""From a token to its caller: what is asked, what is remembered, and for how long."""
+"""Find the caller of a token: what is asked, what is cached, and for how long."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -44,29 +44,29 @@ class Clock:
         self.seconds += seconds
 
 
-class Shelf:
+class CallersTable:
     """The callers table in memory."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
-        self.away = False
+        self.unavailable = False
 
     def get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
-        if self.away:
+        if self.unavailable:
             raise StorageUnavailable
         return self.items.get(key["pk"])
 
     def put(self, item: dict[str, Any]) -> None:
-        if self.away:
+        if self.unavailable:
             raise StorageUnavailable
         self.items[item["pk"]] = item
 
 
-class Upstream:
-    """Whose token it is, and how often that was asked."""
+class Codegen:
+    """The Codegen API, and how often it was asked."""
 
     def __init__(self) -> None:
-        self.users = {"hers": ADA}
+        self.users = {"valid": ADA}
         self.asked = 0
         self.fault: Exception | None = None
 
@@ -85,132 +85,134 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def table() -> CallersTable:
+    return CallersTable()
 
 
 @pytest.fixture
-def ask() -> Upstream:
-    return Upstream()
+def codegen() -> Codegen:
+    return Codegen()
 
 
 @pytest.fixture
-def authenticator(shelf: Shelf, clock: Clock, ask: Upstream) -> Authenticator:
-    return Authenticator(shelf, clock, ask)
+def authenticator(table: CallersTable, clock: Clock, codegen: Codegen) -> Authenticator:
+    return Authenticator(table, clock, codegen)
 
 
-def test_a_caller_is_asked_for_once(authenticator: Authenticator, ask: Upstream) -> None:
-    assert authenticator.caller("hers", deadline=5) == ADA
-    assert authenticator.caller("hers", deadline=5) == ADA
-    assert ask.asked == 1
+def test_codegen_is_asked_once_for_a_caller(authenticator: Authenticator, codegen: Codegen) -> None:
+    assert authenticator.caller("valid", deadline=5) == ADA
+    assert authenticator.caller("valid", deadline=5) == ADA
+    assert codegen.asked == 1
 
 
-def test_another_process_reads_what_the_first_one_found_out(
-    authenticator: Authenticator, shelf: Shelf, clock: Clock, ask: Upstream
+def test_another_process_uses_the_stored_caller(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
-    authenticator.caller("hers", deadline=5)
+    authenticator.caller("valid", deadline=5)
 
-    assert Authenticator(shelf, clock, ask).caller("hers", deadline=5) == ADA
-    assert ask.asked == 1
+    assert Authenticator(table, clock, codegen).caller("valid", deadline=5) == ADA
+    assert codegen.asked == 1
 
 
-def test_what_is_stored_is_the_caller_under_the_hash_of_the_token(authenticator: Authenticator, shelf: Shelf) -> None:
-    authenticator.caller("hers", deadline=5)
+def test_a_caller_is_stored_under_the_hash_of_the_token(authenticator: Authenticator, table: CallersTable) -> None:
+    authenticator.caller("valid", deadline=5)
 
-    (item,) = shelf.items.values()
+    (item,) = table.items.values()
     assert item == {
-        "pk": f"token#{hashlib.sha256(b'hers').hexdigest()}",
+        "pk": f"token#{hashlib.sha256(b'valid').hexdigest()}",
         **ADA.to_context(),
         "expires_at": 1_000_000 + TABLE_SECONDS,
     }
-    assert "hers" not in str(item)
+    assert "valid" not in str(item)
 
 
-def test_what_expired_is_not_believed_though_dynamodb_still_has_it(
-    authenticator: Authenticator, shelf: Shelf, clock: Clock, ask: Upstream
+def test_an_expired_entry_is_ignored_although_dynamodb_still_has_it(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
-    authenticator.caller("hers", deadline=5)
+    authenticator.caller("valid", deadline=5)
     clock.sleep(TABLE_SECONDS)
-    ask.users = {"hers": Caller("user:1", 1, frozenset())}
+    codegen.users = {"valid": Caller("user:1", 1, frozenset())}
 
-    assert authenticator.caller("hers", deadline=5).id == "user:1"
-    assert Authenticator(shelf, clock, ask).caller("hers", deadline=5).id == "user:1"
+    assert authenticator.caller("valid", deadline=5).id == "user:1"
+    assert Authenticator(table, clock, codegen).caller("valid", deadline=5).id == "user:1"
 
 
-def test_no_process_believes_longer_than_the_table(shelf: Shelf, clock: Clock, ask: Upstream) -> None:
-    Authenticator(shelf, clock, ask).caller("hers", deadline=5)
+def test_the_memory_of_a_process_expires_no_later_than_the_table(
+    table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    Authenticator(table, clock, codegen).caller("valid", deadline=5)
     clock.sleep(TABLE_SECONDS - 1)
-    late = Authenticator(shelf, clock, ask)
-    late.caller("hers", deadline=5)
-    ask.users = {}
+    late = Authenticator(table, clock, codegen)
+    late.caller("valid", deadline=5)
+    codegen.users = {}
     clock.sleep(1)
 
     with pytest.raises(TokenRefused):
-        late.caller("hers", deadline=5)
+        late.caller("valid", deadline=5)
 
 
-def test_a_caller_whose_entry_in_the_table_was_deleted_is_forgotten_within_a_minute(
-    authenticator: Authenticator, shelf: Shelf, clock: Clock, ask: Upstream
+def test_a_caller_whose_entry_was_deleted_is_refused_within_a_minute(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
-    authenticator.caller("hers", deadline=5)
-    shelf.items.clear()
-    ask.users = {}
+    authenticator.caller("valid", deadline=5)
+    table.items.clear()
+    codegen.users = {}
     clock.sleep(MEMORY_SECONDS)
 
     with pytest.raises(TokenRefused):
-        authenticator.caller("hers", deadline=5)
+        authenticator.caller("valid", deadline=5)
 
 
-def test_a_refused_token_is_not_asked_about_again_at_once_and_never_stored(
-    authenticator: Authenticator, shelf: Shelf, clock: Clock, ask: Upstream
+def test_a_refusal_is_cached_for_seconds_and_never_stored(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
     for _ in range(3):
         with pytest.raises(TokenRefused):
             authenticator.caller("nobodys", deadline=5)
-    assert (ask.asked, shelf.items) == (1, {})
+    assert (codegen.asked, table.items) == (1, {})
 
-    ask.users["nobodys"] = ADA
+    codegen.users["nobodys"] = ADA
     clock.sleep(REFUSAL_SECONDS)
     assert authenticator.caller("nobodys", deadline=5) == ADA
 
 
 @pytest.mark.parametrize("token", ["", "with a space", "line\nbreak", "\u00fcmlaut", "x" * 5000])
-def test_what_no_header_can_carry_is_refused_without_asking(
-    token: str, authenticator: Authenticator, ask: Upstream
+def test_a_text_that_no_header_can_contain_is_refused_without_a_call(
+    token: str, authenticator: Authenticator, codegen: Codegen
 ) -> None:
     with pytest.raises(TokenRefused):
         authenticator.caller(token, deadline=5)
-    assert ask.asked == 0
+    assert codegen.asked == 0
 
 
-def test_a_remembered_caller_does_not_notice_that_the_upstream_is_down(
-    authenticator: Authenticator, shelf: Shelf, clock: Clock, ask: Upstream
+def test_a_cached_caller_is_admitted_while_the_upstream_is_down(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
-    authenticator.caller("hers", deadline=5)
-    ask.fault = ServerError("down", status_code=500)
+    authenticator.caller("valid", deadline=5)
+    codegen.fault = ServerError("down", status_code=500)
     clock.sleep(TABLE_SECONDS - 1)
 
-    assert authenticator.caller("hers", deadline=5) == ADA
+    assert authenticator.caller("valid", deadline=5) == ADA
     with pytest.raises(ServerError):
         authenticator.caller("other", deadline=5)
 
 
-def test_a_failure_is_not_remembered(authenticator: Authenticator, ask: Upstream) -> None:
-    ask.fault = ServerError("down", status_code=500)
+def test_a_failure_is_not_cached(authenticator: Authenticator, codegen: Codegen) -> None:
+    codegen.fault = ServerError("down", status_code=500)
     with pytest.raises(ServerError):
-        authenticator.caller("hers", deadline=5)
+        authenticator.caller("valid", deadline=5)
 
-    ask.fault = None
-    assert authenticator.caller("hers", deadline=5) == ADA
-
-
-def test_callers_are_told_without_the_table(authenticator: Authenticator, shelf: Shelf) -> None:
-    shelf.away = True
-
-    assert authenticator.caller("hers", deadline=5) == ADA
+    codegen.fault = None
+    assert authenticator.caller("valid", deadline=5) == ADA
 
 
-def test_memory_is_bounded(authenticator: Authenticator) -> None:
+def test_callers_are_found_while_the_table_is_unavailable(authenticator: Authenticator, table: CallersTable) -> None:
+    table.unavailable = True
+
+    assert authenticator.caller("valid", deadline=5) == ADA
+
+
+def test_the_memory_has_a_limit(authenticator: Authenticator) -> None:
     for number in range(2_500):
         with pytest.raises(TokenRefused):
             authenticator.caller(f"guess-{number}", deadline=5)
@@ -227,10 +229,10 @@ class TestAskingCodegen:
         with upstream.over(FakeTransport(fake)):
             yield
 
-    def test_a_codegen_token_is_its_user_with_all_her_organizations(self) -> None:
+    def test_the_caller_of_a_codegen_token_is_its_user_with_all_organizations(self) -> None:
         assert codegen_user(DEMO_TOKEN, deadline=5) == ADA
 
-    def test_organizations_beyond_the_first_page_count(self) -> None:
+    def test_organizations_beyond_the_first_page_are_included(self) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
             if request.url.path == "/v1/users/me":
                 return httpx.Response(200, json={"id": 1, "github_user_id": "1", "github_username": "a"})
@@ -239,20 +241,20 @@ class TestAskingCodegen:
             return httpx.Response(200, json={"items": items, "total": 250, "page": 1, "size": 100, "pages": 3})
 
         with upstream.over(httpx.MockTransport(answer)):
-            assert codegen_user("hers", deadline=5).organizations == frozenset(range(250))
+            assert codegen_user("valid", deadline=5).organizations == frozenset(range(250))
 
     def test_a_token_that_codegen_does_not_know_is_refused(self) -> None:
         with pytest.raises(TokenRefused):
             codegen_user("nobodys", deadline=5)
 
-    def test_a_user_who_may_not_even_ask_who_she_is_is_refused(self, fake: FakeCodegen) -> None:
+    def test_a_user_who_may_not_read_their_own_user_is_refused(self, fake: FakeCodegen) -> None:
         fake.troubles.add("*", Trouble("error", status=403))
 
         with pytest.raises(TokenRefused):
             codegen_user(DEMO_TOKEN, deadline=5)
 
     @pytest.mark.parametrize(("status", "error"), [(500, ServerError), (429, RateLimitError)])
-    def test_an_upstream_in_trouble_refuses_nobody(
+    def test_a_failure_of_the_upstream_is_not_a_refusal(
         self, fake: FakeCodegen, status: int, error: type[Exception]
     ) -> None:
         fake.troubles.add("*", Trouble("error", status=status))

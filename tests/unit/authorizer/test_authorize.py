@@ -1,4 +1,4 @@
-"""The authorizer, as the gateway calls it."""
+"""The authorizer, called like the gateway does."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -44,7 +44,7 @@ def ask(authorizer: ModuleType, headers: dict[str, str] | None, context: Context
 
 
 @pytest.mark.parametrize("headers", [{"Authorization": f"bearer {DEMO_TOKEN}"}, {"x-api-key": DEMO_TOKEN}])
-def test_a_caller_is_allowed_every_route_and_told_to_the_functions(
+def test_a_caller_is_allowed_every_route_and_passed_to_the_functions(
     authorizer: ModuleType, headers: dict[str, str]
 ) -> None:
     answer = ask(authorizer, headers)
@@ -59,7 +59,7 @@ def test_a_caller_is_allowed_every_route_and_told_to_the_functions(
     )
 
 
-def test_the_token_is_in_nothing_that_leaves_the_authorizer(
+def test_no_output_of_the_authorizer_contains_the_token(
     authorizer: ModuleType, deployed: Template, capfd: pytest.CaptureFixture[str]
 ) -> None:
     answer = ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})
@@ -75,16 +75,18 @@ def test_the_token_is_in_nothing_that_leaves_the_authorizer(
     [None, {}, {"Authorization": "Bearer nobodys"}, {"Authorization": DEMO_TOKEN}, {"Authorization": "Bearer a b"}],
     ids=["null", "none", "unknown", "no scheme", "malformed"],
 )
-def test_whoever_has_no_good_token_is_unauthorized(authorizer: ModuleType, headers: dict[str, str] | None) -> None:
+def test_a_request_without_a_valid_token_is_unauthorized(
+    authorizer: ModuleType, headers: dict[str, str] | None
+) -> None:
     with pytest.raises(Exception, match=r"^Unauthorized$") as refusal:
         ask(authorizer, headers)
 
-    # The gateway compares the whole message; the cause would be logged, with frames that hold the token.
+    # The gateway compares the whole message. A cause would be logged, and its frames contain the token.
     assert refusal.value.__cause__ is None
     assert refusal.value.__suppress_context__
 
 
-def test_an_upstream_that_is_down_makes_nobody_unauthorized(authorizer: ModuleType, fake: FakeCodegen) -> None:
+def test_an_outage_of_the_upstream_is_not_answered_as_unauthorized(authorizer: ModuleType, fake: FakeCodegen) -> None:
     fake.troubles.add("*", Trouble("error", status=500), times=None)
 
     with pytest.raises(ServerError) as failure:
@@ -93,9 +95,7 @@ def test_an_upstream_that_is_down_makes_nobody_unauthorized(authorizer: ModuleTy
     assert DEMO_TOKEN not in str(failure.value)
 
 
-def test_a_caller_whom_the_table_knows_goes_on_working_while_the_upstream_is_down(
-    authorizer: ModuleType, fake: FakeCodegen
-) -> None:
+def test_a_stored_caller_is_admitted_while_the_upstream_is_down(authorizer: ModuleType, fake: FakeCodegen) -> None:
     ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})
     fake.troubles.add("*", Trouble("error", status=500), times=None)
     authorizer.standing.cache_clear()  # Another process.
@@ -103,6 +103,6 @@ def test_a_caller_whom_the_table_knows_goes_on_working_while_the_upstream_is_dow
     assert ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"})["principalId"] == f"user:{DEMO_USER_ID}"
 
 
-def test_nobody_waits_longer_than_the_function_lives(authorizer: ModuleType) -> None:
+def test_the_upstream_is_awaited_no_longer_than_the_function_may_run(authorizer: ModuleType) -> None:
     with pytest.raises(Exception, match="deadline"):
         ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"}, Context(milliseconds_left=900))

@@ -1,4 +1,4 @@
-"""DynamoDB's attribute values, held against boto3's."""
+"""DynamoDB's attribute values, compared with boto3's."""
 
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -15,7 +15,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=10), values, max_size=5))
-def test_an_item_is_written_as_boto3_writes_it_and_read_back_as_it_was(item: dict[str, object]) -> None:
+def test_an_item_is_written_like_boto3_does_and_read_back_unchanged(item: dict[str, object]) -> None:
     attributes = marshal(item)
 
     assert attributes == {name: TypeSerializer().serialize(value) for name, value in item.items()}
@@ -24,6 +24,6 @@ def test_an_item_is_written_as_boto3_writes_it_and_read_back_as_it_was(item: dic
 
 
 @pytest.mark.parametrize("value", [1.5, b"bytes", {"a", "set"}])
-def test_a_value_of_no_kind_that_is_kept_is_refused(value: object) -> None:
+def test_a_value_of_an_unsupported_type_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match=type(value).__name__):
         marshal({"name": value})

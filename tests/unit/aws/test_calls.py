@@ -1,4 +1,4 @@
-"""Calling AWS: what is repeated, and how a refusal is told."""
+"""Calls of AWS: which are retried, and how an error is raised."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ Answer = httpx.Response | httpx.TransportError
 
 
 class Answers(httpx.BaseTransport):
-    """AWS as a list of what it answers."""
+    """AWS as a list of its answers."""
 
     def __init__(self) -> None:
         self.left: list[Answer] = []
@@ -43,7 +43,7 @@ def refusal(code: str, status: int = 400, **more: Any) -> httpx.Response:
 
 
 class Slept:
-    """How long was waited, in seconds."""
+    """The waits, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -60,7 +60,7 @@ class Slept:
         ("cn-north-1", "dynamodb.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_a_service_is_asked_in_the_region_of_the_function(
+def test_a_service_is_called_in_the_region_of_the_function(
     answers: Answers, region: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", region)
@@ -70,7 +70,7 @@ def test_a_service_is_asked_in_the_region_of_the_function(
     assert answers.requests[0].url.host == host
 
 
-def test_another_address_for_every_service_goes_before_its_own(
+def test_the_endpoint_url_of_the_environment_takes_precedence(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
@@ -93,7 +93,7 @@ def test_another_address_for_every_service_goes_before_its_own(
     ],
     ids=lambda trouble: type(trouble).__name__,
 )
-def test_what_may_pass_is_tried_again_after_a_wait(answers: Answers, trouble: Answer) -> None:
+def test_a_temporary_failure_is_retried_after_a_wait(answers: Answers, trouble: Answer) -> None:
     slept = Slept()
     answers.left = [trouble, trouble, httpx.Response(200, content=b"done")]
 
@@ -106,7 +106,7 @@ def test_what_may_pass_is_tried_again_after_a_wait(answers: Answers, trouble: An
 @pytest.mark.parametrize(
     "code", ["ConditionalCheckFailedException", "ValidationException", "AccessDeniedException", "TaskTimedOut"]
 )
-def test_what_would_be_refused_again_is_not_tried_again(answers: Answers, code: str) -> None:
+def test_a_permanent_refusal_is_not_retried(answers: Answers, code: str) -> None:
     answers.left = [refusal(code)]
     with pytest.raises(AwsError) as refused:
         Service("dynamodb", sleep=Slept()).call("POST", "/", {})
@@ -114,7 +114,7 @@ def test_what_would_be_refused_again_is_not_tried_again(answers: Answers, code: 
     assert (refused.value.code, refused.value.status, refused.value.throttled) == (code, 400, False)
 
 
-def test_attempts_end(answers: Answers) -> None:
+def test_the_attempts_have_a_limit(answers: Answers) -> None:
     slept = Slept()
     answers.left = [refusal("ThrottlingException") for _ in range(4)]
     with pytest.raises(AwsError, match="ThrottlingException: No") as refused:
@@ -135,7 +135,7 @@ def test_attempts_end(answers: Answers) -> None:
         (httpx.RemoteProtocolError("closed"), True),
     ],
 )
-def test_no_answer_says_whether_the_service_may_have_been_asked(
+def test_a_lost_answer_says_whether_the_request_may_have_been_sent(
     answers: Answers, fault: httpx.TransportError, sent: bool
 ) -> None:
     answers.left = [fault]
@@ -156,7 +156,7 @@ def test_no_answer_says_whether_the_service_may_have_been_asked(
         (httpx.Response(400, content=b"<html>"), "HTTP 400"),
     ],
 )
-def test_an_error_is_read_in_each_of_its_forms(answers: Answers, response: httpx.Response, code: str) -> None:
+def test_an_error_is_read_in_every_protocol(answers: Answers, response: httpx.Response, code: str) -> None:
     answers.left = [response]
     with pytest.raises(AwsError) as refused:
         Service("dynamodb").call("POST", "/", {})
@@ -164,7 +164,7 @@ def test_an_error_is_read_in_each_of_its_forms(answers: Answers, response: httpx
     assert refused.value.code == code
 
 
-def test_a_cancelled_transaction_says_why_for_each_of_its_actions(answers: Answers) -> None:
+def test_a_cancelled_transaction_has_the_code_of_each_action(answers: Answers) -> None:
     reasons = [{"Code": "None"}, {"Code": "ConditionalCheckFailed"}]
     answers.left = [refusal("TransactionCanceledException", CancellationReasons=reasons)]
     with pytest.raises(AwsError) as refused:
@@ -173,7 +173,7 @@ def test_a_cancelled_transaction_says_why_for_each_of_its_actions(answers: Answe
     assert refused.value.reasons == {"None", "ConditionalCheckFailed"}
 
 
-def test_a_transaction_that_is_sent_again_is_done_once(answers: Answers) -> None:
+def test_a_repeated_transaction_is_executed_once(answers: Answers) -> None:
     answers.left = [httpx.ReadTimeout("too slow"), httpx.Response(200, content=b"{}"), httpx.Response(200)]
     aws.dynamodb().transact_write_items(TransactItems=[])
     aws.dynamodb().transact_write_items(TransactItems=[])

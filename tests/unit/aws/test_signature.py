@@ -1,4 +1,4 @@
-"""Signing requests, held against the signer of AWS's own library."""
+"""Signatures, compared with those of AWS's own library."""
 
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -23,7 +23,7 @@ AT = datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC)
     token=st.none() | st.just("session-token"),
     service=st.sampled_from(["dynamodb", "states", "lambda", "secretsmanager", "execute-api"]),
 )
-def test_a_signature_is_the_one_that_botocore_makes(
+def test_a_signature_equals_that_of_botocore(
     method: str, path: str, body: bytes, value: str, token: str | None, service: str
 ) -> None:
     url = f"https://{service}.eu-west-1.amazonaws.com/{path}".rstrip("/.") + "/x"
@@ -31,7 +31,7 @@ def test_a_signature_is_the_one_that_botocore_makes(
     keys = botocore.credentials.Credentials("AKIDEXAMPLE", "not-a-secret", token)
     with (
         patch("botocore.auth.get_current_datetime", return_value=AT.replace(tzinfo=None)),
-        # botocore resolves dots and double slashes in a path; ours have none.
+        # botocore resolves dots and double slashes in a path. The paths of this project have none.
         patch("botocore.auth.normalize_url_path", side_effect=lambda path: path),
     ):
         botocore.auth.SigV4Auth(keys, service, "eu-west-1").add_auth(request)

@@ -43,7 +43,7 @@ def test_the_page_has_every_route_of_the_document_once_and_no_other() -> None:
     assert documented == ROUTES
 
 
-def test_an_operation_and_its_other_paths_stand_together() -> None:
+def test_an_operation_is_listed_with_its_other_paths() -> None:
     sections = re.split(r"(?m)^#{2,3} ", TEXT)
 
     for route in OPERATIONS:
@@ -57,7 +57,7 @@ def test_every_operation_has_an_exchange() -> None:
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=NAMES)
-def test_a_request_is_one_that_the_operation_takes(exchange: Exchange) -> None:
+def test_the_operation_accepts_the_request(exchange: Exchange) -> None:
     _, operation = operation_of(exchange)
     parameters = {each["name"]: each["schema"] for each in operation.get("parameters", []) if each.get("in") == "query"}
     validator = Validator(DOCUMENT)

@@ -1,4 +1,4 @@
-"""What docs/client.md shows works as it stands."""
+"""The examples of docs/client.md run unchanged."""
 
 import re
 from pathlib import Path

@@ -39,6 +39,6 @@ def test_every_example_of_the_client_has_a_row() -> None:
         assert f'| example "{title}" |' in CLIENT
 
 
-def test_every_value_of_the_clients_enumerations_has_its_place() -> None:
+def test_every_value_of_the_clients_enumerations_is_described() -> None:
     for value in (*codegen_api.TaskStatus, *codegen_api.AgentType):
         assert f"`{value.name}`" in CLIENT

@@ -40,7 +40,7 @@ def test_ten_questions_or_more_are_answered_by_a_path() -> None:
     assert set(answers) <= {*PATHS, "template.yaml"}
 
 
-def test_the_example_of_an_endpoint_is_there() -> None:
+def test_the_example_of_an_endpoint_exists() -> None:
     starred = (LAYER / "codegen_runs" / "run_cards" / "starred.py").read_text("utf-8")
 
     assert {"class StarRun(", "class StarredRun(", "def star("} <= set(re.findall(r"(?:class|def) \w+\(", starred))

@@ -14,7 +14,7 @@ def test_terms_are_in_alphabetical_order() -> None:
     assert list(TERMS) == sorted(TERMS, key=str.lower)
 
 
-def test_a_term_that_refers_to_another_refers_to_one_that_is_there() -> None:
+def test_a_term_refers_only_to_existing_terms() -> None:
     referred = {name for meaning in TERMS.values() for name in re.findall(r"(?:See|Compare|see) \*(.+?)\*", meaning)}
 
     assert referred

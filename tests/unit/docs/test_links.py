@@ -27,13 +27,13 @@ def is_broken(page: Path, link: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     links = {link for link in LINK.findall(FENCED.sub("", page.read_text("utf-8"))) if "://" not in link}
 
     assert {link for link in links if is_broken(page, link)} == set()
 
 
-def test_a_missing_file_and_a_missing_heading_are_broken_links() -> None:
+def test_a_link_to_a_missing_file_or_heading_is_broken() -> None:
     page = ROOT / "README.md"
 
     assert is_broken(page, "docs/nowhere.md")

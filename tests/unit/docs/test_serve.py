@@ -22,7 +22,7 @@ def get(path: str) -> Answer:
     return call(handler("docs/serve"), rest("GET", path, caller=None))
 
 
-def test_the_document_is_served_as_it_is_written() -> None:
+def test_the_document_is_served_unchanged() -> None:
     answer = get("/openapi.json")
 
     assert answer.status == 200
@@ -45,7 +45,7 @@ def test_a_page_may_load_only_what_it_needs(path: str) -> None:
     assert '<a href="openapi.json">' in answer.text
 
 
-def test_swagger_ui_finds_its_parts_beside_it_whatever_the_stage() -> None:
+def test_swagger_ui_loads_its_assets_at_any_stage() -> None:
     parts = re.findall(r'(?:href|src)="([^"]*asset=[^"]*)"', get("/docs").text)
 
     assert len(parts) == 3
@@ -62,7 +62,7 @@ def test_swagger_ui_finds_its_parts_beside_it_whatever_the_stage() -> None:
         ("swagger.js", "text/javascript", 'url: "openapi.json"'),
     ],
 )
-def test_an_asset_is_served_as_what_it_is(asset: str, content_type: str, content: str) -> None:
+def test_an_asset_is_served_with_its_content_type(asset: str, content_type: str, content: str) -> None:
     answer = get(f"/docs?asset={asset}")
 
     assert answer.headers["content-type"].startswith(content_type)
@@ -71,14 +71,14 @@ def test_an_asset_is_served_as_what_it_is(asset: str, content_type: str, content
 
 
 @pytest.mark.parametrize("asset", ["", "serve.py", "../health/get.py", "/etc/passwd", "swagger.html"])
-def test_nothing_else_is_served(asset: str) -> None:
+def test_an_unknown_asset_is_not_served(asset: str) -> None:
     answer = get(f"/docs?asset={asset}")
 
     assert answer.status == 404
     assert answer.json["code"] == "not_found"
 
 
-def test_redoc_is_the_very_script_that_was_looked_at() -> None:
+def test_redoc_is_pinned_to_the_reviewed_script() -> None:
     page = get("/redoc").text
 
     assert re.search(r'src="https://cdn\.redoc\.ly/redoc/v[\d.]+/bundles/redoc\.standalone\.js"', page)
@@ -86,7 +86,7 @@ def test_redoc_is_the_very_script_that_was_looked_at() -> None:
     assert 'spec-url="openapi.json"' in page
 
 
-def test_the_function_ships_all_that_it_serves() -> None:
+def test_the_function_contains_every_file_that_it_serves() -> None:
     folder = Path(template().functions["ServeDocs"].code_dir)
 
     for name in ("openapi.json", "redoc.html", "swagger.html", "swagger.js"):

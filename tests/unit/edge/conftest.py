@@ -1,4 +1,4 @@
-"""What an endpoint without storage finds around it in Lambda: its environment, and a wire to the Codegen API."""
+"""The environment of an endpoint without storage, and a wire to the Codegen API."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -27,7 +27,7 @@ def wire() -> Iterator[Wire]:
 
 @pytest.fixture
 def logs() -> Iterator[StringIO]:
-    """What the functions log."""
+    """The log of the functions."""
     written = StringIO()
     usual = report.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
     yield written

@@ -1,4 +1,4 @@
-"""What is refused before an operation sees it, with the exact answers."""
+"""Requests that are refused before the operation gets them, with the exact answers."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def faults(answer: Answer) -> list[tuple[list[str], str]]:
     return [(fault["loc"], fault["type"]) for fault in answer.json["detail"]]
 
 
-def test_an_organization_that_the_caller_is_not_in_is_refused_in_the_upstreams_words(wire: Wire) -> None:
+def test_an_organization_without_the_caller_is_refused_with_the_upstreams_message(wire: Wire) -> None:
     answer = get("/v1/organizations/9/agent/run/7")
 
     assert answer.status == 403
@@ -49,20 +49,20 @@ def test_an_organization_that_the_caller_is_not_in_is_refused_in_the_upstreams_w
     assert wire.requests == []
 
 
-def test_the_organization_is_checked_before_a_word_is_said_about_the_request() -> None:
+def test_the_organization_is_checked_before_the_body() -> None:
     malformed = rest("POST", "/v1/organizations/9/agent/run", body="{", headers={"Content-Type": "text/plain"})
 
     assert call(handler("agent_runs/create"), malformed).status == 403
 
 
 @pytest.mark.parametrize("name", ["abc", "1.0", "-1", "+123", "%31", " 123", "123 ", "\u0661\u0662\u0663", "9" * 30])
-def test_an_organization_that_is_no_plain_number_is_a_fault_of_the_path(name: str) -> None:
+def test_an_organization_that_is_not_a_number_is_an_error_in_the_path(name: str) -> None:
     answer = get(f"/v1/organizations/{name}/agent/run/7")
 
     assert faults(answer) == [(["path", "org_id"], "int_parsing")]
 
 
-def test_a_request_that_no_authorizer_has_seen_is_unauthorized() -> None:
+def test_a_request_without_the_authorizers_context_is_unauthorized() -> None:
     answer = get("/v1/organizations/123/agent/run/7", caller=None, headers={"Authorization": "Bearer abc"})
 
     assert answer.status == 401
@@ -70,7 +70,7 @@ def test_a_request_that_no_authorizer_has_seen_is_unauthorized() -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_path_of_no_operation_is_not_found() -> None:
+def test_a_path_without_an_operation_is_not_found() -> None:
     answer = get("/v1/organizations/123/agent/walk/7")
 
     assert answer.status == 404
@@ -78,7 +78,7 @@ def test_a_path_of_no_operation_is_not_found() -> None:
     assert answer.json["message"] == "No such route."
 
 
-def test_malformed_json_is_answered_with_where_it_breaks() -> None:
+def test_malformed_json_is_refused_with_the_position_of_the_error() -> None:
     answer = create(body='{"prompt": "x",}')
 
     assert answer.status == 422
@@ -100,11 +100,11 @@ def test_malformed_json_is_answered_with_where_it_breaks() -> None:
     ],
     ids=["not a number", "half a character", "too deep", "too many digits", "blank"],
 )
-def test_what_only_looks_like_json_is_refused(body: str) -> None:
+def test_text_that_is_only_similar_to_json_is_refused(body: str) -> None:
     assert faults(create(body=body)) == [(["body"], "json_invalid")]
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
+def test_bytes_that_are_not_utf_8_are_refused() -> None:
     event = rest("POST", CREATE, body=base64.b64encode(b'{"prompt": "\xff"}').decode())
 
     answer = call(handler("agent_runs/create"), event | {"isBase64Encoded": True})
@@ -112,14 +112,14 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     assert faults(answer) == [(["body"], "json_invalid")]
 
 
-def test_a_number_that_json_cannot_say_is_refused() -> None:
+def test_a_number_that_json_does_not_have_is_refused() -> None:
     assert faults(create(body='{"prompt": "x", "metadata": {"a": [1e999]}}')) == [
         (["body", "metadata"], "finite_number")
     ]
 
 
 @pytest.mark.parametrize("body", ['[{"prompt": "x"}]', '"x"', "7"])
-def test_a_body_that_is_no_object_is_refused(body: str) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: str) -> None:
     assert faults(create(body=body)) == [(["body"], "model_attributes_type")]
 
 
@@ -142,7 +142,7 @@ def test_a_missing_body_is_named() -> None:
     assert faults(create(body="null")) == [(["body"], "missing")]
 
 
-def test_no_answer_about_a_fault_repeats_what_was_sent() -> None:
+def test_no_answer_about_an_invalid_body_repeats_its_content() -> None:
     answer = create(body={"prompt": {"password": "open sesame"}, "agent_type": "open sesame"})
 
     assert "sesame" not in answer.text
@@ -159,7 +159,7 @@ def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not(wire: Wire
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json["code"] == "body_too_large"
     assert answer.json["message"] == f"The request body has {MAX_BODY + 1} bytes; the limit is {MAX_BODY}."
-    # An unknown key tells that it got as far as the operation's own validation.
+    # The error about an unknown key shows that the operation's own validation was reached.
     assert create(body=at_the_limit.replace("prompt", "prompx")).status == 422
 
 
@@ -168,7 +168,7 @@ def test_the_limit_counts_bytes_not_characters() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_a_body_that_says_it_is_no_json_is_refused(content_type: str) -> None:
+def test_a_body_with_another_content_type_is_refused(content_type: str) -> None:
     answer = create(body={"prompt": "x"}, headers={"Content-Type": content_type})
 
     assert answer.status == 415
@@ -177,7 +177,7 @@ def test_a_body_that_says_it_is_no_json_is_refused(content_type: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"Content-Type": "application/json; charset=utf-8"}, {"Content-Type": ""}])
-def test_a_body_that_says_it_is_json_or_nothing_is_read(headers: dict[str, str]) -> None:
+def test_a_body_with_the_content_type_of_json_or_none_is_read(headers: dict[str, str]) -> None:
     assert faults(create(body={}, headers=headers)) == [(["body", "prompt"], "missing")]
 
 
@@ -191,13 +191,13 @@ def test_a_body_that_says_it_is_json_or_nothing_is_read(headers: dict[str, str])
         ("user_id=me", (["query", "user_id"], "int_parsing")),
     ],
 )
-def test_the_limits_of_a_query_are_the_upstreams(query: str, fault: Any) -> None:
+def test_the_query_has_the_upstreams_limits(query: str, fault: Any) -> None:
     answer = call(handler("agent_runs/list"), rest("GET", f"/v1/organizations/123/agent/runs?{query}"))
 
     assert faults(answer) == [fault]
 
 
-def test_a_path_without_an_organization_means_the_deployments(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_without_an_organization_uses_the_deployments(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     without = rest("POST", "/setup-commands", body={"repo_id": 456})
 
     monkeypatch.setenv("CODEGEN_ORG_ID", "9")
@@ -211,7 +211,7 @@ def test_a_path_without_an_organization_means_the_deployments(wire: Wire, monkey
     assert wire.requests == []
 
 
-def test_a_body_may_not_name_an_organization_that_the_caller_is_not_in(wire: Wire) -> None:
+def test_an_organization_in_the_body_without_the_caller_is_refused(wire: Wire) -> None:
     foreign = rest("POST", "/sandbox/analyze-logs", body={"sandbox_id": 31, "org_id": 9})
 
     assert call(handler("sandboxes/analyze_logs"), foreign).json["code"] == "not_a_member"

@@ -1,4 +1,4 @@
-"""What every answer carries, what is logged of it, and what nobody may read in either."""
+"""What every answer has, what is logged about it, and what neither may contain."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def get(**headers: str) -> Answer:
     return call(handler("agent_runs/get"), rest("GET", PATH, resource=ROUTE, headers=headers))
 
 
-def test_an_answer_carries_the_gateways_request_id_and_the_allowed_origin(
+def test_an_answer_has_the_gateways_request_id_and_the_allowed_origin(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOWED_ORIGIN", "https://app.example")
@@ -47,7 +47,7 @@ def test_an_answer_carries_the_gateways_request_id_and_the_allowed_origin(
     assert not {"ratelimit", "ratelimit-policy"} & answer.headers.keys()
 
 
-def test_a_request_keeps_the_id_that_its_sender_gave_it(wire: Wire) -> None:
+def test_a_request_keeps_the_id_that_the_caller_sent(wire: Wire) -> None:
     wire.answer(httpx.Response(404, json={"message": "No.", "status_code": 404}))
 
     answer = get(**{"x-request-id": "trace-1.2_3"})
@@ -57,32 +57,32 @@ def test_a_request_keeps_the_id_that_its_sender_gave_it(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("unfit", ["", "a b", "a\nb", "x" * 129, "<script>", "\u00e9"])
-def test_an_id_that_is_unfit_for_a_log_is_replaced(wire: Wire, unfit: str) -> None:
+def test_an_id_that_is_unsafe_to_log_is_replaced(wire: Wire, unfit: str) -> None:
     wire.answer(httpx.Response(200, json=RUN))
 
     assert get(**{"X-Request-Id": unfit}).headers["x-request-id"] == REQUEST_ID
 
 
-def test_a_fault_of_ours_is_answered_without_a_word_about_it_and_logged(
+def test_an_unexpected_error_is_logged_and_not_described_in_the_answer(
     logs: StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def operation() -> dict[str, str]:
-        raise LookupError(f"the shelf of {TOKEN} is empty")
+        raise LookupError(f"the entry of {TOKEN} is missing")
 
     answer = serve(operation)
 
     assert answer.status == 500
     assert answer.json["detail"] == "Internal server error."
     assert answer.json["request_id"] == REQUEST_ID
-    assert "shelf" not in answer.text
+    assert "entry" not in answer.text
     fault, request = map(json.loads, (logs.getvalue() + capsys.readouterr().out).splitlines())
     assert (fault["level"], fault["exception_name"], fault["request_id"]) == ("ERROR", "LookupError", REQUEST_ID)
-    assert "the shelf of [token] is empty" in fault["exception"]
+    assert "the entry of [token] is missing" in fault["exception"]
     assert "raise LookupError" in fault["exception"]
     assert (request["status"], request["code"]) == (500, "internal_error")
 
 
-def test_a_fault_of_the_deployments_storage_is_logged_with_its_reason_and_told_without(
+def test_a_refusal_of_storage_is_logged_with_its_reason_which_is_not_in_the_answer(
     deployed: Template, logs: StringIO
 ) -> None:
     class NoAccess(httpx.BaseTransport):
@@ -100,7 +100,7 @@ def test_a_fault_of_the_deployments_storage_is_logged_with_its_reason_and_told_w
     assert "AccessDeniedException" in logs.getvalue()
 
 
-def test_an_answer_that_is_not_what_the_operation_declares_is_a_fault_of_ours(logs: StringIO) -> None:
+def test_an_answer_that_the_operation_does_not_declare_is_an_internal_error(logs: StringIO) -> None:
     def operation() -> int:
         return "many"  # type: ignore[return-value]
 
@@ -108,14 +108,14 @@ def test_an_answer_that_is_not_what_the_operation_declares_is_a_fault_of_ours(lo
     assert "RequestValidationError" in logs.getvalue()
 
 
-def test_an_answer_that_cannot_be_written_is_a_fault_of_ours() -> None:
+def test_an_answer_that_cannot_be_serialized_is_an_internal_error() -> None:
     def operation() -> Any:
         return {"it": object()}
 
     assert serve(operation).status == 500
 
 
-def test_an_answer_that_is_too_large_for_lambda_is_told_instead_of_cut_off(wire: Wire) -> None:
+def test_an_answer_that_is_too_large_for_lambda_is_an_error(wire: Wire) -> None:
     wire.answer(httpx.Response(200, json=RUN | {"result": "x" * 7_000_000}))
 
     answer = get()
@@ -148,7 +148,7 @@ def test_a_request_is_one_line_in_the_log(wire: Wire, logs: StringIO, capsys: py
     }
 
 
-def test_no_log_holds_a_token_or_a_body(wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_log_contains_a_token_or_a_body(wire: Wire, logs: StringIO, capsys: pytest.CaptureFixture[str]) -> None:
     wire.answer(httpx.Response(500, json={"message": "an answer", "result": "an answer"}))
     body = {"prompt": "a prompt", "images": ["data:image"], "metadata": {"a": "a secret"}}
 
@@ -183,7 +183,7 @@ def test_only_the_first_request_of_a_process_is_a_cold_start(capsys: pytest.Capt
     assert [json.loads(line)["cold_start"] for line in capsys.readouterr().out.splitlines()] == [True, False, False]
 
 
-def test_one_request_leaves_nothing_behind_for_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_has_no_effect_on_the_log_of_the_next(capsys: pytest.CaptureFixture[str]) -> None:
     app = APIGatewayRestResolver()
     app.get("/organizations/<org_id>/operation")(lambda org_id: {})
     app.get("/operation")(lambda: {"caller": "caller" in app.context})

@@ -6,17 +6,17 @@ from codegen_runs.roles import Role
 CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({7, 123}), token="a-token-that-opens-nothing")
 
 
-def test_a_caller_survives_the_way_through_the_authorizer() -> None:
+def test_a_caller_is_unchanged_after_the_authorizer() -> None:
     assert Caller.from_context(CALLER.to_context(), CALLER.token) == CALLER
 
 
-def test_a_caller_without_organizations_survives_it_too() -> None:
+def test_a_caller_without_organizations_is_unchanged_after_the_authorizer() -> None:
     lonely = Caller(id="user:1", user_id=1, organizations=frozenset(), token="t")
 
     assert Caller.from_context(lonely.to_context(), "t") == lonely
 
 
-def test_what_the_authorizer_hands_on_is_flat_text_without_the_token() -> None:
+def test_the_authorizers_context_has_only_strings_and_no_token() -> None:
     assert CALLER.to_context() == {
         "caller_id": "user:42",
         "user_id": "42",
@@ -27,8 +27,8 @@ def test_what_the_authorizer_hands_on_is_flat_text_without_the_token() -> None:
     }
 
 
-def test_the_role_in_each_organization_and_the_token_go_along() -> None:
-    told = Caller(
+def test_the_context_has_the_roles_and_the_id_of_the_api_token() -> None:
+    caller = Caller(
         id="user:42",
         user_id=42,
         organizations=frozenset({7, 123}),
@@ -37,21 +37,21 @@ def test_the_role_in_each_organization_and_the_token_go_along() -> None:
         token_id="tok-1",
     )
 
-    assert told.to_context()["roles"] == "7:viewer,123:admin"
-    assert Caller.from_context(told.to_context(), "the-secret") == told
+    assert caller.to_context()["roles"] == "7:viewer,123:admin"
+    assert Caller.from_context(caller.to_context(), "the-secret") == caller
 
 
-def test_what_was_kept_before_there_were_roles_can_still_be_read() -> None:
+def test_a_context_from_before_roles_existed_can_be_read() -> None:
     old = {name: value for name, value in CALLER.to_context().items() if name not in ("roles", "token_id")}
 
     assert Caller.from_context(old, CALLER.token) == CALLER
 
 
-def test_a_token_of_another_kind_is_not_taken_for_a_codegen_token() -> None:
+def test_an_api_token_is_not_used_as_a_codegen_token() -> None:
     assert Caller.from_context(CALLER.to_context() | {"kind": "deployment"}, "a-token-of-ours").token == ""
 
 
-def test_a_caller_does_not_show_the_token() -> None:
+def test_the_representation_of_a_caller_does_not_contain_the_token() -> None:
     assert CALLER.token not in repr(CALLER)
 
 
@@ -75,5 +75,5 @@ def test_a_token_is_found_in_either_header_in_any_case(headers: dict[str, str]) 
     "headers",
     [{}, {"Authorization": "abc"}, {"Authorization": "Bearer "}, {"Authorization": "Basic abc"}, {"X-API-Key": ""}],
 )
-def test_other_headers_carry_no_token(headers: dict[str, str]) -> None:
+def test_other_headers_are_not_read_as_a_token(headers: dict[str, str]) -> None:
     assert token_in(headers) is None

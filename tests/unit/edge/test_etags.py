@@ -1,4 +1,4 @@
-"""Answers that the client holds already."""
+"""Conditional requests: answers that the client already has."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def send(app: APIGatewayRestResolver, method: str = "GET", path: str = "/runs", 
     return call(endpoint(app), rest(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()}))
 
 
-def test_a_client_that_holds_the_answer_gets_no_body(app: APIGatewayRestResolver) -> None:
+def test_a_client_that_has_the_answer_gets_no_body(app: APIGatewayRestResolver) -> None:
     first = send(app)
     again = send(app, If_None_Match=first.headers["etag"])
 
@@ -61,7 +61,7 @@ def test_a_client_that_holds_the_answer_gets_no_body(app: APIGatewayRestResolver
     assert again.headers["x-request-id"]
 
 
-def test_what_has_changed_is_sent_with_another_tag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
+def test_a_changed_answer_is_sent_with_another_etag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
     first = send(app)
     state["runs"] = 2
     again = send(app, If_None_Match=first.headers["etag"])
@@ -71,24 +71,24 @@ def test_what_has_changed_is_sent_with_another_tag(app: APIGatewayRestResolver, 
 
 
 @pytest.mark.parametrize("held", ['"other", {}', "W/{}", '{},"other"', "*"])
-def test_one_of_several_tags_is_enough(app: APIGatewayRestResolver, held: str) -> None:
+def test_one_matching_etag_of_several_is_enough(app: APIGatewayRestResolver, held: str) -> None:
     tag = send(app).headers["etag"]
 
     assert send(app, If_None_Match=held.format(tag)).status == 304
 
 
 @pytest.mark.parametrize("held", ["", '"other"', "nonsense", '"*"'])
-def test_another_tag_is_none(app: APIGatewayRestResolver, held: str) -> None:
+def test_another_etag_does_not_match(app: APIGatewayRestResolver, held: str) -> None:
     assert send(app, If_None_Match=held).status == 200
 
 
-def test_a_tag_that_the_operation_gives_is_kept(app: APIGatewayRestResolver) -> None:
+def test_the_etag_of_the_operation_stays(app: APIGatewayRestResolver) -> None:
     assert send(app, path="/versioned").headers["etag"] == '"v7"'
     assert send(app, path="/versioned", If_None_Match='"v7"').status == 304
     assert send(app, path="/versioned", If_None_Match='"v8"').status == 200
 
 
-def test_what_the_operation_says_of_keeping_its_answer_stays_said(app: APIGatewayRestResolver) -> None:
+def test_the_cache_control_of_the_operation_stays(app: APIGatewayRestResolver) -> None:
     first = send(app, path="/kept")
     again = send(app, path="/kept", If_None_Match=first.headers["etag"])
 
@@ -96,7 +96,7 @@ def test_what_the_operation_says_of_keeping_its_answer_stays_said(app: APIGatewa
     assert first.headers["cache-control"] == again.headers["cache-control"] == "public, max-age=60"
 
 
-def test_a_refusal_has_no_tag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
+def test_an_error_has_no_etag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:
     state.clear()
     answer = send(app, If_None_Match="*")
 
@@ -105,7 +105,7 @@ def test_a_refusal_has_no_tag(app: APIGatewayRestResolver, state: dict[str, Any]
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/runs"), ("GET", "/page")])
-def test_only_json_that_is_read_is_tagged(app: APIGatewayRestResolver, method: str, path: str) -> None:
+def test_only_json_answers_to_get_have_an_etag(app: APIGatewayRestResolver, method: str, path: str) -> None:
     answer = send(app, method, path, If_None_Match="*")
 
     assert answer.status == 200

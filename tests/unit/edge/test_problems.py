@@ -17,7 +17,7 @@ def children(kind: type[Problem]) -> Iterator[type[Problem]]:
 KINDS = [kind for kind in children(Problem) if kind.__module__ == problems.__name__]
 
 
-def test_a_problem_is_told_to_people_to_programs_and_to_old_clients() -> None:
+def test_a_problem_has_members_for_people_programs_and_codegens_clients() -> None:
     problem = NotFound("Agent run not found.", upstream={"status": 404, "message": "gone", "request_id": None})
 
     assert render(problem, "/v1/organizations/1/agent/run/7", "abc") == {
@@ -36,7 +36,7 @@ def test_a_problem_is_told_to_people_to_programs_and_to_old_clients() -> None:
     }
 
 
-def test_faults_are_listed_as_fastapi_lists_them_and_as_pointers() -> None:
+def test_errors_are_listed_in_fastapis_form_and_as_pointers() -> None:
     fault = {"loc": ["body", "a/b", 0], "msg": "Field required", "type": "missing"}
 
     body = render(Unprocessable(errors=[fault]), "/", "abc")
@@ -46,18 +46,18 @@ def test_faults_are_listed_as_fastapi_lists_them_and_as_pointers() -> None:
     assert body["message"] == "body.a/b.0: Field required"
 
 
-def test_one_instance_may_know_better_than_its_kind() -> None:
+def test_an_instance_can_override_its_class() -> None:
     body = render(RateLimited("Wait.", retryable=False, remedy="Look first.", position=3), "/", "abc")
 
     assert (body["retryable"], body["remedy"], body["position"]) == (False, "Look first.", 3)
     assert RateLimited.retryable
 
 
-def test_an_error_that_nobody_told_is_an_internal_one() -> None:
+def test_an_unregistered_error_is_an_internal_error() -> None:
     assert problems.of(KeyError("secret")).detail == "Internal server error."
 
 
-def test_an_error_is_told_as_its_nearest_known_parent() -> None:
+def test_an_error_is_answered_like_its_nearest_registered_parent() -> None:
     class GrandparentError(Exception): ...
 
     class ParentError(GrandparentError): ...
@@ -71,12 +71,12 @@ def test_an_error_is_told_as_its_nearest_known_parent() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_says_what_it_is_and_what_to_do(kind: type[Problem]) -> None:
+def test_every_problem_has_a_title_and_a_remedy(kind: type[Problem]) -> None:
     assert http.HTTPStatus(kind.status) >= 400
     assert re.fullmatch(r"[a-z_]+", kind.code)
     assert kind.title
     assert kind.remedy
 
 
-def test_every_kind_has_a_code_of_its_own() -> None:
+def test_every_problem_has_its_own_code() -> None:
     assert len({kind.code for kind in KINDS}) == len(KINDS)

@@ -11,14 +11,14 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.required("RUNS_TABLE")
 
 
-def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEGEN_BASE_URL", "")
 
     with pytest.raises(SettingError, match="CODEGEN_BASE_URL"):
         settings.codegen_base_url()
 
 
-def test_a_deployment_may_have_no_organization_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployment_may_have_no_default_organization(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEGEN_ORG_ID", "")
     assert settings.codegen_org_id() is None
 
@@ -26,7 +26,7 @@ def test_a_deployment_may_have_no_organization_of_its_own(monkeypatch: pytest.Mo
     assert settings.codegen_org_id() == 123
 
 
-def test_a_number_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_not_a_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEGEN_TIMEOUT", "soon")
 
     with pytest.raises(SettingError, match="CODEGEN_TIMEOUT"):

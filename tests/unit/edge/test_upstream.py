@@ -1,4 +1,4 @@
-"""How the functions reach the Codegen API."""
+"""The clients with which the functions call the Codegen API."""
 
 from collections.abc import Iterator
 
@@ -47,30 +47,30 @@ def accepting(token: str) -> httpx.MockTransport:
     return httpx.MockTransport(answer)
 
 
-def test_a_caller_acts_with_the_callers_token(wire: Wire) -> None:
+def test_requests_use_the_callers_token(wire: Wire) -> None:
     wire.answer(httpx.Response(200, json=ME))
 
-    upstream.for_caller(Caller(id="user:1", user_id=1, organizations=frozenset(), token="hers")).users.me()
+    upstream.for_caller(Caller(id="user:1", user_id=1, organizations=frozenset(), token="a-token")).users.me()
 
-    assert wire.requests[-1].headers["authorization"] == "Bearer hers"
+    assert wire.requests[-1].headers["authorization"] == "Bearer a-token"
 
 
-def test_a_callers_refused_token_is_the_callers_business() -> None:
+def test_a_refused_token_of_the_caller_is_a_401() -> None:
     with upstream.over(accepting("other")), pytest.raises(AuthenticationError):
-        upstream.for_token("hers").users.me()
+        upstream.for_token("a-token").users.me()
 
 
-def test_the_deployment_acts_with_the_token_of_its_secret(secret: Secret) -> None:
+def test_the_deployment_uses_the_token_in_its_secret(secret: Secret) -> None:
     with upstream.over(accepting("first-token")):
         assert upstream.for_deployment().users.me().id == 1
 
 
-def test_a_caller_without_a_codegen_token_acts_as_the_deployment(secret: Secret) -> None:
+def test_a_caller_without_a_codegen_token_uses_the_deployments(secret: Secret) -> None:
     with upstream.over(accepting("first-token")):
         assert upstream.for_caller(Caller(id="key:1", user_id=1, organizations=frozenset())).users.me().id == 1
 
 
-def test_a_token_that_was_rotated_is_read_again_within_the_same_request(secret: Secret) -> None:
+def test_a_rotated_token_is_read_again_within_the_same_request(secret: Secret) -> None:
     api = upstream.for_deployment()
     secret.rotate("second-token")
 
@@ -78,7 +78,7 @@ def test_a_token_that_was_rotated_is_read_again_within_the_same_request(secret: 
         assert api.users.me().id == 1
 
 
-def test_a_token_that_still_works_is_not_read_again(secret: Secret) -> None:
+def test_a_valid_token_is_not_read_again(secret: Secret) -> None:
     api = upstream.for_deployment()
     secret.rotate("second-token")
 
@@ -86,13 +86,13 @@ def test_a_token_that_still_works_is_not_read_again(secret: Secret) -> None:
         assert api.users.me().id == 1
 
 
-def test_a_deployment_whose_token_is_refused_says_so(secret: Secret) -> None:
+def test_a_refused_token_of_the_deployment_is_reported(secret: Secret) -> None:
     with upstream.over(accepting("another-token")), pytest.raises(CredentialsRefused):
         upstream.for_deployment().users.me()
 
 
 @pytest.mark.parametrize("token", [None, " \n"], ids=["no secret", "blank"])
-def test_a_deployment_without_a_token_says_so_and_what_to_do(
+def test_a_missing_token_of_the_deployment_is_reported_with_a_remedy(
     secret: Secret, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
     if token is None:
@@ -107,34 +107,34 @@ def test_a_deployment_without_a_token_says_so_and_what_to_do(
     assert "CodegenTokenSecret" in refusal.value.remedy
 
 
-def test_a_secret_that_cannot_be_read_is_storage_that_is_away(secret: Secret) -> None:
+def test_an_unreadable_secret_is_unavailable_storage(secret: Secret) -> None:
     denied = httpx.MockTransport(lambda _: httpx.Response(400, json={"__type": "AccessDeniedException"}))
 
     with wire_to_aws.over(denied), pytest.raises(StorageUnavailable, match=r"token could not be read\.$"):
         upstream.for_deployment()
 
 
-def test_the_settings_of_the_deployment_hold(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_has_the_settings_of_the_deployment(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODEGEN_BASE_URL", "http://elsewhere.test/v1/")
     monkeypatch.setenv("CODEGEN_TIMEOUT", "7.5")
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "1")
     wire.answer(httpx.Response(429, headers={"Retry-After": "0"}), httpx.Response(200, json=ME))
 
-    upstream.for_token("hers").users.me()
+    upstream.for_token("a-token").users.me()
 
     assert [str(request.url) for request in wire.requests] == ["http://elsewhere.test/v1/users/me"] * 2
     assert wire.requests[0].extensions["timeout"]["read"] == 7.5
 
 
-def test_a_deadline_cuts_every_wait(wire: Wire) -> None:
+def test_a_deadline_limits_every_wait(wire: Wire) -> None:
     wire.answer(httpx.Response(200, json=ME))
 
-    upstream.for_token("hers", deadline=3.0).users.me()
+    upstream.for_token("a-token", deadline=3.0).users.me()
 
     assert wire.requests[0].extensions["timeout"].get("read") <= 3.0
 
 
-def test_a_stopwatch_counts_the_time_in_which_anything_ran() -> None:
+def test_a_stopwatch_measures_the_time_in_which_any_block_ran() -> None:
     moments = iter([1.0, 4.0, 10.0, 11.0])
     watch = Stopwatch(now=lambda: next(moments))
 

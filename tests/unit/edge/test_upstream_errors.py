@@ -1,4 +1,4 @@
-"""What a caller reads where the Codegen API does not do what it was asked."""
+"""The answers to callers when the Codegen API fails or refuses a request."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -38,7 +38,7 @@ def refusal(status: int, message: str, **headers: str) -> httpx.Response:
     return httpx.Response(status, json={"message": message, "status_code": status}, headers=headers)
 
 
-def test_an_unknown_run_is_not_found_in_the_upstreams_words(wire: Wire) -> None:
+def test_an_unknown_run_is_not_found_with_the_upstreams_message(wire: Wire) -> None:
     wire.answer(refusal(404, "Agent run not found.", **{"X-Request-Id": "upstream-1"}))
 
     answer = get()
@@ -74,7 +74,7 @@ def test_an_unknown_run_is_not_found_in_the_upstreams_words(wire: Wire) -> None:
     ids=lambda value: str(value) if isinstance(value, int) else "",
 )
 @pytest.mark.parametrize("operation", [get, create])
-def test_a_refusal_keeps_its_status_and_its_words(
+def test_a_refusal_keeps_its_status_and_its_message(
     wire: Wire, reply: httpx.Response, operation: Any, status: int, code: str, message: str, retryable: bool
 ) -> None:
     wire.answer(reply)
@@ -88,7 +88,7 @@ def test_a_refusal_keeps_its_status_and_its_words(
     assert answer.json["upstream"] == {"status": status, "message": message, "request_id": None}
 
 
-def test_the_faults_that_the_upstream_finds_come_as_it_lists_them(wire: Wire) -> None:
+def test_the_upstreams_validation_errors_are_passed_on(wire: Wire) -> None:
     fault = {"loc": ["body", "repo_id"], "msg": "No such repository", "type": "value_error", "input": "secret"}
     wire.answer(httpx.Response(422, json={"detail": [fault]}))
 
@@ -110,7 +110,7 @@ def test_a_422_in_another_form_is_still_a_422(wire: Wire, body: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_that_the_upstream_asks_for_is_passed_on(wire: Wire, status: int) -> None:
+def test_the_upstreams_retry_after_is_passed_on(wire: Wire, status: int) -> None:
     wire.answer(refusal(status, "Later.", **{"Retry-After": "17"}))
 
     answer = get()
@@ -148,7 +148,7 @@ def test_a_wait_that_the_upstream_asks_for_is_passed_on(wire: Wire, status: int)
     ],
     ids=["500", "503", "timeout", "cut", "page", "other shape", "half"],
 )
-def test_a_failure_may_be_tried_again_only_where_that_does_no_harm(
+def test_a_failure_is_retryable_only_if_a_retry_is_safe(
     wire: Wire, reply: Reply, status: int, code: str, message: str
 ) -> None:
     wire.answer(reply)
@@ -164,7 +164,7 @@ def test_a_failure_may_be_tried_again_only_where_that_does_no_harm(
     assert (started.json["retryable"], started.json["remedy"]) == (False, LOOK_FIRST)
 
 
-def test_a_run_that_was_certainly_not_started_may_be_started_again(wire: Wire) -> None:
+def test_a_run_that_was_certainly_not_started_can_be_retried(wire: Wire) -> None:
     wire.answer(httpx.ConnectError("refused"))
 
     answer = create()
@@ -172,20 +172,20 @@ def test_a_run_that_was_certainly_not_started_may_be_started_again(wire: Wire) -
     assert (answer.status, answer.json["retryable"]) == (502, True)
 
 
-def test_a_page_of_a_proxy_is_a_bad_gateway(wire: Wire) -> None:
+def test_an_html_answer_of_a_proxy_is_a_bad_gateway(wire: Wire) -> None:
     wire.answer(httpx.Response(502, html="<html><h1>502 Bad Gateway</h1></html>"))
 
     assert (get().status, get().json["upstream"]["status"]) == (502, 502)
 
 
 @pytest.mark.parametrize("status", [405, 410, 418])
-def test_a_refusal_that_means_nothing_to_the_caller_is_a_bad_gateway(wire: Wire, status: int) -> None:
+def test_an_unexpected_refusal_is_a_bad_gateway(wire: Wire, status: int) -> None:
     wire.answer(refusal(status, "What?"))
 
     assert (get().status, get().json["upstream"]["status"]) == (502, status)
 
 
-def test_nothing_is_sent_when_no_time_is_left(wire: Wire) -> None:
+def test_nothing_is_sent_if_no_time_is_left(wire: Wire) -> None:
     answer = get(context=Context(milliseconds_left=900))
 
     assert answer.status == 504
@@ -203,7 +203,7 @@ def test_a_refusal_of_the_deployments_own_token_is_never_a_401(wire: Wire) -> No
     assert answer.json["retryable"] is False
 
 
-def test_a_setting_that_is_missing_is_no_business_of_the_callers(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_an_internal_error(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CODEGEN_BASE_URL")
 
     answer = get()

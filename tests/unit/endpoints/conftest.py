@@ -1,4 +1,4 @@
-"""What an endpoint without storage finds around it in Lambda: its environment, and a wire to the Codegen API."""
+"""The environment of an endpoint without storage, and a wire to the Codegen API."""
 
 from collections.abc import Iterator
 

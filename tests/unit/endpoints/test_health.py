@@ -8,7 +8,7 @@ from tests.support.handlers import handler
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health"])
-def test_the_service_tells_anybody_that_it_is_up(path: str) -> None:
+def test_the_service_reports_that_it_is_up_without_a_token(path: str) -> None:
     answer = call(handler("health/get"), rest("GET", path, caller=None))
 
     assert answer.status == 200
@@ -20,7 +20,7 @@ def test_the_service_tells_anybody_that_it_is_up(path: str) -> None:
     assert datetime.now(UTC) - datetime.fromisoformat(answer.json["timestamp"]) < timedelta(minutes=1)
 
 
-def test_the_service_is_up_whether_or_not_the_upstream_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_is_up_while_the_upstream_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CODEGEN_BASE_URL")
 
     assert call(handler("health/get"), rest("GET", "/health", caller=None)).status == 200

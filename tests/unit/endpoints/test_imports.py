@@ -1,4 +1,4 @@
-"""What a cold start does not pay for."""
+"""Modules that a cold start does not import."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ EVERY_FUNCTION = sorted(str(file.relative_to(FUNCTIONS).with_suffix("")) for fil
 
 
 def imported_by(*names: str) -> set[str]:
-    """Return the modules that a fresh interpreter, without any of the functions' environment, ends up with."""
+    """Return the modules that are imported in a new interpreter without the environment of a function."""
     files = [str(FUNCTIONS / f"{name}.py") for name in names]
     script = f"import runpy, sys\nfor file in {files}: runpy.run_path(file)\nprint(*sys.modules)"
     path = {"PYTHONPATH": str(ROOT / "layers" / "codegen")}
@@ -28,7 +28,7 @@ def test_no_function_starts_with_boto3() -> None:
     modules = imported_by(*EVERY_FUNCTION)
 
     assert "codegen_runs.storage.table" in modules
-    # Powertools imports the bare package `botocore`, which is next to nothing.
+    # Powertools imports the package `botocore` without its modules, which takes almost no time.
     assert not {"boto3", "botocore.session", "botocore.auth", "aws_xray_sdk"} & modules
 
 

@@ -1,4 +1,4 @@
-"""Each operation that the upstream answers alone: which paths lead to it, what it is asked, and what comes back."""
+"""Each operation that only calls the upstream: its paths, the request to the upstream, and the answer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ CARDS = {"before_card_order_id": "a", "after_card_order_id": "b"}
 
 @dataclass
 class Operation:
-    """One operation: how it is asked for, what the upstream is asked, and what the upstream answers."""
+    """One operation: the request, the request to the upstream, and the upstream's answer."""
 
     handler: str
     paths: dict[str, Any]
@@ -179,7 +179,7 @@ REQUESTS = [(operation, path, body) for operation in OPERATIONS for path, body i
 
 @pytest.fixture(autouse=True)
 def runs() -> Iterator[MemoryRuns]:
-    """Where the limits of the Codegen API are counted, for the operations that draw on them."""
+    """The token buckets, for the operations that use a limit of the Codegen API."""
     runs = MemoryRuns()
     with working_with(Backend(runs=cast(RunsTable, runs))):
         yield runs
@@ -188,7 +188,7 @@ def runs() -> Iterator[MemoryRuns]:
 @pytest.mark.parametrize(
     ("operation", "path", "body"), REQUESTS, ids=[f"{operation.method} {path}" for operation, path, _ in REQUESTS]
 )
-def test_an_operation_is_passed_on_and_its_answer_comes_back_as_it_was(
+def test_an_operation_and_its_answer_are_passed_on_unchanged(
     operation: Operation, path: str, body: Any, wire: Wire
 ) -> None:
     wire.answer(httpx.Response(200, json=operation.reply))
@@ -202,7 +202,7 @@ def test_an_operation_is_passed_on_and_its_answer_comes_back_as_it_was(
     assert wire.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_every_path_that_the_template_gives_these_operations_is_tried() -> None:
+def test_every_path_of_these_operations_in_the_template_is_tested() -> None:
     api = template().api
     assert api is not None
     tried = {(operation.handler, path) for operation, path, _ in REQUESTS}
@@ -228,23 +228,21 @@ def test_an_id_in_the_path_needs_no_body(name: str, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("name", ["ban", "unban", "remove-from-pr"])
-def test_who_is_told_to_wait_when_stopping_agents_waits_until_the_upstream_takes_calls_again(
-    name: str, wire: Wire, runs: MemoryRuns
-) -> None:
+def test_after_a_429_the_next_request_to_stop_agents_is_not_sent(name: str, wire: Wire, runs: MemoryRuns) -> None:
     wire.answer(httpx.Response(429, json={"message": "Slow down.", "status_code": 429}, headers={"Retry-After": "30"}))
     event = rest("POST", f"{ORG}/agent/run/{name}", body=STOP)
 
-    told, spared = (call(handler(f"agent_runs/{name.replace('-', '_')}"), event) for _ in range(2))
+    first, second = (call(handler(f"agent_runs/{name.replace('-', '_')}"), event) for _ in range(2))
 
-    assert (told.status, told.json["code"], told.headers["retry-after"]) == (429, "rate_limited", "30")
-    assert (spared.status, spared.json["code"]) == (429, "limit_used_up")
-    assert 20 <= int(spared.headers["retry-after"]) <= 31
+    assert (first.status, first.json["code"], first.headers["retry-after"]) == (429, "rate_limited", "30")
+    assert (second.status, second.json["code"]) == (429, "limit_used_up")
+    assert 20 <= int(second.headers["retry-after"]) <= 31
     assert len({request.url.path for request in wire.requests}) == 1
     (bucket,) = runs.buckets.values()
     assert len(bucket.given) == 1
 
 
-def test_a_field_that_means_nothing_is_answered_with_a_warning(wire: Wire) -> None:
+def test_a_field_without_effect_has_a_warning(wire: Wire) -> None:
     wire.answer(httpx.Response(200, json={"message": "Done."}))
     body = {"reason": "flaky", "a/b": 1, "agent_run_id": 8}
 
@@ -264,7 +262,7 @@ def test_a_field_that_means_nothing_is_answered_with_a_warning(wire: Wire) -> No
     assert wire.asked[3] == {"agent_run_id": 7}
 
 
-def test_an_answer_with_no_room_for_warnings_comes_without_them(wire: Wire) -> None:
+def test_an_answer_that_cannot_have_warnings_has_none(wire: Wire) -> None:
     wire.answer(httpx.Response(200, json=None))
 
     answer = call(handler("agent_runs/unban"), rest("POST", f"{ORG}/agent/run/unban", body=STOP | {"why": 1}))
@@ -272,7 +270,7 @@ def test_an_answer_with_no_room_for_warnings_comes_without_them(wire: Wire) -> N
     assert (answer.status, answer.text) == (200, "null")
 
 
-def test_a_caller_in_no_organization_can_still_ask_who_she_is(wire: Wire) -> None:
+def test_a_caller_in_no_organization_can_read_their_own_user(wire: Wire) -> None:
     wire.answer(httpx.Response(200, json=USER))
     nobody = type(CALLER)(id="user:1", user_id=1, organizations=frozenset(), token=TOKEN)
 

@@ -1,4 +1,4 @@
-"""The operations that start a run, against the fake Codegen: the run is there, and it is followed."""
+"""The operations that start a run, with the fake Codegen: the run exists there and is followed here."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def post(name: str, path: str, body: Any = None) -> Answer:
 
 
 @pytest.mark.parametrize("path", [f"{ORG}/agent/run", f"/organizations/{DEMO_ORG_ID}/agent/run"])
-def test_a_run_is_started_with_all_that_was_asked(path: str, codegen: CodegenAPI, runs: RunsTable) -> None:
+def test_a_run_is_started_with_every_field_of_the_request(path: str, codegen: CodegenAPI, runs: RunsTable) -> None:
     body = {"prompt": "Do it.", "repo_id": DEMO_REPO_ID, "metadata": {"ticket": [7]}, "agent_type": "claude_code"}
 
     answer = post("agent_runs/create", path, body)
@@ -79,7 +79,7 @@ def test_every_field_of_a_run_reaches_the_upstream(fake: FakeCodegen, runs: Runs
     assert wire.asked[3] == sent
 
 
-def test_fields_of_other_apis_are_ignored_aloud(fake: FakeCodegen) -> None:
+def test_fields_of_other_apis_have_a_warning(fake: FakeCodegen) -> None:
     answer = post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x", "temperature": 0.7, "branch": "main"})
 
     assert [(warning["code"], warning["pointer"]) for warning in answer.json["warnings"]] == [
@@ -88,7 +88,7 @@ def test_fields_of_other_apis_are_ignored_aloud(fake: FakeCodegen) -> None:
     ]
 
 
-def test_an_organization_without_repositories_is_refused_in_the_upstreams_words(runs: RunsTable) -> None:
+def test_an_organization_without_repositories_is_refused_with_the_upstreams_message(runs: RunsTable) -> None:
     answer = post("agent_runs/create", f"/v1/organizations/{EMPTY_ORG_ID}/agent/run", {"prompt": "x"})
 
     assert answer.status == 404
@@ -96,7 +96,7 @@ def test_an_organization_without_repositories_is_refused_in_the_upstreams_words(
 
 
 @pytest.mark.parametrize("named_in", ["body", "path"])
-def test_a_follow_up_goes_on_under_the_same_id(named_in: str, finished: int, runs: RunsTable) -> None:
+def test_a_follow_up_continues_the_run_with_the_same_id(named_in: str, finished: int, runs: RunsTable) -> None:
     follow_up = {"prompt": "And now test it."}
     if named_in == "body":
         answer = post("agent_runs/resume", f"{ORG}/agent/run/resume", {"agent_run_id": finished, **follow_up})
@@ -113,7 +113,7 @@ def test_a_follow_up_goes_on_under_the_same_id(named_in: str, finished: int, run
     ]
 
 
-def test_every_prompt_of_a_run_is_recorded_with_its_turn_and_who_sent_it(
+def test_every_prompt_of_a_run_is_recorded_with_its_turn_and_sender(
     runs: RunsTable,
 ) -> None:
     started = {"prompt": "Do it.", "repo_id": DEMO_REPO_ID, "model": "claude-sonnet-4-5", "agent_type": "codegen"}
@@ -137,7 +137,7 @@ def test_every_prompt_of_a_run_is_recorded_with_its_turn_and_who_sent_it(
     assert (watch.repo_id, watch.model, watch.agent_type) == (DEMO_REPO_ID, "claude-sonnet-4-5", "codegen")
 
 
-def test_a_follow_up_to_a_run_that_is_not_there_is_not_found() -> None:
+def test_a_follow_up_to_an_unknown_run_is_not_found() -> None:
     answer = post("agent_runs/resume", f"{ORG}/agent/run/999999/resume", {"prompt": "x"})
 
     assert (answer.status, answer.json["message"]) == (404, "Agent run not found.")
@@ -151,7 +151,7 @@ def test_a_follow_up_to_a_run_that_is_not_there_is_not_found() -> None:
         ("/setup-commands", {"org_id": DEMO_ORG_ID}),
     ],
 )
-def test_setup_commands_are_a_run_that_is_followed(path: str, more: Any, runs: RunsTable) -> None:
+def test_setup_commands_start_a_run_that_is_followed(path: str, more: Any, runs: RunsTable) -> None:
     body = {"repo_id": DEMO_REPO_ID, "prompt": "Use uv.", **more}
 
     answer = post("setup_commands/generate", path, body | {"language": "python"})
@@ -172,7 +172,7 @@ def test_setup_commands_are_a_run_that_is_followed(path: str, more: Any, runs: R
         ("/sandbox/analyze-logs", {"sandbox_id": str(DEMO_SANDBOX_ID), "org_id": DEMO_ORG_ID}),
     ],
 )
-def test_an_analysis_of_logs_is_a_run_that_is_followed(path: str, body: Any, runs: RunsTable) -> None:
+def test_an_analysis_of_logs_starts_a_run_that_is_followed(path: str, body: Any, runs: RunsTable) -> None:
     answer = post("sandboxes/analyze_logs", path, body)
 
     assert answer.status == 200
@@ -180,7 +180,7 @@ def test_an_analysis_of_logs_is_a_run_that_is_followed(path: str, body: Any, run
     assert runs.find(DEMO_ORG_ID, answer.json["agent_run_id"]) is not None
 
 
-def test_logs_that_are_sent_along_are_ignored_aloud() -> None:
+def test_logs_in_the_request_have_a_warning() -> None:
     body = {"sandbox_id": DEMO_SANDBOX_ID, "logs": "npm ERR!"}
 
     answer = post("sandboxes/analyze_logs", "/sandbox/analyze-logs", body)
@@ -188,7 +188,7 @@ def test_logs_that_are_sent_along_are_ignored_aloud() -> None:
     assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/logs"]
 
 
-def test_a_run_that_cannot_be_followed_is_answered_all_the_same(
+def test_a_started_run_is_returned_even_if_it_cannot_be_followed(
     deployed: Template, codegen: CodegenAPI, capsys: pytest.CaptureFixture[str]
 ) -> None:
     boto3.client("dynamodb").delete_table(TableName=deployed.tables["RunsTable"].name)
@@ -201,7 +201,7 @@ def test_a_run_that_cannot_be_followed_is_answered_all_the_same(
     assert '"RunsNotFollowed":[1.0]' in capsys.readouterr().out
 
 
-def test_a_run_whose_answer_was_lost_must_be_looked_for(fake: FakeCodegen, codegen: CodegenAPI) -> None:
+def test_a_lost_answer_says_to_check_whether_the_run_was_started(fake: FakeCodegen, codegen: CodegenAPI) -> None:
     before = codegen.runs.list(org_id=DEMO_ORG_ID).total
     fake.troubles.add("create_agent_run", Trouble("lost_answer"))
 
@@ -212,7 +212,7 @@ def test_a_run_whose_answer_was_lost_must_be_looked_for(fake: FakeCodegen, codeg
     assert codegen.runs.list(org_id=DEMO_ORG_ID).total == before + 1
 
 
-def test_creations_beyond_the_upstreams_limit_are_told_when_to_come_back(fake: FakeCodegen) -> None:
+def test_creations_beyond_the_upstreams_limit_are_refused_with_retry_after(fake: FakeCodegen) -> None:
     answers = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(11)]
 
     assert [answer.status for answer in answers] == [200] * 10 + [429]
@@ -221,23 +221,23 @@ def test_creations_beyond_the_upstreams_limit_are_told_when_to_come_back(fake: F
     assert fake.calls["create_agent_run"] == 10
 
 
-def test_what_is_left_of_a_limit_is_told_with_each_answer_that_draws_on_it(fake: FakeCodegen) -> None:
+def test_each_answer_that_uses_a_limit_says_what_is_left_of_it(fake: FakeCodegen) -> None:
     answers = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(11)]
 
     assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"create";q=10;w=60'}
-    told = [re.fullmatch(r'"create";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
-    assert [int(each[1]) for each in told if each] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
-    assert all(55 <= int(each[2]) <= 62 for each in told if each)
+    limits = [re.fullmatch(r'"create";r=(\d+);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert [int(limit[1]) for limit in limits if limit] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
+    assert all(55 <= int(limit[2]) <= 62 for limit in limits if limit)
 
 
-def test_a_limit_that_the_upstream_closed_is_told_closed(fake: FakeCodegen) -> None:
+def test_a_limit_that_the_upstream_has_blocked_is_reported_as_blocked(fake: FakeCodegen) -> None:
     fake.trouble("create_agent_run", Trouble("error", status=429, retry_after=30), times=None)
     answers = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(2)]
 
     assert all(re.fullmatch(r'"create";r=0;t=\d+', answer.headers["ratelimit"]) for answer in answers)
 
 
-def test_a_refusal_of_the_upstream_is_passed_on_and_keeps_the_next_request_from_it(fake: FakeCodegen) -> None:
+def test_a_429_of_the_upstream_is_passed_on_and_blocks_the_next_request(fake: FakeCodegen) -> None:
     fake.trouble("create_agent_run", Trouble("error", status=429, retry_after=30), times=None)
     first, second = [post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x"}) for _ in range(2)]
 

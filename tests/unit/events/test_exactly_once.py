@@ -1,4 +1,4 @@
-"""Every viewer ends with the same events, whatever Codegen does to a history and wherever a poller dies."""
+"""Every viewer gets the same events, however Codegen changes a history and wherever a poller dies."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -47,7 +47,7 @@ class Upstream:
         for _ in range(count):
             self._made += 1
             tool = "create_pr" if self._made % 40 == 0 else "search"
-            # Several entries may bear the same time and be the same to the letter.
+            # Several entries may have the same time, and be identical.
             entry = {"agent_run_id": RUN, "created_at": f"2025-06-21 12:00:{self._made // 3:02d}.000000"}
             self.history.append(entry | {"message_type": "ACTION", "tool_name": tool, "tool_output": None})
 
@@ -116,7 +116,7 @@ changes = st.one_of(
     st.tuples(st.just("rewrite"), st.just(0)),
     st.tuples(st.just("shrink"), st.integers(1, 5)),
 )
-# What happens to the writes of a poll: all well, died before the n-th, died after the n-th.
+# The fate of a poll: it succeeds, dies before its n-th write, or dies after its n-th write.
 fates = st.one_of(st.none(), st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 2)))
 
 
@@ -132,7 +132,7 @@ def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -
         Watch(org_id=ORG, key=KEY, agent_run_id=RUN, status=Status.UNKNOWN, task_token="token", created_at=now,
               updated_at=now, deadline_at=now + 10**9, due_at=now)
     )  # fmt: skip
-    eager: list[Event] = []  # a viewer that is always there
+    eager: list[Event] = []  # a viewer that is always connected
 
     def poller(name: str) -> Poller:
         return Poller(
@@ -152,7 +152,7 @@ def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -
             return maybe
 
         if rival:
-            # Another poller reads the same watch, writes first, and this one's write must come to nothing.
+            # Another poller reads the same watch and writes first. The write of this poller must have no effect.
             stale = runs.get(ORG, KEY)
             poller("rival").poll(ORG, KEY)
             real, runs.get = runs.get, lambda *_: stale  # type: ignore[method-assign,assignment]

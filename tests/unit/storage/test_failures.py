@@ -1,4 +1,4 @@
-"""What becomes of the storage's failures: an outage can be waited for, a fault of the deployment cannot."""
+"""Failures of storage: an outage is temporary and can be retried, a misconfigured deployment cannot."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,8 @@ def refusal(code: str, status: int = 400, **more: Any) -> httpx.Response:
 
 @pytest.fixture
 def failing(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Problem]:
-    monkeypatch.setattr("codegen_runs.aws.calls.random.random", lambda: 0.0)  # no waiting between tries
+    # The clients are cached for the process and read the jitter here: there is no parameter for it in `Table`.
+    monkeypatch.setattr("codegen_runs.aws.calls.random.random", lambda: 0.0)
 
     def failing(failure: httpx.Response | httpx.TransportError, ask: Callable[[], Any]) -> Problem:
         with aws.wire.over(Failing(failure)), pytest.raises(StorageUnavailable) as failed:
@@ -58,7 +59,7 @@ def failing(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 
 @pytest.mark.parametrize("ask", READS + WRITES)
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
-def test_what_the_deployment_may_not_do_is_a_fault_that_no_second_try_mends(
+def test_a_refusal_of_storage_is_not_retryable(
     failing: Callable[..., Problem], ask: Callable[[], Any], code: str
 ) -> None:
     problem = failing(refusal(code), ask)
@@ -78,7 +79,7 @@ def test_what_the_deployment_may_not_do_is_a_fault_that_no_second_try_mends(
     ],
     ids=["throughput", "throttled", "conflict", "unreachable"],
 )
-def test_what_was_not_taken_can_be_sent_again_in_a_moment(
+def test_a_call_that_storage_did_not_accept_can_be_retried(
     failing: Callable[..., Problem],
     ask: Callable[[], Any],
     failure: httpx.Response | httpx.TransportError,
@@ -91,7 +92,7 @@ def test_what_was_not_taken_can_be_sent_again_in_a_moment(
 
 
 @pytest.mark.parametrize("failure", [httpx.ReadTimeout("late"), refusal("InternalServerError", 500)], ids=str)
-def test_only_a_write_without_an_answer_may_have_been_made(
+def test_only_a_write_without_an_answer_may_have_taken_effect(
     failing: Callable[..., Problem], failure: httpx.Response | httpx.TransportError
 ) -> None:
     assert {failing(failure, ask).effect_unknown for ask in READS} == {False}
@@ -100,7 +101,7 @@ def test_only_a_write_without_an_answer_may_have_been_made(
         assert (problem.status, problem.effect_unknown, problem.retryable) == (503, True, False)
 
 
-def test_a_lost_race_is_no_failure(deployed: Template) -> None:
+def test_a_failed_condition_is_not_a_failure_of_storage(deployed: Template) -> None:
     with (
         aws.wire.over(Failing(refusal("ConditionalCheckFailedException"))),
         pytest.raises(ConditionFailed),

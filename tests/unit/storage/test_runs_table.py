@@ -1,4 +1,4 @@
-"""The runs table: DynamoDB's and the one in memory, which other tests use, keep the same promises."""
+"""The runs table: the one in DynamoDB and the one in memory, which other tests use, behave the same."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_a_watch_is_read_as_it_was_added(runs: Runs) -> None:
     assert runs.events(ORG, whole.key) == events(2)
 
 
-def test_a_key_is_added_once_and_the_first_is_kept(runs: Runs) -> None:
+def test_a_key_is_added_once_and_the_first_watch_stays(runs: Runs) -> None:
     runs.add(watch(priority=1))
 
     assert not runs.add(watch(priority=2), events(1))
@@ -198,7 +198,7 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
             assert len(aws.asked) == 1, name
 
 
-# --- what the poller looks for ---
+# --- what the poller reads ---
 
 
 def test_due_watches_are_listed_the_longest_due_first(runs: Runs) -> None:
@@ -274,7 +274,7 @@ def test_watches_that_codegen_does_not_know_are_listed_newest_first(runs: Runs) 
 # --- limits ---
 
 
-def test_the_budget_of_the_deployment_is_noted(runs: Runs) -> None:
+def test_the_budget_of_the_deployment_is_stored(runs: Runs) -> None:
     assert runs.deployment_budget() == DEFAULT_BUDGET
     runs.note_deployment_budget("a-token")
     runs.note_deployment_budget("a-token")
@@ -343,7 +343,7 @@ def test_an_event_is_read_until_it_expires(fraction: float, runs: Runs) -> None:
 # --- leases ---
 
 
-def test_a_lease_has_one_holder_until_it_is_given_back(runs: Runs) -> None:
+def test_a_lease_has_one_holder_until_it_is_released(runs: Runs) -> None:
     assert runs.lease("poller") is None
     assert runs.acquire_lease("poller", "one", MS, MS + 30)
     assert not runs.acquire_lease("poller", "two", MS, MS + 30)
@@ -358,7 +358,7 @@ def test_a_lease_has_one_holder_until_it_is_given_back(runs: Runs) -> None:
     assert runs.acquire_lease("poller", "two", MS, MS + 30)
 
 
-def test_a_lease_that_ran_out_is_taken_only_when_it_ran_out_by_any_clock(runs: Runs) -> None:
+def test_a_lease_is_taken_only_after_it_expired_by_every_clock(runs: Runs) -> None:
     runs.acquire_lease("poller", "one", MS, MS)
     skew = MAX_CLOCK_SKEW * 1000
 
