@@ -62,6 +62,12 @@ def test_nonsense_is_refused(nonsense: str) -> None:
         cursors.decode(nonsense, "members")
 
 
+def test_a_cursor_with_other_characters_is_refused() -> None:
+    cursor = cursors.encode("12", "members")
+    with pytest.raises(InvalidCursor):
+        cursors.decode(f"{cursor[:4]}****{cursor[4:]}", "members")
+
+
 def test_a_position_that_is_not_text_is_refused() -> None:
     scope = base64.urlsafe_b64decode(cursors.encode("", "members") + "=")
     with pytest.raises(InvalidCursor):

@@ -91,6 +91,7 @@ def test_by_default_nobody_is_ahead_and_nothing_is_reserved() -> None:
     assert Bucket(given=(now,) * 6).opens_at(limit, now) == now + 62_000
     assert buckets.opens_at("create") == 1_750_000_000_000
     assert buckets.take("create") == 1
+    assert buckets.opens_at("create") == 1_750_000_062_000
 
 
 def test_the_oldest_permit_of_the_window_is_the_first_to_return() -> None:
@@ -138,6 +139,7 @@ def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
     buckets = Buckets(store, "budget", Clock())
 
     assert buckets.block("create", 60, "Quota.") == buckets.block("create", 5, "Rate limit exceeded.")
+    assert buckets.block("create", 60, "Rate limit exceeded.") == 1_750_000_060_000
     assert store.get_bucket("budget", "create").blocked_reason == "Quota."
     assert store.get_bucket("budget", "create").rev == 1
 
