@@ -1,4 +1,4 @@
-"""The authorizer of the REST API: resolve the token of a request, or the ticket of a stream, to its caller."""
+"""The authorizer of the REST API: find the caller of a request by its token, or by the ticket of a stream."""
 
 from functools import cache
 from typing import Any
@@ -13,18 +13,18 @@ from codegen_runs.live.admission import admit, has_ticket
 from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
 from codegen_runs.problems import CredentialsRefused, TokenExpired, TokenRevoked
 
-MARGIN = 1.0  # Seconds of the function's time that are kept to say that the token could not be checked.
+MARGIN = 1.0  # Seconds of the function's time that are reserved for the answer that the token could not be checked.
 
 backend = Backend()
 
 
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
-    """Allow the caller what she may call, or raise: `Unauthorized` makes the gateway answer 401, anything else 502.
+    """Return the policy of the caller, or raise. The gateway answers `Unauthorized` with 401, other errors with 502.
 
-    The policy for a token covers every route of the stage, so that whoever caches it does not deny the caller's next
-    route. A ticket opens the one stream that it is shown at. Where an API token of this deployment has ended, or the
-    deployment cannot act for who brings one, the request goes through to be told so: the gateway's own answers have no
-    words for it, and the function finds no caller that it could serve.
+    The policy for a token allows every route of the stage, so that the gateway can cache it for the caller's next
+    route. A ticket allows only the stream that is requested. If an API token of this deployment has expired or was
+    revoked, or the deployment's Codegen token does not work, the request is allowed without a caller: the function then
+    answers with the reason, because the gateway's own answers cannot contain it.
     """
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     except TicketForAnother:
         return _policy("ticket", "Deny", event["methodArn"], {})
     except (TokenRefused, TicketRefused):
-        raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway knows this one message
+        raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway recognises this message
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return _policy(caller.id, "Allow", f"{api_and_stage}/*", caller.to_context())
 
@@ -54,5 +54,5 @@ def _policy(principal: str, effect: str, resource: str, context: dict[str, str])
 
 @cache
 def standing(backend: Backend) -> Standing:
-    """Keep verified callers while the function is warm."""
+    """Return what verifies tokens; it caches callers while the function is warm."""
     return Standing(backend)

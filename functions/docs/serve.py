@@ -1,4 +1,4 @@
-"""GET /openapi.json, GET /docs, GET /redoc - serve the OpenAPI document and its two readers."""
+"""GET /openapi.json, GET /docs, GET /redoc - serve the OpenAPI document, and show it in Swagger UI and Redoc."""
 
 from functools import cache
 from importlib import resources
@@ -15,7 +15,7 @@ app = APIGatewayRestResolver()
 HERE = Path(__file__).parent
 SWAGGER = resources.files("aws_lambda_powertools.event_handler.openapi") / "swagger_ui"
 
-# What /docs?asset= answers. Swagger UI itself comes with Powertools.
+# The files that /docs?asset= serves. Swagger UI itself is a part of Powertools.
 ASSETS = {
     "swagger-ui-bundle.min.js": (SWAGGER / "swagger-ui-bundle.min.js", "text/javascript; charset=utf-8"),
     "swagger-ui.min.css": (SWAGGER / "swagger-ui.min.css", "text/css; charset=utf-8"),
@@ -79,7 +79,7 @@ def _page(name: str, policy: str) -> Response[str]:
 
 def _file(file: "resources.abc.Traversable", content_type: str, cache_control: str) -> Response[str]:
     headers: dict[str, str | list[str]] = {"Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
-    return Response(200, content_type, _text(file), headers)  # type: ignore[arg-type] # each kind of them can be hashed
+    return Response(200, content_type, _text(file), headers)  # type: ignore[arg-type] # files of both kinds are hashable
 
 
 @cache

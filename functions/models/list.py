@@ -1,4 +1,4 @@
-"""GET /v1/organizations/{org_id}/models - list the models an organization may use."""
+"""GET /v1/organizations/{org_id}/models - list the models that an organization may use."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
@@ -10,7 +10,7 @@ from codegen_runs.http.parameters import Organization
 app = APIGatewayRestResolver(enable_validation=True)
 
 
-@app.get("/v1/organizations/<org_id>/models", tags=["Models"], summary="List the models an organization may use")
+@app.get("/v1/organizations/<org_id>/models", tags=["Models"], summary="List the models that an organization may use")
 @app.get("/organizations/<org_id>/models", include_in_schema=False)
 def list_models(org_id: Organization, codegen: Codegen) -> Models:
     """List the models that an organization's agents may use, and its default."""

@@ -1,4 +1,4 @@
-"""GET /v1/users/me - read the user the token acts as."""
+"""GET /v1/users/me - read the user that the token acts as."""
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 

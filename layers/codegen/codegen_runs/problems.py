@@ -19,17 +19,18 @@
      +-- Unavailable 503           +-- StorageUnavailable -- StorageRefused 500
      +-- GatewayTimeout 504
 
-Raise them anywhere; the edge answers them. The class is the kind of error, the instance says what happened. An error of
-another library becomes a problem through `told_as`, in the module that uses the library.
+Raise them anywhere; the edge answers them. The class is the kind of error, the instance says what happened. A function
+that is registered with `converts` turns the errors of a library into problems; it is in the module that uses the
+library.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 _Error = TypeVar("_Error", bound=Exception)
-_Telling = Callable[[_Error], "Problem"]
+_Converter = Callable[[_Error], "Problem"]
 
-_tellings: dict[type[Exception], Callable[[Any], "Problem"]] = {}
+_converters: dict[type[Exception], Callable[[Any], "Problem"]] = {}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
@@ -134,7 +135,7 @@ class Forbidden(Problem):
 
 
 class NotAMember(Forbidden):
-    """The caller is not in the organization. The answer is the same whether it exists or not, with upstream's words."""
+    """The caller is not in the organization, or it does not exist: the answer is the same, with the upstream's text."""
 
     code = "not_a_member"
 
@@ -304,23 +305,23 @@ class GatewayTimeout(Problem):
     retryable = True
 
 
-def told_as(kind: type[_Error]) -> Callable[[_Telling[_Error]], _Telling[_Error]]:
+def converts(kind: type[_Error]) -> Callable[[_Converter[_Error]], _Converter[_Error]]:
     """Register the function that turns errors of `kind`, and of its subclasses, into problems."""
 
-    def register(telling: _Telling[_Error]) -> _Telling[_Error]:
-        _tellings[kind] = telling
-        return telling
+    def register(converter: _Converter[_Error]) -> _Converter[_Error]:
+        _converters[kind] = converter
+        return converter
 
     return register
 
 
 def of(error: Exception) -> Problem:
-    """Return the problem that `error` is answered as; InternalError where none is registered."""
+    """Return the problem that `error` is answered as; InternalError if no function for it is registered."""
     if isinstance(error, Problem):
         return error
     for kind in type(error).__mro__:
-        if telling := _tellings.get(kind):
-            return telling(error)
+        if converter := _converters.get(kind):
+            return converter(error)
     return InternalError()
 
 

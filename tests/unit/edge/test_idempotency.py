@@ -21,7 +21,7 @@ from codegen_runs.http.parameters import CurrentCaller
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.storage.idempotency import Attempt, IdempotencyTable
 from codegen_runs.storage.table import ConditionFailed
-from codegen_runs.upstream.errors import tell
+from codegen_runs.upstream.errors import problem_of
 from local.template import Template
 from tests.support.aws import Aws
 from tests.support.backend import TestClock
@@ -183,7 +183,7 @@ def test_an_invalid_request_can_be_corrected_and_sent_with_the_same_key(things: 
 @pytest.mark.parametrize(
     ("failure", "status", "code"),
     [
-        (tell(APITimeoutError("No answer.", effect_unknown=True)), 504, "upstream_timeout"),
+        (problem_of(APITimeoutError("No answer.", effect_unknown=True)), 504, "upstream_timeout"),
         (StorageUnavailable("No answer.", effect_unknown=True), 503, "storage_unavailable"),
         (LookupError("a fault of ours"), 500, "internal_error"),
     ],
@@ -269,12 +269,12 @@ def attempts(request: pytest.FixtureRequest) -> Any:
 def once(attempts: Any, clock: TestClock) -> Once:
     def once(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         request = Keyed.read(KEY, scope=("user:42", "123", "POST /"), asked=("/", ""))
-        return idempotency.once(request, act, attempts=attempts, tell=_told, seconds=29, clock=clock)
+        return idempotency.once(request, act, attempts=attempts, refuse=_refuse, seconds=29, clock=clock)
 
     return once
 
 
-def _told(problem: Problem) -> dict[str, Any]:
+def _refuse(problem: Problem) -> dict[str, Any]:
     return {"statusCode": problem.status, "multiValueHeaders": {}, "body": problem.code}
 
 

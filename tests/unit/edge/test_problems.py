@@ -64,8 +64,8 @@ def test_an_error_is_answered_like_its_nearest_registered_parent() -> None:
 
     class ChildError(ParentError): ...
 
-    problems.told_as(GrandparentError)(lambda _: NotFound("far"))
-    problems.told_as(ParentError)(lambda _: Conflict("near"))
+    problems.converts(GrandparentError)(lambda _: NotFound("far"))
+    problems.converts(ParentError)(lambda _: Conflict("near"))
 
     assert problems.of(ChildError()).detail == "near"
 

@@ -80,13 +80,13 @@ def refuse_route(_: Exception) -> NoReturn:
     raise RouteNotFound("No such route.")
 
 
-@problems.told_as(RequestValidationError)
+@problems.converts(RequestValidationError)
 def _validation_problem(error: RequestValidationError) -> Problem:
     faults = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in error.errors()]
     # Powertools raises the same error if the handler returns something that it does not declare.
     return InternalError() if faults[0]["loc"][0] == "response" else Unprocessable(errors=faults)
 
 
-@problems.told_as(RequestUnsupportedContentType)
+@problems.converts(RequestUnsupportedContentType)
 def _content_type_problem(_: RequestUnsupportedContentType) -> Problem:
     return UnsupportedMediaType("The request body is not application/json.")

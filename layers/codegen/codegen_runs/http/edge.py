@@ -123,7 +123,7 @@ def _once(act: Callable[[], Answer], event: Event, context: LambdaContext, calle
         ),
         act,
         attempts=backend.idempotency,
-        tell=lambda problem: answers.refusal(problem, event["path"], request_id_of(event)),
+        refuse=lambda problem: answers.refusal(problem, event["path"], request_id_of(event)),
         seconds=context.get_remaining_time_in_millis() / 1000,
         clock=backend.clock,
     )

@@ -120,7 +120,7 @@ def once(
     act: Callable[[], Answer],
     *,
     attempts: Attempts,
-    tell: Callable[[Problem], Answer],
+    refuse: Callable[[Problem], Answer],
     seconds: float,
     clock: Clock,
 ) -> Answer:
@@ -130,7 +130,7 @@ def once(
         request: The request.
         act: Executes the request and returns the answer.
         attempts: The stored attempts.
-        tell: Turns a problem into an answer.
+        refuse: Turns a problem into an answer.
         seconds: The most seconds that `act` can take.
         clock: The time.
 
@@ -154,7 +154,7 @@ def once(
     except Exception as error:
         problem = problems.of(error)
         if problem.effect_unknown:
-            _keep(attempts, request.key, attempt, tell(problem))
+            _keep(attempts, request.key, attempt, refuse(problem))
         else:
             _release(attempts, request.key, attempt)
         raise

@@ -43,8 +43,8 @@ _SAME: dict[type[CodegenAPIError], type[Problem]] = {
 }
 
 
-@problems.told_as(CodegenAPIError)
-def tell(error: CodegenAPIError) -> Problem:
+@problems.converts(CodegenAPIError)
+def problem_of(error: CodegenAPIError) -> Problem:
     """Return the problem for an error of the Codegen API, with the status that is right for the caller."""
     more: dict[str, Any] = {
         "upstream": {"status": error.status_code, "message": error.message, "request_id": error.request_id},
