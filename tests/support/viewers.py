@@ -104,8 +104,8 @@ class Viewer:
         self.cuts += 1
         return self.random.randrange(8)
 
-    def take(self, told: Sequence[dict[str, Any]]) -> None:
-        for frame in told:
+    def take(self, frames: Sequence[dict[str, Any]]) -> None:
+        for frame in frames:
             if frame["event"] != "run_snapshot":
                 self.seen.append((frame["id"], frame["event"].replace("_", ".", 1)))
 

@@ -41,6 +41,14 @@ def app(state: dict[str, Any]) -> APIGatewayRestResolver:
     def kept() -> Response[str]:
         return Response(200, "application/json", "{}", headers={"Cache-Control": "public, max-age=60"})
 
+    @app.get("/secret")
+    def secret() -> Response[str]:
+        return Response(200, "application/json", "{}", headers={"Cache-Control": "no-store"})
+
+    @app.get("/accepted")
+    def accepted() -> Response[str]:
+        return Response(202, "application/json", "{}", headers={})
+
     return app
 
 
@@ -94,6 +102,17 @@ def test_the_cache_control_of_the_operation_stays(app: APIGatewayRestResolver) -
 
     assert again.status == 304
     assert first.headers["cache-control"] == again.headers["cache-control"] == "public, max-age=60"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/secret", 200), ("/accepted", 202)])
+def test_an_answer_that_may_not_be_stored_and_one_with_another_status_have_no_etag(
+    app: APIGatewayRestResolver, path: str, status: int
+) -> None:
+    answer = send(app, path=path, If_None_Match="*")
+
+    assert (answer.status, answer.text) == (status, "{}")
+    assert "etag" not in answer.headers
+    assert answer.headers.get("cache-control") == ("no-store" if path == "/secret" else None)
 
 
 def test_an_error_has_no_etag(app: APIGatewayRestResolver, state: dict[str, Any]) -> None:

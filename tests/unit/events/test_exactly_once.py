@@ -183,9 +183,9 @@ def test_every_viewer_ends_with_the_same_sequence(story: list[Any], page: int) -
     assert [event.id for event in eager] == [event.id for event in events]
     ends = [event for event in events if event.type == "run.completed"]
     assert ends == events[-1:]
-    told = [event.data["pull_request"]["id"] for event in events if event.type == "run.pr_opened"]
-    assert told == list(range(len(told)))
-    assert len(told) >= min(3, len(upstream.history) // 20)
+    pull_requests = [event.data["pull_request"]["id"] for event in events if event.type == "run.pr_opened"]
+    assert pull_requests == list(range(len(pull_requests)))
+    assert len(pull_requests) >= min(3, len(upstream.history) // 20)
     assert [log["created_at"] for log in replay(events)] == [log["created_at"] for log in upstream.history]
     assert tokens.answers == {"token": {"run": KEY, "status": "completed"}}
 
