@@ -210,7 +210,9 @@ def test_an_organization_without_the_deployment_is_refused(service: Service, fak
     answer = service.send("POST", TOKENS, ADA, {"name": "x"})
 
     assert (answer.status, answer.json["code"]) == (409, "deployment_not_in_organization")
-    assert answer.json["message"] == f"The deployment's own Codegen token does not find you in organization {ORG}."
+    assert (
+        answer.json["message"] == f"You were not found in organization {ORG} with the deployment's own Codegen token."
+    )
 
 
 @pytest.mark.parametrize(("maker", "role"), [(MARY, "admin"), (LINUS, "admin")])

@@ -151,7 +151,7 @@ def test_no_answer_about_an_invalid_body_repeats_its_content() -> None:
 def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not(wire: Wire) -> None:
     frame = len('{"prompt":""}')
     at_the_limit = json.dumps({"prompt": "x" * (MAX_BODY - frame)}, separators=(",", ":"))
-    assert len(at_the_limit) == MAX_BODY
+    assert len(at_the_limit) == MAX_BODY == 5_242_880
 
     answer = create(body=at_the_limit.replace("x", "xx", 1))
 

@@ -51,6 +51,14 @@ def test_an_api_token_is_not_used_as_a_codegen_token() -> None:
     assert Caller.from_context(CALLER.to_context() | {"kind": "deployment"}, "a-token-of-ours").token == ""
 
 
+def test_a_caller_without_any_token_cannot_send_requests_to_codegen() -> None:
+    context = CALLER.to_context()
+
+    assert Caller.from_context(context, "a-token").asks_codegen
+    assert not Caller.from_context(context, "").asks_codegen
+    assert Caller.from_context(context | {"kind": "deployment"}, "cgr_any").asks_codegen
+
+
 def test_the_representation_of_a_caller_does_not_contain_the_token() -> None:
     assert CALLER.token not in repr(CALLER)
 
@@ -73,7 +81,14 @@ def test_a_token_is_found_in_either_header_in_any_case(headers: dict[str, str]) 
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Authorization": "abc"}, {"Authorization": "Bearer "}, {"Authorization": "Basic abc"}, {"X-API-Key": ""}],
+    [
+        {},
+        {"Authorization": "abc"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Basic abc"},
+        {"Authorization": "Digest abc"},
+        {"X-API-Key": ""},
+    ],
 )
 def test_other_headers_are_not_read_as_a_token(headers: dict[str, str]) -> None:
     assert token_in(headers) is None

@@ -99,7 +99,7 @@ class ApiTokenCard(BaseModel):
 class NewApiToken(ApiTokenCard):
     """A new API token with its secret."""
 
-    token: str = Field(description="The secret. Nobody can show it again.")
+    token: str = Field(description="The secret, which is shown only in this answer.")
     warnings: IgnoredFields = Field([])
 
 
@@ -185,7 +185,7 @@ def _check(
     for org_id in organizations:
         if org_id not in known:
             raise DeploymentNotInOrganization(
-                f"The deployment's own Codegen token does not find you in organization {org_id}."
+                f"You were not found in organization {org_id} with the deployment's own Codegen token."
             )
     roles = known | table.roles(caller.user_id, organizations)
     for org_id in organizations:

@@ -136,7 +136,7 @@ def _authenticate(event: Event) -> Caller:
     try:
         return Caller.from_context(authorized(event), token_in(headers_of(event)) or "")
     except KeyError:
-        raise Unauthorized("The request carries no token that the authorizer has seen.") from None
+        raise Unauthorized("The request has no token that the authorizer has accepted.") from None
 
 
 def _check_role(caller: Caller, org_id: int) -> None:

@@ -30,7 +30,7 @@ class LimitState(BaseModel):
     remaining: int
     opens_at: str | None = Field(None, description="When the next call is possible; null means now.")
     blocked_reason: str | None = Field(
-        None, description="Why the Codegen API accepts no calls at the moment, as it says itself."
+        None, description="The Codegen API's reason for accepting no calls at the moment."
     )
 
 
