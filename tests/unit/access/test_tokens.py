@@ -169,6 +169,27 @@ def test_an_invalid_request_for_a_token_is_refused_with_a_pointer(service: Servi
     assert listed(service) == []
 
 
+def test_a_token_may_name_ten_organizations(service: Service) -> None:
+    answer = service.send("POST", TOKENS, ADA, {"name": "x", "organizations": list(range(10))})
+
+    assert (answer.status, answer.json["code"]) == (403, "not_a_member")  # not 422, as for eleven
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_an_ended_token_is_stored_for_30_days_more(
+    service: Service, clock: TestClock, deployed: Template, revoked: bool
+) -> None:
+    ends = int(clock.now()) + 86_400
+    made = service.make_token(expires_at=in_days(clock, 1))
+    if revoked:
+        ends = int(clock.now())
+        service.send("DELETE", f"{TOKENS}/{made['id']}", ADA)
+
+    items = aws.client("dynamodb").scan(TableName=deployed.tables["AccessTable"].name)["Items"]
+    (stored,) = [item for item in items if item["sk"]["S"] == f"token#{made['id']}"]
+    assert stored["forgotten_at"] == {"N": str(ends + 30 * 86_400)}
+
+
 def test_a_time_without_a_zone_is_in_utc(service: Service) -> None:
     assert service.make_token(expires_at="2099-01-01T00:00:00")["expires_at"] == "2099-01-01T00:00:00.000Z"
 

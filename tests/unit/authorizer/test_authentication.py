@@ -197,6 +197,10 @@ def test_a_cached_caller_is_admitted_while_the_upstream_is_down(
         authenticator.caller("other", deadline=5)
 
 
+def test_a_caller_is_cached_for_minutes_and_a_refusal_for_seconds() -> None:
+    assert (TABLE_SECONDS, MEMORY_SECONDS, REFUSAL_SECONDS) == (300, 60, 10)
+
+
 def test_a_failure_is_not_cached(authenticator: Authenticator, codegen: Codegen) -> None:
     codegen.fault = ServerError("down", status_code=500)
     with pytest.raises(ServerError):

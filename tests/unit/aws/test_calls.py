@@ -99,8 +99,18 @@ def test_a_temporary_failure_is_retried_after_a_wait(answers: Answers, trouble: 
 
     assert Service("dynamodb", sleep=slept).call("POST", "/", {}) == b"done"
     assert len(slept.seconds) == 2
-    assert 0 <= slept.seconds[0] <= 0.05
-    assert 0 <= slept.seconds[1] <= 0.1
+
+
+def test_the_waits_are_random_below_a_limit_that_doubles(answers: Answers) -> None:
+    slept = Slept()
+    for _ in range(40):
+        answers.left = [*(refusal("ThrottlingException") for _ in range(3)), httpx.Response(200, content=b"done")]
+        Service("dynamodb", sleep=slept).call("POST", "/", {})
+
+    # Among 40 waits, one is in the upper half.
+    for number, limit in enumerate((0.05, 0.1, 0.2)):
+        assert limit / 2 < max(slept.seconds[number::3]) <= limit
+        assert min(slept.seconds[number::3]) < limit / 2
 
 
 @pytest.mark.parametrize(
@@ -162,6 +172,13 @@ def test_an_error_is_read_in_every_protocol(answers: Answers, response: httpx.Re
         Service("dynamodb").call("POST", "/", {})
 
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("name", ["message", "Message"])
+def test_the_message_of_an_error_is_read_in_both_spellings(answers: Answers, name: str) -> None:
+    answers.left = [httpx.Response(400, json={"__type": "ValidationException", name: "One parameter is missing."})]
+    with pytest.raises(AwsError, match=r"^ValidationException: One parameter is missing\.$"):
+        Service("dynamodb").call("POST", "/", {})
 
 
 def test_a_cancelled_transaction_has_the_code_of_each_action(answers: Answers) -> None:

@@ -45,3 +45,18 @@ def test_prompts_stay_within_their_limit_and_none_is_shortened_without_need(leng
     assert all(prompt.truncated == (len(prompt.text) < lengths[prompt.number - 1]) for prompt in record)
     if sum(lengths) <= MAX_KEPT and len(lengths) <= MOST_KEPT:
         assert list(record) == given_
+
+
+def test_prompts_that_fit_exactly_are_not_shortened() -> None:
+    fitting = [Prompt(number=number, text="x" * length, at=0) for number, length in enumerate((10_000, 100, 19_900), 1)]
+    first, second, newest = kept([*fitting[:2], Prompt(number=3, text="x" * 19_901, at=0)])
+
+    assert list(kept(fitting)) == fitting
+    assert (len(first.text), len(second.text), len(newest.text)) == (9_999, 100, 19_901)
+
+
+def test_fifty_prompts_are_stored() -> None:
+    record = kept([Prompt(number=number, text="x", at=0) for number in range(1, 53)])
+
+    assert [prompt.number for prompt in record] == [1, *range(4, 53)]
+    assert len(record) == 50

@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from codegen_runs import aws
+from codegen_runs.aws import AwsError
+from codegen_runs.aws.outages import outage
 from codegen_runs.problems import Problem, StorageUnavailable
 from codegen_runs.storage.table import ABSENT, Condition, ConditionFailed, Table, transact
 from local.template import Template
@@ -65,7 +67,7 @@ def test_a_refusal_of_storage_is_not_retryable(
     problem = failing(refusal(code), ask)
 
     assert (problem.status, problem.retryable, problem.effect_unknown) == (500, False, False)
-    assert code not in str(problem)
+    assert str(problem) == "The storage refused the operation."
 
 
 @pytest.mark.parametrize("ask", READS + WRITES)
@@ -88,7 +90,8 @@ def test_a_call_that_storage_did_not_accept_can_be_retried(
 
     assert (problem.status, problem.retryable, problem.retry_after) == (503, True, 1)
     assert not problem.effect_unknown
-    assert "Exception" not in str(problem)
+    unanswered = isinstance(failure, httpx.TransportError)
+    assert str(problem) == ("The storage does not respond." if unanswered else "The storage is overloaded.")
 
 
 @pytest.mark.parametrize("failure", [httpx.ReadTimeout("late"), refusal("InternalServerError", 500)], ids=str)
@@ -99,6 +102,14 @@ def test_only_a_write_without_an_answer_may_have_taken_effect(
     for ask in WRITES:
         problem = failing(failure, ask)
         assert (problem.status, problem.effect_unknown, problem.retryable) == (503, True, False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AwsError("ThrottlingException", ""), AwsError("InternalServerError", "", status=500), AwsError("Other", "")],
+)
+def test_an_operation_can_say_what_could_not_be_done(error: AwsError) -> None:
+    assert str(outage(error, "Could not start the multi-run.")) == "Could not start the multi-run."
 
 
 def test_a_failed_condition_is_not_a_failure_of_storage(deployed: Template) -> None:
