@@ -10,13 +10,17 @@ import pytest
 from codegen_runs import upstream
 from codegen_runs.access import secret
 from codegen_runs.access.authentication import TABLE_SECONDS
-from codegen_runs.access.standing import USE_SECONDS
+from codegen_runs.access.standing import ROLE_SECONDS, USE_SECONDS, Standing
+from codegen_runs.backend import Backend
 from codegen_runs.http import report
+from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.access import AccessTable
+from codegen_runs.storage.table import Table
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
 from tests.support import aws
 from tests.support.backend import TestClock
+from tests.support.overtaken import Overtaken
 from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
 
 
@@ -143,6 +147,28 @@ def test_the_last_use_is_shown_and_written_once_an_hour(service: Service, clock:
     service.send("GET", f"{HOME}/repos", made["token"])
     assert stored() == int(clock.now())
     assert listed(service)[0]["last_used_at"].endswith(":00:00.000Z")
+
+
+def test_a_token_works_although_its_last_use_cannot_be_stored(
+    service: Service, clock: TestClock, table: AccessTable, deployed: Template
+) -> None:
+    def fail() -> None:
+        raise StorageUnavailable
+
+    made = service.make_token()
+    access: Any = Overtaken(table, "note_use", fail)
+    callers = Table(deployed.tables["CallersTable"].name)
+
+    caller = Standing(Backend(access=access, callers=callers, clock=clock)).caller(made["token"], 5)
+
+    assert caller.token_id == made["id"]
+    stored = table.token(IDS[ADA], made["id"])
+    assert stored
+    assert stored.last_used_at is None
+
+
+def test_a_changed_role_applies_within_five_seconds_and_the_last_use_is_stored_once_an_hour() -> None:
+    assert (ROLE_SECONDS, USE_SECONDS) == (5, 3600)
 
 
 @pytest.mark.parametrize(
