@@ -10,6 +10,7 @@ import pytest
 from codegen_runs.access.standing import ROLE_SECONDS
 from codegen_runs.aws import wire as wire_to_aws
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.roles import Role, at_codegen
 from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
@@ -130,6 +131,23 @@ def test_an_admin_of_one_organization_is_not_an_admin_of_another(service: Servic
 
     assert service.send("PATCH", f"/v1/organizations/{ATTIC}", MARY, {"name": "Hers"}).status == 200
     assert service.send("PATCH", HOME, MARY, {"name": "Not hers"}).json["code"] == "role_required"
+
+
+@pytest.mark.parametrize(
+    ("role", "is_admin", "expected"),
+    [
+        ("ADMIN", None, Role.ADMIN),
+        ("admin", False, Role.ADMIN),
+        ("MANAGER", True, Role.MEMBER),
+        ("MEMBER", None, Role.MEMBER),
+        ("", True, Role.MEMBER),
+        (None, True, Role.ADMIN),
+        (None, False, Role.MEMBER),
+        (None, None, Role.MEMBER),
+    ],
+)
+def test_only_an_admin_of_codegen_is_an_admin_here(role: str | None, is_admin: bool | None, expected: Role) -> None:
+    assert at_codegen(role, is_admin=is_admin) is expected
 
 
 def test_a_recorded_role_applies_in_its_organization_only(service: Service, clock: TestClock) -> None:

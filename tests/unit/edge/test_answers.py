@@ -10,7 +10,9 @@ import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs import aws
+from codegen_runs.http.answers import within_limit
 from codegen_runs.http.edge import endpoint
+from codegen_runs.problems import AnswerTooLarge
 from codegen_runs.storage.table import Table
 from local.template import Template
 from tests.support.events import CALLER, REQUEST_ID, TOKEN, Answer, call, rest
@@ -123,6 +125,17 @@ def test_an_answer_that_is_too_large_for_lambda_is_an_error(wire: Wire) -> None:
     assert answer.status == 502
     assert answer.json["code"] == "answer_too_large"
     assert "limit" in answer.json["remedy"]
+
+
+def test_an_answer_may_have_six_mebibytes_as_json() -> None:
+    answer: dict[str, Any] = {"statusCode": 200, "multiValueHeaders": {}, "isBase64Encoded": False, "body": ""}
+    room = 6_291_456 - len(json.dumps(answer))
+
+    assert within_limit(answer | {"body": "x" * room})
+    assert within_limit(answer | {"body": '"' * (room // 2)})
+    for body in ("x" * (room + 1), '"' * (room // 2 + 1)):
+        with pytest.raises(AnswerTooLarge):
+            within_limit(answer | {"body": body})
 
 
 def test_a_large_answer_that_fits_is_sent(wire: Wire) -> None:
