@@ -61,6 +61,7 @@ def ready(name: str, stack: Stack) -> str:
     if MULTI_RUN in text:
         multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
         with pytest.MonkeyPatch.context() as patch:
+            # A `Table` calls the client of the process, which is not that of the stack; there is no parameter for it.
             patch.setattr("codegen_runs.storage.table.dynamodb", lambda: stack.aws.client("dynamodb"))
             _store(multi_run_id, paused=name == "ResumeMultiRun")
         text = text.replace(MULTI_RUN, multi_run_id)
