@@ -1,7 +1,8 @@
 """Agent profiles, through the handlers."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +14,8 @@ from codegen_runs.storage.agents import AgentsTable
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Answer, call, rest, working_with
+from tests.support.events import Answer, call, current, rest, working_with
+from tests.support.overtaken import Overtaken
 
 ORG = 123
 PATH = f"/v1/organizations/{ORG}/agents"
@@ -222,34 +224,29 @@ def test_a_cursor_of_versions_that_was_made_up_is_refused(position: str) -> None
     assert versions("reviewer", f"?cursor={cursor}").json["code"] == "invalid_cursor"
 
 
-def test_of_two_changes_at_once_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def overtaken(act: Callable[[], object], *, times: int | None = 1) -> Iterator[None]:
+    """Let another request act before a change is stored."""
+    table = Overtaken(current().agents, "replace", act, times=times)
+    with working_with(Backend(clock=current().clock, agents=cast(AgentsTable, table))):
+        yield
+
+
+def test_a_change_that_another_change_overtakes_keeps_both() -> None:
     create(id="reviewer")
-    replace = AgentsTable.replace
-
-    def interrupted(self: Any, *arguments: Any) -> None:
-        monkeypatch.setattr(AgentsTable, "replace", replace)
-        assert update("reviewer", {"description": "by somebody else"}).status == 200
-        replace(self, *arguments)
-
-    monkeypatch.setattr(AgentsTable, "replace", interrupted)
-    answer = update("reviewer", {"name": "B"})
+    with overtaken(lambda: update("reviewer", {"description": "by somebody else"})):
+        answer = update("reviewer", {"name": "B"})
 
     assert (answer.json["version"], answer.json["name"]) == (3, "B")
     assert answer.json["description"] == "by somebody else"
 
 
-def test_a_change_at_the_moment_of_deletion_brings_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_a_deletion_overtakes_is_not_stored() -> None:
     create(id="reviewer")
-    replace = AgentsTable.replace
+    with overtaken(lambda: delete("reviewer")):
+        answer = update("reviewer", {"name": "B"})
 
-    def interrupted(self: Any, *arguments: Any) -> None:
-        monkeypatch.setattr(AgentsTable, "replace", replace)
-        assert delete("reviewer").status == 204
-        replace(self, *arguments)
-
-    monkeypatch.setattr(AgentsTable, "replace", interrupted)
-
-    assert update("reviewer", {"name": "B"}).status == 404
+    assert answer.status == 404
     assert agents().json["items"] == []
     assert [item["version"] for item in versions("reviewer").json["items"]] == [1]
 
@@ -329,16 +326,17 @@ def test_versions_come_in_pages() -> None:
     assert versions("nobody").status == 404
 
 
-def test_an_agent_that_never_stops_changing_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_is_overtaken_every_time_can_be_retried() -> None:
     create(id="reviewer")
-    replace = AgentsTable.replace
-    changes = iter(range(100))
+    table = current().agents
 
-    def outrun(self: Any, org_id: int, profile: Any, known: Any) -> None:
-        news = {"version": known.version + 1, "name": f"N{next(changes)}"}
-        replace(self, org_id, known.model_copy(update=news), known)
-        replace(self, org_id, profile, known)
+    def change() -> None:
+        known = table.get(ORG, "reviewer")
+        assert known
+        table.replace(ORG, known.model_copy(update={"version": known.version + 1}), known)
 
-    monkeypatch.setattr(AgentsTable, "replace", outrun)
+    with overtaken(change, times=None):
+        answer = update("reviewer", {"description": "late"})
 
-    assert update("reviewer", {"description": "late"}).json["code"] == StorageUnavailable.code
+    assert (answer.json["code"], answer.json["retryable"]) == (StorageUnavailable.code, True)
+    assert get("reviewer").json["description"] is None

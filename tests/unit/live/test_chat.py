@@ -1,8 +1,8 @@
 """Chatting with an agent: a run's turns, told as answers and as frames."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import CreateAgent
+from codegen_runs.backend import Backend
 from codegen_runs.chat import sessions
 from codegen_runs.chat.answering import HOLD
 from codegen_runs.chat.messages import ChatMessage
@@ -25,8 +26,9 @@ from local.fake_codegen import DEMO_ORG_ID, EMPTY_ORG_ID, FakeCodegen, Script, T
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Answer, Context, call, current, rest, serving
+from tests.support.events import Answer, Context, call, current, rest, serving, working_with
 from tests.support.memory import MemoryRuns
+from tests.support.overtaken import Overtaken
 from tests.support.viewers import ADA, frames, stream
 
 pytestmark = pytest.mark.usefixtures("polled_meanwhile")
@@ -76,6 +78,23 @@ def chat_live(on_part: Callable[[bytes], None] = lambda part: None, **body: Any)
         loop.run_until_complete(app(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], b"".join(parts).decode(), headers)
+
+
+@contextmanager
+def replaced(**parts: Any) -> Iterator[None]:
+    """Let the handlers work with other tables."""
+    before = current()
+    with working_with(Backend(**{"clock": before.clock, "kick": before.kick, "runs": before.runs} | parts)):
+        yield
+
+
+def failing(table: Any, method: str) -> Overtaken:
+    """Return a table whose method fails."""
+
+    def fail() -> None:
+        raise StorageUnavailable("DynamoDB did not answer.")
+
+    return Overtaken(table, method, fail, times=None)
 
 
 def names(told: list[dict[str, Any]]) -> list[str]:
@@ -206,22 +225,20 @@ def test_a_busy_session_is_refused_with_the_reason_until_the_turn_has_ended(fake
     assert chat(session_id=first.json["session_id"]).status == 200
 
 
-def test_of_two_messages_at_once_one_is_sent(fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_messages_at_the_same_time_one_is_sent(fake: FakeCodegen, runs: MemoryRuns) -> None:
     first = chat().json
     session_id = first["session_id"]
-    resume = sessions.starting.resume
     refused: list[SessionBusy] = []
 
-    def interrupted(*arguments: Any, **more: Any) -> Any:
-        monkeypatch.setattr(sessions.starting, "resume", resume)
+    def send_another() -> None:
         message = ChatMessage(agent_id="assistant", message="Me first!", session_id=session_id)
         with pytest.raises(SessionBusy) as busy:
-            sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, backend=more["backend"])
+            sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
         refused.append(busy.value)
-        return resume(*arguments, **more)
 
-    monkeypatch.setattr(sessions.starting, "resume", interrupted)
-    answer = chat(session_id=session_id)
+    # The run is read under the claim of the first message.
+    with replaced(runs=Overtaken(runs, "find", send_another)):
+        answer = chat(session_id=session_id)
 
     assert answer.status == 200
     assert [busy.detail for busy in refused] == ["Another message of the session is being sent."]
@@ -247,38 +264,24 @@ def test_a_message_that_the_upstream_refuses_leaves_the_session_free(fake: FakeC
     assert chat(session_id=session_id).status == 200
 
 
-def test_a_first_message_that_the_upstream_refuses_leaves_no_session(
-    fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-    add = sessions.SessionsTable.add
-
-    def noted(self: Any, org_id: int, session: Any) -> None:
-        made.append(session.id)
-        add(self, org_id, session)
-
-    monkeypatch.setattr(sessions.SessionsTable, "add", noted)
+def test_a_first_message_that_the_upstream_refuses_leaves_no_session(fake: FakeCodegen) -> None:
     fake.trouble("create_agent_run", Trouble("error", status=500))
 
     assert chat().status == 502
-    assert chat(session_id=made[0]).json["code"] == "session_not_found"
+    assert current().sessions.of_agent(DEMO_ORG_ID, "assistant", since=0, limit=10) == []
+    assert chat().status == 200
+    assert len(current().sessions.of_agent(DEMO_ORG_ID, "assistant", since=0, limit=10)) == 1
 
 
-def test_a_session_whose_first_message_was_lost_is_no_session(
-    monkeypatch: pytest.MonkeyPatch, clock: TestClock
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise StorageUnavailable("DynamoDB did not answer.")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sessions.SessionsTable, "release", fail)
+def test_a_session_whose_run_was_not_stored_is_not_found(clock: TestClock) -> None:
+    with replaced(sessions=failing(current().sessions, "release")):
         session_id = chat().json["session_id"]
     clock.manual.advance(sessions.CLAIM_SECONDS + 1)
 
     assert chat(session_id=session_id).json["code"] == "session_not_found"
 
 
-def test_a_claim_whose_holder_died_ends_by_itself(clock: TestClock) -> None:
+def test_the_claim_of_a_request_that_died_expires(clock: TestClock) -> None:
     session_id = chat().json["session_id"]
     now = round(clock.now() * 1000)
     current().sessions.claim(DEMO_ORG_ID, session_id, "somebody", now=now, until=now + sessions.CLAIM_SECONDS * 1000)
@@ -288,12 +291,9 @@ def test_a_claim_whose_holder_died_ends_by_itself(clock: TestClock) -> None:
     assert chat(session_id=session_id).status == 200
 
 
-def test_a_session_that_cannot_be_given_back_is_only_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise StorageUnavailable("DynamoDB did not answer.")
-
-    monkeypatch.setattr(sessions.SessionsTable, "release", fail)
-    answer = chat()
+def test_a_session_that_cannot_be_released_is_a_warning() -> None:
+    with replaced(sessions=failing(current().sessions, "release")):
+        answer = chat()
 
     assert answer.status == 200
     assert [warning["code"] for warning in answer.json["warnings"]] == ["session_not_kept"]
@@ -530,14 +530,12 @@ def test_a_view_that_nobody_knows_is_refused() -> None:
     assert stream(100_001, "?view=film").status == 422
 
 
-def test_a_message_whose_turn_cannot_be_followed_is_answered_with_where_it_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise StorageUnavailable("DynamoDB did not answer.")
+def test_a_message_whose_turn_cannot_be_read_is_answered_with_its_links(fake: FakeCodegen, runs: MemoryRuns) -> None:
+    before = len(fake.runs)
+    with replaced(runs=failing(runs, "find")):
+        answer = chat(stream=True)
 
-    monkeypatch.setattr("codegen_runs.chat.answering.open_reader", fail)
-    answer = chat(stream=True)
+    assert len(fake.runs) == before + 1
 
     assert answer.status == 202
     assert answer.json["links"]["run"] == answer.headers["location"]

@@ -3,21 +3,25 @@
 import json
 import re
 from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from itertools import count, pairwise
+from typing import Any, cast
 
 import pytest
 
 from codegen_api import CodegenAPI
 from codegen_runs import settings
-from codegen_runs.live import sse
+from codegen_runs.backend import Backend
+from codegen_runs.events import MAX_DATA_BYTES, Writer
+from codegen_runs.live.sse import MAX_PAGE
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.runs.following import follow
+from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Context, current, invoke, rest
+from tests.support.events import Context, current, invoke, rest, working_with
 from tests.support.memory import MemoryRuns
+from tests.support.overtaken import Overtaken
 from tests.support.viewers import frames, stream, stream_event, stream_live
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -140,8 +144,6 @@ def test_a_follow_up_goes_on_after_the_end(codegen: CodegenAPI, poll: Poll, runs
 def test_an_entry_too_large_for_a_frame_is_a_preview_with_a_link(
     codegen: CodegenAPI, poll: Poll, runs: MemoryRuns
 ) -> None:
-    from codegen_runs.events import Writer
-
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     stream(run.id)
     watch = runs.find(DEMO_ORG_ID, run.id)
@@ -154,21 +156,28 @@ def test_an_entry_too_large_for_a_frame_is_a_preview_with_a_link(
     assert preview["link"] == f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run.id}/logs?skip=4&limit=1"
 
 
-def test_a_page_ends_before_it_is_too_large_for_lambda(
-    codegen: CodegenAPI, poll: Poll, fake: FakeCodegen, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sse, "MAX_PAGE", 3000)
-    fake.script(Script(steps=20, seconds=5))
+def test_a_page_ends_before_it_is_too_large_for_lambda(codegen: CodegenAPI, runs: MemoryRuns) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     stream(run.id)
-    poll(30)
-    seen, last_id = [], None
-    while (answer := stream(run.id, last_id=last_id)).status == 200:
-        assert len(answer.text) < 10_000
-        seen += [frame["id"] for frame in frames(answer.text) if frame["id"]]
-        last_id = seen[-1]
+    watch = runs.find(DEMO_ORG_ID, run.id)
+    assert watch is not None
+    written = 0
+    while written < 2.5 * MAX_PAGE:
+        writer = Writer(watch.position, run_id=run.id, now=watch.updated_at / 1000)
+        for _ in range(10):
+            writer.add("run.log", {"position": 0, "log": {"thought": "x" * 20_000}})
+        runs.write(watch.at(writer.position), writer.events)
+        watch = runs.find(DEMO_ORG_ID, run.id)
+        assert watch is not None
+        written += 10 * 20_000
+    pages: list[list[str]] = []
+    while sum(map(len, pages)) < watch.seq:
+        answer = stream(run.id, last_id=pages[-1][-1] if pages else None)
+        assert len(answer.text) < MAX_PAGE + MAX_DATA_BYTES
+        pages.append([frame["id"] for frame in frames(answer.text) if frame["id"]])
 
-    assert seen == [f"0-{n}" for n in range(1, len(seen) + 1)]
+    assert len(pages) == 3
+    assert [id_ for page in pages for id_ in page] == [f"0-{n}" for n in range(1, watch.seq + 1)]
 
 
 # --- live ------------------------------------------------------------------------------------------------------------
@@ -224,27 +233,24 @@ def test_a_viewer_that_reads_slowly_gets_all_of_it_in_several_streams(
 
 
 def test_a_stream_ends_in_order_when_storage_fails_in_the_middle(
-    codegen: CodegenAPI,
-    fake: FakeCodegen,
-    runs: MemoryRuns,
-    polled_meanwhile: None,
-    monkeypatch: pytest.MonkeyPatch,
+    codegen: CodegenAPI, fake: FakeCodegen, runs: MemoryRuns, polled_meanwhile: None
 ) -> None:
     fake.script(Script(ending="NEVER", steps=0))
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
-    read, reads = runs.events, iter(range(100))
+    reads = count()
 
-    def fail_later(*args: Any, **kwargs: Any) -> Any:
+    def fail_later() -> None:
         if next(reads) > 5:
             raise StorageUnavailable("DynamoDB answered ThrottlingException.")
-        return read(*args, **kwargs)
 
-    monkeypatch.setattr(runs, "events", fail_later)
-    live = stream_live(stream_event(run.id))
+    table = cast(RunsTable, Overtaken(runs, "events", fail_later, times=None))
+    with working_with(Backend(clock=current().clock, kick=current().kick, runs=table)):
+        live = stream_live(stream_event(run.id))
+        again = stream_live(stream_event(run.id))
 
     assert live.status == 200
     assert live.text.endswith("\n\n")
-    assert stream_live(stream_event(run.id)).status == 503  # and says so where it can
+    assert again.status == 503
 
 
 def test_a_live_stream_refuses_as_a_problem_before_it_begins() -> None:

@@ -11,13 +11,12 @@ from codegen_api import CodegenAPI
 from codegen_runs import callers, upstream
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.live import websocket
 from codegen_runs.live.push import Publisher
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.live.websocket import Session
 from codegen_runs.poller.loop import Poller
 from codegen_runs.runs import following
-from codegen_runs.storage.connections import Connection, ConnectionsTable
+from codegen_runs.storage.connections import Connection, ConnectionsTable, Subscription
 from codegen_runs.storage.runs import Launch, RunsTable
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
@@ -398,16 +397,26 @@ def test_a_connection_that_is_not_known_is_told_to_connect_again(client: Client,
     assert error(client.send(action="subscribe", run_id=1))["code"] == "connection_unknown"
 
 
-def test_a_connection_follows_so_many_runs_and_no_more(
-    client: Client, codegen: CodegenAPI, monkeypatch: pytest.MonkeyPatch
+def test_a_connection_follows_at_most_a_hundred_runs(
+    client: Client, codegen: CodegenAPI, table: ConnectionsTable, clock: TestClock
 ) -> None:
-    monkeypatch.setattr(websocket, "MAX_RUNS", 2)
-    runs = [codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID).id for _ in range(3)]
-    for run_id in runs[:2]:
-        client.send(action="subscribe", run_id=run_id)
+    last, too_many = (codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID).id for _ in range(2))
+    later = round(clock.now()) + 3600
+    for number in range(99):
+        table.subscribe(
+            Subscription(
+                connection_id=client.id,
+                org_id=DEMO_ORG_ID,
+                key=f"mr-{number}",
+                id="an-id",
+                due_at=later * 1000,
+                expires_at=later,
+            )
+        )
 
-    assert error(client.send(action="subscribe", run_id=runs[2]))["code"] == "too_many_runs"
-    assert client.send(action="subscribe", run_id=runs[1])[0]["type"] == "subscribed"
+    assert client.send(action="subscribe", run_id=last)[0]["type"] == "subscribed"
+    assert error(client.send(action="subscribe", run_id=too_many))["code"] == "too_many_runs"
+    assert client.send(action="subscribe", run_id=last)[0]["type"] == "subscribed"
 
 
 def test_an_upstream_that_fails_is_told_and_nothing_is_followed(
