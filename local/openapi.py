@@ -179,7 +179,9 @@ def description(file: Path) -> Json:
     alone = OpenAPIMerge(on_conflict="error")
     alone.add_file(file)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Powertools only warns about a handler that cannot be imported.
+        # Powertools only warns about a handler that cannot be imported. Warnings of other kinds can come from anywhere,
+        # for example from an unclosed object that is collected at this moment.
+        warnings.simplefilter("error", UserWarning)
         document: Json = json.loads(alone.get_openapi_json_schema())
     module = imported(file)
     for path, method, operation in operations(document):

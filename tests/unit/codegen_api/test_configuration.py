@@ -121,7 +121,7 @@ def test_a_readable_file_without_a_token_causes_no_warning(file, monkeypatch):
     monkeypatch.setenv("CODEGEN_TOKEN", "sk-fake")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", ConfigurationWarning)
         assert settings(CodegenAPI)[0] == 7
 
 

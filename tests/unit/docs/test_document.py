@@ -120,6 +120,37 @@ def test_compare_prints_each_value_that_only_one_document_has(
     ]
 
 
+HANDLER = """
+import warnings
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+app = APIGatewayRestResolver(enable_validation=True)
+
+@app.get("/runs")
+def list_runs() -> list[int]:
+    \"\"\"List the runs.\"\"\"
+    return []
+
+"""
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_handler_that_cannot_be_imported_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(HANDLER + "import no_such_module", "utf-8")
+
+    with pytest.raises(UserWarning, match="no_such_module"):
+        openapi.description(file)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_warning_about_something_else_does_not_stop_the_description(tmp_path: Path) -> None:
+    file = tmp_path / "warning.py"
+    file.write_text(HANDLER + "warnings.warn('unclosed event loop', ResourceWarning)", "utf-8")
+
+    assert list(openapi.description(file)["paths"]) == ["/runs"]
+
+
 def test_openapi_json_at_the_root_links_to_the_document_of_the_docs_function() -> None:
     link = ROOT / "openapi.json"
 
