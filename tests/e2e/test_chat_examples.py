@@ -126,7 +126,7 @@ def test_sse_streaming_client(stack: Stack, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.skipif(NODE is None, reason="NO NODE: what docs/chat.md has for browsers is not run")
-def test_what_a_browser_can_do_in_place_of_the_javascript_client(stack: Stack) -> None:
+def test_a_browser_can_replace_the_javascript_client(stack: Stack) -> None:
     (source,) = re.findall(r"(?ms)^```js\n(.*?)^```", GUIDE.read_text("utf-8"))
     for said in re.findall(r"'([^'\n]+)'", EXAMPLES["JavaScript/TypeScript Client"][1]):
         assert said in source, "it does not do the same"
@@ -150,7 +150,7 @@ def test_an_event_source_follows_a_turn_by_ticket(stack: Stack, http: httpx.Clie
     assert [frame["event"] for frame in frames(answer.text) if frame["event"] in dict(FRAMES)] == list(dict(FRAMES))
 
 
-def test_a_conversation_goes_on_over_the_gateway_and_a_busy_one_says_so(http: httpx.Client) -> None:
+def test_a_conversation_continues_through_the_gateway_and_a_busy_session_is_refused(http: httpx.Client) -> None:
     first = http.post("/api/chat", json={"agent_id": "assistant", "message": "Hello!"}).json()
     more = {"agent_id": "assistant", "session_id": first["session_id"]}
     with http.stream(

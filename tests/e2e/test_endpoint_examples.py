@@ -82,7 +82,7 @@ def send(http: httpx.Client, run_id: int) -> Callable[[str], httpx.Response]:
     return send
 
 
-def test_the_example_of_an_agent_run_starts_one_and_says_what_has_no_effect(
+def test_the_example_of_an_agent_run_starts_one_and_names_the_ignored_fields(
     send: Callable[[str], httpx.Response],
 ) -> None:
     answer = send("Creating an Agent Run")
@@ -92,7 +92,7 @@ def test_the_example_of_an_agent_run_starts_one_and_says_what_has_no_effect(
     assert [warning["pointer"] for warning in answer.json()["warnings"]] == ["/temperature"]
 
 
-def test_the_example_of_a_multi_run_starts_one_and_says_what_has_no_effect(
+def test_the_example_of_a_multi_run_starts_one_and_names_the_ignored_fields(
     send: Callable[[str], httpx.Response],
 ) -> None:
     answer = send("Creating a Multi-Run Agent")
@@ -124,7 +124,7 @@ def test_no_example_is_left_out() -> None:
     assert len(EXAMPLES) == 4
 
 
-def test_an_id_that_is_no_number_is_refused_in_words(http: httpx.Client) -> None:
+def test_an_id_that_is_no_number_is_refused_with_a_sentence(http: httpx.Client) -> None:
     starred = http.post("/starred-runs", json={"agent_run_id": "abc123", "starred": True})
 
     assert starred.status_code == 422

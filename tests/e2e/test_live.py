@@ -73,7 +73,7 @@ def test_the_function_that_streams_answers_its_sample_part_by_part(stack: Stack)
     assert (told[0], told[-1]) == ("run_snapshot", "stream_end")
 
 
-def test_a_long_poll_tells_the_same_events(http: httpx.Client, run_id: int) -> None:
+def test_a_long_poll_returns_the_same_events(http: httpx.Client, run_id: int) -> None:
     items: list[dict[str, Any]] = []
     page: dict[str, Any] = {"next_cursor": "0-0", "ended": False}
     while not page["ended"]:
@@ -86,7 +86,7 @@ def test_a_long_poll_tells_the_same_events(http: httpx.Client, run_id: int) -> N
     ]
 
 
-def test_what_is_refused_before_the_stream_is_a_problem(http: httpx.Client, run_id: int) -> None:
+def test_a_refusal_before_the_stream_is_a_problem(http: httpx.Client, run_id: int) -> None:
     missing = http.get(f"{RUNS}/99999999/logs/stream")
     foreign = http.get(f"{RUNS}/{run_id}/logs/stream", headers={"Last-Event-ID": "9-9"})
 
@@ -127,7 +127,7 @@ def test_a_ticket_for_another_run_is_forbidden_as_a_problem(
     assert json.loads(answer.text)["code"] == "forbidden"
 
 
-def test_a_stream_is_served_while_others_go_on(http: httpx.Client) -> None:
+def test_a_stream_is_served_beside_others(http: httpx.Client) -> None:
     endless = start(http, "Wait. [[fake ending=NEVER]]")
     streams = [http.stream("GET", f"{RUNS}/{endless}/logs/stream") for _ in range(3)]
     try:

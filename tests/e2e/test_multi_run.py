@@ -95,7 +95,7 @@ def test_the_best_candidate_is_selected_in_its_own_words(http: httpx.Client) -> 
     assert snapshot["answer"]["text"] == snapshot["candidates"][snapshot["answer"]["candidate"]]["result"].strip()
 
 
-def test_a_cancelled_multi_run_stops_and_says_what_goes_on(http: httpx.Client) -> None:
+def test_a_cancelled_multi_run_stops_and_names_the_runs_that_continue(http: httpx.Client) -> None:
     location = create(http, prompt="Dig. [[fake ending=NEVER]]", concurrency=2)
     follow(http, location, {"running"})
     deadline = time.monotonic() + PATIENCE
@@ -109,7 +109,7 @@ def test_a_cancelled_multi_run_stops_and_says_what_goes_on(http: httpx.Client) -
     assert http.post(f"{location}/cancel").status_code == 200
 
 
-def test_a_candidate_that_never_ends_is_missing_no_longer_than_its_timeout(http: httpx.Client, endless: str) -> None:
+def test_a_candidate_that_never_ends_is_given_up_after_its_timeout(http: httpx.Client, endless: str) -> None:
     snapshot = follow(http, endless)
 
     assert snapshot["status"] == "completed"

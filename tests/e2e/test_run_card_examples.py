@@ -54,7 +54,7 @@ def same_kind(shown: Any, answered: Any) -> bool:
     return answered is None or isinstance(answered, type(shown))
 
 
-def test_every_example_is_run_or_has_what_takes_its_place() -> None:
+def test_every_example_is_run_or_has_a_replacement() -> None:
     assert len(re.findall(r"(?m)^```\w", TEXT)) == 5
     targets = re.findall(r"\| `make (\w+)` \|", SECTIONS["Not run, and what takes its place"])
     assert len(targets) == 5
@@ -81,7 +81,7 @@ def test_health_check(stack: Stack) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", health["version"])
 
 
-def test_a_card_has_every_key_that_was_asked_for_and_of_its_kind(http: httpx.Client) -> None:
+def test_a_card_has_every_described_key_with_a_value_of_its_type(http: httpx.Client) -> None:
     shown = json.loads(example("Agent Run Cards", "json"))
     created = http.post(
         f"/create_agent_run/{shown['metadata']['mode']}/{shown['prompt']}",
@@ -95,7 +95,7 @@ def test_a_card_has_every_key_that_was_asked_for_and_of_its_kind(http: httpx.Cli
         assert [name for name, value in shown.items() if not same_kind(value, card[name])] == []
 
 
-def test_the_routes_and_parameters_that_were_asked_for(http: httpx.Client) -> None:
+def test_the_described_routes_and_parameters_exist(http: httpx.Client) -> None:
     run_id = http.post("/create_agent_run/test/hello%2Fworld%3F").json()["id"]
     got = http.get(f"/agent_runs/{run_id}").json()
     dates = {"created_after": got["created_at"], "created_before": "2999-01-01"}
@@ -115,14 +115,14 @@ def test_the_routes_and_parameters_that_were_asked_for(http: httpx.Client) -> No
     assert run_id in [card["id"] for card in http.get("/api/runs?limit=100&offset=0").json()["items"]]
 
 
-def test_a_query_may_be_as_long_as_the_gateway_takes(http: httpx.Client) -> None:
+def test_a_query_may_have_the_length_that_the_gateway_accepts(http: httpx.Client) -> None:
     query = "a b/" * 1_200  # 9.6 KB encoded; API Gateway takes 10,240 bytes of request line and headers
     run_id = http.post(f"/create_agent_run/test/{query.replace(' ', '%20').replace('/', '%2F')}").json()["id"]
 
     assert http.get(f"/agent_runs/{run_id}").json()["prompts"][0]["text"] == query
 
 
-def test_the_variables_that_were_asked_for_are_those_of_the_program_on_one_machine(
+def test_the_described_variables_configure_the_local_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from local import __main__ as program

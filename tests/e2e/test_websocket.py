@@ -73,7 +73,7 @@ def check(events: list[dict[str, Any]], *, ends: bool = True) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "during", "after"])
-def test_a_run_is_seen_whole_whenever_one_comes(moment: str, viewer: Any, http: httpx.Client) -> None:
+def test_a_subscriber_gets_the_whole_run_whenever_it_subscribes(moment: str, viewer: Any, http: httpx.Client) -> None:
     run_id = start(http, steps=40, seconds=0 if moment == "after" else 30)
 
     async def story() -> None:
@@ -96,7 +96,7 @@ def test_a_run_is_seen_whole_whenever_one_comes(moment: str, viewer: Any, http: 
     run(story)
 
 
-def test_a_multi_run_is_all_of_its_runs(viewer: Any, http: httpx.Client) -> None:
+def test_a_multi_run_subscription_has_the_events_of_all_its_runs(viewer: Any, http: httpx.Client) -> None:
     body = {"prompt": "Say how to test a cache.", "concurrency": 3}
     multi_run_id = http.post(f"/v1/organizations/{DEMO_ORG_ID}/multi-runs", json=body).raise_for_status().json()["id"]
 
@@ -127,7 +127,7 @@ def test_one_connection_follows_several_runs(viewer: Any, http: httpx.Client) ->
     run(story)
 
 
-def test_what_an_endpoint_writes_is_seen_at_once(viewer: Any, http: httpx.Client) -> None:
+def test_the_events_of_an_endpoint_are_pushed_at_once(viewer: Any, http: httpx.Client) -> None:
     run_id = start(http, ending="NEVER", steps=0)
 
     async def story() -> None:
@@ -148,7 +148,7 @@ def test_what_an_endpoint_writes_is_seen_at_once(viewer: Any, http: httpx.Client
 
 
 @pytest.mark.parametrize("token", ["a-token-of-nobody", None])
-def test_nobody_gets_in_without_a_token(token: str | None, stack: Stack) -> None:
+def test_a_connection_without_a_token_is_refused(token: str | None, stack: Stack) -> None:
     async def story() -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         with pytest.raises(InvalidStatus) as refused:
@@ -169,9 +169,7 @@ def test_nobody_gets_in_without_a_token(token: str | None, stack: Stack) -> None
         ('{"action": "subscribe", "run_id": 1, "organization_id": 1}', "not_a_member"),
     ],
 )
-def test_a_message_that_makes_no_sense_is_answered_and_the_connection_goes_on(
-    message: str, code: str, viewer: Any
-) -> None:
+def test_an_invalid_message_is_answered_and_the_connection_stays_open(message: str, code: str, viewer: Any) -> None:
     async def story() -> None:
         async with viewer() as ada:
             await ada.connection.send(message)
@@ -183,7 +181,7 @@ def test_a_message_that_makes_no_sense_is_answered_and_the_connection_goes_on(
     run(story)
 
 
-def test_a_frame_of_200_kilobytes_ends_the_connection(viewer: Any) -> None:
+def test_a_frame_of_200_kilobytes_closes_the_connection(viewer: Any) -> None:
     async def story() -> None:
         async with viewer() as ada:
             await ada.connection.send(json.dumps({"action": "ping", "padding": "x" * 200_000}))
@@ -194,7 +192,7 @@ def test_a_frame_of_200_kilobytes_ends_the_connection(viewer: Any) -> None:
     run(story)
 
 
-def test_a_connection_that_has_gone_leaves_nothing_behind(viewer: Any, http: httpx.Client, stack: Stack) -> None:
+def test_a_closed_connection_leaves_no_items(viewer: Any, http: httpx.Client, stack: Stack) -> None:
     run_id = start(http, ending="NEVER", steps=0)
 
     def kept() -> list[Any]:

@@ -159,6 +159,7 @@ def functions() -> Iterator[Functions]:
         backend.create_tables(template)
         functions = Functions(template, fake, url, services, clock)
         stack.enter_context(aws.wire.over(functions))
+        # Each function runs in the environment of the template, whose address of Codegen is not that of the fake.
         patch.setattr("codegen_runs.settings.codegen_base_url", lambda: url)
         stack.enter_context(upstream.over(stack.enter_context(httpx.HTTPTransport())))
         forget()

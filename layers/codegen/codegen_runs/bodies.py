@@ -1,8 +1,10 @@
 """The base of request bodies, and the warnings of answers."""
 
+import json
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 _Answer = TypeVar("_Answer")
 
@@ -40,6 +42,14 @@ class Body(BaseModel):
     def ignored(self) -> list[Warned]:
         """Return a warning for each unknown field."""
         return [ignored(key) for key in self.model_extra or {}]
+
+
+def json_text(value: Any) -> str:
+    """Return a value of a body as JSON text. Raises `PydanticCustomError` for a number that JSON does not have."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:  # Python reads 1e999 as infinity.
+        raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
 
 
 def ignored(key: str) -> Warned:

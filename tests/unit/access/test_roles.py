@@ -183,7 +183,7 @@ def test_the_role_is_checked_before_the_body_and_the_path(service: Service) -> N
     assert service.send("PATCH", f"{HOME}/users/nobody", MARY, "{").status == 403
 
 
-def test_nobody_is_admitted_while_storage_is_unavailable(service: Service, clock: TestClock) -> None:
+def test_no_caller_is_admitted_while_storage_is_unavailable(service: Service, clock: TestClock) -> None:
     service.send("GET", "/v1/users/me", MARY)
     clock.sleep(ROLE_SECONDS)
 

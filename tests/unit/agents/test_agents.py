@@ -68,7 +68,7 @@ def names(answer: Answer) -> list[str]:
     return [item["id"] for item in answer.json["items"]]
 
 
-def test_an_agent_is_kept_as_it_was_sent() -> None:
+def test_an_agent_is_stored_as_it_was_sent() -> None:
     created = create(REVIEWER, id="reviewer")
 
     assert created.status == 201
@@ -87,7 +87,7 @@ def test_an_agent_without_an_id_gets_one_that_works_in_a_path() -> None:
     assert get(first).json["type"] == "general"
 
 
-def test_what_is_not_known_of_an_agent_is_accepted_with_a_warning() -> None:
+def test_unknown_fields_of_an_agent_are_accepted_with_a_warning() -> None:
     assert [warning["pointer"] for warning in create(temperature=1).json["warnings"]] == ["/temperature"]
 
 
@@ -122,21 +122,21 @@ def test_an_id_that_is_taken_is_refused() -> None:
         ({"tags": ["x"] * 21}, "/body/tags"),
     ],
 )
-def test_what_cannot_be_an_agent_is_refused_in_words(body: dict[str, Any], pointer: str) -> None:
+def test_an_invalid_agent_is_refused_with_a_sentence(body: dict[str, Any], pointer: str) -> None:
     answer = create({"name": "A"} | body)
 
     assert answer.status == 422
     assert answer.json["errors"][0]["pointer"] == pointer
 
 
-def test_a_number_that_json_does_not_have_is_refused() -> None:
+def test_a_number_that_json_does_not_know_is_refused() -> None:
     event = rest("POST", PATH, body='{"name": "A", "configuration": {"x": 1e999}}', caller=ADA)
 
     assert call(handlers.handler("agents/create"), event).status == 422
 
 
 @pytest.mark.parametrize("agent_id", ["nobody", "with%20space", "9", "x" * 65, "x" * 3000, "a%23b"])
-def test_an_agent_that_is_not_there_is_not_found_and_the_answer_says_what_to_do(agent_id: str) -> None:
+def test_an_absent_agent_is_not_found_and_the_answer_says_what_to_do(agent_id: str) -> None:
     for answer in (get(agent_id), update(agent_id, {"name": "B"}), delete(agent_id)):
         assert (answer.status, answer.json["code"]) == (404, "agent_not_found")
         assert "POST creates one" in answer.json["remedy"]
@@ -149,7 +149,7 @@ def test_an_agent_of_another_organization_is_not_found() -> None:
     assert agents(path="/v1/organizations/124/agents").json["items"] == []
 
 
-def test_a_change_makes_the_next_version_and_the_ones_before_stay(clock: TestClock) -> None:
+def test_a_change_creates_the_next_version_and_keeps_the_earlier_ones(clock: TestClock) -> None:
     create(REVIEWER, id="reviewer")
     clock.sleep(60)
     changed = update("reviewer", {"description": "Updated description", "configuration": {"max_files": 100}})
@@ -164,7 +164,7 @@ def test_a_change_makes_the_next_version_and_the_ones_before_stay(clock: TestClo
     assert [item["version"] for item in versions("reviewer").json["items"]] == [2, 1]
 
 
-def test_null_takes_away_and_what_is_left_out_stays() -> None:
+def test_null_removes_a_value_and_an_absent_field_keeps_it() -> None:
     create(REVIEWER, id="reviewer")
     changed = update("reviewer", {"model": None, "configuration": None, "tags": None}).json
 
@@ -173,21 +173,21 @@ def test_null_takes_away_and_what_is_left_out_stays() -> None:
 
 
 @pytest.mark.parametrize("body", [{"name": None}, {"type": None}, {"version": "2"}, {"configuration": 5}])
-def test_a_change_that_leaves_no_agent_is_refused(body: dict[str, Any]) -> None:
+def test_a_change_that_makes_the_agent_invalid_is_refused(body: dict[str, Any]) -> None:
     create(id="reviewer")
 
     assert update("reviewer", body).status == 422
     assert get("reviewer").json["version"] == 1
 
 
-def test_a_change_that_changes_nothing_makes_no_version() -> None:
+def test_a_change_without_a_difference_creates_no_version() -> None:
     create(REVIEWER, id="reviewer")
 
     assert update("reviewer", {"name": "Code Reviewer"}).json["version"] == 1
     assert update("reviewer", {}).json["version"] == 1
 
 
-def test_a_change_meant_for_an_older_version_is_refused() -> None:
+def test_a_change_to_an_older_version_is_refused() -> None:
     create(id="reviewer")
     etag = get("reviewer").headers["etag"]
     assert update("reviewer", {"name": "B", "version": 1}).json["version"] == 2
@@ -201,7 +201,7 @@ def test_a_change_meant_for_an_older_version_is_refused() -> None:
     assert update("reviewer", {"name": "D"}, if_match="*").json["version"] == 4
 
 
-def test_the_tag_of_an_answer_is_the_one_that_a_change_takes() -> None:
+def test_the_etag_of_an_answer_is_accepted_by_a_change() -> None:
     etag = create(id="reviewer").headers["etag"]
     event = rest("GET", f"{PATH}/reviewer", headers={"If-None-Match": etag}, caller=ADA)
 
@@ -212,12 +212,12 @@ def test_the_tag_of_an_answer_is_the_one_that_a_change_takes() -> None:
 
 
 @pytest.mark.parametrize("position", ["", "x agent", "12", "12 9 x", "² a", "-1 a", "1 line\n"])
-def test_a_cursor_that_was_made_up_is_refused(position: str) -> None:
+def test_an_invented_cursor_is_refused(position: str) -> None:
     assert agents(f"?cursor={cursors.encode(position, 'agents', ORG, None)}").json["code"] == "invalid_cursor"
 
 
 @pytest.mark.parametrize("position", ["", "x", "1.5", "²"])
-def test_a_cursor_of_versions_that_was_made_up_is_refused(position: str) -> None:
+def test_an_invented_cursor_of_versions_is_refused(position: str) -> None:
     create(id="reviewer")
     cursor = cursors.encode(position, "agent-versions", ORG, "reviewer")
 
@@ -232,7 +232,7 @@ def overtaken(act: Callable[[], object], *, times: int | None = 1) -> Iterator[N
         yield
 
 
-def test_a_change_that_another_change_overtakes_keeps_both() -> None:
+def test_concurrent_changes_of_different_fields_are_both_kept() -> None:
     create(id="reviewer")
     with overtaken(lambda: update("reviewer", {"description": "by somebody else"})):
         answer = update("reviewer", {"name": "B"})
@@ -241,7 +241,7 @@ def test_a_change_that_another_change_overtakes_keeps_both() -> None:
     assert answer.json["description"] == "by somebody else"
 
 
-def test_a_change_that_a_deletion_overtakes_is_not_stored() -> None:
+def test_a_change_after_a_concurrent_deletion_is_not_stored() -> None:
     create(id="reviewer")
     with overtaken(lambda: delete("reviewer")):
         answer = update("reviewer", {"name": "B"})
@@ -251,11 +251,11 @@ def test_a_change_that_a_deletion_overtakes_is_not_stored() -> None:
     assert [item["version"] for item in versions("reviewer").json["items"]] == [1]
 
 
-def test_a_tag_is_kept_once() -> None:
+def test_a_repeated_tag_is_stored_once() -> None:
     assert create(tags=["b", "a", "b"]).json["tags"] == ["b", "a"]
 
 
-def test_a_deleted_agent_takes_no_task_and_its_versions_stay_readable() -> None:
+def test_a_deleted_agent_accepts_no_task_and_its_versions_stay_readable() -> None:
     create(REVIEWER, id="reviewer")
     update("reviewer", {"name": "B"})
 
@@ -268,7 +268,7 @@ def test_a_deleted_agent_takes_no_task_and_its_versions_stay_readable() -> None:
     assert [item["version"] for item in versions("reviewer").json["items"]] == [2, 1]
 
 
-def test_an_id_that_is_used_again_goes_on_with_the_next_version() -> None:
+def test_a_reused_id_continues_with_the_next_version() -> None:
     create(REVIEWER, id="reviewer")
     delete("reviewer")
     again = create({"name": "Another"}, id="reviewer")
@@ -289,7 +289,7 @@ def test_the_newest_agent_comes_first_and_pages_follow_one_another(clock: TestCl
     assert (first.json["has_more"], second.json["has_more"]) == (True, False)
 
 
-def test_a_tag_is_looked_for_before_pages_are_made(clock: TestClock) -> None:
+def test_agents_are_filtered_by_tag_before_they_are_paged(clock: TestClock) -> None:
     for number in range(45):
         create(id=f"agent_{number}", tags=["tenth"] if number % 10 == 0 else [])
         clock.sleep(1)
@@ -326,7 +326,7 @@ def test_versions_come_in_pages() -> None:
     assert versions("nobody").status == 404
 
 
-def test_a_change_that_is_overtaken_every_time_can_be_retried() -> None:
+def test_a_change_that_conflicts_every_time_can_be_retried() -> None:
     create(id="reviewer")
     table = current().agents
 

@@ -44,7 +44,7 @@ def delete(agent_id: str = "assistant") -> Answer:
     return call(handler("agents/delete"), rest("DELETE", path, caller=ADA))
 
 
-def test_an_agent_that_has_a_message_to_answer_is_not_deleted(turn: ChatAnswer) -> None:
+def test_an_agent_with_an_unanswered_message_is_not_deleted(turn: ChatAnswer) -> None:
     answer = delete()
 
     assert (answer.status, answer.json["code"]) == (409, "agent_in_use")
@@ -52,7 +52,7 @@ def test_an_agent_that_has_a_message_to_answer_is_not_deleted(turn: ChatAnswer) 
     assert delete("other").status == 204
 
 
-def test_an_agent_that_has_answered_is_deleted_and_its_session_takes_no_message(
+def test_an_agent_that_has_answered_is_deleted_and_its_session_accepts_no_message(
     turn: ChatAnswer, runs: RunsTable, codegen: CodegenAPI
 ) -> None:
     watch = runs.find(DEMO_ORG_ID, turn.run_id)
@@ -65,7 +65,7 @@ def test_an_agent_that_has_answered_is_deleted_and_its_session_takes_no_message(
         sessions.send(message, org_id=DEMO_ORG_ID, caller=ADA, backend=current())
 
 
-def test_a_message_on_its_way_keeps_its_agent(turn: ChatAnswer, runs: RunsTable, clock: TestClock) -> None:
+def test_an_agent_is_kept_while_a_message_is_being_sent(turn: ChatAnswer, runs: RunsTable, clock: TestClock) -> None:
     watch = runs.find(DEMO_ORG_ID, turn.run_id)
     assert watch
     runs.write(watch.model_copy(update={"status": Status.COMPLETED, "due_at": None}))

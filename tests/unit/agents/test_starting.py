@@ -41,7 +41,7 @@ def start(**body: Any) -> Answer:
     return call(handler("agent_runs/create"), rest("POST", path, body={"prompt": "Look at it."} | body, caller=ADA))
 
 
-def test_an_agent_is_told_its_instructions_and_the_run_names_the_agent(fake: FakeCodegen, runs: RunsTable) -> None:
+def test_the_prompt_has_the_agents_instructions_and_the_run_names_the_agent(fake: FakeCodegen, runs: RunsTable) -> None:
     answer = start(agent_id="reviewer", metadata={"ticket": 7})
     run = fake.runs[answer.json["id"]]
 
@@ -55,7 +55,7 @@ def test_an_agent_is_told_its_instructions_and_the_run_names_the_agent(fake: Fak
     assert "warnings" not in answer.json
 
 
-def test_what_was_asked_is_recorded_without_the_instructions(runs: RunsTable) -> None:
+def test_the_prompt_is_recorded_without_the_instructions(runs: RunsTable) -> None:
     watch = runs.find(DEMO_ORG_ID, start(agent_id="reviewer").json["id"])
 
     assert watch
@@ -64,14 +64,14 @@ def test_what_was_asked_is_recorded_without_the_instructions(runs: RunsTable) ->
     assert (watch.model, watch.repo_id) == ("claude-sonnet", DEMO_REPO_ID)
 
 
-def test_what_the_caller_says_wins_over_the_profile(fake: FakeCodegen, codegen: CodegenAPI) -> None:
+def test_the_request_overrides_the_profile(fake: FakeCodegen, codegen: CodegenAPI) -> None:
     other = next(repo.id for repo in codegen.repos.list(org_id=DEMO_ORG_ID).items if repo.id != DEMO_REPO_ID)
     run = fake.runs[start(agent_id="reviewer", model="gpt-5", repo_id=other).json["id"]]
 
     assert (run.model, run.repo_id) == ("gpt-5", other)
 
 
-def test_a_later_version_is_named_as_such() -> None:
+def test_a_later_version_is_reported_as_later() -> None:
     profiles.update("reviewer", UpdateAgent(name="Reviewer 2"), org_id=DEMO_ORG_ID, caller=ADA, backend=Backend())
 
     assert start(agent_id="reviewer").json["metadata"]["agent_version"] == 2
@@ -86,5 +86,5 @@ def test_an_unknown_agent_starts_nothing(agent_id: str, fake: FakeCodegen) -> No
     assert len(fake.runs) == before
 
 
-def test_an_agent_of_no_words_changes_no_prompt() -> None:
+def test_an_agent_without_instructions_changes_no_prompt() -> None:
     assert compose("Look at it.", system_prompt=" ", configuration={}) == "Look at it."

@@ -112,7 +112,7 @@ def test_bytes_that_are_not_utf_8_are_refused() -> None:
     assert faults(answer) == [(["body"], "json_invalid")]
 
 
-def test_a_number_that_json_does_not_have_is_refused() -> None:
+def test_a_number_that_json_does_not_know_is_refused() -> None:
     assert faults(create(body='{"prompt": "x", "metadata": {"a": [1e999]}}')) == [
         (["body", "metadata"], "finite_number")
     ]

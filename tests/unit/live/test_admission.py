@@ -104,7 +104,7 @@ def test_a_ticket_for_a_multi_run_opens_no_stream_of_a_run(
         ({"agent_run_id": 1, "organization_id": 125}, 403, "not_a_member"),
     ],
 )
-def test_who_may_not_watch_gets_no_ticket(body: Any, status: int, code: str) -> None:
+def test_a_caller_without_access_gets_no_ticket(body: Any, status: int, code: str) -> None:
     answer = ask(body)
 
     assert (answer.status, answer.json["code"]) == (status, code)
@@ -120,9 +120,7 @@ def test_a_ticket_opens_its_own_stream_and_nothing_else(authorizer: ModuleType, 
     assert caller == Caller(f"user:{DEMO_USER_ID}", DEMO_USER_ID, frozenset({DEMO_ORG_ID}))
 
 
-def test_a_ticket_that_was_used_lets_nobody_in_and_the_stream_key_lets_its_holder_back(
-    authorizer: ModuleType, run_id: int
-) -> None:
+def test_a_used_ticket_is_refused_and_its_stream_key_resumes_the_stream(authorizer: ModuleType, run_id: int) -> None:
     ticket = ask({"agent_run_id": run_id}).json["ticket"]
     key = show(authorizer, ticket, run_id).passed_on()["stream_key"]
 
@@ -140,7 +138,7 @@ def test_a_ticket_that_was_used_lets_nobody_in_and_the_stream_key_lets_its_holde
         show(authorizer, ticket, run_id + 1, last_id=f"0-4~{key}")
 
 
-def test_a_ticket_for_another_run_is_denied_and_stays_good(authorizer: ModuleType, run_id: int) -> None:
+def test_a_ticket_for_another_run_is_denied_and_stays_valid(authorizer: ModuleType, run_id: int) -> None:
     ticket = ask({"agent_run_id": run_id}).json["ticket"]
 
     assert not show(authorizer, ticket, run_id + 1).allows(arn(run_id + 1))
@@ -156,7 +154,7 @@ def test_a_ticket_is_refused_when_its_minute_is_over(authorizer: ModuleType, run
 
 
 @pytest.mark.parametrize("resource", ["/v1/organizations/{org_id}/agent/run/{agent_run_id}/logs", "/v1/stream-tickets"])
-def test_a_ticket_is_nothing_at_any_other_route(authorizer: ModuleType, run_id: int, resource: str) -> None:
+def test_a_ticket_has_no_effect_at_any_other_route(authorizer: ModuleType, run_id: int, resource: str) -> None:
     ticket = ask({"agent_run_id": run_id}).json["ticket"]
 
     with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
@@ -173,7 +171,7 @@ def test_a_token_needs_no_ticket_and_uses_none(authorizer: ModuleType, run_id: i
 
 
 @pytest.mark.parametrize("agent_run_id", ["abc", "7/../8"])
-def test_a_ticket_for_what_is_no_run_is_refused(authorizer: ModuleType, agent_run_id: str) -> None:
+def test_a_ticket_for_an_invalid_run_id_is_refused(authorizer: ModuleType, agent_run_id: str) -> None:
     with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
         show(authorizer, "a-ticket", agent_run_id)
 

@@ -108,7 +108,7 @@ def content(told: list[dict[str, Any]]) -> str:
 # --- without stream ---------------------------------------------------------------------------------------------------
 
 
-def test_the_answer_comes_with_the_run_the_session_and_what_it_took(fake: FakeCodegen) -> None:
+def test_the_answer_has_the_run_the_session_and_its_metrics(fake: FakeCodegen) -> None:
     fake.script(Script(result="Hello to you.", seconds=8))
     answer = chat(stream=False)
 
@@ -120,7 +120,7 @@ def test_the_answer_comes_with_the_run_the_session_and_what_it_took(fake: FakeCo
     assert answer.json["turn"] == 1
 
 
-def test_the_agent_is_told_its_instructions_and_the_run_names_agent_and_session(
+def test_the_prompt_has_the_instructions_and_the_run_names_agent_and_session(
     fake: FakeCodegen, runs: MemoryRuns
 ) -> None:
     answer = chat().json
@@ -153,7 +153,7 @@ def test_an_answer_that_takes_longer_than_the_gateway_waits_is_found_later(
 
 
 @pytest.mark.parametrize("ending", ["FAILED", "MAX_ITERATIONS_REACHED", "TIMEOUT"])
-def test_a_turn_that_ends_without_an_answer_says_how(ending: str, fake: FakeCodegen) -> None:
+def test_a_turn_that_ends_without_an_answer_reports_how_it_ended(ending: str, fake: FakeCodegen) -> None:
     fake.script(Script(ending=ending, seconds=3))
     answer = chat()
 
@@ -162,14 +162,14 @@ def test_a_turn_that_ends_without_an_answer_says_how(ending: str, fake: FakeCode
     assert answer.json["status"] in ("failed", "incomplete", "timed_out")
 
 
-def test_the_api_chat_path_means_the_deployments_organization() -> None:
+def test_the_api_chat_path_uses_the_deployments_organization() -> None:
     assert chat("/api/chat").json["organization_id"] == DEMO_ORG_ID
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_goes_on_with_the_same_run_and_the_answers_do_not_mix(fake: FakeCodegen) -> None:
+def test_a_session_continues_with_the_same_run_and_the_answers_do_not_mix(fake: FakeCodegen) -> None:
     fake.script(Script(result="One."))
     first = chat().json
     fake.script(Script(result="Two."))
@@ -192,9 +192,7 @@ def test_each_turn_streams_its_own_frames_only(fake: FakeCodegen) -> None:
     assert names(told).count("run_completed") == 1
 
 
-def test_a_turn_that_has_ended_by_the_time_it_is_heard_of_is_a_turn_all_the_same(
-    runs: MemoryRuns, clock: TestClock
-) -> None:
+def test_a_turn_that_ended_before_its_first_poll_has_all_its_frames(runs: MemoryRuns, clock: TestClock) -> None:
     run_id = chat().json["run_id"]
     told = Prompt(text="And now?", at=round(clock.now() * 1000), follow_up=True)
     watch = follow(org_id=DEMO_ORG_ID, agent_run_id=run_id, status="COMPLETE", prompt=told, backend=current())
@@ -203,7 +201,7 @@ def test_a_turn_that_has_ended_by_the_time_it_is_heard_of_is_a_turn_all_the_same
     assert watch.due_at is not None
 
 
-def test_an_answer_that_the_log_has_not_whole_is_told_whole_in_each_turn(fake: FakeCodegen) -> None:
+def test_an_answer_that_the_log_truncates_is_complete_in_each_turn(fake: FakeCodegen) -> None:
     fake.script(Script(result="One.", steps=0))
     session_id = chat().json["session_id"]
     fake.script(Script(result="Two. " * 6000, steps=0))
@@ -245,7 +243,7 @@ def test_of_two_messages_at_the_same_time_one_is_sent(fake: FakeCodegen, runs: M
     assert len(fake.runs[first["run_id"]].turns) == 2
 
 
-def test_however_long_a_stream_may_last_a_message_is_sent_within_the_hold(fake: FakeCodegen, clock: TestClock) -> None:
+def test_a_message_is_sent_within_the_hold_however_long_the_stream_lasts(fake: FakeCodegen, clock: TestClock) -> None:
     session_id = chat().json["session_id"]
     fake.trouble("resume_agent_run", Trouble("error", status=429, retry_after=50))
     sent_at = clock.now()
@@ -255,7 +253,7 @@ def test_however_long_a_stream_may_last_a_message_is_sent_within_the_hold(fake: 
     assert clock.now() - sent_at < HOLD
 
 
-def test_a_message_that_the_upstream_refuses_leaves_the_session_free(fake: FakeCodegen) -> None:
+def test_a_message_that_the_upstream_refuses_releases_the_session(fake: FakeCodegen) -> None:
     session_id = chat().json["session_id"]
     fake.trouble("resume_agent_run", Trouble("error", status=500))
     refused = chat(session_id=session_id)
@@ -299,7 +297,7 @@ def test_a_session_that_cannot_be_released_is_a_warning() -> None:
     assert [warning["code"] for warning in answer.json["warnings"]] == ["session_not_kept"]
 
 
-def test_a_session_is_its_organizations_and_its_agents() -> None:
+def test_a_session_belongs_to_its_organization_and_agent() -> None:
     session_id = chat().json["session_id"]
     profiles.create(CreateAgent(id="other", name="Other"), org_id=DEMO_ORG_ID, caller=ADA, backend=current())
     profiles.create(CreateAgent(id="assistant", name="Assistant"), org_id=EMPTY_ORG_ID, caller=ADA, backend=current())
@@ -312,7 +310,7 @@ def test_a_session_is_its_organizations_and_its_agents() -> None:
     assert (anothers.status, anothers.json["code"]) == (409, "session_of_another_agent")
 
 
-def test_an_agent_that_waits_to_be_told_more_takes_a_message(fake: FakeCodegen) -> None:
+def test_an_agent_that_waits_for_input_accepts_a_message(fake: FakeCodegen) -> None:
     fake.script(Script(ending="PAUSED", seconds=3))
     first = chat()
     fake.script(Script(result="Now I know."))
@@ -322,7 +320,7 @@ def test_an_agent_that_waits_to_be_told_more_takes_a_message(fake: FakeCodegen) 
     assert (second.json["response"], second.json["turn"]) == ("Now I know.", 1)
 
 
-def test_a_paused_run_takes_no_message(runs: MemoryRuns, clock: TestClock) -> None:
+def test_a_paused_run_accepts_no_message(runs: MemoryRuns, clock: TestClock) -> None:
     first = chat().json
     watch = runs.find(DEMO_ORG_ID, first["run_id"])
     assert watch
@@ -351,7 +349,7 @@ def test_a_paused_run_takes_no_message(runs: MemoryRuns, clock: TestClock) -> No
         ({"session_id": ""}, "/body/session_id"),
     ],
 )
-def test_what_is_no_message_is_refused_in_words_and_nothing_is_sent(
+def test_an_invalid_message_is_refused_with_a_sentence_and_not_sent(
     body: dict[str, Any], pointer: str, fake: FakeCodegen
 ) -> None:
     before = len(fake.runs)
@@ -371,14 +369,14 @@ def test_an_unknown_agent_is_not_found_and_the_answer_says_what_to_do(streams: b
     assert "POST creates one" in answer.json["remedy"]
 
 
-def test_what_is_not_known_of_a_message_is_ignored_aloud() -> None:
+def test_unknown_fields_of_a_message_are_ignored_with_a_warning() -> None:
     assert [warning["pointer"] for warning in chat(user_id="u1").json["warnings"]] == ["/user_id"]
 
 
 # --- with stream ------------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_has_the_frames_of_the_chat_description_by_name(fake: FakeCodegen) -> None:
+def test_a_stream_has_the_named_frames_of_the_chat_description(fake: FakeCodegen) -> None:
     fake.script(Script(result="Once upon a time.", seconds=8))
     answer = chat_live(stream=True)
     told = frames(answer.text)
@@ -399,7 +397,7 @@ def test_a_stream_has_the_frames_of_the_chat_description_by_name(fake: FakeCodeg
     assert "run_log" in names(told)
 
 
-def test_the_frames_of_a_chat_go_on_where_it_was_cut_and_none_comes_twice(fake: FakeCodegen) -> None:
+def test_the_frames_of_a_chat_continue_after_a_cut_and_none_comes_twice(fake: FakeCodegen) -> None:
     """A POST is not repeated by a client: it goes on at the link, which is good for an EventSource."""
     fake.script(Script(result="Once upon a time.", seconds=8, steps=4))
     for whole in range(1, 12):
@@ -440,7 +438,7 @@ def test_behind_a_gateway_that_does_not_stream_the_frames_come_as_a_page(fake: F
     assert content(told) == "Once upon a time."
 
 
-def test_a_page_that_ends_before_the_turn_is_gone_on_with_at_its_link(fake: FakeCodegen, clock: TestClock) -> None:
+def test_a_page_that_ends_before_the_turn_continues_at_its_link(fake: FakeCodegen, clock: TestClock) -> None:
     fake.script(Script(result="At last.", seconds=40))
     sent_at = clock.now()
     answer = chat(stream=True)
@@ -461,7 +459,7 @@ def test_a_page_that_ends_before_the_turn_is_gone_on_with_at_its_link(fake: Fake
     [("Once upon a time.", True), ("x" * 30_000, True), ("", False)],
     ids=["short", "long", "none"],
 )
-def test_all_content_together_is_the_response(result: str, has_delta: bool, fake: FakeCodegen) -> None:
+def test_the_content_frames_together_are_the_response(result: str, has_delta: bool, fake: FakeCodegen) -> None:
     fake.script(Script(result=result))
     told = frames(chat_live(stream=True).text)
 
@@ -478,7 +476,7 @@ def test_a_turn_that_fails_ends_its_stream_by_name(fake: FakeCodegen) -> None:
     assert (told[-2]["data"]["status"], told[-2]["data"]["response"]) == ("failed", None)
 
 
-def test_a_stream_is_never_silent_for_as_long_as_a_client_waits(fake: FakeCodegen, clock: TestClock) -> None:
+def test_a_stream_is_never_silent_for_the_time_that_a_client_waits(fake: FakeCodegen, clock: TestClock) -> None:
     fake.script(Script(steps=0, seconds=30))
     times: list[float] = []
     chat_live(lambda _: times.append(clock.now()), stream=True)
@@ -500,7 +498,7 @@ def test_a_message_that_is_sent_again_with_its_key_is_sent_once_and_answered_twi
     assert "Once." in second.text
 
 
-def test_a_client_that_leaves_loses_nothing(fake: FakeCodegen, poll: Poll) -> None:
+def test_a_client_that_disconnects_loses_nothing(fake: FakeCodegen, poll: Poll) -> None:
     fake.script(Script(result="Once upon a time.", seconds=8))
 
     def leave(_: bytes) -> None:
@@ -514,7 +512,7 @@ def test_a_client_that_leaves_loses_nothing(fake: FakeCodegen, poll: Poll) -> No
     assert chat(session_id=str(run.metadata["session_id"])).status == 200
 
 
-def test_an_answer_of_which_the_run_has_moved_on_is_told_by_its_beginning(fake: FakeCodegen, runs: MemoryRuns) -> None:
+def test_a_truncated_answer_of_an_earlier_turn_is_given_by_its_beginning(fake: FakeCodegen, runs: MemoryRuns) -> None:
     fake.script(Script(result="One. " * 6000))
     first = chat().json
     chat(session_id=first["session_id"])
@@ -526,7 +524,7 @@ def test_an_answer_of_which_the_run_has_moved_on_is_told_by_its_beginning(fake: 
     assert content(told) == told[-2]["data"]["response"] == ("One. " * 6000)[:500]
 
 
-def test_a_view_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_view_is_refused() -> None:
     assert stream(100_001, "?view=film").status == 422
 
 
@@ -541,7 +539,9 @@ def test_a_message_whose_turn_cannot_be_read_is_answered_with_its_links(fake: Fa
     assert answer.json["links"]["run"] == answer.headers["location"]
 
 
-def test_a_cancelled_turn_is_told_as_such(fake: FakeCodegen, runs: MemoryRuns, clock: TestClock, poll: Poll) -> None:
+def test_a_cancelled_turn_is_reported_as_cancelled(
+    fake: FakeCodegen, runs: MemoryRuns, clock: TestClock, poll: Poll
+) -> None:
     fake.script(Script(seconds=60))
     first = chat().json
     watch = runs.find(DEMO_ORG_ID, first["run_id"])

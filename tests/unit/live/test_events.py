@@ -33,7 +33,7 @@ def test_pages_follow_one_another_to_the_end(codegen: CodegenAPI, poll: Poll, fa
     assert list_events(run.id, f"?after={ids[-1]}").json["ended"]
 
 
-def test_a_request_waits_for_news_and_not_for_more_of_it(
+def test_a_request_waits_for_the_first_news_only(
     codegen: CodegenAPI, fake: FakeCodegen, clock: TestClock, polled_meanwhile: None
 ) -> None:
     fake.script(Script(steps=5, seconds=60))
@@ -46,7 +46,7 @@ def test_a_request_waits_for_news_and_not_for_more_of_it(
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [("0", 0), ("3.5", 3.5), ("25", 25)])
-def test_a_request_without_news_is_held_as_long_as_it_says(
+def test_a_request_without_news_is_held_for_the_requested_time(
     wait: str, seconds: float, codegen: CodegenAPI, clock: TestClock
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -57,7 +57,7 @@ def test_a_request_without_news_is_held_as_long_as_it_says(
     assert clock.now() - before == pytest.approx(seconds)
 
 
-def test_an_ended_run_is_not_waited_for(codegen: CodegenAPI, poll: Poll, clock: TestClock) -> None:
+def test_a_request_for_an_ended_run_does_not_wait(codegen: CodegenAPI, poll: Poll, clock: TestClock) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     list_events(run.id)
     poll(60)
@@ -68,7 +68,7 @@ def test_an_ended_run_is_not_waited_for(codegen: CodegenAPI, poll: Poll, clock: 
     assert clock.now() == before
 
 
-def test_events_that_are_kept_no_longer_are_counted_or_gone(codegen: CodegenAPI, poll: Poll, clock: TestClock) -> None:
+def test_deleted_events_are_counted_or_answered_with_gone(codegen: CodegenAPI, poll: Poll, clock: TestClock) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     list_events(run.id)
     poll(60)
@@ -83,7 +83,7 @@ def test_events_that_are_kept_no_longer_are_counted_or_gone(codegen: CodegenAPI,
     assert list_events(run.id, f"?after={fresh['next_cursor']}").status == 200
 
 
-def test_a_hole_that_expiry_left_is_never_passed_over(
+def test_a_gap_of_deleted_events_is_never_skipped(
     codegen: CodegenAPI, poll: Poll, runs: MemoryRuns, fake: FakeCodegen
 ) -> None:
     fake.script(Script(steps=8, seconds=5))
@@ -100,7 +100,7 @@ def test_a_hole_that_expiry_left_is_never_passed_over(
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "0-999999", "7-1", "-1", "0-1%3B"])
-def test_a_cursor_that_is_none_of_this_run_is_refused(cursor: str, codegen: CodegenAPI) -> None:
+def test_an_invalid_cursor_is_refused(cursor: str, codegen: CodegenAPI) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     answer = list_events(run.id, f"?after={cursor}")
 
@@ -115,7 +115,7 @@ def test_a_parameter_out_of_range_is_refused(query: str) -> None:
     assert answer.json["errors"][0]["pointer"] == "/query/" + query.split("=")[0]
 
 
-def test_a_run_that_is_not_there_or_not_the_organizations_is_not_found(codegen: CodegenAPI) -> None:
+def test_a_run_that_is_absent_or_of_another_organization_is_not_found(codegen: CodegenAPI) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
 
     assert list_events(99_999_999).status == 404

@@ -30,13 +30,13 @@ def test_events_are_kept_as_long_as_the_deployment_says_and_a_watch_longer(deplo
     assert expiries(deployed) == {"watch": NOW + 33 * DAY, "event#0000#0000000001": NOW + 3 * DAY}
 
 
-def test_the_watch_of_a_multi_runs_run_is_kept_for_good(deployed: Template) -> None:
+def test_the_watch_of_a_run_of_a_multi_run_does_not_expire(deployed: Template) -> None:
     RunsTable(deployed.tables["RunsTable"].name).add(watch(multi_run_id="mr-1"))
 
     assert expiries(deployed) == {"watch": None}
 
 
-def test_what_has_expired_is_not_read_although_it_is_still_there(deployed: Template) -> None:
+def test_an_expired_item_is_not_read_although_it_still_exists(deployed: Template) -> None:
     runs = RunsTable(deployed.tables["RunsTable"].name, retention=DAY)
     current = watch()
     for moment in (NOW, NOW, NOW + 10, NOW + 20):

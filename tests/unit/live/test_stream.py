@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("served")
 Poll = Callable[[float], None]
 
 
-def test_a_run_nobody_followed_is_followed_from_the_first_look_on(codegen: CodegenAPI, runs: MemoryRuns) -> None:
+def test_an_unfollowed_run_is_followed_from_the_first_look_on(codegen: CodegenAPI, runs: MemoryRuns) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     (snapshot,) = frames(stream(run.id, "?poll_interval=2.0").text)
 
@@ -40,7 +40,7 @@ def test_a_run_nobody_followed_is_followed_from_the_first_look_on(codegen: Codeg
     assert watch.viewed_until
 
 
-def test_a_viewer_that_reconnects_misses_nothing_and_is_told_the_end(
+def test_a_viewer_that_reconnects_misses_nothing_and_gets_the_end(
     codegen: CodegenAPI, poll: Poll, fake: FakeCodegen
 ) -> None:
     fake.script(Script(steps=150, seconds=40))
@@ -83,7 +83,7 @@ def test_a_page_without_news_is_held_and_then_ends(
     assert clock.now() - before == pytest.approx(20)
 
 
-def test_an_answer_tells_how_long_events_are_kept(codegen: CodegenAPI) -> None:
+def test_an_answer_says_how_long_events_are_kept(codegen: CodegenAPI) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     answer = stream(run.id)
 
@@ -92,7 +92,7 @@ def test_an_answer_tells_how_long_events_are_kept(codegen: CodegenAPI) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_cursor_whose_events_are_kept_no_longer_is_gone_with_a_link_to_the_run(
+def test_a_cursor_whose_events_were_deleted_is_gone_with_a_link_to_the_run(
     codegen: CodegenAPI, poll: Poll, clock: TestClock
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -107,7 +107,7 @@ def test_a_cursor_whose_events_are_kept_no_longer_is_gone_with_a_link_to_the_run
     assert answer.json["links"] == {"run": f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run.id}"}
 
 
-def test_whoever_starts_late_is_told_how_many_events_are_kept_no_longer(
+def test_a_late_viewer_gets_the_count_of_deleted_events(
     codegen: CodegenAPI, poll: Poll, clock: TestClock, fake: FakeCodegen
 ) -> None:
     fake.script(Script(steps=3, seconds=10))
@@ -123,7 +123,7 @@ def test_whoever_starts_late_is_told_how_many_events_are_kept_no_longer(
     assert stream(run.id, last_id=told[1]["data"]["cursor"]).status == 204
 
 
-def test_a_follow_up_goes_on_after_the_end(codegen: CodegenAPI, poll: Poll, runs: MemoryRuns) -> None:
+def test_a_follow_up_continues_the_stream_after_the_end(codegen: CodegenAPI, poll: Poll, runs: MemoryRuns) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     stream(run.id)
     poll(60)
@@ -183,7 +183,7 @@ def test_a_page_ends_before_it_is_too_large_for_lambda(codegen: CodegenAPI, runs
 # --- live ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_live_stream_goes_on_to_the_end(codegen: CodegenAPI, fake: FakeCodegen, polled_meanwhile: None) -> None:
+def test_a_live_stream_continues_to_the_end(codegen: CodegenAPI, fake: FakeCodegen, polled_meanwhile: None) -> None:
     fake.script(Script(steps=40, seconds=100))
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     parts: list[bytes] = []
@@ -253,7 +253,7 @@ def test_a_stream_ends_in_order_when_storage_fails_in_the_middle(
     assert again.status == 503
 
 
-def test_a_live_stream_refuses_as_a_problem_before_it_begins() -> None:
+def test_a_refusal_before_the_live_stream_begins_is_a_problem() -> None:
     answer = stream_live(stream_event(99_999_999))
 
     assert answer.status == 404
@@ -272,7 +272,7 @@ def by_ticket(agent_run_id: int, last_id: str | None = None) -> dict[str, Any]:
     return event
 
 
-def test_who_comes_by_ticket_gets_the_stream_key_in_every_id_and_before_the_first(
+def test_a_stream_opened_by_ticket_has_the_stream_key_in_every_id_and_before_the_first(
     codegen: CodegenAPI, poll: Poll
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -288,7 +288,7 @@ def test_who_comes_by_ticket_gets_the_stream_key_in_every_id_and_before_the_firs
     assert re.findall(r"^id: (.*)$", resumed, re.MULTILINE)[:2] == ["0-2~the-key", "0-3~the-key"]
 
 
-def test_who_comes_by_ticket_for_a_run_nobody_follows_is_told_so() -> None:
+def test_a_ticket_for_an_unfollowed_run_is_refused_with_the_reason() -> None:
     answer = invoke(handlers.handler("live/stream"), by_ticket(99_999_999), Context())
 
     assert answer["statusCode"] == 404
@@ -299,7 +299,7 @@ def test_who_comes_by_ticket_for_a_run_nobody_follows_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "0-999999", "7-1", "0-1; DROP", "-1", "0-1~a b", "0-٣"])
-def test_a_cursor_that_is_none_of_this_run_is_refused(cursor: str, codegen: CodegenAPI) -> None:
+def test_an_invalid_cursor_is_refused(cursor: str, codegen: CodegenAPI) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     answer = stream(run.id, last_id=cursor)
 
@@ -334,7 +334,7 @@ def test_an_organization_the_caller_is_not_in_is_forbidden() -> None:
     assert stream(1, org_id=125).status == 403
 
 
-def test_nobody_watches_without_the_authorizer() -> None:
+def test_a_stream_without_the_authorizer_is_refused() -> None:
     event = rest("GET", "/v1/organizations/123/agent/run/1/logs/stream", caller=None)
 
     assert invoke(handlers.handler("live/stream"), event, Context())["statusCode"] == 401

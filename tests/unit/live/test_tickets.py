@@ -21,7 +21,7 @@ def tickets(deployed: Template, clock: TestClock) -> Tickets:
 
 
 @pytest.mark.parametrize("subject", [RUN, MULTI_RUN])
-def test_a_ticket_lets_its_caller_in_to_its_subject_without_a_token(tickets: Tickets, subject: Subject) -> None:
+def test_a_ticket_admits_its_caller_to_its_subject_without_a_token(tickets: Tickets, subject: Subject) -> None:
     ticket, _ = tickets.issue(CALLER, subject)
     admission = tickets.redeem(ticket)
 
@@ -31,7 +31,7 @@ def test_a_ticket_lets_its_caller_in_to_its_subject_without_a_token(tickets: Tic
     assert admission.caller.token == ""
 
 
-def test_a_ticket_is_good_once(tickets: Tickets) -> None:
+def test_a_ticket_is_valid_once(tickets: Tickets) -> None:
     ticket, _ = tickets.issue(CALLER, RUN)
     tickets.redeem(ticket, RUN)
 
@@ -41,7 +41,7 @@ def test_a_ticket_is_good_once(tickets: Tickets) -> None:
         tickets.redeem(ticket)
 
 
-def test_of_many_who_show_one_ticket_at_once_one_is_let_in(tickets: Tickets) -> None:
+def test_of_many_simultaneous_uses_of_a_ticket_one_is_admitted(tickets: Tickets) -> None:
     ticket, _ = tickets.issue(CALLER, RUN)
 
     def show(_: int) -> bool:
@@ -55,7 +55,7 @@ def test_of_many_who_show_one_ticket_at_once_one_is_let_in(tickets: Tickets) -> 
         assert sum(threads.map(show, range(8))) == 1
 
 
-def test_a_ticket_is_good_for_a_minute(tickets: Tickets, clock: TestClock) -> None:
+def test_a_ticket_is_valid_for_a_minute(tickets: Tickets, clock: TestClock) -> None:
     early, expires_at = tickets.issue(CALLER, RUN)
     late, _ = tickets.issue(CALLER, RUN)
     assert expires_at == int(clock.now()) + TICKET_SECONDS
@@ -68,7 +68,7 @@ def test_a_ticket_is_good_for_a_minute(tickets: Tickets, clock: TestClock) -> No
 
 
 @pytest.mark.parametrize("other", [Subject(123, agent_run_id=8), Subject(124, agent_run_id=7), MULTI_RUN])
-def test_a_ticket_shown_elsewhere_stays_good_for_its_own_subject(tickets: Tickets, other: Subject) -> None:
+def test_a_ticket_used_elsewhere_stays_valid_for_its_own_subject(tickets: Tickets, other: Subject) -> None:
     ticket, _ = tickets.issue(CALLER, RUN)
 
     with pytest.raises(TicketForAnother):
@@ -77,7 +77,7 @@ def test_a_ticket_shown_elsewhere_stays_good_for_its_own_subject(tickets: Ticket
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "ä" * 5000, "ticket#"])
-def test_what_is_no_ticket_is_refused(tickets: Tickets, nonsense: str) -> None:
+def test_an_invented_ticket_is_refused(tickets: Tickets, nonsense: str) -> None:
     with pytest.raises(TicketRefused):
         tickets.redeem(nonsense, RUN)
 

@@ -82,7 +82,7 @@ def test_one_permit_at_a_time_is_given_even_if_all_of_them_are_reserved(reserve:
     assert Bucket(given=(now,)).opens_at(limit, now, reserve=reserve, ahead=1) == now + 124_000
 
 
-def test_by_default_nobody_is_ahead_and_nothing_is_reserved() -> None:
+def test_by_default_a_bucket_is_empty_and_nothing_is_reserved() -> None:
     limit, now, buckets = Limit(calls=6, seconds=60), 1_000_000, Buckets(MemoryRuns(), "budget", Clock())
     buckets.take("create", 9)
 

@@ -142,7 +142,7 @@ def test_a_run_is_read_less_and_less_often_while_nothing_is_new(quiet: int) -> N
     assert (change.watch.due_at or 0) - MS == expected * 1000
 
 
-def test_a_run_that_somebody_watches_is_read_often_and_all_runs_together_keep_to_the_limit() -> None:
+def test_a_watched_run_is_read_often_and_all_runs_together_keep_to_the_limit() -> None:
     def wait(**more: Any) -> float:
         return ((observe(watch(quiet_polls=50), answer(), **more).watch.due_at or 0) - MS) / 1000
 

@@ -24,7 +24,7 @@ def test_reads_become_rarer_while_nothing_happens() -> None:
     assert (intervals[0], intervals[-1]) == (INTERVALS[0], INTERVALS[-1])
 
 
-def test_a_quiet_run_is_read_often_while_somebody_watches() -> None:
+def test_a_quiet_run_is_read_often_while_it_is_watched() -> None:
     for until, interval in ((None, INTERVALS[-1]), (MS, INTERVALS[-1]), (MS + 1, VIEWED_INTERVAL)):
         assert read_interval(watch(quiet_polls=99, viewed_until=until), now=NOW, at_least=0) == interval
 

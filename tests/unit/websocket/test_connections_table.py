@@ -32,7 +32,7 @@ def test_a_connection_is_kept_until_it_is_removed(table: ConnectionsTable) -> No
     assert table.get("ada=") is None
 
 
-def test_removing_a_connection_ends_what_it_follows_and_nothing_else(table: ConnectionsTable) -> None:
+def test_removing_a_connection_removes_its_own_subscriptions_only(table: ConnectionsTable) -> None:
     other = SUBSCRIPTION.model_copy(update={"connection_id": "bob="})
     for subscription in (SUBSCRIPTION, SUBSCRIPTION.model_copy(update={"key": "8"}), other):
         table.subscribe(subscription)
@@ -58,7 +58,7 @@ def test_a_second_subscription_replaces_the_first(table: ConnectionsTable) -> No
     assert table.claim(SUBSCRIPTION, "me", 9_000) is None
 
 
-def test_what_is_due_comes_by_time(table: ConnectionsTable) -> None:
+def test_due_connections_come_in_order_of_time(table: ConnectionsTable) -> None:
     for due_at, key in ((3_000, "c"), (1_000, "a"), (2_000, "b")):
         table.subscribe(SUBSCRIPTION.model_copy(update={"due_at": due_at, "key": key}))
 
@@ -75,7 +75,7 @@ def test_only_one_has_the_claim(table: ConnectionsTable) -> None:
     assert table.claim(SUBSCRIPTION, "you", 9_000) is None
 
 
-def test_a_claim_that_was_given_back_leaves_how_far_was_sent(table: ConnectionsTable) -> None:
+def test_a_released_claim_keeps_the_position_of_the_last_frame(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION)
     claimed = table.claim(SUBSCRIPTION, "me", 9_000)
     assert claimed is not None
@@ -85,7 +85,7 @@ def test_a_claim_that_was_given_back_leaves_how_far_was_sent(table: ConnectionsT
     assert not table.release(claimed, (2, 9), 60_000)
 
 
-def test_a_claim_with_news_cannot_be_given_back_before_they_are_acknowledged(table: ConnectionsTable) -> None:
+def test_a_claim_with_unacknowledged_news_cannot_be_released(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION)
     claimed = table.claim(SUBSCRIPTION, "me", 9_000)
     assert claimed is not None
@@ -96,13 +96,13 @@ def test_a_claim_with_news_cannot_be_given_back_before_they_are_acknowledged(tab
     assert table.release(claimed, (2, 8), 60_000)
 
 
-def test_there_is_nobody_to_mark_where_nobody_sends(table: ConnectionsTable) -> None:
+def test_without_a_sender_no_connection_is_marked(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION)
 
     assert not table.mark(SUBSCRIPTION)
 
 
-def test_a_claim_can_be_put_off_despite_news(table: ConnectionsTable) -> None:
+def test_a_claim_can_be_postponed_although_there_is_news(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION)
     claimed = table.claim(SUBSCRIPTION, "me", 9_000)
     assert claimed is not None
@@ -112,7 +112,7 @@ def test_a_claim_can_be_put_off_despite_news(table: ConnectionsTable) -> None:
     assert stored(table) == SUBSCRIPTION.model_copy(update={"seq": 6, "due_at": 5_000, "slow_until": 5_000})
 
 
-def test_whoever_was_replaced_changes_nothing_any_more(table: ConnectionsTable) -> None:
+def test_a_replaced_subscription_changes_nothing_more(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION)
     claimed = table.claim(SUBSCRIPTION, "me", 9_000)
     assert claimed is not None
@@ -126,7 +126,7 @@ def test_whoever_was_replaced_changes_nothing_any_more(table: ConnectionsTable) 
     assert stored(table) == again
 
 
-def test_a_finished_subscription_is_gone(table: ConnectionsTable) -> None:
+def test_a_finished_subscription_is_deleted(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION)
     claimed = table.claim(SUBSCRIPTION, "me", 9_000)
     assert claimed is not None
@@ -136,7 +136,7 @@ def test_a_finished_subscription_is_gone(table: ConnectionsTable) -> None:
     assert table.followed("ada=") == []
 
 
-def test_news_are_taken_off_by_the_next_claim(table: ConnectionsTable) -> None:
+def test_the_next_claim_takes_the_news(table: ConnectionsTable) -> None:
     table.subscribe(SUBSCRIPTION.model_copy(update={"news": True}))
     claimed = table.claim(SUBSCRIPTION, "me", 9_000)
 

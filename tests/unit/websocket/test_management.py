@@ -84,7 +84,7 @@ def test_an_error_says_whether_the_frame_was_sent_which_is_tried_once(
         (httpx.ConnectTimeout("too far"), Congested),
     ],
 )
-def test_an_answer_that_does_not_come_says_whether_the_frame_may_have_been_sent(
+def test_a_missing_answer_says_whether_the_frame_may_have_been_sent(
     fault: httpx.TransportError, meaning: type[Exception], gateway: Gateway
 ) -> None:
     gateway.answer = fault
@@ -94,7 +94,7 @@ def test_an_answer_that_does_not_come_says_whether_the_frame_may_have_been_sent(
     assert len(gateway.requests) == 1
 
 
-def test_nobody_to_ask_means_that_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_connection_means_that_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen(0) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")

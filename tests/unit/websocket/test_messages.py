@@ -134,14 +134,14 @@ def test_a_token_opens_a_connection_that_knows_its_caller_and_not_the_token(tabl
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer a-token-of-nobody"}, {"Authorization": "Basic x"}])
-def test_nobody_else_is_let_in(headers: dict[str, str], table: ConnectionsTable) -> None:
+def test_other_callers_are_refused(headers: dict[str, str], table: ConnectionsTable) -> None:
     assert invoke(handlers.handler("live/connect"), connection_event("CONNECT", headers=headers), Context()) == {
         "statusCode": 401
     }
     assert table.get("eve=") is None
 
 
-def test_a_ticket_lets_in_once_and_for_what_it_was_issued_for(
+def test_a_ticket_admits_once_and_only_to_its_subject(
     deployed: Template, table: ConnectionsTable, clock: TestClock
 ) -> None:
     tickets = Tickets(current())
@@ -155,7 +155,7 @@ def test_a_ticket_lets_in_once_and_for_what_it_was_issued_for(
     assert (kept.subject, kept.organizations) == ("run:7", frozenset({DEMO_ORG_ID}))
 
 
-def test_a_closed_connection_is_forgotten_with_what_it_followed(
+def test_a_closed_connection_is_deleted_with_its_subscriptions(
     client: Client, table: ConnectionsTable, codegen: CodegenAPI
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -171,7 +171,7 @@ def test_a_closed_connection_is_forgotten_with_what_it_followed(
 # --- a run -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_nobody_followed_is_followed_from_the_subscription_on(
+def test_an_unfollowed_run_is_followed_from_the_subscription_on(
     client: Client, codegen: CodegenAPI, runs: RunsTable, clock: TestClock
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -202,7 +202,7 @@ def test_a_run_is_followed_to_its_end(
     assert client.frames[-1]["type"] == "stream.end"
 
 
-def test_a_quiet_run_is_polled_often_as_long_as_somebody_follows_it(
+def test_a_quiet_run_is_polled_often_while_it_has_a_subscriber(
     client: Client, codegen: CodegenAPI, poll: Callable[[float], None], fake: FakeCodegen
 ) -> None:
     fake.script(Script(ending="NEVER", steps=0))
@@ -222,7 +222,7 @@ def test_a_quiet_run_is_polled_often_as_long_as_somebody_follows_it(
     assert seldom <= 2
 
 
-def test_what_was_unsubscribed_sends_nothing_any_more(
+def test_an_unsubscribed_run_sends_nothing_more(
     client: Client, codegen: CodegenAPI, poll: Callable[[float], None]
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -248,7 +248,7 @@ def test_a_second_subscription_replaces_the_first(
     assert len(table.subscribers(DEMO_ORG_ID, str(run.id))) == 1
 
 
-def test_a_cursor_is_gone_on_from_and_one_at_the_end_is_told_the_end(
+def test_a_subscription_continues_from_its_cursor_and_at_the_end_reports_the_end(
     client: Client, codegen: CodegenAPI, poll: Callable[[float], None]
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -283,7 +283,7 @@ def enqueue(multi_run_id: str, part: str, clock: TestClock) -> None:
     )  # fmt: skip
 
 
-def test_a_multi_run_is_all_of_its_runs_those_to_come_included(
+def test_a_multi_run_subscription_includes_runs_that_start_later(
     client: Client, multi_run_id: str, clock: TestClock, poll: Callable[[float], None], runs: RunsTable
 ) -> None:
     enqueue(multi_run_id, "0", clock)
@@ -315,7 +315,7 @@ def test_each_part_of_a_multi_run_has_its_own_cursor(
     assert first == {"0": "0-3", "1": "0-1"}
 
 
-def test_a_cursor_of_no_part_is_refused(client: Client, multi_run_id: str, clock: TestClock) -> None:
+def test_a_cursor_for_no_run_of_the_multi_run_is_refused(client: Client, multi_run_id: str, clock: TestClock) -> None:
     enqueue(multi_run_id, "0", clock)
 
     for after in ({"9": "0-1"}, {"0": "nonsense"}, {"synthesis": "0-1"}):
@@ -360,7 +360,7 @@ def test_a_message_that_cannot_be_served_is_answered_with_its_problem(client: Cl
         assert problem["remedy"]
 
 
-def test_a_cursor_that_is_none_of_this_run_is_refused(client: Client, codegen: CodegenAPI) -> None:
+def test_a_cursor_of_another_run_is_refused(client: Client, codegen: CodegenAPI) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
 
     for cursor in ("nonsense", "0-999999", "7-1"):
@@ -391,7 +391,7 @@ def test_a_ticket_opens_nothing_else(connect: Callable[..., Client], codegen: Co
     assert error(visitor.send(action="subscribe", multi_run_id="mr-1"))["code"] == "ticket_for_another"
 
 
-def test_a_connection_that_is_not_known_is_told_to_connect_again(client: Client, table: ConnectionsTable) -> None:
+def test_an_unknown_connection_gets_the_advice_to_connect_again(client: Client, table: ConnectionsTable) -> None:
     table.remove(client.id)
 
     assert error(client.send(action="subscribe", run_id=1))["code"] == "connection_unknown"
@@ -419,7 +419,7 @@ def test_a_connection_follows_at_most_a_hundred_runs(
     assert client.send(action="subscribe", run_id=last)[0]["type"] == "subscribed"
 
 
-def test_an_upstream_that_fails_is_told_and_nothing_is_followed(
+def test_an_upstream_failure_is_reported_and_nothing_is_followed(
     client: Client, codegen: CodegenAPI, fake: FakeCodegen, table: ConnectionsTable
 ) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
@@ -431,7 +431,7 @@ def test_an_upstream_that_fails_is_told_and_nothing_is_followed(
     assert table.followed(client.id) == []
 
 
-def test_the_callers_token_is_nowhere_in_the_table(client: Client, codegen: CodegenAPI, deployed: Template) -> None:
+def test_the_callers_token_is_not_in_the_table(client: Client, codegen: CodegenAPI, deployed: Template) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     client.send(action="subscribe", run_id=run.id)
     stored = boto3.client("dynamodb").scan(TableName=deployed.tables["ConnectionsTable"].name)["Items"]

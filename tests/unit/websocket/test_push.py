@@ -95,7 +95,7 @@ def ids(frames: list[dict[str, Any]]) -> list[str]:
     return [event["id"] for event in events(frames)]
 
 
-def test_what_there_is_comes_after_a_snapshot_and_news_as_they_are_written(live: Live) -> None:
+def test_a_subscriber_gets_a_snapshot_the_stored_events_and_then_news(live: Live) -> None:
     live.write({"position": 0}, {"position": 1})
     frames = live.follow()
     live.write({"position": 2})
@@ -107,13 +107,13 @@ def test_what_there_is_comes_after_a_snapshot_and_news_as_they_are_written(live:
     assert {frame["run_id"] for frame in frames} == {7}
 
 
-def test_a_cursor_is_gone_on_from(live: Live) -> None:
+def test_a_subscription_continues_from_its_cursor(live: Live) -> None:
     live.write({"position": 0}, {"position": 1}, {"position": 2})
 
     assert ids(live.follow(seq=2)) == ["0-3"]
 
 
-def test_the_end_is_told_and_ends_the_subscription(live: Live) -> None:
+def test_the_end_is_sent_and_ends_the_subscription(live: Live) -> None:
     frames = live.follow()
     live.write({"position": 0}, ends=Status.COMPLETED)
 
@@ -121,14 +121,14 @@ def test_the_end_is_told_and_ends_the_subscription(live: Live) -> None:
     assert live.table.subscriptions == {}
 
 
-def test_who_has_seen_the_end_is_told_so_at_once(live: Live) -> None:
+def test_a_subscriber_at_the_end_gets_the_end_at_once(live: Live) -> None:
     live.write({"position": 0}, ends=Status.FAILED)
     frames = live.follow(seq=2)
 
     assert [frame["type"] for frame in frames] == ["snapshot", "stream.end"]
 
 
-def test_a_follow_up_keeps_those_who_have_not_heard_of_the_end(live: Live) -> None:
+def test_a_follow_up_keeps_subscribers_that_did_not_get_the_end(live: Live) -> None:
     live.write({"position": 0}, ends=Status.COMPLETED)
     reopened = live.runs.watches[ORG, KEY].model_copy(update={"status": Status.RUNNING, "turn": 2})
     live.runs.write(reopened)
@@ -138,7 +138,7 @@ def test_a_follow_up_keeps_those_who_have_not_heard_of_the_end(live: Live) -> No
     assert [frame["type"] for frame in frames] == ["snapshot", "events", "events"]
 
 
-def test_everybody_who_follows_gets_the_same(live: Live) -> None:
+def test_all_subscribers_get_the_same_events(live: Live) -> None:
     followers = [live.follow(f"c{number}=") for number in range(40)]
     live.write({"position": 0})
     live.write({"position": 1})
@@ -146,7 +146,7 @@ def test_everybody_who_follows_gets_the_same(live: Live) -> None:
     assert {tuple(ids(frames)) for frames in followers} == {("0-1", "0-2")}
 
 
-def test_a_write_that_nobody_follows_costs_one_read(live: Live) -> None:
+def test_a_write_to_a_run_without_subscribers_costs_one_read(live: Live) -> None:
     calls: list[None] = []
     live.table.before = lambda: calls.append(None)
     live.write({"position": 0})
@@ -172,14 +172,14 @@ def test_the_largest_event_that_is_stored_fits_a_frame(live: Live) -> None:
     assert max(live.connections.sizes) <= MAX_FRAME
 
 
-def test_a_truncated_entry_has_a_link_to_the_whole(live: Live) -> None:
+def test_a_truncated_entry_has_a_link_to_the_full_entry(live: Live) -> None:
     live.write({"position": 4, "log": {"observation": "beginning"}, "truncated": True})
     (event,) = events(live.follow())
 
     assert event["link"] == "/v1/organizations/123/agent/run/7/logs?skip=4&limit=1"
 
 
-def test_an_event_beyond_a_frame_is_a_preview_with_a_link(live: Live) -> None:
+def test_an_event_larger_than_a_frame_is_a_preview_with_a_link(live: Live) -> None:
     live.write({"position": 4, "text": "x" * 2 * MAX_FRAME})
     (event,) = events(live.follow())
 
@@ -188,7 +188,7 @@ def test_an_event_beyond_a_frame_is_a_preview_with_a_link(live: Live) -> None:
     assert max(live.connections.sizes) <= MAX_FRAME
 
 
-def test_who_comes_when_nothing_is_kept_any_more_is_told_how_much_is_missing_and_the_end(live: Live) -> None:
+def test_a_late_subscriber_without_stored_events_gets_the_missing_count_and_the_end(live: Live) -> None:
     live.write({"position": 0}, {"position": 1}, ends=Status.COMPLETED)
     live.clock.time += RETENTION + 1
     frames = live.follow(expires_at=live.clock.now() + 60)
@@ -199,7 +199,7 @@ def test_who_comes_when_nothing_is_kept_any_more_is_told_how_much_is_missing_and
     assert live.table.subscriptions == {}
 
 
-def test_who_comes_when_the_beginning_is_not_kept_any_more_gets_the_rest(live: Live) -> None:
+def test_a_late_subscriber_gets_the_events_that_are_still_stored(live: Live) -> None:
     live.write({"position": 0}, {"position": 1})
     live.clock.time += RETENTION - 60
     live.write({"position": 2})
@@ -210,7 +210,7 @@ def test_who_comes_when_the_beginning_is_not_kept_any_more_gets_the_rest(live: L
     assert ids(frames) == ["0-3"]
 
 
-def test_a_place_whose_events_are_not_kept_any_more_is_told_and_never_skipped(live: Live) -> None:
+def test_a_gap_of_deleted_events_is_reported_and_never_skipped(live: Live) -> None:
     live.write({"position": 0}, {"position": 1})
     live.clock.time += RETENTION - 60
     live.write({"position": 2})
@@ -233,7 +233,7 @@ def test_a_long_result_is_a_preview_in_the_snapshot(live: Live) -> None:
     assert max(live.connections.sizes) <= MAX_FRAME
 
 
-def test_a_connection_that_is_gone_is_forgotten(live: Live) -> None:
+def test_a_connection_that_the_gateway_does_not_know_is_deleted(live: Live) -> None:
     live.follow()
     live.connections.frames.clear()
     live.write({"position": 0})
@@ -241,7 +241,7 @@ def test_a_connection_that_is_gone_is_forgotten(live: Live) -> None:
     assert live.table.subscriptions == {}
 
 
-def test_a_slow_viewer_is_left_alone_and_catches_up_from_the_log(live: Live) -> None:
+def test_a_slow_viewer_is_not_hurried_and_catches_up_from_the_log(live: Live) -> None:
     frames, other = live.follow(), live.follow("bob=")
     live.connections.trouble = [Congested(), Congested()]
     live.write({"position": 0})
@@ -254,7 +254,7 @@ def test_a_slow_viewer_is_left_alone_and_catches_up_from_the_log(live: Live) -> 
     assert ids(frames) == ids(other) == ["0-1", "0-2", "0-3"]
 
 
-def test_a_viewer_who_was_slow_at_the_end_still_hears_of_it(live: Live) -> None:
+def test_a_viewer_that_is_slow_at_the_end_still_gets_it(live: Live) -> None:
     frames = live.follow()
     live.connections.trouble = [Congested()]
     live.write({"position": 0}, ends=Status.COMPLETED)
@@ -273,7 +273,7 @@ def test_a_frame_that_may_have_been_sent_is_never_sent_again(live: Live) -> None
     assert live.table.subscriptions == {}
 
 
-def test_a_connection_that_cannot_be_closed_is_closed_later_and_gets_nothing_meanwhile(
+def test_a_connection_that_cannot_be_closed_gets_nothing_and_is_closed_later(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: str) -> None:
@@ -292,7 +292,7 @@ def test_a_connection_that_cannot_be_closed_is_closed_later_and_gets_nothing_mea
     assert "ada=" not in live.connections.frames
 
 
-def test_a_sender_that_died_leaves_a_connection_that_is_closed(live: Live) -> None:
+def test_the_connection_of_a_sender_that_died_is_closed(live: Live) -> None:
     live.write({"position": 0})
     frames = live.follow()
     died = live.table.claim(live.subscription(), "gone", round((live.clock.now() + CLAIM_MARGIN) * 1000))
@@ -307,7 +307,7 @@ def test_a_sender_that_died_leaves_a_connection_that_is_closed(live: Live) -> No
     assert "ada=" not in live.connections.frames
 
 
-def test_who_sends_is_told_that_there_is_news_and_sends_them_too(live: Live) -> None:
+def test_the_current_sender_also_sends_later_news(live: Live) -> None:
     frames = live.follow()
 
     def write_meanwhile() -> None:
@@ -321,7 +321,7 @@ def test_who_sends_is_told_that_there_is_news_and_sends_them_too(live: Live) -> 
     assert live.subscription().claim is None
 
 
-def test_events_that_nobody_published_are_found_by_the_next_look(live: Live) -> None:
+def test_events_without_a_push_are_found_by_the_next_look(live: Live) -> None:
     frames = live.follow()
     watch = live.runs.watches[ORG, KEY]
     writer = Writer(watch.position, run_id=7, now=live.clock.now())
@@ -334,14 +334,14 @@ def test_events_that_nobody_published_are_found_by_the_next_look(live: Live) -> 
     assert [frame["type"] for frame in frames] == ["snapshot", "events", "stream.end"]
 
 
-def test_a_look_leaves_what_nothing_happens_to_for_a_minute(live: Live) -> None:
+def test_a_look_postpones_idle_subscriptions_by_a_minute(live: Live) -> None:
     live.follow()
     live.clock.sleep(CHECK_INTERVAL)
 
     assert [live.publisher.check() for _ in range(2)] == [1, 0]
 
 
-def test_what_outlived_its_connection_is_removed(live: Live) -> None:
+def test_subscriptions_of_a_deleted_connection_are_removed(live: Live) -> None:
     frames = live.follow(expires_at=int(live.clock.now()) + 60)
     live.clock.sleep(61)
     live.write({"position": 0})
@@ -350,7 +350,7 @@ def test_what_outlived_its_connection_is_removed(live: Live) -> None:
     assert live.table.subscriptions == {}
 
 
-def test_a_long_log_is_left_to_the_next_look_when_the_time_is_over(live: Live) -> None:
+def test_a_long_log_is_continued_at_the_next_look_when_the_time_is_over(live: Live) -> None:
     live.write(*({"position": n, "text": "x" * 20_000} for n in range(50)))
     live.connections.before = lambda: live.clock.sleep(1)
     frames = live.follow()
@@ -362,7 +362,7 @@ def test_a_long_log_is_left_to_the_next_look_when_the_time_is_over(live: Live) -
     assert ids(frames) == [f"0-{n}" for n in range(1, 51)]
 
 
-def test_a_table_that_is_away_fails_nobody_but_the_viewers(live: Live, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unavailable_table_fails_only_the_viewers(live: Live, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise StorageUnavailable
 
@@ -378,7 +378,7 @@ def test_a_table_that_is_away_fails_nobody_but_the_viewers(live: Live, caplog: p
 
 
 @pytest.mark.parametrize("followed", [True, False])
-def test_a_run_is_watched_while_somebody_follows_it(followed: bool, live: Live) -> None:
+def test_a_run_is_watched_while_it_has_a_subscriber(followed: bool, live: Live) -> None:
     if followed:
         live.follow()
 
@@ -394,7 +394,7 @@ def follow_synthesis(live: Live) -> Callable[[], list[dict[str, Any]]]:
     return lambda: live.follow(**named)
 
 
-def test_a_run_that_is_still_to_come_is_waited_for(live: Live, follow_synthesis: Any) -> None:
+def test_a_run_that_does_not_exist_yet_is_waited_for(live: Live, follow_synthesis: Any) -> None:
     live.multi_runs[ORG, "mr-1"] = multi_run(status=MultiRunStatus.RUNNING)
     frames = follow_synthesis()
     assert frames == []
@@ -411,7 +411,7 @@ def test_a_run_that_is_still_to_come_is_waited_for(live: Live, follow_synthesis:
     assert [event["type"] for event in events(frames)] == ["run.queued"]
 
 
-def test_a_run_that_never_came_to_be_ends_with_its_multi_run(live: Live, follow_synthesis: Any) -> None:
+def test_a_run_that_never_started_ends_with_its_multi_run(live: Live, follow_synthesis: Any) -> None:
     live.multi_runs[ORG, "mr-1"] = multi_run(status=MultiRunStatus.RUNNING)
     frames = follow_synthesis()
     live.multi_runs[ORG, "mr-1"] = multi_run(status=MultiRunStatus.FAILED)
@@ -422,7 +422,7 @@ def test_a_run_that_never_came_to_be_ends_with_its_multi_run(live: Live, follow_
     assert live.table.subscriptions == {}
 
 
-def test_a_connection_that_goes_with_the_snapshot_is_forgotten(live: Live) -> None:
+def test_a_connection_that_closes_during_the_snapshot_is_deleted(live: Live) -> None:
     live.connections.trouble = [Gone()]
     live.follow()
 

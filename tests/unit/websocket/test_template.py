@@ -57,7 +57,7 @@ def test_routes_lead_to_functions(read: Callable[..., Template]) -> None:
         ("nonsense", "$default"),
     ],
 )
-def test_a_message_takes_the_route_that_it_names(message: str, route: str, read: Callable[..., Template]) -> None:
+def test_a_message_goes_to_the_route_that_it_names(message: str, route: str, read: Callable[..., Template]) -> None:
     api = read().websocket_api
     assert api is not None
 
@@ -74,7 +74,7 @@ def test_a_message_takes_the_route_that_it_names(message: str, route: str, read:
         ("      RouteSelectionExpression: $request.body.action\n", "", "Live: RouteSelectionExpression is missing"),
     ],
 )
-def test_what_is_not_understood_is_refused(old: str, new: str, message: str, read: Callable[..., Template]) -> None:
+def test_an_invalid_message_is_refused(old: str, new: str, message: str, read: Callable[..., Template]) -> None:
     with pytest.raises(TemplateError, match=message.replace("$", r"\$")):
         read(old, new)
 
@@ -85,7 +85,7 @@ def test_a_template_without_one_has_none(read: Callable[..., Template]) -> None:
     assert read(SMALL[start:end], "").websocket_api is None
 
 
-def test_this_repositorys_routes_are_understood() -> None:
+def test_the_routes_of_this_template_are_read() -> None:
     api = backend.template().websocket_api
     assert api is not None
 

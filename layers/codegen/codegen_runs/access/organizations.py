@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from codegen_api import CodegenAPI, Organization
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, Warned, json_text
 from codegen_runs.callers import Caller
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, NotAMember
@@ -51,11 +51,7 @@ class UpdateOrganization(Body):
     @field_validator("settings")
     @classmethod
     def _not_too_large(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
-        try:
-            size = len(json.dumps(settings, allow_nan=False))
-        except ValueError:  # Python reads 1e999 as infinity, which JSON does not have.
-            raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
-        if size > MAX_SETTINGS_CHARACTERS:
+        if len(json_text(settings)) > MAX_SETTINGS_CHARACTERS:
             raise PydanticCustomError("too_long", f"Input should have at most {MAX_SETTINGS_CHARACTERS} characters")
         return settings
 

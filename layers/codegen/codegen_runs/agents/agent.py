@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from codegen_runs.bodies import Body, IgnoredFields, Warned
+from codegen_runs.bodies import Body, IgnoredFields, Warned, json_text
 from codegen_runs.events import timestamp
 from codegen_runs.storage.agents import AgentProfile, AgentType
 
@@ -21,11 +20,7 @@ AGENT_ID = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 
 
 def _bounded(configuration: dict[str, Any]) -> dict[str, Any]:
-    try:
-        written = json.dumps(configuration, allow_nan=False)
-    except ValueError:  # Python reads 1e999 as infinity, which JSON cannot express.
-        raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
-    if len(written) > MAX_CONFIGURATION:
+    if len(json_text(configuration)) > MAX_CONFIGURATION:
         raise PydanticCustomError("too_long", f"Input should have at most {MAX_CONFIGURATION} characters as JSON")
     return configuration
 

@@ -1,13 +1,11 @@
 """Request bodies of the operations that start, continue and stop agent runs."""
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from codegen_api import Webhook
-from codegen_runs.bodies import Body
+from codegen_runs.bodies import Body, json_text
 
 Images = Annotated[list[str] | None, Field(description="Base64 data URIs.")]
 Webhooks = Annotated[list[Webhook] | None, Field(description="Notified when the run ends.")]
@@ -59,11 +57,7 @@ class RunOptions(Body):
     @field_validator("metadata")
     @classmethod
     def _no_infinity(cls, metadata: Any) -> Any:
-        # Python reads 1e999 as infinity, which JSON cannot represent.
-        try:
-            json.dumps(metadata, allow_nan=False)
-        except ValueError:
-            raise PydanticCustomError("finite_number", "Input should hold finite numbers only") from None
+        json_text(metadata)
         return metadata
 
 
