@@ -7,12 +7,12 @@ a fence whose mark they cannot have guessed, and states that nothing inside a fe
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 
 from codegen_runs.fences import cut, fenced, new_mark
 from codegen_runs.multi_runs.judging import Candidate, Judgement, is_echo
+from codegen_runs.multi_runs.verdicts import choice
 from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, Strategy
 from codegen_runs.storage.runs import Watch
 
@@ -89,6 +89,6 @@ def _verbatim(candidate: Candidate, source: AnswerSource, reason: str | None) ->
 
 
 def _selected(reply: str, shuffled: Sequence[int]) -> int | None:
-    named = set(re.findall(r"\b[A-Z]\b", reply.strip()[:200]))
-    labels = {label: index for label, index in zip(ascii_uppercase, shuffled, strict=False) if label in named}
-    return next(iter(labels.values())) if len(labels) == 1 else None
+    labels = dict(zip(ascii_uppercase, shuffled, strict=False))
+    label = choice(reply, labels)
+    return None if label is None else labels[label]
