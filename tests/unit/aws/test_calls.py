@@ -3,8 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+import botocore.session
 import httpx
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.handlers import add_recursion_detection_header
+from botocore.retries.standard import (
+    RetryContext,
+    ThrottledRetryableChecker,
+    ThrottlingStatusCodeChecker,
+    TransientRetryableChecker,
+)
 
 from codegen_runs import aws
 from codegen_runs.aws.calls import AwsError, Service, Unanswered
@@ -13,11 +22,20 @@ from tests.support.aws import ENVIRONMENT
 Answer = httpx.Response | httpx.TransportError
 
 
+class Raw:
+    """An empty body, as botocore reads it."""
+
+    def stream(self) -> Iterator[bytes]:
+        return iter(())
+
+
 class Answers(httpx.BaseTransport):
     """AWS as a list of its answers."""
 
     def __init__(self) -> None:
         self.left: list[Answer] = []
+        self.waits: list[float] = []
+        """Seconds before each repeated call."""
         self.requests: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -34,50 +52,12 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     answers = Answers()
-    with aws.wire.over(answers):
+    with aws.wire.over(answers), aws.pause.over(answers.waits.append):
         yield answers
 
 
 def refusal(code: str, status: int = 400, **more: Any) -> httpx.Response:
     return httpx.Response(status, json={"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "No.", **more})
-
-
-class Slept:
-    """The waits, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-
-
-@pytest.mark.parametrize(
-    ("region", "host"),
-    [
-        ("eu-west-1", "dynamodb.eu-west-1.amazonaws.com"),
-        ("us-gov-west-1", "dynamodb.us-gov-west-1.amazonaws.com"),
-        ("cn-north-1", "dynamodb.cn-north-1.amazonaws.com.cn"),
-    ],
-)
-def test_a_service_is_called_in_the_region_of_the_function(
-    answers: Answers, region: str, host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_REGION", region)
-    answers.left = [httpx.Response(200, content=b"{}")]
-    Service("dynamodb").call("POST", "/", {})
-
-    assert answers.requests[0].url.host == host
-
-
-def test_the_endpoint_url_of_the_environment_takes_precedence(
-    answers: Answers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    answers.left = [httpx.Response(200, content=b"{}")]
-    Service("execute-api", "https://connections.test/v0").call("POST", "/@connections/a", {})
-
-    assert str(answers.requests[0].url) == "http://127.0.0.1:4566/@connections/a"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +66,10 @@ def test_the_endpoint_url_of_the_environment_takes_precedence(
         refusal("ProvisionedThroughputExceededException"),
         refusal("ThrottlingException"),
         refusal("TransactionCanceledException", CancellationReasons=[{"Code": "None"}, {"Code": "ThrottlingError"}]),
+        refusal("LimitExceededException"),
+        refusal("RequestTimeout"),
         refusal("InternalServerError", 500),
+        httpx.Response(429, content=b"Too Many Requests"),
         httpx.Response(503, content=b"<html>Service Unavailable</html>"),
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("too slow"),
@@ -94,23 +77,21 @@ def test_the_endpoint_url_of_the_environment_takes_precedence(
     ids=lambda trouble: type(trouble).__name__,
 )
 def test_a_temporary_failure_is_retried_after_a_wait(answers: Answers, trouble: Answer) -> None:
-    slept = Slept()
     answers.left = [trouble, trouble, httpx.Response(200, content=b"done")]
 
-    assert Service("dynamodb", sleep=slept).call("POST", "/", {}) == b"done"
-    assert len(slept.seconds) == 2
+    assert Service("dynamodb").call("POST", "/", {}) == b"done"
+    assert len(answers.waits) == 2
 
 
 def test_the_waits_are_random_below_a_limit_that_doubles(answers: Answers) -> None:
-    slept = Slept()
     for _ in range(40):
         answers.left = [*(refusal("ThrottlingException") for _ in range(3)), httpx.Response(200, content=b"done")]
-        Service("dynamodb", sleep=slept).call("POST", "/", {})
+        Service("dynamodb").call("POST", "/", {})
 
     # Among 40 waits, one is in the upper half.
     for number, limit in enumerate((0.05, 0.1, 0.2)):
-        assert limit / 2 < max(slept.seconds[number::3]) <= limit
-        assert min(slept.seconds[number::3]) < limit / 2
+        assert limit / 2 < max(answers.waits[number::3]) <= limit
+        assert min(answers.waits[number::3]) < limit / 2
 
 
 @pytest.mark.parametrize(
@@ -119,19 +100,18 @@ def test_the_waits_are_random_below_a_limit_that_doubles(answers: Answers) -> No
 def test_a_permanent_refusal_is_not_retried(answers: Answers, code: str) -> None:
     answers.left = [refusal(code)]
     with pytest.raises(AwsError) as refused:
-        Service("dynamodb", sleep=Slept()).call("POST", "/", {})
+        Service("dynamodb").call("POST", "/", {})
 
     assert (refused.value.code, refused.value.status, refused.value.throttled) == (code, 400, False)
 
 
 def test_the_attempts_have_a_limit(answers: Answers) -> None:
-    slept = Slept()
     answers.left = [refusal("ThrottlingException") for _ in range(4)]
     with pytest.raises(AwsError, match="ThrottlingException: No") as refused:
-        Service("dynamodb", sleep=slept).call("POST", "/", {})
+        Service("dynamodb").call("POST", "/", {})
 
     assert refused.value.throttled
-    assert len(slept.seconds) == 3
+    assert len(answers.waits) == 3
 
 
 @pytest.mark.parametrize(
@@ -197,3 +177,85 @@ def test_a_repeated_transaction_is_executed_once(answers: Answers) -> None:
 
     first, again, other = (request.content for request in answers.requests)
     assert first == again != other
+
+
+CODES = sorted(
+    {
+        *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
+        *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
+        *(
+            error.name
+            for service in ("dynamodb", "stepfunctions", "secretsmanager", "lambda", "apigatewaymanagementapi")
+            for error in botocore.session.get_session().get_service_model(service).error_shapes
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 410, 413, 429, 500, 501, 502, 503, 504, 505])
+def test_the_errors_that_are_retried_are_those_of_botocore(answers: Answers, status: int) -> None:
+    checks = [TransientRetryableChecker(), ThrottledRetryableChecker(), ThrottlingStatusCodeChecker()]
+    for code in CODES:
+        context = RetryContext(
+            attempt_number=1,
+            http_response=AWSResponse("https://aws.test", status, {}, None),
+            parsed_response={"Error": {"Code": code}},
+        )
+        modeled = code == "ReplicatedWriteConflictException"  # The models mark this one alone.
+        expected = modeled or any(check.is_retryable(context) for check in checks)
+
+        assert AwsError(code, "No.", status=status).temporary is expected, code
+
+
+@pytest.mark.parametrize(
+    "trace_id",
+    ["Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a:0", "Root=1;é \n", None],
+)
+@pytest.mark.parametrize("in_lambda", [True, False])
+def test_a_call_has_the_trace_header_of_botocore(
+    answers: Answers, trace_id: str | None, in_lambda: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_X_AMZN_TRACE_ID": trace_id, "AWS_LAMBDA_FUNCTION_NAME": "F" if in_lambda else None}.items():
+        if value:
+            monkeypatch.setenv(name, value)
+        else:
+            monkeypatch.delenv(name, raising=False)
+    answers.left = [httpx.Response(200, content=b"{}")]
+    aws.dynamodb().list_tables()
+    expected: dict[str, Any] = {"headers": {}}
+    add_recursion_detection_header(expected)
+
+    assert answers.requests[0].headers.get("X-Amzn-Trace-Id") == expected["headers"].get("X-Amzn-Trace-Id")
+    assert "x-amzn-trace-id" not in answers.requests[0].headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("AWS_USE_FIPS_ENDPOINT", "true"), ("AWS_ACCESS_KEY_ID", "")], ids=["FIPS", "credentials"]
+)
+def test_an_environment_that_allows_no_call_is_an_error_that_is_not_retried(
+    answers: Answers, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
+    with pytest.raises(AwsError, match=variable) as refused:
+        Service("dynamodb").call("POST", "/", {})
+
+    assert not refused.value.temporary
+    assert not answers.waits
+    assert not answers.requests
+
+
+@pytest.mark.parametrize("connection_id", ["..", ".", "a/b", "a b", "%2e%2e", "a+b=", "é", "?x#y", "//"])
+def test_the_path_of_a_connection_is_that_of_botocore(answers: Answers, connection_id: str) -> None:
+    sent: list[Any] = []
+    session = botocore.session.get_session()
+    session.set_credentials("testing", "testing")
+    client = session.create_client("apigatewaymanagementapi", "us-east-1", endpoint_url="https://connections.test/v0")
+    client.meta.events.register(
+        "before-send", lambda request, **_: sent.append(request) or AWSResponse("", 200, {}, Raw())
+    )
+    client.delete_connection(ConnectionId=connection_id)
+    answers.left = [httpx.Response(200)]
+    aws.connections("https://connections.test/v0", 1.0).delete_connection(ConnectionId=connection_id)
+
+    assert str(answers.requests[0].url) == str(httpx.URL(sent[0].url))

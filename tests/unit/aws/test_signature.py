@@ -6,15 +6,19 @@ from unittest.mock import patch
 import botocore.auth
 import botocore.credentials
 from botocore.awsrequest import AWSRequest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from codegen_runs.aws.signature import Credentials, sign
+from codegen_runs.aws.credentials import Credentials
+from codegen_runs.aws.signature import sign
 
 words = st.text("abcXYZ019-_.~%=+/", max_size=20)
 AT = datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC)
 
 
+@example("DELETE", "@connections/..", b"", "", None, "execute-api")
+@example("DELETE", "@connections/.", b"", "", None, "execute-api")
+@example("POST", "a//b/./c/../", b"", "", None, "lambda")
 @given(
     method=st.sampled_from(["POST", "DELETE"]),
     path=words,
@@ -26,14 +30,10 @@ AT = datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC)
 def test_a_signature_equals_that_of_botocore(
     method: str, path: str, body: bytes, value: str, token: str | None, service: str
 ) -> None:
-    url = f"https://{service}.eu-west-1.amazonaws.com/{path}".rstrip("/.") + "/x"
+    url = f"https://{service}.eu-west-1.amazonaws.com/{path}"
     request = AWSRequest(method, url, headers={"X-Amz-Target": value}, data=body)
     keys = botocore.credentials.Credentials("AKIDEXAMPLE", "not-a-secret", token)
-    with (
-        patch("botocore.auth.get_current_datetime", return_value=AT.replace(tzinfo=None)),
-        # botocore resolves dots and double slashes in a path. The paths of this project have none.
-        patch("botocore.auth.normalize_url_path", side_effect=lambda path: path),
-    ):
+    with patch("botocore.auth.get_current_datetime", return_value=AT.replace(tzinfo=None)):
         botocore.auth.SigV4Auth(keys, service, "eu-west-1").add_auth(request)
 
     ours = sign(
@@ -49,8 +49,3 @@ def test_a_signature_equals_that_of_botocore(
 
     assert ours["authorization"] == request.headers["Authorization"]
     assert ours.get("x-amz-security-token") == token
-
-
-def test_a_secret_is_not_shown() -> None:
-    assert "not-a-secret" not in repr(Credentials("AKIDEXAMPLE", "not-a-secret", "session-token"))
-    assert "session-token" not in repr(Credentials("AKIDEXAMPLE", "not-a-secret", "session-token"))

@@ -81,11 +81,10 @@ def throttling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RUNS_TABLE", "RunsTable")
     monkeypatch.setenv("EVENT_RETENTION_DAYS", "30")
-    monkeypatch.setattr("codegen_runs.aws.calls.random.random", lambda: 0.0)  # waits between the tries of a call
     with in_memory() as services:
         backend.create_tables(backend.template())
         throttling = Throttling(services, seed=request.param)
-        with aws.wire.over(throttling):
+        with aws.wire.over(throttling), aws.pause.over(lambda _: None):
             yield throttling
 
 

@@ -47,12 +47,13 @@ def refusal(code: str, status: int = 400, **more: Any) -> httpx.Response:
 
 
 @pytest.fixture
-def failing(deployed: Template, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Problem]:
-    # The clients are cached for the process and read the jitter here: there is no parameter for it in `Table`.
-    monkeypatch.setattr("codegen_runs.aws.calls.random.random", lambda: 0.0)
-
+def failing(deployed: Template) -> Callable[..., Problem]:
     def failing(failure: httpx.Response | httpx.TransportError, ask: Callable[[], Any]) -> Problem:
-        with aws.wire.over(Failing(failure)), pytest.raises(StorageUnavailable) as failed:
+        with (
+            aws.wire.over(Failing(failure)),
+            aws.pause.over(lambda _: None),
+            pytest.raises(StorageUnavailable) as failed,
+        ):
             ask()
         return failed.value
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
-from codegen_runs.aws.calls import AwsError, Unanswered, wire
+from codegen_runs.aws.calls import AwsError, Unanswered, pause, wire
 from codegen_runs.aws.services import ConnectionsClient, FunctionsClient, JsonClient
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "connections",
     "dynamodb",
     "lambda_",
+    "pause",
     "secrets_manager",
     "step_functions",
     "wire",

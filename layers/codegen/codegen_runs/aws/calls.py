@@ -6,30 +6,74 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from codegen_runs.aws.signature import Credentials, sign
+from codegen_runs.aws.credentials import FunctionCredentials, NoCredentials
+from codegen_runs.aws.endpoints import UnsupportedSetting, endpoint
+from codegen_runs.aws.signature import sign
 from codegen_runs.wire import Wire
 
 wire = Wire()
 """The transport to AWS."""
 
+_credentials = FunctionCredentials(wire)
+
 # Full jitter below 50, 100 and 200 ms: DynamoDB often accepts a throttled call a moment later.
 _BACKOFF = 0.05
+_LONGEST_PAUSE = 1.0
 
+# The codes and statuses that botocore retries in its standard mode. A test compares them.
 _THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
     "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "Throttling",
     "ThrottledException",
     "ThrottlingException",
     "TooManyRequestsException",
     "TransactionInProgressException",
 }
+_TRANSIENT = {"RequestTimeout", "RequestTimeoutException"}
+_TRANSIENT_STATUSES = {500, 502, 503, 504}
+
+
+class Pause:
+    """Waits before a repeated call, at random below a limit that doubles with each one."""
+
+    def __init__(self) -> None:
+        self._sleeps: list[Callable[[float], None]] = [time.sleep]
+
+    def __call__(self, before: int) -> None:
+        """Wait before the repetition with this number, from 1."""
+        limit = min(_BACKOFF * 2 ** (before - 1), _LONGEST_PAUSE)
+        self._sleeps[-1](random.random() * limit)  # noqa: S311 - not a secret
+
+    @contextmanager
+    def over(self, sleep: Callable[[float], None]) -> Iterator[None]:
+        """Call `sleep` with the seconds of every wait, instead of waiting, while the block runs."""
+        self._sleeps.append(sleep)
+        try:
+            yield
+        finally:
+            self._sleeps.remove(sleep)
+
+
+pause = Pause()
+"""The waits between the attempts of a call."""
 
 
 class AwsError(Exception):
@@ -50,7 +94,12 @@ class AwsError(Exception):
     @property
     def throttled(self) -> bool:
         """Whether the service had too many calls, in total or for one key."""
-        return self.code in _THROTTLED or "ThrottlingError" in self.reasons
+        return self.code in _THROTTLED or self.status == 429 or "ThrottlingError" in self.reasons
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the same call may succeed a moment later."""
+        return self.throttled or self.code in _TRANSIENT or self.status in _TRANSIENT_STATUSES
 
 
 class Unanswered(AwsError):  # noqa: N818 - the state of the call
@@ -64,6 +113,11 @@ class Unanswered(AwsError):  # noqa: N818 - the state of the call
         super().__init__("Unanswered", f"{service} did not answer: {type(fault).__name__}")
         self.sent = not isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
 
+    @property
+    def temporary(self) -> bool:
+        """Whether the same call may succeed a moment later."""
+        return True
+
 
 @dataclass(frozen=True)
 class Service:
@@ -71,17 +125,15 @@ class Service:
 
     Attributes:
         name: Its name in signatures and, without `url`, in its host name.
-        url: Its URL. `AWS_ENDPOINT_URL` takes precedence.
+        url: Its URL. The variables of `endpoints` take precedence.
         attempts: The most attempts of a call. A call is repeated if it was throttled, failed or had no answer.
         timeout: Seconds within which an answer must begin.
-        sleep: Waits for seconds between the attempts.
     """
 
     name: str
     url: str | None = None
     attempts: int = 4
     timeout: float = 5.0
-    sleep: Callable[[float], None] = time.sleep
 
     def call(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
         """Return the body of the answer. Raises `AwsError`."""
@@ -89,24 +141,21 @@ class Service:
             try:
                 return self._call_once(method, path, headers, body)
             except AwsError as error:
-                if attempt == self.attempts or not (error.throttled or error.status >= 500 or not error.status):
+                if attempt == self.attempts or not error.temporary:
                     raise
-            self.sleep(random.random() * _BACKOFF * 2 ** (attempt - 1))  # noqa: S311 - not a secret
+            pause(attempt)
         raise AssertionError("unreachable")
 
     def _call_once(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        region = os.environ["AWS_REGION"]
-        url = (os.environ.get("AWS_ENDPOINT_URL") or self.url or _address(self.name, region)) + path
-        signed = sign(
-            method,
-            url,
-            headers,
-            body,
-            service=self.name,
-            region=region,
-            credentials=Credentials.of_function(),
-            at=datetime.now(UTC),
-        )
+        region, now = os.environ["AWS_REGION"], datetime.now(UTC)
+        try:
+            url = endpoint(self.name, region, self.url) + path
+            credentials = _credentials.at(now)
+        except (UnsupportedSetting, NoCredentials) as error:
+            raise AwsError(type(error).__name__, str(error)) from error
+        signed = sign(method, url, headers, body, service=self.name, region=region, credentials=credentials, at=now)
+        if trace_id := _trace_id():
+            signed["x-amzn-trace-id"] = trace_id
         limits = httpx.Timeout(self.timeout, connect=min(self.timeout, 2.0)).as_dict()
         request = httpx.Request(method, url, headers=signed, content=body, extensions={"timeout": limits})
         try:
@@ -122,9 +171,11 @@ class Service:
         raise _refusal(response, content)
 
 
-def _address(service: str, region: str) -> str:
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://{service}.{region}.{suffix}"
+def _trace_id() -> str | None:
+    """Return the trace of the current invocation, with which Lambda also detects a function that calls itself."""
+    if trace_id := os.environ.get("AWS_LAMBDA_FUNCTION_NAME") and os.environ.get("_X_AMZN_TRACE_ID"):
+        return quote(trace_id, safe="-=;:+&[]{}\"',")
+    return None
 
 
 def _refusal(response: httpx.Response, content: bytes) -> AwsError:

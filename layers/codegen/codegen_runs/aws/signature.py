@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
+from codegen_runs.aws.credentials import Credentials
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """The credentials that sign a request."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def of_function(cls) -> Credentials:
-        """Return the credentials of the function's role, which Lambda stores in the environment."""
-        return cls(
-            os.environ["AWS_ACCESS_KEY_ID"],
-            os.environ["AWS_SECRET_ACCESS_KEY"],
-            os.environ.get("AWS_SESSION_TOKEN"),
-        )
 
 
 def sign(
@@ -64,7 +46,7 @@ def sign(
     canonical = "\n".join(
         [
             method,
-            quote(parts.path or "/", safe="/~"),
+            quote(_resolved(parts.path), safe="/~"),
             "",
             *(f"{name}:{signed[name]}" for name in sorted(signed)),
             "",
@@ -81,3 +63,14 @@ def sign(
         f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}, SignedHeaders={names}, Signature={key.hex()}"
     )
     return signed
+
+
+def _resolved(path: str) -> str:
+    """Return a path as AWS reads it: without empty segments, and with `.` and `..` resolved."""
+    segments: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            segments[-1:] = []
+        elif segment not in ("", "."):
+            segments.append(segment)
+    return "/" + "/".join(segments) + ("/" if segments and path.endswith("/") else "")

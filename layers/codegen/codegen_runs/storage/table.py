@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen_runs.aws import AwsError, dynamodb
+from codegen_runs.aws import AwsError, dynamodb, pause
 from codegen_runs.aws.outages import outage
 
 Item = dict[str, Any]
@@ -20,6 +20,8 @@ Key = Mapping[str, str]
 # DynamoDB's limits.
 BATCH_GET_KEYS = 100
 TRANSACTION_ACTIONS = 100
+
+_FRUITLESS_READS = 5  # After so many reads of a batch in a row without an item, the table is overloaded.
 
 
 class ConditionFailed(Exception):  # noqa: N818 - named after DynamoDB's ConditionalCheckFailed
@@ -60,11 +62,23 @@ class Table:
                     "ConsistentRead": True,
                 }
             }
-            while wanted:
-                with _errors():
-                    answer = dynamodb().batch_get_item(RequestItems=wanted)
-                items += [unmarshal(item) for item in answer["Responses"].get(self.name, [])]
-                wanted = answer.get("UnprocessedKeys")
+            items += self._get_batch(wanted)
+        return items
+
+    def _get_batch(self, wanted: Any) -> list[Item]:
+        """Read a batch of keys. DynamoDB may return a part of it, if it has too many calls or the items are large."""
+        items: list[Item] = []
+        fruitless = 0
+        while wanted:
+            with _errors():
+                answer = dynamodb().batch_get_item(RequestItems=wanted)
+                found, wanted = answer["Responses"].get(self.name, []), answer.get("UnprocessedKeys")
+                fruitless = 0 if found else fruitless + 1
+                if wanted and fruitless == _FRUITLESS_READS:
+                    raise AwsError("ProvisionedThroughputExceededException", "No key of a batch was processed.")
+            items += map(unmarshal, found)
+            if wanted:
+                pause(fruitless + 1)
         return items
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
