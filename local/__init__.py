@@ -16,5 +16,6 @@
     scheduler                         EventBridge Scheduler
     fake_codegen                      the Codegen API
     demo_agents                       agents that a new system starts with
+    data, journal                     the folder and the files in which a system keeps its state
     loopback                          listening on 127.0.0.1
 """

@@ -2,6 +2,9 @@
 
 With CODEGEN_API_TOKEN and CODEGEN_ORG_ID set, it uses the real Codegen API, at CODEGEN_BASE_URL if that is set; else a
 fake one. CODEGEN_TIMEOUT (seconds, at most 28) and CODEGEN_MAX_RETRIES have the same meaning as for the client.
+
+With the real Codegen API, `python -m local` keeps its tables in a folder; with a fake one, it begins anew each time,
+unless --data names a folder.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ import os
 import shlex
 import signal
 import sys
-import threading
+from pathlib import Path
 
 import httpx
 from rich.console import Console
 
 from local import demo, demo_agents
+from local.data import default_folder
 from local.fake_codegen import FakeCodegen
+from local.journal import DataError
 from local.loopback import PortTakenError
 from local.stack import Codegen, Ports, Stack
 from local.template import TemplateError
@@ -43,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{error.strerror}. Choose another port: {_PORTS}", file=sys.stderr)
     except TemplateError as error:
         print(f"The local stack cannot run the template: {error}", file=sys.stderr)
+    except (DataError, RuntimeError) as error:
+        print(f"The local stack cannot run: {error}", file=sys.stderr)
     return 1
 
 
@@ -78,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--prompt", default=demo.PROMPT, help="demo: the prompt of every candidate")
     add("--candidates", type=int, default=3, help="demo: the number of candidates, 1 to 20 (default: 3)")
     add("--pace", type=float, default=1.0, help="duration of the fake's runs, as a multiple of 8 to 12 s (default: 1)")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="the folder in which all state is kept (default: with a fake Codegen none, so that each run begins anew; "
+        "with the real one, for run, codegen-runs/API/ORGANIZATION in XDG_STATE_HOME, or in ~/.local/state)",
+    )
     add("--verbose", action="store_true", help="print requests and the functions' logs")
     return parser
 
@@ -86,11 +100,14 @@ def _run(options: argparse.Namespace) -> int:
     ports = Ports(
         api=options.port, websocket=options.websocket_port, codegen=options.codegen_port, aws=options.aws_port
     )
+    codegen = _real_codegen()
+    folder = options.data or (default_folder(codegen.base_url, codegen.org_id, os.environ) if codegen else None)
     try:
-        with _stack(options, ports) as stack:
-            _create_agents(stack)
-            print(_first_screen(stack), flush=True)
-            threading.Event().wait()
+        with _stack(options, codegen, ports, folder) as stack:
+            if stack.is_new:
+                _create_agents(stack)
+            print(_first_screen(stack, folder), flush=True)
+            stack.wait()
     except KeyboardInterrupt:
         print("\nStopped.")
     return 0
@@ -99,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     console = Console()
     try:
-        with _stack(options, Ports()) as stack, _api(stack, timeout=35) as api:
+        with _stack(options, _real_codegen(), Ports(), options.data) as stack, _api(stack, timeout=35) as api:
             demo.run(api, stack.codegen.org_id, console=console, prompt=options.prompt, candidates=options.candidates)
     except demo.DemoError as error:
         print(f"The demo failed: {error}", file=sys.stderr)
@@ -109,12 +126,19 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stack(options: argparse.Namespace, ports: Ports) -> Stack:
+def _stack(options: argparse.Namespace, codegen: Codegen | None, ports: Ports, data_folder: Path | None) -> Stack:
     fake = FakeCodegen(pace=options.pace)
     parameters = {"LiveStreaming": "true"} | {
         parameter: value for variable, parameter in _PARAMETERS.items() if (value := os.environ.get(variable))
     }
-    return Stack(codegen=_real_codegen(), fake=fake, ports=ports, parameters=parameters, verbose=options.verbose)
+    return Stack(
+        codegen=codegen,
+        fake=fake,
+        ports=ports,
+        parameters=parameters,
+        verbose=options.verbose,
+        data_folder=data_folder,
+    )
 
 
 def _api(stack: Stack, *, timeout: float) -> httpx.Client:
@@ -145,7 +169,7 @@ def _real_codegen() -> Codegen | None:
     return Codegen(os.environ.get("CODEGEN_BASE_URL") or _REAL_CODEGEN, int(org_id), token)
 
 
-def _first_screen(stack: Stack) -> str:
+def _first_screen(stack: Stack, data_folder: Path | None) -> str:
     organization = f"{stack.api_url}/v1/organizations/{stack.codegen.org_id}"
     # A real token must not appear on the screen; the variable works as well when pasted.
     token = stack.codegen.token if stack.fake else "$CODEGEN_API_TOKEN"
@@ -158,6 +182,7 @@ Codegen Runs is running on this machine.
   {"fake Codegen   " if stack.fake else "Codegen        "}  {stack.codegen.base_url}
   AWS stand-in     {stack.aws_url}
   functions' logs  {stack.log_dir or "below"}
+  data             {data_folder or "in memory until the stop; --data DIR keeps it"}
   token            {token}
 
 Try:

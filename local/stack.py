@@ -15,8 +15,9 @@ import sys
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx
 import uvicorn
@@ -25,6 +26,7 @@ from anyio.from_thread import start_blocking_portal
 from local import loopback, scheduler
 from local.aws.endpoint import Endpoint
 from local.aws.process import Deployment, deployed
+from local.data import data, origin
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
 from local.functions.client import FunctionsClient
 from local.gateway import Gateway
@@ -85,6 +87,8 @@ class Stack:
         python: The interpreter of the functions.
         retry_scale: The factor by which Step Functions' delays before a Retry are multiplied.
         sleep: How the scheduler waits for a number of seconds.
+        data_folder: The folder in which the tables, the running executions and the state of the fake are kept. None: in
+            memory only.
 
     Attributes:
         api_url, websocket_url, aws_url: Where the stack answers, from the start on.
@@ -93,6 +97,7 @@ class Stack:
         fake: The fake Codegen, or None if the stack uses a real one.
         template: The template, with its parameters resolved.
         log_dir: The folder of the functions' logs, or None with `verbose`.
+        is_new: Whether the tables were empty at the start.
     """
 
     api_url: str
@@ -101,6 +106,7 @@ class Stack:
     template: Template
     aws: Endpoint
     codegen: Codegen
+    is_new: bool
 
     def __init__(
         self,
@@ -115,6 +121,7 @@ class Stack:
         python: str = sys.executable,
         retry_scale: float = 1.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        data_folder: Path | None = None,
     ) -> None:
         self.fake = None if codegen else fake or FakeCodegen()
         self.log_dir = log_dir
@@ -127,15 +134,21 @@ class Stack:
         self._python = python
         self._retry_scale = retry_scale
         self._sleep = sleep
+        self._data_folder = data_folder
+        self._failures: SimpleQueue[Exception] = SimpleQueue()
 
     def __enter__(self) -> Self:
         """Start everything; the API answers when this returns.
 
         Raises:
+            DataError: the data folder cannot be used.
             PortTakenError: another program listens on a port.
             TemplateError: the template cannot be run here.
         """
         with ExitStack() as stack:
+            kept = None
+            if self._data_folder:
+                kept = stack.enter_context(data(self._data_folder))
             api_socket = stack.enter_context(loopback.listen(self._ports.api))
             aws_socket = stack.enter_context(loopback.listen(self._ports.aws))
             websocket_socket = stack.enter_context(loopback.listen(self._ports.websocket))
@@ -162,9 +175,12 @@ class Stack:
                 python=self._python,
                 retry_scale=self._retry_scale,
                 connections=loopback.url(management_socket),
+                journal=str(kept.tables) if kept else None,
+                codegen="the fake Codegen" if self.fake else origin(self.codegen.base_url),
             )
-            secret = stack.enter_context(deployed(deployment, aws_socket))
-            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": secret})
+            aws = stack.enter_context(deployed(deployment, aws_socket, self._failures.put))
+            self.is_new = aws.is_new
+            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": aws.secret})
             portal = stack.enter_context(start_blocking_portal())
             sockets = _Sockets(api_socket, websocket_socket, management_socket)
             stack.enter_context(portal.wrap_async_context_manager(self._serve_apis(sockets)))
@@ -176,6 +192,15 @@ class Stack:
     ) -> None:
         """End everything; no process is left."""
         self._running.close()
+
+    def wait(self) -> NoReturn:
+        """Wait until the stack fails.
+
+        Raises:
+            DataError: the state cannot be kept any more.
+            RuntimeError: the AWS stand-in has ended.
+        """
+        raise self._failures.get()
 
     @asynccontextmanager
     async def _serve_apis(self, sockets: _Sockets) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """Serve the AWS stand-in for a stack: `python -m local.aws FILE_DESCRIPTOR`, which `process` starts.
 
 The file descriptor is a listening socket's, and standard input has a `Deployment` as one line of JSON. Standard output
-gets one line of JSON: the ARN of the secret, or an error. The process ends when standard input closes.
+gets one line of JSON: a `Deployed`, or an error. A second line is an error of the journal, after which nothing more is
+kept. The process ends when standard input closes.
 """
 
 from __future__ import annotations
@@ -11,18 +12,25 @@ import logging
 import socket
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio.from_thread import start_blocking_portal
 
-from local.aws.process import Deployment
+from local.aws.persistence import Persistence
+from local.aws.process import Deployed, Deployment
 from local.aws.server import serve
 from local.functions.pool import Functions
+from local.journal import DataError
 from local.template import TemplateError, load
+
+if TYPE_CHECKING:
+    from local.template import Template
 
 
 def main(file_descriptor: int) -> None:
-    """Deploy the template, report the secret's ARN, and serve until standard input closes."""
+    """Deploy the template, report it, and serve until standard input closes."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     deployment = Deployment(**json.loads(sys.stdin.readline()))
     with ExitStack() as stack:
@@ -32,8 +40,9 @@ def main(file_descriptor: int) -> None:
         try:
             template = load(Path(deployment.template), {**deployment.parameters, "CodegenTokenSecret": secret})
             aws.create(template)
-        except TemplateError as error:
-            print(json.dumps({"error": str(error)}))
+            persistence = _persistence(deployment, template)
+        except (DataError, TemplateError) as error:
+            _report(error)
             return
 
         async def start() -> Functions:
@@ -44,8 +53,22 @@ def main(file_descriptor: int) -> None:
         aws.functions = portal.call(start)
         aws.connections = deployment.connections
         stack.callback(portal.call, aws.functions.close)
-        print(json.dumps({"secret": secret}), flush=True)
+        if persistence:
+            # Entered last, so that nothing is kept which happens because the process ends.
+            stack.enter_context(persistence.keeping(aws))
+            persistence.resume(aws)
+        print(json.dumps(asdict(Deployed(secret, is_new=persistence is None or persistence.is_new))), flush=True)
         sys.stdin.read()
+
+
+def _persistence(deployment: Deployment, template: Template) -> Persistence | None:
+    if deployment.journal is None:
+        return None
+    return Persistence(Path(deployment.journal), template, codegen=deployment.codegen, on_failure=_report)
+
+
+def _report(error: Exception) -> None:
+    print(json.dumps({"error": type(error).__name__, "message": str(error)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,24 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from local.journal import DataError
 from local.template import TemplateError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _ROOT = Path(__file__).parents[2]
 # How long the process may take to end its functions and itself.
 _END_SECONDS = 15
+# The errors that the process reports, by name.
+_ERRORS: dict[str, type[Exception]] = {error.__name__: error for error in (DataError, TemplateError)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Deployment:
         python: The interpreter of the functions.
         retry_scale: The factor by which Step Functions' delays before a Retry are multiplied.
         connections: The URL of the management API of the WebSocket API.
+        codegen: The Codegen API that the tables are about, in a form that is the same at each start.
+        journal: The file in which the tables and the running executions are kept. None: in memory only.
     """
 
     template: str
@@ -46,13 +52,31 @@ class Deployment:
     python: str
     retry_scale: float
     connections: str
+    codegen: str = ""
+    journal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What the process has deployed: the ARN of the secret, and whether the tables were created without items."""
+
+    secret: str
+    is_new: bool
 
 
 @contextmanager
-def deployed(deployment: Deployment, listening: socket.socket) -> Iterator[str]:
-    """Run the process, which takes over the socket, and yield the ARN of the secret.
+def deployed(
+    deployment: Deployment, listening: socket.socket, on_failure: Callable[[Exception], None]
+) -> Iterator[Deployed]:
+    """Run the process, which takes over the socket, and yield what it has deployed.
+
+    Args:
+        deployment: What to deploy.
+        listening: A TCP socket on 127.0.0.1.
+        on_failure: Called from another thread when the process ends, or cannot keep the tables any more.
 
     Raises:
+        DataError: the journal cannot be used.
         RuntimeError: the process ended before it was ready.
         TemplateError: the definition of a state machine cannot be read.
     """
@@ -77,12 +101,24 @@ def deployed(deployment: Deployment, listening: socket.socket) -> Iterator[str]:
             raise RuntimeError("The AWS stand-in did not start.")
         answer = json.loads(line)
         if "error" in answer:
-            raise TemplateError(answer["error"])
+            raise _ERRORS[answer["error"]](answer["message"])
+        watching = threading.Thread(target=_watch, args=(process.stdout, on_failure), name="aws-watch", daemon=True)
+        watching.start()
         try:
-            yield answer["secret"]
+            yield Deployed(**answer)
         finally:
             process.stdin.close()
             try:
                 process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+            watching.join()
+
+
+def _watch(output: IO[str], on_failure: Callable[[Exception], None]) -> None:
+    """Report the first line that the process writes after its start, or its end."""
+    line = output.readline()
+    if line:
+        on_failure(DataError(json.loads(line)["message"]))
+    else:
+        on_failure(RuntimeError("The AWS stand-in has ended."))

@@ -5,6 +5,7 @@ Whatever takes an endpoint URL can use them: the functions, the AWS CLI, a conta
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,14 @@ from werkzeug.wrappers import Request, Response
 from local import loopback
 from local.aws import dynamodb, lambda_api, step_functions
 from local.aws.endpoint import Endpoint
+from local.journal import DataError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from local.aws.persistence import Persistence
     from local.functions.pool import Functions
 
 _only = threading.Lock()
@@ -48,7 +51,11 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
         moto_api_backend.reset()
         host, port = listening.getsockname()
         aws = Aws(loopback.url(listening), stack.enter_context(httpx.Client(trust_env=False)))
-        stack.enter_context(step_functions.engine(aws.url, retry_scale=retry_scale))
+        stack.enter_context(
+            step_functions.engine(
+                aws.url, retry_scale=retry_scale, started=aws.execution_started, ended=aws.execution_ended
+            )
+        )
         stack.enter_context(dynamodb.patched())
         server = make_server(
             host, port, aws.wsgi, threaded=True, request_handler=_QuietRequestHandler, fd=listening.fileno()
@@ -66,13 +73,14 @@ class Aws(Endpoint):
     """The AWS stand-in.
 
     `functions` is its Lambda service, once there is one. `connections` is the URL of the management API of the
-    WebSocket API.
+    WebSocket API. `persistence` keeps the tables and the executions, if they are kept.
     """
 
     def __init__(self, url: str, http: httpx.Client) -> None:
         super().__init__(url)
         self.functions: Functions | None = None
         self.connections: str | None = None
+        self.persistence: Persistence | None = None
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self._one_at_a_time = threading.Lock()
         self._http = http
@@ -84,10 +92,29 @@ class Aws(Endpoint):
         if self.connections and environ["PATH_INFO"].startswith("/@connections/"):
             return self._forward(self.connections, Request(environ))(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
-            # moto's tables are not safe to use from several threads.
-            with self._one_at_a_time:
-                return (dynamodb.respond(environ) or self._moto)(environ, start_response)
+            return self._dynamodb(environ)(environ, start_response)
         return self._moto(environ, start_response)
+
+    def execution_started(self, state_machine: str, name: str, input_text: str | None) -> None:
+        """Keep an execution of a state machine."""
+        if self.persistence:
+            self.persistence.started(state_machine, name, input_text)
+
+    def execution_ended(self, name: str) -> None:
+        """Keep an execution of a state machine no longer."""
+        if self.persistence:
+            self.persistence.ended(name)
+
+    def _dynamodb(self, environ: WSGIEnvironment) -> Response:
+        # moto's tables are not safe to use from several threads.
+        with self._one_at_a_time:
+            response = dynamodb.respond(environ) or Response.from_app(self._moto, environ, buffered=True)
+            try:
+                if self.persistence:
+                    self.persistence.commit()
+            except DataError as error:
+                return Response(json.dumps({"__type": "InternalServerError", "message": str(error)}), 500)
+        return response
 
     def _forward(self, url: str, request: Request) -> Response:
         path = quote(request.path, safe="/@")

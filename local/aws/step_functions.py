@@ -38,7 +38,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from botocore.client import BaseClient
 
@@ -49,19 +49,47 @@ _START_SECONDS = 10.0
 
 
 @contextmanager
-def engine(endpoint_url: str, *, retry_scale: float = 1.0) -> Iterator[None]:
+def engine(
+    endpoint_url: str,
+    *,
+    retry_scale: float = 1.0,
+    started: Callable[[str, str, str | None], None] = lambda _machine, _name, _input: None,
+    ended: Callable[[str], None] = lambda _name: None,
+) -> Iterator[None]:
     """Execute state machines in moto, patched, while the context lasts.
 
     Args:
         endpoint_url: The URL of the services that a Task calls, Lambda among them.
         retry_scale: The factor by which the delays before a Retry are multiplied.
+        started: Called with the ARN of the state machine, the name and the input of each execution that starts.
+        ended: Called with the name of each execution that ends.
     """
+
+    def start_execution(
+        backend: StepFunctionsParserBackend, state_machine_arn: str, name: str | None = None, *arguments: Any
+    ) -> Any:
+        execution = _moto_start_execution(backend, state_machine_arn, name or str(uuid.uuid4()), *arguments)
+        started(state_machine_arn, execution.name, execution.execution_input)
+        if execution.exec_status is not ExecutionStatus.RUNNING:  # it has ended before it was noted
+            ended(execution.name)
+        return execution
+
+    def stop_execution(response: StepFunctionResponse) -> ActionResult:
+        execution: Any = response.stepfunction_backend.describe_execution(response._get_param("executionArn"))
+        _stop(execution, error=response._get_param("error"), cause=response._get_param("cause"))
+        ended(execution.name)
+        return ActionResult({"stopDate": execution.stop_date})
+
+    def reflect_execution_status(worker: BaseExecutionWorkerCommunication) -> None:
+        _reflect_execution_status(worker)
+        ended(worker.execution.name)
+
     with ExitStack() as stack:
         stack.enter_context(patch.dict(default_user_config["stepfunctions"], {"execute_state_machine": True}))
         for target, name, replacement in (
-            (StepFunctionsParserBackend, "start_execution", _start_execution),
-            (StepFunctionResponse, "stop_execution", _stop_execution),
-            (BaseExecutionWorkerCommunication, "_reflect_execution_status", _reflect_execution_status),
+            (StepFunctionsParserBackend, "start_execution", start_execution),
+            (StepFunctionResponse, "stop_execution", stop_execution),
+            (BaseExecutionWorkerCommunication, "_reflect_execution_status", reflect_execution_status),
             (boto_client, "boto3", stack.enter_context(closing(_Clients(endpoint_url)))),
             (retrier_decl, "time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds * retry_scale))),
         ):
@@ -76,18 +104,6 @@ def engine(endpoint_url: str, *, retry_scale: float = 1.0) -> Iterator[None]:
 # moto is only partly typed; what is patched here is not.
 _moto_start_execution: Any = StepFunctionsParserBackend.start_execution
 _moto_reflect_execution_status: Any = BaseExecutionWorkerCommunication._reflect_execution_status
-
-
-def _start_execution(
-    backend: StepFunctionsParserBackend, state_machine_arn: str, name: str | None = None, *arguments: Any
-) -> Any:
-    return _moto_start_execution(backend, state_machine_arn, name or str(uuid.uuid4()), *arguments)
-
-
-def _stop_execution(response: StepFunctionResponse) -> ActionResult:
-    execution: Any = response.stepfunction_backend.describe_execution(response._get_param("executionArn"))
-    _stop(execution, error=response._get_param("error"), cause=response._get_param("cause"))
-    return ActionResult({"stopDate": execution.stop_date})
 
 
 def _stop(execution: Any, error: str | None, cause: str | None) -> None:

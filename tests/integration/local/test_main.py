@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from local.__main__ import main
+from local.data import data
 from local.loopback import listen
 from tests.support.processes import is_running, wait_until
 
@@ -28,10 +30,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `python -m local` and yield the process and its first output."""
+def running(*arguments: str, limit: str = "", **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `python -m local`, perhaps after a `ulimit` command, and yield the process and its first output."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", *arguments],
+        ["sh", "-c", f'{limit} exec "$@"', "sh", sys.executable, "-m", "local", *arguments],
         cwd=ROOT,
         env=environment(**variables),
         stdout=subprocess.PIPE,
@@ -96,8 +98,9 @@ def test_no_process_is_left_when_the_stack_is_killed():
         wait_until(lambda: not any(is_running(pid) for pid in started), seconds=20)
 
 
-def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown():
-    with running(CODEGEN_API_TOKEN="not-a-real-token", CODEGEN_ORG_ID="42") as (process, screen):
+def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown(tmp_path):
+    variables = {"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "42", "XDG_STATE_HOME": str(tmp_path)}
+    with running(**variables) as (process, screen):
         process.terminate()
         rest = process.stdout.read()
 
@@ -107,6 +110,20 @@ def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown():
         assert "/v1/organizations/42/" in screen
         assert '"Authorization: Bearer $CODEGEN_API_TOKEN"' in screen
         assert "not-a-real-token" not in screen + rest
+        assert f"  data             {tmp_path}/codegen-runs/api.codegen.com/42\n" in screen
+
+
+def test_a_stack_that_cannot_write_its_data_any_more_stops_with_a_sentence(tmp_path):
+    with running("--data", str(tmp_path), limit="ulimit -f 32;") as (process, screen):  # blocks of 512 bytes
+        agents = re.search(r"http\S+(?=/agent/runs)", screen)[0] + "/agents"
+        bearer = {"Authorization": "Bearer YOUR_TOKEN"}
+        with suppress(httpx.TransportError):
+            for number in range(100):
+                body = {"name": f"Agent {number}", "system_prompt": "x" * 1000}
+                httpx.post(agents, json=body, headers=bearer, timeout=30, trust_env=False)
+
+        assert process.wait(timeout=20) == 1
+        assert f"{tmp_path}/tables.journal cannot be written: File too large." in process.stdout.read()
 
 
 @pytest.fixture
@@ -129,6 +146,28 @@ def test_a_port_in_use_is_reported_in_a_sentence(environ, capsys):
         assert main([]) == 1
 
     assert capsys.readouterr().err.startswith(f"Port {port} of 127.0.0.1 is in use. Choose another port:")
+
+
+def test_a_data_folder_that_is_in_use_is_reported_in_a_sentence(environ, capsys, tmp_path):
+    with data(tmp_path):
+        assert main(["--data", str(tmp_path)]) == 1
+
+    assert f"{tmp_path} is in use by another local stack. Stop that one, or name another" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_data_folder_is_reported_in_a_sentence(environ, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    assert main(["--data", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err == f"The local stack cannot run: {tmp_path}/file cannot be used: File exists.\n"
+
+
+def test_damaged_tables_are_reported_in_a_sentence_and_not_overwritten(environ, capsys, tmp_path):
+    (tmp_path / "tables.journal").write_text("garbage")
+
+    assert main(["--data", str(tmp_path)]) == 1
+    assert f"{tmp_path}/tables.journal is damaged at byte 0 and was not changed." in capsys.readouterr().err
+    assert (tmp_path / "tables.journal").read_text() == "garbage"
 
 
 @pytest.mark.parametrize(

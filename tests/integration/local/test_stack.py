@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,8 +59,24 @@ def test_an_aws_stand_in_that_does_not_start_is_an_error():
     )
     unusable, other = socket.socketpair()
 
-    with unusable, other, pytest.raises(RuntimeError, match="did not start"), deployed(deployment, unusable):
-        pass
+    with unusable, other, pytest.raises(RuntimeError, match="did not start"), deployed(deployment, unusable, print):
+        pytest.fail("It started.")
+
+
+def test_an_aws_stand_in_that_ends_is_reported(tmp_path):
+    with Stack(SMALL_SYSTEM, log_dir=tmp_path) as stack:
+        (stand_in,) = children()
+        os.kill(stand_in, signal.SIGKILL)
+
+        with pytest.raises(RuntimeError, match=r"The AWS stand-in has ended\."):
+            stack.wait()
+
+
+def children() -> list[int]:
+    """Return the ids of this process's children that run an AWS stand-in."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    processes = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, command in processes if int(parent) == os.getpid() and "local.aws" in command]
 
 
 def test_the_template_of_this_repository_runs_and_its_routes_need_a_token(tmp_path):
