@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many agents to return at most.")]
 Offset = Annotated[int, Query(ge=0, description="How many agents to skip.")]
-Tag = Annotated[str | None, Query(description="Only agents with this tag.")]
+Tag = Annotated[str | None, Query(description="Only agents with this tag, in upper or lower case.")]
 
 
 @app.get("/v1/organizations/<org_id>/agents", tags=["Agents"], summary="List agents")

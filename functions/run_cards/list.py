@@ -26,13 +26,16 @@ CreatedBefore = Annotated[
 ]
 Repo = Annotated[str | None, Query(description="The id, name or owner/name of a repository.")]
 SourceType = Annotated[str | None, Query(description=SOURCE_TYPE)]
-Tag = Annotated[str | None, Query(description="A tag in the run's metadata, under `tags` or `tag`.")]
+Tag = Annotated[
+    str | None, Query(description="A tag in the run's metadata, under `tags` or `tag`, in upper or lower case.")
+]
 Starred = Annotated[bool | None, Query(description=STARRED)]
 Words = Annotated[
     str | None,
     Query(
         description=(
-            "Words that all occur in the run's prompts, summary, result, metadata or the titles of its pull requests."
+            "Words that all occur in the run's prompts, summary, result, metadata or the titles of its pull requests. "
+            "Upper and lower case are the same, and so are different encodings of the same character."
         )
     ),
 ]

@@ -29,7 +29,7 @@ def test_a_package_imports_only_what_it_may_depend_on(folder: Path) -> None:
 ROOMS = (
     {
         *("bodies", "callers", "clock", "cursors", "events", "fences", "problems", "prompts", "redaction", "roles"),
-        *("settings", "statuses", "wire"),
+        *("searching", "settings", "statuses", "wire"),
     },
     {"aws"},
     {"storage"},

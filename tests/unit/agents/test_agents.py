@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
 
@@ -298,6 +299,16 @@ def test_agents_are_filtered_by_tag_before_they_are_paged(clock: TestClock) -> N
 
     assert names(first) + names(second) == ["agent_40", "agent_30", "agent_20", "agent_10", "agent_0"]
     assert agents(f"?tag=other&cursor={first.json['next_cursor']}").json["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("tag", ["caf\u00e9", "cafe\u0301", "CAF\u00c9"])
+def test_a_tag_is_found_in_every_normal_form_and_case(tag: str) -> None:
+    create(id="composed", tags=["caf\u00e9"])
+    create(id="decomposed", tags=["Cafe\u0301"])
+    create(id="other", tags=["cafe"])
+
+    for path in ("/v1/organizations/123/agents", "/api/agents"):
+        assert set(names(agents(f"?tag={quote(tag)}", path=path))) == {"composed", "decomposed"}
 
 
 def test_the_api_agents_path_pages_by_limit_and_offset(clock: TestClock) -> None:

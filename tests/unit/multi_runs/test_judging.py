@@ -49,6 +49,8 @@ def test_only_a_completed_answer_that_does_not_repeat_the_prompt_is_usable(
         ("Fix it.", "Fix it now.", False),
         ("Fix it.", "fix, IT!", True),
         ("???", "Use a lock.", False),
+        ("Corrige le r\u00e9sum\u00e9.", "corrige le re\u0301sume\u0301", True),
+        ("Corrige le r\u00e9sum\u00e9.", "corrige le resume", False),
     ],
 )
 def test_an_answer_that_adds_less_than_a_tenth_to_the_prompt_repeats_it(prompt: str, answer: str, echo: bool) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -88,6 +89,23 @@ def test_words_are_searched_in_every_prompt() -> None:
     prompts = tuple(Prompt(number=number, text=text, at=0) for number, text in enumerate(["First.", "Second."], 1))
 
     assert admits(run(), waiting(prompts=prompts), text="second")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_words_repositories_and_tags_are_found_in_every_normal_form(stored: str, form: str) -> None:
+    def sent(text: str) -> str:
+        return normalize(form, text)
+
+    def kept(text: str) -> str:
+        return normalize(stored, text)
+
+    described = run(summary=kept("R\u00e9sum\u00e9 der Stra\u00dfe"), metadata={"tags": [kept("\u00dcbung")]})
+    repos = {11: kept("caf\u00e9/Men\u00fc")}
+    chosen = Filters.of(text=sent("r\u00e9sum\u00e9 STRASSE"), tag=sent("\u00fcbung"), repo=sent("men\u00fc"))
+
+    assert chosen.admits(described, frozenset())
+    assert chosen.admits_record(described, waiting(), repos)
 
 
 @pytest.mark.parametrize("filters", [{"created_after": EARLIER}, {"created_before": LATER}])

@@ -17,6 +17,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.problems import Conflict, NotFound, PreconditionFailed, StorageUnavailable
+from codegen_runs.searching import folded
 from codegen_runs.storage.agents import AgentProfile
 from codegen_runs.storage.table import ConditionFailed
 
@@ -186,9 +187,10 @@ def matches(profile: AgentProfile, if_match: str) -> bool:
 def _newest(
     org_id: int, tag: str | None, backend: Backend, after: tuple[int, str] | None = None
 ) -> Iterator[AgentProfile]:
+    wanted = None if tag is None else folded(tag)
     while True:
         profiles, after = backend.agents.newest(org_id, _PAGE, after)
-        yield from (profile for profile in profiles if tag is None or tag in profile.tags)
+        yield from (profile for profile in profiles if wanted is None or wanted in map(folded, profile.tags))
         if after is None:
             return
 

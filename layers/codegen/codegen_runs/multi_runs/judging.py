@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from codegen_runs.searching import folded
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, Strategy
 from codegen_runs.storage.runs import Watch
@@ -135,4 +136,5 @@ def is_echo(answer: str, prompt: str) -> bool:
 
 
 def _words(text: str) -> str:
-    return re.sub(r"\W+", " ", text).strip().casefold()
+    # Folded first, because a combining accent is no word character.
+    return re.sub(r"\W+", " ", folded(text)).strip()

@@ -11,6 +11,7 @@ from codegen_api import AgentRun
 from codegen_runs import statuses
 from codegen_runs.problems import Unprocessable
 from codegen_runs.run_cards.cards import repository, status_of
+from codegen_runs.searching import folded, words
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -52,11 +53,11 @@ class Filters:
             statuses=parse_statuses(status) if status else None,
             created_after=_aware(created_after),
             created_before=_aware(created_before),
-            repo=repo.casefold() if repo else None,
+            repo=folded(repo) if repo else None,
             source_type=source_type.upper() if source_type else None,
-            tag=tag.casefold() if tag else None,
+            tag=folded(tag) if tag else None,
             starred=starred,
-            words=tuple((text or "").casefold().split()),
+            words=words(text or ""),
         )
 
     @property
@@ -118,14 +119,14 @@ class Filters:
     def _admits_repo(self, name: str | None, watch: Watch | None) -> bool:
         if self.repo is None:
             return True
-        names = {name.casefold(), name.casefold().rpartition("/")[2]} if name else set()
+        names = {folded(name), folded(name).rpartition("/")[2]} if name else set()
         return self.repo in names or (watch is not None and self.repo == str(watch.repo_id))
 
     def _admits_text(self, texts: list[str | None], metadata: Any, watch: Watch | None) -> bool:
         if not self.words:
             return True
         prompts = [prompt.text for prompt in watch.prompts] if watch else []
-        text = "\n".join([*(text for text in texts if text), *prompts, *_strings(metadata)]).casefold()
+        text = folded("\n".join([*(text for text in texts if text), *prompts, *_strings(metadata)]))
         return all(word in text for word in self.words)
 
 
@@ -143,10 +144,10 @@ def parse_statuses(text: str) -> frozenset[Status]:
 
 
 def tags(metadata: Mapping[str, Any] | None) -> set[str]:
-    """Return the tags of a run in lower case. Its metadata has them under `tags` or `tag`, as a string or a list."""
+    """Return the tags of a run, folded. Its metadata has them under `tags` or `tag`, as a string or a list."""
     values = [(metadata or {}).get(name) for name in ("tags", "tag")]
     tags = [tag for value in values for tag in (value if isinstance(value, list) else [value])]
-    return {tag.casefold() for tag in tags if isinstance(tag, str)}
+    return {folded(tag) for tag in tags if isinstance(tag, str)}
 
 
 def _status(name: str) -> Status | None:
