@@ -12,7 +12,8 @@ from ._client_state import ClientState
 from ._core import Core
 from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
-from ._ids import Id
+from ._ids import Id, as_path
+from ._protocol import RawCall, Response
 from ._resource import resource_property
 from ._retry import RetryPolicy
 from ._settings import POLL_INTERVAL, TASK_TIMEOUT, Settings, read_settings
@@ -23,16 +24,22 @@ if TYPE_CHECKING:
     from ._task import AsyncTask, Task
     from ._task_state import RunOptions
     from .resources.agents import AgentsResource, AsyncAgentsResource
+    from .resources.cli_rules import AsyncCliRulesResource, CliRulesResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
+    from .resources.mcp_providers import AsyncMcpProvidersResource, McpProvidersResource
     from .resources.models import AsyncModelsResource, ModelsResource
     from .resources.multi_runs import AsyncMultiRunsResource, MultiRunsResource
+    from .resources.oauth_tokens import AsyncOauthTokensResource, OauthTokensResource
     from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
+    from .resources.pull_requests import AsyncPullRequestsResource, PullRequestsResource
     from .resources.repos import AsyncReposResource, ReposResource
     from .resources.runs import AsyncRunsResource, RunsResource
     from .resources.sandboxes import AsyncSandboxesResource, SandboxesResource
     from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsResource
+    from .resources.slack_connect import AsyncSlackConnectResource, SlackConnectResource
     from .resources.starred_runs import AsyncStarredRunsResource, StarredRunsResource
     from .resources.users import AsyncUsersResource, UsersResource
+    from .resources.webhooks import AsyncWebhooksResource, WebhooksResource
 
 
 def _core(
@@ -56,6 +63,25 @@ async def _sleep(seconds: float) -> None:
     import asyncio  # a blocking client does not need it
 
     await asyncio.sleep(seconds)
+
+
+def _raw_call(
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None,
+    content: bytes | None,
+    content_type: str | None,
+    max_bytes: int | None,
+) -> RawCall:
+    """Return the call of `request`."""
+    return RawCall(
+        method,
+        as_path(path),
+        params=params or {},
+        max_bytes=max_bytes,
+        content=content,
+        content_type=content_type,
+    )
 
 
 D = TypeVar("D", Driver, AsyncDriver)
@@ -144,6 +170,48 @@ class _Client(Generic[D]):
 
         return SandboxesResource, AsyncSandboxesResource
 
+    @resource_property
+    def webhooks(self) -> "tuple[type[WebhooksResource], type[AsyncWebhooksResource]]":
+        """The webhook of an organization."""
+        from .resources.webhooks import AsyncWebhooksResource, WebhooksResource
+
+        return WebhooksResource, AsyncWebhooksResource
+
+    @resource_property
+    def mcp_providers(self) -> "tuple[type[McpProvidersResource], type[AsyncMcpProvidersResource]]":
+        """OAuth providers of MCP servers."""
+        from .resources.mcp_providers import AsyncMcpProvidersResource, McpProvidersResource
+
+        return McpProvidersResource, AsyncMcpProvidersResource
+
+    @resource_property
+    def oauth_tokens(self) -> "tuple[type[OauthTokensResource], type[AsyncOauthTokensResource]]":
+        """OAuth tokens of the current user."""
+        from .resources.oauth_tokens import AsyncOauthTokensResource, OauthTokensResource
+
+        return OauthTokensResource, AsyncOauthTokensResource
+
+    @resource_property
+    def cli_rules(self) -> "tuple[type[CliRulesResource], type[AsyncCliRulesResource]]":
+        """Rules for command line tools."""
+        from .resources.cli_rules import AsyncCliRulesResource, CliRulesResource
+
+        return CliRulesResource, AsyncCliRulesResource
+
+    @resource_property
+    def pull_requests(self) -> "tuple[type[PullRequestsResource], type[AsyncPullRequestsResource]]":
+        """Pull requests."""
+        from .resources.pull_requests import AsyncPullRequestsResource, PullRequestsResource
+
+        return PullRequestsResource, AsyncPullRequestsResource
+
+    @resource_property
+    def slack_connect(self) -> "tuple[type[SlackConnectResource], type[AsyncSlackConnectResource]]":
+        """Connections of Slack accounts."""
+        from .resources.slack_connect import AsyncSlackConnectResource, SlackConnectResource
+
+        return SlackConnectResource, AsyncSlackConnectResource
+
     def with_deadline(self, seconds: float) -> Self:
         """Return a view of this client whose calls must all end within `seconds` from now.
 
@@ -154,6 +222,21 @@ class _Client(Generic[D]):
         view = object.__new__(type(self))
         view._owns_http = False
         view._driver = self._driver.with_deadline(seconds)
+        return view
+
+    def with_more(self, *, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None) -> Self:
+        """Return a view of this client that sends more than its methods have arguments for.
+
+        For a parameter or a field that the Codegen API has and this client does not know yet. An argument of a method
+        takes precedence over a parameter or a field of the same name. The view uses the connections of this client.
+
+        Args:
+            query: Query parameters; a list is sent as repeated parameters.
+            body: Fields of JSON bodies.
+        """
+        view = object.__new__(type(self))
+        view._owns_http = False
+        view._driver = self._driver.with_more(query or {}, body or {})
         return view
 
     @property
@@ -217,6 +300,34 @@ class CodegenAPI(_Client[Driver]):
         core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
         self._driver = Driver(core, http_client or httpx.Client(transport=transport), sleep)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        content_type: str | None = None,
+        max_bytes: int | None = None,
+    ) -> Response:
+        """Call an operation that this client does not know, and return its `status`, `headers` and `content`.
+
+        Errors and retries are those of the other operations.
+
+        Args:
+            method: The HTTP method, in capital letters.
+            path: The path from `/v1/` on, percent-encoded, without a query.
+            params: Query parameters; a list is sent as repeated parameters.
+            content: The body.
+            content_type: The media type of the body.
+            max_bytes: The most bytes that the response body may have. A larger one raises ResponseTooLargeError.
+
+        Raises:
+            ValueError: The path is not in its normal form: it has a segment that is empty, begins with a dot or is
+                encoded in an unusual way.
+        """
+        return self._driver.perform(_raw_call(method, path, params, content, content_type, max_bytes))
 
     def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "Task":
         """Start a task: an agent run to wait for. The options are those of `api.runs.create`.
@@ -325,6 +436,19 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
         self._driver = AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        content_type: str | None = None,
+        max_bytes: int | None = None,
+    ) -> Response:
+        """Call an operation that this client does not know, as `CodegenAPI.request` does."""
+        return await self._driver.perform(_raw_call(method, path, params, content, content_type, max_bytes))
 
     async def run_task(self, prompt: str, **options: "Unpack[RunOptions]") -> "AsyncTask":
         """Start a task, as `CodegenAPI.run_task` does."""

@@ -5,7 +5,6 @@ or the `Failure` to the generator, until the generator returns the result or rai
 the asynchronous client share every decision.
 """
 
-import json
 import logging
 import math
 import time
@@ -25,12 +24,13 @@ from ._errors import (
     ConfigurationError,
     DeadlineExceededError,
     InvalidResponseError,
+    ResponseTooLargeError,
     error_class,
     read_body,
     read_message,
 )
 from ._ids import Id, as_id
-from ._protocol import Call, Failure, Response, Send
+from ._protocol import Call, Failure, Response, Send, without_none
 from ._retry import Attempt, RetryPolicy, read_retry_after
 from ._settings import Token
 from ._version import __version__
@@ -59,6 +59,8 @@ class Core:
         headers: Additional headers of every request.
         state: What earlier responses reported; shared by the views of one client.
         deadline: Time on `clock` that no call may exceed; infinite for no deadline.
+        more_query: Query parameters of every request, unless the call has them itself.
+        more_body: Fields of every JSON body, unless the call has them itself.
     """
 
     base_url: str
@@ -71,6 +73,8 @@ class Core:
     headers: Mapping[str, str] = field(repr=False)
     state: ClientState = field(repr=False)
     deadline: float = math.inf
+    more_query: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    more_body: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def org(self, org_id: Id | None) -> int:
         """Return the organization of a call: its own, else the client's default.
@@ -87,6 +91,10 @@ class Core:
     def with_deadline(self, seconds: float) -> "Core":
         """Return these settings with a deadline in `seconds` from now, or with the current one if that is earlier."""
         return replace(self, deadline=min(self.deadline, self.clock() + seconds))
+
+    def with_more(self, query: Mapping[str, Any], body: Mapping[str, Any]) -> "Core":
+        """Return these settings with further query parameters, and further fields of JSON bodies."""
+        return replace(self, more_query={**self.more_query, **query}, more_body={**self.more_body, **body})
 
     def cut_to_deadline(self, seconds: float) -> float:
         """Return the length of a pause that ends at the deadline at the latest."""
@@ -109,7 +117,7 @@ class Core:
         while True:
             started = self.clock() + pause
             request = self._request(call, deadline)
-            outcome = yield Send(request, deadline, pause)
+            outcome = yield Send(request, deadline, pause, call.max_bytes)
             self._record(call, outcome, number, self.clock() - started)
             if isinstance(outcome, Failure):
                 error = self._connection_error(call, outcome, deadline)
@@ -160,18 +168,17 @@ class Core:
                 "user-agent": f"codegen-api-python/{__version__}",
             }
         )
-        content = None
-        if call.body is not None:
-            headers["content-type"] = "application/json"
-            content = json.dumps(_without_none(call.body), allow_nan=False).encode()
+        payload = call.payload(self.more_body)
+        if payload and payload.media_type:
+            headers["content-type"] = payload.media_type
         if call.idempotency_key is not None:
             headers["idempotency-key"] = call.idempotency_key
         request = httpx.Request(
             call.method,
             self.base_url + call.path,
-            params=_without_none(call.params) or None,
+            params={**self.more_query, **without_none(call.params)} or None,
             headers=headers,
-            content=content,
+            content=payload and payload.content,
             extensions={"timeout": PhaseTimeouts(self.timeout.as_dict(), deadline)},
         )
         if call.method == "GET" and (cached := self.state.cached(str(request.url))):
@@ -179,8 +186,11 @@ class Core:
         return request
 
     def _result(self, call: Call[T], response: Response) -> T:
+        if call.max_bytes is not None and len(response.content) > call.max_bytes:
+            message = f"the response has more than {call.max_bytes} bytes"
+            raise self._response_error(ResponseTooLargeError, call, response, message)
         try:
-            return call.parse(response.content)
+            return call.result(response)
         except pydantic.ValidationError as error:
             # Not str(error), which quotes the values: they may be confidential.
             reason = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()[:3])
@@ -223,7 +233,3 @@ class Core:
             method=call.method,
             path=call.path,
         )
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -1,6 +1,6 @@
 """The two drivers of the core: blocking and asynchronous. They send, sleep and iterate, and decide nothing."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -56,6 +56,10 @@ class Driver:
         """Return a driver with a deadline that uses the same connections."""
         return Driver(self.core.with_deadline(seconds), self.http, self.sleep)
 
+    def with_more(self, query: Mapping[str, Any], body: Mapping[str, Any]) -> "Driver":
+        """Return a driver with further query parameters and fields of JSON bodies that uses the same connections."""
+        return Driver(self.core.with_more(query, body), self.http, self.sleep)
+
     def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
         exchange = _Steps(self.core.exchange(call))
@@ -107,6 +111,8 @@ class Driver:
                     if content:
                         send.check()
                     content += chunk
+                    if send.max_bytes is not None and len(content) > send.max_bytes:
+                        break
             finally:
                 response.close()
         except httpx.RequestError as error:
@@ -125,6 +131,10 @@ class AsyncDriver:
     def with_deadline(self, seconds: float) -> "AsyncDriver":
         """Return a driver with a deadline that uses the same connections."""
         return AsyncDriver(self.core.with_deadline(seconds), self.http, self.sleep)
+
+    def with_more(self, query: Mapping[str, Any], body: Mapping[str, Any]) -> "AsyncDriver":
+        """Return a driver with further query parameters and fields of JSON bodies that uses the same connections."""
+        return AsyncDriver(self.core.with_more(query, body), self.http, self.sleep)
 
     async def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -178,6 +188,8 @@ class AsyncDriver:
                     if content:
                         send.check()
                     content += chunk
+                    if send.max_bytes is not None and len(content) > send.max_bytes:
+                        break
             finally:
                 await response.aclose()
         except httpx.RequestError as error:

@@ -18,6 +18,7 @@
     │   └── APITimeoutError            no response in time
     │       └── DeadlineExceededError  no response before the caller's deadline
     └── InvalidResponseError           the response is not what the API documents
+        └── ResponseTooLargeError      the response has more bytes than the caller allows
 
 An exception holds plain values and no reference to the request. So it does not lead to the token, and it can be
 pickled.
@@ -137,6 +138,10 @@ class DeadlineExceededError(APITimeoutError):
 
 class InvalidResponseError(CodegenAPIError):
     """The response is not what the API documents: not JSON, another structure, or a redirect."""
+
+
+class ResponseTooLargeError(InvalidResponseError):
+    """The response has more bytes than the caller allows."""
 
 
 _BY_STATUS: dict[int, type[CodegenAPIError]] = {

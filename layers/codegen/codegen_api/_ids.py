@@ -1,4 +1,7 @@
-"""Ids in arguments: their validation and their form in a path."""
+"""Ids and paths in arguments: their validation, and their form in a URL."""
+
+import re
+from urllib.parse import quote, unquote
 
 Id = int | str
 """An id: an integer, or its decimal digits as text. The Codegen API uses integers only."""
@@ -24,3 +27,34 @@ def as_name(value: str) -> str:
     if not value or not all(character.isascii() and (character.isalnum() or character in "_-") for character in value):
         raise ValueError(f"not an id: {value!r}")
     return value
+
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_~:@!$&'()*+,=.%-]+")
+_ALLOWED = "_~:@!$&'()*+,=.-"
+
+
+def as_path(value: str) -> str:
+    """Return the path of an operation after checking that every server reads it in the same way.
+
+    It begins with `/v1/`, and its segments are in their normal form: they are not empty, do not begin with a dot, and
+    are percent-encoded only where that is necessary. Encoded slashes, backslashes, percent signs and control characters
+    are refused.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    root, version, *segments = value.split("/")
+    if (root, version) != ("", "v1") or not segments or not all(map(_is_normal, segments)):
+        raise ValueError(f"not a path: {value!r}")
+    return value
+
+
+def _is_normal(segment: str) -> bool:
+    if not _SEGMENT.fullmatch(segment) or segment.startswith("."):
+        return False
+    try:
+        plain = unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    # Only characters that a segment cannot have otherwise are encoded, and none that could end it on some server.
+    return plain.isprintable() and not set("/\\%;?#") & set(plain) and quote(plain, safe=_ALLOWED) == segment

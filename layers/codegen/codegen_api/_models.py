@@ -252,3 +252,65 @@ class Webhook(Model):
 
 
 Webhooks = Sequence[Webhook | Mapping[str, Any]]
+
+
+class WebhookConfig(Model):
+    """The webhook of an organization, which is called when a run ends. Codegen never returns its secret."""
+
+    url: str | None = None
+    enabled: bool
+    has_secret: bool
+
+
+class OAuthProvider(Model):
+    """An OAuth provider of MCP servers."""
+
+    id: int
+    name: str
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    default_scopes: list[str] | None = None
+    is_mcp: bool
+    meta: dict[str, Any] | None = None
+
+
+class CliRules(Model):
+    """What an organization and its user tell agents that a command line tool runs."""
+
+    organization_rules: str | None = None
+    user_custom_prompt: str | None = None
+
+
+class CheckSuiteSettings(Model):
+    """Whether and how Codegen repairs failed checks of a repository."""
+
+    check_retry_count: int
+    ignored_checks: list[str]
+    check_retry_counts: dict[str, int]
+    custom_prompts: dict[str, str]
+    high_priority_apps: list[str]
+    available_check_suite_names: list[str]
+
+
+PullRequestState = Literal["open", "closed", "draft", "ready_for_review"]
+"""The states that a pull request can be given."""
+
+
+class EditedPullRequest(Model):
+    """The outcome of an edit of a pull request. Without `success`, `error` is the reason."""
+
+    success: bool
+    url: str | None = None
+    number: int | None = None
+    title: str | None = None
+    state: str | None = None
+    error: str | None = None
+
+
+class SlackToken(Model):
+    """A token that connects the user's Slack account. It can be used once, within ten minutes."""
+
+    token: str = Field(repr=False)
+    message: str = Field(repr=False)
+    expires_in_minutes: int

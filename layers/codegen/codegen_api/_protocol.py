@@ -1,5 +1,6 @@
 """The values that operations, the core and the drivers exchange. See `_core` and `_driver` for how they use them."""
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -9,6 +10,9 @@ import httpx
 from ._deadline import Deadline
 
 T = TypeVar("T")
+
+Json = Any
+"""A response whose form is not documented."""
 
 # Failures before the first byte was sent: the request had no effect.
 _NOTHING_SENT = (
@@ -33,6 +37,7 @@ class Call(Generic[T]):
         body: JSON body; None values in it are left out. No body if None.
         idempotency_key: Sent with every attempt, so that the server recognizes a repeated request. Only for a server
             that supports it, because a call with a key is retried.
+        max_bytes: The most bytes that the response body may have; None for no limit.
     """
 
     method: str
@@ -41,16 +46,28 @@ class Call(Generic[T]):
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
+    max_bytes: int | None = None
 
     @property
     def may_have_effect(self) -> bool:
         """Whether it may change something on the server."""
-        return self.method != "GET"
+        return self.method not in ("GET", "HEAD")
 
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice has the same effect as sending it once."""
         return not self.may_have_effect or self.idempotency_key is not None
+
+    def payload(self, more: Mapping[str, Any]) -> "Payload | None":
+        """Return the body to send, with the fields of `more` that it does not have itself."""
+        if self.body is None:
+            return None
+        body = {**more, **without_none(self.body)}
+        return Payload(json.dumps(body, allow_nan=False).encode(), "application/json")
+
+    def result(self, response: "Response") -> T:
+        """Return the result of the call. Raises ValueError if the response has none."""
+        return self.parse(response.content)
 
     @property
     def operation(self) -> str:
@@ -60,11 +77,15 @@ class Call(Generic[T]):
 
 
 class Send(NamedTuple):
-    """Wait `after` seconds, send the request, and read the response before the deadline."""
+    """Wait `after` seconds, send the request, and read the response before the deadline.
+
+    If the body of the response has more than `max_bytes` bytes, the rest of it is not read.
+    """
 
     request: httpx.Request
     deadline: Deadline
     after: float = 0.0
+    max_bytes: int | None = None
 
     def check(self) -> None:
         """Check the deadline before each further part of a response, so that a slow response cannot outlast it.
@@ -100,6 +121,13 @@ Stream = Generator[Step | Emit, Any, None]
 """A flow that also yields items for the caller while it runs."""
 
 
+class Payload(NamedTuple):
+    """The body of a request, and its media type if it has one."""
+
+    content: bytes
+    media_type: str | None
+
+
 class Response(NamedTuple):
     """What the server answered."""
 
@@ -126,3 +154,39 @@ class Failure(NamedTuple):
     def sent(self) -> bool:
         """Whether the request may have reached the server."""
         return not issubclass(self.kind, _NOTHING_SENT)
+
+
+def _not_parsed(_content: bytes) -> Response:
+    raise NotImplementedError("a raw call returns the response itself")
+
+
+@dataclass(frozen=True, slots=True)
+class RawCall(Call[Response]):
+    """A call of an operation that the client does not know. Its result is the response itself.
+
+    Attributes:
+        content: The body, sent as it is; None for none.
+        content_type: The media type of the body.
+    """
+
+    parse: Callable[[bytes], Response] = field(default=_not_parsed, init=False)
+    content: bytes | None = None
+    content_type: str | None = None
+
+    def payload(self, more: Mapping[str, Any]) -> Payload | None:  # noqa: ARG002 - a raw body has no fields
+        """Return the body to send."""
+        return None if self.content is None else Payload(self.content, self.content_type)
+
+    def result(self, response: Response) -> Response:
+        """Return the response."""
+        return response
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def any_json(content: bytes) -> Json:
+    """Parse a response of any form; None if it is empty."""
+    return json.loads(content) if content.strip() else None

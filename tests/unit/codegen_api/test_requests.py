@@ -1,13 +1,23 @@
 """The requests of a client: paths, queries, bodies and headers, and the settings they depend on."""
 
+import contextlib
 import json
+from urllib.parse import quote
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen_api import AsyncCodegenAPI, CodegenAPI, ConfigurationError, Webhook
+from codegen_api import (
+    AsyncCodegenAPI,
+    CodegenAPI,
+    ConfigurationError,
+    ResponseTooLargeError,
+    ServerError,
+    Webhook,
+)
+from codegen_api._ids import as_path
 from codegen_api._settings import normalize_base_url
 
 RUN = {"id": 7, "organization_id": 42}
@@ -19,6 +29,24 @@ INTEGRATIONS = {
     "organization_name": "Acme",
     "integrations": [],
     "total_active_integrations": 0,
+}
+HOOK = {"url": None, "enabled": False, "has_secret": False}
+CHECKS = {
+    "check_retry_count": 3,
+    "ignored_checks": [],
+    "check_retry_counts": {},
+    "custom_prompts": {},
+    "high_priority_apps": [],
+    "available_check_suite_names": ["build"],
+}
+PROVIDER = {
+    "id": 1,
+    "name": "linear",
+    "issuer": "https://provider.test",
+    "authorization_endpoint": "https://provider.test/authorize",
+    "token_endpoint": "https://provider.test/token",
+    "default_scopes": None,
+    "is_mcp": True,
 }
 WHOLE_PAGE = {"skip": "0", "limit": "100"}
 
@@ -133,6 +161,88 @@ OPERATIONS = [
         None,
         {"agent_run_id": 8, "status": "ACTIVE", "message": "Started"},
     ),
+    ("webhooks.get", lambda api: api.webhooks.get(), "GET /v1/organizations/42/webhooks/agent-run", {}, None, HOOK),
+    (
+        "webhooks.set",
+        lambda api: api.webhooks.set("https://hook.test", secret="s", enabled=False),
+        "POST /v1/organizations/42/webhooks/agent-run",
+        {},
+        {"url": "https://hook.test", "secret": "s", "enabled": False},
+        {"success": True},
+    ),
+    (
+        "webhooks.delete",
+        lambda api: api.webhooks.delete(),
+        "DELETE /v1/organizations/42/webhooks/agent-run",
+        {},
+        None,
+        None,
+    ),
+    (
+        "webhooks.test",
+        lambda api: api.webhooks.test("https://hook.test"),
+        "POST /v1/organizations/42/webhooks/agent-run/test",
+        {},
+        {"url": "https://hook.test"},
+        [],
+    ),
+    ("cli_rules.get", lambda api: api.cli_rules.get(), "GET /v1/organizations/42/cli/rules", {}, None, {"more": 1}),
+    (
+        "repos.check_suite_settings",
+        lambda api: api.repos.check_suite_settings("9"),
+        "GET /v1/organizations/42/repos/check-suite-settings",
+        {"repo_id": "9"},
+        None,
+        CHECKS,
+    ),
+    (
+        "repos.update_check_suite_settings",
+        lambda api: api.repos.update_check_suite_settings(9, check_retry_count=0, ignored_checks=()),
+        "PUT /v1/organizations/42/repos/check-suite-settings",
+        {"repo_id": "9"},
+        {"check_retry_count": 0, "ignored_checks": []},
+        CHECKS,
+    ),
+    (
+        "pull_requests.edit",
+        lambda api: api.pull_requests.edit("5", "closed"),
+        "PATCH /v1/organizations/42/prs/5",
+        {},
+        {"state": "closed"},
+        {"success": False, "error": "Pull request not found."},
+    ),
+    (
+        "pull_requests.edit with a repository",
+        lambda api: api.pull_requests.edit(5, "draft", repo_id=9),
+        "PATCH /v1/organizations/42/repos/9/prs/5",
+        {},
+        {"state": "draft"},
+        {"success": True, "url": None, "number": 7},
+    ),
+    (
+        "slack_connect.generate_token",
+        lambda api: api.slack_connect.generate_token(),
+        "POST /v1/slack-connect/generate-token",
+        {},
+        {"org_id": 42},
+        {"token": "t", "message": "Connect my account: t", "expires_in_minutes": 10},
+    ),
+    (
+        "oauth_tokens.status",
+        lambda api: api.oauth_tokens.status(org_id="43"),
+        "GET /v1/oauth/tokens/status",
+        {"org_id": "43"},
+        None,
+        ["linear"],
+    ),
+    (
+        "oauth_tokens.revoke",
+        lambda api: api.oauth_tokens.revoke("linear & co"),
+        "POST /v1/oauth/tokens/revoke",
+        {"provider": "linear & co", "org_id": "42"},
+        None,
+        {"success": True},
+    ),
 ]
 
 
@@ -152,6 +262,141 @@ def test_each_operation_sends_the_documented_request_and_returns_the_response(
     assert dict(request.url.params) == query
     assert (json.loads(request.content) if request.content else None) == body
     assert (result.model_dump() if hasattr(result, "model_dump") else result) == answer
+
+
+def test_the_providers_of_mcp_servers_are_a_list(client, wire):
+    wire.answers(200, [PROVIDER, PROVIDER | {"meta": {"beta": True}, "new": 1}])
+
+    providers = client(lambda api: api.mcp_providers.list())
+
+    assert wire.only.url.path == "/v1/mcp-providers"
+    assert [provider.model_dump() for provider in providers] == [
+        PROVIDER,
+        PROVIDER | {"meta": {"beta": True}, "new": 1},
+    ]
+
+
+def test_what_a_method_has_no_argument_for_is_sent_by_a_view(client, wire, run):
+    wire.answers(200, run).answers(200, PAGE).answers(200, run)
+    query, body = {"dry_run": ["1", "2"], "skip": 5}, {"effort": {"level": None}, "prompt": "ignored", "note": None}
+
+    client.each(
+        lambda api: api.with_more(query=query, body=body).runs.create("Do it"),
+        lambda api: api.with_more(query=query).with_more(query={"x": ""}, body=body).runs.list(),
+        lambda api: api.runs.create("Do it"),
+    )
+
+    created, listed, plain = wire.requests
+    assert json.loads(created.content) == {"prompt": "Do it", "effort": {"level": None}, "note": None}
+    assert created.url.query == b"dry_run=1&dry_run=2&skip=5"
+    assert listed.url.params.multi_items() == [
+        *(("dry_run", "1"), ("dry_run", "2"), ("skip", "0"), ("x", ""), ("limit", "100"))
+    ]
+    assert listed.content == b""
+    assert (json.loads(plain.content), plain.url.query) == ({"prompt": "Do it"}, b"")
+
+
+def test_an_operation_that_the_client_does_not_know_can_be_called(client, wire, token):
+    wire.answers(202, headers={"x-odd": "1"}, content=b"not JSON")
+
+    answer = client(
+        lambda api: api.request(
+            "PUT",
+            "/v1/organizations/42/new/caf%C3%A9",
+            params={"a": ["1", "2"]},
+            content=b"\xff",
+            content_type="image/png",
+        )
+    )
+
+    assert (answer.status, answer.headers["x-odd"], answer.content) == (202, "1", b"not JSON")
+    assert str(wire.only.url) == "https://codegen.test/v1/organizations/42/new/caf%C3%A9?a=1&a=2"
+    assert (wire.only.method, wire.only.content, wire.only.headers["content-type"]) == ("PUT", b"\xff", "image/png")
+    assert wire.only.headers["authorization"] == f"Bearer {token}"
+
+
+def test_a_request_that_only_reads_is_retried_and_others_are_not(client, wire):
+    for _ in range(3):
+        wire.answers(500)
+    wire.answers(200, {"ok": True})
+
+    with pytest.raises(ServerError) as caught:
+        client(lambda api: api.request("POST", "/v1/new", content=b"{}"))
+    assert caught.value.effect_unknown
+    answer = client(lambda api: api.request("HEAD", "/v1/new"))
+
+    assert (answer.status, len(wire.requests)) == (200, 4)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v1/new",
+        "/v2/new",
+        "/v1",
+        "/v1/",
+        "/v1/new/",
+        "/v1//new",
+        "//evil.test/v1/new",
+        "https://evil.test/v1/new",
+        "@evil.test/v1/new",
+        "/v1/../admin",
+        "/v1/./new",
+        "/v1/..;/new",
+        "/v1/new/..",
+        "/v1/%2e%2e/admin",
+        "/v1/.%2E/admin",
+        "/v1/a%2Fb",
+        "/v1/a%2fb",
+        "/v1/a%5Cb",
+        "/v1/a\\b",
+        "/v1/a%252Fb",
+        "/v1/%61gent",
+        "/v1/caf%c3%a9",
+        "/v1/caf%E9",
+        "/v1/café",
+        "/v1/a%00b",
+        "/v1/a%0D%0AHost:b",
+        "/v1/a\nb",
+        "/v1/a?b=1",
+        "/v1/a%3Fb",
+        "/v1/a#b",
+        "/v1/a;b",
+        "/v1/a%",
+        "/v1/a%zz",
+        "/v1/a b",
+        "/v1/%E2%80%AEa",
+    ],
+)
+def test_a_path_that_servers_read_in_different_ways_is_refused_before_anything_is_sent(client, path):
+    with pytest.raises(ValueError, match="not a path"):
+        client(lambda api: api.request("GET", path))
+
+
+@given(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=4))
+def test_a_path_that_is_accepted_arrives_unchanged(segments):
+    path = "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+    with contextlib.suppress(ValueError):
+        assert httpx.URL("https://codegen.test" + as_path(path)).raw_path == path.encode()
+        assert all(segment not in (".", "..") and "/" not in segment for segment in segments)
+
+
+@pytest.mark.parametrize("content", [b"x" * 101, b"x" * 50_000])
+def test_a_response_with_more_bytes_than_allowed_is_not_read_to_its_end(client, wire, content):
+    stream = wire.streams(*(content[i : i + 40] for i in range(0, len(content), 40)), every=1)
+
+    with pytest.raises(ResponseTooLargeError, match="more than 100 bytes"):
+        client(lambda api: api.request("GET", "/v1/new", max_bytes=100))
+
+    assert stream.closed
+    assert client.clock.now - 1000 == 3
+    assert len(wire.requests) == 1
+
+
+def test_a_response_with_as_many_bytes_as_allowed_is_returned(client, wire):
+    wire.streams(b"x" * 60, b"x" * 40, every=1)
+
+    assert client(lambda api: api.request("GET", "/v1/new", max_bytes=100)).content == b"x" * 100
 
 
 def test_arguments_that_are_not_given_are_not_sent(client, wire, run):

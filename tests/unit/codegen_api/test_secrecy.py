@@ -10,6 +10,7 @@ import traceback
 import httpx
 import pytest
 
+import codegen_api
 from codegen_api import AsyncCodegenAPI, CodegenAPI, CodegenAPIError, RetryPolicy
 
 ONCE = RetryPolicy(max_retries=0)
@@ -117,3 +118,12 @@ def test_no_lower_layer_logs_the_token(upstream, token, caplog):
     assert {record.name.split(".")[0] for record in caplog.records} >= {"codegen_api", "httpcore", "httpx"}
     assert token not in caplog.text
     assert all(token not in repr(vars(record)) for record in caplog.records)
+
+
+def test_no_repr_of_a_webhook_or_a_slack_token_has_its_secret():
+    secrets = [
+        codegen_api.Webhook(url="https://hook.test", secret="hush"),
+        codegen_api.SlackToken(token="hush", message="Connect my account: hush", expires_in_minutes=10),
+    ]
+
+    assert all("hush" not in repr(secret) + str(secret) for secret in secrets)

@@ -1,6 +1,5 @@
 """Agent runs: `api.runs`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,10 +7,8 @@ from .._core import Core
 from .._ids import Id, as_id
 from .._models import AgentRun, AgentRunLog, AgentRunLogs, Harness, Page, Webhook, Webhooks
 from .._pagination import PAGE_SIZE, Listing
-from .._protocol import Call
+from .._protocol import Call, Json, any_json
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
-
-Json = Any
 
 
 def create(  # noqa: D417 - callers do not pass `core`
@@ -222,17 +219,13 @@ def _pull_request_action(
     return Call(
         "POST",
         f"/v1/organizations/{core.org(org_id)}/agent/run/{action}",
-        _any_json,
+        any_json,
         body={
             "agent_run_id": as_id(agent_run_id),
             "before_card_order_id": before,
             "after_card_order_id": after,
         },
     )
-
-
-def _any_json(content: bytes) -> Json:
-    return json.loads(content) if content.strip() else None
 
 
 def _webhook_bodies(webhooks: Webhooks | None) -> list[dict[str, Any]] | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -149,5 +149,25 @@ class _Timed(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with waiting_for_codegen:
             response = _wire.handle_request(request)
-            response.read()
+        if isinstance(response.stream, httpx.SyncByteStream):
+            response.stream = _TimedStream(response.stream)
         return response
+
+
+class _TimedStream(httpx.SyncByteStream):
+    """The body of an answer. The client reads it part by part, so that it can stop at its deadline or its limit."""
+
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        parts = iter(self._stream)
+        while True:
+            with waiting_for_codegen:
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
