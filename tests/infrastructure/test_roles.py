@@ -15,9 +15,15 @@ OF_THE_CALLER = {"create_api_token", "revoke_api_token"}
 
 # Endpoints that need another role than their method implies.
 ROLES = {
+    "check_suite_settings/update.py": "Role.ADMIN",
     "live/create_ticket.py": "Role.VIEWER",
+    "oauth_tokens/revoke.py": "Role.VIEWER",
     "organizations/update.py": "Role.ADMIN",
     "users/update.py": "Role.ADMIN",
+    "webhooks/delete.py": "Role.ADMIN",
+    "webhooks/get.py": "Role.MEMBER",
+    "webhooks/set.py": "Role.ADMIN",
+    "webhooks/test.py": "Role.ADMIN",
 }
 
 

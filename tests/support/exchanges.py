@@ -52,7 +52,7 @@ class Exchange:
     def shown(self) -> Any:
         """The JSON that is shown of the answer; None for an answer that is not JSON or has no body."""
         text = self.answer.partition("\n\n")[2].strip()
-        return json.loads(text) if text.startswith("{") else None
+        return json.loads(text) if text.startswith(("{", "[")) else None
 
     @property
     def frames(self) -> list[str]:

@@ -1,10 +1,13 @@
 """The base of request bodies, and the warnings of answers."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from codegen_runs.problems import Unprocessable
 
 _Answer = TypeVar("_Answer")
 
@@ -33,15 +36,33 @@ Warnings = Annotated[
 """The warnings of an answer that may be about more than ignored fields."""
 
 
+WebUrl = Annotated[str, Field(min_length=1, max_length=2083, json_schema_extra={"format": "uri"})]
+"""A URL in a body. The Codegen API checks its form."""
+
+
 class Body(BaseModel):
     """A request body. Like the Codegen API, it accepts unknown fields; `ignored` returns a warning for each."""
 
     # Validation errors are logged and returned, both without the input.
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show which fields a body has, without their values: Powertools logs bodies at level DEBUG."""
+        return ((name, ...) for name in self.model_fields_set)
+
     def ignored(self) -> list[Warned]:
         """Return a warning for each unknown field."""
         return [ignored(key) for key in self.model_extra or {}]
+
+
+def finite(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a body. Raises `Unprocessable` if a field holds a number that JSON does not have."""
+    for name, value in body.items():
+        try:
+            json_text(value)
+        except PydanticCustomError as error:
+            raise Unprocessable(errors=[{"loc": ["body", name], "msg": error.message(), "type": error.type}]) from None
+    return body
 
 
 def json_text(value: Any) -> str:

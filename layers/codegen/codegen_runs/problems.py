@@ -4,7 +4,7 @@
      +-- BadRequest 400            +-- NoDefaultOrganization
      +-- Unauthorized 401          +-- TokenExpired, TokenRevoked
      +-- QuotaExceeded 402
-     +-- Forbidden 403             +-- NotAMember, RoleRequired
+     +-- Forbidden 403             +-- NotAMember, RoleRequired, CodegenTokenRequired
      +-- NotFound 404              +-- RouteNotFound
      +-- Conflict 409
      +-- Gone 410
@@ -155,6 +155,13 @@ class RoleRequired(Forbidden):
             role=role,
             required_role=required,
         )
+
+
+class CodegenTokenRequired(Forbidden):
+    """The operation acts as the caller at Codegen, and the token of the request is not a Codegen token."""
+
+    code = "codegen_token_required"
+    remedy = "Send your own Codegen token instead of an API token of this deployment."
 
 
 class NotFound(Problem):

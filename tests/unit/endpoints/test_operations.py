@@ -40,6 +40,27 @@ STOP = {"agent_run_id": 7, "before_card_order_id": "a", "after_card_order_id": "
 CARDS = {"before_card_order_id": "a", "after_card_order_id": "b"}
 
 
+HOOK = {"url": "https://hook.test", "secret": "hush", "enabled": False}
+CHECKS = {
+    "check_retry_count": 3,
+    "ignored_checks": ["lint"],
+    "check_retry_counts": {"build": 1},
+    "custom_prompts": {"build": "Be quick"},
+    "high_priority_apps": [],
+    "available_check_suite_names": ["build"],
+}
+PROVIDER = {
+    "id": 1,
+    "name": "linear",
+    "issuer": "https://provider.test",
+    "authorization_endpoint": "https://provider.test/authorize",
+    "token_endpoint": "https://provider.test/token",
+    "default_scopes": None,
+    "is_mcp": True,
+    "new": 1,
+}
+
+
 @dataclass
 class Operation:
     """One operation: the request, the request to the upstream, and the upstream's answer."""
@@ -173,6 +194,92 @@ OPERATIONS = [
             ("remove_from_pr", "remove-from-pr", "remove-codegen-from-pr", [{"odd": True}]),
         ]
     ),
+    Operation(
+        "webhooks/get",
+        {f"{ORG}/webhooks/agent-run": None},
+        ("GET", f"{ORG}/webhooks/agent-run", {}, None),
+        {"url": None, "enabled": False, "has_secret": False, "events": ["ended"]},
+    ),
+    Operation(
+        "webhooks/set",
+        {f"{ORG}/webhooks/agent-run": HOOK},
+        ("POST", f"{ORG}/webhooks/agent-run", {}, HOOK),
+        {"success": True},
+        method="POST",
+    ),
+    Operation(
+        "webhooks/delete",
+        {f"{ORG}/webhooks/agent-run": None},
+        ("DELETE", f"{ORG}/webhooks/agent-run", {}, None),
+        None,
+        method="DELETE",
+    ),
+    Operation(
+        "webhooks/test",
+        {f"{ORG}/webhooks/agent-run/test": {"url": "https://hook.test"}},
+        ("POST", f"{ORG}/webhooks/agent-run/test", {}, {"url": "https://hook.test"}),
+        ["odd"],
+        method="POST",
+    ),
+    Operation(
+        "cli_rules/get",
+        {f"{ORG}/cli/rules": None},
+        ("GET", f"{ORG}/cli/rules", {}, None),
+        {"organization_rules": None, "user_custom_prompt": "Be brief.", "new": 1},
+    ),
+    Operation(
+        "check_suite_settings/get",
+        {f"{ORG}/repos/check-suite-settings": None},
+        ("GET", f"{ORG}/repos/check-suite-settings", {"repo_id": "456"}, None),
+        CHECKS | {"new": None},
+        query="repo_id=456",
+    ),
+    Operation(
+        "check_suite_settings/update",
+        {f"{ORG}/repos/check-suite-settings": {"check_retry_count": 0, "custom_prompts": {"build": "Be quick"}}},
+        (
+            "PUT",
+            f"{ORG}/repos/check-suite-settings",
+            {"repo_id": "456"},
+            {"check_retry_count": 0, "custom_prompts": {"build": "Be quick"}},
+        ),
+        CHECKS,
+        method="PUT",
+        query="repo_id=456",
+    ),
+    *(
+        Operation(
+            "pull_requests/edit",
+            {f"{ORG}{path}": {"state": "ready_for_review"}},
+            ("PATCH", f"{ORG}{path}", {}, {"state": "ready_for_review"}),
+            {"success": False, "error": "No.", "new": 1},
+            method="PATCH",
+        )
+        for path in ("/prs/5", "/repos/456/prs/5")
+    ),
+    Operation("mcp_providers/list", {"/v1/mcp-providers": None}, ("GET", "/v1/mcp-providers", {}, None), [PROVIDER]),
+    Operation(
+        "oauth_tokens/status",
+        {"/v1/oauth/tokens/status": None},
+        ("GET", "/v1/oauth/tokens/status", {"org_id": "123"}, None),
+        ["linear"],
+        query="org_id=123",
+    ),
+    Operation(
+        "oauth_tokens/revoke",
+        {"/v1/oauth/tokens/revoke": None},
+        ("POST", "/v1/oauth/tokens/revoke", {"org_id": "123", "provider": "linear & co"}, None),
+        {"success": True},
+        method="POST",
+        query="org_id=123&provider=linear%20%26%20co",
+    ),
+    Operation(
+        "slack_connect/generate_token",
+        {"/v1/slack-connect/generate-token": {"org_id": 123}},
+        ("POST", "/v1/slack-connect/generate-token", {}, {"org_id": 123}),
+        {"token": "hush", "message": "Connect my account: hush", "expires_in_minutes": 10},
+        method="POST",
+    ),
 ]
 REQUESTS = [(operation, path, body) for operation in OPERATIONS for path, body in operation.paths.items()]
 
@@ -206,7 +313,7 @@ def test_every_path_of_these_operations_in_the_template_is_tested() -> None:
     api = template().api
     assert api is not None
     tried = {(operation.handler, path) for operation, path, _ in REQUESTS}
-    known = {"org_id": "123", "agent_run_id": "7", "user_id": "42"}
+    known = {"org_id": "123", "agent_run_id": "7", "user_id": "42", "repo_id": "456", "pr_id": "5"}
     modules = {operation.handler for operation in OPERATIONS}
     given = {
         (f"{route.function.code_dir.relative_to(FUNCTIONS)}/{route.function.handler.split('.')[0]}", route.path)

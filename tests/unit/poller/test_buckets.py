@@ -57,8 +57,13 @@ def test_the_next_time_for_a_permit_is_the_first_with_room(offsets: list[int], a
 
 def test_the_limits_are_those_that_the_codegen_api_documents() -> None:
     assert {name: (limit.calls, limit.seconds) for name, limit in LIMITS.items()} == {
-        "create": (10, 60), "logs": (60, 60), "setup": (5, 60), "standard": (60, 30)
-    }  # fmt: skip
+        "create": (10, 60),
+        "logs": (60, 60),
+        "pull_requests": (30, 60),
+        "setup": (5, 60),
+        "standard": (60, 30),
+        "webhook_test": (10, 60),
+    }
     assert RESERVED_CREATES == 2
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from codegen_api import CodegenAPI, NotFoundError, Organization, Page, User
+from codegen_api import CliRules, CodegenAPI, NotFoundError, Organization, Page, User
 from codegen_runs.callers import DEPLOYMENT, Caller
 
 
@@ -32,3 +32,12 @@ def organizations(caller: Caller, codegen: CodegenAPI, *, skip: int, limit: int)
         size=limit,
         pages=ceil(len(own) / limit),
     )
+
+
+def rules(caller: Caller, codegen: CodegenAPI, *, org_id: int) -> CliRules:
+    """Return an organization's rules for agents, with the caller's own prompt. Raises `CodegenAPIError`.
+
+    The prompt of a caller with an API token of this deployment is not known. It is null.
+    """
+    found = codegen.cli_rules.get(org_id=org_id)
+    return found if caller.kind != DEPLOYMENT else found.model_copy(update={"user_custom_prompt": None})

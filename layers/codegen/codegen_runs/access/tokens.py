@@ -17,7 +17,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import CODEGEN, Caller
 from codegen_runs.events import timestamp
-from codegen_runs.problems import Conflict, Forbidden, NotAMember, NotFound, RoleRequired, Unprocessable
+from codegen_runs.problems import CodegenTokenRequired, Conflict, NotAMember, NotFound, RoleRequired, Unprocessable
 from codegen_runs.roles import Role
 from codegen_runs.storage.access import AccessTable, ApiToken
 
@@ -31,13 +31,6 @@ class ApiTokenNotFound(NotFound):
     """The caller has no token with this id."""
 
     code = "api_token_not_found"
-
-
-class CodegenTokenRequired(Forbidden):
-    """The operation requires a Codegen token."""
-
-    code = "codegen_token_required"
-    remedy = "Send a Codegen API token. A token created with an API token of this deployment could outlive it."
 
 
 class DeploymentNotInOrganization(Conflict):
@@ -122,7 +115,7 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
         CodegenAPIError, CredentialsRefused, StorageUnavailable: The roles could not be read. No token was created.
     """
     if caller.kind != CODEGEN:
-        raise CodegenTokenRequired("An API token of this deployment cannot create another one.")
+        raise CodegenTokenRequired("An API token of this deployment cannot create another one, which could outlive it.")
     now, table = int(backend.clock.now()), backend.access
     expires_at = int(request.expires_at.timestamp()) if request.expires_at else None
     if expires_at is not None and expires_at <= now:

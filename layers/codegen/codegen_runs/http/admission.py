@@ -9,9 +9,10 @@ from contextvars import ContextVar
 from pydantic_core import from_json
 
 from codegen_runs import settings
-from codegen_runs.callers import Caller, token_in
+from codegen_runs.callers import DEPLOYMENT, Caller, token_in
 from codegen_runs.http.proxy import Event, authorized, headers_of, named_organization
 from codegen_runs.problems import (
+    CodegenTokenRequired,
     CredentialsRefused,
     NoDefaultOrganization,
     NoDeploymentToken,
@@ -35,16 +36,25 @@ _REFUSALS = {problem.code: problem for problem in (TokenExpired, TokenRevoked, C
 
 # The role that the current operation requires. An operation that requires none, such as a stream, only reads.
 _required: ContextVar[Role] = ContextVar("required", default=Role.VIEWER)
+# Whether Codegen decides about callers who send their own Codegen token and have no role in this deployment.
+_codegen_decides: ContextVar[bool] = ContextVar("codegen_decides", default=False)
 
 
 @contextmanager
-def requiring(role: Role) -> Iterator[None]:
-    """Require a role of callers while the block runs."""
-    before = _required.set(role)
+def requiring(role: Role, *, codegen_decides: bool = False) -> Iterator[None]:
+    """Require a role of callers while the block runs.
+
+    Args:
+        role: The role.
+        codegen_decides: Whether a caller with a Codegen token, whose role this deployment has not recorded, may go on:
+            the operation is Codegen's own, and Codegen checks the rights of the token's user.
+    """
+    before, decided_before = _required.set(role), _codegen_decides.set(codegen_decides)
     try:
         yield
     finally:
         _required.reset(before)
+        _codegen_decides.reset(decided_before)
 
 
 def identify(event: Event) -> Caller:
@@ -100,6 +110,16 @@ def organization(caller: Caller, named: int | None = None) -> int:
     return org_id
 
 
+def require_codegen_token(caller: Caller) -> None:
+    """Refuse a caller for whom Codegen would act on the account of the deployment's own user.
+
+    Raises:
+        CodegenTokenRequired: The caller has an API token of this deployment.
+    """
+    if caller.kind == DEPLOYMENT:
+        raise CodegenTokenRequired("This operation acts as the owner of a Codegen token.")
+
+
 def check_body(event: Event) -> None:
     """Refuse a body that is not a JSON object.
 
@@ -143,6 +163,8 @@ def _check_role(caller: Caller, org_id: int) -> None:
     """Refuse a caller who is not in an organization, or whose role there is too low for the operation."""
     if not caller.is_in(org_id):
         raise NotAMember
+    if caller.token and org_id not in caller.roles and _codegen_decides.get():
+        return
     required = _required.get()
     role = caller.roles.get(org_id, Role.MEMBER)
     if required is Role.ADMIN and org_id not in caller.roles:

@@ -1,11 +1,14 @@
 """The Codegen client as a parameter of handlers."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Depends, Request
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
+from codegen_runs.bodies import finite
+from codegen_runs.http import admission
 
 
 def _acting_as_caller(request: Request) -> CodegenAPI:
@@ -15,6 +18,31 @@ def _acting_as_caller(request: Request) -> CodegenAPI:
 
 Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
 """A client that acts as the caller, within the time that the function has left."""
+
+
+def _passing_on(request: Request) -> CodegenAPI:
+    event = request.resolved_event
+    body = request.json_body if event.body else None
+    return _acting_as_caller(request).with_more(
+        query=event.get("multiValueQueryStringParameters") or {},
+        body=finite(body) if isinstance(body, Mapping) else {},
+    )
+
+
+TransparentCodegen = Annotated[CodegenAPI, Depends(_passing_on)]
+"""A client that acts as the caller, and passes on the query parameters and the fields that no handler knows.
+
+It is for an operation that sends each request as one call: what the operation sends itself takes precedence.
+"""
+
+
+def _acting_for_oneself(request: Request) -> CodegenAPI:
+    admission.require_codegen_token(request.context["caller"])
+    return _passing_on(request)
+
+
+OwnCodegen = Annotated[CodegenAPI, Depends(_acting_for_oneself)]
+"""The same, for operations on the account of the token's user, which need the caller's own Codegen token."""
 
 
 def _acting_as_deployment(request: Request) -> CodegenAPI:

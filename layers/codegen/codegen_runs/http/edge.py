@@ -35,7 +35,12 @@ class Serve(Protocol):
 
 
 def endpoint(
-    app: APIGatewayRestResolver, *, public: bool = False, role: Role | None = None, secret: bool = False
+    app: APIGatewayRestResolver,
+    *,
+    public: bool = False,
+    role: Role | None = None,
+    codegen_decides: bool = False,
+    secret: bool = False,
 ) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
 
@@ -44,7 +49,9 @@ def endpoint(
         public: Whether the routes have no authorizer, so that anyone may call them.
         role: The role that the caller needs in the organization that a request is about. By default a viewer may read,
             and a member may do everything else.
-        secret: Whether answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
+        codegen_decides: Whether Codegen, and not the role, decides about callers who send their own Codegen token and
+            have no role in this deployment.
+        secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
     """
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
     app.exception_handler(Exception)(answers.pass_on)
@@ -52,7 +59,7 @@ def endpoint(
 
     def serve(event: Event, context: LambdaContext, backend: Backend) -> Answer:
         method, headers = event["httpMethod"], headers_of(event)
-        with admission.requiring(role or needed_for(method)):
+        with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
             caller = None if public else admission.identify(event)
 
             def act() -> Answer:

@@ -34,6 +34,10 @@ Organization = Annotated[int, Depends(_organization)]
 """The organization that the path names; else the deployment's, if the caller is in it."""
 
 
+OrganizationInQuery = Annotated[int, Query(alias="org_id", description="The organization.")]
+"""The organization that a query parameter names. `admission.organization` checks it."""
+
+
 def _backend(request: Request) -> backend.Backend:
     current: backend.Backend = request.context["backend"]
     return current

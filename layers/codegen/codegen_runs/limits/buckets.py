@@ -20,8 +20,10 @@ from codegen_runs.storage.table import ConditionFailed
 LIMITS = {
     "create": Limit(calls=10, seconds=60),
     "logs": Limit(calls=60, seconds=60),
+    "pull_requests": Limit(calls=30, seconds=60),
     "setup": Limit(calls=5, seconds=60),
     "standard": Limit(calls=60, seconds=30),
+    "webhook_test": Limit(calls=10, seconds=60),
 }
 
 # Seconds without permits after a 429 without Retry-After.
