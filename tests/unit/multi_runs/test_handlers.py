@@ -65,6 +65,18 @@ def test_a_multi_run_is_accepted_with_its_location(deployed: Template) -> None:
     assert [each["name"] for each in execution] == [answer.json["id"]]
 
 
+def test_a_state_machine_that_starts_again_leaves_the_status_as_it_is() -> None:
+    multi_run_id = create().json["id"]
+    task("plan", multi_run_id)
+    table = current().multi_runs
+    running = table.get(ORG, multi_run_id)
+    assert running is not None
+    table.advance(running, MultiRunStatus.SYNTHESIZING)
+
+    assert task("plan", multi_run_id)["candidates"] == [0, 1, 2]
+    assert get(multi_run_id).json["status"] == "synthesizing"
+
+
 def test_fields_without_effect_are_answered_with_warnings() -> None:
     answer = create(
         {

@@ -32,7 +32,9 @@ class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution
 
 def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, object]:
     """Mark a multi-run as running and list its candidates with their timeouts in seconds."""
-    multi_run = _advance(_open(org_id, multi_run_id, backend), MultiRunStatus.RUNNING, backend)
+    multi_run = _open(org_id, multi_run_id, backend)
+    if multi_run.status is MultiRunStatus.QUEUED:  # when the state machine starts again, its synthesis may be running
+        multi_run = _advance(multi_run, MultiRunStatus.RUNNING, backend)
     return {
         "org_id": org_id,
         "multi_run_id": multi_run_id,
