@@ -27,7 +27,7 @@ from local import loopback, scheduler
 from local.aws.endpoint import Endpoint
 from local.aws.process import Deployment, deployed
 from local.data import data, origin
-from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Persistence, serve
 from local.functions.client import FunctionsClient
 from local.gateway import Gateway
 from local.template import TemplateError, load
@@ -154,7 +154,12 @@ class Stack:
             websocket_socket = stack.enter_context(loopback.listen(self._ports.websocket))
             management_socket = stack.enter_context(loopback.listen())
             if self.fake:
-                base_url = stack.enter_context(serve(self.fake, port=self._ports.codegen))
+                keep = None
+                if kept:
+                    persistence = Persistence(self.fake, kept.codegen, on_failure=self._failures.put)
+                    stack.callback(persistence.close)
+                    keep = persistence.keep
+                base_url = stack.enter_context(serve(self.fake, port=self._ports.codegen, keep=keep))
                 self.codegen = Codegen(base_url, DEMO_ORG_ID, DEMO_TOKEN)
             if not self._verbose and self.log_dir is None:
                 self.log_dir = Path(stack.enter_context(TemporaryDirectory(prefix="codegen-runs-")))

@@ -17,14 +17,16 @@ Where to look:
     limits         the rate limits
     control        the control surface under `/_fake`
     clock          the fake's time
+    persistence    the journal of a fake whose state outlives its process
     server, transport, wire    how calls arrive, and how a connection waits or is cut
 
-The state is in the memory of one process: never serve it from several worker processes.
+The state is in one process: never serve it from several worker processes.
 """
 
 from .app import create_app
 from .clock import Clock, ManualClock, SystemClock
 from .limits import LIMITS, Limit
+from .persistence import Persistence
 from .plans import Script
 from .runs import Entry, Plan
 from .sample_data import (
@@ -58,6 +60,7 @@ __all__ = [
     "FakeTransport",
     "Limit",
     "ManualClock",
+    "Persistence",
     "Plan",
     "Script",
     "SystemClock",

@@ -9,7 +9,12 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A clock that never goes back, so that its time also serves to measure durations."""
+    """A clock that never goes back, so that its time also serves to measure durations.
+
+    `ahead` is the sum of the seconds that it was advanced by.
+    """
+
+    ahead: float
 
     def now(self) -> datetime:
         """Return the time in UTC, to the microsecond."""
@@ -24,6 +29,7 @@ class SystemClock:
     """Real time since the clock was created, plus the seconds that it was advanced by."""
 
     def __init__(self) -> None:
+        self.ahead = 0.0
         self._offset = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
     def now(self) -> datetime:
@@ -34,12 +40,14 @@ class SystemClock:
         """Jump ahead by `seconds`."""
         _refuse_going_back(seconds)
         self._offset += timedelta(seconds=seconds)
+        self.ahead += seconds
 
 
 class ManualClock:
     """A clock that stands still until it is advanced."""
 
     def __init__(self, start: datetime = datetime(2025, 6, 21, 11, 20, 4, 338398, tzinfo=UTC)) -> None:
+        self.ahead = 0.0
         self._now = start
         self._lock = threading.Lock()
 
@@ -52,6 +60,7 @@ class ManualClock:
         _refuse_going_back(seconds)
         with self._lock:
             self._now += timedelta(seconds=seconds)
+            self.ahead += seconds
 
 
 def _refuse_going_back(seconds: float) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .clock import timestamp
 from .schemas import (
@@ -16,9 +17,6 @@ from .schemas import (
     GithubPullRequestResponse,
     JsonObject,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ACTIVE = "ACTIVE"
 CANCELLED = "CANCELLED"

@@ -17,7 +17,9 @@ from .wire import SocketWire, wired
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from .state import FakeCodegen
 
@@ -42,21 +44,53 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def server(fake: FakeCodegen, **options: Any) -> _Server:
-    """Return a server for `fake` that is not started yet. `options` are uvicorn's."""
-    return _Server(uvicorn.Config(create_app(fake), http=_Connection, ws="none", lifespan="off", **options))
+def server(fake: FakeCodegen, *, keep: Callable[[], None] | None = None, **options: Any) -> _Server:
+    """Return a server for `fake` that is not started yet.
+
+    Args:
+        fake: The fake to serve.
+        keep: Called after each call that may have changed the state, before its answer is sent.
+        options: uvicorn's options.
+    """
+    app: ASGIApp = create_app(fake)
+    if keep:
+        app = _keeping(app, keep)
+    return _Server(uvicorn.Config(app, http=_Connection, ws="none", lifespan="off", **options))
+
+
+def _keeping(app: ASGIApp, keep: Callable[[], None]) -> ASGIApp:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_after_keeping(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                keep()
+            await send(message)
+
+        if scope["method"] in ("GET", "HEAD"):
+            await app(scope, receive, send)
+            return
+        await app(scope, receive, send_after_keeping)
+        keep()  # the connection may have been cut without an answer
+
+    return call
 
 
 @contextmanager
-def serve(fake: FakeCodegen, *, port: int = 0) -> Iterator[str]:
-    """Serve `fake` on loopback from a thread, on any free port for 0, and yield its base URL (without `/v1`).
+def serve(fake: FakeCodegen, *, port: int = 0, keep: Callable[[], None] | None = None) -> Iterator[str]:
+    """Serve `fake` on loopback from a thread, and yield its base URL (without `/v1`).
+
+    Args:
+        fake: The fake to serve.
+        port: The port; 0 is any free one.
+        keep: Called after each call that may have changed the state, before its answer is sent.
 
     Raises:
         PortTakenError: another program listens on the port.
         RuntimeError: the server did not start within 10 s.
     """
     with loopback.listen(port) as listening:
-        running = server(fake, log_config=None, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+        running = server(
+            fake, keep=keep, log_config=None, log_level="error", access_log=False, timeout_graceful_shutdown=1
+        )
         thread = threading.Thread(target=running.run, args=([listening],), name="fake-codegen", daemon=True)
         thread.start()
         try:

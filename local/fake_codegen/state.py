@@ -69,6 +69,9 @@ class FakeCodegen:
         pace: How long runs take, as a multiple of the default 8 to 12 s; 0 ends them at once.
         limits: The rate limit of each bucket; `{}` for no limits.
         retry_after: Whether a 429 carries `Retry-After`. Whether the upstream's does is not known.
+
+    Attributes:
+        lock: Held while the state changes.
     """
 
     def __init__(
@@ -82,12 +85,12 @@ class FakeCodegen:
         self.clock = clock or SystemClock()
         self.pace = pace
         self.limiter = RateLimiter(limits, retry_after)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.reset()
 
     def reset(self) -> None:
         """Return to the initial state. Clock, pace and limits stay as they are."""
-        with self._lock:
+        with self.lock:
             self.organizations = {organization.id: organization for organization in sample_data.organizations()}
             self.tokens = sample_data.tokens()
             self.models = sample_data.models()
@@ -99,33 +102,37 @@ class FakeCodegen:
             """The creates that took effect, oldest first."""
             self.troubles = Troubles()
             self.scripts = Scripts()
-            self._run_ids = count(100_001)
-            self._pull_request_ids = count(9_001)
+            self.number_from(runs=100_001, pull_requests=9_001)
             self.limiter.clear()
             self._add_finished_runs()
+
+    def number_from(self, *, runs: int, pull_requests: int) -> None:
+        """Set the ids of the next run and of the next pull request."""
+        self._run_ids = count(runs)
+        self._pull_request_ids = count(pull_requests)
 
     # For tests, benchmarks and the control surface
 
     def trouble(self, operation: str, trouble: Trouble, *, times: int | None = 1) -> None:
         """Queue `trouble` for the next `times` calls of an operation (`*` for any). None: until the reset."""
-        with self._lock:
+        with self.lock:
             self.troubles.add(operation, trouble, times)
 
     def script(self, script: Script, *, times: int = 1) -> None:
         """Queue `script` for the next `times` runs that are created or resumed and carry no script of their own."""
-        with self._lock:
+        with self.lock:
             self.scripts.add(script, times)
 
     def set_plan(self, run_id: int, plan: Plan | Script) -> None:
         """Replace the plan of a run's last turn, from the turn's start, even if it was stopped."""
-        with self._lock:
+        with self.lock:
             run = self.runs[run_id]
             turn = run.turns.pop()
             self._add_turn(run, turn.prompt, plan, turn.started_at)
 
     def finish(self, run_id: int, ending: str = "COMPLETE", *, result: str | None = None) -> None:
         """End the current turn of a run now. `result` replaces the planned result."""
-        with self._lock:
+        with self.lock:
             turn = self.runs[run_id].turns[-1]
             elapsed = turn.elapsed(self.clock.now())
             written = [entry for entry in turn.plan.entries if entry.at <= elapsed]
@@ -148,19 +155,19 @@ class FakeCodegen:
 
     def admit(self, caller: Caller, operation: str) -> None:
         """Refuse a call that exceeds the rate limit."""
-        with self._lock:
+        with self.lock:
             wait = self.limiter.admit(caller.token, operation, self.clock.now())
         if wait is not None:
             raise UpstreamError(APIRateLimitErrorResponse(), retry_after=wait if self.limiter.retry_after else None)
 
     def count(self, operation: str) -> None:
         """Count a call."""
-        with self._lock:
+        with self.lock:
             self.calls[operation] += 1
 
     def next_trouble(self, operation: str) -> Trouble | None:
         """Take the trouble for the next call of an operation."""
-        with self._lock:
+        with self.lock:
             return self.troubles.next(operation)
 
     def organizations_of(self, caller: Caller) -> list[sample_data.Organization]:
@@ -198,7 +205,7 @@ class FakeCodegen:
         self, organization: sample_data.Organization, user_id: int | None, source_type: ApiAgentRunSourceType | None
     ) -> list[Run]:
         """Return the runs of an organization, newest first."""
-        with self._lock:
+        with self.lock:
             runs = [
                 run
                 for run in self.runs.values()
@@ -219,7 +226,7 @@ class FakeCodegen:
         """
         if not organization.repos:
             raise UpstreamError(NoReposFoundInOrgErrorResponse())
-        with self._lock:
+        with self.lock:
             run = self.start(
                 organization,
                 request.prompt,
@@ -248,7 +255,7 @@ class FakeCodegen:
         ago: float = 0,
     ) -> Run:
         """Start a run, `ago` seconds before now, with a script and a result if given."""
-        with self._lock:
+        with self.lock:
             script = script or self.scripts.next(prompt, metadata)
             run = Run(
                 id=next(self._run_ids),
@@ -266,7 +273,7 @@ class FakeCodegen:
 
     def resume(self, organization: sample_data.Organization, request: ResumeAgentRunInput) -> Run:
         """Start another turn of a run, whatever its status. A turn that is not over is stopped."""
-        with self._lock:
+        with self.lock:
             run = self.run(organization, request.agent_run_id)
             script = self.scripts.next(request.prompt, None)
             now = self.clock.now()
@@ -277,7 +284,7 @@ class FakeCodegen:
 
     def ban(self, organization: sample_data.Organization, run_id: int) -> None:
         """Mute the checks of a run's pull request and stop every run on it. Without one, stop only this run."""
-        with self._lock:
+        with self.lock:
             run = self.run(organization, run_id)
             now = self.clock.now()
             pull_request = run.visible_pull_request(now)
@@ -292,7 +299,7 @@ class FakeCodegen:
 
     def unban(self, organization: sample_data.Organization, run_id: int) -> None:
         """Stop muting the checks of a run's pull request. This starts no run."""
-        with self._lock:
+        with self.lock:
             run = self.run(organization, run_id)
             run.checks_banned = False
             if run.pull_request:

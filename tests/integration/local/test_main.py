@@ -162,12 +162,13 @@ def test_a_file_in_the_place_of_the_data_folder_is_reported_in_a_sentence(enviro
     assert capsys.readouterr().err == f"The local stack cannot run: {tmp_path}/file cannot be used: File exists.\n"
 
 
-def test_damaged_tables_are_reported_in_a_sentence_and_not_overwritten(environ, capsys, tmp_path):
-    (tmp_path / "tables.journal").write_text("garbage")
+@pytest.mark.parametrize("name", ["tables.journal", "codegen.journal"])
+def test_a_damaged_file_is_reported_in_a_sentence_and_not_overwritten(environ, capsys, tmp_path, name):
+    (tmp_path / name).write_text("garbage")
 
     assert main(["--data", str(tmp_path)]) == 1
-    assert f"{tmp_path}/tables.journal is damaged at byte 0 and was not changed." in capsys.readouterr().err
-    assert (tmp_path / "tables.journal").read_text() == "garbage"
+    assert f"{tmp_path}/{name} is damaged at byte 0 and was not changed." in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "garbage"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from local.aws.process import Deployment, deployed
-from local.fake_codegen import DEMO_TOKEN
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.loopback import PortTakenError, listen
 from local.stack import Codegen, Ports, Stack
 from local.template import TemplateError
@@ -61,6 +61,21 @@ def test_an_aws_stand_in_that_does_not_start_is_an_error():
 
     with unusable, other, pytest.raises(RuntimeError, match="did not start"), deployed(deployment, unusable, print):
         pytest.fail("It started.")
+
+
+def test_a_stack_continues_with_the_fake_and_the_tables_of_the_one_before(tmp_path):
+    with Stack(SMALL_SYSTEM, log_dir=tmp_path, data_folder=tmp_path / "data") as stack:
+        assert stack.is_new
+        url = f"{stack.codegen.base_url}/v1/organizations/{DEMO_ORG_ID}/agent/run"
+        headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
+        run = httpx.post(url, json={"prompt": "Hello."}, headers=headers, trust_env=False).json()["id"]
+        (table,) = (table.name for table in stack.template.tables.values())
+        stack.aws.client("dynamodb").put_item(TableName=table, Item={"pk": {"S": "kept"}})
+
+    with Stack(SMALL_SYSTEM, log_dir=tmp_path, data_folder=tmp_path / "data") as stack:
+        assert not stack.is_new
+        assert run in stack.fake.runs
+        assert stack.aws.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "kept"}})["Item"]
 
 
 def test_an_aws_stand_in_that_ends_is_reported(tmp_path):
