@@ -39,16 +39,18 @@ _PRELUDE_END = b"\0" * 8
 # API Gateway's limit for a request body, in bytes.
 _BODY_LIMIT = 10 * 1024 * 1024
 
-# Status and message of API Gateway's own answers; the template's gateway responses override them.
+# Status, message and x-amzn-ErrorType of API Gateway's own answers. The template's gateway responses override status and
+# message. Types of features that the template does not use, such as API keys, do not occur.
 _OWN_ANSWERS = {
-    "ACCESS_DENIED": (403, "User is not authorized to access this resource"),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error"),
-    "AUTHORIZER_FAILURE": (500, "Internal server error"),
-    "DEFAULT_5XX": (502, "Internal server error"),
-    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
-    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
-    "REQUEST_TOO_LARGE": (413, "Request Too Long"),
-    "UNAUTHORIZED": (401, "Unauthorized"),
+    "ACCESS_DENIED": (403, "User is not authorized to access this resource", "AccessDeniedException"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error", "AuthorizerConfigurationException"),
+    "AUTHORIZER_FAILURE": (500, "Internal server error", "InternalServerErrorException"),
+    "DEFAULT_5XX": (502, "Internal server error", "InternalServerErrorException"),
+    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out", "InternalServerErrorException"),
+    "INVALID_SIGNATURE": (403, "Authorization header is not a signature", "IncompleteSignatureException"),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token", "MissingAuthenticationTokenException"),
+    "REQUEST_TOO_LARGE": (413, "Request Too Long", "RequestEntityTooLargeException"),
+    "UNAUTHORIZED": (401, "Unauthorized", "UnauthorizedException"),
 }
 _VARIABLE = re.compile(r"\$context\.([A-Za-z.]*[A-Za-z])")
 _VARIABLES = {"error.message", "error.messageString", "error.responseType", "path", "requestId"}
@@ -82,7 +84,7 @@ class Gateway:
         clock: Callable[[], float] = time.time,
     ) -> None:
         for kind, response in api.gateway_responses.items():
-            for variable in _VARIABLE.findall("".join(response.templates.values())):
+            for variable in _VARIABLE.findall("".join((*response.templates.values(), *response.headers.values()))):
                 if variable not in _VARIABLES:
                     raise TemplateError(f"{kind}: the local stack does not support $context.{variable}")
         self._api = api
@@ -111,7 +113,9 @@ class Gateway:
             return _preflight(self._api.cors)
         route = routes.get(request.method) or routes.get("ANY")
         if route is None:
-            raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
+            # Without an authorizer, API Gateway expects a signature of AWS in the header, and a Bearer token is none.
+            signed = "authorization" in request.headers
+            raise GatewayError("INVALID_SIGNATURE" if signed else "MISSING_AUTHENTICATION_TOKEN")
         call = Call(self._api, route, request, await _body(request), path_parameters, request_id, self._clock())
         try:
             authorizer = await self._authorize(route.authorizer, call) if route.authorizer else None
@@ -189,7 +193,7 @@ class Gateway:
         return authorization
 
     def _own_answer(self, kind: str, path: str, request_id: str) -> Response:
-        status, message = _OWN_ANSWERS[kind]
+        status, message, error_type = _OWN_ANSWERS[kind]
         default = GatewayResponse(None, {}, {})
         chosen = self._api.gateway_responses.get(
             kind, self._api.gateway_responses.get(f"DEFAULT_{status // 100}XX", default)
@@ -202,9 +206,13 @@ class Gateway:
             "requestId": request_id,
         }
         template = chosen.templates.get("application/json", '{"message":$context.error.messageString}')
-        body = _VARIABLE.sub(lambda match: variables[match[1]], template)
-        response = Response(body, chosen.status or status, media_type="application/json")
-        response.headers.update(chosen.headers)
+
+        def evaluated(text: str) -> str:
+            return _VARIABLE.sub(lambda match: variables[match[1]], text)
+
+        response = Response(evaluated(template), chosen.status or status, media_type="application/json")
+        response.headers.update({name: evaluated(value) for name, value in chosen.headers.items()})
+        response.headers["x-amzn-ErrorType"] = error_type
         return response
 
 

@@ -100,7 +100,10 @@ class Cors:
 
 @dataclass(frozen=True, slots=True)
 class GatewayResponse:
-    """A response of API Gateway itself to one kind of error. `templates` maps a media type to a body template."""
+    """A response of API Gateway itself to one kind of error.
+
+    `templates` maps a media type to a body template. In it and in the values of headers, `$context.name` is a variable.
+    """
 
     status: int | None
     headers: Mapping[str, str]
@@ -408,9 +411,14 @@ def _gateway_response(where: str, raw: Any) -> GatewayResponse:
     headers = check_keys(where, raw.get("ResponseParameters", {}), "Headers").get("Headers", {})
     return GatewayResponse(
         status=int(raw["StatusCode"]) if "StatusCode" in raw else None,
-        headers={name: _unquoted(f"{where}.{name}", value) for name, value in headers.items()},
+        headers={name: _header(f"{where}.{name}", value) for name, value in headers.items()},
         templates=raw.get("ResponseTemplates", {}),
     )
+
+
+def _header(where: str, value: Any) -> str:
+    """Return the value of a header: `context.name` as the variable `$context.name`, or a constant."""
+    return f"${value}" if str(value).startswith("context.") else _unquoted(where, value)
 
 
 def _unquoted(where: str, value: Any) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from codegen_runs import problems
-from codegen_runs.problems import Forbidden, InternalError, RouteNotFound, TooLarge, Unauthorized
+from codegen_runs.http.answers import EXPOSED_HEADERS
+from codegen_runs.problems import (
+    Forbidden,
+    InternalError,
+    RouteNotFound,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from local.cloudformation import Document, TemplateError
 from local.template import Route, Template
 from tests.support import backend, handlers
@@ -310,7 +318,15 @@ def test_a_browser_may_send_every_header_that_the_api_reads(template: Template) 
     assert set(template.api.cors.allow_headers.lower().split(",")) == documented | {
         *("authorization", "x-api-key"),
         *("content-type", "x-request-id"),
+        *ADDED_BY_LIBRARIES,
     }
+
+
+# Polyfills of EventSource and HTTP clients send the first five, tracing and error reports the others.
+ADDED_BY_LIBRARIES = (
+    *("accept", "accept-language", "cache-control", "pragma", "x-requested-with"),
+    *("baggage", "sentry-trace", "traceparent", "tracestate"),
+)
 
 
 @pytest.mark.parametrize("origin", ["*", "https://ui.example"])
@@ -328,8 +344,13 @@ def test_the_gateway_has_an_error_body_of_ours_for_what_it_refuses_itself(templa
     assert {kind: answer.status for kind, answer in template.api.gateway_responses.items()} == {
         "UNAUTHORIZED": 401,
         "ACCESS_DENIED": 403,
+        "WAF_FILTERED": 403,
+        "DEFAULT_4XX": 404,
+        "EXPIRED_TOKEN": 404,
+        "INVALID_SIGNATURE": 404,
         "MISSING_AUTHENTICATION_TOKEN": 404,
         "REQUEST_TOO_LARGE": 413,
+        "UNSUPPORTED_MEDIA_TYPE": 415,
         "THROTTLED": 429,
         "AUTHORIZER_FAILURE": 502,
         "DEFAULT_5XX": 502,
@@ -343,6 +364,8 @@ def test_an_error_of_the_gateway_has_cors_headers_and_the_form_of_our_own_errors
 
     for kind, response in template.api.gateway_responses.items():
         assert response.headers["Access-Control-Allow-Origin"] == template.api.cors.allow_origin, kind
+        assert response.headers["Access-Control-Expose-Headers"] == EXPOSED_HEADERS, kind
+        assert response.headers["X-Request-Id"] == "$context.requestId", kind
         assert response.headers["Content-Type"] == "application/problem+json", kind
         body = json.loads(response.templates["application/json"])
         assert body.keys() == problems.render(InternalError(), "/", "1").keys(), kind
@@ -372,7 +395,11 @@ def test_an_error_of_the_gateway_has_the_texts_of_the_same_error_of_a_function(t
     for kind, same in {
         "UNAUTHORIZED": Unauthorized,
         "ACCESS_DENIED": Forbidden,
+        "DEFAULT_4XX": RouteNotFound,
+        "EXPIRED_TOKEN": RouteNotFound,
+        "INVALID_SIGNATURE": RouteNotFound,
         "MISSING_AUTHENTICATION_TOKEN": RouteNotFound,
+        "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaType,
         "REQUEST_TOO_LARGE": TooLarge,
     }.items():
         expected = (same.code, same.status, same.title, same.remedy, same.retryable)

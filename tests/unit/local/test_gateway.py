@@ -252,6 +252,39 @@ def test_a_request_without_a_route_gets_the_gateway_response_of_the_template(met
     assert fake.events == {}
 
 
+@pytest.mark.parametrize("authorization", ["Bearer token", "bearer x", "Basic dTpw", "AWS4-HMAC-SHA256 Credential=a"])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/runs"), ("OPTIONS", "/nothing")])
+def test_without_a_route_the_header_authorization_is_read_as_a_signature(authorization, method, path):
+    """As API Gateway does: a signature without its parts is refused before it is clear that there is no route."""
+    answer = send(an_api("/runs"), FakeLambda(), method, path, headers={"Authorization": authorization})
+
+    assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (403, "IncompleteSignatureException")
+    assert answer.headers["content-type"] == "application/json"
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("kind", ["INVALID_SIGNATURE", "DEFAULT_4XX"])
+def test_a_gateway_response_answers_a_token_that_is_no_signature(kind):
+    response = GatewayResponse(
+        404, {"X-Request-Id": "$context.requestId"}, {"application/json": '{"at": "$context.path"}'}
+    )
+
+    answer = send(
+        an_api("/runs", responses={kind: response}), FakeLambda(), "GET", "/no", headers={"Authorization": "Bearer t"}
+    )
+
+    assert (answer.status_code, answer.json()) == (404, {"at": "/no"})
+    assert answer.headers["x-request-id"] == answer.headers["x-amzn-requestid"]
+
+
+def test_a_token_on_an_existing_route_is_left_to_its_authorizer():
+    fake = FakeLambda(Authorize=policy(), Handler=OK)
+
+    answer = send(an_api("/runs", authorizer=CALLERS), fake, "GET", "/runs", headers={"Authorization": "Bearer t"})
+
+    assert answer.status_code == 200
+
+
 def test_without_a_gateway_response_the_answer_has_api_gateways_own_message():
     answer = send(an_api("/runs"), FakeLambda(), "GET", "/nothing")
 
@@ -271,6 +304,13 @@ def test_a_gateway_response_for_a_class_of_statuses_applies_where_none_is_more_s
 
 def test_a_body_template_with_an_unknown_variable_is_refused():
     response = GatewayResponse(404, {}, {"application/json": "$context.identity.sourceIp"})
+
+    with pytest.raises(TemplateError, match=r"does not support \$context\.identity\.sourceIp"):
+        Gateway(an_api("/runs", responses={"UNAUTHORIZED": response}), FunctionsClient(httpx.AsyncClient()))
+
+
+def test_a_header_with_an_unknown_variable_is_refused():
+    response = GatewayResponse(404, {"X-From": "$context.identity.sourceIp"}, {})
 
     with pytest.raises(TemplateError, match=r"does not support \$context\.identity\.sourceIp"):
         Gateway(an_api("/runs", responses={"UNAUTHORIZED": response}), FunctionsClient(httpx.AsyncClient()))
