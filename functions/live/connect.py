@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs.access.authentication import TokenRefused
@@ -11,12 +10,12 @@ from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller, token_in
 from codegen_runs.live.tickets import Tickets
+from codegen_runs.logs import logger
 from codegen_runs.problems import Unauthorized
 from codegen_runs.storage.connections import Connection
 
 MARGIN = 1.0  # Seconds of the function's timeout that remain to store the connection.
 
-logger = Logger()
 backend = Backend()
 
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs.backend import Backend
+from codegen_runs.logs import logger
 
-logger = Logger()
 backend = Backend()
 
 

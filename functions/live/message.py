@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs.backend import Backend
 from codegen_runs.live.connections import GatewayConnections, Gone
 from codegen_runs.live.websocket import Session
+from codegen_runs.logs import logger
 
 # Seconds of the function's timeout that remain: to finish a post, and for the steps after a call to the upstream.
 MARGIN = 6.0
 UPSTREAM_MARGIN = 10.0
 
-logger = Logger()
 backend = Backend()
 
 

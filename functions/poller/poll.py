@@ -3,14 +3,14 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import upstream
+from codegen_runs import metrics, upstream
 from codegen_runs.backend import Backend
 from codegen_runs.live.connections import GatewayConnections
 from codegen_runs.live.push import Publisher, Sender
+from codegen_runs.logs import logger
+from codegen_runs.metrics import Metric
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
 
@@ -18,13 +18,10 @@ from codegen_runs.poller.task_tokens import StepFunctionsTokens
 # a scheduled tick ends when the next one begins.
 MARGIN = 27.0
 
-logger = Logger()
-metrics = Metrics()
 backend = Backend()
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
     """Push the events that other functions stored to WebSocket subscribers, then run one tick."""
     for org_id, key in event.get("told", ()):
@@ -43,8 +40,8 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         budget=budget,
     )
     report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)
-    metrics.add_metric("Polls", MetricUnit.Count, report.polls)
-    logger.info("tick", held_lease=report.held_lease, polls=report.polls)
+    metrics.add(Metric.POLLS, report.polls)
+    metrics.write("tick", request_id=context.aws_request_id, held_lease=report.held_lease, polls=report.polls)
     return {"held_lease": report.held_lease, "polls": report.polls}
 
 

@@ -15,7 +15,6 @@ NAMES = sorted(EVERY)
 
 # Powertools reads these, not our code.
 READ_BY_LIBRARIES = {
-    "POWERTOOLS_LOG_LEVEL",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",
 }

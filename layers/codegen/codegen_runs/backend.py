@@ -6,12 +6,12 @@ Domain functions take it as a parameter. A handler gets one per invocation; a te
 from __future__ import annotations
 
 import json
-import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
 
 from codegen_runs import settings
 from codegen_runs.clock import Clock, SystemClock
+from codegen_runs.logs import logger
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from codegen_runs.storage.sessions import SessionsTable
     from codegen_runs.storage.starred import StarredRunsTable
     from codegen_runs.storage.table import Table
-
-logger = logging.getLogger(__name__)
 
 
 class Kick(Protocol):

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 
 from codegen_runs import upstream
-from codegen_runs.http import report
+from codegen_runs.logs import logger
 from tests.support.backend import template
 from tests.support.wire import Wire
 
@@ -29,6 +29,6 @@ def wire() -> Iterator[Wire]:
 def logs() -> Iterator[StringIO]:
     """The log of the functions."""
     written = StringIO()
-    usual = report.logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
+    usual = logger.registered_handler.setStream(written)  # type: ignore[attr-defined]
     yield written
-    report.logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]
+    logger.registered_handler.setStream(usual)  # type: ignore[attr-defined]

@@ -182,7 +182,7 @@ def test_a_request_counts_in_the_metrics(wire: Wire, capsys: pytest.CaptureFixtu
     assert (line["route"], line["message"]) == (f"GET {ROUTE}", "request")
     assert (line["Requests"], line["ServerErrors"], "ClientErrors" in line) == ([1], [1], False)
     assert line["Latency"][0] >= line["UpstreamLatency"][0] > 0
-    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["route", "service"]]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
 
 
 def test_only_the_first_request_of_a_process_is_a_cold_start(capsys: pytest.CaptureFixture[str]) -> None:

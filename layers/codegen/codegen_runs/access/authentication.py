@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
 
-from aws_lambda_powertools import Logger
-
 from codegen_api import AuthenticationError, PermissionDeniedError
 from codegen_runs import upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
+from codegen_runs.logs import logger
 from codegen_runs.problems import StorageUnavailable
 
 TABLE_SECONDS = 300
@@ -29,8 +28,6 @@ REFUSAL_SECONDS = 10
 
 _MOST_REMEMBERED = 1_000
 _TOKEN = re.compile(r"[!-~]{1,4096}")  # What an HTTP header can carry.
-
-logger = Logger()
 
 
 class TokenRefused(Exception):  # noqa: N818 - an expected outcome

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from aws_lambda_powertools import Logger
-
 from codegen_runs.access import secret
 from codegen_runs.access.authentication import Authenticator, TokenRefused, codegen_user
 from codegen_runs.access.codegen_roles import maker_of
 from codegen_runs.backend import Backend
 from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.events import timestamp
+from codegen_runs.logs import logger
 from codegen_runs.problems import StorageUnavailable, TokenExpired, TokenRevoked
 from codegen_runs.roles import Role, lesser
 from codegen_runs.storage.access import ApiToken
@@ -27,8 +26,6 @@ USE_SECONDS = 3600
 """The precision of a token's last use, in seconds: it is written once an hour and not for each request."""
 
 _MOST_REMEMBERED = 1_000
-
-logger = Logger()
 
 
 class Standing:

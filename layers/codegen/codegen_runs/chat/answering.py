@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -25,6 +24,7 @@ from codegen_runs.http.proxy import Answer, Handler
 from codegen_runs.http.proxy import Event as Request
 from codegen_runs.live.reading import Reader, open_reader
 from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Stream
+from codegen_runs.logs import logger
 from codegen_runs.problems import Problem
 
 # Seconds from the request within which an answer is sent. API Gateway's limit is 29.
@@ -37,8 +37,6 @@ INTERVAL = 0.5
 KEEP_ALIVE = 4.0
 
 _SENT = 202
-
-logger = Logger()
 
 
 class ChatStream(FrameStream):

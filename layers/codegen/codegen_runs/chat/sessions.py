@@ -10,8 +10,6 @@ from __future__ import annotations
 import secrets
 from contextlib import ExitStack
 
-from aws_lambda_powertools import Logger
-
 from codegen_api import AgentRun
 from codegen_runs.agents import composing, profiles
 from codegen_runs.backend import Backend
@@ -20,6 +18,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.chat.messages import ChatAnswer, ChatLinks, ChatMessage
 from codegen_runs.clock import milliseconds
 from codegen_runs.live.reading import START, run_path
+from codegen_runs.logs import logger
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
 from codegen_runs.runs import starting
 from codegen_runs.runs.following import DEADLINE
@@ -34,8 +33,6 @@ CLAIM_SECONDS = 60
 
 # How many of an agent's latest sessions are searched for one at work.
 _SEARCHED = 100
-
-logger = Logger()
 
 
 class SessionNotFound(NotFound):

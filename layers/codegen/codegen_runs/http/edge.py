@@ -20,6 +20,7 @@ from codegen_runs.clock import waiting_for_codegen
 from codegen_runs.http import admission, answers, etags, report
 from codegen_runs.http.proxy import Answer, Event, Handler, headers_of, named_organization, request_id_of
 from codegen_runs.limits import allowances
+from codegen_runs.logs import logger
 from codegen_runs.problems import InternalError
 from codegen_runs.roles import Role, needed_for
 
@@ -82,7 +83,7 @@ def answering(serve: Serve) -> Handler:
     def handler(event: Event, context: LambdaContext, backend: Backend | None = None) -> Answer:
         exchange = report.exchange(event, cold_start=next(requests) == 1)
         started, waited = perf_counter(), waiting_for_codegen.seconds
-        with report.logger.append_context_keys(**exchange), allowances.noting() as noted:
+        with logger.append_context_keys(**exchange), allowances.noting() as noted:
             try:
                 answer, code = answers.within_limit(serve(event, context, backend or Backend())), None
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer

@@ -1,16 +1,13 @@
-"""The line that is written for each request. CloudWatch stores it as a log entry and extracts metrics (EMF)."""
+"""The line that is written for each request: a log entry with the metrics of the request."""
 
 import traceback
-from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-
+from codegen_runs import metrics
 from codegen_runs.callers import token_in
 from codegen_runs.http.proxy import Event, authorized, headers_of, named_organization, request_id_of
-
-logger = Logger()
+from codegen_runs.logs import logger
+from codegen_runs.metrics import Metric
 
 
 def exchange(event: Event, *, cold_start: bool) -> dict[str, Any]:
@@ -35,22 +32,15 @@ def write(exchange: dict[str, Any], *, status: int, code: str | None, seconds: f
         seconds: How long the answer took.
         upstream_seconds: How much of that was spent waiting for the Codegen API.
     """
-    metrics = _metrics()
-    line = exchange | {"message": "request", "status": status, "code": code}
-    for name, value in line.items():
-        if value is not None and name != "route":
-            metrics.add_metadata(name, value)
-    metrics.add_dimension("route", exchange["route"])
-    metrics.add_metric("Requests", MetricUnit.Count, 1)
-    metrics.add_metric("Latency", MetricUnit.Milliseconds, seconds * 1000)
-    # Each metric of a request has a cost, so these are written only when they apply.
+    metrics.add(Metric.REQUESTS)
+    metrics.add(Metric.LATENCY, seconds * 1000)
     if status >= 400:
-        metrics.add_metric("ClientErrors" if status < 500 else "ServerErrors", MetricUnit.Count, 1)
+        metrics.add(Metric.CLIENT_ERRORS if status < 500 else Metric.SERVER_ERRORS)
     if exchange["cold_start"]:
-        metrics.add_metric("ColdStarts", MetricUnit.Count, 1)
+        metrics.add(Metric.COLD_STARTS)
     if upstream_seconds:
-        metrics.add_metric("UpstreamLatency", MetricUnit.Milliseconds, upstream_seconds * 1000)
-    metrics.flush_metrics()
+        metrics.add(Metric.UPSTREAM_LATENCY, upstream_seconds * 1000)
+    metrics.write("request", **exchange, status=status, code=code)
 
 
 def write_fault(error: Exception, event: Event) -> None:
@@ -59,8 +49,3 @@ def write_fault(error: Exception, event: Event) -> None:
     if secret := token_in(headers_of(event)):
         text = text.replace(secret, "[token]")
     logger.error("fault", exception_name=type(error).__name__, exception=text)
-
-
-@cache
-def _metrics() -> Metrics:
-    return Metrics()

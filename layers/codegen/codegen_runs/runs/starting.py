@@ -2,22 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-
 from codegen_api import AgentRun, Harness, SandboxAnalysis, SetupCommands
+from codegen_runs import metrics
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned, with_warnings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
+from codegen_runs.logs import logger
+from codegen_runs.metrics import Metric
 from codegen_runs.problems import Conflict, StorageUnavailable
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp, GenerateSetupCommands
 
 if TYPE_CHECKING:
     from codegen_runs.prompts import Source
     from codegen_runs.storage.agents import AgentProfile
-
-logger = Logger()
 
 
 class FollowUpHeld(Conflict):
@@ -266,7 +264,7 @@ def _follow(
         )
     except StorageUnavailable:
         logger.exception("Could not follow a run that was started.", agent_run_id=agent_run_id)
-        Metrics().add_metric("RunsNotFollowed", MetricUnit.Count, 1)
+        metrics.add(Metric.RUNS_NOT_FOLLOWED)
         detail = "The run was started, but this deployment has no live log of it."
         return [Warned(code="not_followed", pointer="", detail=detail)]
     return []
