@@ -62,10 +62,12 @@ from .wire import wire_of
 def create_app(fake: FakeCodegen) -> FastAPI:
     """Return the ASGI app of one fake Codegen, with the control surface under `/_fake`."""
     # All apps share the routes. `include_router` would build each route again, which takes longer than many requests.
-    routes = [*router.routes, *control.router.routes]
+    routes = [*router.routes, *undocumented.routes, *control.router.routes]
     app = FastAPI(title="Fake Codegen", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, routes=routes)
     app.state.fake = fake
-    app.state.operations = [route.name for route in router.routes if isinstance(route, Operation)]
+    app.state.operations = [
+        route.name for route in (*router.routes, *undocumented.routes) if isinstance(route, Operation)
+    ]
     app.add_exception_handler(UpstreamError, _refuse)
     return app
 
@@ -108,6 +110,8 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 
 router = APIRouter(route_class=Operation)
+undocumented = APIRouter(route_class=Operation, include_in_schema=False)
+"""Operations that stand in no document, and that the upstream's command line calls. Their forms are guesses."""
 
 
 # Dependencies of the operations. All are async: FastAPI would run any other in a thread.
@@ -490,3 +494,46 @@ async def delete_webhook_config(organization: Organization) -> Any:
 async def test_webhook(organization: Organization, body: WebhookTestRequest) -> Any:  # noqa: ARG001
     """Answer that a test was sent. The fake never calls a webhook."""
     return {"success": True, "url": str(body.url)}
+
+
+@undocumented.post("/v1/organizations/{org_id}/claude_code/session")
+async def create_claude_code_session(
+    organization: Organization, request: Request, caller: CurrentCaller, fake: Fake
+) -> Any:
+    """Record a session of an agent on the caller's own machine as a run."""
+    session_id = (await request.json()).get("session_id")
+    run = fake.start(
+        organization,
+        f"Session {session_id}",
+        user_id=caller.user_id,
+        source_type=ApiAgentRunSourceType.LOCAL,
+        agent_type="claude_code",
+    )
+    return {"agent_run_id": run.id, "session_id": session_id}
+
+
+@undocumented.post("/v1/organizations/{org_id}/claude_code/session/{session_id}/{part}")
+async def update_claude_code_session(organization: Organization, session_id: str, part: str) -> Any:  # noqa: ARG001
+    """Accept the status or a log entry of a session. The fake does not store it."""
+    if part not in ("status", "log"):
+        raise HTTPException(404, "Not Found")
+    return {"success": True, "session_id": session_id}
+
+
+@undocumented.get("/v1/organizations/{org_id}/tools")
+async def list_tools(organization: Organization) -> Any:  # noqa: ARG001
+    """List the tools of an organization."""
+    return {"tools": [{"name": "echo", "description": "Return the arguments."}]}
+
+
+@undocumented.post("/v1/organizations/{org_id}/tools/execute")
+async def execute_tool(organization: Organization, request: Request) -> Any:  # noqa: ARG001
+    """Execute a tool. The only one returns its arguments."""
+    body = await request.json()
+    return {"tool_name": body.get("tool_name"), "result": body.get("arguments")}
+
+
+@undocumented.get("/v1/organizations/{org_id}/repositories")
+async def list_repositories(organization: Organization) -> Any:
+    """List the repositories of an organization, in another form than the documented operation."""
+    return {"repositories": [{"id": repo.id, "name": repo.name} for repo in organization.repos]}

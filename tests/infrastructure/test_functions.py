@@ -73,7 +73,7 @@ def test_the_sample_of_an_endpoint_is_a_request_to_one_of_its_routes(name: str) 
 
     if routes:
         assert {(event["httpMethod"], event["resource"]), ("ANY", event["resource"])} & routes
-        assert event["path"] == event["resource"].format(**event["pathParameters"] or {})
+        assert event["path"] == event["resource"].replace("+}", "}").format(**event["pathParameters"] or {})
         assert event["requestContext"]["path"] == f"/{api.stage}{event['path']}"
 
 

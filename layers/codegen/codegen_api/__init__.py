@@ -38,7 +38,7 @@ from ._errors import (
     TaskTimeoutError,
     ValidationError,
 )
-from ._ids import Id
+from ._ids import Id, as_path
 from ._models import (
     AgentRun,
     AgentRunLog,
@@ -207,6 +207,7 @@ __all__ = [
     "Webhook",
     "WebhookConfig",
     "__version__",
+    "as_path",
     "create_async_client",
     "create_client",
     "parse_timestamp",

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pydantic_core import from_json
 
 from codegen_runs import settings
-from codegen_runs.callers import DEPLOYMENT, Caller, token_in
+from codegen_runs.callers import Caller, token_in
 from codegen_runs.http.proxy import Event, authorized, headers_of, named_organization
 from codegen_runs.problems import (
     CodegenTokenRequired,
@@ -114,10 +114,21 @@ def require_codegen_token(caller: Caller) -> None:
     """Refuse a caller for whom Codegen would act on the account of the deployment's own user.
 
     Raises:
-        CodegenTokenRequired: The caller has an API token of this deployment.
+        CodegenTokenRequired: The caller has an API token of this deployment, or no token.
     """
-    if caller.kind == DEPLOYMENT:
+    if not caller.token:
         raise CodegenTokenRequired("This operation acts as the owner of a Codegen token.")
+
+
+def everywhere(caller: Caller) -> None:
+    """Check the role for a request that names no organization: it must suffice in each of the caller's organizations.
+
+    Raises:
+        RoleRequired: The caller's role in an organization is too low.
+    """
+    for org_id in sorted(caller.roles):
+        if caller.is_in(org_id):
+            _check_role(caller, org_id)
 
 
 def check_body(event: Event) -> None:

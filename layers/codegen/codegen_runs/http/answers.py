@@ -24,7 +24,8 @@ EXPOSED_HEADERS = (
 )
 """The headers of an answer that a page may read in a browser, besides the few that it always may."""
 
-_MAX_ANSWER = 6 * 1024 * 1024  # The most bytes that Lambda returns.
+MAX_ANSWER = 6 * 1024 * 1024
+"""The most bytes that Lambda returns."""
 
 
 def refusal(problem: Problem, path: str, request_id: str) -> Answer:
@@ -45,7 +46,7 @@ def refusal(problem: Problem, path: str, request_id: str) -> Answer:
 def within_limit(answer: Answer) -> Answer:
     """Return the answer. Raises `AnswerTooLarge` if it is too large for Lambda."""
     # A body below a quarter of the limit does not exceed it, however Lambda's own JSON escapes it.
-    if len(answer["body"] or "") > _MAX_ANSWER // 4 and len(json.dumps(answer).encode()) > _MAX_ANSWER:
+    if len(answer["body"] or "") > MAX_ANSWER // 4 and len(json.dumps(answer).encode()) > MAX_ANSWER:
         raise AnswerTooLarge("The answer is larger than a Lambda function can return.")
     return answer
 

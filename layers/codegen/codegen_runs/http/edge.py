@@ -104,13 +104,18 @@ def answering(serve: Serve) -> Handler:
     return handler
 
 
+def seconds_left_in(context: LambdaContext) -> float:
+    """Return the seconds that an operation may still take."""
+    return context.get_remaining_time_in_millis() / 1000 - _MARGIN
+
+
 def _prepare(
     app: APIGatewayRestResolver, event: Event, context: LambdaContext, caller: Caller | None, backend: Backend
 ) -> None:
     """Refuse a body that is not a JSON object, then give the resolver the values of the shared parameters."""
     if event["httpMethod"] in _METHODS_WITH_BODY:
         admission.check_body(event)
-    seconds_left = context.get_remaining_time_in_millis() / 1000 - _MARGIN
+    seconds_left = seconds_left_in(context)
     app.context.update(seconds_left=seconds_left, backend=backend, organization=admission.organization_in_path(event))
     if caller:
         app.context.update(caller=caller, backend=backend.acting_as(caller, deadline=seconds_left))

@@ -1,5 +1,7 @@
 """Errors of the Codegen API as problems: with the status that is right for the caller, and whether to retry."""
 
+from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from codegen_api import (
@@ -13,10 +15,12 @@ from codegen_api import (
     PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
+    ResponseTooLargeError,
     ValidationError,
 )
 from codegen_runs import problems
 from codegen_runs.problems import (
+    AnswerTooLarge,
     BadGateway,
     BadRequest,
     Forbidden,
@@ -46,10 +50,7 @@ _SAME: dict[type[CodegenAPIError], type[Problem]] = {
 @problems.converts(CodegenAPIError)
 def problem_of(error: CodegenAPIError) -> Problem:
     """Return the problem for an error of the Codegen API, with the status that is right for the caller."""
-    more: dict[str, Any] = {
-        "upstream": {"status": error.status_code, "message": error.message, "request_id": error.request_id},
-        "retry_after": error.retry_after,
-    }
+    more: dict[str, Any] = {"upstream": _answered(error), "retry_after": error.retry_after}
     if error.effect_unknown:
         more |= {
             "effect_unknown": True,
@@ -61,6 +62,8 @@ def problem_of(error: CodegenAPIError) -> Problem:
             return InternalError()
         case ValidationError():
             return Unprocessable(error.message, errors=_faults(error.body), **more)
+        case ResponseTooLargeError():
+            return AnswerTooLarge("The answer of the Codegen API is larger than a Lambda function can return.", **more)
         case APITimeoutError():
             return GatewayTimeout("The Codegen API did not respond in time.", **more)
         case APIConnectionError():
@@ -72,6 +75,27 @@ def problem_of(error: CodegenAPIError) -> Problem:
     if error.status_code is not None and error.status_code >= 500:
         return BadGateway(f"The Codegen API failed with status {error.status_code}.", **more)
     return BadGateway("The Codegen API returned an answer that cannot be used.", **more)
+
+
+def refusal_of(error: CodegenAPIError) -> Problem:
+    """Return the problem for an error of an operation that this deployment does not know: a 4xx keeps its status."""
+    problem = problem_of(error)
+    status = error.status_code
+    if status is None or not 400 <= status < 500 or problem.status == status:
+        return problem
+    return _refusal(status)(error.message, upstream=_answered(error), retry_after=error.retry_after)
+
+
+@cache
+def _refusal(status: int) -> type[Problem]:
+    """Return the class of the problem for a 4xx that has no class of its own."""
+    title = HTTPStatus(status).phrase if status in {*HTTPStatus} else "Refused"
+    remedy = "Correct the request."
+    return type("Refused", (Problem,), {"code": "upstream_refused", "status": status, "title": title, "remedy": remedy})
+
+
+def _answered(error: CodegenAPIError) -> dict[str, Any]:
+    return {"status": error.status_code, "message": error.message, "request_id": error.request_id}
 
 
 def _faults(body: Any) -> list[dict[str, Any]]:
