@@ -39,8 +39,8 @@ _PRELUDE_END = b"\0" * 8
 # API Gateway's limit for a request body, in bytes.
 _BODY_LIMIT = 10 * 1024 * 1024
 
-# Status, message and x-amzn-ErrorType of API Gateway's own answers. The template's gateway responses override status and
-# message. Types of features that the template does not use, such as API keys, do not occur.
+# Status, message and x-amzn-ErrorType of API Gateway's own answers. The template's gateway responses override the first
+# two. Types of features that the template does not use, such as API keys, do not occur.
 _OWN_ANSWERS = {
     "ACCESS_DENIED": (403, "User is not authorized to access this resource", "AccessDeniedException"),
     "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal server error", "AuthorizerConfigurationException"),
@@ -84,7 +84,7 @@ class Gateway:
         clock: Callable[[], float] = time.time,
     ) -> None:
         for kind, response in api.gateway_responses.items():
-            for variable in _VARIABLE.findall("".join((*response.templates.values(), *response.headers.values()))):
+            for variable in _VARIABLE.findall(" ".join((*response.templates.values(), *response.headers.values()))):
                 if variable not in _VARIABLES:
                     raise TemplateError(f"{kind}: the local stack does not support $context.{variable}")
         self._api = api
