@@ -20,6 +20,7 @@ ONE_CALL = (
     "last_checkpoint",
     "due",
     "outlook",
+    "imprints",
     "queue",
     "get_bucket",
     "put_bucket",
@@ -91,9 +92,8 @@ class MemoryRuns:
         waiting = [(due_at, place) for place, due_at in self._due.items() if due_at <= now]
         return [place for _, place in sorted(waiting)[:limit]]
 
-    def outlook(self, most: int) -> tuple[int, int | None]:
-        waiting = sorted(self._due.values())[:most]
-        return len(waiting), waiting[0] if waiting else None
+    def outlook(self, most: int) -> list[int]:
+        return sorted(self._due.values())[:most]
 
     def queue(self, most: int) -> list[Place]:
         ranked = sorted((rank, place) for place, rank in self._queue.items())
@@ -126,6 +126,9 @@ class MemoryRuns:
     ) -> list[Event]:
         log = self.log.get((org_id, key), [])
         return [event for event in log if _place(event) > after and (now is None or _expires_at(event) > now)][:limit]
+
+    def imprints(self, org_id: int, key: str, epoch: int) -> list[str]:
+        return [event.imprint for event in self.log.get((org_id, key), []) if event.epoch == epoch and event.imprint]
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int, *, abandoned: Lease | None = None) -> bool:
         lease = self.leases.get(name)

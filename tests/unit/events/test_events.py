@@ -229,7 +229,7 @@ def test_events_are_numbered_and_carry_the_run_the_time_and_the_version() -> Non
     writer.add("run.queued", {"turn": 1})
     writer.add("run.prompted", {"text": "Use sk-" + "0a1b2c3d" * 4})
 
-    assert [event.model_dump() for event in writer.events] == [
+    assert [event.model_dump(exclude_none=True) for event in writer.events] == [
         {"epoch": 2, "seq": 6, "type": "run.queued", "run_id": 7, "ts": "2025-06-15T15:06:40.123Z", "v": 1,
          "data": {"turn": 1}},
         {"epoch": 2, "seq": 7, "type": "run.prompted", "run_id": 7, "ts": "2025-06-15T15:06:40.123Z", "v": 1,

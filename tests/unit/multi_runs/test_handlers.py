@@ -205,7 +205,7 @@ def test_a_cancelled_multi_run_launches_nothing_more(clock: backend.TestClock, f
     assert answer.json["candidates"][0]["status"] == "cancelled"
     with pytest.raises(MultiRunGone):
         task("launch", multi_run_id, index=1, task_token="token-1")
-    assert current().runs.outlook(10) == (0, None)
+    assert current().runs.outlook(10) == []
 
 
 def test_a_multi_run_that_has_ended_cannot_be_cancelled() -> None:

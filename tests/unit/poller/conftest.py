@@ -68,8 +68,9 @@ def poll_until_idle(make_poller: MakePoller, clock: TestClock) -> Callable[[], N
 
     def poll_until_idle() -> None:
         for _ in range(20):
-            make_poller().tick(clock.now() + 58)
-            clock.sleep(2)
+            ends = clock.now() + 58
+            make_poller().tick(ends)
+            clock.sleep(max(0.0, ends - clock.now()) + 2)
 
     return poll_until_idle
 

@@ -202,7 +202,7 @@ def test_a_terminal_status_ends_the_turn_after_its_last_entry(word: str, status:
         "summary": "Fixed.",
     }
     assert (change.watch.status, change.watch.result, change.watch.finished_at) == (status, "Done.", MS)
-    assert change.watch.due_at is None
+    assert (change.watch.due_at, change.watch.looks_left) == (MS + 15_000, 2)
     assert [(made.reason, made.answer) for made in change.checkpoints] == [("end", "Done.")]
 
 
@@ -266,8 +266,7 @@ def test_a_cancelled_run_ends_as_codegen_reports_it(word: str, status: Status) -
     change = observe(cancelling(), answer(status=word))
 
     assert change.watch.status is status
-    # A stopped agent may still finish: the run is read again when the time to confirm is over.
-    assert change.watch.due_at == (MS + 1 if status is Status.CANCELLED else None)
+    assert change.watch.due_at == MS + 15_000
 
 
 def test_a_run_past_its_deadline_is_timed_out_while_it_is_cancelled() -> None:

@@ -224,7 +224,8 @@ def test_a_completion_after_a_cancel_is_recorded_but_the_run_stays_cancelled(
     assert (watch.upstream_status, watch.result) == ("COMPLETE", "Done all the same.")
     assert watch.due_at is None
     events = runs.events(DEMO_ORG_ID, KEY, limit=1000)
-    assert [event.type for event in events][-2:] == ["run.cancelled", "run.status_changed"]
+    after_cancel = [event.type for event in events if event.type not in ("run.log", "stream.reset")]
+    assert after_cancel[-2:] == ["run.cancelled", "run.status_changed"]
     assert events[-1].data == {
         "from": "cancelled",
         "to": "cancelled",

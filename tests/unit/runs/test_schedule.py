@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 
-from codegen_runs.runs.schedule import INTERVALS, VIEWED_INTERVAL, is_overdue, read_interval, retry_interval
+from codegen_runs.runs.schedule import (
+    INTERVALS,
+    LOOK_PATIENCE,
+    QUIET_POLLS,
+    VIEWED_INTERVAL,
+    is_overdue,
+    log_final_at,
+    looks_back,
+    may_look,
+    next_look_at,
+    read_interval,
+    retry_interval,
+)
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -43,3 +55,51 @@ def test_retries_become_rarer_with_each_failure() -> None:
 @pytest.mark.parametrize(("deadline_at", "overdue"), [(MS - 1, True), (MS, True), (MS + 1, False)])
 def test_a_run_is_overdue_from_its_deadline_on(deadline_at: int, overdue: bool) -> None:
     assert is_overdue(watch(deadline_at=deadline_at), now=NOW) is overdue
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "expected"),
+    [
+        (Status.COMPLETED, 2, MS + 15_000),
+        (Status.COMPLETED, 1, MS + 120_000),
+        (Status.COMPLETED, 0, None),
+        (Status.CANCELLED, 1, MS + 120_000),
+        (Status.CANCELLED, 0, MS + 5),
+    ],
+)
+def test_a_run_that_has_ended_is_read_at_15_s_and_2_minutes_and_a_cancelled_one_when_its_time_is_over(
+    status: Status, left: int, expected: int | None
+) -> None:
+    ended = watch(status=status, finished_at=MS, looks_left=left, cancel_deadline_at=MS + 5)
+
+    assert next_look_at(ended) == expected
+    assert log_final_at(ended) == (MS + 120_000 if left else None)
+
+
+def test_a_look_that_fails_is_given_up_after_a_while() -> None:
+    assert may_look(watch(finished_at=MS - 1000 * LOOK_PATIENCE + 1), now=NOW)
+    assert not may_look(watch(finished_at=MS - 1000 * LOOK_PATIENCE), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("log_count", "quiet", "spent", "back"),
+    [
+        (99, 0, 0, False),
+        (100, 0, 0, True),
+        (100, 0, 1, False),
+        (100, 1, 0, False),
+        (60, QUIET_POLLS - 1, 0, False),
+        (60, QUIET_POLLS, 0, True),
+        (60, QUIET_POLLS + 1, 0, False),
+        (60, QUIET_POLLS + 2, 0, True),
+        (60, QUIET_POLLS, 1, False),
+        (100, QUIET_POLLS, 1, True),
+    ],
+)
+def test_old_open_entries_are_read_again_once_for_100_entries_and_while_nothing_happens(
+    log_count: int, quiet: int, spent: int, back: bool
+) -> None:
+    seen = watch(log_count=log_count, quiet_polls=quiet, extra_reads=spent)
+
+    assert looks_back(seen.model_copy(update={"open": ("3:a:b:open",)})) is back
+    assert not looks_back(seen)

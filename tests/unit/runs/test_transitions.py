@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from codegen_api import AgentRun, PermissionDeniedError, ServerError
+from codegen_runs.events import Writer
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.prompts import MAX_SHORTENED, Prompt
 from codegen_runs.runs import transitions
@@ -364,6 +365,8 @@ def test_the_next_turn_of_a_run_starts_without_the_state_of_the_last_one() -> No
             "failures": 0,
             "cancel": None,
             "cancel_deadline_at": None,
+            "looks_left": 0,
+            "look_at": None,
         }
     )
 
@@ -371,9 +374,15 @@ def test_the_next_turn_of_a_run_starts_without_the_state_of_the_last_one() -> No
 # --- after the end ---
 
 
-def test_a_stopped_run_is_read_again_when_the_time_to_confirm_is_over() -> None:
-    assert transitions.last_read_at(running(Status.CANCELLED, cancel_deadline_at=MS + 5)) == MS + 5
-    assert transitions.last_read_at(running(Status.COMPLETED, cancel_deadline_at=MS + 5)) is None
+def test_a_late_result_is_kept_and_has_an_event_with_its_beginning() -> None:
+    before = running(Status.COMPLETED)
+    writer = Writer(before.position, run_id=7, now=NOW)
+
+    assert transitions.late_result(before, "x" * 99_999, writer) == {
+        "result": "x" * transitions.MAX_RESULT_CHARACTERS,
+        "result_truncated": True,
+    }
+    assert [event.data["result_preview"] for event in writer.events] == ["x" * transitions.MAX_PREVIEW_CHARACTERS]
 
 
 @pytest.mark.parametrize(("status", "due_at"), [(Status.CANCELLED, MS + 5), (Status.FAILED, None)])

@@ -179,6 +179,7 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
         "last_checkpoint": [ORG, "mr-1-0"],
         "due": [MS, 10],
         "outlook": [10],
+        "imprints": [ORG, "mr-1-0", 0],
         "queue": [10],
         "get_bucket": ["budget", "create"],
         "put_bucket": ["budget", "create", Bucket()],
@@ -196,6 +197,18 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
             aws.asked.clear()
             getattr(runs, name)(*given, **{"launched": True} if name == "write" else {})
             assert len(aws.asked) == 1, name
+
+
+def test_the_marks_of_an_epoch_are_listed_in_the_order_of_its_events(runs: Runs) -> None:
+    runs.add(watch())
+    made = [
+        Event(epoch=epoch, seq=seq, type="run.log", ts="2025-06-15T15:06:40.123Z", data={}, imprint=imprint)
+        for epoch, seq, imprint in ((0, 1, "0:a"), (0, 2, None), (0, 3, "1:b"), (0, 4, "0:c"), (1, 5, "0:d"))
+    ]
+    runs.write(watch(), made)
+
+    assert [runs.imprints(ORG, "mr-1-0", epoch) for epoch in (0, 1, 2)] == [["0:a", "1:b", "0:c"], ["0:d"], []]
+    assert [event.imprint for event in runs.events(ORG, "mr-1-0")] == ["0:a", None, "1:b", "0:c", "0:d"]
 
 
 # --- what the poller reads ---
@@ -217,15 +230,15 @@ def test_a_watch_moves_in_the_index_with_each_write_and_leaves_it(runs: Runs) ->
     runs.write(stored.model_copy(update={"due_at": None}))
 
     assert runs.due(MS + 5, 10) == []
-    assert runs.outlook(10) == (0, None)
+    assert runs.outlook(10) == []
 
 
-def test_the_outlook_counts_up_to_a_limit_and_has_the_first_time(runs: Runs) -> None:
+def test_the_outlook_has_the_next_times_up_to_a_limit(runs: Runs) -> None:
     for number in range(3):
         runs.add(watch(f"mr-1-{number}", due_at=MS - number))
 
-    assert runs.outlook(10) == (3, MS - 2)
-    assert runs.outlook(2) == (2, MS - 2)
+    assert runs.outlook(10) == [MS - 2, MS - 1, MS]
+    assert runs.outlook(2) == [MS - 2, MS - 1]
 
 
 def test_the_launch_queue_is_in_the_order_of_priority_and_age(runs: Runs) -> None:

@@ -19,7 +19,12 @@ class EventList(BaseModel):
     items: list[EventEntry]
     next_cursor: str = Field(description="Send it as `after` to get the events that follow, now or later.")
     has_more: bool = Field(description="Whether further events are already stored.")
-    ended: bool = Field(description="Whether the run has ended and these are its last events.")
+    ended: bool = Field(
+        description=(
+            "Whether the run has ended and these are its last events. Until the time in `run.log_final_at`, late log "
+            "entries may still be added: read the events after `next_cursor` once more then."
+        )
+    )
     expired: int = Field(0, description="How many events before these are missing, because they are no longer stored.")
 
 

@@ -62,7 +62,7 @@ class Reader:
     after: tuple[int, int] = START
     """(epoch, seq) of the last event that the viewer has seen."""
     ended: bool = False
-    """Whether the viewer has seen all events and no more will follow."""
+    """Whether the run has ended and the viewer has seen all its events so far. See `RunSnapshot.log_final_at`."""
     expired: int = 0
     """How many events are missing at the start of the log, because they are no longer stored."""
     _terminal: bool = False
@@ -80,8 +80,8 @@ class Reader:
 
     @property
     def settled(self) -> bool:
-        """Whether the run, as last read, has ended and the viewer has seen all its events."""
-        return self.watch.status.terminal and not self.behind
+        """Whether the run, as last read, has ended and the viewer has seen all its events so far."""
+        return self.watch.settled and not self.behind
 
     def snapshot(self) -> RunSnapshot:
         """Return the snapshot of the run as last read."""

@@ -51,7 +51,7 @@ def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *
 
 
 def end_frame(subscription: Subscription, cursor: tuple[int, int]) -> bytes:
-    """Return the frame that ends a subscription, because no more events will follow."""
+    """Return the frame that ends a subscription, because the run has ended."""
     return frame("stream.end", **target(subscription), cursor="{}-{}".format(*cursor))
 
 

@@ -9,8 +9,8 @@ from codegen_runs.poller.observation import ended
 from codegen_runs.poller.resources import Resources
 from codegen_runs.poller.settling import end
 from codegen_runs.problems import CredentialsRefused
-from codegen_runs.runs.schedule import is_overdue
-from codegen_runs.runs.transitions import postponed, retried_later
+from codegen_runs.runs.schedule import is_overdue, may_look
+from codegen_runs.runs.transitions import closed, postponed, retried_later
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -23,7 +23,7 @@ Step = Callable[[Watch, Resources], None]
 def within_limit(limit: str, step: Step, watch: Watch, resources: Resources) -> None:
     """Take a permit and run a step, which calls the Codegen API. Try later if there is no permit or the call fails.
 
-    A call that fails after the deadline of the run ends the run.
+    A call that fails after the deadline of the run ends the run. For a run that has ended, the step is given up then.
     """
     if not resources.take_permit(limit):
         opens_at = resources.buckets.opens_at(limit)
@@ -35,12 +35,18 @@ def within_limit(limit: str, step: Step, watch: Watch, resources: Resources) -> 
         until = resources.buckets.block_after(limit, error)
         resources.store(postponed(watch, until, now=resources.now()))
     except NotFoundError as error:
-        if watch.failures + 1 < NOT_FOUND_MEANS_GONE:
+        if watch.status.terminal:
+            resources.store(closed(watch, now=resources.now()))
+        elif watch.failures + 1 < NOT_FOUND_MEANS_GONE:
             _retry(watch, error, resources)
         else:
             _end(watch, Status.FAILED, "The Codegen API no longer knows this run.", resources)
     except (CodegenAPIError, CredentialsRefused) as error:
-        if is_overdue(watch, now=resources.now()):
+        if watch.status.terminal and may_look(watch, now=resources.now()):
+            _retry(watch, error, resources)
+        elif watch.status.terminal:
+            resources.store(closed(watch, now=resources.now()))
+        elif is_overdue(watch, now=resources.now()):
             _end(watch, Status.TIMED_OUT, f"The run could not be read before its deadline: {error}", resources)
         else:
             _retry(watch, error, resources)

@@ -7,6 +7,7 @@ result in one transaction. If a tick dies, the next one takes the same step agai
 | a due watch                      | its step                                                                    |
 |----------------------------------|-----------------------------------------------------------------------------|
 | has ended                        | `settling`: complete its task; read a cancelled run once more               |
+| has ended lately                 | `observing`: compare its whole log once more                                |
 | is not launched, and cancelled   | end it                                                                      |
 | is not launched at its deadline  | end it                                                                      |
 | is not launched                  | hold it if it is paused; otherwise leave it to the launch queue             |
@@ -18,6 +19,8 @@ result in one transaction. If a tick dies, the next one takes the same step agai
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -27,14 +30,14 @@ from codegen_runs.limits.buckets import RESERVED_CREATES, Buckets
 from codegen_runs.poller.backoff import within_limit
 from codegen_runs.poller.launching import adopt, launch
 from codegen_runs.poller.lease import PollerLease
-from codegen_runs.poller.observing import observe
+from codegen_runs.poller.observing import look, observe
 from codegen_runs.poller.publisher import NoViewers, Publisher
-from codegen_runs.poller.resources import Resources
+from codegen_runs.poller.resources import Place, Resources
 from codegen_runs.poller.settling import end, settle
 from codegen_runs.poller.stopping import stop
 from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs import transitions
-from codegen_runs.runs.schedule import is_overdue
+from codegen_runs.runs.schedule import INTERVALS, is_overdue
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import DEFAULT_BUDGET, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
@@ -46,9 +49,6 @@ CONCURRENCY = 8
 BATCH = 8
 
 MOST_FOLLOWED = 500
-
-Place = tuple[int, str]
-"""The organization and the key of a watch."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,6 @@ class Poller:
         self._resources = Resources(runs, codegen, buckets, tokens, publisher or NoViewers(), clock)
         self._concurrency = concurrency
         self._polls = 0
-        self._queued = 0
         self._launches_resume_at: int | None = None
         self._failed: dict[Place, BaseException] = {}
 
@@ -136,7 +135,9 @@ class Poller:
 
     def _step(self, watch: Watch) -> None:
         resources, now = self._resources, self._clock.now()
-        if watch.status.terminal:
+        if watch.status.terminal and watch.looks_left and not watch.task_token:
+            within_limit("logs", look, watch, resources)
+        elif watch.status.terminal:
             settle(watch, resources)
         elif watch.unlaunched and watch.cancel:
             end(transitions.cancelled(watch, watch.cancel, now=now), resources)
@@ -162,8 +163,8 @@ class Poller:
                 queued = self._next_to_launch(threads)
                 launches = queued[: self._permits_to_launch(len(queued))]
                 due = self._due()
-                followed, first_due = self._runs.outlook(most=MOST_FOLLOWED)
-                self._resources.followed = followed - self._queued
+                outlook = self._runs.outlook(most=MOST_FOLLOWED)
+                self._resources.followed = self._followed(outlook)
                 steps = {_place(watch): threads.submit(self._launch, watch) for watch in launches}
                 steps |= {place: threads.submit(self.poll, *place) for place in due if place not in steps}
                 # A watch whose step fails unexpectedly is left out of this tick, so that the others go on.
@@ -171,11 +172,18 @@ class Poller:
                 self._polls += len(steps)
                 if steps:
                     continue
-                next_turns = [at for at in (first_due, self._launches_resume_at if queued else None) if at is not None]
-                if not next_turns or followed <= len(self._failed) or min(next_turns) / 1000 >= until:
+                next_turns = outlook[:1]
+                if queued and self._launches_resume_at is not None:
+                    next_turns.append(self._launches_resume_at)
+                if not next_turns or len(outlook) <= len(self._failed) or min(next_turns) / 1000 >= until:
                     break
                 # At most a second, because work may be added at any time.
                 self._clock.sleep(min(1.0, max(0.05, min(next_turns) / 1000 - self._clock.now())))
+
+    def _followed(self, outlook: Sequence[int]) -> int:
+        """Return how many runs are at work. Those that wait for something else are due later than these."""
+        horizon = max(INTERVALS[-1], self._resources.shortest_interval())
+        return bisect_right(outlook, milliseconds(self._clock.now() + horizon))
 
     def _due(self) -> list[Place]:
         due = self._runs.due(milliseconds(self._clock.now()), BATCH + len(self._failed))
@@ -187,7 +195,6 @@ class Poller:
     def _next_to_launch(self, threads: ThreadPoolExecutor) -> list[Watch]:
         """Read the watches whose turn comes next. The index may be a moment behind, so each is checked again."""
         places = self._queue()
-        self._queued = len(places)
         reads = {place: threads.submit(self._runs.get, *place) for place in places[:BATCH]}
         self._failed |= {place: error for place, read in reads.items() if (error := read.exception())}
         watches = [read.result() for place, read in reads.items() if place not in self._failed]

@@ -5,6 +5,9 @@ Nothing here reads a clock or a table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from codegen_api import AgentRun, AgentRunLogs
 from codegen_runs import statuses
 from codegen_runs.checkpoints import recorder
@@ -12,6 +15,7 @@ from codegen_runs.checkpoints.recorder import MILESTONES_PER_POLL, Recorder
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
 from codegen_runs.runs import transitions
+from codegen_runs.runs.following import DEADLINE
 from codegen_runs.runs.schedule import is_overdue, read_interval
 from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
@@ -23,6 +27,12 @@ PULL_REQUESTS_PER_POLL = 4
 # checkpoints with their events: at the start and the end of the turn, and at milestones.
 LOGS_PER_POLL = EVENTS_PER_WRITE - PULL_REQUESTS_PER_POLL - 1 - 1 - 2 * (2 + MILESTONES_PER_POLL)
 
+# The most that Codegen returns at once.
+LOOK_PAGE = 100
+
+# A look has no other events than those of entries and of pull requests, and that of a late result.
+ENTRIES_PER_LOOK = EVENTS_PER_WRITE - PULL_REQUESTS_PER_POLL - 1
+
 # The fields of a pull request that its event carries.
 _PULL_REQUEST = {"id", "title", "url", "created_at", "head_branch_name"}
 
@@ -32,11 +42,20 @@ class Observation:
 
     Args:
         watch: A launched run.
-        answer: What Codegen returned for `skip=watch.position.skip` and `limit=LOGS_PER_POLL`.
+        answer: What Codegen returned for `skip`, and `limit=LOGS_PER_POLL` or more.
         now: The time in epoch seconds.
+        skip: The position of the first entry; `watch.position.skip` by default.
     """
 
-    def __init__(self, watch: Watch, answer: AgentRunLogs, *, now: float) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        answer: AgentRunLogs,
+        *,
+        now: float,
+        skip: int | None = None,
+    ) -> None:
+        skip = watch.position.skip if skip is None else skip
         self._watch = watch
         self._answer = answer
         self._now = now
@@ -45,7 +64,11 @@ class Observation:
         self._recorder = Recorder(watch, self._writer, now=now)
         self._recorder.begin()
         begun = len(self._writer.events)
-        self._more = self._writer.logs(recorder.fitting(answer, len(watch.tail)))
+        fitting = recorder.fitting(answer, watch.log_count - skip)
+        self._more = self._writer.logs(fitting, skip=skip, most=LOGS_PER_POLL)
+        # The last entries are compared before the end, too.
+        self._more |= self._status.terminal and self._writer.read_to < watch.log_count
+        self._looked_back = skip < watch.position.skip
         self._entries = self._writer.events[begun:]
         self._recorder.milestones(self._entries)
 
@@ -63,7 +86,13 @@ class Observation:
             at_least: The shortest interval, in seconds, at which the run may be read.
         """
         watch = self._with_pull_requests(self._with_status(self._as_read(viewed_until)), details)
-        watch = watch.model_copy(update={"quiet_polls": 0 if self._writer.events else watch.quiet_polls + 1})
+        is_extra = self._looked_back and (self._more or watch.quiet_polls == 0)
+        watch = watch.model_copy(
+            update={
+                "quiet_polls": 0 if self._writer.events else watch.quiet_polls + 1,
+                "extra_reads": watch.extra_reads + is_extra,
+            }
+        )
         if self._is_end:
             summary = details.summary if details else None
             return self._ended(watch, self._status, result=self._answer.result, summary=summary)
@@ -88,6 +117,7 @@ class Observation:
                 "last_log_at": milliseconds(self._now) if self._entries else watch.last_log_at,
                 "logged_at": _newest(answer) or watch.logged_at,
                 "failures": 0,
+                "outage_since": None,
                 "viewed_until": viewed_until,
             }
         )
@@ -106,13 +136,7 @@ class Observation:
         return watch.model_copy(update={"status": status})
 
     def _with_pull_requests(self, watch: Watch, details: AgentRun | None) -> Watch:
-        """Add an event for each new pull request, a few at a time."""
-        found = details.github_pull_requests if details else None
-        new = [each for each in found or [] if each.id not in watch.pull_requests][:PULL_REQUESTS_PER_POLL]
-        for pull_request in new:
-            shown = pull_request.model_dump(mode="json", include=_PULL_REQUEST)
-            self._writer.add("run.pr_opened", {"turn": watch.turn, "pull_request": shown})
-        return watch.model_copy(update={"pull_requests": (*watch.pull_requests, *(each.id for each in new))})
+        return watch.model_copy(update={"pull_requests": _pull_requests(watch, details, self._writer)})
 
     def _ended(
         self,
@@ -130,6 +154,59 @@ class Observation:
         return _with_checkpoints(change, self._recorder)
 
 
+class Look:
+    """One page of the log of a run that has ended, compared with what is stored of it.
+
+    Args:
+        watch: A run that has ended.
+        answer: What Codegen returned for `skip=watch.look_at` and `limit=LOOK_PAGE`.
+        known: The fingerprints of the entries in the event log, by position.
+        now: The time in epoch seconds.
+    """
+
+    def __init__(self, watch: Watch, answer: AgentRunLogs, known: Mapping[int, str], *, now: float) -> None:
+        self._watch = watch
+        self._answer = answer
+        self._now = now
+        self._writer = Writer(watch.position, run_id=watch.agent_run_id, now=now)
+        status = statuses.from_upstream(answer.status)
+        # The log of a run whose turn had ended at Codegen and that is at work again belongs to its next turn.
+        self._is_resumed = not status.terminal and statuses.from_upstream(watch.upstream_status).terminal
+        self._more = not self._is_resumed and self._writer.logs(
+            answer, skip=watch.look_at or 0, known=known, most=ENTRIES_PER_LOOK
+        )
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether the run's pull requests, which its logs do not contain, have to be read as well."""
+        return any(map(recorder.opens_pull_request, self._writer.events))
+
+    def change(self, details: AgentRun | None) -> Change:
+        """Return the run as it is to be stored.
+
+        Args:
+            details: The run as Codegen returns it; None where it was not read.
+        """
+        watch, answer, writer = self._watch, self._answer, self._writer
+        if self._is_resumed:
+            # Only a follow-up does that. The outcome of a cancelled run or of a multi-run's stays as it is.
+            if watch.status is Status.CANCELLED or watch.multi_run_id is not None:
+                return transitions.closed(watch, now=self._now)
+            return transitions.reopened(watch, None, deadline=self._now + DEADLINE, now=self._now)
+        changes: dict[str, Any] = {"pull_requests": _pull_requests(watch, details, writer)}
+        if answer.result and watch.result is None and watch.status is not Status.CANCELLED:
+            changes |= transitions.late_result(watch, answer.result, writer)
+        if any(event.type == "run.log" for event in writer.events):
+            changes |= {
+                "last_log_at": milliseconds(self._now),
+                "logged_at": _newest(answer) or watch.logged_at,
+            }
+        # A page may end where the log ended before.
+        is_followed = bool(answer.logs) and (answer.total_logs or 0) > writer.read_to
+        is_whole = writer.read_to >= watch.log_count and not self._more and not is_followed
+        return transitions.looked(watch, None if is_whole else writer.read_to, now=self._now, writer=writer, **changes)
+
+
 def ended(watch: Watch, status: Status, reason: str, *, now: float) -> Change:
     """End a run's turn for a reason that its logs do not show; if it was launched, with a checkpoint."""
     if watch.agent_run_id is None:
@@ -139,6 +216,16 @@ def ended(watch: Watch, status: Status, reason: str, *, now: float) -> Change:
     checkpoints.begin()
     checkpoints.end(status, None, reason)
     return _with_checkpoints(transitions.ended(watch, status, now=now, reason=reason, writer=writer), checkpoints)
+
+
+def _pull_requests(watch: Watch, details: AgentRun | None, writer: Writer) -> tuple[int, ...]:
+    """Add an event for each new pull request, a few at a time; return the ids of all that have one."""
+    found = details.github_pull_requests if details else None
+    new = [each for each in found or [] if each.id not in watch.pull_requests][:PULL_REQUESTS_PER_POLL]
+    for pull_request in new:
+        shown = pull_request.model_dump(mode="json", include=_PULL_REQUEST)
+        writer.add("run.pr_opened", {"turn": watch.turn, "pull_request": shown})
+    return (*watch.pull_requests, *(each.id for each in new))
 
 
 def _with_checkpoints(change: Change, checkpoints: Recorder) -> Change:

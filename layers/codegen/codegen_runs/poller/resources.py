@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
 from codegen_api import CodegenAPI
 from codegen_runs.clock import Clock
+from codegen_runs.events import Event, fingerprints
 from codegen_runs.limits.buckets import Buckets, limit_of
 from codegen_runs.poller.publisher import Publisher
 from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import RunsTable, Watch
+
+Place = tuple[int, str]
+"""The organization and the key of a watch."""
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Resources:
     clock: Clock
     followed: int = 0
     _taking: Lock = field(default_factory=Lock)
+    _entries: dict[Place, tuple[int, dict[int, str]]] = field(default_factory=dict)
 
     def now(self) -> float:
         """Return the time in epoch seconds."""
@@ -55,6 +61,23 @@ class Resources:
         """Take a permit for one call, if there is one."""
         with self._taking:  # threads that take turns do not fail each other's conditional writes
             return self.buckets.take(limit) > 0
+
+    def known_entries(self, watch: Watch) -> dict[int, str]:
+        """Return the fingerprints of the log entries in a run's event log, by position.
+
+        They are read once for a look, because its pages follow each other.
+        """
+        rev, known = self._entries.pop((watch.org_id, watch.key), (None, {}))
+        if rev == watch.rev:
+            return known
+        return fingerprints(self.runs.imprints(watch.org_id, watch.key, watch.epoch))
+
+    def keep_entries(self, watch: Watch, known: Mapping[int, str], events: Iterable[Event]) -> None:
+        """Keep the fingerprints for the next page of a look, with those of the events that this page appended."""
+        if watch.look_at is not None:
+            new = fingerprints(event.imprint for event in events if event.imprint and event.epoch == watch.epoch)
+            is_same_log = not any(event.type == "stream.reset" for event in events)
+            self._entries[watch.org_id, watch.key] = (watch.rev, {**known, **new} if is_same_log else new)
 
     def shortest_interval(self) -> float:
         """Return the seconds between two reads of a run that keep all followed runs together within the limit."""

@@ -7,7 +7,8 @@ import logging
 from codegen_api import CodegenAPIError
 from codegen_runs.poller.resources import Resources
 from codegen_runs.problems import CredentialsRefused
-from codegen_runs.runs.transitions import Change, last_read_at, postponed, read_after_cancel, released
+from codegen_runs.runs.schedule import next_look_at
+from codegen_runs.runs.transitions import Change, postponed, read_after_cancel, released
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -25,7 +26,7 @@ def settle(watch: Watch, resources: Resources) -> None:
     """Take the next step for a run that has ended."""
     if watch.task_token:
         _complete(watch, watch.task_token, resources)
-    elif last_read_at(watch) is not None:
+    elif next_look_at(watch) is not None:
         _read_after_cancel(watch, resources)
     else:
         resources.store(postponed(watch, None, now=resources.now()))

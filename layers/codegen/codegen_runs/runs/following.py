@@ -136,7 +136,11 @@ def view(watch: Watch, *, backend: Backend) -> None:
     This writes once in half a minute, however many viewers there are. Raises `StorageUnavailable`.
     """
     now = backend.clock.now()
-    if watch.due_at is None or (watch.viewed_until or 0) - milliseconds(now) > VIEW_SECONDS * 500:
+    if (
+        watch.status.terminal
+        or watch.due_at is None
+        or (watch.viewed_until or 0) - milliseconds(now) > VIEW_SECONDS * 500
+    ):
         return
     changes = {
         "viewed_until": milliseconds(now + VIEW_SECONDS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codegen_runs.clock import milliseconds
+from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
 # How long a viewer counts as watching, and the longest time between two reads of a run that somebody watches.
@@ -14,6 +15,15 @@ INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 
 # After the first, second, ... failure in a row.
 RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
+
+# After this many reads in a row that found nothing new, nothing happens at the end of the log.
+QUIET_POLLS = 3
+
+# After the end of a turn: when its whole log is compared once more, because outputs may arrive late.
+LOOKS = (15.0, 120.0)
+
+# How long such a look is tried while the upstream cannot be read.
+LOOK_PATIENCE = 3600.0
 
 # Between two searches for a run whose launch got no answer.
 ADOPTION_INTERVAL = 5.0
@@ -36,6 +46,44 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
 def retry_interval(failures: int) -> float:
     """Return the time until the next try after a failure that followed `failures` others."""
     return _at(RETRY_INTERVALS, failures)
+
+
+def next_look_at(watch: Watch) -> int | None:
+    """Return when a run that has ended is read again, in epoch milliseconds; None for never.
+
+    Its log may still change for a while. An agent that is stopped may still finish, so a cancelled run is read once
+    more when the time to confirm is over.
+    """
+    if watch.looks_left and watch.finished_at is not None:
+        return watch.finished_at + milliseconds(LOOKS[-watch.looks_left])
+    return watch.cancel_deadline_at if watch.status is Status.CANCELLED else None
+
+
+def log_final_at(watch: Watch) -> int | None:
+    """Return when the last such look at a log is due, in epoch milliseconds; None if none is left."""
+    if watch.looks_left and watch.finished_at is not None:
+        return watch.finished_at + milliseconds(LOOKS[-1])
+    return None
+
+
+def may_look(watch: Watch, *, now: float) -> bool:
+    """Return whether a look that failed is tried again."""
+    return milliseconds(now) < (watch.finished_at or 0) + milliseconds(LOOK_PATIENCE)
+
+
+def looks_back(watch: Watch) -> bool:
+    """Return whether the next read of a run looks at open entries far from the end of its log, instead of at the end.
+
+    While nothing happens, every second read does. This needs a further read if there are new entries after all. The
+    number of these reads, and of those that look back while entries arrive, is at most one for 100 entries.
+    """
+    if not watch.open:
+        return False
+    hundreds = watch.log_count // 100
+    if watch.quiet_polls == 0:
+        return watch.extra_reads < hundreds
+    is_quiet = watch.quiet_polls >= QUIET_POLLS and (watch.quiet_polls - QUIET_POLLS) % 2 == 0
+    return is_quiet and watch.extra_reads <= hundreds
 
 
 def is_overdue(watch: Watch, *, now: float) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from codegen_runs.events import timestamp
 from codegen_runs.runs.actions import AllowedAction, actions_on
 from codegen_runs.runs.health import RunHealth, assess
+from codegen_runs.runs.schedule import log_final_at
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -41,6 +42,13 @@ class RunSnapshot(BaseModel):
     )
     deadline_at: str | None = Field(None, description="The time at which this deployment ends the run at the latest.")
     finished_at: str | None = None
+    log_final_at: str | None = Field(
+        None,
+        description=(
+            "Set for a while after the end of the run. Until about this time the Codegen API may still fill in or "
+            "rewrite log entries. Then read the events after your cursor once more."
+        ),
+    )
     result: str | None = None
     result_truncated: bool = False
     allowed_actions: list[AllowedAction] = []
@@ -64,6 +72,7 @@ def run_snapshot(watch: Watch, *, now: float) -> RunSnapshot:
         cancel_deadline_at=_time(watch.cancel_deadline_at) if watch.status is Status.CANCELLING else None,
         deadline_at=_time(watch.deadline_at),
         finished_at=_time(watch.finished_at),
+        log_final_at=_time(log_final_at(watch)),
         result=watch.result,
         result_truncated=watch.result_truncated,
         allowed_actions=actions_on(watch),

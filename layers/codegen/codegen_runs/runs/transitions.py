@@ -14,7 +14,14 @@ from codegen_runs import prompts
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.prompts import Prompt
-from codegen_runs.runs.schedule import ADOPTION_INTERVAL, VIEW_SECONDS, read_interval, retry_interval
+from codegen_runs.runs.schedule import (
+    ADOPTION_INTERVAL,
+    LOOKS,
+    VIEW_SECONDS,
+    next_look_at,
+    read_interval,
+    retry_interval,
+)
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.runs import Cancel, Watch
@@ -131,7 +138,7 @@ def retried_later(watch: Watch, error: Exception, *, now: float) -> Change:
         watch,
         now,
         failures=watch.failures + 1,
-        status_reason=_unreachable(error),
+        status_reason=watch.status_reason if watch.status.terminal else _unreachable(error),
         due_at=milliseconds(now + retry_interval(watch.failures)),
     )
 
@@ -256,6 +263,8 @@ def reopened(watch: Watch, prompt: Prompt | None, *, deadline: float, now: float
             "failures": 0,
             "cancel": None,
             "cancel_deadline_at": None,
+            "looks_left": 0,
+            "look_at": None,
         }
     )
     return prompted(following, prompt) if prompt else Change(following)
@@ -298,7 +307,9 @@ def ended(
             "summary": _preview(summary),
         },
     )
-    watch = watch.model_copy(update={"status": status})
+    looks = len(LOOKS) if watch.agent_run_id is not None else 0
+    ended_now = {"status": status, "finished_at": milliseconds(now), "looks_left": looks, "look_at": None}
+    watch = watch.model_copy(update=ended_now)
     return _change(
         watch,
         now,
@@ -306,23 +317,49 @@ def ended(
         status_reason=reason,
         result=kept,
         result_truncated=truncated,
-        finished_at=milliseconds(now),
         launch=None,
-        due_at=milliseconds(now) if watch.task_token else last_read_at(watch),
+        failures=0,
+        outage_since=None,
+        due_at=milliseconds(now) if watch.task_token else next_look_at(watch),
     )
 
 
 def released(watch: Watch, *, now: float) -> Change:
     """Forget the task token of a run that has ended, once its state machine has received the outcome."""
-    return _change(watch, now, task_token=None, due_at=last_read_at(watch))
+    return _change(watch, now, task_token=None, due_at=next_look_at(watch))
 
 
-def last_read_at(watch: Watch) -> int | None:
-    """Return when a run that has ended is read once more, in epoch milliseconds; None for never.
+def looked(watch: Watch, look_at: int | None, *, now: float, writer: Writer | None = None, **changes: Any) -> Change:
+    """Record how far the log of a run that has ended was compared: up to `look_at`, or for None to its end."""
+    if look_at is not None:
+        return _change(
+            watch, now, writer, look_at=look_at, failures=0, outage_since=None, due_at=milliseconds(now), **changes
+        )
+    watch = watch.model_copy(update={"looks_left": max(0, watch.looks_left - 1)})
+    return _change(
+        watch, now, writer, look_at=None, failures=0, outage_since=None, due_at=next_look_at(watch), **changes
+    )
 
-    An agent that is stopped may still finish, so a cancelled run is read again when the time to confirm is over.
-    """
-    return watch.cancel_deadline_at if watch.status is Status.CANCELLED else None
+
+def late_result(watch: Watch, result: str, writer: Writer) -> dict[str, Any]:
+    """Return the changes to a run that has ended without a result and has one now, and append their event."""
+    kept, truncated = shorten(result, MAX_RESULT_CHARACTERS)
+    writer.add(
+        "run.status_changed",
+        {
+            "from": watch.status,
+            "to": watch.status,
+            "upstream_status": watch.upstream_status,
+            "result_preview": _preview(result),
+        },
+    )
+    return {"result": kept, "result_truncated": truncated}
+
+
+def closed(watch: Watch, *, now: float) -> Change:
+    """Give up looking at the log of a run that has ended."""
+    watch = watch.model_copy(update={"looks_left": 0})
+    return _change(watch, now, look_at=None, due_at=next_look_at(watch))
 
 
 def read_after_cancel(watch: Watch, run: AgentRun | None, *, now: float) -> Change:

@@ -144,17 +144,31 @@ class Watch(BaseModel):
     """When the turn began; None for the first turn."""
     quiet_polls: int = 0
     failures: int = 0
+    outage_since: int | None = None
+    """Since when the run is not read because the upstream does not respond to any call."""
+    looks_left: int = 0
+    """How many more times the whole log of a run that has ended is compared with the upstream's."""
+    look_at: int | None = None
+    """The position from which such a look continues; None while there is none."""
+    extra_reads: int = 0
+    """How many reads of entries far from the end of the log were needed in addition to the polls."""
     epoch: int = 0
     seq: int = 0
     log_count: int = 0
     tail: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
     rev: int = 0
     """The number of writes. Each write requires the number that was read, so two pollers cannot both append."""
 
     @property
     def position(self) -> Position:
         """How far the event log has been written."""
-        return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail)
+        return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail, open=self.open)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the turn has ended, and all log entries that were found since are in the event log."""
+        return self.status.terminal and (self.look_at is None or self.look_at < self.log_count)
 
     @property
     def prompt(self) -> str | None:
@@ -242,10 +256,10 @@ class RunsTable:
         items, _ = self._table.query(condition, index="due", limit=limit)
         return [run_of(item["pk"]) for item in items]
 
-    def outlook(self, most: int) -> tuple[int, int | None]:
-        """Return the number of watches that the poller must poll, at most `most`, and the time of the next poll."""
+    def outlook(self, most: int) -> list[int]:
+        """List the times of the next polls, the first one first, at most `most`: one for each watch that needs one."""
         items, _ = self._table.query(Condition("#due = :due", {"due": _DUE}), index="due", limit=most)
-        return len(items), items[0]["due_at"] if items else None
+        return [item["due_at"] for item in items]
 
     def queue(self, most: int) -> list[tuple[int, str]]:
         """List (organization, key) of the watches that wait for their launch, in the order of their launches."""
@@ -304,6 +318,20 @@ class RunsTable:
             kept = [item for item in items if now is None or item.get("expires_at", now + 1) > now]
             if kept or start is None:
                 return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in kept]
+
+    def imprints(self, org_id: int, key: str, epoch: int) -> list[str]:
+        """List the imprints of the log entries in the events of an epoch, oldest first. See `Event.imprint`."""
+        condition = Condition(
+            "#pk = :pk AND #sk BETWEEN :first AND :last",
+            {"pk": run_partition(org_id, key), "first": _event_key(epoch, 0), "last": _event_key(epoch, 10**10 - 1)},
+        )
+        imprints: list[str] = []
+        start: Item | None = None
+        while True:
+            items, start = self._table.query(condition, start=start, only="imprint")
+            imprints += [item["imprint"] for item in items if "imprint" in item]
+            if start is None:
+                return imprints
 
     def acquire_lease(self, name: str, holder: str, now: int, until: int, *, abandoned: Lease | None = None) -> bool:
         """Take a lease that is free, expired by every clock, or already held by `holder`; False if it is not.

@@ -126,8 +126,11 @@ class Table:
         limit: int | None = None,
         newest_first: bool = False,
         start: Item | None = None,
+        only: str | None = None,
     ) -> tuple[list[Item], Item | None]:
         """Read one page of a query: the items, and the start of the next page, or None.
+
+        With `only`, the items have no other attribute than this one, and not all of them have it.
 
         The read is consistent for a table. An index may lag a moment behind. Raises `StorageUnavailable`.
         """
@@ -139,6 +142,9 @@ class Table:
             "ExpressionAttributeValues": values,
             "ScanIndexForward": not newest_first,
         }
+        if only:
+            request["ProjectionExpression"] = f"#{only}"
+            names[f"#{only}"] = only
         if index:
             request["IndexName"] = index
         else:
