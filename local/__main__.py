@@ -16,6 +16,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
 from rich.console import Console
@@ -24,7 +25,7 @@ from local import demo, demo_agents
 from local.data import default_folder
 from local.fake_codegen import FakeCodegen
 from local.journal import DataError
-from local.loopback import PortTakenError
+from local.loopback import HOST, PortTakenError
 from local.stack import Codegen, Ports, Stack
 from local.template import TemplateError
 
@@ -174,6 +175,9 @@ def _first_screen(stack: Stack, data_folder: Path | None) -> str:
     # A real token must not appear on the screen; the variable works as well when pasted.
     token = stack.codegen.token if stack.fake else "$CODEGEN_API_TOKEN"
     multi_run = shlex.quote('{"prompt": "Explain this repository", "concurrency": 3}')
+    proxies = getproxies_environment()
+    is_proxied = proxies.keys() & {"http", "all"} and not proxy_bypass(HOST)
+    curl = f"curl --noproxy {HOST}" if is_proxied else "curl"
     return f"""
 Codegen Runs is running on this machine.
 
@@ -187,9 +191,9 @@ Codegen Runs is running on this machine.
 
 Try:
 
-  curl {stack.api_url}/health
-  curl -H "Authorization: Bearer {token}" {organization}/agent/runs
-  curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" -d {multi_run} {organization}/multi-runs
+  {curl} {stack.api_url}/health
+  {curl} -H "Authorization: Bearer {token}" {organization}/agent/runs
+  {curl} -H "Authorization: Bearer {token}" -H "Content-Type: application/json" -d {multi_run} {organization}/multi-runs
 
 Press Ctrl-C to stop."""
 

@@ -16,6 +16,10 @@ from tests.support.stack_log import StackLog
 
 profiles.register()
 
+# The servers of the tests are on loopback, which some clients would reach through the proxy of the environment.
+_NO_PROXY = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, (_NO_PROXY, "127.0.0.1,localhost,::1")))
+
 # What takes longest comes first, so that no core is idle at the end.
 _FIRST = (
     "tests/e2e/test_sample_events.py",

@@ -1,6 +1,7 @@
 """One worker: a process with one handler in it, and the Lambda Runtime API that feeds it.
 
-The process runs `runtime.py` with exactly the environment that the template gives the function and that Lambda adds.
+The process runs `runtime.py` with exactly the environment that the template gives the function and that Lambda adds,
+and the settings of this machine's network.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 import uuid
 from asyncio.subprocess import PIPE, STDOUT
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,10 @@ RUNTIME = Path(__file__).with_name("runtime.py")
 _INIT_TIMEOUT = 60.0
 # The variable with a program that starts the runtime in its own way. A function that has one streams its answers.
 _WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+_PROXIES = [
+    spelling for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for spelling in (name, name.upper())
+]
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 _ERROR_TRAILER = b"lambda-runtime-function-error-body"
 
 Sink = Callable[[bytes], None]
@@ -52,8 +57,21 @@ class Answer:
         return cls(json.dumps({"errorType": error_type, "errorMessage": message}).encode(), is_error=True)
 
 
+def network_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of an environment that say how to reach other machines.
+
+    Lambda sets none of them, but a machine behind a proxy reaches the Codegen API only with them.
+    """
+    settings = {name: environment[name] for name in _PROXIES if environment.get(name)}
+    settings |= {name: str(Path(environment[name]).absolute()) for name in _CERTIFICATES if environment.get(name)}
+    # The functions use httpx, which does not know the variable of `requests`.
+    if (bundle := settings.get("REQUESTS_CA_BUNDLE")) and not settings.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
+        settings["SSL_CERT_DIR" if Path(bundle).is_dir() else "SSL_CERT_FILE"] = bundle
+    return settings
+
+
 def runtime_environment(function: Function, runtime_api: str) -> dict[str, str]:
-    """Return the whole environment of a worker: the template's variables and Lambda's, none of this process's."""
+    """Return the whole environment of a worker: the template's variables, Lambda's, and the network settings."""
     # A layer's folder is its source, or what `sam build` made of it, which has the packages under python/.
     layers = [layer / "python" if (layer / "python").is_dir() else layer for layer in function.layers]
     return {
@@ -72,6 +90,7 @@ def runtime_environment(function: Function, runtime_api: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(map(str, layers)),
         "TZ": ":UTC",
         "_HANDLER": function.handler,
+        **network_settings(os.environ),
         **function.environment,
     }
 

@@ -299,7 +299,11 @@ class CodegenAPI(_Client[Driver]):
         settings = read_settings(org_id, token, base_url, timeout, retry)
         core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
-        self._driver = Driver(core, http_client or httpx.Client(transport=transport), sleep)
+        if http_client is None:
+            from ._http import blocking
+
+            http_client = blocking(core.base_url, transport)
+        self._driver = Driver(core, http_client, sleep)
 
     def request(
         self,
@@ -435,7 +439,11 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         settings = read_settings(org_id, token, base_url, timeout, retry)
         core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
-        self._driver = AsyncDriver(core, http_client or httpx.AsyncClient(transport=transport), sleep)
+        if http_client is None:
+            from ._http import asynchronous
+
+            http_client = asynchronous(core.base_url, transport)
+        self._driver = AsyncDriver(core, http_client, sleep)
 
     async def request(
         self,

@@ -3,6 +3,9 @@
 The first request opens the pool, which stays open while the function is warm. All services share one pool, because
 creating its TLS context takes tens of milliseconds. httpx closes connections that are idle for 5 s, so a connection
 that was lost while the function was frozen is not used again.
+
+`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` have their usual meaning, in capitals or not. Each proxy has a
+pool of its own. A request to this machine never goes through a proxy, whatever they say.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from ipaddress import ip_address
+from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
 
@@ -22,7 +27,8 @@ class Wire(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request. Raises `httpx.TransportError`."""
-        return (self._replacements[-1] if self._replacements else _pool()).handle_request(request)
+        transport = self._replacements[-1] if self._replacements else _pool(_proxy_for(request.url))
+        return transport.handle_request(request)
 
     @contextmanager
     def over(self, transport: httpx.BaseTransport) -> Iterator[None]:
@@ -35,5 +41,33 @@ class Wire(httpx.BaseTransport):
 
 
 @cache
-def _pool() -> httpx.HTTPTransport:
-    return httpx.HTTPTransport()
+def _pool(proxy: str | None) -> httpx.HTTPTransport:
+    return httpx.HTTPTransport(verify=_tls(), proxy=proxy)
+
+
+_tls = cache(httpx.create_ssl_context)
+_proxies = cache(getproxies_environment)
+
+
+def _proxy_for(url: httpx.URL) -> str | None:
+    """Return the URL of the proxy for a request. Raises `httpx.UnsupportedProtocol`."""
+    proxies = _proxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or _is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        scheme = proxy.partition("://")[0]
+        raise httpx.UnsupportedProtocol(f"A proxy of the environment has the scheme {scheme}. Use http or https.")
+    return proxy
+
+
+def _is_loopback(host: str) -> bool:
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 
 from local.functions.pool import UnknownFunctionError
+from local.functions.worker import network_settings
 from tests.support.processes import is_running, wait_until
 
 ROOT = Path(__file__).parents[3]
+NETWORK_SETTINGS = {
+    spelling for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY") for spelling in (name, name.lower())
+} | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
 
 
 # --- the handler -----------------------------------------------------------------------------------------------------
@@ -52,6 +56,8 @@ def test_a_handler_gets_lambdas_context(deploy):
 
 
 def test_a_handler_has_only_the_environment_of_the_template_and_of_lambda(deploy, tmp_path, monkeypatch):
+    for name in NETWORK_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ONLY_OF_THE_PARENT", "x")
     monkeypatch.setenv("AWS_PROFILE", "somebody")
     layer = tmp_path / "layer"
@@ -82,6 +88,40 @@ def test_a_handler_has_only_the_environment_of_the_template_and_of_lambda(deploy
         "TZ": ":UTC",
         "_HANDLER": "code.handler",
     }
+
+
+def test_a_handler_has_the_network_settings_of_this_machine(deploy, monkeypatch):
+    for name in NETWORK_SETTINGS:
+        monkeypatch.setenv(name, f"/of/{name}")
+    monkeypatch.setenv("no_proxy", "")
+    source = "import os\ndef handler(event, context): return dict(os.environ)"
+    function = deploy(source, environment={"ALL_PROXY": "its own"})
+
+    _, environment = function()
+
+    found = {name: environment[name] for name in NETWORK_SETTINGS if name in environment}
+    expected = {name: f"/of/{name}" for name in NETWORK_SETTINGS if name != "no_proxy"}
+    assert found == expected | {"ALL_PROXY": "its own"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"REQUESTS_CA_BUNDLE": "ca.pem"}, {"SSL_CERT_FILE": "{here}/ca.pem"}),
+        ({"REQUESTS_CA_BUNDLE": "{here}/certificates"}, {"SSL_CERT_DIR": "{here}/certificates"}),
+        ({"REQUESTS_CA_BUNDLE": "ca.pem", "SSL_CERT_FILE": "/other.pem"}, {"SSL_CERT_FILE": "/other.pem"}),
+        ({"SSL_CERT_FILE": "ca.pem"}, {"SSL_CERT_FILE": "{here}/ca.pem"}),
+        ({"SSL_CERT_DIR": "certificates"}, {"SSL_CERT_DIR": "{here}/certificates"}),
+    ],
+)
+def test_certificates_are_named_for_the_http_client_of_the_functions(tmp_path, monkeypatch, environment, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "certificates").mkdir()
+
+    found = network_settings({name: value.format(here=tmp_path) for name, value in environment.items()})
+
+    found.pop("REQUESTS_CA_BUNDLE", None)
+    assert found == {name: value.format(here=tmp_path) for name, value in expected.items()}
 
 
 def test_a_variable_that_is_missing_in_the_template_is_missing_in_the_handler(deploy, monkeypatch):

@@ -24,6 +24,9 @@ DEMO_AGENTS = ("assistant", "customer_support")
 ANY_PORT = {"PORT": "0", "WEBSOCKET_PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
 
 
+NO_EXCEPTION = {"NO_PROXY": "", "no_proxy": ""}
+
+
 def environment(**variables: str) -> dict[str, str]:
     names = {"CODEGEN_API_TOKEN", "CODEGEN_ORG_ID", "CODEGEN_BASE_URL"}
     return {**{name: value for name, value in os.environ.items() if name not in names}, **ANY_PORT, **variables}
@@ -63,21 +66,24 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
-def curl(line: str) -> tuple[int, str]:
+def curl(line: str, **variables: str) -> tuple[int, str]:
+    line += " -s -w '\\n%{http_code}'"
     answer = subprocess.run(
-        f"{line} -s -w '\\n%{{http_code}}'", shell=True, capture_output=True, text=True, check=True, timeout=60
+        line, shell=True, env=os.environ | variables, capture_output=True, text=True, check=True, timeout=60
     )
     body, _, status = answer.stdout.rpartition("\n")
     return int(status), body
 
 
 def test_the_printed_commands_work_and_sigint_ends_every_process():
-    with running(AWS_PROFILE="another") as (process, screen):
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:1") | NO_EXCEPTION
+    with running(AWS_PROFILE="another", **proxies) as (process, screen):
         _, runs, multi_run = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
 
-        assert curl(runs)[0] == 200
-        assert curl(multi_run)[0] == 202
-        assert all(f'"id":"{agent}"' in curl(runs.replace("/agent/runs", "/agents"))[1] for agent in DEMO_AGENTS)
+        assert curl(runs, **proxies)[0] == 200
+        assert curl(multi_run, **proxies)[0] == 202
+        agents = curl(runs.replace("/agent/runs", "/agents"), **proxies)[1]
+        assert all(f'"id":"{agent}"' in agents for agent in DEMO_AGENTS)
 
         started = descendants(process.pid)
         assert len(started) > 2  # the AWS stand-in, and at least two functions
