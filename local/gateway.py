@@ -105,6 +105,8 @@ class Gateway:
         except ClientDisconnect:
             return
         response.headers["x-amzn-RequestId"] = request_id
+        if request.method == "HEAD" and not isinstance(response, StreamingResponse):
+            response.body = b""
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, request_id: str) -> Response:
@@ -137,7 +139,7 @@ class Gateway:
         """Return a function's whole answer."""
         async with asyncio.timeout(route.timeout):
             answer = await self._functions.invoke(route.function.name, event)
-        return ProxyAnswer.model_validate_json(answer).response()
+        return ProxyAnswer.model_validate_json(answer).response(event["httpMethod"])
 
     async def _stream(self, route: Route, event: dict[str, Any]) -> Response:
         """Return a function's answer once its status and headers have arrived; the body follows part by part."""

@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from difflib import unified_diff
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
@@ -213,10 +214,15 @@ def imported(file: Path) -> ModuleType:
 
 @cache
 def routes() -> tuple[Route, ...]:
-    """Return the routes of the template."""
+    """Return the routes of the template, each with the method of its handler in the place of ANY."""
     api = load(ROOT / "template.yaml", {"CodegenTokenSecret": "unknown"}).api
     assert api is not None
-    return api.routes
+    return tuple(replace(route, method=method(source(route))) for route in api.routes)
+
+
+def method(file: Path) -> str:
+    """Return the method of a handler. It is the first word of the module's docstring."""
+    return file.read_text("utf-8").removeprefix('"""').split(maxsplit=1)[0]
 
 
 def source(route: Route) -> Path:

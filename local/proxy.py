@@ -186,8 +186,8 @@ class ProxyAnswer(BaseModel):
     body: str | None = None
     isBase64Encoded: bool = False  # noqa: N815
 
-    def response(self) -> Response:
-        """Return the HTTP response.
+    def response(self, method: str = "GET") -> Response:
+        """Return the HTTP response to a request with this method. Only that to HEAD has the function's Content-Length.
 
         Raises:
             ValueError: the body is not base64 although `isBase64Encoded` says so, or a header cannot be sent.
@@ -201,8 +201,10 @@ class ProxyAnswer(BaseModel):
         response = Response(body, self.statusCode, media_type="application/json")
         if any(name.lower() == "content-type" for name in values):
             del response.headers["content-type"]
+        if method == "HEAD":
+            del response.headers["content-length"]
         for name, several in values.items():
-            if name.lower() in _OWN:
+            if name.lower() in _OWN and not (method == "HEAD" and name.lower() == "content-length"):
                 continue
             sent_name = f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name
             for value in several:

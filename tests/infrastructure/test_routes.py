@@ -6,8 +6,10 @@ import json
 import pytest
 
 from codegen_runs.http.admission import identify
+from codegen_runs.http.methods import allowed
 from codegen_runs.problems import NotAMember
-from local.template import Template
+from local import openapi
+from local.template import Route, Template
 from tests.support import backend, sources
 from tests.support.events import rest
 from tests.support.sources import FUNCTIONS, ROOT
@@ -16,9 +18,9 @@ DOCUMENT = json.loads((ROOT / "openapi.json").read_text("utf-8"))
 VERBS = {"get", "post", "put", "patch", "delete"}
 API = backend.template().api
 assert API
-CATCH_ALL = {"ANY /v1/{proxy+}", "ANY /{proxy+}"}
-"""Every other path: no operation of this deployment, so in no document."""
-SERVED = {f"{route.method} {route.path}" for route in API.routes} - CATCH_ALL
+# The catch-all of every other path is no operation of this deployment, so it is in no document.
+ROUTES = [route for route in openapi.routes() if route.method != "ANY"]
+SERVED = {f"{route.method} {route.path}" for route in ROUTES}
 
 
 def registered(name: str) -> set[str]:
@@ -36,9 +38,8 @@ def registered(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted({route.function.logical_id for route in API.routes}))
 def test_a_handler_registers_the_routes_that_the_template_sends_to_it(template: Template, name: str) -> None:
-    assert template.api
     function = template.functions[name]
-    served = {f"{route.method} {route.path}" for route in template.api.routes if route.function == function}
+    served = {f"{route.method} {route.path}" for route in ROUTES if route.function.logical_id == name}
     file = function.code_dir / f"{function.handler.removesuffix('.handler')}.py"
     routes = registered(str(file.relative_to(FUNCTIONS).with_suffix("")))
 
@@ -96,9 +97,8 @@ def test_the_path_parameter_at_one_place_has_one_name() -> None:
             prefix += f"/{segment}"
 
 
-def test_every_post_is_idempotent_unless_its_response_is_a_secret(template: Template) -> None:
-    assert template.api
-    posts = [route.function for route in template.api.routes if route.method == "POST"]
+def test_every_post_is_idempotent_unless_its_response_is_a_secret() -> None:
+    posts = [route.function for route in ROUTES if route.method == "POST"]
 
     assert {function.logical_id for function in posts if "IDEMPOTENCY_TABLE" not in function.environment} == {
         "CreateApiToken",
@@ -113,4 +113,28 @@ def test_a_browser_may_use_every_method_of_the_api() -> None:
     assert API.cors
     methods = {route.split()[0] for route in SERVED}
 
-    assert set(API.cors.allow_methods.split(",")) == methods | {"OPTIONS"}
+    assert set(API.cors.allow_methods.split(",")) == methods | {"HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("live", ["false", "true"])
+def test_on_each_path_the_function_for_get_or_else_the_first_gets_every_other_method(live: str) -> None:
+    api = backend.template(LiveStreaming=live).api
+    assert api
+    by_path: dict[str, list[Route]] = {}
+    for route in api.routes:
+        by_path.setdefault(route.path, []).append(route)
+
+    for path, routes in by_path.items():
+        (other,) = [route for route in routes if route.method == "ANY"]
+        methods = {openapi.method(openapi.source(route)): route for route in routes}
+        assert len(methods) == len(routes), path
+        assert other == methods.get("GET", other), path
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_the_methods_of_a_path_are_those_of_the_template(route: Route) -> None:
+    methods = {other.method for other in ROUTES if other.path == route.path}
+    listed = allowed(route.path, {route.method})
+
+    assert len(listed) == len(set(listed))
+    assert set(listed) == methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())

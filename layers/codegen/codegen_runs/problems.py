@@ -6,6 +6,7 @@
      +-- QuotaExceeded 402
      +-- Forbidden 403             +-- NotAMember, RoleRequired, CodegenTokenRequired
      +-- NotFound 404              +-- RouteNotFound
+     +-- MethodNotAllowed 405
      +-- Conflict 409
      +-- Gone 410
      +-- PreconditionFailed 412
@@ -176,6 +177,17 @@ class RouteNotFound(NotFound):
 
     code = "route_not_found"
     remedy = "See /docs for all routes."
+
+
+class MethodNotAllowed(Problem):
+    """The path does not have this method. `allowed` are the methods that it has."""
+
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+    remedy = "Use one of the methods in the Allow header."
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"This path has no method {method}.")
+        self.allowed = allowed
 
 
 class Conflict(Problem):

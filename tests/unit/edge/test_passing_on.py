@@ -354,7 +354,7 @@ def test_a_refusal_keeps_its_status_and_its_message(status: int, code: str, wire
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(("method", "retryable"), [("GET", True), ("HEAD", True), ("POST", False), ("PUT", False)])
+@pytest.mark.parametrize(("method", "retryable"), [("GET", True), ("POST", False), ("PUT", False)])
 def test_after_a_failure_only_a_request_that_reads_may_be_sent_again(method: str, retryable: bool, wire: Wire) -> None:
     wire.answer(httpx.Response(500, text="oops"))
 

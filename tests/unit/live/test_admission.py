@@ -47,15 +47,16 @@ def show(
     last_id: str | None = None,
     resource: str = RESOURCE,
     headers: dict[str, str] | None = None,
+    method: str = "GET",
 ) -> Authorization:
     """Have the authorizer judge a request that shows a ticket; "Unauthorized" is raised, as to the gateway."""
     path = resource.format(org_id=DEMO_ORG_ID, agent_run_id=agent_run_id)
     event = {
         "type": "REQUEST",
-        "methodArn": f"{API}/GET{path}",
+        "methodArn": f"{API}/{method}{path}",
         "resource": resource,
         "path": path,
-        "httpMethod": "GET",
+        "httpMethod": method,
         "headers": (headers or {}) | ({"Last-Event-ID": last_id} if last_id else {}),
         "pathParameters": {"org_id": str(DEMO_ORG_ID), "agent_run_id": str(agent_run_id)},
         "queryStringParameters": {"ticket": ticket} if ticket else {},
@@ -77,6 +78,18 @@ def test_a_caller_gets_a_ticket_and_the_run_is_followed_from_then_on(run_id: int
     assert answer.json["stream_path"] == f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run_id}/logs/stream"
     assert [warning["pointer"] for warning in answer.json["warnings"]] == ["/color"]
     assert current().runs.find(DEMO_ORG_ID, run_id) is not None
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+def test_a_request_that_opens_no_stream_does_not_use_up_the_ticket(
+    authorizer: ModuleType, run_id: int, method: str
+) -> None:
+    ticket = ask({"agent_run_id": run_id}).json["ticket"]
+
+    with pytest.raises(Exception, match="Unauthorized"):
+        show(authorizer, ticket, run_id, method=method)
+
+    assert show(authorizer, ticket, run_id).allows(arn(run_id))
 
 
 def test_a_ticket_for_a_multi_run_opens_no_stream_of_a_run(

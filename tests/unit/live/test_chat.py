@@ -554,3 +554,9 @@ def test_a_cancelled_turn_is_reported_as_cancelled(
 
     assert told[-2]["event"] == "run_cancelled"
     assert told[-2]["data"]["status"] == Status.CANCELLED
+
+
+def test_only_post_sends_a_message() -> None:
+    answer = call(handlers.handler("chat/send"), rest("GET", "/api/chat"))
+
+    assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")

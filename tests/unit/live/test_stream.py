@@ -19,7 +19,7 @@ from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Context, current, invoke, rest, working_with
+from tests.support.events import Context, call, current, invoke, rest, working_with
 from tests.support.memory import MemoryRuns
 from tests.support.overtaken import Overtaken
 from tests.support.viewers import frames, stream, stream_event, stream_live
@@ -38,6 +38,37 @@ def test_an_unfollowed_run_is_followed_from_the_first_look_on(codegen: CodegenAP
     watch = runs.find(DEMO_ORG_ID, run.id)
     assert watch is not None
     assert watch.viewed_until
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_head_has_the_headers_of_the_stream_and_opens_none(live: bool, codegen: CodegenAPI, runs: MemoryRuns) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    event = stream_event(run.id)
+    head = event | {"httpMethod": "HEAD"}
+    answer = stream_live(head) if live else call(handlers.handler("live/stream"), head)
+
+    assert (answer.status, answer.text) == (200, "")
+    watch = runs.find(DEMO_ORG_ID, run.id)
+    assert watch is not None
+    assert not watch.viewed_until
+    get = stream_live(event) if live else stream(run.id)
+    assert answer.headers == get.headers
+
+
+def test_head_of_a_run_that_does_not_exist_is_404() -> None:
+    answer = call(handlers.handler("live/stream"), stream_event(999_999) | {"httpMethod": "HEAD"})
+
+    assert (answer.status, answer.text) == (404, "")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_only_get_opens_a_stream(live: bool, codegen: CodegenAPI) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    event = stream_event(run.id) | {"httpMethod": "POST"}
+    answer = stream_live(event) if live else call(handlers.handler("live/stream"), event)
+
+    assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_a_viewer_that_reconnects_misses_nothing_and_gets_the_end(

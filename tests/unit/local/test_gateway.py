@@ -376,6 +376,26 @@ def test_a_header_about_the_connection_is_api_gateways_own(name):
     assert answer.headers["content-length"] == "2"
 
 
+def test_an_answer_to_head_has_the_length_that_the_function_says_and_no_body():
+    fake = FakeLambda(Handler={"statusCode": 200, "headers": {"Content-Length": "17"}, "body": ""})
+
+    answer = send(an_api("/", method="ANY"), fake, "HEAD", "/")
+
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "17", b"")
+
+
+def test_an_answer_to_head_has_no_body_although_the_function_sends_one():
+    answer = send(an_api("/", method="ANY"), FakeLambda(Handler=OK), "HEAD", "/")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_an_error_of_the_gateway_has_no_body_in_answer_to_head():
+    answer = send(an_api("/runs"), FakeLambda(), "HEAD", "/nothing")
+
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
 @pytest.mark.parametrize(
     "malformed",
     [

@@ -12,6 +12,7 @@ from codegen_runs.limits import allowances
 from codegen_runs.problems import (
     AnswerTooLarge,
     InternalError,
+    MethodNotAllowed,
     Problem,
     RouteNotFound,
     Unauthorized,
@@ -33,6 +34,8 @@ def refusal(problem: Problem, path: str, request_id: str) -> Answer:
     headers = {"Content-Type": ["application/problem+json"]}
     if problem.retry_after is not None:
         headers["Retry-After"] = [str(math.ceil(problem.retry_after))]
+    if isinstance(problem, MethodNotAllowed):
+        headers["Allow"] = [", ".join(problem.allowed)]
     if problem.status == Unauthorized.status:
         headers["WWW-Authenticate"] = ["Bearer"]
     return {

@@ -17,7 +17,7 @@ from codegen_runs import problems
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
-from codegen_runs.http import admission, answers, etags, report
+from codegen_runs.http import admission, answers, etags, methods, report
 from codegen_runs.http.proxy import Answer, Event, Handler, headers_of, named_organization, request_id_of
 from codegen_runs.limits import allowances
 from codegen_runs.logs import logger
@@ -57,8 +57,10 @@ def endpoint(
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
     app.exception_handler(Exception)(answers.pass_on)
     app.not_found(answers.refuse_route)
+    served = {route.method for route in (*app._static_routes, *app._dynamic_routes)}
 
     def serve(event: Event, context: LambdaContext, backend: Backend) -> Answer:
+        event = methods.served(event, served)
         method, headers = event["httpMethod"], headers_of(event)
         with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
             caller = None if public else admission.identify(event)
@@ -92,6 +94,8 @@ def answering(serve: Serve) -> Handler:
                     report.write_fault(error, event)
                 answer, code = answers.refusal(problem, event["path"], exchange["request_id"]), problem.code
             answer = answers.complete(answer, exchange["request_id"], noted)
+            if event["httpMethod"] == "HEAD":
+                answer = methods.without_body(answer)
             report.write(
                 exchange,
                 status=answer["statusCode"],

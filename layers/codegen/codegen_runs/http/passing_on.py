@@ -70,7 +70,7 @@ def pass_on(event: Event, context: LambdaContext, backend: Backend) -> Answer:
     answer = _answer(response)
     if method in ("GET", "HEAD"):
         answer = etags.compared(answer, headers.get("if-none-match"))
-    return answer | {"body": ""} if method == "HEAD" else answer
+    return answer
 
 
 def _path(event: Event) -> str:

@@ -12,8 +12,15 @@ _STREAM = "/agent/run/{agent_run_id}/logs/stream"
 
 
 def has_ticket(event: Mapping[str, Any]) -> bool:
-    """Return whether a request is for a stream and has a ticket. Other routes do not accept tickets."""
-    return event["resource"].endswith(_STREAM) and bool((event.get("queryStringParameters") or {}).get("ticket"))
+    """Return whether a request opens a stream and has a ticket. Other requests do not accept tickets.
+
+    HEAD does not open a stream. It would use up the ticket, which is for one connection.
+    """
+    return (
+        event["httpMethod"] == "GET"
+        and event["resource"].endswith(_STREAM)
+        and bool((event.get("queryStringParameters") or {}).get("ticket"))
+    )
 
 
 def admit(event: Mapping[str, Any], tickets: Tickets) -> tuple[Caller, str]:

@@ -137,7 +137,14 @@ class Reader:
 
 
 def open_reader(
-    *, org_id: int, agent_run_id: int, after: str | None, caller: Caller, may_follow: bool = True, backend: Backend
+    *,
+    org_id: int,
+    agent_run_id: int,
+    after: str | None,
+    caller: Caller,
+    may_follow: bool = True,
+    views: bool = True,
+    backend: Backend,
 ) -> Reader:
     """Return a reader of a run's events, and record that the run has a viewer.
 
@@ -149,6 +156,7 @@ def open_reader(
         after: The id of the last event that the viewer has seen; None for all events.
         caller: The caller who reads.
         may_follow: Whether a run that is not followed yet may be read from the upstream.
+        views: Whether the caller views the run. Otherwise, no viewer is recorded.
         backend: What to work with.
 
     Raises:
@@ -164,7 +172,8 @@ def open_reader(
         run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
         watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
     cursor = parse_cursor(after, watch) if after else START
-    view(watch, backend=backend)
+    if views:
+        view(watch, backend=backend)
     return Reader(backend, watch, cursor)
 
 

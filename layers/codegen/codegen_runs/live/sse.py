@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from codegen_runs import settings
 from codegen_runs.backend import Backend
 from codegen_runs.events import Event as RunEvent
-from codegen_runs.http import admission, edge
+from codegen_runs.http import admission, edge, methods
 from codegen_runs.http.proxy import Answer, Event
 from codegen_runs.live.reading import START, CursorExpired, Reader, open_reader
 from codegen_runs.live.stream_request import StreamRequest
@@ -177,6 +177,7 @@ class EventStream(FrameStream):
         self._views = {"log": LogView} | dict(views or {})
 
     def _serve(self, live: bool, event: Event, context: LambdaContext, backend: Backend) -> Answer:
+        methods.served(event, ["GET"])
         started, left = backend.clock.now(), context.get_remaining_time_in_millis() / 1000
         lasts = min(LIFETIME, left - MARGIN) if live else HOLD
         caller, request = admission.identify(event), StreamRequest.read(event)
@@ -187,6 +188,8 @@ class EventStream(FrameStream):
             caller=caller,
             # A caller with a ticket has no token. The run has been followed since the ticket was issued.
             may_follow=caller.asks_codegen,
+            # HEAD reads no events.
+            views=event["httpMethod"] == "GET",
             backend=backend.acting_as(caller, deadline=min(UPSTREAM_SECONDS, left - lasts)),
         )
         cursor = reader.cursor
