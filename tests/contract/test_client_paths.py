@@ -7,16 +7,14 @@ schema and must be readable.
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from codegen_api import CodegenAPI
+from tests.support.documents import NEWEST, OFFICIAL, example, operation_of, read, resolve
 
-DOCUMENTS = Path(__file__).parents[2].parent / "shared" / "upstream"
-NEWEST = "openapi-2026-02.json"
 # What the official document of 2025-10 does not know yet.
 LATER_OPERATIONS = {"models.list", "webhooks.get", "webhooks.set", "webhooks.delete", "webhooks.test"}
 LATER_KEYS = {"runs.create": {"webhooks"}, "runs.resume": {"webhooks", "model"}}
@@ -67,13 +65,9 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module", params=["openapi-2025-10.json", NEWEST])
+@pytest.fixture(scope="module", params=[OFFICIAL, NEWEST])
 def document(request: pytest.FixtureRequest) -> dict[str, Any]:
-    path = DOCUMENTS / request.param
-    if not path.is_file():
-        pytest.skip(f"NOT CHECKED against the upstream's document: no {path.name} beside this checkout")
-    read: dict[str, Any] = json.loads(path.read_text()) | {"newest": request.param == NEWEST}
-    return read
+    return read(request.param) | {"newest": request.param == NEWEST}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -149,48 +143,6 @@ def plain(result: Any) -> Any:
     if isinstance(result, list):
         return [plain(item) for item in result]
     return result.model_dump() if hasattr(result, "model_dump") else result
-
-
-def operation_of(document: dict[str, Any], request: httpx.Request) -> tuple[str, dict[str, Any]]:
-    """Find the operation a request would reach: a fixed path before one with a placeholder."""
-    for path in sorted(document["paths"], key=lambda path: path.count("{")):
-        pattern = re.sub(r"{\w+}", r"\\d+", path)
-        if re.fullmatch(pattern, request.url.path) and request.method.lower() in document["paths"][path]:
-            return path, document["paths"][path][request.method.lower()]
-    raise AssertionError(f"not in the document: {request.method} {request.url.path}")
-
-
-def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
-    return schema
-
-
-def example(document: dict[str, Any], schema: dict[str, Any], full: bool) -> Any:
-    """Make a value up: with every key, or with as little as the schema allows and null wherever it may be."""
-    schema = resolve(document, schema)
-    if "anyOf" in schema:
-        options = [resolve(document, option) for option in schema["anyOf"]]
-        nullable = any(option.get("type") == "null" for option in options)
-        return None if nullable and not full else example(document, options[0], full)
-    if "enum" in schema:
-        return schema["enum"][0]
-    match schema.get("type"):
-        case "object" if "properties" in schema:
-            keys = schema["properties"] if full else schema.get("required", [])
-            return {key: example(document, schema["properties"][key], full) for key in keys}
-        case "object" if isinstance(schema.get("additionalProperties"), dict):
-            return {"name": example(document, schema["additionalProperties"], full)} if full else {}
-        case "array":
-            return [example(document, schema["items"], full)]
-        case "integer":
-            return 7
-        case "boolean":
-            return True
-        case "string":
-            return "text"
-        case _:
-            return {"any": ["thing", None]}
 
 
 def accepts(document: dict[str, Any], schema: dict[str, Any], value: Any) -> bool:

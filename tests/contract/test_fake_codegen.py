@@ -1,22 +1,10 @@
 """The fake Codegen against the upstream's OpenAPI documents, where they are stored beside this repository."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from local.fake_codegen import FakeCodegen, create_app
-
-DOCUMENTS = Path(__file__).resolve().parents[3] / "shared" / "upstream"
-NEWEST = "openapi-2026-02.json"
-OFFICIAL = "openapi-2025-10.json"
-
-
-def document(name):
-    path = DOCUMENTS / name
-    if not path.exists():
-        pytest.skip(f"the upstream's document {name} is not stored here: nothing to hold the fake against")
-    return json.loads(path.read_text())
+from tests.support.documents import NEWEST, OFFICIAL
+from tests.support.documents import read as document
 
 
 @pytest.fixture(scope="module")
