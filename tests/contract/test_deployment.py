@@ -48,10 +48,8 @@ def route_of(template: Template, method: str, path: str) -> Route:
     """Return the route of an operation: at exactly its path, whatever the names of its parameters."""
     assert template.api
     plain = re.sub(r"{\w+}", "{}", path)
-    (route,) = [
-        route for route in template.api.routes if (route.method, re.sub(r"{\w+}", "{}", route.path)) == (method, plain)
-    ]
-    return route
+    routes = {route.method: route for route in template.api.routes if re.sub(r"{\w+}", "{}", route.path) == plain}
+    return routes.get(method) or routes["ANY"]
 
 
 def send(template: Template, document: Json, method: str, path: str, operation: Json, *, full: bool = True) -> Answer:
