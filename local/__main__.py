@@ -16,6 +16,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
@@ -167,7 +168,18 @@ def _real_codegen() -> Codegen | None:
         )
     if not org_id.isdecimal():
         sys.exit(f"CODEGEN_ORG_ID must be a number, not {org_id!r}.")
-    return Codegen(os.environ.get("CODEGEN_BASE_URL") or _REAL_CODEGEN, int(org_id), token)
+    base_url = os.environ.get("CODEGEN_BASE_URL") or _REAL_CODEGEN
+    if not _names_a_host(base_url):
+        sys.exit("CODEGEN_BASE_URL must start with http:// or https:// and name a host.")
+    return Codegen(base_url, int(org_id), token)
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _first_screen(stack: Stack, data_folder: Path | None) -> str:

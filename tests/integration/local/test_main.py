@@ -24,6 +24,7 @@ DEMO_AGENTS = ("assistant", "customer_support")
 ANY_PORT = {"PORT": "0", "WEBSOCKET_PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
 
 
+REAL = {"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "42"}
 NO_EXCEPTION = {"NO_PROXY": "", "no_proxy": ""}
 
 
@@ -105,8 +106,7 @@ def test_no_process_is_left_when_the_stack_is_killed():
 
 
 def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown(tmp_path):
-    variables = {"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "42", "XDG_STATE_HOME": str(tmp_path)}
-    with running(**variables) as (process, screen):
+    with running(**REAL, XDG_STATE_HOME=str(tmp_path)) as (process, screen):
         process.terminate()
         rest = process.stdout.read()
 
@@ -207,6 +207,9 @@ def test_a_demo_that_fails_prints_the_reason_and_exits_with_1(environ, capsys):
         ({"CODEGEN_API_TOKEN": "not-a-real-token"}, "set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
         ({"CODEGEN_ORG_ID": "42"}, "set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID"),
         ({"CODEGEN_API_TOKEN": "not-a-real-token", "CODEGEN_ORG_ID": "acme"}, "CODEGEN_ORG_ID must be a number"),
+        ({**REAL, "CODEGEN_BASE_URL": "api.codegen.com"}, "CODEGEN_BASE_URL must start with http:// or https://"),
+        ({**REAL, "CODEGEN_BASE_URL": "http://[bad"}, "CODEGEN_BASE_URL must start with http:// or https://"),
+        ({**REAL, "CODEGEN_BASE_URL": "https:///v1"}, "CODEGEN_BASE_URL must start with http:// or https://"),
     ],
 )
 def test_incomplete_settings_for_the_real_codegen_are_refused(environ, variables, problem):

@@ -16,6 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen_runs.poller.lease import LEASE
+from codegen_runs.storage.runs import _lease_key
+from local.aws import persistence
 from local.aws.persistence import Persistence
 from local.aws.server import Aws, serve
 from local.journal import DataError
@@ -51,8 +54,8 @@ WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "SecondsPath": "$.secon
 class StandIn:
     """A running AWS stand-in that keeps its state."""
 
-    def __init__(self, aws: Aws, template: Template, persistence: Persistence, failures: list[DataError]) -> None:
-        self.persistence, self.failures = persistence, failures
+    def __init__(self, aws: Aws, template: Template, failures: list[DataError]) -> None:
+        self.failures = failures
         self.machine = template.state_machines["Machine"]
         self.things, self.others = (template.tables[name].name for name in ("Things", "Others"))
         self.dynamodb = aws.client("dynamodb")
@@ -94,10 +97,10 @@ def start(tmp_path: Path, journal: Path) -> Start:
         loaded, failures = load(path, {}), list[DataError]()
         with listen() as listening, serve(listening) as aws:
             aws.create(loaded)
-            persistence = Persistence(journal, loaded, codegen=codegen, on_failure=failures.append, now=lambda: NOW)
-            with persistence.keeping(aws):
-                persistence.resume(aws)
-                yield StandIn(aws, loaded, persistence, failures)
+            kept = Persistence(journal, loaded, codegen=codegen, on_failure=failures.append, now=lambda: NOW)
+            with kept.keeping(aws):
+                kept.resume(aws)
+                yield StandIn(aws, loaded, failures)
 
     return start
 
@@ -227,6 +230,10 @@ def test_expired_items_and_leases_are_not_read_back(start: Start) -> None:
 
     with start() as stand_in:
         assert [item["pk"]["S"] for item in stand_in.items(stand_in.things)] == ["expires later", "no number"]
+
+
+def test_the_lease_of_the_poller_is_a_lease() -> None:
+    assert _lease_key(LEASE)["pk"].startswith(persistence._LEASE)
 
 
 def test_an_execution_that_was_running_runs_again_under_its_name(start: Start) -> None:

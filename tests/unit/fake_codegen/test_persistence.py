@@ -170,3 +170,12 @@ def test_the_state_of_another_version_is_refused_and_not_overwritten(path: Path,
     with pytest.raises(DataError, match="another version of Codegen Runs and was not changed"):
         Persistence(FakeCodegen(), path, on_failure=pytest.fail)
     assert path.read_bytes() == content
+
+
+def test_every_part_of_the_state_is_kept_or_known_not_to_be(path: Path) -> None:
+    kept = {"clock", "organizations", "pull_requests", "runs", "creates"}
+    not_kept = {"pace", "limiter", "calls", "troubles", "scripts"}
+    constant = {"lock", "tokens", "models"}
+    follows_from_the_kept = {"_run_ids", "_pull_request_ids"}
+
+    assert set(vars(FakeCodegen())) == kept | not_kept | constant | follows_from_the_kept
