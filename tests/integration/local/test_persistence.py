@@ -241,7 +241,7 @@ def test_an_execution_that_was_running_runs_again_under_its_name(start: Start) -
         client, arn = stand_in.step_functions, stand_in.machine.arn
         for name in ("running", "stopped"):
             client.start_execution(stateMachineArn=arn, name=name, input='{"seconds": 60}')
-        client.start_execution(stateMachineArn=arn, name="ended", input='{"seconds": 0}')
+        client.start_execution(stateMachineArn=arn, name="ended", input='{"seconds": 1}')
         client.stop_execution(executionArn=stand_in.execution("stopped"))
         _wait_for(stand_in, "ended", "SUCCEEDED")
 

@@ -92,6 +92,15 @@ def test_runs_share_their_pull_request_as_before(path: Path) -> None:
         assert client.get(f"{RUNS}/{second}").json()["status"] == "CANCELLED"
 
 
+def test_a_ban_of_a_run_that_has_ended_is_kept(path: Path) -> None:
+    with running(path) as (_, client):
+        run = create(client, "Say it. [[fake seconds=0 pull_request=false]]")
+        client.post(f"{RUNS}/ban", json={"agent_run_id": run}).raise_for_status()
+
+    with running(path) as (fake, _):
+        assert fake.runs[run].checks_banned
+
+
 def test_a_create_whose_answer_was_lost_is_kept(path: Path) -> None:
     with running(path) as (_, client):
         trouble = {"operation": "create_agent_run", "trouble": {"kind": "lost_answer"}}

@@ -120,6 +120,7 @@ def test_a_changed_byte_is_noticed_and_the_file_is_not_touched(
         (lambda content: content + b"garbage", "is damaged at byte"),
         (lambda content: content + b"garbage\n", "is damaged at byte"),
         (lambda content: content[:-30] + content[-20:], "is damaged at byte"),
+        (lambda content: content[:-2] + b"?", "is damaged at byte"),
         (lambda content: content[: len(content) // 2] + b"\n" + content, "is damaged at byte"),
     ],
     ids=[
@@ -131,6 +132,7 @@ def test_a_changed_byte_is_noticed_and_the_file_is_not_touched(
         "half a line",
         "a line",
         "bytes lost",
+        "end changed",
         "half a record",
     ],
 )
@@ -211,11 +213,13 @@ def journal(path: Path) -> Iterator[Journal]:
 
 @pytest.mark.parametrize("room", [0, 1, 30])
 def test_a_full_disk_ends_writing_and_leaves_no_part_of_the_record(journal: Journal, room: int) -> None:
+    size = journal.path.stat().st_size
     journal._file = FullDisk(journal._file, room)  # type: ignore[assignment]
 
     for _ in range(2):
         with pytest.raises(DataError, match=r"results\.journal cannot be written: No space left on device"):
             journal.append("a record that is longer than the room on the disk")
+    assert journal.path.stat().st_size == size
     journal.close()
 
     assert reopened(journal.path) == RECORDS
@@ -270,23 +274,22 @@ def test_a_writer_waits_until_the_one_before_has_ended(path: Path) -> None:
     assert records == RECORDS
 
 
-def test_a_writer_waits_for_one_that_replaces_the_file(path: Path) -> None:
+def test_a_file_that_is_replaced_while_it_is_opened_is_opened_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(path, RECORDS)
     before, _ = open_journal(path, KIND, 1)
-    looks = 0
+    flock = fcntl.flock
 
-    def clock() -> float:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
-            before.replace(["new"])
-            before.close()
-        return 0.0
+    def replace_first(*arguments: Any) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        before.replace(["new"])
+        before.close()
+        flock(*arguments)
 
-    journal, records = open_journal(path, KIND, 1, clock=clock)
-    journal.close()
+    monkeypatch.setattr(fcntl, "flock", replace_first)
 
-    assert records == ["new"]
+    assert reopened(path) == ["new"]
 
 
 def test_a_closed_journal_keeps_nothing(journal: Journal) -> None:
