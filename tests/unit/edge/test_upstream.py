@@ -10,7 +10,7 @@ from codegen_api import AuthenticationError
 from codegen_runs import upstream
 from codegen_runs.aws import wire as wire_to_aws
 from codegen_runs.callers import Caller
-from codegen_runs.clock import Stopwatch
+from codegen_runs.clock import Stopwatch, waiting_for_codegen
 from codegen_runs.problems import CredentialsRefused, NoDeploymentToken, StorageUnavailable
 from tests.support import aws
 from tests.support.wire import Wire
@@ -132,6 +132,23 @@ def test_a_deadline_limits_every_wait(wire: Wire) -> None:
     upstream.for_token("a-token", deadline=3.0).users.me()
 
     assert wire.requests[0].extensions["timeout"].get("read") <= 3.0
+
+
+def test_the_time_in_which_a_body_arrives_is_spent_waiting_for_codegen(wire: Wire) -> None:
+    seconds = []
+
+    class Body(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for part in (b'{"id": 1, "github_user_id": "1", ', b'"github_username": "ada"}'):
+                seconds.append(waiting_for_codegen.seconds)
+                yield part
+
+    wire.answer(lambda _: httpx.Response(200, stream=Body()))
+
+    upstream.for_token("a-token").users.me()
+
+    before_first, before_second = seconds
+    assert before_first < before_second < waiting_for_codegen.seconds
 
 
 def test_a_stopwatch_measures_the_time_in_which_any_block_ran() -> None:
