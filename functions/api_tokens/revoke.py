@@ -15,4 +15,4 @@ def revoke_api_token(token_id: str, caller: CurrentCaller, backend: Backend) -> 
     tokens.revoke(token_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, own_data=True)

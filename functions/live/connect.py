@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         return {"statusCode": 401}
     opened = Connection.opened(connection_id, caller, subject, now=backend.clock.now())
     backend.connections.add(opened)
-    logger.info("connected", connection=connection_id, caller=caller.id)
+    logger.info("connected", connection=connection_id, caller=caller.id, unconfirmed_since=caller.unconfirmed_since)
     return {"statusCode": 200}
 
 

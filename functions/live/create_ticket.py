@@ -17,4 +17,4 @@ def create_stream_ticket(request: IssueTicket, caller: CurrentCaller, backend: B
     return issue(request, org_id=organization(caller, request.organization_id), caller=caller, backend=backend)
 
 
-handler = endpoint(app, role=Role.VIEWER, secret=True)  # Watching is reading.
+handler = endpoint(app, role=Role.VIEWER, own_data=True, secret=True)  # Watching is reading.

@@ -19,4 +19,4 @@ def star_run(org_id: Organization, request: StarRun, caller: CurrentCaller, back
     return answer.model_copy(update={"warnings": request.ignored()})
 
 
-handler = endpoint(app)
+handler = endpoint(app, own_data=True)

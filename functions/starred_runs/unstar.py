@@ -20,4 +20,4 @@ def unstar_run(org_id: Organization, agent_run_id: int, caller: CurrentCaller, b
     starred.unstar(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, own_data=True)

@@ -197,6 +197,11 @@ def handle_requests(functions: Functions) -> None:
     functions.run("StarRun")
     functions.run("StarRun")  # Again: the run has a star already.
     functions.run("ListStarredRuns")
+    event = samples.read(
+        "StarRun"
+    )  # While Codegen cannot confirm the caller, only runs that are followed can be starred.
+    event["requestContext"]["authorizer"]["unconfirmed_since"] = "2026-01-01T00:00:00.000Z"
+    functions.run("StarRun", event)
     functions.run("StarRun", body='{"agent_run_id": 100001, "starred": false}')
 
 

@@ -10,7 +10,6 @@ from ._errors import (
     APIConnectionError,
     CodegenAPIError,
     DeadlineExceededError,
-    InvalidArgumentError,
     InvalidResponseError,
     RateLimitError,
     ServerError,
@@ -120,9 +119,9 @@ def poll(
 
 
 def check_poll_interval(poll_interval: float) -> None:
-    """Raise InvalidArgumentError for an interval that would poll without a pause."""
+    """Raise ValueError for an interval that would poll without a pause."""
     if poll_interval <= 0:
-        raise InvalidArgumentError("poll_interval must be more than 0 seconds")
+        raise ValueError("poll_interval must be more than 0 seconds")
 
 
 def retry(flow: Callable[[], Flow[T]], *, max_failures: int) -> Flow[T]:

@@ -27,6 +27,8 @@ class Caller:
         kind: `CODEGEN` or `DEPLOYMENT`.
         roles: The caller's role by organization, where this deployment knows one. Elsewhere, Codegen's role applies.
         token_id: The id of the API token of this deployment; empty for a Codegen token.
+        unconfirmed_since: The time of the last verification (RFC 3339) if the Codegen API cannot confirm the caller
+            now; None for a confirmed caller.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Caller:
     kind: str = CODEGEN
     roles: Mapping[int, Role] = field(default_factory=dict, hash=False)
     token_id: str = ""
+    unconfirmed_since: str | None = None
 
     def is_in(self, org_id: int) -> bool:
         """Return whether the caller is in the organization."""
@@ -48,7 +51,8 @@ class Caller:
 
     def to_context(self) -> dict[str, str]:
         """Return the authorizer's context, without the token. API Gateway allows only strings in it."""
-        return {
+        unconfirmed = {} if self.unconfirmed_since is None else {"unconfirmed_since": self.unconfirmed_since}
+        return unconfirmed | {
             "caller_id": self.id,
             "user_id": str(self.user_id),
             "organizations": ",".join(str(org_id) for org_id in sorted(self.organizations)),
@@ -76,6 +80,7 @@ class Caller:
             kind=kind,
             roles={int(org_id): Role(role) for org_id, role in roles},
             token_id=context.get("token_id", ""),
+            unconfirmed_since=context.get("unconfirmed_since"),
         )
 
 

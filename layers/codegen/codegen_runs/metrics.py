@@ -22,6 +22,7 @@ class Metric(StrEnum):
     CLIENT_ERRORS = "ClientErrors"
     SERVER_ERRORS = "ServerErrors"
     COLD_STARTS = "ColdStarts"
+    UNCONFIRMED_REQUESTS = "UnconfirmedRequests"
     UPSTREAM_LATENCY = "UpstreamLatency"
     POLLS = "Polls"
     RUNS_NOT_FOLLOWED = "RunsNotFollowed"

@@ -17,7 +17,7 @@
      +-- InternalError 500
      +-- NotSupported 501
      +-- BadGateway 502            +-- CredentialsRefused (NoDeploymentToken), AnswerTooLarge
-     +-- Unavailable 503           +-- StorageUnavailable -- StorageRefused 500
+     +-- Unavailable 503           +-- IdentityUnconfirmed, StorageUnavailable -- StorageRefused 500
      +-- GatewayTimeout 504
 
 Raise them anywhere; the edge answers them. The class is the kind of error, the instance says what happened. A function
@@ -299,6 +299,13 @@ class Unavailable(Problem):
     code, status, title = "upstream_unavailable", 503, "Service unavailable"
     remedy = "Wait, for as long as Retry-After says if it is present, then retry."
     retryable = True
+
+
+class IdentityUnconfirmed(Unavailable):
+    """The Codegen API cannot confirm the caller now, so the request is not executed."""
+
+    code = "identity_unconfirmed"
+    remedy = "Wait for as long as Retry-After says, then retry. Until then you can read, and star runs."
 
 
 class StorageUnavailable(Unavailable):

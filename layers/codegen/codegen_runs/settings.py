@@ -53,6 +53,12 @@ def codegen_limit_factor() -> int:
     return _number("CODEGEN_LIMIT_FACTOR", value, int) if value else 1
 
 
+def identity_grace() -> int:
+    """Return for how many seconds after a verification a caller is accepted while Codegen fails; at most a day."""
+    hours = _number("IDENTITY_GRACE_HOURS", os.environ.get("IDENTITY_GRACE_HOURS") or "24", int)
+    return min(max(hours, 0), 24) * 3600
+
+
 def event_retention() -> int:
     """Return how many seconds the events of a run are stored."""
     return _number("EVENT_RETENTION_DAYS", required("EVENT_RETENTION_DAYS"), int) * 86_400

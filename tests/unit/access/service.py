@@ -52,7 +52,7 @@ class Service:
     def send(self, method: str, path: str, token: str, body: Any = None, **headers: str) -> Answer:
         """Send a request with a token, and with further headers."""
         resource, parameters = self._routes.find(path.partition("?")[0])
-        route = resource[method]
+        route = resource.get(method) or resource["ANY"]
         event = rest(
             method,
             path,

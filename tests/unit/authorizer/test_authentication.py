@@ -1,15 +1,18 @@
 """Find the caller of a token: what is asked, what is cached, and for how long."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from codegen_api import RateLimitError, ServerError
+from codegen_api import APIConnectionError, APITimeoutError, InvalidResponseError, RateLimitError, ServerError
 from codegen_runs import upstream
 from codegen_runs.access.authentication import (
+    CHECK_SECONDS,
+    FAILURE_SECONDS,
     MEMORY_SECONDS,
     REFUSAL_SECONDS,
     TABLE_SECONDS,
@@ -18,7 +21,8 @@ from codegen_runs.access.authentication import (
     codegen_user,
 )
 from codegen_runs.callers import Caller
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.problems import CredentialsRefused, StorageUnavailable
+from codegen_runs.storage.table import Condition, ConditionFailed
 from local.fake_codegen import (
     DEMO_ORG_ID,
     DEMO_TOKEN,
@@ -50,15 +54,22 @@ class CallersTable:
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
         self.unavailable = False
+        self.overtaken: Callable[[], object] | None = None
+        """Called once, before the next write with a condition."""
 
     def get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         if self.unavailable:
             raise StorageUnavailable
         return self.items.get(key["pk"])
 
-    def put(self, item: dict[str, Any]) -> None:
+    def put(self, item: dict[str, Any], condition: Condition | None = None) -> None:
         if self.unavailable:
             raise StorageUnavailable
+        if condition and self.overtaken:
+            overtaken, self.overtaken = self.overtaken, None
+            overtaken()
+        if condition and self.items[item["pk"]].get("next_check_at") not in (None, condition.values["seen"]):
+            raise ConditionFailed
         self.items[item["pk"]] = item
 
 
@@ -121,7 +132,10 @@ def test_a_caller_is_stored_under_the_hash_of_the_token(authenticator: Authentic
     assert item == {
         "pk": f"token#{hashlib.sha256(b'valid').hexdigest()}",
         **ADA.to_context(),
-        "expires_at": 1_000_000 + TABLE_SECONDS,
+        "verified_at": 1_000_000,
+        "next_check_at": 1_000_000 + TABLE_SECONDS,
+        "failing": False,
+        "expires_at": 1_000_000 + 24 * 3600,
     }
     assert "valid" not in str(item)
 
@@ -222,6 +236,124 @@ def test_the_memory_has_a_limit(authenticator: Authenticator) -> None:
             authenticator.caller(f"guess-{number}", deadline=5)
 
     assert len(authenticator._memory) <= 1_000
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ServerError("down", status_code=500),
+        RateLimitError("slow down", status_code=429),
+        APITimeoutError("too late"),
+        APIConnectionError("refused"),
+        InvalidResponseError("not JSON", status_code=200),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_stale_caller_is_unconfirmed_while_the_upstream_fails(
+    fault: Exception, authenticator: Authenticator, clock: Clock, codegen: Codegen
+) -> None:
+    authenticator.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    codegen.fault = fault
+
+    assert authenticator.caller("valid", deadline=5) == replace(ADA, unconfirmed_since="1970-01-12T13:46:40.000Z")
+
+    codegen.fault = None
+    clock.sleep(FAILURE_SECONDS)
+    assert authenticator.caller("valid", deadline=5) == ADA
+
+
+def test_of_two_processes_at_the_same_time_one_checks_a_stale_caller(
+    table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    seen = []
+
+    def meanwhile(token: str, deadline: float) -> Caller:
+        if clock.now() > 1_000_001:
+            seen.append(Authenticator(table, clock, codegen).caller("valid", deadline))
+        return codegen(token, deadline)
+
+    first = Authenticator(table, clock, meanwhile)
+    first.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+
+    assert first.caller("valid", deadline=5) == ADA
+    assert (seen, codegen.asked) == ([ADA], 2)
+
+
+def test_of_two_processes_that_read_the_row_at_the_same_time_one_checks_the_caller(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    authenticator.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    table.overtaken = lambda: Authenticator(table, clock, codegen).caller("valid", deadline=5)
+
+    assert authenticator.caller("valid", deadline=5) == ADA
+    assert codegen.asked == 2
+
+
+def test_a_process_that_dies_during_its_check_delays_the_next_check_by_seconds(
+    table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    class Killed(BaseException):
+        """The process is killed."""
+
+    def die(token: str, deadline: float) -> Caller:
+        raise Killed
+
+    Authenticator(table, clock, codegen).caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    with pytest.raises(Killed):
+        Authenticator(table, clock, die).caller("valid", deadline=5)
+    codegen.users = {}
+
+    assert Authenticator(table, clock, codegen).caller("valid", deadline=5) == ADA
+    clock.sleep(CHECK_SECONDS + FAILURE_SECONDS)
+    with pytest.raises(TokenRefused):
+        Authenticator(table, clock, codegen).caller("valid", deadline=5)
+
+
+def test_a_check_of_a_stale_caller_takes_some_seconds_at_most(
+    table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    deadlines = []
+
+    def find(token: str, deadline: float) -> Caller:
+        deadlines.append(deadline)
+        return codegen(token, deadline)
+
+    authenticator = Authenticator(table, clock, find)
+    for _ in range(2):
+        authenticator.caller("valid", deadline=28)
+        clock.sleep(TABLE_SECONDS)
+    assert deadlines == [28, CHECK_SECONDS]
+
+
+def test_a_row_of_an_earlier_version_is_stale_when_it_says(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    key = f"token#{hashlib.sha256(b'valid').hexdigest()}"
+    table.items[key] = {"pk": key, **ADA.to_context(), "expires_at": 1_000_000 + 10}
+
+    assert authenticator.caller("valid", deadline=5) == ADA
+    assert codegen.asked == 0
+    clock.sleep(10)
+    assert authenticator.caller("valid", deadline=5) == ADA
+    assert codegen.asked == 1
+
+
+def test_an_error_of_this_deployment_is_no_outage_of_the_upstream(
+    authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
+) -> None:
+    authenticator.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    before = dict(table.items)
+    codegen.fault = CredentialsRefused("The deployment's token is refused.")
+
+    for _ in range(2):
+        with pytest.raises(CredentialsRefused):
+            authenticator.caller("valid", deadline=5)
+    assert table.items == before
 
 
 class TestAskingCodegen:

@@ -8,6 +8,7 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs import aws
 from codegen_runs.callers import Caller
+from codegen_runs.run_cards import repos
 from codegen_runs.run_cards.listing import MOST_SCANNED
 from codegen_runs.runs import following
 from codegen_runs.storage.runs import Launch
@@ -239,7 +240,7 @@ def test_a_repository_matches_by_the_request_and_by_pull_requests(empty: FakeCod
 
 def test_without_repository_names_only_the_filter_by_name_fails(empty: FakeCodegen, clock: TestClock) -> None:
     run_id = create("Say hello.", repo_id=DEMO_REPO_ID)
-    clock.sleep(400)
+    repos.forget()
     empty.trouble("get_repositories", Trouble("error", status=500), times=None)
 
     assert [(card["id"], card["repo_id"], card["repo_name"]) for card in list_().json["items"]] == [

@@ -1,30 +1,42 @@
-"""Authentication: find the caller of a token. The Codegen API is asked, and its answer is cached for minutes.
+"""Authentication: find the caller of a token. The Codegen API is called, and its answer is cached.
 
 A token is cached under its SHA-256 and never itself. After a token was revoked, it works for at most `MEMORY_SECONDS`
-from the memory of one process, and for at most `TABLE_SECONDS` from the callers table. Refusals are cached in memory
-only.
+from the memory of one process, and for at most `TABLE_SECONDS` from the callers table. Then the row is stale, and the
+token is checked again. Refusals of unknown tokens are cached in memory only.
 
-| pk            | attributes                                                                     |
-|---------------|--------------------------------------------------------------------------------|
-| `token#{sha}` | the caller's context, as `Caller.to_context` writes it; `expires_at` (seconds)  |
+While the Codegen API fails, a stale row is used for the grace period after its last verification. The caller is then
+*unconfirmed*, and may only read (see `http.admission`). The token is checked every `FAILURE_SECONDS`, by one process:
+the row has the time of the next check, and a process claims the check by moving this time. If Codegen refuses the
+token, the row is overwritten, so that the caller is refused at once and everywhere.
+
+| pk            | attributes                                                                                  |
+|---------------|---------------------------------------------------------------------------------------------|
+| `token#{sha}` | the caller's context, as `Caller.to_context` writes it, or `refused`; `verified_at`,        |
+|               | `next_check_at`, `expires_at` (epoch seconds); `failing`: whether the last check failed     |
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from codegen_api import AuthenticationError, PermissionDeniedError
-from codegen_runs import upstream
+from codegen_api import AuthenticationError, CodegenAPIError, PermissionDeniedError
+from codegen_runs import settings, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
+from codegen_runs.events import timestamp
 from codegen_runs.logs import logger
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.storage.table import Condition, ConditionFailed
 
 TABLE_SECONDS = 300
 MEMORY_SECONDS = 60
 REFUSAL_SECONDS = 10
+CHECK_SECONDS = 5
+"""The most seconds that a check of a stale row takes."""
+FAILURE_SECONDS = 5
+"""Seconds between a check that failed and the next one."""
 
 _MOST_REMEMBERED = 1_000
 _TOKEN = re.compile(r"[!-~]{1,4096}")  # What an HTTP header can carry.
@@ -41,8 +53,8 @@ class Cache(Protocol):
         """Return the item with this key."""
         ...
 
-    def put(self, item: dict[str, Any]) -> None:
-        """Store an item under its `pk`."""
+    def put(self, item: dict[str, Any], condition: Condition | None = None) -> None:
+        """Store an item under its `pk`. Raises `ConditionFailed`."""
         ...
 
 
@@ -52,6 +64,50 @@ class _Remembered:
     until: float
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row of the callers table. Times are epoch seconds."""
+
+    caller: Caller | None
+    """None if Codegen has refused the token since it was verified."""
+    verified_at: int
+    next_check_at: int
+    """When the row may be checked. A process claims the check by moving this time."""
+    failing: bool = False
+    """Whether the last check failed."""
+
+    @classmethod
+    def of(cls, caller: Caller | None, now: float) -> Self:
+        """Return the row of a caller that was verified just now, or of a token that was refused."""
+        return cls(caller, int(now), int(now) + TABLE_SECONDS)
+
+    @property
+    def stale_at(self) -> int:
+        return self.verified_at + TABLE_SECONDS
+
+    def expires_at(self, grace: int) -> int:
+        return self.verified_at + (max(TABLE_SECONDS, grace) if self.caller else REFUSAL_SECONDS)
+
+    def item(self, key: str, grace: int) -> dict[str, Any]:
+        return {
+            "pk": key,
+            **(self.caller.to_context() if self.caller else {"refused": True}),
+            "verified_at": self.verified_at,
+            "next_check_at": self.next_check_at,
+            "failing": self.failing,
+            "expires_at": self.expires_at(grace),
+        }
+
+    @classmethod
+    def read(cls, item: Mapping[str, Any]) -> Self:
+        if item.get("refused"):
+            return cls.of(None, item["verified_at"])
+        caller = Caller.from_context(item, token="")
+        if "verified_at" not in item:  # A row of an earlier version has only the time at which it becomes stale.
+            return cls.of(caller, item["expires_at"] - TABLE_SECONDS)
+        return cls(caller, item["verified_at"], item["next_check_at"], item["failing"])
+
+
 class Authenticator:
     """Finds callers by their tokens, with a cache.
 
@@ -59,11 +115,21 @@ class Authenticator:
         cache: The callers table.
         clock: The time.
         find: Returns the caller of a token that is not cached, within some seconds.
+        grace: Seconds after the last verification for which a caller is accepted while the Codegen API fails; the
+            deployment's setting by default.
     """
 
-    def __init__(self, cache: Cache, clock: Clock, find: Callable[[str, float], Caller] | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        find: Callable[[str, float], Caller] | None = None,
+        *,
+        grace: int | None = None,
+    ) -> None:
         self._cache = cache
         self._clock = clock
+        self._grace = settings.identity_grace() if grace is None else grace
         self._find = find or codegen_user
         self._memory: dict[str, _Remembered] = {}
 
@@ -76,7 +142,7 @@ class Authenticator:
 
         Raises:
             TokenRefused: The token is not valid.
-            CodegenAPIError: Codegen could not be asked. This is not raised for a cached caller.
+            CodegenAPIError: The Codegen API failed. This is not raised for a caller within the grace period.
         """
         if not _TOKEN.fullmatch(token):
             raise TokenRefused
@@ -90,31 +156,81 @@ class Authenticator:
         return remembered.caller
 
     def _look_up(self, key: str, token: str, deadline: float) -> _Remembered:
-        now = self._clock.now()
-        if stored := self._stored(key, now):
-            caller, expires_at = stored
-            return _Remembered(caller, until=min(now + MEMORY_SECONDS, expires_at))
+        now, row = self._clock.now(), self._stored(key)
+        if row is None or now >= row.expires_at(self._grace):
+            return self._verified(key, token, deadline)
+        if row.caller is None:
+            return _Remembered(None, until=row.verified_at + REFUSAL_SECONDS)
+        if now < row.stale_at:
+            return _Remembered(row.caller, until=min(now + MEMORY_SECONDS, row.stale_at))
+        if now < row.next_check_at or not self._claim(key, row, now):
+            return self._unchecked(row, row.caller, now)
+        return self._checked(key, row, row.caller, token, deadline)
+
+    def _verified(self, key: str, token: str, deadline: float) -> _Remembered:
+        """Find the caller of a token that is not stored."""
         try:
             caller = self._find(token, deadline)
         except TokenRefused:
-            return _Remembered(None, until=now + REFUSAL_SECONDS)
-        self._store(key, caller, now)
+            return _Remembered(None, until=self._clock.now() + REFUSAL_SECONDS)
+        now = self._clock.now()
+        self._store(key, _Row.of(caller, now))
         return _Remembered(caller, until=now + MEMORY_SECONDS)
 
-    def _stored(self, key: str, now: float) -> tuple[Caller, int] | None:
+    def _checked(self, key: str, row: _Row, known: Caller, token: str, deadline: float) -> _Remembered:
+        """Find the caller of a stale row. A failure takes a few seconds at most, because the row can be used."""
+        try:
+            with upstream.without_retries():
+                caller = self._find(token, min(deadline, CHECK_SECONDS))
+        except TokenRefused:
+            now = self._clock.now()
+            self._store(key, _Row.of(None, now))
+            return _Remembered(None, until=now + REFUSAL_SECONDS)
+        except CodegenAPIError as error:
+            logger.warning("Could not verify a caller again. The last verification is used.", error=str(error))
+            now = self._clock.now()
+            failed = replace(row, failing=True, next_check_at=int(now) + FAILURE_SECONDS)
+            self._store(key, failed)
+            return self._unchecked(failed, known, now)
+        except Exception:
+            self._store(key, row)  # Withdraws the claim.
+            raise
+        now = self._clock.now()
+        self._store(key, _Row.of(caller, now))
+        return _Remembered(caller, until=now + MEMORY_SECONDS)
+
+    def _unchecked(self, row: _Row, known: Caller, now: float) -> _Remembered:
+        """Use a stale row while another process checks it, or for some seconds after a check failed."""
+        caller = replace(known, unconfirmed_since=timestamp(row.verified_at)) if row.failing else known
+        until = min(row.next_check_at if row.failing else now + 1, row.expires_at(self._grace))
+        return _Remembered(caller, until=until)
+
+    def _claim(self, key: str, row: _Row, now: float) -> bool:
+        """Return whether this process may check a row. Of several processes, only one may."""
+        claimed = replace(row, next_check_at=int(now) + CHECK_SECONDS + FAILURE_SECONDS)
+        # A row of an earlier version has no `next_check_at`.
+        unclaimed = Condition(
+            "attribute_not_exists(#next_check_at) OR #next_check_at = :seen", {"seen": row.next_check_at}
+        )
+        try:
+            self._cache.put(claimed.item(key, self._grace), unclaimed)
+        except ConditionFailed:
+            return False
+        except StorageUnavailable:
+            logger.warning("Could not write to the callers table.", exc_info=True)
+        return True
+
+    def _stored(self, key: str) -> _Row | None:
         try:
             item = self._cache.get({"pk": key})
         except StorageUnavailable:
-            logger.warning("Could not read the callers table. The Codegen API is asked instead.", exc_info=True)
+            logger.warning("Could not read the callers table. The Codegen API is called instead.", exc_info=True)
             return None
-        # DynamoDB may delete an expired item only days later.
-        if item is None or item["expires_at"] <= now:
-            return None
-        return Caller.from_context(item, token=""), item["expires_at"]
+        return _Row.read(item) if item else None
 
-    def _store(self, key: str, caller: Caller, now: float) -> None:
+    def _store(self, key: str, row: _Row) -> None:
         try:
-            self._cache.put({"pk": key, **caller.to_context(), "expires_at": int(now) + TABLE_SECONDS})
+            self._cache.put(row.item(key, self._grace))
         except StorageUnavailable:
             logger.warning("Could not write to the callers table.", exc_info=True)
 

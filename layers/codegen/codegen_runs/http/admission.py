@@ -14,6 +14,7 @@ from codegen_runs.http.proxy import Event, authorized, headers_of, named_organiz
 from codegen_runs.problems import (
     CodegenTokenRequired,
     CredentialsRefused,
+    IdentityUnconfirmed,
     NoDefaultOrganization,
     NoDeploymentToken,
     NotAMember,
@@ -25,7 +26,10 @@ from codegen_runs.problems import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from codegen_runs.roles import Role
+from codegen_runs.roles import READING, Role
+
+RETRY_SECONDS = 5
+"""Seconds after which a caller who cannot be confirmed may retry."""
 
 MAX_BODY = 5 * 1024 * 1024
 """Bytes of a request's body. A Lambda event may have 6 MB."""
@@ -57,17 +61,30 @@ def requiring(role: Role, *, codegen_decides: bool = False) -> Iterator[None]:
         _codegen_decides.reset(decided_before)
 
 
-def identify(event: Event) -> Caller:
+def identify(event: Event, *, own_data: bool = False) -> Caller:
     """Return the caller. If the path names an organization, the caller must have the required role in it.
+
+    While the Codegen API cannot confirm the caller's identity and rights, the caller may only read.
+
+    Args:
+        event: The request.
+        own_data: Whether the operation changes only the caller's own data in this deployment, which is allowed then.
 
     Raises:
         Unauthorized: The authorizer has not accepted the request, or the token has expired or was revoked.
         CredentialsRefused: The deployment has no valid Codegen token to act with for the caller.
+        IdentityUnconfirmed: The caller is unconfirmed, and the request neither reads nor changes own data.
         Unprocessable: The organization is not a number.
         NotAMember: The caller is not in the organization.
         RoleRequired: The caller's role in the organization is too low.
     """
     caller = _authenticate(event)
+    if caller.unconfirmed_since is not None and event["httpMethod"] not in READING and not own_data:
+        raise IdentityUnconfirmed(
+            "The Codegen API does not respond, so your rights cannot be confirmed. They were last confirmed at "
+            f"{caller.unconfirmed_since}.",
+            retry_after=RETRY_SECONDS,
+        )
     if (named := organization_in_path(event)) is not None:
         _check_role(caller, named)
     return caller

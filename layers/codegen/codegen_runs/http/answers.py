@@ -21,7 +21,8 @@ from codegen_runs.problems import (
 )
 
 EXPOSED_HEADERS = (
-    "ETag,Idempotent-Replay,Location,RateLimit,RateLimit-Policy,Retry-After,Stream-Retention-Seconds,X-Request-Id"
+    "ETag,Idempotent-Replay,Identity-Unconfirmed-Since,Location,RateLimit,RateLimit-Policy,Retry-After,"
+    "Stream-Retention-Seconds,X-Request-Id"
 )
 """The headers of an answer that a page may read in a browser, besides the few that it always may."""
 
@@ -54,8 +55,17 @@ def within_limit(answer: Answer) -> Answer:
     return answer
 
 
-def complete(answer: Answer, request_id: str, noted: allowances.Noted) -> Answer:
-    """Add the headers that every answer has: the request's id, CORS, and what is left of the limits that it used."""
+def complete(answer: Answer, request_id: str, noted: allowances.Noted, unconfirmed_since: str | None = None) -> Answer:
+    """Add the headers that every answer has: the request's id, CORS, and what is left of the limits that it used.
+
+    Args:
+        answer: The answer.
+        request_id: The id of the request.
+        noted: The limits that the request used.
+        unconfirmed_since: When a caller who cannot be confirmed now was last confirmed.
+    """
+    if unconfirmed_since:
+        answer["multiValueHeaders"]["Identity-Unconfirmed-Since"] = [unconfirmed_since]
     answer["multiValueHeaders"] |= allowance_headers(noted) | {
         "X-Request-Id": [request_id],
         "Access-Control-Allow-Origin": [settings.allowed_origin()],

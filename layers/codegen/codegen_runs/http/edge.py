@@ -41,6 +41,7 @@ def endpoint(
     public: bool = False,
     role: Role | None = None,
     codegen_decides: bool = False,
+    own_data: bool = False,
     secret: bool = False,
 ) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
@@ -52,6 +53,8 @@ def endpoint(
             and a member may do everything else.
         codegen_decides: Whether Codegen, and not the role, decides about callers who send their own Codegen token and
             have no role in this deployment.
+        own_data: Whether the operation changes only the caller's own data in this deployment. It is then allowed while
+            the Codegen API cannot confirm the caller.
         secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
     """
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
@@ -63,7 +66,7 @@ def endpoint(
         event = methods.served(event, served)
         method, headers = event["httpMethod"], headers_of(event)
         with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
-            caller = None if public else admission.identify(event)
+            caller = None if public else admission.identify(event, own_data=own_data)
 
             def act() -> Answer:
                 _prepare(app, event, context, caller, backend)
@@ -93,7 +96,7 @@ def answering(serve: Serve) -> Handler:
                 if problem.status == InternalError.status:
                     report.write_fault(error, event)
                 answer, code = answers.refusal(problem, event["path"], exchange["request_id"]), problem.code
-            answer = answers.complete(answer, exchange["request_id"], noted)
+            answer = answers.complete(answer, exchange["request_id"], noted, exchange["unconfirmed_since"])
             if event["httpMethod"] == "HEAD":
                 answer = methods.without_body(answer)
             report.write(

@@ -18,6 +18,7 @@ def exchange(event: Event, *, cold_start: bool) -> dict[str, Any]:
         "organization": named_organization(event),
         "caller": authorized(event).get("caller_id"),
         "token_id": authorized(event).get("token_id") or None,
+        "unconfirmed_since": authorized(event).get("unconfirmed_since"),
         "cold_start": cold_start,
     }
 
@@ -38,6 +39,8 @@ def write(exchange: dict[str, Any], *, status: int, code: str | None, seconds: f
         metrics.add(Metric.CLIENT_ERRORS if status < 500 else Metric.SERVER_ERRORS)
     if exchange["cold_start"]:
         metrics.add(Metric.COLD_STARTS)
+    if exchange["unconfirmed_since"]:
+        metrics.add(Metric.UNCONFIRMED_REQUESTS)
     if upstream_seconds:
         metrics.add(Metric.UPSTREAM_LATENCY, upstream_seconds * 1000)
     metrics.write("request", **exchange, status=status, code=code)

@@ -143,6 +143,12 @@ def unlaunched_card(watch: Watch, *, repos: Mapping[int, str] | None = None, now
     )
 
 
+def stored_card(watch: Watch, *, star: Star | None = None, now: float) -> RunCard:
+    """Return the card of a run from what this deployment has stored, while the upstream does not respond."""
+    stored = unlaunched_card(watch, now=now).model_dump(exclude={"source_type"})
+    return RunCard.model_validate(stored | _starred(star))
+
+
 def status_of(upstream_status: str | None, watch: Watch | None) -> Status:
     """Return the status of a run: the upstream's, which is newer than the watch's, with two exceptions.
 

@@ -37,9 +37,9 @@ def forget() -> None:
 
 
 def names_if_available(*, org_id: int, caller: Caller, backend: Backend) -> Mapping[int, str]:
-    """Return the names as `names` does; none if the upstream fails."""
+    """Return the names as `names` does; the names that are remembered, however old, if the upstream fails."""
     try:
         return names(org_id=org_id, caller=caller, backend=backend)
     except CodegenAPIError:
         logger.warning("Could not read the names of the repositories.", exc_info=True)
-        return {}
+        return _remembered.get((org_id, caller.id), (0, {}))[1]

@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field
 
-from codegen_api import AgentRun, CodegenAPI, NotFoundError
+from codegen_api import AgentRun, CodegenAPI, CodegenAPIError, NotFoundError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
-from codegen_runs.run_cards.cards import RunCard, card
+from codegen_runs.logs import logger
+from codegen_runs.run_cards.cards import RunCard, card, stored_card
 from codegen_runs.storage.starred import Star
+from codegen_runs.upstream import is_outage
 
 MAX_NOTE_CHARACTERS = 1000
 
@@ -46,14 +48,24 @@ class StarredRunCard(StarredRun):
     """A starred run with its card."""
 
     run: RunCard | None = Field(None, description="Null if the Codegen API no longer has the run.")
+    stale: bool = Field(
+        False,
+        description=(
+            "Whether `run` is what this deployment has stored, because the Codegen API does not respond. It is then "
+            "null for a run that the deployment does not follow."
+        ),
+    )
 
 
 def star(request: StarRun, *, org_id: int, caller: Caller, backend: Backend) -> StarredRun:
-    """Star an existing run, or unstar a run. Raises `codegen_api.NotFoundError`, `StorageUnavailable`."""
+    """Star an existing run, or unstar a run. While the Codegen API fails, runs that are followed here can be starred.
+
+    Raises `codegen_api.NotFoundError`, `CodegenAPIError`, `StorageUnavailable`.
+    """
     if not request.starred:
         unstar(request.agent_run_id, org_id=org_id, caller=caller, backend=backend)
         return StarredRun(agent_run_id=request.agent_run_id, organization_id=org_id, starred=False)
-    backend.codegen.runs.get(request.agent_run_id, org_id=org_id)
+    _check_exists(request.agent_run_id, org_id=org_id, caller=caller, backend=backend)
     new = Star(agent_run_id=request.agent_run_id, starred_at=milliseconds(backend.clock.now()), note=request.note)
     stored = backend.stars.add(org_id, caller.id, new)
     return StarredRun(**_members(stored, org_id))
@@ -67,7 +79,7 @@ def unstar(agent_run_id: int, *, org_id: int, caller: Caller, backend: Backend) 
 def newest(
     *, org_id: int, caller: Caller, limit: int, cursor: str | None, backend: Backend
 ) -> cursors.CursorPage[StarredRunCard]:
-    """List a caller's starred runs, newest star first.
+    """List a caller's starred runs, newest star first. While the Codegen API fails, the cards are the stored ones.
 
     Raises `InvalidCursor`, `StorageUnavailable`, `CodegenAPIError`.
     """
@@ -75,16 +87,42 @@ def newest(
     after = Star.model_validate_json(cursors.decode(cursor, *scope)) if cursor else None
     stars, last = backend.stars.newest(org_id, caller.id, limit, after)
     ids = [each.agent_run_id for each in stars]
-    runs, now = _runs(ids, org_id, backend.codegen), backend.clock.now()
     followed = backend.runs.find_many(org_id, ids)
-    cards = [
-        StarredRunCard(
-            **_members(each, org_id),
-            run=card(run, followed.get(run.id), star=each, now=now) if (run := runs.get(each.agent_run_id)) else None,
-        )
-        for each in stars
-    ]
+    runs = _runs_if_available(ids, org_id=org_id, caller=caller, backend=backend)
+    now = backend.clock.now()
+
+    def card_of(star: Star) -> RunCard | None:
+        watch = followed.get(star.agent_run_id)
+        if runs is None:
+            return stored_card(watch, star=star, now=now) if watch else None
+        run = runs.get(star.agent_run_id)
+        return card(run, watch, star=star, now=now) if run else None
+
+    cards = [StarredRunCard(**_members(each, org_id), run=card_of(each), stale=runs is None) for each in stars]
     return cursors.page(cards, last.model_dump_json(exclude={"note"}) if last else None, *scope)
+
+
+def _check_exists(agent_run_id: int, *, org_id: int, caller: Caller, backend: Backend) -> None:
+    if caller.unconfirmed_since and backend.runs.find(org_id, agent_run_id):
+        return
+    try:
+        backend.codegen.runs.get(agent_run_id, org_id=org_id)
+    except CodegenAPIError as error:
+        if not is_outage(error) or backend.runs.find(org_id, agent_run_id) is None:
+            raise
+
+
+def _runs_if_available(ids: list[int], *, org_id: int, caller: Caller, backend: Backend) -> dict[int, AgentRun] | None:
+    """Read runs from the upstream; None while it fails."""
+    if caller.unconfirmed_since:  # It has just failed to confirm the caller, so its failure is not awaited again.
+        return None
+    try:
+        return _runs(ids, org_id, backend.codegen)
+    except CodegenAPIError as error:
+        if not is_outage(error):
+            raise
+        logger.warning("Could not read the starred runs from the Codegen API.", error=str(error))
+        return None
 
 
 def _runs(ids: list[int], org_id: int, codegen: CodegenAPI) -> dict[int, AgentRun]:

@@ -1,6 +1,5 @@
 """Clients of the Codegen API that act as the caller or as the deployment, and how its errors are answered."""
 
-import codegen_runs.upstream.errors  # noqa: F401 - registers how errors of the Codegen API are answered
 from codegen_runs.upstream.clients import (
     budget_of,
     deployment_budget,
@@ -9,7 +8,9 @@ from codegen_runs.upstream.clients import (
     for_deployment,
     for_token,
     over,
+    without_retries,
 )
+from codegen_runs.upstream.errors import is_outage
 
 __all__ = [
     "budget_of",
@@ -18,5 +19,7 @@ __all__ = [
     "for_caller",
     "for_deployment",
     "for_token",
+    "is_outage",
     "over",
+    "without_retries",
 ]

@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import httpx
@@ -18,6 +20,18 @@ _SECRET_MAX_AGE = 300  # seconds
 
 _wire = Wire()
 over = _wire.over
+
+_repeats: ContextVar[bool] = ContextVar("repeats", default=True)
+
+
+@contextmanager
+def without_retries() -> Iterator[None]:
+    """Have the clients that are made while the block runs send each request once."""
+    before = _repeats.set(False)
+    try:
+        yield
+    finally:
+        _repeats.reset(before)
 
 
 def for_token(token: str, deadline: float | None = None) -> CodegenAPI:
@@ -80,11 +94,13 @@ def _budget(token: str) -> str:
 def _client(
     token: str, *, auth: httpx.Auth | None, deadline: float | None, max_retries: int | None = None
 ) -> CodegenAPI:
+    if max_retries is None:
+        max_retries = settings.codegen_max_retries() if _repeats.get() else 0
     client = CodegenAPI(
         token=token,
         base_url=settings.codegen_base_url(),
         timeout=settings.codegen_timeout(),
-        retry=RetryPolicy(max_retries=settings.codegen_max_retries() if max_retries is None else max_retries),
+        retry=RetryPolicy(max_retries=max_retries),
         pacing=False,  # The token buckets in DynamoDB pace the calls of all functions together.
         http_client=httpx.Client(transport=_Timed(), auth=auth),
     )

@@ -11,11 +11,13 @@ from codegen_api import (
     BadRequestError,
     CodegenAPIError,
     ConfigurationError,
+    InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
     ResponseTooLargeError,
+    ServerError,
     ValidationError,
 )
 from codegen_runs import problems
@@ -45,6 +47,12 @@ _SAME: dict[type[CodegenAPIError], type[Problem]] = {
     NotFoundError: NotFound,
     RateLimitError: RateLimited,
 }
+
+
+def is_outage(error: CodegenAPIError) -> bool:
+    """Return whether the Codegen API failed, so that the error says nothing about the request or the caller."""
+    failed = isinstance(error, APIConnectionError | InvalidResponseError | RateLimitError | ServerError)
+    return failed and not isinstance(error, ResponseTooLargeError)
 
 
 @problems.converts(CodegenAPIError)
