@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ._core import Core
-from ._errors import CodegenAPIError, RateLimitError
+from ._errors import CodegenAPIError, InvalidArgumentError, RateLimitError
 from ._flows import MAX_FAILED_POLLS, TRANSIENT, FailureLimit, check_poll_interval
 from ._protocol import Flow, Wait
 from ._task_flows import refresh, start, timeout_error
@@ -78,13 +78,13 @@ def run_batch(
         options: The options to start each task with.
 
     Raises:
-        ValueError: An argument is invalid, or an idempotency key is given.
+        InvalidArgumentError: An argument is invalid, or an idempotency key is given.
     """
     if max_concurrent < 1:
-        raise ValueError("max_concurrent must be at least 1")
+        raise InvalidArgumentError("max_concurrent must be at least 1")
     check_poll_interval(poll_interval)
     if options.get("idempotency_key") is not None:
-        raise ValueError("an idempotency_key is for one task; a batch makes one for each task")
+        raise InvalidArgumentError("an idempotency_key is for one task; a batch makes one for each task")
     outcomes: list[Outcome[TaskT]] = [Outcome(prompt) for prompt in prompts]
     batch = _Batch(core, make_task, max_concurrent, timeout, poll_interval, on_progress, options, outcomes)
     return (yield from batch.run())

@@ -20,6 +20,7 @@ from ._settings import POLL_INTERVAL, TASK_TIMEOUT, Settings, read_settings
 
 if TYPE_CHECKING:
     from ._batch import Outcome, Progress
+    from ._loops import LoopClients
     from ._metrics import Metrics
     from ._task import AsyncTask, Task
     from ._task_state import RunOptions
@@ -59,6 +60,20 @@ def _core(
     )
 
 
+def _http(kind: "Callable[..., C]", core: Core, transport: object | None) -> "C":
+    if transport is not None:
+        return kind(transport=transport, trust_env=False)
+    from ._network import connect  # a client with a transport does not need it
+
+    return connect(kind, core.base_url)
+
+
+def _loop_clients(core: Core, transport: httpx.AsyncBaseTransport | None) -> "LoopClients":
+    from ._loops import LoopClients  # a blocking client does not need it
+
+    return LoopClients(partial(_http, httpx.AsyncClient, core, transport))
+
+
 async def _sleep(seconds: float) -> None:
     import asyncio  # a blocking client does not need it
 
@@ -84,6 +99,7 @@ def _raw_call(
     )
 
 
+C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 D = TypeVar("D", Driver, AsyncDriver)
 
 
@@ -299,11 +315,7 @@ class CodegenAPI(_Client[Driver]):
         settings = read_settings(org_id, token, base_url, timeout, retry)
         core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
-        if http_client is None:
-            from ._http import blocking
-
-            http_client = blocking(core.base_url, transport)
-        self._driver = Driver(core, http_client, sleep)
+        self._driver = Driver(core, http_client or _http(httpx.Client, core, transport), sleep)
 
     def request(
         self,
@@ -328,8 +340,8 @@ class CodegenAPI(_Client[Driver]):
             max_bytes: The most bytes that the response body may have. A larger one raises ResponseTooLargeError.
 
         Raises:
-            ValueError: The path is not in its normal form: it has a segment that is empty, begins with a dot or is
-                encoded in an unusual way.
+            InvalidArgumentError: The path is not in its normal form: it has a segment that is empty, begins with a dot
+                or is encoded in an unusual way.
         """
         return self._driver.perform(_raw_call(method, path, params, content, content_type, max_bytes))
 
@@ -439,11 +451,7 @@ class AsyncCodegenAPI(_Client[AsyncDriver]):
         settings = read_settings(org_id, token, base_url, timeout, retry)
         core = _core(settings, deadline, clock, headers, caching, pacing)
         self._owns_http = http_client is None
-        if http_client is None:
-            from ._http import asynchronous
-
-            http_client = asynchronous(core.base_url, transport)
-        self._driver = AsyncDriver(core, http_client, sleep)
+        self._driver = AsyncDriver(core, http_client or _loop_clients(core, transport), sleep)
 
     async def request(
         self,

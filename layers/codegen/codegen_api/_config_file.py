@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import ConfigurationError
+from ._text import decode
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "org_id": (int, str),
@@ -35,19 +36,32 @@ def path() -> Path | None:
         return None
 
 
-def read() -> dict[str, Any]:
+def read(*, needed: bool = True) -> dict[str, Any]:
     """Return the settings in the file; empty if there is no file.
 
-    Warn if the file has a token that other users of the machine can read.
+    Warn if the file has a token that other users of the machine can read, and if the file is broken but not needed.
+
+    Args:
+        needed: Whether the file has a setting that nothing else gives.
 
     Raises:
-        ConfigurationError: The file cannot be read or is invalid. The message quotes no value.
+        ConfigurationError: The file cannot be read or is invalid, and is needed. The message quotes no value.
     """
+    try:
+        return _read()
+    except ConfigurationError as error:
+        if needed:
+            raise
+        warnings.warn(f"{error}; it was ignored", ConfigurationWarning, stacklevel=2)
+        return {}
+
+
+def _read() -> dict[str, Any]:
     file = path()
     if file is None:
         return {}
     try:
-        text = file.read_text("utf-8")
+        text = decode(file.read_bytes())
         mode = file.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -59,13 +73,13 @@ def read() -> dict[str, Any]:
         raise ConfigurationError(f"{file} is not valid JSON") from None
     if not isinstance(config, dict):
         raise ConfigurationError(f"{file} must contain a JSON object")
-    found = {name: config[name] for name in _KINDS if config.get(name) is not None}
+    found = {name: config[name] for name in _KINDS if config.get(name) not in (None, "")}
     for name, value in found.items():
         if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
             raise ConfigurationError(f"{file}: the value of {name} has the wrong type")
     if "token" in found and os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
         warnings.warn(
-            f"other users can read the token in {file}: run chmod 600 {file}", ConfigurationWarning, stacklevel=2
+            f"other users can read the token in {file}: run chmod 600 {file}", ConfigurationWarning, stacklevel=3
         )
     return found
 

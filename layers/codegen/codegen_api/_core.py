@@ -23,6 +23,7 @@ from ._errors import (
     CodegenAPIError,
     ConfigurationError,
     DeadlineExceededError,
+    InvalidArgumentError,
     InvalidResponseError,
     ResponseTooLargeError,
     error_class,
@@ -172,7 +173,7 @@ class Core:
         if payload and payload.media_type:
             headers["content-type"] = payload.media_type
         if call.idempotency_key is not None:
-            headers["idempotency-key"] = call.idempotency_key
+            headers["idempotency-key"] = _printable("an idempotency key", call.idempotency_key)
         request = httpx.Request(
             call.method,
             self.base_url + call.path,
@@ -233,3 +234,9 @@ class Core:
             method=call.method,
             path=call.path,
         )
+
+
+def _printable(name: str, value: str) -> str:
+    if not value or not all(" " <= character <= "~" for character in value):
+        raise InvalidArgumentError(f"{name} must be printable ASCII characters, not {value!r}")
+    return value

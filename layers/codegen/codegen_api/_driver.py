@@ -1,14 +1,17 @@
 """The two drivers of the core: blocking and asynchronous. They send, sleep and iterate, and decide nothing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 
 from ._core import Core
-from ._errors import CodegenAPIError
+from ._errors import CodegenAPIError, ConfigurationError
 from ._pagination import Listing, Walk
 from ._protocol import Call, Emit, Failure, Flow, Response, Send, Step, Stream, Wait
+
+if TYPE_CHECKING:
+    from ._loops import LoopClients
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -42,6 +45,17 @@ class _Steps(Generic[S, T]):
         finally:
             self._generator.close()
             self.error = None  # its traceback refers to this object
+
+
+def _misuse(error: RuntimeError, *, closed: bool) -> CodegenAPIError | RuntimeError:
+    """Return what an error of the HTTP library about its own use means; the error itself if it means nothing known."""
+    if closed:
+        return ConfigurationError("the client is closed")
+    if "loop" in str(error):
+        return ConfigurationError(
+            "the http_client was used in another event loop: create one in each loop, or let this client create its own"
+        )
+    return error
 
 
 class Driver:
@@ -117,13 +131,17 @@ class Driver:
                 response.close()
         except httpx.RequestError as error:
             return Failure.of(error)
+        except RuntimeError as error:
+            raise _misuse(error, closed=self.http.is_closed) from None
         return Response(response.status_code, response.headers, bytes(content))
 
 
 class AsyncDriver:
     """Drives exchanges over an asynchronous HTTP client."""
 
-    def __init__(self, core: Core, http: httpx.AsyncClient, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self, core: Core, http: "httpx.AsyncClient | LoopClients", sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
         self.core = core
         self.http = http
         self.sleep = sleep
@@ -194,4 +212,6 @@ class AsyncDriver:
                 await response.aclose()
         except httpx.RequestError as error:
             return Failure.of(error)
+        except RuntimeError as error:
+            raise _misuse(error, closed=self.http.is_closed) from None
         return Response(response.status_code, response.headers, bytes(content))

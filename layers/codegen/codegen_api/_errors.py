@@ -1,7 +1,8 @@
 """The exceptions of the client, as one tree.
 
     CodegenAPIError
-    ├── ConfigurationError             no token, no organization, an invalid base URL; nothing was sent
+    ├── ConfigurationError             a setting is missing or invalid; nothing was sent
+    ├── InvalidArgumentError           an argument is invalid; nothing was sent; also a ValueError
     ├── NotSupportedError              the server lacks the operation: the Codegen API instead of a deployment, or 501
     ├── TaskTimeoutError               a task did not end within the given timeout; also a TimeoutError
     ├── APIStatusError                 the server answered with an error status
@@ -73,7 +74,11 @@ class CodegenAPIError(Exception):
 
 
 class ConfigurationError(CodegenAPIError):
-    """A setting is missing or invalid: the token, the organization or the base URL. Nothing was sent."""
+    """A setting is missing or invalid: the token, the organization, the base URL, a proxy, ... Nothing was sent."""
+
+
+class InvalidArgumentError(CodegenAPIError, ValueError):
+    """An argument is invalid, such as an id with other characters than digits or an empty prompt. Nothing was sent."""
 
 
 class NotSupportedError(CodegenAPIError):

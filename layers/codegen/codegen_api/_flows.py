@@ -10,6 +10,7 @@ from ._errors import (
     APIConnectionError,
     CodegenAPIError,
     DeadlineExceededError,
+    InvalidArgumentError,
     InvalidResponseError,
     RateLimitError,
     ServerError,
@@ -119,9 +120,9 @@ def poll(
 
 
 def check_poll_interval(poll_interval: float) -> None:
-    """Raise ValueError for an interval that would poll without a pause."""
+    """Raise InvalidArgumentError for an interval that would poll without a pause."""
     if poll_interval <= 0:
-        raise ValueError("poll_interval must be more than 0 seconds")
+        raise InvalidArgumentError("poll_interval must be more than 0 seconds")
 
 
 def retry(flow: Callable[[], Flow[T]], *, max_failures: int) -> Flow[T]:

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import quote, unquote
 
+from ._errors import InvalidArgumentError
+
 Id = int | str
 """An id: an integer, or its decimal digits as text. The Codegen API uses integers only."""
 
@@ -11,21 +13,23 @@ def as_id(value: Id) -> int:
     """Return an id as an integer, which needs no escaping in a path.
 
     Raises:
-        ValueError: It is not a whole number.
+        InvalidArgumentError: It is not a whole number.
     """
-    if isinstance(value, bool) or (isinstance(value, str) and not (value.isascii() and value.isdecimal())):
-        raise ValueError(f"not an id: {value!r}")
-    return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    raise InvalidArgumentError(f"not an id: {value!r}")
 
 
 def as_name(value: str) -> str:
     """Return an id that is a name, such as that of an agent, after checking that it needs no escaping in a path.
 
     Raises:
-        ValueError: It is empty or has other characters than ASCII letters, digits, `_` and `-`.
+        InvalidArgumentError: It is empty or has other characters than ASCII letters, digits, `_` and `-`.
     """
     if not value or not all(character.isascii() and (character.isalnum() or character in "_-") for character in value):
-        raise ValueError(f"not an id: {value!r}")
+        raise InvalidArgumentError(f"not an id: {value!r}")
     return value
 
 
@@ -41,11 +45,11 @@ def as_path(value: str) -> str:
     are refused.
 
     Raises:
-        ValueError: It has another form.
+        InvalidArgumentError: It has another form.
     """
     root, version, *segments = value.split("/")
     if (root, version) != ("", "v1") or not segments or not all(map(_is_normal, segments)):
-        raise ValueError(f"not a path: {value!r}")
+        raise InvalidArgumentError(f"not a path: {value!r}")
     return value
 
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import httpx
 
 from ._deadline import Deadline
+from ._errors import InvalidArgumentError
 
 T = TypeVar("T")
 
@@ -59,11 +60,18 @@ class Call(Generic[T]):
         return not self.may_have_effect or self.idempotency_key is not None
 
     def payload(self, more: Mapping[str, Any]) -> "Payload | None":
-        """Return the body to send, with the fields of `more` that it does not have itself."""
+        """Return the body to send, with the fields of `more` that it does not have itself.
+
+        Raises:
+            InvalidArgumentError: A value has no form in JSON.
+        """
         if self.body is None:
             return None
         body = {**more, **without_none(self.body)}
-        return Payload(json.dumps(body, allow_nan=False).encode(), "application/json")
+        try:
+            return Payload(json.dumps(body, allow_nan=False).encode(), "application/json")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArgumentError(f"an argument cannot be written as JSON: {error}") from None
 
     def result(self, response: "Response") -> T:
         """Return the result of the call. Raises ValueError if the response has none."""

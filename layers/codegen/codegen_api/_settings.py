@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from ._errors import ConfigurationError
+from ._errors import ConfigurationError, InvalidArgumentError
 from ._ids import Id, as_id
 from ._retry import RetryPolicy
 
@@ -19,6 +19,14 @@ TASK_TIMEOUT = 3600.0
 POLL_INTERVAL = 5.0
 """Seconds between two polls of a task or a multi-run by default."""
 
+_VARIABLES = {
+    "token": ("CODEGEN_API_TOKEN", "CODEGEN_TOKEN"),
+    "org_id": ("CODEGEN_ORG_ID",),
+    "base_url": ("CODEGEN_BASE_URL",),
+    "timeout": ("CODEGEN_TIMEOUT",),
+    "max_retries": ("CODEGEN_MAX_RETRIES",),
+}
+
 
 class Token:
     """A bearer token. Only the `Authorization` header shows its value."""
@@ -26,7 +34,7 @@ class Token:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        value = value.strip()  # secrets stored from a shell end with a newline
+        value = _trimmed(value) or ""  # secrets stored from a shell end with a newline
         # Refused here, because the HTTP library would quote an invalid header value in its error.
         if not value or not all("!" <= character <= "~" for character in value):
             raise ConfigurationError("the token must be visible ASCII characters without spaces")
@@ -78,27 +86,43 @@ def read_settings(
     Raises:
         ConfigurationError: There is no token, or a value cannot be used.
     """
-    env = os.environ
-    stored: dict[str, Any] = {}
     # Only None selects the environment. An empty token is an error: it must not become somebody else's token.
+    env = _from_environment()
+    stored: dict[str, Any] = {}
     if token is None:
         # A caller that passes a token, such as a Lambda function, does not pay for the file or for this import.
         from ._config_file import read
 
-        stored = read()
-        token = env.get("CODEGEN_API_TOKEN") or env.get("CODEGEN_TOKEN") or stored.get("token")
+        given = {"org_id": org_id, "token": token, "base_url": base_url}
+        stored = read(needed=any(value is None and name not in env for name, value in given.items()))
+        token = env.get("token", stored.get("token"))
     if token is None:
         raise ConfigurationError("no token: pass token, set CODEGEN_API_TOKEN or write ~/.codegen/config.json")
-    if org_id is None:
-        org_id = env.get("CODEGEN_ORG_ID") or stored.get("org_id")
+    found = {**stored, **env}
     if timeout is None:
-        timeout = _number("CODEGEN_TIMEOUT", env.get("CODEGEN_TIMEOUT") or stored.get("timeout"), DEFAULT_TIMEOUT)
+        timeout = _number("CODEGEN_TIMEOUT", found.get("timeout", DEFAULT_TIMEOUT))
     if retry is None:
         retry = RetryPolicy()
-        if given := env.get("CODEGEN_MAX_RETRIES") or stored.get("max_retries"):
-            retry = RetryPolicy(max_retries=int(_number("CODEGEN_MAX_RETRIES", given, retry.max_retries)))
-    base_url = base_url or env.get("CODEGEN_BASE_URL") or stored.get("base_url") or DEFAULT_BASE_URL
+        if "max_retries" in found:
+            retry = RetryPolicy(max_retries=int(_number("CODEGEN_MAX_RETRIES", found["max_retries"])))
+    base_url = base_url or found.get("base_url", DEFAULT_BASE_URL)
+    org_id = found.get("org_id") if org_id is None else org_id
     return Settings(normalize_base_url(base_url), Token(token), _organization(org_id), httpx.Timeout(timeout), retry)
+
+
+def _from_environment() -> dict[str, str]:
+    """Return the settings that variables of the environment have, without blanks around them."""
+    found: dict[str, str] = {}
+    for name, variables in _VARIABLES.items():
+        for variable in variables:
+            if value := _trimmed(os.environ.get(variable)):
+                found.setdefault(name, value)
+    return found
+
+
+def _trimmed(value: Any) -> Any:
+    """Return a text without what editors and shells add to it: blanks, line ends and a byte order mark."""
+    return value.strip().strip("\ufeff").strip() if isinstance(value, str) else value
 
 
 def normalize_base_url(base_url: str) -> str:
@@ -109,7 +133,7 @@ def normalize_base_url(base_url: str) -> str:
     """
     # No message quotes the URL: it may hold credentials.
     try:
-        parts = urlsplit(base_url.strip())
+        parts = urlsplit(_trimmed(base_url))
         url = httpx.URL(
             urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
         )
@@ -124,16 +148,14 @@ def normalize_base_url(base_url: str) -> str:
 
 def _organization(org_id: Id | None) -> int | None:
     try:
-        return None if org_id is None else as_id(org_id)
-    except ValueError:
+        return None if org_id is None else as_id(_trimmed(org_id))
+    except InvalidArgumentError:
         raise ConfigurationError(f"an organization's id must be a whole number, not {org_id!r}") from None
 
 
-def _number(name: str, value: Any, default: float) -> float:
-    if value is None or value == "":
-        return default
+def _number(name: str, value: Any) -> float:
     try:
-        number = float(value)
+        number = float(_trimmed(value))
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:

@@ -1,12 +1,14 @@
 """Functions that make a client or start a task in one line."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 
 import httpx
 
 from ._client import AsyncCodegenAPI, CodegenAPI
-from ._http import asynchronous, blocking
 from ._ids import Id
+from ._network import C, connect
 from ._settings import read_settings
 from ._task import AsyncTask, Task
 from ._task_state import RunOptions
@@ -30,7 +32,7 @@ def run_task(
     **options: Unpack[RunOptions],
 ) -> Task:
     """Start a task without a client. There is nothing to close, because no connection stays open."""
-    http = blocking(_base_url(token, base_url), limits=_NO_OPEN_CONNECTIONS)
+    http = _connect(httpx.Client, token, base_url)
     return CodegenAPI(token=token, base_url=base_url, http_client=http).run_task(prompt, **options)
 
 
@@ -42,12 +44,10 @@ async def run_task_async(
     **options: Unpack[RunOptions],
 ) -> AsyncTask:
     """Start a task without an asynchronous client, as `run_task` does without a client."""
-    http = asynchronous(_base_url(token, base_url), limits=_NO_OPEN_CONNECTIONS)
+    http = _connect(httpx.AsyncClient, token, base_url)
     return await AsyncCodegenAPI(token=token, base_url=base_url, http_client=http).run_task(prompt, **options)
 
 
-def _base_url(token: str | None, base_url: str | None) -> str:
-    return read_settings(None, token, base_url, None, None).base_url
-
-
-_NO_OPEN_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)
+def _connect(kind: Callable[..., C], token: str | None, base_url: str | None) -> C:
+    settings = read_settings(None, token, base_url, None, None)
+    return connect(partial(kind, limits=httpx.Limits(max_keepalive_connections=0)), settings.base_url)

@@ -18,6 +18,7 @@ import pydantic
 
 from ._core import Core
 from ._deployment import is_deployment
+from ._errors import InvalidArgumentError
 from ._flows import check_poll_interval, perform, retry
 from ._models import AgentRunLog, Model, parse_timestamp
 from ._pagination import PAGE_SIZE
@@ -157,5 +158,5 @@ def _position(event_id: str | None) -> int:
         return 0
     match = _EVENT_ID.fullmatch(event_id)
     if not match:
-        raise ValueError(f"not an event id: {event_id!r}")
+        raise InvalidArgumentError(f"not an event id: {event_id!r}")
     return int(match[1])

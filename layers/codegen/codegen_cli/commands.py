@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, update_wrapper
@@ -16,7 +18,9 @@ from codegen_api import (
     CodegenAPI,
     CodegenAPIError,
     ConfigurationError,
+    ConfigurationWarning,
     ConflictError,
+    InvalidArgumentError,
     MultiRun,
     NotSupportedError,
     Task,
@@ -24,11 +28,40 @@ from codegen_api import (
 )
 
 from . import display
+from .terminal import lose_nothing, standard_input, visible
 
 P = ParamSpec("P")
 
+MULTI_RUN_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
 FAILED = 1
 INTERRUPTED = 130
+
+
+class Id(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
+    """An id: ASCII digits only. Python's own integers also have signs, underscores and the digits of all scripts."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the id as an integer."""
+        if isinstance(value, int):
+            return value
+        if not (value.isascii() and value.isdecimal()):
+            self.fail(f"{value!r} is not an id, such as 100001.", param, ctx)
+        return int(value)
+
+
+class RunOrMultiRun(Id):
+    """The id of a run, which is an integer, or of a multi-run, which begins with a letter."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the id of a run as an integer, and that of a multi-run as a text."""
+        if isinstance(value, str) and MULTI_RUN_ID.fullmatch(value):
+            return value
+        return super().convert(value, param, ctx)
 
 
 def with_api(command: Callable[Concatenate[CodegenAPI, P], None]) -> Callable[P, None]:
@@ -36,8 +69,11 @@ def with_api(command: Callable[Concatenate[CodegenAPI, P], None]) -> Callable[P,
 
     @click.pass_context
     def run(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        with _errors_as_messages():
+        with _errors_as_messages(), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", ConfigurationWarning)
             api = context.with_resource(context.obj())
+        for warning in warned:
+            click.echo(f"Warning: {warning.message}", err=True)
         command(api, *args, **kwargs)
 
     return update_wrapper(run, command)
@@ -60,6 +96,7 @@ def commands(context: click.Context, org_id: str | None, base_url: str | None, d
     Set your token in CODEGEN_TOKEN or in ~/.codegen/config.json. There is no option for it, because other users of
     the machine can see command lines.
     """
+    lose_nothing()
     if debug:
         log, handler = logging.getLogger("codegen_api"), logging.StreamHandler(sys.stderr)
         log.setLevel(logging.DEBUG)
@@ -70,7 +107,7 @@ def commands(context: click.Context, org_id: str | None, base_url: str | None, d
 
 @commands.command()
 @click.argument("prompt")
-@click.option("--repo-id", type=int, help="Id of the repository to work in.")
+@click.option("--repo-id", type=Id(), help="Id of the repository to work in.")
 @click.option("--model", help="Language model. Default: the organization's.")
 @click.option("--agent", "agent_id", help="Id of an agent of the deployment.")
 @click.option("--detach", is_flag=True, help="Print the id of the run and exit without waiting.")
@@ -91,7 +128,7 @@ def run(
 
 
 @commands.command()
-@click.argument("run_id", type=int)
+@click.argument("run_id", type=Id())
 @click.option("--after", help="Show only the events after the one with this id.")
 @with_api
 def watch(api: CodegenAPI, run_id: int, after: str | None) -> None:
@@ -110,7 +147,7 @@ def watch(api: CodegenAPI, run_id: int, after: str | None) -> None:
 @click.option(
     "--quorum", type=click.IntRange(1, 20), help="Minimum number of usable answers. With fewer, the multi-run fails."
 )
-@click.option("--repo-id", type=int, help="Id of the repository to work in.")
+@click.option("--repo-id", type=Id(), help="Id of the repository to work in.")
 @click.option("--model", help="Language model. Default: the organization's.")
 @click.option("--poll-interval", type=float, default=2.0, show_default=True, help="Seconds between two polls.")
 @with_api
@@ -149,7 +186,7 @@ def list_(api: CodegenAPI, limit: int, starred: bool, as_json: bool) -> None:
 
 
 @commands.command()
-@click.argument("run_id", type=int)
+@click.argument("run_id", type=Id())
 @click.option("--note", help="Note to keep with the star.")
 @click.option("--remove", is_flag=True, help="Remove the star.")
 @with_api
@@ -164,7 +201,7 @@ def star(api: CodegenAPI, run_id: int, note: str | None, remove: bool) -> None:
 
 
 @commands.command()
-@click.argument("run_id")
+@click.argument("run_id", type=RunOrMultiRun())
 @click.option(
     "--allow-pr-ban",
     is_flag=True,
@@ -172,13 +209,13 @@ def star(api: CodegenAPI, run_id: int, note: str | None, remove: bool) -> None:
 )
 @click.option("--reason", help="Reason to keep with the run.")
 @with_api
-def cancel(api: CodegenAPI, run_id: str, allow_pr_ban: bool, reason: str | None) -> None:
+def cancel(api: CodegenAPI, run_id: int | str, allow_pr_ban: bool, reason: str | None) -> None:
     """Cancel the run or the multi-run with this id.
 
     --allow-pr-ban is required to stop an agent that is already working.
     """
     with _errors_as_messages():
-        if run_id.isdecimal():
+        if isinstance(run_id, int):
             status: str = api.get_task(run_id).cancel(allow_pr_ban=allow_pr_ban, reason=reason).raw_status or "unknown"
         else:
             status = api.multi_runs.cancel(run_id, allow_pr_ban=allow_pr_ban).status
@@ -193,7 +230,8 @@ def _follow(task: Task, after: str | None) -> None:
     if task.is_successful():
         display.answer(task.result or task.summary or "")
         return
-    click.echo(f"Run {task.id} ended as {task.status.value}{f': {task.error}' if task.error else '.'}", err=True)
+    reason = f": {visible(task.error)}" if task.error else "."
+    click.echo(f"Run {task.id} ended as {task.status.value}{reason}", err=True)
     sys.exit(FAILED)
 
 
@@ -205,13 +243,13 @@ def _show_result(multi_run: MultiRun) -> None:
             display.answer(f"## {candidate.index + 1}\n\n{candidate.result or candidate.reason or candidate.status}")
     if multi_run.status != "completed":
         reason = multi_run.reason or "no reason given"
-        click.echo(f"Multi-run {multi_run.id} ended as {multi_run.status}: {reason}", err=True)
+        click.echo(f"Multi-run {multi_run.id} ended as {multi_run.status}: {visible(reason)}", err=True)
         sys.exit(FAILED)
 
 
 def _read_prompt(prompt: str) -> str:
     """Return the prompt, which is on standard input if the argument is `-`."""
-    return sys.stdin.read() if prompt == "-" else prompt
+    return standard_input() if prompt == "-" else prompt
 
 
 @contextmanager
@@ -229,10 +267,10 @@ def _errors_as_messages() -> Iterator[None]:
     """Exit with a message instead of a traceback when the client raises an error."""
     try:
         yield
-    except (ConfigurationError, NotSupportedError) as error:
-        raise click.UsageError(str(error)) from None
+    except (ConfigurationError, InvalidArgumentError, NotSupportedError) as error:
+        raise click.UsageError(visible(str(error))) from None
     except ConflictError as error:
         remedy = error.body.get("remedy") if isinstance(error.body, dict) else None
-        raise click.ClickException(f"{error.message} {remedy or ''}".strip()) from None
+        raise click.ClickException(visible(f"{error.message} {remedy or ''}".strip())) from None
     except CodegenAPIError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(visible(str(error))) from None

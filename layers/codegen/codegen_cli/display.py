@@ -1,21 +1,28 @@
 """Output of the commands: progress bars and tables on a terminal, plain lines elsewhere.
 
 Progress goes to standard error, so that standard output has only the answer.
+
+What agents and repositories wrote is text: `visible` writes out the characters that a terminal would obey, and Rich
+gets it as `Text`, which has no markup and no emoji codes. A program that reads the output gets the answer unchanged.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
+import click
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from codegen_api import MultiRun, Task, TaskEvent
+
+from .terminal import is_terminal, visible
 
 STYLES = {"completed": "green", "complete": "green", "failed": "red", "error": "red", "running": "cyan"}
 
@@ -31,7 +38,7 @@ def events(task: Task) -> Iterator[Callable[[TaskEvent], None]]:
                 progress.advance(bar)
             progress.update(bar, description=f"Run {task.id}: {task.status.value}")
             if event.type != "run.log_updated":
-                progress.console.print(event.text, markup=False, highlight=False, soft_wrap=True)
+                progress.console.print(Text(visible(event.text)), soft_wrap=True)
 
         yield show
 
@@ -48,37 +55,46 @@ def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
             for name, state in _states(now):
                 if shown.get(name) != state:
                     shown[name] = state
-                    progress.console.print(f"{name}: {state}", markup=False, highlight=False, soft_wrap=True)
+                    progress.console.print(Text(visible(f"{name}: {state}")), soft_wrap=True)
 
         yield show
 
 
 def answer(markdown: str) -> None:
     """Print an answer. On a terminal its Markdown is rendered; a program reads it unchanged."""
-    console = Console()
-    if console.is_terminal:
-        console.print(Markdown(markdown))
+    if is_terminal(sys.stdout):
+        # Without hyperlinks, so that each address is seen.
+        _console(sys.stdout).print(Markdown(visible(markdown), hyperlinks=False))
     else:
-        print(markdown)  # noqa: T201 - what the command was run for
+        click.echo(markdown)
 
 
 def runs(rows: Sequence[dict[str, Any]]) -> None:
-    """Print a table of runs."""
+    """Print runs: a table on a terminal, elsewhere one line for each run with tabs between its columns."""
+    columns = ("ID", "STATUS", "CREATED", "FROM", "WHAT")
+    if not is_terminal(sys.stdout):
+        for line in (columns, *map(_cells, rows)):
+            click.echo("\t".join(line))
+        return
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "status", "created", "from", "what"):
-        table.add_column(column.upper(), no_wrap=column != "what", overflow="fold")
+    for column in columns:
+        table.add_column(column, no_wrap=column != "WHAT", overflow="fold")
     for row in rows:
-        status = str(row.get("status") or "").lower()
-        what = row.get("note") or row.get("prompt") or row.get("summary") or row.get("result_preview") or ""
-        table.add_row(
-            str(row["id"]),
-            f"[{STYLES.get(status, 'default')}]{escape(status)}[/]",
-            str(row.get("created_at") or "")[:19].replace("T", " "),
-            escape(str(row.get("source_type") or "")),
-            escape(str(what).strip().partition("\n")[0]),
-        )
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+        id_, status, *others = _cells(row)
+        table.add_row(Text(id_), Text(status, STYLES.get(status, "")), *map(Text, others))
+    _console(sys.stdout).print(table)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    what = row.get("note") or row.get("prompt") or row.get("summary") or row.get("result_preview") or ""
+    cells = (
+        row["id"],
+        str(row.get("status") or "").lower(),
+        str(row.get("created_at") or "")[:19].replace("T", " "),
+        row.get("source_type") or "",
+        str(what).strip().partition("\n")[0],
+    )
+    return tuple(visible(str(cell)).replace("\t", " ") for cell in cells)
 
 
 def _states(multi_run: MultiRun) -> Iterator[tuple[str, str]]:
@@ -91,7 +107,7 @@ def _states(multi_run: MultiRun) -> Iterator[tuple[str, str]]:
 
 
 def _progress(count: str) -> Progress:
-    console = Console(stderr=True)
+    console = _console(sys.stderr)
     counted = TextColumn(count) if count else MofNCompleteColumn()
     return Progress(
         SpinnerColumn(),
@@ -103,3 +119,7 @@ def _progress(count: str) -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, force_terminal=is_terminal(stream), highlight=False, markup=False, emoji=False)

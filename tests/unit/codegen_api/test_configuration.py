@@ -95,7 +95,7 @@ def test_an_invalid_file_raises_an_error_that_names_the_problem(file, content, w
     assert caught.value.__context__ is None or "sk-fake" not in str(caught.value.__context__)
 
 
-@pytest.mark.parametrize("bytes_", [b"\xff\xfe", None], ids=["no text", "a folder"])
+@pytest.mark.parametrize("bytes_", [b"caf\xe9", None], ids=["no text", "a folder"])
 def test_an_unreadable_file_raises_an_error_that_names_it(file, bytes_):
     if bytes_ is None:
         file.mkdir()
@@ -131,3 +131,70 @@ def test_an_invalid_number_in_the_environment_is_refused(monkeypatch, name, valu
 
     with pytest.raises(ConfigurationError, match=f"CODEGEN_{name}"):
         CodegenAPI(token="sk-fake")
+
+
+# --- what editors and shells add ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'\xef\xbb\xbf{"org_id": 321, "token": "from-the-file"}',
+        '{"org_id": 321, "token": "from-the-file"}'.encode("utf-16"),
+        b'{"org_id": " 321\\r\\n",\r\n "token": "\\ufefffrom-the-file\\n"}\r\n',
+    ],
+    ids=["UTF-8 with a mark", "UTF-16", "blanks"],
+)
+def test_a_file_of_any_editor_is_read(file, content):
+    file.write_bytes(content)
+    file.chmod(0o600)
+    core = CodegenAPI()._driver.core
+
+    assert (core.org_id, core.token.header) == (321, "Bearer from-the-file")
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}\t", "\ufeff{}"])
+def test_what_a_shell_adds_to_a_variable_is_left_out(file, monkeypatch, around):
+    for name, value in {
+        "CODEGEN_API_TOKEN": "from-a-variable",
+        "CODEGEN_ORG_ID": "321",
+        "CODEGEN_BASE_URL": "https://runs.test/v1/",
+        "CODEGEN_TIMEOUT": "7",
+        "CODEGEN_MAX_RETRIES": "0",
+    }.items():
+        monkeypatch.setenv(name, around.format(value))
+    core = CodegenAPI()._driver.core
+
+    assert (core.org_id, core.token.header, core.base_url) == (321, "Bearer from-a-variable", "https://runs.test")
+    assert (core.timeout.read, core.retry.max_retries) == (7, 0)
+
+
+def test_a_variable_of_blanks_is_not_set(file, monkeypatch):
+    monkeypatch.setenv("CODEGEN_API_TOKEN", " \n")
+    monkeypatch.setenv("CODEGEN_TOKEN", "from-a-variable")
+
+    assert CodegenAPI(1)._driver.core.token.header == "Bearer from-a-variable"
+
+
+def test_no_retries_in_the_file_are_no_retries(file):
+    file.write_text('{"token": "from-the-file", "max_retries": 0, "timeout": 0.5}')
+    file.chmod(0o600)
+    core = CodegenAPI(1)._driver.core
+
+    assert (core.retry.max_retries, core.timeout.read) == (0, 0.5)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"caf\xe9", b"[]", b'{"max_retries": "many"}', None])
+def test_a_broken_file_is_ignored_with_a_warning_if_nothing_in_it_is_needed(file, monkeypatch, content):
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    monkeypatch.setenv("CODEGEN_API_TOKEN", "from-a-variable")
+    monkeypatch.setenv("CODEGEN_ORG_ID", "321")
+    with pytest.raises(ConfigurationError):
+        CodegenAPI()
+
+    monkeypatch.setenv("CODEGEN_BASE_URL", "https://runs.test")
+    with pytest.warns(ConfigurationWarning, match=r"config\.json.*it was ignored"):
+        assert CodegenAPI()._driver.core.token.header == "Bearer from-a-variable"

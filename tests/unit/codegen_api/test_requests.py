@@ -13,6 +13,7 @@ from codegen_api import (
     AsyncCodegenAPI,
     CodegenAPI,
     ConfigurationError,
+    InvalidArgumentError,
     ResponseTooLargeError,
     ServerError,
     Webhook,
@@ -581,3 +582,46 @@ def test_the_auth_of_a_shared_http_client_can_replace_the_token(wire):
         CodegenAPI(token="sk-fake-old", base_url="https://codegen.test", http_client=shared).users.me()
 
     assert wire.only.headers["authorization"] == "Bearer sk-fake-renewed"
+
+
+# --- arguments that cannot be sent ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n\t", "\u00a0\u2003", "\u200b\ufeff"])
+@pytest.mark.parametrize(
+    "operation",
+    [lambda api, prompt: api.runs.create(prompt), lambda api, prompt: api.runs.resume(1, prompt)],
+    ids=["create", "resume"],
+)
+def test_an_empty_prompt_is_refused_before_it_is_sent(client, wire, operation, prompt):
+    with pytest.raises(InvalidArgumentError, match="the prompt is empty"):
+        client(lambda api: operation(api, prompt))
+
+    assert not wire.requests
+
+
+@pytest.mark.parametrize("value", ["#5", " 5", "\u0663", "5.0", "-1", "", 1.5, True, None, b"5"])
+def test_what_is_no_id_is_an_error_of_this_client(client, wire, value):
+    for operation in (lambda api: api.runs.get(value), lambda api: api.users.get(value)):
+        with pytest.raises(InvalidArgumentError, match="not an id"):
+            client(operation)
+
+    assert not wire.requests
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"a": float("nan")}, {"a": object()}, {"a": {1, 2}}], ids=["nan", "an object", "a set"]
+)
+def test_what_json_does_not_have_is_an_error_of_this_client(client, wire, metadata):
+    with pytest.raises(InvalidArgumentError, match="cannot be written as JSON"):
+        client(lambda api: api.runs.create("Do it.", metadata=metadata))
+
+    assert not wire.requests
+
+
+@pytest.mark.parametrize("key", ["", "\u00e9", "a\nb"])
+def test_an_idempotency_key_that_no_header_can_hold_is_an_error_of_this_client(client, wire, key):
+    with pytest.raises(InvalidArgumentError, match="an idempotency key must be printable ASCII"):
+        client(lambda api: api.runs.create("Do it.", idempotency_key=key))
+
+    assert not wire.requests

@@ -65,7 +65,8 @@ def test_run_shows_the_steps_and_prints_the_answer(at_codegen: Run) -> None:
 
 
 def test_a_terminal_shows_a_bar_and_rendered_markdown(at_codegen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _stream: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
 
     done = at_codegen("run", QUICK)
 

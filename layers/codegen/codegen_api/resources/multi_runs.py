@@ -10,6 +10,7 @@ from .._deployment_models import CursorPage, MultiRun
 from .._errors import TaskTimeoutError
 from .._flows import check_poll_interval, perform, poll, read_cursor_list
 from .._ids import Id, as_id, as_name
+from .._prompt import as_prompt
 from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
 from .._settings import POLL_INTERVAL, TASK_TIMEOUT
@@ -44,7 +45,7 @@ def create(  # noqa: D417 - callers do not pass `core`
     """
     yield from require_deployment(core, FEATURE)
     body = {
-        "prompt": prompt,
+        "prompt": as_prompt(prompt),
         "concurrency": concurrency,
         "strategy": strategy,
         "quorum": quorum,

@@ -7,6 +7,7 @@ from .._core import Core
 from .._ids import Id, as_id
 from .._models import AgentRun, AgentRunLog, AgentRunLogs, Harness, Page, Webhook, Webhooks
 from .._pagination import PAGE_SIZE, Listing
+from .._prompt import as_prompt
 from .._protocol import Call, Json, any_json
 from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
 
@@ -53,7 +54,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         f"/v1/organizations/{core.org(org_id)}/agent/run",
         AgentRun.model_validate_json,
         body={
-            "prompt": prompt,
+            "prompt": as_prompt(prompt),
             "images": images and list(images),
             "metadata": metadata,
             "repo_id": repo_id if repo_id is None else as_id(repo_id),
@@ -129,7 +130,7 @@ def resume(
         AgentRun.model_validate_json,
         body={
             "agent_run_id": as_id(agent_run_id),
-            "prompt": prompt,
+            "prompt": as_prompt(prompt),
             "images": images and list(images),
             "model": model,
             "webhooks": _webhook_bodies(webhooks),

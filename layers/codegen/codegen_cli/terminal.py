@@ -1,0 +1,60 @@
+"""The terminal: what it would obey, what it can show, and what it sends."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from typing import TextIO
+
+import click
+
+from codegen_api._text import decode
+
+# What a terminal obeys or hides: control characters except tab and line feed, marks that change the direction of text,
+# characters without width except the joiners of scripts and emoji, other line separators, and half surrogates.
+_OBEYED = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
+    "\\ud800-\\udfff\\U000e0000-\\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text in which each character that a terminal would obey is written out, such as `\x1b` for Escape."""
+    return _OBEYED.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that can be drawn on. Variables such as FORCE_COLOR do not make it one."""
+    try:
+        return stream.isatty() and os.environ.get("TERM") != "dumb"
+    except ValueError:  # a closed stream
+        return False
+
+
+def lose_nothing() -> None:
+    """Let the output streams replace what their encoding does not have, so that no answer is lost to an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def standard_input() -> str:
+    """Read standard input to its end. Raises `click.UsageError` if it is closed or is no text."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise click.UsageError("Standard input is closed. Give the prompt as an argument.")
+    try:
+        text = decode(sys.stdin.buffer.read(), sys.stdin.encoding or "utf-8")
+    except (UnicodeDecodeError, LookupError):
+        raise click.UsageError("Standard input is not UTF-8. Convert it first, for example with iconv.") from None
+    except OSError as error:
+        raise click.UsageError(f"Standard input cannot be read: {error.strerror}") from None
+    if "\0" in text:
+        raise click.UsageError("Standard input has zero bytes. If it is UTF-16, convert it to UTF-8 first.")
+    return text
+
+
+def _written_out(match: re.Match[str]) -> str:
+    character = match[0]
+    return f"\\x{ord(character):02x}" if character < "\x80" else character.encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,270 @@
+"""What reaches the terminal, and what comes from it."""
+
+import io
+import sys
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+import codegen_cli.commands
+from codegen_api import CodegenAPI, RetryPolicy
+from codegen_cli import display
+from codegen_cli.commands import commands
+from codegen_cli.terminal import lose_nothing, visible
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script
+
+Run = Callable[..., Result]
+
+HOSTILE = {
+    "clear screen": "\x1b[2J",
+    "title": "\x1b]0;owned\a",
+    "hyperlink": "\x1b]8;;http://evil.example\aALL TESTS PASSED\x1b]8;;\a",
+    "device control": "\x1bPq#0\x1b\\",
+    "C1": "\x9b2J",
+    "carriage return": "100% failed\rpassed     ",
+    "backspace": "fail\b\b\b\bpass",
+    "bell": "\a",
+    "delete": "\x7f",
+    "right to left": "\u202egnp.exe",
+    "isolate": "\u2066a\u2069",
+    "mark": "\u200f",
+    "no width": "pass\u200bword",
+    "byte order mark": "\ufeff",
+    "line separator": "a\u2028b",
+    "tag": "\U000e0041",
+    "half a surrogate": "\ud800",
+}
+
+
+@pytest.fixture
+def world() -> FakeCodegen:
+    return FakeCodegen(clock=ManualClock())
+
+
+@pytest.fixture
+def run(world: FakeCodegen, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Run:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "CODEGEN_BASE_URL", "CODEGEN_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def client(_org_id: str | None, *, base_url: str | None) -> CodegenAPI:
+        return CodegenAPI(
+            DEMO_ORG_ID,
+            DEMO_TOKEN,
+            base_url or "http://codegen.test",
+            transport=FakeTransport(world),
+            sleep=world.clock.advance,
+            retry=RetryPolicy(max_retries=0),
+        )
+
+    monkeypatch.setattr(codegen_cli.commands, "CodegenAPI", client)
+    return lambda *line, **options: CliRunner().invoke(commands, line, **options)
+
+
+@pytest.fixture
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _stream: True, raising=False)
+
+
+# --- text that others wrote -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_characters_that_a_terminal_obeys_are_written_out(text: str) -> None:
+    shown = visible(text)
+
+    assert "\\" in shown
+    assert all(character.isprintable() for character in shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "main.py:100: [red]error[/]",
+        "a\tb\nc",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "👩\u200d💻 🇩🇪 é",
+        "中文",
+        "a\\x1b",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_line_ends_of_windows_are_line_ends() -> None:
+    assert visible("a\r\nb") == "a\nb"
+
+
+@given(st.text())
+def test_no_control_character_is_left(text: str) -> None:
+    kinds = {character: unicodedata.category(character) for character in visible(text)}
+
+    assert not [character for character, kind in kinds.items() if kind in ("Cc", "Cs") and character not in "\t\n"]
+
+
+def test_a_terminal_gets_progress_and_answer_as_text(run: Run, world: FakeCodegen, on_a_terminal: None) -> None:
+    world.script(Script(result="x \x1b]0;owned\a [red]no markup[/] :100: [safe](http://evil.example)", seconds=1))
+    done = run("run", "Do it.")
+
+    assert done.exit_code == 0, done.output
+    assert "\x1b]" not in done.output
+    assert "\\x1b]0;owned\\x07" in done.stdout
+    assert "[red]no markup[/] :100:" in done.stdout
+    assert "http://evil.example" in done.stdout
+
+
+def test_a_table_on_a_terminal_has_no_markup_and_no_emoji(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    display.runs([{"id": 7, "status": "Failed", "note": "\x1b[2J[bold]x[/] main.py:100:"}])
+
+    assert "\\x1b[2J[bold]x[/] main.py:100:" in capsys.readouterr().out
+
+
+def test_a_reason_and_an_error_are_text(run: Run, world: FakeCodegen) -> None:
+    refused = run("--base-url", "http://codegen.test", "watch", "1")
+
+    assert refused.exit_code == 1
+    assert "\x1b" not in refused.output
+
+
+# --- output that a program reads ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("FORCE_COLOR", "1"), ("FORCE_COLOR", "0"), ("TTY_COMPATIBLE", "1"), ("NO_COLOR", "1"), ("TERM", "dumb")],
+)
+def test_an_answer_in_a_file_is_the_markdown(
+    run: Run, world: FakeCodegen, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    world.script(Script(result="# Title **bold**", seconds=1))
+    done = run("run", "Do it.")
+
+    assert done.stdout == "# Title **bold**\n"
+    assert "\x1b" not in done.stderr
+
+
+def test_a_dumb_terminal_gets_plain_text(
+    run: Run, world: FakeCodegen, on_a_terminal: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    world.script(Script(result="# Title **bold**", seconds=1))
+    done = run("run", "Do it.")
+
+    assert done.stdout == "# Title **bold**\n"
+    assert "\x1b" not in done.output
+
+
+def test_each_run_of_a_list_in_a_pipe_is_one_line(run: Run) -> None:
+    prompt = "a prompt with a\ttab that names the ticket ABC-123 after a good many words " * 3
+    run("run", "--detach", f"{prompt}\nand a second line")
+    lines = run("list", "--limit", "1").stdout.splitlines()
+
+    assert [len(line.split("\t")) for line in lines] == [5, 5]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "latin-1"])
+def test_an_encoding_that_lacks_a_character_loses_no_answer(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    lose_nothing()
+    display.answer("done 🚀")
+    display.runs([{"id": 7, "status": "Complete", "note": "🚀 é"}])
+    sys.stdout.flush()
+
+    assert written.getvalue().startswith(b"done ?\n")
+    assert b"7\tcomplete" in written.getvalue()
+
+
+# --- standard input -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "prompt"),
+    [
+        (b"hello", "hello"),
+        (b"\xef\xbb\xbfhello", "hello"),
+        ("hello é".encode("utf-16"), "hello é"),
+        ("hello é".encode("utf-32"), "hello é"),
+        ("hello é".encode(), "hello é"),
+    ],
+    ids=["plain", "UTF-8 with a mark", "UTF-16", "UTF-32", "UTF-8"],
+)
+def test_a_prompt_is_read_in_every_encoding_that_names_itself(
+    run: Run, world: FakeCodegen, content: bytes, prompt: str
+) -> None:
+    assert run("run", "--detach", "-", input=content).exit_code == 0
+    assert world.creates[-1].body["prompt"] == prompt
+
+
+def test_a_prompt_is_read_in_the_encoding_of_the_terminal(
+    run: Run, world: FakeCodegen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = CliRunner(charset="cp1252")
+
+    assert runner.invoke(commands, ["run", "--detach", "-"], input=b"caf\xe9").exit_code == 0
+    assert world.creates[-1].body["prompt"] == "café"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"caf\xe9", "Standard input is not UTF-8."),
+        ("hello".encode("utf-16-le"), "Standard input has zero bytes."),
+        (b"", "the prompt is empty"),
+        (b"\xef\xbb\xbf \n", "the prompt is empty"),
+    ],
+)
+def test_standard_input_without_a_prompt_starts_no_run(
+    run: Run, world: FakeCodegen, content: bytes, reason: str
+) -> None:
+    done = run("run", "--detach", "-", input=content)
+
+    assert done.exit_code == 2
+    assert reason in done.stderr
+    assert not world.creates
+
+
+@pytest.mark.parametrize("closed", [None, io.StringIO()], ids=["absent", "closed"])
+def test_a_closed_standard_input_is_a_usage_error(closed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click import UsageError
+
+    from codegen_cli.terminal import standard_input
+
+    if closed:
+        closed.close()
+    monkeypatch.setattr(sys, "stdin", closed)
+    with pytest.raises(UsageError, match="Standard input is closed"):
+        standard_input()
+
+
+@pytest.mark.parametrize("line", [["run", "--detach", " "], ["run", ""], ["run", "\u200b\n"]])
+def test_a_blank_prompt_starts_no_run(run: Run, world: FakeCodegen, line: list[str]) -> None:
+    done = run(*line)
+
+    assert done.exit_code == 2
+    assert "the prompt is empty" in done.stderr
+    assert not world.creates
+
+
+# --- ids ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["cancel", "watch", "star"])
+@pytest.mark.parametrize("id_", ["#5", " 5", "٣", "5_0", "+5", "5.0", "", "-"])
+def test_what_is_no_id_is_a_usage_error(run: Run, command: str, id_: str) -> None:
+    done = run(command, "--", id_)
+
+    assert done.exit_code == 2
+    assert "is not an id" in done.stderr
