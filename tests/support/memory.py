@@ -9,6 +9,7 @@ from datetime import datetime
 from codegen_runs.events import Event
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint
+from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch, check_size
 from codegen_runs.storage.table import ConditionFailed
 
@@ -24,6 +25,8 @@ ONE_CALL = (
     "queue",
     "get_bucket",
     "put_bucket",
+    "get_outage",
+    "put_outage",
     "acquire_lease",
     "lease",
     "release_lease",
@@ -40,6 +43,7 @@ class MemoryRuns:
         self.checkpoints: dict[Place, list[Checkpoint]] = {}
         self.leases: dict[str, Lease] = {}
         self.buckets: dict[tuple[str, str], Bucket] = {}
+        self.outage = Outage()
         self.budget = DEFAULT_BUDGET
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
@@ -120,6 +124,14 @@ class MemoryRuns:
         if self.get_bucket(budget, name).rev != bucket.rev:
             raise ConditionFailed
         self.buckets[budget, name] = bucket.model_copy(update={"rev": bucket.rev + 1})
+
+    def get_outage(self) -> Outage:
+        return self.outage
+
+    def put_outage(self, outage: Outage) -> None:
+        if self.outage.rev != outage.rev:
+            raise ConditionFailed
+        self.outage = outage.model_copy(update={"rev": outage.rev + 1})
 
     def events(
         self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None

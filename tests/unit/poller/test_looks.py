@@ -382,7 +382,7 @@ def test_a_run_that_codegen_deleted_after_its_end_is_closed_at_once(
     memory: MemoryRuns, upstream: Upstream, ended: Callable[[int], None], poll: Callable[[float], None]
 ) -> None:
     ended(3)
-    upstream.error = NotFoundError("gone")
+    upstream.error = NotFoundError("gone", body={"detail": "gone"})
     reads = upstream.reads
     poll(300)
 

@@ -12,6 +12,7 @@ from codegen_runs.runs import transitions
 from codegen_runs.runs.schedule import ADOPTION_INTERVAL, INTERVALS, RETRY_INTERVALS, VIEW_SECONDS, VIEWED_INTERVAL
 from codegen_runs.runs.transitions import CONFIRMATION_SECONDS, FIRST_READ, LAUNCH_GRACE, Change
 from codegen_runs.statuses import Status
+from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import Cancel, Launch, Watch
 
 NOW = 1_750_000_000.0
@@ -168,11 +169,53 @@ def test_after_each_failure_in_a_row_the_next_try_is_later(failures: int) -> Non
     before = running(failures=failures)
     wait = RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS) - 1)]
 
-    assert changed(before, transitions.retried_later(before, REFUSED, now=NOW)) == {
+    assert changed(before, transitions.retried_later(before, REFUSED, now=NOW, viewed_until=None)) == {
         "failures": failures + 1,
         "status_reason": "Could not reach the Codegen API: 403: No.",
         "due_at": MS + wait * 1000,
     }
+
+
+@pytest.mark.parametrize("waited_for", [{"multi_run_id": "mr-1"}, {"viewed_until": MS + 1}])
+def test_a_run_that_somebody_waits_for_is_tried_again_within_ten_seconds(waited_for: dict[str, Any]) -> None:
+    before = running(failures=99, **waited_for)
+    after = transitions.retried_later(before, REFUSED, now=NOW, viewed_until=before.viewed_until).watch
+
+    assert after.due_at == MS + 10_000
+
+
+OUTAGE = Outage(since=MS - 60_000, probes=9, probe_at=MS + 4000, reason="No answer.")
+
+
+def test_a_run_is_held_during_an_outage_and_its_failures_are_those_of_the_outage() -> None:
+    before = running(failures=3)
+    after = transitions.held(before, OUTAGE, now=NOW, viewed_until=None)
+
+    assert changed(before, after) == {
+        "failures": 0,
+        "outage_since": MS - 60_000,
+        "status_reason": "Could not reach the Codegen API: No answer.",
+        "due_at": MS + 30_000,
+    }
+    assert transitions.held(after.watch, OUTAGE, now=NOW, viewed_until=None).watch.due_at == MS + 4000
+
+
+@pytest.mark.parametrize(("probe_at", "due_at"), [(MS + 4000, MS + 4000), (MS - 1, MS + 1000)])
+@pytest.mark.parametrize("viewed_until", [None, MS + 1])
+def test_a_run_that_somebody_waits_for_is_held_until_the_next_probe(
+    probe_at: int, due_at: int, viewed_until: int | None
+) -> None:
+    before = running(multi_run_id=None if viewed_until else "mr-1")
+    outage = OUTAGE.model_copy(update={"probe_at": probe_at})
+
+    assert transitions.held(before, outage, now=NOW, viewed_until=viewed_until).watch.due_at == due_at
+
+
+def test_a_run_that_has_ended_is_held_without_a_word_about_it() -> None:
+    before = running(Status.COMPLETED, status_reason="As it was.", failures=1)
+    after = transitions.held(before, OUTAGE, now=NOW, viewed_until=None)
+
+    assert changed(before, after) == {"due_at": MS + 30_000}
 
 
 # --- cancelling ---
@@ -363,6 +406,7 @@ def test_the_next_turn_of_a_run_starts_without_the_state_of_the_last_one() -> No
             "due_at": MS,
             "quiet_polls": 0,
             "failures": 0,
+            "outage_since": None,
             "cancel": None,
             "cancel_deadline_at": None,
             "looks_left": 0,

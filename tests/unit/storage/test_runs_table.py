@@ -9,6 +9,7 @@ from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Reason
+from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import (
     DEFAULT_BUDGET,
     EVENTS_PER_WRITE,
@@ -183,6 +184,8 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
         "queue": [10],
         "get_bucket": ["budget", "create"],
         "put_bucket": ["budget", "create", Bucket()],
+        "get_outage": [],
+        "put_outage": [Outage()],
         "acquire_lease": ["poller", "one", MS, MS],
         "lease": ["poller"],
         "release_lease": ["poller", "one"],
@@ -209,6 +212,18 @@ def test_the_marks_of_an_epoch_are_listed_in_the_order_of_its_events(runs: Runs)
 
     assert [runs.imprints(ORG, "mr-1-0", epoch) for epoch in (0, 1, 2)] == [["0:a", "1:b", "0:c"], ["0:d"], []]
     assert [event.imprint for event in runs.events(ORG, "mr-1-0")] == ["0:a", None, "1:b", "0:c", "0:d"]
+
+
+def test_an_outage_is_replaced_only_by_who_has_read_it(runs: Runs) -> None:
+    assert runs.get_outage() == Outage()
+    runs.put_outage(Outage(since=MS, probes=2, probe_at=MS + 1, reason="No answer."))
+    stored = Outage(since=MS, probes=2, probe_at=MS + 1, reason="No answer.", rev=1)
+    assert runs.get_outage() == stored
+    with pytest.raises(ConditionFailed):
+        runs.put_outage(Outage())
+    runs.put_outage(Outage(rev=1))
+
+    assert runs.get_outage() == Outage(rev=2)
 
 
 # --- what the poller reads ---

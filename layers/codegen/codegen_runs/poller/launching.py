@@ -34,21 +34,39 @@ def launch(watch: Watch, resources: Resources) -> None:
     """Launch a run whose turn it is. Call with a permit."""
     if resources.buckets.read("create").blocked_until > milliseconds(resources.now()):
         return  # Codegen has refused another launch since the permit was given
+    if not resources.outages.may_call():
+        return
     asked = watch.launch or Launch()
     launching = resources.store(transitions.launching(watch, now=resources.now()))
     try:
-        run = resources.codegen.runs.create(
-            watch.prompt or "",
-            org_id=watch.org_id,
-            repo_id=asked.repo_id,
-            model=asked.model,
-            agent_type=asked.agent_type,
-            metadata=asked.metadata | {CLIENT_RUN_ID: watch.key},
-        )
+        with resources.call(watch):
+            run = resources.codegen.runs.create(
+                watch.prompt or "",
+                org_id=watch.org_id,
+                repo_id=asked.repo_id,
+                model=asked.model,
+                agent_type=asked.agent_type,
+                metadata=asked.metadata | {CLIENT_RUN_ID: watch.key},
+            )
     except (CodegenAPIError, CredentialsRefused) as error:
         _failed(launching, error, resources)
     else:
         _launched(launching, run, resources)
+
+
+def probe(watch: Watch, resources: Resources) -> None:
+    """Find out whether an outage is over while launches wait and no run is read.
+
+    A launch itself has effects, so it is no probe.
+    """
+    if not resources.outages.may_call():
+        return
+    resources.take_permit("standard")  # Counted, but a probe is made without one, too.
+    try:
+        with resources.call(watch):
+            resources.codegen.runs.list(org_id=watch.org_id, limit=1)
+    except (CodegenAPIError, CredentialsRefused):
+        logger.info("The Codegen API still fails.", exc_info=True)
 
 
 def adopt(watch: Watch, resources: Resources) -> None:
@@ -70,7 +88,7 @@ def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources
         case CodegenAPIError(effect_unknown=True):
             logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=error)
         case APIConnectionError() | ServerError():
-            resources.buckets.block("create", retry_interval(watch.failures), str(error))
+            resources.buckets.block("create", retry_interval(watch.failures, urgent=True), str(error))
             _requeue(watch, error, resources)
         case _:
             if isinstance(error, QuotaExceededError):  # the next launches would be refused as well
@@ -98,7 +116,8 @@ def _find(watch: Watch, resources: Resources) -> AgentRun | None:
     """Return the run at Codegen that carries the key of a watch, among all that are no older than its launch."""
     oldest = (watch.launching_since or 0) / 1000 - MAX_CLOCK_SKEW
     for number in range(ADOPTION_PAGES):
-        page = resources.codegen.runs.list(org_id=watch.org_id, skip=number * 100)
+        with resources.call(watch):
+            page = resources.codegen.runs.list(org_id=watch.org_id, skip=number * 100)
         for run in page.items:
             if client_run_id(run) == watch.key:
                 return run

@@ -27,8 +27,9 @@ from dataclasses import dataclass
 from codegen_api import CodegenAPI
 from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.limits.buckets import RESERVED_CREATES, Buckets
+from codegen_runs.limits.outages import Outages
 from codegen_runs.poller.backoff import within_limit
-from codegen_runs.poller.launching import adopt, launch
+from codegen_runs.poller.launching import adopt, launch, probe
 from codegen_runs.poller.lease import PollerLease
 from codegen_runs.poller.observing import look, observe
 from codegen_runs.poller.publisher import NoViewers, Publisher
@@ -90,7 +91,8 @@ class Poller:
         self._clock = clock
         self._buckets = buckets
         self._lease = PollerLease(runs, clock, holder)
-        self._resources = Resources(runs, codegen, buckets, tokens, publisher or NoViewers(), clock)
+        self._outages = Outages(runs, clock)
+        self._resources = Resources(runs, codegen, buckets, self._outages, tokens, publisher or NoViewers(), clock)
         self._concurrency = concurrency
         self._polls = 0
         self._launches_resume_at: int | None = None
@@ -132,6 +134,8 @@ class Poller:
             self._step(watch)
         except ConditionFailed:
             logger.info("Another writer was faster.", extra={"run_key": key})
+        finally:
+            self._outages.done()
 
     def _step(self, watch: Watch) -> None:
         resources, now = self._resources, self._clock.now()
@@ -158,14 +162,17 @@ class Poller:
 
     def _drain(self, until: float) -> None:
         """Take steps until nothing will be due before `until`."""
+        self._outages.read()
         with ThreadPoolExecutor(self._concurrency) as threads:
             while self._clock.now() < until and self._lease.acquire():
+                due = self._due()
                 queued = self._next_to_launch(threads)
                 launches = queued[: self._permits_to_launch(len(queued))]
-                due = self._due()
                 outlook = self._runs.outlook(most=MOST_FOLLOWED)
                 self._resources.followed = self._followed(outlook)
                 steps = {_place(watch): threads.submit(self._launch, watch) for watch in launches}
+                if queued and not due and self._outages.is_probe_due():
+                    steps = {_place(queued[0]): threads.submit(self._probe, queued[0])}
                 steps |= {place: threads.submit(self.poll, *place) for place in due if place not in steps}
                 # A watch whose step fails unexpectedly is left out of this tick, so that the others go on.
                 self._failed |= {place: error for place, step in steps.items() if (error := step.exception())}
@@ -187,7 +194,7 @@ class Poller:
 
     def _due(self) -> list[Place]:
         due = self._runs.due(milliseconds(self._clock.now()), BATCH + len(self._failed))
-        return [place for place in due if place not in self._failed]
+        return self._outages.in_turn([place for place in due if place not in self._failed])
 
     def _queue(self) -> list[Place]:
         return [place for place in self._runs.queue(MOST_FOLLOWED) if place not in self._failed]
@@ -202,21 +209,33 @@ class Poller:
         return [watch for watch in watches if watch and watch.rank is not None and not is_overdue(watch, now=now)]
 
     def _can_launch(self) -> bool:
-        resumes_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
+        opens_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
+        resumes_at = max(opens_at, self._outages.current.probe_at)
         return resumes_at <= milliseconds(self._clock.now()) and bool(self._queue())
 
     def _permits_to_launch(self, wanted: int) -> int:
         if not wanted:
             return 0
+        if self._outages.current.since is not None:
+            self._launches_resume_at = self._outages.current.probe_at
+            return 0
         granted = self._buckets.take("create", wanted, reserve=RESERVED_CREATES)
         self._launches_resume_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
         return granted
+
+    def _probe(self, watch: Watch) -> None:
+        try:
+            probe(watch, self._resources)
+        finally:
+            self._outages.done()
 
     def _launch(self, watch: Watch) -> None:
         try:
             launch(watch, self._resources)
         except ConditionFailed:
             logger.info("Another writer was faster.", extra={"run_key": watch.key})
+        finally:
+            self._outages.done()
 
 
 def _place(watch: Watch) -> Place:

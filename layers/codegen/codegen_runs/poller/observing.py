@@ -6,13 +6,12 @@ import logging
 
 from codegen_api import AgentRun, CodegenAPIError, RateLimitError
 from codegen_runs.checkpoints import recorder
-from codegen_runs.clock import milliseconds
 from codegen_runs.events import fingerprints
 from codegen_runs.poller.observation import LOGS_PER_POLL, LOOK_PAGE, Look, Observation
 from codegen_runs.poller.resources import Resources
 from codegen_runs.poller.settling import end
 from codegen_runs.problems import CredentialsRefused
-from codegen_runs.runs.schedule import VIEW_SECONDS, looks_back
+from codegen_runs.runs.schedule import looks_back
 from codegen_runs.storage.runs import Watch
 
 logger = logging.getLogger(__name__)
@@ -25,11 +24,12 @@ def observe(watch: Watch, resources: Resources) -> None:
     # A read that looks back begins at the entry whose turn it is, and has room for all that follow within the page.
     back = min(fingerprints(watch.open[:1])) if looks_back(watch) else None
     skip, limit = (watch.position.skip, LOGS_PER_POLL) if back is None else (back, LOOK_PAGE)
-    answer = resources.codegen.runs.logs(_upstream_id(watch), org_id=watch.org_id, skip=skip, limit=limit)
+    with resources.call(watch):
+        answer = resources.codegen.runs.logs(_upstream_id(watch), org_id=watch.org_id, skip=skip, limit=limit)
     observation = Observation(watch, answer, now=resources.now(), skip=skip)
     details = _details(watch, resources) if observation.needs_details else None
     change = observation.change(
-        details, viewed_until=_viewed_until(watch, resources), at_least=resources.shortest_interval()
+        details, viewed_until=resources.viewed_until(watch), at_least=resources.shortest_interval()
     )
     if change.watch.status.terminal:
         end(change, resources)
@@ -40,9 +40,10 @@ def observe(watch: Watch, resources: Resources) -> None:
 def look(watch: Watch, resources: Resources) -> None:
     """Compare the next page of the log of a run that has ended with the event log. Call with a permit."""
     known = resources.known_entries(watch)
-    answer = resources.codegen.runs.logs(
-        _upstream_id(watch), org_id=watch.org_id, skip=watch.look_at or 0, limit=LOOK_PAGE
-    )
+    with resources.call(watch):
+        answer = resources.codegen.runs.logs(
+            _upstream_id(watch), org_id=watch.org_id, skip=watch.look_at or 0, limit=LOOK_PAGE
+        )
     page = Look(watch, answer, known, now=resources.now())
     change = page.change(_details(watch, resources) if page.needs_details else None)
     resources.keep_entries(resources.store(change), known, change.events)
@@ -64,16 +65,3 @@ def _details(watch: Watch, resources: Resources) -> AgentRun | None:
     except (CodegenAPIError, CredentialsRefused):
         logger.info("A run's pull requests could not be read.", extra={"run_key": watch.key}, exc_info=True)
     return None
-
-
-def _viewed_until(watch: Watch, resources: Resources) -> int | None:
-    """Return until when somebody watches the run, in epoch milliseconds.
-
-    Viewers who are connected do not repeat that they watch, so the time is extended for them before it is over.
-    """
-    now = resources.now()
-    if watch.viewed_until is None or watch.viewed_until > milliseconds(now + VIEW_SECONDS / 3):
-        return watch.viewed_until
-    if resources.publisher.watched(watch):
-        return milliseconds(now + VIEW_SECONDS)
-    return watch.viewed_until if watch.viewed_until > milliseconds(now) else None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from threading import Lock
 
 from codegen_api import CodegenAPI
-from codegen_runs.clock import Clock
+from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import Event, fingerprints
 from codegen_runs.limits.buckets import Buckets, limit_of
+from codegen_runs.limits.outages import Outages
 from codegen_runs.poller.publisher import Publisher
 from codegen_runs.poller.task_tokens import TaskTokens
+from codegen_runs.runs.schedule import VIEW_SECONDS
 from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import RunsTable, Watch
 
@@ -30,6 +33,7 @@ class Resources:
     runs: RunsTable
     codegen: CodegenAPI
     buckets: Buckets
+    outages: Outages
     tokens: TaskTokens
     publisher: Publisher
     clock: Clock
@@ -78,6 +82,22 @@ class Resources:
             new = fingerprints(event.imprint for event in events if event.imprint and event.epoch == watch.epoch)
             is_same_log = not any(event.type == "stream.reset" for event in events)
             self._entries[watch.org_id, watch.key] = (watch.rev, {**known, **new} if is_same_log else new)
+
+    def call(self, watch: Watch) -> AbstractContextManager[None]:
+        """Make the block's one call to Codegen, which shows whether Codegen responds."""
+        return self.outages.call(watch.key, of=self.followed)
+
+    def viewed_until(self, watch: Watch) -> int | None:
+        """Return until when somebody watches the run, in epoch milliseconds.
+
+        Viewers who are connected do not repeat that they watch, so the time is extended for them before it is over.
+        """
+        now = self.now()
+        if watch.viewed_until is None or watch.viewed_until > milliseconds(now + VIEW_SECONDS / 3):
+            return watch.viewed_until
+        if self.publisher.watched(watch):
+            return milliseconds(now + VIEW_SECONDS)
+        return watch.viewed_until if watch.viewed_until > milliseconds(now) else None
 
     def shortest_interval(self) -> float:
         """Return the seconds between two reads of a run that keep all followed runs together within the limit."""

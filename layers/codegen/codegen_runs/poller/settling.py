@@ -8,7 +8,7 @@ from codegen_api import CodegenAPIError
 from codegen_runs.poller.resources import Resources
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.runs.schedule import next_look_at
-from codegen_runs.runs.transitions import Change, postponed, read_after_cancel, released
+from codegen_runs.runs.transitions import Change, held, postponed, read_after_cancel, released
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 
@@ -43,8 +43,13 @@ def _complete(watch: Watch, token: str, resources: Resources) -> None:
 
 def _read_after_cancel(watch: Watch, resources: Resources) -> None:
     assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
+    if not resources.outages.may_call():
+        outage = resources.outages.current
+        resources.store(held(watch, outage, now=resources.now(), viewed_until=watch.viewed_until))
+        return
     try:
-        run = resources.codegen.runs.get(watch.agent_run_id, org_id=watch.org_id)
+        with resources.call(watch):
+            run = resources.codegen.runs.get(watch.agent_run_id, org_id=watch.org_id)
     except (CodegenAPIError, CredentialsRefused):
         logger.info("A cancelled run could not be read again.", extra={"run_key": watch.key}, exc_info=True)
         run = None

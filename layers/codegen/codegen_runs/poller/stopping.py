@@ -24,7 +24,8 @@ def stop(watch: Watch, resources: Resources) -> None:
     # Stored first, so that a caller who cancels now does not ban the pull request a second time.
     cancelling = resources.store(transitions.cancelling(watch, watch.cancel, now=resources.now()))
     try:
-        resources.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
+        with resources.call(watch):
+            resources.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
     except RateLimitError as error:
         until = resources.buckets.block_after("standard", error)
         resources.store(transitions.cancel_postponed(cancelling, watch.status, until, now=resources.now()))

@@ -40,6 +40,9 @@ def assess(watch: Watch, *, now: float) -> Assessment:
     """Assess a run at `now`, in epoch seconds."""
     if watch.status.terminal:
         return Assessment(RunHealth.OK, "The run has ended.")
+    if watch.outage_since is not None:
+        since = timestamp(watch.outage_since / 1000)
+        return Assessment(RunHealth.UNREACHABLE, f"The Codegen API has not responded since {since}.")
     if watch.failures >= UNREACHABLE_AFTER:
         detail = f"Could not read the run from the Codegen API {watch.failures} times in a row."
         return Assessment(RunHealth.UNREACHABLE, detail)

@@ -25,6 +25,13 @@ LOOKS = (15.0, 120.0)
 # How long such a look is tried while the upstream cannot be read.
 LOOK_PATIENCE = 3600.0
 
+# At most, for a run that a viewer or a multi-run waits for.
+URGENT_RETRY_INTERVAL = 10.0
+
+# How long a run that nobody waits for is left alone in an outage of the upstream, and any run at least.
+HOLD = 30.0
+SHORTEST_HOLD = 1.0
+
 # Between two searches for a run whose launch got no answer.
 ADOPTION_INTERVAL = 5.0
 
@@ -43,9 +50,18 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
     return max(interval, at_least)
 
 
-def retry_interval(failures: int) -> float:
-    """Return the time until the next try after a failure that followed `failures` others."""
-    return _at(RETRY_INTERVALS, failures)
+def retry_interval(failures: int, *, urgent: bool = False) -> float:
+    """Return the time until the next try after a failure that followed `failures` others.
+
+    With `urgent`, somebody waits for the outcome.
+    """
+    interval = _at(RETRY_INTERVALS, failures)
+    return min(interval, URGENT_RETRY_INTERVAL) if urgent else interval
+
+
+def is_urgent(watch: Watch, *, now: float) -> bool:
+    """Return whether somebody waits for a run: a viewer, or its multi-run."""
+    return watch.multi_run_id is not None or (watch.viewed_until or 0) > milliseconds(now)
 
 
 def next_look_at(watch: Watch) -> int | None:

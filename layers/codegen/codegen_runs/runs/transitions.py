@@ -16,14 +16,18 @@ from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs.schedule import (
     ADOPTION_INTERVAL,
+    HOLD,
     LOOKS,
+    SHORTEST_HOLD,
     VIEW_SECONDS,
+    is_urgent,
     next_look_at,
     read_interval,
     retry_interval,
 )
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint
+from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import Cancel, Watch
 
 # Seconds that Codegen has to confirm that it stopped a run.
@@ -94,6 +98,7 @@ def launched(watch: Watch, run: AgentRun, *, now: float, at_least: float, viewed
         prompts=prompts.kept(watch.prompts),
         launch=None,
         failures=0,
+        outage_since=None,
         due_at=milliseconds(now + wait),
     )
 
@@ -118,10 +123,11 @@ def not_adopted(watch: Watch, *, now: float) -> Change:
     """
     searches, waited = watch.quiet_polls + 1, milliseconds(now) - (watch.launching_since or 0)
     if searches < LAUNCH_GRACE / ADOPTION_INTERVAL or waited < LAUNCH_GRACE * 1000:
-        return _change(watch, now, quiet_polls=searches, due_at=milliseconds(now + ADOPTION_INTERVAL))
+        due_at = milliseconds(now + ADOPTION_INTERVAL)
+        return _change(watch, now, quiet_polls=searches, outage_since=None, due_at=due_at)
     held = watch.cancel or watch.paused_at
     due_at = milliseconds(now) if held else watch.deadline_at
-    return _change(watch, now, status=Status.QUEUED, quiet_polls=0, due_at=due_at)
+    return _change(watch, now, status=Status.QUEUED, quiet_polls=0, outage_since=None, due_at=due_at)
 
 
 # --- trying later ---
@@ -132,14 +138,51 @@ def postponed(watch: Watch, due_at: int | None, *, now: float) -> Change:
     return _change(watch, now, due_at=due_at)
 
 
-def retried_later(watch: Watch, error: Exception, *, now: float) -> Change:
-    """Record that Codegen could not be reached about a run, and try again after a while."""
+def retried_later(watch: Watch, error: Exception, *, now: float, viewed_until: int | None) -> Change:
+    """Record that Codegen could not be reached about a run, and try again after a while.
+
+    Args:
+        watch: The run.
+        error: What happened.
+        now: The time in epoch seconds.
+        viewed_until: Until when somebody watches the run, in epoch milliseconds.
+    """
+    watch = watch.model_copy(update={"viewed_until": viewed_until})
     return _change(
         watch,
         now,
         failures=watch.failures + 1,
+        outage_since=None,
         status_reason=watch.status_reason if watch.status.terminal else _unreachable(error),
-        due_at=milliseconds(now + retry_interval(watch.failures)),
+        due_at=milliseconds(now + retry_interval(watch.failures, urgent=is_urgent(watch, now=now))),
+    )
+
+
+def held(watch: Watch, outage: Outage, *, now: float, viewed_until: int | None) -> Change:
+    """Leave a run alone during an outage of Codegen, and continue soon after its end if somebody waits for the run.
+
+    The failures of the run before were those of the outage.
+
+    Args:
+        watch: The run.
+        outage: The outage.
+        now: The time in epoch seconds.
+        viewed_until: Until when somebody watches the run, in epoch milliseconds.
+    """
+    watch = watch.model_copy(update={"viewed_until": viewed_until})
+    next_probe = max(outage.probe_at, milliseconds(now + SHORTEST_HOLD))
+    # A run that nobody waits for is held longer once, and then until the next probe, so that its turn for one comes.
+    is_brief = is_urgent(watch, now=now) or watch.outage_since == outage.since
+    changes: dict[str, Any] = {"due_at": next_probe if is_brief else milliseconds(now + HOLD)}
+    if watch.status.terminal:
+        return _change(watch, now, **changes)
+    return _change(
+        watch,
+        now,
+        failures=0,
+        outage_since=outage.since,
+        status_reason=f"Could not reach the Codegen API: {outage.reason}",
+        **changes,
     )
 
 
@@ -261,6 +304,7 @@ def reopened(watch: Watch, prompt: Prompt | None, *, deadline: float, now: float
             "due_at": milliseconds(now),
             "quiet_polls": 0,
             "failures": 0,
+            "outage_since": None,
             "cancel": None,
             "cancel_deadline_at": None,
             "looks_left": 0,

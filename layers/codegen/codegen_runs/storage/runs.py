@@ -9,6 +9,7 @@
 | `lease#{name}`            | `lease`                      | the holder of the lease, and its end            |
 | `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
 | `budget`                  | `deployment`                 | the name of the deployment's budget             |
+| `outage`                  | `codegen`                    | the `Outage` of the upstream                    |
 
 A run that is launched here has a key of its own, because it exists before the upstream gives it an id. A run that is
 only followed has its upstream id as key.
@@ -39,6 +40,7 @@ from codegen_runs.storage import checkpoints as checkpoint_rows
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
 from codegen_runs.storage.keys import run_of, run_partition
+from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
 
 # All due watches share one partition of the index. It allows 1,000 writes per second, far more than one poller makes.
@@ -47,6 +49,7 @@ _QUEUE = "queue"
 
 DEFAULT_BUDGET = "deployment"
 _BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
+_OUTAGE_KEY = {"pk": "outage", "sk": "codegen"}
 
 # A rank is the priority times this number plus the time in milliseconds, which is smaller.
 _RANK_STEP = 10**14
@@ -298,6 +301,17 @@ class RunsTable:
         unchanged = Condition("#rev = :rev", {"rev": bucket.rev}) if bucket.rev else ABSENT
         item = _bucket_key(budget, name) | following.model_dump(mode="json", exclude_none=True)
         self._table.put(item, unchanged)
+
+    def get_outage(self) -> Outage:
+        """Read the outage of the upstream; the default if none is stored."""
+        item = self._table.get(_OUTAGE_KEY)
+        return Outage.model_validate(item) if item else Outage()
+
+    def put_outage(self, outage: Outage) -> None:
+        """Replace the outage of the upstream. Raises `ConditionFailed` if it was written since it was read."""
+        following = outage.model_copy(update={"rev": outage.rev + 1})
+        unchanged = Condition("#rev = :rev", {"rev": outage.rev}) if outage.rev else ABSENT
+        self._table.put(_OUTAGE_KEY | following.model_dump(mode="json", exclude_none=True), unchanged)
 
     def events(
         self, org_id: int, key: str, *, after: tuple[int, int] = (0, 0), limit: int = 100, now: float | None = None
