@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs.backend import Backend
+from codegen_runs.http.proxy import content_of
 from codegen_runs.live.connections import GatewayConnections, Gone
 from codegen_runs.live.websocket import Session
 from codegen_runs.logs import logger
@@ -26,7 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     try:
         code = session.answer(
             connection_id,
-            event.get("body"),
+            content_of(event),
             request_id=event["requestContext"]["requestId"],
             until=backend.clock.now() + seconds - MARGIN,
         )

@@ -17,7 +17,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 Number = Annotated[int, Query(ge=1, le=1_000_000, description="The page, counted from 1.")]
 Offset = Annotated[int, Query(ge=0, le=100_000_000, description="How many runs to skip.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many runs to return at most.")]
-Status = Annotated[str | None, Query(description="One or more statuses, separated by commas.")]
+Status = Annotated[
+    list[str] | None, Query(description="One or more statuses, separated by commas or as several parameters.")
+]
 CreatedAfter = Annotated[
     datetime | None, Query(description="Runs created at this time or later. A time without a zone is in UTC.")
 ]
@@ -60,7 +62,7 @@ def list_run_cards(
 ) -> RunCardPage:
     """List the runs of an organization, newest first, wherever they were started. Pages contain only matching runs."""
     filters = Filters.of(
-        status=status,
+        status=status or (),
         created_after=created_after,
         created_before=created_before,
         repo=repo,
@@ -82,7 +84,7 @@ def list_range_of_run_cards(
     status: Status = None,
 ) -> RunCardRange:
     """List the runs by offset instead of page."""
-    return Listing(Filters.of(status=status), org_id=org_id, caller=caller, backend=backend).range(offset, limit)
+    return Listing(Filters.of(status=status or ()), org_id=org_id, caller=caller, backend=backend).range(offset, limit)
 
 
 handler = endpoint(app)

@@ -1,10 +1,11 @@
-"""The base of request bodies, and the warnings of answers."""
+"""The base of request bodies, which texts are blank, and the warnings of answers."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
+from unicodedata import category
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from codegen_runs.problems import Unprocessable
@@ -63,6 +64,28 @@ def finite(body: Mapping[str, Any]) -> Mapping[str, Any]:
         except PydanticCustomError as error:
             raise Unprocessable(errors=[{"loc": ["body", name], "msg": error.message(), "type": error.type}]) from None
     return body
+
+
+# Characters that show nothing, although their category is that of letters or marks.
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text shows nothing: it is empty, or only white space, format and control characters."""
+    return all(category(each) in ("Cc", "Cf", "Zl", "Zp", "Zs") or each in _INVISIBLE for each in text)
+
+
+def _not_blank(text: str) -> str:
+    if is_blank(text):
+        raise PydanticCustomError("string_blank", "Input should have at least one visible character")
+    return text
+
+
+NotBlank = AfterValidator(_not_blank)
+"""Refuses a text that shows nothing, such as a prompt of spaces."""
 
 
 def json_text(value: Any) -> str:

@@ -55,7 +55,7 @@ def test_the_organization_is_checked_before_the_body() -> None:
     assert call(handler("agent_runs/create"), malformed).status == 403
 
 
-@pytest.mark.parametrize("name", ["abc", "1.0", "-1", "+123", "%31", " 123", "123 ", "\u0661\u0662\u0663", "9" * 30])
+@pytest.mark.parametrize("name", ["abc", "1.0", "-1", "+123", "%2B1", " 123", "123 ", "\u0661\u0662\u0663", "9" * 30])
 def test_an_organization_that_is_not_a_number_is_an_error_in_the_path(name: str) -> None:
     answer = get(f"/v1/organizations/{name}/agent/run/7")
 
@@ -102,6 +102,31 @@ def test_malformed_json_is_refused_with_the_position_of_the_error() -> None:
 )
 def test_text_that_is_only_similar_to_json_is_refused(body: str) -> None:
     assert faults(create(body=body)) == [(["body"], "json_invalid")]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_a_body_in_every_encoding_of_json_is_read(encoding: str, wire: Wire) -> None:
+    body = json.dumps({"prompt": "Gr\u00fc\u00df \U0001f600", "repo_id": "x"}, ensure_ascii=False).encode(encoding)
+    event = rest("POST", CREATE, body=base64.b64encode(body).decode()) | {"isBase64Encoded": True}
+
+    answer = call(handler("agent_runs/create"), event)
+
+    assert faults(answer) == [(["body", "repo_id"], "int_parsing")]
+
+
+def test_a_byte_order_mark_in_a_text_is_skipped() -> None:
+    assert faults(create(body='\ufeff{"repo_id": 1}')) == [(["body", "prompt"], "missing")]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe{", b"\xff\xfe\x00\xd8", b"\x00\x00\xfe\xff\x00", b"\xef\xbb\xbf", b"\x00"]
+)
+def test_a_body_that_is_not_in_the_encoding_of_its_mark_is_refused(content: bytes) -> None:
+    event = rest("POST", CREATE, body=base64.b64encode(content).decode()) | {"isBase64Encoded": True}
+
+    assert faults(call(handler("agent_runs/create"), event)) == [(["body"], "json_invalid")]
 
 
 def test_bytes_that_are_not_utf_8_are_refused() -> None:

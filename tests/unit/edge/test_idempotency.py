@@ -1,5 +1,7 @@
 """Requests with an Idempotency-Key that are sent again."""
 
+import base64
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from codegen_api import APITimeoutError
 from codegen_runs import aws
 from codegen_runs.bodies import Body
-from codegen_runs.http import idempotency
+from codegen_runs.http import idempotency, sameness
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.idempotency import LIFETIME, Keyed, OutcomeUnknown, RequestInProgress
 from codegen_runs.http.parameters import CurrentCaller
@@ -43,10 +45,11 @@ class Things:
         self.made: list[str] = []
         self.fails: Exception | None = None
         self.after_effect = True
-        app = APIGatewayRestResolver(enable_validation=True)
+        app, other = APIGatewayRestResolver(enable_validation=True), APIGatewayRestResolver(enable_validation=True)
 
         @app.post("/v1/organizations/<org_id>/things")
-        @app.post("/v1/organizations/<org_id>/other-things")
+        @app.post("/organizations/<org_id>/things", include_in_schema=False)
+        @other.post("/v1/organizations/<org_id>/other-things")
         def make(org_id: int, request: Thing, caller: CurrentCaller) -> Response[dict[str, Any]]:
             if self.fails and not self.after_effect:
                 raise self.fails
@@ -56,12 +59,16 @@ class Things:
             headers = {"Location": f"{PATH}/{len(self.made)}"}
             return Response(201, "application/json", {"number": len(self.made)}, headers=headers)
 
-        self.handler = endpoint(app)
+        self.handlers = {False: endpoint(app), True: endpoint(other)}
 
     def send(self, key: str | None = KEY, body: Any = None, **more: Any) -> Answer:
         headers = {} if key is None else {"Idempotency-Key": key}
+        headers |= more.pop("headers", {})
+        encoded = {"isBase64Encoded": more.pop("isBase64Encoded", False)}
         event = {"path": PATH, "resource": ROUTE, "body": {"name": "one"} if body is None else body} | more
-        return call(self.handler, rest("POST", event.pop("path"), headers=headers, **event))
+        return call(
+            self.handlers["other" in event["path"]], rest("POST", event.pop("path"), headers=headers, **event) | encoded
+        )
 
 
 class Storage(httpx.BaseTransport):
@@ -124,6 +131,98 @@ def test_a_key_belongs_to_one_caller_in_one_organization_on_one_route(things: Th
 
     assert answer.json == {"number": 2}
     assert "idempotent-replay" not in answer.headers
+
+
+def written(text: str, encoding: str) -> dict[str, Any]:
+    """Return the fields of an event with a body in another encoding."""
+    return {"body": base64.b64encode(text.encode(encoding)).decode(), "isBase64Encoded": True}
+
+
+FIELDS = '{"name": "one", "more": {"a": 1, "b": [2, "\u00e9"]}}'
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"body": '{"more": {"b": [2, "\u00e9"], "a": 1}, "name": "one"}'},
+        {"body": '{"name":"one","more":{"a":1,"b":[2,"\u00e9"]}}'},
+        {"body": f"\n\t{FIELDS}\r\n "},
+        {"body": FIELDS.replace("\u00e9", "\\u00e9").replace("one", "\\u006fne")},
+        {"body": FIELDS.replace("1", "1.0").replace("2", "2e0")},
+        {"body": FIELDS.replace("1", "10e-1").replace("2", "20E-1")},
+        {"body": FIELDS.replace('"name"', '"name": "two", "name"')},
+        {"body": f"\ufeff{FIELDS}"},
+        written(FIELDS, "utf-8"),
+        written(FIELDS, "utf-8-sig"),
+        written(FIELDS, "utf-16"),
+        written(FIELDS, "utf-16-be"),
+        written(FIELDS, "utf-32"),
+        {"path": f"{PATH}/"},
+        {"path": PATH.replace("123", "0123")},
+        {"path": PATH.replace("123", "%31%323")},
+        {"path": PATH.replace("things", "%74hings")},
+        {"path": PATH.removeprefix("/v1"), "resource": ROUTE.removeprefix("/v1")},
+        {"headers": {"Content-Type": "application/json; charset=utf-8"}},
+    ],
+    ids=repr,
+)
+def test_a_request_that_is_written_differently_is_the_same(things: Things, again: dict[str, Any]) -> None:
+    first = things.send(body=FIELDS)
+    answer = things.send(**{"body": FIELDS} | again)
+
+    assert (answer.status, answer.text) == (first.status, first.text) == (201, '{"number":1}')
+    assert answer.headers["idempotent-replay"] == "true"
+    assert len(things.made) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"body": FIELDS.replace("1", "1.5")},
+        {"body": FIELDS.replace("1", '"1"')},
+        {"body": FIELDS.replace("1", "true")},
+        {"body": FIELDS.replace("1", "9007199254740993")},
+        {"body": FIELDS.replace("\u00e9", "e\u0301")},
+        {"body": FIELDS.replace('[2, "\u00e9"]', '["\u00e9", 2]')},
+        {"body": FIELDS.replace('"name"', '"name": "one", "Name"')},
+        {"body": FIELDS.replace("one", "one ")},
+    ],
+    ids=repr,
+)
+def test_a_request_that_says_something_else_is_another(things: Things, other: dict[str, Any]) -> None:
+    things.send(body=FIELDS)
+    answer = things.send(**other)
+
+    assert (answer.status, answer.json["code"]) == (422, "idempotency_key_reused")
+    assert len(things.made) == 1
+
+
+@pytest.mark.parametrize("again", ["?b=2&a=1,3", "?a=1&a=3&b=2", "?a=1&b=2&a=3"])
+def test_the_order_of_query_parameters_makes_no_difference(things: Things, again: str) -> None:
+    things.send(path=f"{PATH}?a=1&a=3&b=2")
+
+    assert things.send(path=PATH + again).headers["idempotent-replay"] == "true"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda each: st.lists(each) | st.dictionaries(st.text("abc"), each),
+    ),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"]),
+)
+def test_the_same_fields_are_the_same_body_however_they_are_written(value: Any, encoding: str) -> None:
+    fields = {"value": value, "more": 1}
+    turned = json.dumps({"more": 1.0, "value": value}, indent=3, ensure_ascii=False).encode(encoding)
+    events = [{"body": json.dumps(fields)}, {"body": base64.b64encode(turned).decode(), "isBase64Encoded": True}]
+
+    assert sameness.body(events[0]) == sameness.body(events[1])
+    assert sameness.body(events[0]) != sameness.body({"body": json.dumps({"value": [value], "more": 1})})
+
+
+@pytest.mark.parametrize("empty", [None, "", "{}", "null", " {} "])
+def test_no_body_is_the_same_as_one_without_fields(empty: str | None) -> None:
+    assert sameness.body({"body": empty}) == sameness.body({"body": "{}"})
 
 
 @pytest.mark.parametrize("other", [{"body": {"name": "two"}}, {"path": f"{PATH}?dry=1"}, {"body": "nonsense"}])

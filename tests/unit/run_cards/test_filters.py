@@ -59,8 +59,8 @@ def admits(run: AgentRun, watch: Watch | None = None, **filters: Any) -> bool:
         ({"starred": True}, False),
         ({"tag": "Nightly"}, True),
         ({"tag": "weekly"}, False),
-        ({"status": "running,queued"}, True),
-        ({"status": "running"}, False),
+        ({"status": ["running,queued"]}, True),
+        ({"status": ["running"]}, False),
         ({"repo": "Shop"}, True),
         ({"repo": "example-works/shop"}, True),
         ({"repo": "11"}, True),
@@ -129,7 +129,7 @@ def test_runs_created_at_the_earliest_time_do_not_end_the_search(created: dateti
 
 @pytest.mark.parametrize(
     ("filters", "reads_watches"),
-    [({"status": "queued"}, True), ({"repo": "shop"}, True), ({"text": "cart"}, True), ({"tag": "nightly"}, False)],
+    [({"status": ["queued"]}, True), ({"repo": "shop"}, True), ({"text": "cart"}, True), ({"tag": "nightly"}, False)],
 )
 def test_watches_are_read_only_for_the_conditions_that_need_them(filters: dict[str, Any], reads_watches: bool) -> None:
     assert Filters.of(**filters).needs_record is reads_watches

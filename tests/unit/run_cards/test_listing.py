@@ -201,6 +201,24 @@ def test_pages_contain_only_matching_runs(empty: FakeCodegen, clock: TestClock) 
     ]
 
 
+@pytest.mark.parametrize("path", ["/v1/organizations/123/run-cards", "/agent_runs", "/api/runs"])
+@pytest.mark.parametrize(
+    "query",
+    ["status=completed&status=queued", "status=completed,queued&status=RUNNING", "status=&status=completed,queued"],
+)
+def test_several_statuses_are_separated_by_commas_or_repeated(path: str, query: str) -> None:
+    answer = call(handler("run_cards/list"), rest("GET", f"{path}?{query}", caller=ADA))
+
+    assert answer.status == 200, answer.text
+
+
+@pytest.mark.parametrize("query", ["status=completed&status=nonsense", "status=completed,nonsense&status=queued"])
+def test_each_of_several_statuses_is_checked(query: str) -> None:
+    answer = call(handler("run_cards/list"), rest("GET", f"/agent_runs?{query}", caller=ADA))
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/query/status")
+
+
 def test_created_after_is_inclusive_and_created_before_exclusive(empty: FakeCodegen, codegen: CodegenAPI) -> None:
     runs = [start(empty, ago=number * HOUR) for number in range(4)]
     created = [run.created for run in codegen.runs.list(org_id=DEMO_ORG_ID).items]

@@ -58,6 +58,7 @@ class Client:
         """Send a message and return the frames that come at once."""
         seen = len(self.frames)
         body = message if message is not None else json.dumps(content)
+        body = body if isinstance(body, bytes) else body.encode()
         self._session.answer(self.id, body, request_id="a-request", until=self._session.backend.clock.now() + 20)
         return self.frames[seen:]
 
@@ -439,3 +440,10 @@ def test_the_callers_token_is_not_in_the_table(client: Client, codegen: CodegenA
     assert stored
     assert DEMO_TOKEN not in json.dumps(stored)
     assert callers.CODEGEN not in json.dumps(stored)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_message_in_every_encoding_of_json_is_read(client: Client, encoding: str) -> None:
+    (answer,) = client.send('{"action": "ping"}'.encode(encoding))
+
+    assert answer["type"] == "pong"

@@ -7,10 +7,10 @@ nothing is lost: the turn continues, and can be followed as the endpoint's answe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import settings
@@ -20,7 +20,7 @@ from codegen_runs.chat.outcomes import outcome
 from codegen_runs.chat.view import ChatView
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.http import admission
-from codegen_runs.http.proxy import Answer, Handler
+from codegen_runs.http.proxy import Answer, Handler, content_of
 from codegen_runs.http.proxy import Event as Request
 from codegen_runs.live.reading import Reader, open_reader
 from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Stream
@@ -66,7 +66,7 @@ class ChatStream(FrameStream):
                 may_follow=False,
                 backend=backend,
             )
-            if APIGatewayProxyEvent(event).json_body.get("stream"):
+            if json.loads(content_of(event)).get("stream"):
                 lasts = min(LIFETIME, left - MARGIN) if live else HOLD
                 headers = _streaming(answer["multiValueHeaders"])
                 return answer | headers | self._streamed(turn, reader, live=live, until=started + lasts)

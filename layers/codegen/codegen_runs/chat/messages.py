@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictBool, StringConstraints
 
-from codegen_runs.bodies import Body, Warnings
+from codegen_runs.bodies import Body, NotBlank, Warnings
 from codegen_runs.chat.outcomes import Metrics
 from codegen_runs.statuses import Status
 
@@ -17,7 +17,9 @@ class ChatMessage(Body):
     """A message to an agent."""
 
     agent_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_MESSAGE_CHARACTERS)]
+    message: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_MESSAGE_CHARACTERS), NotBlank
+    ]
     # Strict, because `answering` reads this field from the raw body, where the string "no" would be true.
     stream: StrictBool = Field(False, description="Whether to answer with server-sent events.")
     session_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(

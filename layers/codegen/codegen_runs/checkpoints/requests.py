@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool, StringConstraints
 
-from codegen_runs.bodies import Body, Warned
+from codegen_runs.bodies import Body, NotBlank, Warned
 
 MAX_DESCRIPTION_CHARACTERS = 200
 MAX_QUERY_CHARACTERS = 50_000
@@ -28,7 +28,7 @@ class CreateCheckpoint(Body):
 class Modifications(Body):
     """Differences from the checkpoint's run."""
 
-    modified_query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
+    modified_query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), NotBlank] | None = Field(
         None,
         max_length=MAX_QUERY_CHARACTERS,
         description=(
@@ -36,7 +36,7 @@ class Modifications(Body):
             "otherwise. Without it, the last prompt is sent again."
         ),
     )
-    system_prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
+    system_prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), NotBlank] | None = Field(
         None,
         max_length=MAX_SYSTEM_PROMPT_CHARACTERS,
         description="Instructions at the beginning of the prompt. They replace those of the run's agent.",

@@ -1,7 +1,6 @@
 """Admission: who sends a request, whether the caller may act in the organization, and whether the body can be read."""
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,7 +9,7 @@ from pydantic_core import from_json
 
 from codegen_runs import settings
 from codegen_runs.callers import Caller, token_in
-from codegen_runs.http.proxy import Event, authorized, headers_of, named_organization
+from codegen_runs.http.proxy import Event, authorized, content_of, decoded, headers_of, named_organization
 from codegen_runs.problems import (
     CodegenTokenRequired,
     CredentialsRefused,
@@ -148,8 +147,8 @@ def everywhere(caller: Caller) -> None:
             _check_role(caller, org_id)
 
 
-def check_body(event: Event) -> None:
-    """Refuse a body that is not a JSON object.
+def read_body(event: Event) -> Event:
+    """Return the event with its body as text, after a check that it is a JSON object.
 
     This is stricter than Powertools, which also reads forms, takes the first element of a list as the object, and fails
     on nesting, numbers and surrogates that Python's parser or the request to the upstream cannot handle.
@@ -159,23 +158,24 @@ def check_body(event: Event) -> None:
         UnsupportedMediaType: The Content-Type is not application/json.
         Unprocessable: The body is not JSON, or not an object.
     """
-    body = event.get("body")
-    if not body:
-        return
-    content = b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    content = content_of(event)
+    if not content:
+        return event
     if len(content) > MAX_BODY:
         raise TooLarge(f"The request body has {len(content)} bytes; the limit is {MAX_BODY}.")
     media_type = headers_of(event).get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in ("", "application/json"):
         raise UnsupportedMediaType(f"The request body is {media_type}.")
     try:
-        parsed = from_json(content, allow_inf_nan=False)
+        text = decoded(content)
+        parsed = from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise _unfit_body("json_invalid", f"JSON decode error: {error}") from None
     if not isinstance(parsed, dict | None):
         raise _unfit_body(
             "model_attributes_type", "Input should be a valid dictionary or object to extract fields from"
         )
+    return event | {"body": text, "isBase64Encoded": False}
 
 
 def _authenticate(event: Event) -> Caller:

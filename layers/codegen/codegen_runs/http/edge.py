@@ -4,21 +4,21 @@
 the resolver act, answers every error as a problem (`answers`), and writes one line per request (`report`).
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from time import perf_counter
 from typing import Protocol
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import problems
+from codegen_runs import problems, settings
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
 from codegen_runs.http import admission, answers, etags, methods, report
-from codegen_runs.http.proxy import Answer, Event, Handler, headers_of, named_organization, request_id_of
+from codegen_runs.http.proxy import Answer, Event, Handler, headers_of, plainly_encoded, request_id_of
 from codegen_runs.limits import allowances
 from codegen_runs.logs import logger
 from codegen_runs.problems import InternalError
@@ -60,22 +60,22 @@ def endpoint(
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
     app.exception_handler(Exception)(answers.pass_on)
     app.not_found(answers.refuse_route)
-    served = {route.method for route in (*app._static_routes, *app._dynamic_routes)}
+    routes = (*app._static_routes, *app._dynamic_routes)  # Powertools has no public name for them.
+    served = {route.method for route in routes}
 
     def serve(event: Event, context: LambdaContext, backend: Backend) -> Answer:
-        event = methods.served(event, served)
+        event = plainly_encoded(methods.served(event, served))
         method, headers = event["httpMethod"], headers_of(event)
         with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
             caller = None if public else admission.identify(event, own_data=own_data)
 
             def act() -> Answer:
-                _prepare(app, event, context, caller, backend)
-                return app.resolve(event, context)
+                return app.resolve(_prepared(app, event, context, caller, backend), context)
 
             if method == "GET":
                 return etags.compared(act(), headers.get("if-none-match"))
             if caller and not secret and method == "POST" and "idempotency-key" in headers:
-                return _once(act, event, context, caller, backend)
+                return _once(act, routes, event, context, caller, backend)
             return act()
 
     return answering(serve)
@@ -116,30 +116,43 @@ def seconds_left_in(context: LambdaContext) -> float:
     return context.get_remaining_time_in_millis() / 1000 - _MARGIN
 
 
-def _prepare(
+def _prepared(
     app: APIGatewayRestResolver, event: Event, context: LambdaContext, caller: Caller | None, backend: Backend
-) -> None:
-    """Refuse a body that is not a JSON object, then give the resolver the values of the shared parameters."""
+) -> Event:
+    """Read the body, which must be a JSON object, and give the resolver the values of the shared parameters."""
     if event["httpMethod"] in _METHODS_WITH_BODY:
-        admission.check_body(event)
+        event = admission.read_body(event)
     seconds_left = seconds_left_in(context)
     app.context.update(seconds_left=seconds_left, backend=backend, organization=admission.organization_in_path(event))
     if caller:
         app.context.update(caller=caller, backend=backend.acting_as(caller, deadline=seconds_left))
+    return event
 
 
-def _once(act: Callable[[], Answer], event: Event, context: LambdaContext, caller: Caller, backend: Backend) -> Answer:
+def _once(
+    act: Callable[[], Answer],
+    routes: Sequence[Route],
+    event: Event,
+    context: LambdaContext,
+    caller: Caller,
+    backend: Backend,
+) -> Answer:
     """Answer a request with an Idempotency-Key."""
     # Imported here, because requests without a key need no storage.
-    from codegen_runs.http import idempotency
+    from codegen_runs.http import idempotency, sameness
 
-    query = json.dumps(event.get("multiValueQueryStringParameters"), sort_keys=True)
+    organization = admission.organization_in_path(event)
+    operation, named = sameness.operation(event, routes)
     return idempotency.once(
         idempotency.Keyed.read(
             headers_of(event)["idempotency-key"],
             # The token is part of the scope: another token of the same caller may not be allowed to see the answer.
-            scope=(caller.id, caller.token_id, named_organization(event) or "", f"POST {event['resource']}"),
-            asked=(event["path"], query, event.get("body") or ""),
+            scope=(
+                *(caller.id, caller.token_id),
+                str(settings.codegen_org_id() if organization is None else organization),
+                f"POST {operation}",
+            ),
+            asked=(named, sameness.query(event), sameness.body(event)),
         ),
         act,
         attempts=backend.idempotency,

@@ -8,7 +8,6 @@ on, and the address of the Codegen API is that of the settings.
 
 import json
 import re
-from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.http import admission, etags
 from codegen_runs.http.answers import MAX_ANSWER
 from codegen_runs.http.edge import seconds_left_in
-from codegen_runs.http.proxy import Answer, Event, headers_of
+from codegen_runs.http.proxy import Answer, Event, content_of, headers_of
 from codegen_runs.limits.permits import permit
 from codegen_runs.problems import BadGateway, RouteNotFound, TooLarge
 from codegen_runs.roles import needed_for
@@ -89,10 +88,9 @@ def _path(event: Event) -> str:
 
 
 def _content(event: Event) -> bytes | None:
-    body = event.get("body")
-    if not body:
+    content = content_of(event)
+    if not content:
         return None
-    content = b64decode(body) if event.get("isBase64Encoded") else body.encode()
     if len(content) > admission.MAX_BODY:
         raise TooLarge(f"The request body has {len(content)} bytes; the limit is {admission.MAX_BODY}.")
     return content

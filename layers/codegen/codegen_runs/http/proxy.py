@@ -1,6 +1,8 @@
 """API Gateway's proxy events and answers, and the parts of a request in an event."""
 
+import json
 import re
+from base64 import b64decode
 from typing import Any, Protocol
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,6 +13,7 @@ Event = dict[str, Any]
 Answer = dict[str, Any]
 
 _ORGANIZATION = re.compile(r"(?:/v1(?:/alpha)?)?/organizations/([^/]+)")
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -29,6 +32,34 @@ def headers_of(event: Event) -> dict[str, str]:
 def authorized(event: Event) -> dict[str, str]:
     """Return the context that the authorizer wrote; empty without an authorizer."""
     return event["requestContext"].get("authorizer") or {}
+
+
+def content_of(event: Event) -> bytes:
+    """Return the bytes of the body in an event of API Gateway; none if there is no body."""
+    body = event.get("body") or ""
+    return b64decode(body) if event.get("isBase64Encoded") else body.encode()
+
+
+def decoded(content: bytes) -> str:
+    """Return JSON as text. It may be UTF-8, UTF-16 or UTF-32, with or without a byte order mark, as Codegen reads it.
+
+    Raises:
+        ValueError: The bytes are not text in the encoding that they seem to have.
+    """
+    return content.decode(json.detect_encoding(content))
+
+
+def plainly_encoded(event: Event) -> Event:
+    """Return the event with a path in which only the characters are percent-encoded that must be (RFC 3986, 6.2.2)."""
+    if "%" not in event["path"]:
+        return event
+    return event | {"path": _ENCODED.sub(_plain_character, event["path"])}
+
+
+def _plain_character(encoded: re.Match[str]) -> str:
+    character = chr(int(encoded[1], 16))
+    # The dot is left out: a segment of dots has a meaning of its own.
+    return character if re.fullmatch(r"[A-Za-z0-9_~-]", character) else encoded[0].upper()
 
 
 def named_organization(event: Event) -> str | None:

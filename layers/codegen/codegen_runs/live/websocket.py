@@ -22,6 +22,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
 from codegen_runs.cursors import InvalidCursor
 from codegen_runs.http import admission
+from codegen_runs.http.proxy import decoded
 from codegen_runs.live.connections import Connections
 from codegen_runs.live.push import Sender
 from codegen_runs.live.reading import START, Reader, open_reader, parse_cursor
@@ -113,16 +114,16 @@ Message = Annotated[Subscribe | Unsubscribe | Ping, Field(discriminator="action"
 _messages: TypeAdapter[Subscribe | Unsubscribe | Ping] = TypeAdapter(Message)
 
 
-def read(body: str | None) -> Subscribe | Unsubscribe | Ping:
+def read(content: bytes) -> Subscribe | Unsubscribe | Ping:
     """Read a message. Raises `InvalidMessage`, `UnknownAction`, `Unprocessable`."""
     try:
-        content = from_json(body or "", allow_inf_nan=False)
+        message = from_json(decoded(content), allow_inf_nan=False)
     except ValueError as error:
         raise InvalidMessage(f"The message is not JSON: {error}") from None
-    if not isinstance(content, dict):
+    if not isinstance(message, dict):
         raise InvalidMessage("The message is not a JSON object.")
     try:
-        return _messages.validate_python(content)
+        return _messages.validate_python(message)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         if faults[0]["type"].startswith("union_tag"):
@@ -147,12 +148,12 @@ class Session:
     backend: Backend
     connections: Connections
 
-    def answer(self, connection_id: str, body: str | None, *, request_id: str, until: float) -> str | None:
+    def answer(self, connection_id: str, content: bytes, *, request_id: str, until: float) -> str | None:
         """Execute a message, and answer it with frames.
 
         Args:
             connection_id: The connection that sent the message.
-            body: The message.
+            content: The message.
             request_id: The request id of a problem.
             until: The epoch second at which to stop sending; the poller sends the rest.
 
@@ -164,7 +165,7 @@ class Session:
         """
         action = None
         try:
-            message = read(body)
+            message = read(content)
             action = message.action
             match message:
                 case Ping():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +39,7 @@ class Filters:
     def of(
         cls,
         *,
-        status: str | None = None,
+        status: Sequence[str] = (),
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         repo: str | None = None,
@@ -48,9 +48,12 @@ class Filters:
         starred: bool | None = None,
         text: str | None = None,
     ) -> Filters:
-        """Read filters from query parameters; `status` may be several, separated by commas. Raises `Unprocessable`."""
+        """Read filters from query parameters; each `status` may be several, separated by commas.
+
+        Raises `Unprocessable`.
+        """
         return cls(
-            statuses=parse_statuses(status) if status else None,
+            statuses=parse_statuses(",".join(filter(None, status))) if any(status) else None,
             created_after=_aware(created_after),
             created_before=_aware(created_before),
             repo=folded(repo) if repo else None,

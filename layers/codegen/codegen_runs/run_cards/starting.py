@@ -9,13 +9,13 @@ from pydantic import Field
 
 from codegen_api import AgentRun
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Warnings
+from codegen_runs.bodies import Warnings, is_blank
 from codegen_runs.callers import Caller
 from codegen_runs.problems import StorageUnavailable, Unprocessable
 from codegen_runs.run_cards.cards import RunCard, card
 from codegen_runs.run_cards.record import Record
 from codegen_runs.runs import starting
-from codegen_runs.runs.requests import CreateAgentRun, FollowUp, FollowUpOptions, RunOptions
+from codegen_runs.runs.requests import CreateAgentRun, FollowUp, FollowUpOptions, Prompt, RunOptions
 
 
 class CreateRunCard(CreateAgentRun):
@@ -27,13 +27,13 @@ class CreateRunCard(CreateAgentRun):
 class PromptForRun(RunOptions):
     """A new run whose prompt and mode may be in the path."""
 
-    prompt: str | None = Field(None, description="Wins over the query in the path.")
+    prompt: Prompt | None = Field(None, description="Wins over the query in the path.")
 
 
 class PromptForFollowUp(FollowUpOptions):
     """A follow-up whose prompt may be in the path."""
 
-    prompt: str | None = Field(None, description="Wins over the query in the path.")
+    prompt: Prompt | None = Field(None, description="Wins over the query in the path.")
 
 
 class StartedRunCard(RunCard):
@@ -71,8 +71,8 @@ def text_in_path(segment: str, name: str) -> str:
 
 
 def _not_blank(prompt: str) -> str:
-    if not prompt.strip():
-        raise _invalid("query", "Input should have at least one character that is not white space", "string_too_short")
+    if is_blank(prompt):
+        raise _invalid("query", "Input should have at least one visible character", "string_blank")
     return prompt
 
 

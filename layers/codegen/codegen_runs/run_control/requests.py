@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from codegen_runs.bodies import Body, Warnings
 from codegen_runs.redaction import redact
 from codegen_runs.runs.actions import Means, SideEffect
-from codegen_runs.runs.requests import FollowUpOptions
+from codegen_runs.runs.requests import FollowUpOptions, Prompt
 from codegen_runs.runs.snapshots import RunSnapshot
 
 MAX_REASON_CHARACTERS = 500
@@ -35,7 +35,7 @@ class CancelRun(Body):
 class ResumeRun(FollowUpOptions):
     """A follow-up; without a prompt, the end of a pause."""
 
-    prompt: str | None = Field(None, description="The follow-up prompt. Without it, a paused run is resumed.")
+    prompt: Prompt | None = Field(None, description="The follow-up prompt. Without it, a paused run is resumed.")
 
     @model_validator(mode="after")
     def _check_prompt(self) -> ResumeRun:

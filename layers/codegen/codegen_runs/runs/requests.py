@@ -5,7 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from codegen_api import Webhook
-from codegen_runs.bodies import Body, json_text
+from codegen_runs.bodies import Body, NotBlank, json_text
+
+Prompt = Annotated[str, NotBlank]
+"""What an agent is to do. An empty prompt would start an agent that has nothing to do."""
 
 Images = Annotated[list[str] | None, Field(description="Base64 data URIs.")]
 Webhooks = Annotated[list[Webhook] | None, Field(description="Notified when the run ends.")]
@@ -14,7 +17,7 @@ Webhooks = Annotated[list[Webhook] | None, Field(description="Notified when the 
 class Prompted(Body):
     """A body with a prompt. Pydantic lists the fields of a class's last base first, so the prompt leads."""
 
-    prompt: str
+    prompt: Prompt
 
 
 class FollowUpOptions(Body):
@@ -89,5 +92,5 @@ class GenerateSetupCommands(Body):
     """The repository to find setup commands for."""
 
     repo_id: int
-    prompt: str | None = None
+    prompt: Prompt | None = None
     trigger_source: str | None = None

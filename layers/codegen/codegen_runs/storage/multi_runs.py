@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from codegen_api import Harness
+from codegen_runs.bodies import NotBlank
 from codegen_runs.storage.table import ABSENT, Condition, Item, Table
 
 _OPEN = "open"
@@ -24,7 +25,9 @@ _OPEN = "open"
 MAX_CANDIDATES = 20
 MAX_PROMPT_CHARACTERS = 60_000
 
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+Prompt = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS), NotBlank
+]
 
 
 class Strategy(StrEnum):
