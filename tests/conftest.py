@@ -18,6 +18,9 @@ profiles.register()
 
 # The servers of the tests are on loopback, which some clients would reach through the proxy of the environment.
 _NO_PROXY = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+for _name, _url in list(os.environ.items()):
+    if _name.lower().endswith("_proxy") and _url.startswith("socks"):
+        del os.environ[_name]  # httpx refuses it, even for loopback
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, (_NO_PROXY, "127.0.0.1,localhost,::1")))
 
 # What takes longest comes first, so that no core is idle at the end.
