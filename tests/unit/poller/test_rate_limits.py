@@ -43,7 +43,7 @@ def test_an_idle_deployment_has_all_its_calls_left(runs: RunsTable) -> None:
     answer = read().json
 
     assert {limit["name"]: limit["remaining"] for limit in answer["background"]} == {
-        "create": 10, "logs": 60, "setup": 5, "standard": 60
+        "create": 10, "logs": 60, "pull_requests": 30, "setup": 5, "standard": 60, "webhook_test": 10
     }  # fmt: skip
     assert answer["queue"] == {"length": 0, "runs": []}
 
