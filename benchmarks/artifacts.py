@@ -62,9 +62,9 @@ class Artifacts:
     _folder: Path
     _runtime: Path
 
-    def template(self, parameters: Mapping[str, str], condition: str) -> Template:
+    def template(self, parameters: Mapping[str, str], variables: Mapping[str, str], condition: str) -> Template:
         """Return the built template, with its functions in the folders that are measured."""
-        template = load(self._template, parameters)
+        template = load(self._template, parameters, variables)
         folder = self._folder / condition / "functions"
         functions = {
             name: replace(function, code_dir=folder / function.code_dir.name, layers=(self.layer, self._runtime))

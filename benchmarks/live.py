@@ -30,9 +30,9 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script
 from local.scheduler import period
-from local.template import load
+from local.template import ANY_SECRET, load
 from tests.support.aws import ENVIRONMENT, in_memory
-from tests.support.backend import create_tables
+from tests.support.backend import SECRET_NAME, create_tables
 from tests.support.events import Context
 from tests.support.handlers import handler
 
@@ -49,7 +49,6 @@ _READ_SECONDS = 25.0  # a viewer by long poll or page reads at least this often,
 _NAIVE_INTERVAL = 2.0
 _EAGER = 10
 _PAGES = 20
-_SECRET = "codegen-token"
 _READS = ("BatchGetItem", "GetItem", "Query")
 
 
@@ -95,7 +94,7 @@ class _Viewer:
 
 @contextmanager
 def _deployment() -> Iterator[_Deployment]:
-    template = load(ROOT / "template.yaml", {"CodegenOrgId": "1", "CodegenTokenSecret": _SECRET})
+    template = load(ROOT / "template.yaml", {"CodegenOrgId": "1", "CodegenTokenSecret": ANY_SECRET})
     environment = dict(ENVIRONMENT)
     for function in template.functions.values():
         environment |= function.environment
@@ -103,7 +102,7 @@ def _deployment() -> Iterator[_Deployment]:
     os.environ.update(environment)
     with in_memory() as services:
         create_tables(template)
-        boto3.client("secretsmanager").create_secret(Name=_SECRET, SecretString=DEMO_TOKEN)
+        boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=DEMO_TOKEN)
         fake = FakeCodegen(clock=ManualClock(), limits={})
         client = httpx.Client(transport=FakeTransport(fake))
         codegen = CodegenAPI(

@@ -119,13 +119,12 @@ def testbed(artifacts: Artifacts, condition: str, log_dir: Path) -> Iterator[Tes
         codegen = stack.enter_context(upstream())
         stand_in = stack.enter_context(serve(stack.enter_context(loopback.listen())))
         stand_in.functions = _Discard()  # type: ignore[assignment]
-        addresses = {
-            "AwsEndpointUrl": stand_in.url,
+        parameters = {
             "CodegenBaseUrl": codegen.url,
             "CodegenOrgId": str(DEMO_ORG_ID),
             "CodegenTokenSecret": stand_in.create_secret("codegen-token", DEMO_TOKEN),
         }
-        template = artifacts.template(addresses, condition)
+        template = artifacts.template(parameters, {"AWS_ENDPOINT_URL": stand_in.url}, condition)
         stand_in.create(replace(template, state_machines={}))
         for machine in template.state_machines.values():
             stand_in.client("stepfunctions").create_state_machine(

@@ -77,8 +77,13 @@ def read(path: Path, parameters: Mapping[str, str]) -> Document:
     """
     sections = check_keys(str(path), yaml.load(path.read_text("utf-8"), Loader=_Loader), *_SECTIONS)
     values = _parameters(sections.get("Parameters", {}), parameters)
-    resources = _active(sections.get("Resources", {}), sections.get("Conditions", {}), values)
-    resolver = _Resolver(_with_globals(resources, sections.get("Globals", {})), values)
+    conditions = _Conditions(sections.get("Conditions", {}), values)
+    resources = {
+        name: resource
+        for name, resource in sections.get("Resources", {}).items()
+        if "Condition" not in resource or conditions.hold(resource["Condition"], name)
+    }
+    resolver = _Resolver(_with_globals(resources, sections.get("Globals", {})), values, conditions)
     outputs = resolver.resolve(sections.get("Outputs", {}), "Outputs")
     return Document(
         parameters=values,
@@ -148,19 +153,23 @@ class _ResourceType:
 _RESOURCE_TYPES = {
     "AWS::Serverless::Function": _ResourceType(
         ("CodeUri", "Environment", "Events", "FunctionName", "Handler", "Layers", "MemorySize", "Runtime", "Timeout"),
-        ("Architectures", "Description", "LoggingConfig", "Policies", "Tracing"),
+        ("Architectures", "Description", "EventInvokeConfig", "LoggingConfig", "Policies", "Tracing"),
         name="FunctionName",
         arn="lambda:{region}:{account}:function:{name}",
     ),
     "AWS::Serverless::LayerVersion": _ResourceType(
-        ("ContentUri",),
+        ("ContentUri", "LayerName"),
         ("CompatibleArchitectures", "CompatibleRuntimes", "Description", "RetentionPolicy"),
+        name="LayerName",
         arn="lambda:{region}:{account}:layer:{name}:1",
         ref_is_arn=True,
     ),
     "AWS::Serverless::Api": _ResourceType(
         ("Auth", "Cors", "GatewayResponses", "StageName"),
-        ("AccessLogSetting", "Description", "EndpointConfiguration", "Name", "TracingEnabled"),
+        (
+            *("AccessLogSetting", "AlwaysDeploy", "Description", "EndpointConfiguration", "Name", "OpenApiVersion"),
+            "TracingEnabled",
+        ),
     ),
     "AWS::Serverless::WebSocketApi": _ResourceType(
         ("RouteSelectionExpression", "Routes", "StageName"),
@@ -187,6 +196,12 @@ _RESOURCE_TYPES = {
     ),
     "AWS::Logs::LogGroup": _ResourceType(
         ("LogGroupName",), ("RetentionInDays",), name="LogGroupName", arn="logs:{region}:{account}:log-group:{name}:*"
+    ),
+    "AWS::SQS::Queue": _ResourceType(
+        ("QueueName",),
+        ("MessageRetentionPeriod", "SqsManagedSseEnabled"),
+        name="QueueName",
+        arn="sqs:{region}:{account}:{name}",
     ),
 }
 
@@ -263,26 +278,26 @@ def _problem(name: str, value: str, declaration: Mapping[str, Any]) -> str | Non
     return None
 
 
-def _active(
-    resources: Mapping[str, Any], conditions: Mapping[str, Any], parameters: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the resources that have no condition or a condition that holds."""
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """The conditions of a template, with the values of its parameters."""
 
-    def holds(condition: Any, where: str) -> bool:
+    conditions: Mapping[str, Any]
+    parameters: Mapping[str, str]
+
+    def hold(self, name: str, where: str) -> bool:
+        """Return whether a condition holds. `where` is the place that names it, for errors."""
+        return self._holds({"Condition": name}, where)
+
+    def _holds(self, condition: Any, where: str) -> bool:
         match condition:
-            case {"Condition": str(name)} if name in conditions:
-                return holds(conditions[name], name)
+            case {"Condition": str(name)} if name in self.conditions:
+                return self._holds(self.conditions[name], name)
             case {"Fn::Not": [negated]}:
-                return not holds(negated, where)
-            case {"Fn::Equals": [{"Ref": str(name)}, other]} if name in parameters:
-                return parameters[name] == text_of(other)
+                return not self._holds(negated, where)
+            case {"Fn::Equals": [{"Ref": str(name)}, other]} if name in self.parameters:
+                return self.parameters[name] == text_of(other)
         raise TemplateError(f"{where}: the local stack does not support the condition {condition}")
-
-    return {
-        name: resource
-        for name, resource in resources.items()
-        if "Condition" not in resource or holds({"Condition": resource["Condition"]}, name)
-    }
 
 
 def _with_globals(resources: Mapping[str, Any], globals_: Any) -> dict[str, Any]:
@@ -311,12 +326,17 @@ def _merged(default: Any, own: Any) -> Any:
 # --- intrinsic functions ---------------------------------------------------------------------------------------------
 
 
+_NO_VALUE = object()
+"""The value of `AWS::NoValue`, which removes its property or its item."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Resolver:
-    """Replaces `Ref`, `Fn::GetAtt` and `Fn::Sub` by their values."""
+    """Replaces `Ref`, `Fn::GetAtt`, `Fn::Sub` and `Fn::If` by their values."""
 
     resources: Mapping[str, Any]
     parameters: Mapping[str, str]
+    conditions: _Conditions
 
     def resource(self, name: str) -> Resource:
         type_ = self._type(name)
@@ -333,12 +353,17 @@ class _Resolver:
     def resolve(self, value: Any, where: str) -> Any:
         """Return `value` with all references replaced. `where` is its place in the template, for errors."""
         if isinstance(value, list):
-            return [self.resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
+            items = [self.resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
+            return [item for item in items if item is not _NO_VALUE]
         if not isinstance(value, dict):
             return value
         match list(value.items()):
+            case [("Ref", "AWS::NoValue")]:
+                return _NO_VALUE
             case [("Ref", name)]:
                 return self._reference(name, where)
+            case [("Fn::If", [str(condition), then, otherwise])]:
+                return self.resolve(then if self.conditions.hold(condition, where) else otherwise, where)
             case [("Fn::GetAtt", [name, attribute])]:
                 return self._attribute(name, attribute, where)
             case [("Fn::Sub", [text, variables])]:
@@ -347,7 +372,8 @@ class _Resolver:
                 return self._substituted(text, {}, where)
             case [(str(key), _)] if key.startswith("Fn::") or key == "Condition":
                 raise TemplateError(f"{where}: the local stack does not support {key}")
-        return {key: self.resolve(item, f"{where}.{key}") for key, item in value.items()}
+        resolved = {key: self.resolve(item, f"{where}.{key}") for key, item in value.items()}
+        return {key: item for key, item in resolved.items() if item is not _NO_VALUE}
 
     def _reference(self, name: str, where: str) -> str:
         if name in _PSEUDO_PARAMETERS:

@@ -29,7 +29,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 
 from local.openapi_structure import differences
-from local.template import Route, load
+from local.template import ANY_SECRET, Route, load
 
 Json = dict[str, Any]
 
@@ -215,7 +215,7 @@ def imported(file: Path) -> ModuleType:
 @cache
 def routes() -> tuple[Route, ...]:
     """Return the routes of the template, each with the method of its handler in the place of ANY."""
-    api = load(ROOT / "template.yaml", {"CodegenTokenSecret": "unknown"}).api
+    api = load(ROOT / "template.yaml", {"CodegenTokenSecret": ANY_SECRET}).api
     assert api is not None
     return tuple(replace(route, method=method(source(route))) for route in api.routes)
 

@@ -166,8 +166,8 @@ class Stack:
             self.api_url, self.aws_url = loopback.url(api_socket), loopback.url(aws_socket)
             self.websocket_url = loopback.url(websocket_socket, "ws")
             self.aws = Endpoint(self.aws_url)
+            variables = {"AWS_ENDPOINT_URL": self.aws_url}
             parameters = {
-                "AwsEndpointUrl": self.aws_url,
                 "CodegenBaseUrl": self.codegen.base_url,
                 "CodegenOrgId": str(self.codegen.org_id),
                 **self._parameters,
@@ -175,6 +175,7 @@ class Stack:
             deployment = Deployment(
                 template=str(self._template_path.resolve()),
                 parameters=parameters,
+                variables=variables,
                 token=self.codegen.token,
                 log_dir=None if self._verbose else str(self.log_dir),
                 python=self._python,
@@ -185,7 +186,7 @@ class Stack:
             )
             aws = stack.enter_context(deployed(deployment, aws_socket, self._failures.put))
             self.is_new = aws.is_new
-            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": aws.secret})
+            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": aws.secret}, variables)
             portal = stack.enter_context(start_blocking_portal())
             sockets = _Sockets(api_socket, websocket_socket, management_socket)
             stack.enter_context(portal.wrap_async_context_manager(self._serve_apis(sockets)))

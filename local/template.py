@@ -3,7 +3,7 @@
 The local stack, the OpenAPI document, the benchmarks and the tests read the template through this module. So functions,
 routes, tables and schedules are declared in the template only.
 
-    template = load(Path("template.yaml"), {"CodegenTokenSecret": "codegen-token"})
+    template = load(Path("template.yaml"), {"CodegenTokenSecret": ANY_SECRET})
     template.functions["CreateAgentRun"].environment
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCOUNT_ID",
+    "ANY_SECRET",
     "REGION",
     "Api",
     "Authorizer",
@@ -39,6 +40,10 @@ __all__ = [
     "WebSocketApi",
     "load",
 ]
+
+
+ANY_SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:codegen-token-AbCdEf"
+"""A value of the parameter `CodegenTokenSecret` for those who read the template without a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +216,18 @@ class Template:
     state_machines: Mapping[str, StateMachine]
 
 
-def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
+def load(
+    path: Path, parameters: Mapping[str, str] | None = None, variables: Mapping[str, str] | None = None
+) -> Template:
     """Read the template at `path`, with `parameters` in place of its defaults.
 
     It may also be the output of `sam build`, `.aws-sam/build/template.yaml`: paths are relative to the template.
+
+    Args:
+        path: The template.
+        parameters: Values of its parameters.
+        variables: Values of environment variables, for each function that declares them. `sam local --env-vars` does
+            the same.
 
     Raises:
         TemplateError: the template is invalid or not supported, or a parameter has no valid value.
@@ -226,7 +239,7 @@ def load(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
         for layer in document.of("AWS::Serverless::LayerVersion")
     }
     functions = {
-        resource.logical_id: _function(resource, folder, layers)
+        resource.logical_id: _function(resource, folder, layers, variables or {})
         for resource in document.of("AWS::Serverless::Function")
     }
     api = _single(document, "AWS::Serverless::Api")
@@ -256,7 +269,7 @@ def _single(document: Document, type_: str) -> Resource | None:
 # --- functions and their events --------------------------------------------------------------------------------------
 
 
-def _function(resource: Resource, folder: Path, layers: Mapping[str, Path]) -> Function:
+def _function(resource: Resource, folder: Path, layers: Mapping[str, Path], given: Mapping[str, str]) -> Function:
     where, properties = resource.logical_id, resource.properties
     layer_arns = properties.get("Layers", [])
     for arn in layer_arns:
@@ -270,7 +283,7 @@ def _function(resource: Resource, folder: Path, layers: Mapping[str, Path]) -> F
         handler=required(where, properties, "Handler"),
         code_dir=(folder / required(where, properties, "CodeUri")).resolve(),
         layers=tuple(layers[arn] for arn in layer_arns),
-        environment={name: text_of(value) for name, value in variables.items()},
+        environment={name: text_of(given.get(name, value)) for name, value in variables.items()},
         timeout=int(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
         runtime=required(where, properties, "Runtime"),
@@ -297,7 +310,7 @@ def _events(document: Document, type_: str, *known: str) -> Iterator[tuple[str, 
 
 
 def _schedules(document: Document, functions: Mapping[str, Function]) -> Iterator[Schedule]:
-    ignored = ("Description", "FlexibleTimeWindow", "Name", "RetryPolicy")
+    ignored = ("DeadLetterConfig", "Description", "FlexibleTimeWindow", "Name", "OmitName", "RetryPolicy")
     for function, where, event in _events(document, "ScheduleV2", "Input", "ScheduleExpression", *ignored):
         yield Schedule(
             name=where.replace(".Events.", "-"),

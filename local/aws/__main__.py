@@ -38,7 +38,8 @@ def main(file_descriptor: int) -> None:
         aws = stack.enter_context(serve(listening, retry_scale=deployment.retry_scale))
         secret = aws.create_secret("codegen-token", deployment.token)
         try:
-            template = load(Path(deployment.template), {**deployment.parameters, "CodegenTokenSecret": secret})
+            parameters = {**deployment.parameters, "CodegenTokenSecret": secret}
+            template = load(Path(deployment.template), parameters, deployment.variables)
             aws.create(template)
             persistence = _persistence(deployment, template)
         except (DataError, TemplateError) as error:

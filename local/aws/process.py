@@ -36,6 +36,7 @@ class Deployment:
     Attributes:
         template: The path of the template.
         parameters: Its parameters, except for the ARN of the secret, which exists only after the start.
+        variables: Environment variables of its functions, in place of the values that the template declares.
         token: The value of the secret.
         log_dir: The folder in which each function writes its log. None: standard error.
         python: The interpreter of the functions.
@@ -47,6 +48,7 @@ class Deployment:
 
     template: str
     parameters: dict[str, str]
+    variables: dict[str, str]
     token: str
     log_dir: str | None
     python: str

@@ -163,7 +163,7 @@ def functions() -> Iterator[Functions]:
         patch.setattr("codegen_runs.settings.codegen_base_url", lambda: url)
         stack.enter_context(upstream.over(stack.enter_context(httpx.HTTPTransport())))
         forget()
-        boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+        boto3.client("secretsmanager").create_secret(Name=backend.SECRET_NAME, SecretString=DEMO_TOKEN)
         keep_agents(functions)
         send_idempotent_requests(functions)
         handle_requests(functions)

@@ -16,6 +16,7 @@ from codegen_runs.problems import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from local import cloudformation
 from local.cloudformation import Document, TemplateError
 from local.template import Route, Template
 from tests.support import backend, handlers
@@ -79,7 +80,6 @@ def test_the_layer_is_built_for_the_runtime_of_the_functions(document: Document)
 def test_the_parameters_reach_every_function_as_variables() -> None:
     given = {
         "AllowedOrigin": "https://ui.example",
-        "AwsEndpointUrl": "http://aws.example",
         "CodegenBaseUrl": "https://codegen.example",
         "CodegenLimitFactor": "3",
         "CodegenMaxRetries": "4",
@@ -91,7 +91,7 @@ def test_the_parameters_reach_every_function_as_variables() -> None:
 
     assert backend.template(**given).functions["GetHealth"].environment == {
         "ALLOWED_ORIGIN": "https://ui.example",
-        "AWS_ENDPOINT_URL": "http://aws.example",
+        "AWS_ENDPOINT_URL": "",
         "CODEGEN_BASE_URL": "https://codegen.example",
         "CODEGEN_LIMIT_FACTOR": "3",
         "CODEGEN_MAX_RETRIES": "4",
@@ -108,6 +108,70 @@ def test_without_parameters_the_functions_use_aws_and_the_public_codegen_api(tem
     environment = template.functions["GetHealth"].environment
 
     assert (environment["AWS_ENDPOINT_URL"], environment["CODEGEN_BASE_URL"]) == ("", "https://api.codegen.com")
+
+
+# --- parameters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:codegen-token-AbCdEf",
+        "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:codegen/token-a1B2c3",
+        "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a+b=c.d@e_f-123456",
+    ],
+)
+def test_the_secret_is_the_arn_of_any_partition(secret: str) -> None:
+    assert (
+        backend.template(CodegenTokenSecret=secret).functions["PollRuns"].environment["CODEGEN_TOKEN_SECRET"] == secret
+    )
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        " ",
+        "codegen-token",
+        "cg-fake-token-that-somebody-pasted",
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:token",
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:codegen-token-AbCdEf ",
+        "arn:aws:ssm:us-east-1:123456789012:parameter/codegen-token-AbCdEf",
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:codegen-token-*",
+    ],
+)
+def test_a_secret_that_is_no_complete_arn_is_refused_before_anything_is_created(secret: str) -> None:
+    """The permission to read the secret names it, so a partial ARN would deploy a stack that cannot read its token."""
+    with pytest.raises(TemplateError, match="CodegenTokenSecret"):
+        backend.template(CodegenTokenSecret=secret)
+
+
+@pytest.mark.parametrize("key", ["alias/codegen", "arn:aws:kms:us-east-1:123456789012:alias/codegen", "*"])
+def test_a_key_that_is_no_arn_of_a_key_is_refused(key: str) -> None:
+    """IAM compares permissions with the ARN of the key, not with that of an alias."""
+    with pytest.raises(TemplateError, match="CodegenTokenKey"):
+        backend.template(CodegenTokenKey=key)
+
+
+def test_a_key_of_your_own_adds_the_permission_to_decrypt_the_secret_with_it() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    default, own = (backend.template(**given) for given in ({}, {"CodegenTokenKey": key}))
+
+    assert len(statements(default)) == 1
+    assert statements(own) == [
+        *statements(default),
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": key,
+            "Condition": {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}},
+        },
+    ]
+
+
+def statements(deployed: Template) -> Any:
+    document = cloudformation.read(deployed.path, deployed.parameters)
+    return document.resources["ReadCodegenToken"].properties["PolicyDocument"]["Statement"]
 
 
 # --- timeouts --------------------------------------------------------------------------------------------------------
@@ -143,15 +207,11 @@ def test_a_tick_of_the_poller_ends_just_before_the_next_one(template: Template) 
     assert 50 <= seconds < 60
 
 
-def test_the_schedules_run_as_often_as_documented_and_never_retry(template: Template, document: Document) -> None:
-    """The next tick makes up for one that failed; a retry would overlap with it."""
+def test_the_schedules_run_as_often_as_documented(template: Template) -> None:
     assert {each.function.logical_id: each.expression for each in template.schedules} == {
         "PollRuns": "rate(1 minute)",
         "ReconcileMultiRuns": "rate(5 minutes)",
     }
-    for schedule in template.schedules:
-        (event,) = document.resources[schedule.function.logical_id].properties["Events"].values()
-        assert event["Properties"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
 
 
 # --- streaming -------------------------------------------------------------------------------------------------------
@@ -212,9 +272,9 @@ def test_a_table_is_paid_by_request_encrypted_and_restorable(document: Document)
 
 def test_a_table_outlives_the_stack_unless_its_items_are_short_lived(document: Document) -> None:
     for table in document.of("AWS::DynamoDB::Table"):
-        policy = "Delete" if table.logical_id in SHORT_LIVED else "Retain"
-        assert table.attributes["DeletionPolicy"] == policy, table.logical_id
-        assert table.attributes["UpdateReplacePolicy"] == policy, table.logical_id
+        policies = (table.attributes["DeletionPolicy"], table.attributes["UpdateReplacePolicy"])
+        kept = ("RetainExceptOnCreate", "Retain")
+        assert policies == (("Delete", "Delete") if table.logical_id in SHORT_LIVED else kept), table.logical_id
 
 
 def test_the_items_of_a_table_expire_by_the_attribute_that_the_code_writes(template: Template) -> None:

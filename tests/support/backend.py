@@ -16,16 +16,18 @@ from local import cloudformation
 from local.aws import dynamodb
 from local.cloudformation import Document
 from local.fake_codegen import DEMO_TOKEN, ManualClock
-from local.template import Function, Table, Template, load
+from local.template import ANY_SECRET, Function, Table, Template, load
 from tests.support.aws import in_memory
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+# moto makes up the last six characters of an ARN. It finds a secret by a partial ARN, which ends with the name.
+SECRET_NAME = ANY_SECRET.rpartition(":")[2]
 
 
 @cache
 def template(**parameters: str) -> Template:
     """Read the project's template as it would be deployed for the fake's demo organization."""
-    return load(TEMPLATE, {"CodegenOrgId": "123", "CodegenTokenSecret": "codegen-token", **parameters})
+    return load(TEMPLATE, {"CodegenOrgId": "123", "CodegenTokenSecret": ANY_SECRET, **parameters})
 
 
 @cache

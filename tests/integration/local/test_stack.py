@@ -55,7 +55,7 @@ def test_a_template_that_the_stack_cannot_run_is_refused(tmp_path):
 
 def test_an_aws_stand_in_that_does_not_start_is_an_error():
     deployment = Deployment(
-        *(str(SMALL_SYSTEM), {}, "fake-token"), log_dir=None, python=sys.executable, retry_scale=1, connections=""
+        *(str(SMALL_SYSTEM), {}, {}, "fake-token"), log_dir=None, python=sys.executable, retry_scale=1, connections=""
     )
     unusable, other = socket.socketpair()
 

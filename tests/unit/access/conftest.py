@@ -10,7 +10,7 @@ from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock
 from local.template import Template
 from tests.support import aws
-from tests.support.backend import Kicks, TestClock
+from tests.support.backend import SECRET_NAME, Kicks, TestClock
 from tests.support.events import working_with
 from tests.unit.access.service import ADA, IDS, Service
 
@@ -28,7 +28,7 @@ def service(
 ) -> Iterator[Service]:
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
     upstream.deployment_token.forget()
-    aws.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+    aws.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=DEMO_TOKEN)
     service = Service(deployed)
     service.another_process()
     with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):

@@ -19,7 +19,7 @@ from codegen_runs.storage.table import Table
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
 from tests.support import aws
-from tests.support.backend import TestClock
+from tests.support.backend import SECRET_NAME, TestClock
 from tests.support.overtaken import Overtaken
 from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
 
@@ -252,7 +252,7 @@ def test_without_a_default_organization_a_token_is_valid_in_all_of_its_creators(
 
 
 def test_an_organization_without_the_deployment_is_refused(service: Service, fake: FakeCodegen) -> None:
-    aws.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString="fake-codegen-token-of-grace")
+    aws.client("secretsmanager").put_secret_value(SecretId=SECRET_NAME, SecretString="fake-codegen-token-of-grace")
 
     answer = service.send("POST", TOKENS, ADA, {"name": "x"})
 
@@ -352,7 +352,7 @@ def test_the_answer_to_one_token_is_not_replayed_to_another(service: Service) ->
 def test_the_answer_says_that_the_deployment_has_no_codegen_token(service: Service) -> None:
     made = service.make_token()
     service.send("GET", f"{HOME}/repos", made["token"])
-    aws.client("secretsmanager").delete_secret(SecretId="codegen-token", ForceDeleteWithoutRecovery=True)
+    aws.client("secretsmanager").delete_secret(SecretId=SECRET_NAME, ForceDeleteWithoutRecovery=True)
     upstream.deployment_token.forget()
 
     answer = service.send("GET", f"{HOME}/repos", made["token"])
@@ -373,7 +373,7 @@ def test_the_answer_says_that_the_deployments_token_is_missing_or_refused(
     service: Service, secret_string: str, code: str
 ) -> None:
     made = service.make_token()
-    aws.client("secretsmanager").put_secret_value(SecretId="codegen-token", SecretString=secret_string)
+    aws.client("secretsmanager").put_secret_value(SecretId=SECRET_NAME, SecretString=secret_string)
     upstream.deployment_token.forget()
 
     answer = service.send("GET", f"{HOME}/repos", made["token"])

@@ -27,6 +27,7 @@ from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport
 from local.template import Template
 from tests.support import backend, handlers, sources
 from tests.support.aws import ENVIRONMENT
+from tests.support.backend import SECRET_NAME
 from tests.support.events import Context, rest
 from tests.support.lambda_logs import is_valid, kept, level
 
@@ -58,7 +59,7 @@ def lines(
 ) -> list[str]:
     """What an endpoint, the authorizer, the poller and the reconciler write to the log."""
     monkeypatch.setenv("CODEGEN_MAX_RETRIES", "0")
-    boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+    boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=DEMO_TOKEN)
     app = APIGatewayRestResolver()
     app.get("/works")(dict)
     app.get("/fails")(lambda: 1 / 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.template import Template, TemplateError, load
+from local.template import ANY_SECRET, Template, TemplateError, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -193,7 +193,7 @@ def test_a_missing_definition_is_an_error_that_names_the_file(read, tmp_path):
         ("!Ref Things", "!If {a: b}", "!If takes no mapping"),
         ("Timeout: 5", "Timeout: 5\n      Timeout: 6", "duplicate key Timeout"),
         ("Timeout: 5", "EphemeralStorage: {Size: 1024}", "GetThing: .* does not support EphemeralStorage"),
-        ("AWS::DynamoDB::Table", "AWS::SQS::Queue", r"Things: .* does not support AWS::SQS::Queue"),
+        ("AWS::DynamoDB::Table", "AWS::SNS::Topic", r"Things: .* does not support AWS::SNS::Topic"),
         ("Type: ScheduleV2", "Type: SQS", r"GetThing\.Events\.Often: .* does not support SQS"),
         ("Authorizer: NONE", "Authorizer: Other", "there is no authorizer Other"),
         ("Path: /open", 'Path: "/things/{id}"', "duplicate route GET /things/{id}"),
@@ -235,6 +235,42 @@ Resources:
     assert template.tables.keys() == tables
 
 
+@pytest.mark.parametrize(("origin", "things"), [("*", "Things"), ("https://ui.example", "none")])
+def test_a_value_can_depend_on_a_condition(read, origin, things):
+    text = SMALL.replace("Resources:", CONDITIONS, 1).replace("!Ref Things", "!If [Open, !Ref Things, none]", 1)
+
+    assert read(SMALL, text, parameters={"Origin": origin}).functions["GetThing"].environment["THINGS"] == things
+
+
+def test_no_value_removes_its_property_and_its_item(read):
+    text = SMALL.replace("Resources:", CONDITIONS, 1).replace("!Ref Things", "!If [Closed, x, !Ref AWS::NoValue]", 1)
+    text = text.replace("Layers: [!Ref Layer]", "Layers: [!If [Closed, x, !Ref AWS::NoValue], !Ref Layer]", 1)
+    function = read(SMALL, text).functions["GetThing"]
+
+    assert "THINGS" not in function.environment
+    assert [layer.name for layer in function.layers] == ["layer"]
+
+
+def test_a_value_with_an_unknown_condition_is_an_error(read):
+    with pytest.raises(TemplateError, match=r"GetThing\.Environment\.Variables\.THINGS: .* the condition .*'Closed'"):
+        read("!Ref Things", "!If [Closed, x, y]")
+
+
+CONDITIONS = """Conditions:
+  Open: !Equals [!Ref Origin, "*"]
+  Closed: !Not [!Condition Open]
+Resources:"""
+
+
+def test_given_variables_replace_declared_ones_only(tmp_path):
+    (tmp_path / "template.yaml").write_text(SMALL)
+
+    template = load(tmp_path / "template.yaml", {"Secret": "s"}, {"THINGS": "others", "UNKNOWN": "x"})
+
+    assert template.functions["GetThing"].environment["THINGS"] == "others"
+    assert template.functions["Authorize"].environment == {"RETRIES": "2"}
+
+
 def test_a_route_can_stream_and_have_a_longer_timeout(read):
     api = read("Path: /open", "Path: /open, ResponseTransferMode: RESPONSE_STREAM, TimeoutInMillis: 900000").api
 
@@ -263,9 +299,9 @@ def test_a_parameter_without_a_default_needs_a_value(tmp_path):
 
 
 def test_the_template_of_this_repository_is_supported():
-    template = load(ROOT / "template.yaml", {"CodegenTokenSecret": "secret"})
+    template = load(ROOT / "template.yaml", {"CodegenTokenSecret": ANY_SECRET})
 
     assert {route.function.logical_id for route in template.api.routes} < template.functions.keys()
-    assert template.functions["PollRuns"].environment["CODEGEN_TOKEN_SECRET"] == "secret"
+    assert template.functions["PollRuns"].environment["CODEGEN_TOKEN_SECRET"] == ANY_SECRET
     assert template.state_machines["MultiRunStateMachine"].name == "codegen-runs-multi-runs"
     assert {schedule.function.logical_id for schedule in template.schedules} == {"PollRuns", "ReconcileMultiRuns"}

@@ -20,7 +20,7 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Script, Tro
 from local.template import Template
 from tests.support import backend, handlers
 from tests.support.aws import ENVIRONMENT, in_memory, operation_of
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import SECRET_NAME, TestClock, Tokens
 from tests.support.events import Context
 from tests.support.memory import MemoryRuns
 from tests.unit.poller.conftest import KEY, TOKEN, Enqueue, MakePoller, Skewed, watch_of
@@ -198,7 +198,7 @@ def test_a_tick_that_runs_twice_or_late_repeats_nothing(
 def test_the_function_accepts_a_scheduled_event_of_another_day(
     deployed: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boto3.client("secretsmanager").create_secret(Name="codegen-token", SecretString=DEMO_TOKEN)
+    boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=DEMO_TOKEN)
     event = {"source": "aws.scheduler", "time": "2020-01-01T00:00:00Z", "id": "the-same"}
 
     answers = [handlers.handler("poller/poll")(event, Context(milliseconds_left=85_000)) for _ in range(2)]
