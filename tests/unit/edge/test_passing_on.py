@@ -301,6 +301,12 @@ def test_a_request_body_has_a_limit(excess: int, wire: Wire) -> None:
     assert len(wire.requests) == 1 - excess
 
 
+def test_a_compressed_body_is_refused_because_its_encoding_is_not_passed_on(wire: Wire) -> None:
+    answer = send("POST", f"{ORG}/tools", body="x", headers={"Content-Encoding": "gzip"})
+
+    assert (answer.status, answer.json["code"], wire.requests) == (415, "unsupported_media_type", [])
+
+
 def test_an_answer_over_the_limit_is_not_read_to_its_end(wire: Wire) -> None:
     class Long(httpx.SyncByteStream):
         sent = 0

@@ -7,7 +7,6 @@ from aws_lambda_powertools.event_handler import Depends, Request
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
-from codegen_runs.bodies import finite
 from codegen_runs.http import admission
 
 
@@ -21,6 +20,9 @@ Codegen = Annotated[CodegenAPI, Depends(_acting_as_caller)]
 
 
 def _passing_on(request: Request) -> CodegenAPI:
+    # Imported here, because operations without a body need no models of bodies.
+    from codegen_runs.bodies import finite
+
     event = request.resolved_event
     body = request.json_body if event.body else None
     return _acting_as_caller(request).with_more(

@@ -20,7 +20,7 @@ from codegen_runs.http.answers import MAX_ANSWER
 from codegen_runs.http.edge import seconds_left_in
 from codegen_runs.http.proxy import Answer, Event, content_of, headers_of
 from codegen_runs.limits.permits import permit
-from codegen_runs.problems import BadGateway, RouteNotFound, TooLarge
+from codegen_runs.problems import BadGateway, RouteNotFound, TooLarge, UnsupportedMediaType
 from codegen_runs.roles import needed_for
 from codegen_runs.upstream.errors import refusal_of
 
@@ -38,6 +38,7 @@ def pass_on(event: Event, context: LambdaContext, backend: Backend) -> Answer:
         NotAMember: The caller is not in an organization that the request names.
         RoleRequired: The caller's role there is too low for the method.
         TooLarge: The request body is over the limit.
+        UnsupportedMediaType: The request body is compressed.
         NoPermit: The limit of the Codegen API is used up.
         BadGateway: The answer is not text.
         AnswerTooLarge: The answer is over the limit.
@@ -91,6 +92,8 @@ def _content(event: Event) -> bytes | None:
     content = content_of(event)
     if not content:
         return None
+    if headers_of(event).get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("The request body is compressed.", remedy="Send it without Content-Encoding.")
     if len(content) > admission.MAX_BODY:
         raise TooLarge(f"The request body has {len(content)} bytes; the limit is {admission.MAX_BODY}.")
     return content
