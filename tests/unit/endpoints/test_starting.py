@@ -79,6 +79,26 @@ def test_every_field_of_a_run_reaches_the_upstream(fake: FakeCodegen, runs: Runs
     assert wire.asked[3] == sent
 
 
+@pytest.mark.parametrize("named_in", ["body", "path"])
+def test_every_field_of_a_follow_up_reaches_the_upstream(
+    named_in: str, finished: int, fake: FakeCodegen, runs: RunsTable
+) -> None:
+    sent = {
+        "prompt": "And now test it.",
+        "images": ["data:image/png;base64,AA=="],
+        "model": "m",
+        "webhooks": [{"url": "https://hook.test", "secret": "s", "more": 1}],
+    }
+    wire = Wire([FakeTransport(fake).handle_request])
+    with upstream.over(wire):
+        if named_in == "body":
+            post("agent_runs/resume", f"{ORG}/agent/run/resume", sent | {"agent_run_id": finished})
+        else:
+            post("agent_runs/resume", f"{ORG}/agent/run/{finished}/resume", sent)
+
+    assert wire.asked[3] == sent | {"agent_run_id": finished}
+
+
 def test_fields_of_other_apis_have_a_warning(fake: FakeCodegen) -> None:
     answer = post("agent_runs/create", f"{ORG}/agent/run", {"prompt": "x", "temperature": 0.7, "branch": "main"})
 
