@@ -8,6 +8,7 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs.events import Writer
 from codegen_runs.poller.loop import Poller
+from codegen_runs.prompts import Prompt
 from codegen_runs.runs import transitions
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, Watch
@@ -39,7 +40,7 @@ def queued(runs: MemoryRuns, clock: TestClock) -> Watch:
         org_id=DEMO_ORG_ID,
         key=KEY,
         status=Status.QUEUED,
-        prompt="Say hello.",
+        prompts=(Prompt(text="Say hello.", at=now),),
         launch=Launch(metadata={"multi_run_id": "mr-1"}),
         task_token=TOKEN,
         multi_run_id="mr-1",

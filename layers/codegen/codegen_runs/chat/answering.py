@@ -94,7 +94,7 @@ class ChatStream(FrameStream):
         end = self._end(reader, until)
         if end is None:
             reader.refresh()
-            waiting = {"status": reader.watch.status, "status_reason": reader.watch.status_reason}
+            waiting = {"status": reader.watch.shown_status, "status_reason": reader.watch.status_reason}
             return {"body": turn.model_copy(update=waiting).model_dump_json()}
         result = outcome(end, reader)
         ended = {

@@ -141,7 +141,9 @@ def _continue(request: ChatMessage, session_id: str, *, org_id: int, caller: Cal
         watch = backend.runs.find(org_id, session.agent_run_id)
         if watch and _is_at_work(watch):
             links = _links(org_id, session.agent_run_id, START).model_dump()
-            raise SessionBusy(f"The agent has not answered yet: turn {watch.turn} is {watch.status}.", links=links)
+            raise SessionBusy(
+                f"The agent has not answered yet: turn {watch.turn} is {watch.shown_status}.", links=links
+            )
         run = starting.resume(
             str(session.agent_run_id),
             FollowUp(prompt=request.message),

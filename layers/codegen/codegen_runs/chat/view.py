@@ -41,7 +41,7 @@ class ChatView:
     def opening(self, reader: Reader) -> Frame:
         """See `View.opening`."""
         watch = reader.watch
-        return Frame("run.started", {"run_id": watch.agent_run_id, "status": watch.status} | self._first)
+        return Frame("run.started", {"run_id": watch.agent_run_id, "status": watch.shown_status} | self._first)
 
     def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
         """See `View.show`."""

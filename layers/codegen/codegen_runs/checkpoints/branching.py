@@ -133,7 +133,7 @@ def _start(
         raise
     warnings = request.ignored() + plan.warnings
     if found.watch and not found.watch.status.terminal:
-        detail = f"The checkpoint's run also continues. Its status is {found.watch.status}."
+        detail = f"The checkpoint's run also continues. Its status is {found.watch.shown_status}."
         warnings.append(_warned("run_goes_on", detail))
     lineage = [entry(started.model_copy(update={"child": str(run.id)}), 1)]
     try:

@@ -104,7 +104,7 @@ def read(run_id: str, *, org_id: int, skip: int, limit: int, backend: Backend) -
 
 
 def _empty(watch: Watch | None, skip: int, limit: int) -> RunCardLogs:
-    status = watch.status if watch else Status.UNKNOWN
+    status = watch.shown_status if watch else Status.UNKNOWN
     return RunCardLogs(
         id=None,
         logs=[],

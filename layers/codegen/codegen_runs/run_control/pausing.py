@@ -106,4 +106,4 @@ def _not_paused(watch: Watch) -> str:
         return f"{ended(watch.status)} Only a prompt can continue it."
     if watch.status is Status.PAUSED:
         return "The agent is paused at Codegen. Only a follow-up prompt can resume it."
-    return f"The run is {watch.status}, not paused, and the request has no follow-up prompt."
+    return f"The run is {watch.shown_status}, not paused, and the request has no follow-up prompt."

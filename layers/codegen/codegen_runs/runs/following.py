@@ -70,7 +70,8 @@ def follow(
             continue
         try:
             if watch.status.terminal and (_follows_up(prompt) or not statuses.from_upstream(status).terminal):
-                watch = runs.write(*reopened(watch, prompt, deadline=now + DEADLINE, now=now))
+                following_turn = reopened(watch, prompt, deadline=now + DEADLINE, now=now).watch
+                watch = runs.write(following_turn.model_copy(update={"upstream_status": status}))
                 backend.kick()
             elif prompt:
                 watch = runs.write(*prompted(watch, prompt))

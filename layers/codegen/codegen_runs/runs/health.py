@@ -61,7 +61,7 @@ def assess(watch: Watch, *, now: float) -> Assessment:
 
 def _waiting(watch: Watch) -> str | None:
     """Return what a run is waiting for while it cannot log anything; None when it can."""
-    match watch.status, watch.agent_run_id is not None:
+    match watch.shown_status, watch.agent_run_id is not None:
         case Status.PAUSED, False:
             return "The run is paused until it is resumed."
         case Status.PAUSED, True:

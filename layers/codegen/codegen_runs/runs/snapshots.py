@@ -59,7 +59,7 @@ def run_snapshot(watch: Watch, *, now: float) -> RunSnapshot:
     health, detail = assess(watch, now=now)
     return RunSnapshot(
         key=watch.key,
-        status=watch.status,
+        status=watch.shown_status,
         status_reason=watch.status_reason,
         upstream_status=watch.upstream_status,
         agent_run_id=watch.agent_run_id,

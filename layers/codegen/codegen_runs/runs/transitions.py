@@ -443,7 +443,12 @@ def _requested(writer: Writer, watch: Watch, cancel: Cancel) -> None:
 def _status_changed(writer: Writer, watch: Watch, status: Status, *, paused_scope: str | None) -> None:
     writer.add(
         "run.status_changed",
-        {"from": watch.status, "to": status, "upstream_status": watch.upstream_status, "paused_scope": paused_scope},
+        {
+            "from": watch.shown_status,
+            "to": watch.shown_status if status is watch.status else status,
+            "upstream_status": watch.upstream_status,
+            "paused_scope": paused_scope,
+        },
     )
 
 

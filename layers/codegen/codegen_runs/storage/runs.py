@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from codegen_api import Harness
 from codegen_runs.events import Event, Position
 from codegen_runs.prompts import Prompt
-from codegen_runs.statuses import Status
+from codegen_runs.statuses import Status, from_upstream
 from codegen_runs.storage import checkpoints as checkpoint_rows
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
@@ -167,6 +167,16 @@ class Watch(BaseModel):
     def position(self) -> Position:
         """How far the event log has been written."""
         return Position(epoch=self.epoch, seq=self.seq, log_count=self.log_count, tail=self.tail, open=self.open)
+
+    @property
+    def shown_status(self) -> Status:
+        """The status that callers see. Until the first read of a turn, it is what the upstream said when it began."""
+        if self.status is not Status.UNKNOWN:
+            return self.status
+        said = from_upstream(self.upstream_status)
+        if said.terminal:  # the status of the turn before
+            return Status.QUEUED if self.turn > 1 else Status.UNKNOWN
+        return said
 
     @property
     def settled(self) -> bool:
