@@ -57,9 +57,12 @@ def _proxy_for(url: httpx.URL) -> str | None:
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    if not proxy.startswith(("http://", "https://")):
-        scheme = proxy.partition("://")[0]
-        raise httpx.UnsupportedProtocol(f"A proxy of the environment has the scheme {scheme}. Use http or https.")
+    try:
+        usable = httpx.URL(proxy).scheme in ("http", "https") and httpx.URL(proxy).host
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:  # not quoted: it may have a password
+        raise httpx.UnsupportedProtocol("The proxy of the environment is no http or https URL.")
     return proxy
 
 

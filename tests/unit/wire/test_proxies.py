@@ -125,13 +125,15 @@ def test_a_request_of_a_function_to_loopback_passes_no_proxy(
     assert passing.requests == []
 
 
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4"])
-def test_a_proxy_of_another_kind_is_refused_in_a_sentence(
-    send: Send, monkeypatch: pytest.MonkeyPatch, scheme: str
+@pytest.mark.parametrize(
+    "value", ["socks5://127.0.0.1:1080", "socks4://127.0.0.1", "http://me@nowhere:port", "http://"]
+)
+def test_a_proxy_that_cannot_be_used_is_refused_in_a_sentence(
+    send: Send, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:1080")
+    monkeypatch.setenv("ALL_PROXY", value)
 
-    with pytest.raises(httpx.UnsupportedProtocol, match=f"has the scheme {scheme}"):
+    with pytest.raises(httpx.UnsupportedProtocol, match=r"^The proxy of the environment is no http or https URL\.$"):
         send("http://codegen.test/")
 
 
