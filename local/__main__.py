@@ -106,8 +106,7 @@ def _run(options: argparse.Namespace) -> int:
     folder = options.data or (default_folder(codegen.base_url, codegen.org_id, os.environ) if codegen else None)
     try:
         with _stack(options, codegen, ports, folder) as stack:
-            if stack.is_new:
-                _create_agents(stack)
+            _create_agents(stack)
             print(_first_screen(stack, folder), flush=True)
             stack.wait()
     except KeyboardInterrupt:
@@ -149,10 +148,15 @@ def _api(stack: Stack, *, timeout: float) -> httpx.Client:
 
 
 def _create_agents(stack: Stack) -> None:
-    """Create the demo agents. Nothing else depends on them, so a failure is only reported."""
+    """Create the demo agents, unless there are agents: one that was deleted does not come back at the next start.
+
+    Nothing else depends on them, so a failure is only reported.
+    """
     try:
         with _api(stack, timeout=10) as api:
-            demo_agents.create(api, stack.codegen.org_id)
+            agents = api.get(f"/v1/organizations/{stack.codegen.org_id}/agents", params={"limit": 1})
+            if not agents.raise_for_status().json()["items"]:
+                demo_agents.create(api, stack.codegen.org_id)
     except httpx.HTTPError as error:
         print(f"The demo agents were not created: {error}", file=sys.stderr)
 

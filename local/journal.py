@@ -4,6 +4,9 @@ Each record is one line: the length of its JSON text in bytes and the text's CRC
 and the text, in ASCII. The first record is the header, which names the kind of the file and its version. The file is
 created, and replaced by a shorter one, by renaming a complete file, so the header is never incomplete.
 
+It is no SQLite database, because such a file cannot be copied while it is in use, and because SQLite does not notice a
+changed byte.
+
 A writer that dies leaves at most one incomplete record, at the end of the file. `open_journal` removes it. Anything
 else that does not match is damage, and the file stays as it is.
 """
@@ -60,6 +63,7 @@ def open_journal(
             _write_new(path, [header]).close()
         file = _locked(path, clock)
         try:
+            _new(path).unlink(missing_ok=True)  # of a writer that died
             os.fchmod(file.fileno(), _PRIVATE)
             records, end = _read(path, header, file)
             file.truncate(end)
@@ -212,7 +216,7 @@ def _base64(value: bytes) -> str:
 
 def _write_new(path: Path, records: Iterable[Any]) -> BinaryIO:
     """Write a file next to `path`, put it in its place, and return it open and locked."""
-    new = path.with_name(f"{path.name}.new")
+    new = _new(path)
     new.unlink(missing_ok=True)
     file = os.fdopen(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE), "r+b", buffering=0)
     try:
@@ -226,6 +230,10 @@ def _write_new(path: Path, records: Iterable[Any]) -> BinaryIO:
         new.unlink(missing_ok=True)
         raise
     return file
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _in_blocks(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -97,7 +97,6 @@ class Stack:
         fake: The fake Codegen, or None if the stack uses a real one.
         template: The template, with its parameters resolved.
         log_dir: The folder of the functions' logs, or None with `verbose`.
-        is_new: Whether the tables were empty at the start.
     """
 
     api_url: str
@@ -106,7 +105,6 @@ class Stack:
     template: Template
     aws: Endpoint
     codegen: Codegen
-    is_new: bool
 
     def __init__(
         self,
@@ -184,9 +182,8 @@ class Stack:
                 journal=str(kept.tables) if kept else None,
                 codegen="the fake Codegen" if self.fake else origin(self.codegen.base_url),
             )
-            aws = stack.enter_context(deployed(deployment, aws_socket, self._failures.put))
-            self.is_new = aws.is_new
-            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": aws.secret}, variables)
+            secret = stack.enter_context(deployed(deployment, aws_socket, self._failures.put))
+            self.template = load(self._template_path, {**parameters, "CodegenTokenSecret": secret}, variables)
             portal = stack.enter_context(start_blocking_portal())
             sockets = _Sockets(api_socket, websocket_socket, management_socket)
             stack.enter_context(portal.wrap_async_context_manager(self._serve_apis(sockets)))

@@ -1,8 +1,8 @@
 """Serve the AWS stand-in for a stack: `python -m local.aws FILE_DESCRIPTOR`, which `process` starts.
 
 The file descriptor is a listening socket's, and standard input has a `Deployment` as one line of JSON. Standard output
-gets one line of JSON: a `Deployed`, or an error. A second line is an error of the journal, after which nothing more is
-kept. The process ends when standard input closes.
+gets one line of JSON: the ARN of the secret, or an error. A second line is an error of the journal, after which nothing
+more is kept. The process ends when standard input closes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import logging
 import socket
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio.from_thread import start_blocking_portal
 
 from local.aws.persistence import Persistence
-from local.aws.process import Deployed, Deployment
+from local.aws.process import Deployment
 from local.aws.server import serve
 from local.functions.pool import Functions
 from local.journal import DataError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main(file_descriptor: int) -> None:
-    """Deploy the template, report it, and serve until standard input closes."""
+    """Deploy the template, report the secret's ARN, and serve until standard input closes."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     deployment = Deployment(**json.loads(sys.stdin.readline()))
     with ExitStack() as stack:
@@ -58,7 +57,7 @@ def main(file_descriptor: int) -> None:
             # Entered last, so that nothing is kept which happens because the process ends.
             stack.enter_context(persistence.keeping(aws))
             persistence.resume(aws)
-        print(json.dumps(asdict(Deployed(secret, is_new=persistence is None or persistence.is_new))), flush=True)
+        print(json.dumps({"secret": secret}), flush=True)
         sys.stdin.read()
 
 

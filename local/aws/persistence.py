@@ -65,9 +65,6 @@ class Persistence:
         on_failure: Called once, when the journal cannot be written any more.
         now: Returns the time in epoch seconds. Items that expired before it are not read back.
 
-    Attributes:
-        is_new: Whether the journal had no records.
-
     Raises:
         DataError: the journal cannot be used, or its items do not fit the tables.
     """
@@ -88,7 +85,6 @@ class Persistence:
         self._changed: dict[_Place, None] = {}
         self._executions: dict[str, tuple[str, str]] = {}
         self._journal, records = open_journal(path, f"the tables of a stack that uses {codegen}", _VERSION)
-        self.is_new = not records
         self._operations = sum(map(len, records))
         try:
             self._restore(records, {table.name: table.ttl_attribute for table in template.tables.values()}, now())

@@ -58,19 +58,11 @@ class Deployment:
     journal: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """What the process has deployed: the ARN of the secret, and whether the tables were created without items."""
-
-    secret: str
-    is_new: bool
-
-
 @contextmanager
 def deployed(
     deployment: Deployment, listening: socket.socket, on_failure: Callable[[Exception], None]
-) -> Iterator[Deployed]:
-    """Run the process, which takes over the socket, and yield what it has deployed.
+) -> Iterator[str]:
+    """Run the process, which takes over the socket, and yield the ARN of the secret.
 
     Args:
         deployment: What to deploy.
@@ -107,7 +99,7 @@ def deployed(
         watching = threading.Thread(target=_watch, args=(process.stdout, on_failure), name="aws-watch", daemon=True)
         watching.start()
         try:
-            yield Deployed(**answer)
+            yield answer["secret"]
         finally:
             process.stdin.close()
             try:

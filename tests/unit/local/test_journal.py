@@ -247,11 +247,12 @@ def test_a_replacement_that_fails_changes_nothing(journal: Journal, caplog: pyte
     assert "cannot be made smaller: [Errno 28] No space left on device" in caplog.text
 
 
-def test_a_replacement_that_was_killed_is_ignored(path: Path) -> None:
+def test_a_replacement_that_was_killed_is_removed(path: Path) -> None:
     write(path, RECORDS)
     path.with_name("results.journal.new").write_bytes(b"half")
 
     assert reopened(path) == RECORDS
+    assert [file.name for file in path.parent.iterdir()] == ["results.journal"]
 
 
 def test_a_second_writer_is_refused(journal: Journal) -> None:
