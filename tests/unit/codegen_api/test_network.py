@@ -89,7 +89,7 @@ def test_no_proxy_names_hosts_addresses_and_networks(
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
-        ("HTTPS_PROXY", "http://user:hidden@proxy:port", "is not the URL of a proxy"),
+        ("HTTPS_PROXY", "http://ada:secret@proxy:port", "is not the URL of a proxy"),
         ("https_proxy", "gopher://proxy:1", "is not the URL of a proxy"),
         ("ALL_PROXY", "http://[::1", "is not the URL of a proxy"),
         ("ALL_PROXY", "socks5://127.0.0.1:1080", r"needs another package: pip install 'httpx\[socks\]'"),
@@ -109,7 +109,7 @@ def test_a_setting_that_cannot_be_used_is_an_error_that_names_its_variable(
     with pytest.raises(ConfigurationError, match=f"^{variable} .*{reason}") as refused:
         face(1, "token", REMOTE)
 
-    assert "hidden" not in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", ["", "no certificate"])
