@@ -27,7 +27,7 @@ test test-all: export PYTHONDONTWRITEBYTECODE =
 test: .venv/installed ## Run the tests, property tests with few examples; ARGS='-k poller' for some of them
 	@$(python) -m pytest -n auto $(ARGS)
 
-test-all: .venv/installed ## Run the tests with all examples, as CI does
+test-all: .venv/installed .venv-sam/installed ## Run the tests with all examples, as CI does
 	@$(python) -m pytest -n auto --hypothesis-profile full $(ARGS)
 
 check: .venv/installed .venv-sam/installed ## Check style, types, the template and the OpenAPI document
@@ -55,7 +55,7 @@ bridge: .venv/installed ## Let the containers of `sam local` reach `make run` (D
 sam-test: .venv/installed build ## Test the build under `sam local` (needs a container engine)
 	@SAM_LOCAL=1 $(python) -m pytest tests/e2e/test_sam_local.py $(ARGS)
 
-deploy: build ## Deploy to AWS; use ARGS=--guided the first time
+deploy: build ## Deploy to AWS; ARGS=--guided asks for the parameters
 	@$(sam) deploy $(ARGS)
 
 clean: ## Remove builds, caches and environments

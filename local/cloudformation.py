@@ -75,7 +75,7 @@ def read(path: Path, parameters: Mapping[str, str]) -> Document:
     Raises:
         TemplateError: the template is invalid or not supported, or a parameter has no valid value.
     """
-    sections = check_keys(str(path), yaml.load(path.read_text("utf-8"), Loader=_Loader), *_SECTIONS)
+    sections = sections_of(path)
     values = _parameters(sections.get("Parameters", {}), parameters)
     conditions = _Conditions(sections.get("Conditions", {}), values)
     resources = {
@@ -90,6 +90,15 @@ def read(path: Path, parameters: Mapping[str, str]) -> Document:
         resources={name: resolver.resource(name) for name in resources},
         outputs={name: required(f"Outputs.{name}", output, "Value") for name, output in outputs.items()},
     )
+
+
+def sections_of(path: Path) -> dict[str, Any]:
+    """Return the sections of the template at `path` as they are written.
+
+    Raises:
+        TemplateError: it is no mapping, or has a section that the local stack does not support.
+    """
+    return check_keys(str(path), yaml.load(path.read_text("utf-8"), Loader=_Loader), *_SECTIONS)
 
 
 def check_keys(where: str, value: Any, *known: str) -> dict[str, Any]:
