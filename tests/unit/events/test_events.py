@@ -8,10 +8,12 @@ import pytest
 from codegen_api import AgentRunLogs
 from codegen_runs.events import (
     MAX_DATA_BYTES,
+    MAX_OPEN,
     MAX_TAIL,
     Event,
     Position,
     Writer,
+    fingerprints,
     is_terminal,
     shorten,
     timestamp,
@@ -313,3 +315,56 @@ def test_a_bearer_header_is_masked_and_plain_words_are_kept() -> None:
     assert redact("The bearer of good news, task-oriented and risk-averse") == (
         "The bearer of good news, task-oriented and risk-averse"
     )
+
+
+# --- entries far from the end ---
+
+
+def page(position: Position, history: list[dict[str, Any]], skip: int, limit: int, **more: Any) -> tuple[Writer, bool]:
+    """Read a page of a history that does not begin where a poll begins."""
+    answer = {"id": 7, "organization_id": 123, "logs": history[skip : skip + limit], "total_logs": len(history)}
+    writer = Writer(position, run_id=7, now=1_750_000_000)
+    return writer, writer.logs(AgentRunLogs.model_validate(answer), skip=skip, **more)
+
+
+def test_an_open_entry_is_remembered_once_either_in_the_tail_or_before_it() -> None:
+    history = [log(number, tool_output=None if number in (0, 52, 97) else {}) for number in range(100)]
+    _, position, _ = poll(Position(), history, limit=100)
+
+    assert position.skip == 97
+    assert list(fingerprints(position.open)) == [0, 52]
+    writer, _ = page(position, history, 0, 50)
+    assert list(fingerprints(writer.position.open)) == [52, 0]
+    assert (writer.events, writer.position.skip) == ([], 97)
+
+
+def test_the_newest_open_entries_are_remembered() -> None:
+    history = [log(number, tool_output=None) for number in range(MAX_OPEN + MAX_TAIL + 10)]
+    _, position, more = poll(Position(), history)
+    while more:
+        _, position, more = poll(position, history)
+
+    assert list(fingerprints(position.open)) == list(range(10, 10 + MAX_OPEN))
+
+
+def test_an_entry_without_a_fingerprint_is_not_compared() -> None:
+    history = [log(number) for number in range(100)]
+    _, position, _ = poll(Position(), history, limit=100)
+    writer, more = page(position, [log(500), *history[1:]], 0, 50)
+
+    assert (writer.events, more) == ([], False)
+
+
+def test_the_entries_after_the_last_allowed_event_are_read_at_once() -> None:
+    writer, more = page(Position(), [log(number) for number in range(10)], 0, 10, most=4)
+
+    assert (len(writer.events), writer.read_to, writer.position.log_count, more) == (4, 4, 4, True)
+
+
+@pytest.mark.parametrize(("left", "reset"), [(100, False), (99, True), (60, True), (0, True)])
+def test_a_total_below_the_number_of_known_entries_shows_that_some_are_gone(left: int, reset: bool) -> None:
+    history = [log(number) for number in range(100)]
+    _, position, _ = poll(Position(), history, limit=100)
+    writer, _ = page(position, history[:left], 0, 60)
+
+    assert [event.type for event in writer.events] == ["stream.reset"] * reset

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from codegen_api import AgentRun, AgentRunLogs
-from codegen_runs.poller.observation import LOGS_PER_POLL, PULL_REQUESTS_PER_POLL, Observation, ended
+from codegen_runs.poller.observation import LOGS_PER_POLL, PULL_REQUESTS_PER_POLL, Look, Observation, ended
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs.schedule import INTERVALS, VIEWED_INTERVAL
 from codegen_runs.runs.transitions import MAX_PREVIEW_CHARACTERS, MAX_RESULT_CHARACTERS, Change
@@ -111,6 +111,50 @@ def test_a_read_clears_what_failed_before() -> None:
 def test_the_page_at_codegen_is_kept_until_there_is_another() -> None:
     assert observe(watch(web_url="a"), answer()).watch.web_url == "a"
     assert observe(watch(web_url="a"), answer(web_url="b")).watch.web_url == "b"
+
+
+# --- reads that look back ---
+
+
+def test_a_run_does_not_end_before_its_last_entries_were_compared() -> None:
+    known = observe(watch(), answer(*map(log, range(70)))).watch
+    read = answer(*map(log, range(60)), status="COMPLETE", total=70)
+    looked_back = Observation(known, read, now=NOW, skip=0)
+
+    assert not looked_back.needs_details
+    change = looked_back.change(None, viewed_until=None, at_least=60)
+    assert (types(change), change.watch.status, change.watch.due_at) == ([], Status.RUNNING, MS)
+    assert change.watch.extra_reads == 1
+
+
+def test_milestones_that_were_read_before_do_not_shorten_a_page() -> None:
+    before = observe(
+        observe(watch(), answer(*map(plan, range(4)), total=8)).watch, answer(plan(3), *map(plan, range(4, 8)))
+    )
+    seen = observe(before.watch, answer(plan(7), *map(log, range(8, 60)))).watch
+    change = Observation(seen, answer(*map(plan, range(8)), *map(log, range(8, 62))), now=NOW, skip=0).change(
+        None, viewed_until=None, at_least=0
+    )
+
+    assert types(change) == ["run.log", "run.log"]
+    assert change.watch.log_count == 62
+
+
+# --- looks ---
+
+
+def test_a_look_leaves_the_result_of_a_cancelled_run_to_the_read_after_the_cancel() -> None:
+    cancelled = watch(status=Status.CANCELLED, upstream_status="CANCELLED", finished_at=MS, looks_left=1)
+    change = Look(cancelled, answer(status="COMPLETE", result="Done."), {}, now=NOW).change(None)
+
+    assert (types(change), change.watch.result) == ([], None)
+
+
+def test_a_total_that_is_too_high_does_not_keep_a_look_from_its_end() -> None:
+    ended = watch(status=Status.COMPLETED, upstream_status="COMPLETE", finished_at=MS, looks_left=1)
+    change = Look(ended, answer(status="COMPLETE", total=5), {}, now=NOW).change(None)
+
+    assert (change.watch.looks_left, change.watch.due_at) == (0, None)
 
 
 # --- the next read ---
