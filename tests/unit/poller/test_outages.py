@@ -426,6 +426,17 @@ def test_only_one_call_is_made_during_an_outage_until_its_step_is_done(memory: M
     assert now.may_call()
 
 
+def test_a_call_that_had_begun_before_the_outage_is_no_probe(memory: MemoryRuns, clock: TestClock) -> None:
+    now = outages(memory, clock)
+    with failing(AWAY), now.call("a", of=1):
+        raise AWAY
+    noticed = memory.outage
+    with failing(AWAY), now.call("b", of=1):
+        raise AWAY
+
+    assert memory.outage == noticed
+
+
 def test_a_probe_that_could_not_be_made_leaves_the_outage_as_it_was(memory: MemoryRuns, clock: TestClock) -> None:
     memory.outage = OUTAGE
     now = outages(memory, clock)

@@ -7,7 +7,7 @@ run change is in `poller.observation`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codegen_api import AgentRun, CodegenAPIError
 from codegen_runs import prompts
@@ -27,8 +27,10 @@ from codegen_runs.runs.schedule import (
 )
 from codegen_runs.statuses import Status
 from codegen_runs.storage.checkpoints import Checkpoint
-from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import Cancel, Watch
+
+if TYPE_CHECKING:
+    from codegen_runs.storage.outages import Outage
 
 # Seconds that Codegen has to confirm that it stopped a run.
 CONFIRMATION_SECONDS = 600

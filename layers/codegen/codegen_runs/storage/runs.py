@@ -28,7 +28,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,8 +40,10 @@ from codegen_runs.storage import checkpoints as checkpoint_rows
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
 from codegen_runs.storage.keys import run_of, run_partition
-from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, ConditionFailed, Item, Table, transact
+
+if TYPE_CHECKING:
+    from codegen_runs.storage.outages import Outage
 
 # All due watches share one partition of the index. It allows 1,000 writes per second, far more than one poller makes.
 _DUE = "due"
@@ -314,6 +316,8 @@ class RunsTable:
 
     def get_outage(self) -> Outage:
         """Read the outage of the upstream; the default if none is stored."""
+        from codegen_runs.storage.outages import Outage  # only the poller needs it
+
         item = self._table.get(_OUTAGE_KEY)
         return Outage.model_validate(item) if item else Outage()
 
