@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen_api import APITimeoutError
-from codegen_runs import aws
+from codegen_runs import aws, upstream
 from codegen_runs.bodies import Body
 from codegen_runs.http import idempotency, sameness
 from codegen_runs.http.edge import endpoint
@@ -28,9 +28,13 @@ from local.template import Template
 from tests.support.aws import Aws
 from tests.support.backend import TestClock
 from tests.support.events import CALLER, Answer, call, rest
+from tests.support.handlers import handler
+from tests.support.wire import Wire
 
 PATH = "/v1/organizations/123/things"
 ROUTE = "/v1/organizations/{org_id}/things"
+PLACE = {"path": PATH}
+HOME = "/v1/organizations/123"
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 
 
@@ -214,15 +218,71 @@ def test_the_order_of_query_parameters_makes_no_difference(things: Things, again
 def test_the_same_fields_are_the_same_body_however_they_are_written(value: Any, encoding: str) -> None:
     fields = {"value": value, "more": 1}
     turned = json.dumps({"more": 1.0, "value": value}, indent=3, ensure_ascii=False).encode(encoding)
-    events = [{"body": json.dumps(fields)}, {"body": base64.b64encode(turned).decode(), "isBase64Encoded": True}]
+    events = [
+        {"body": json.dumps(fields)} | PLACE,
+        {"body": base64.b64encode(turned).decode(), "isBase64Encoded": True} | PLACE,
+    ]
 
-    assert sameness.body(events[0]) == sameness.body(events[1])
-    assert sameness.body(events[0]) != sameness.body({"body": json.dumps({"value": [value], "more": 1})})
+    assert sameness.fields(events[0]) == sameness.fields(events[1])
+    assert sameness.fields(events[0]) != sameness.fields({"body": json.dumps({"value": [value], "more": 1})} | PLACE)
+
+
+FOLLOW_UPS = [
+    (f"{HOME}/agent/run/resume", {"agent_run_id": 7}),
+    (f"{HOME}/agent/run/resume", {"agent_run_id": "7"}),
+    (f"{HOME}/agent/run/resume/", {"agent_run_id": 7.0}),
+    (f"{HOME}/agent/run/7/resume", {}),
+    (f"{HOME}/agent/run/007/resume", {}),
+    (f"{HOME.removeprefix('/v1')}/agent/run/7/resume", {}),
+    ("/api/runs/7/resume/", {}),
+]
+
+
+@pytest.mark.parametrize(("path", "more"), FOLLOW_UPS)
+@pytest.mark.parametrize(("first_path", "first_more"), FOLLOW_UPS[:4])
+def test_every_path_of_an_operation_is_the_same_request(
+    first_path: str,
+    first_more: Any,
+    path: str,
+    more: Any,
+    deployed: Template,
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CODEGEN_ORG_ID", "123")
+    for name, value in deployed.functions["ResumeAgentRun"].environment.items():
+        monkeypatch.setenv(name, value)
+    resume = handler("agent_runs/resume")
+    key = {"Idempotency-Key": KEY}
+    wire = Wire([httpx.Response(200, json={"id": 7, "organization_id": 123, "status": "ACTIVE"})] * 9)
+    with upstream.over(wire):
+        first = call(resume, rest("POST", first_path, body=first_more | {"prompt": "And now?"}, headers=key))
+        sent = len(wire.requests)
+        again = call(resume, rest("POST", path, body={"prompt": "And now?"} | more, headers=key))
+
+    assert (again.status, again.text) == (first.status, first.text)
+    assert again.headers["idempotent-replay"] == "true"
+    assert len(wire.requests) == sent
+
+
+def test_a_field_does_not_hide_the_run_in_the_path(
+    deployed: Template, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in deployed.functions["ResumeAgentRun"].environment.items():
+        monkeypatch.setenv(name, value)
+    wire = Wire([httpx.Response(200, json={"id": 7, "organization_id": 123, "status": "ACTIVE"})] * 9)
+    body = {"prompt": "And now?", "agent_run_id": 8}
+    with upstream.over(wire):
+        for run_id in (7, 9):
+            event = rest("POST", f"{HOME}/agent/run/{run_id}/resume", body=body, headers={"Idempotency-Key": KEY})
+            answer = call(handler("agent_runs/resume"), event)
+
+    assert (answer.status, answer.json["code"]) == (422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize("empty", [None, "", "{}", "null", " {} "])
 def test_no_body_is_the_same_as_one_without_fields(empty: str | None) -> None:
-    assert sameness.body({"body": empty}) == sameness.body({"body": "{}"})
+    assert sameness.fields({"body": empty} | PLACE) == sameness.fields({"body": "{}"} | PLACE)
 
 
 @pytest.mark.parametrize("other", [{"body": {"name": "two"}}, {"path": f"{PATH}?dry=1"}, {"body": "nonsense"}])

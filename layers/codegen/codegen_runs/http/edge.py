@@ -142,7 +142,6 @@ def _once(
     from codegen_runs.http import idempotency, sameness
 
     organization = admission.organization_in_path(event)
-    operation, named = sameness.operation(event, routes)
     return idempotency.once(
         idempotency.Keyed.read(
             headers_of(event)["idempotency-key"],
@@ -150,9 +149,9 @@ def _once(
             scope=(
                 *(caller.id, caller.token_id),
                 str(settings.codegen_org_id() if organization is None else organization),
-                f"POST {operation}",
+                f"POST {sameness.operation(event, routes)}",
             ),
-            asked=(named, sameness.query(event), sameness.body(event)),
+            asked=(sameness.query(event), sameness.fields(event, routes)),
         ),
         act,
         attempts=backend.idempotency,
