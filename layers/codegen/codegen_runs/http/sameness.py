@@ -2,9 +2,9 @@
 
 The following make no difference: which path of an operation is used, with or without `/v1` or a slash at the end; zeros
 in front of an id, and whether it is in the path or in the body; percent-encoding; the order of query parameters, and
-whether one is repeated or has commas; in JSON, the order of fields, white space, escapes, the encoding, and the form of a
-number (`1`, `1.0`, `1e0`). Of several fields with one name the last one counts, and a parameter in the path counts more
-than a field, as when the operation reads them. No body is the same as `{}` and `null`.
+whether one is repeated or has commas; in JSON, the order of fields, white space, escapes, the encoding, and the form of
+a number (`1`, `1.0`, `1e0`). Of several fields with one name the last one counts, and a parameter of the path
+overrides a field, as when the operation reads them. No body is the same as `{}` and `null`.
 """
 
 import json
