@@ -138,6 +138,7 @@ class Core:
                     sent=isinstance(outcome, Response) or outcome.sent,
                     status=error.status_code,
                     retry_after=error.retry_after,
+                    retryable=error.retryable,
                 )
             )
             if wait is None or wait + INSTANT >= deadline.remaining:

@@ -69,6 +69,12 @@ class CodegenAPIError(Exception):
         self.method = method
         self.path = path
 
+    @property
+    def retryable(self) -> bool | None:
+        """Whether a retry may succeed, according to the server; None if it does not say so."""
+        answer = self.body.get("retryable") if isinstance(self.body, dict) else None
+        return answer if isinstance(answer, bool) else None
+
     def __str__(self) -> str:
         return self.message if self.status_code is None else f"{self.status_code}: {self.message}"
 

@@ -42,9 +42,10 @@ class FailureLimit:
         self.failures = 0
 
     def count(self, error: CodegenAPIError) -> None:
-        """Count an error. Raise it if it is one too many, or if the caller's deadline has passed."""
+        """Count an error. Raise it if it is one too many, if a retry cannot succeed, or at the caller's deadline."""
         self.failures += 1
-        if self.failures > self._maximum or isinstance(error, DeadlineExceededError):
+        is_final = error.retryable is False or isinstance(error, DeadlineExceededError)
+        if self.failures > self._maximum or is_final:
             raise error
 
     def reset(self) -> None:

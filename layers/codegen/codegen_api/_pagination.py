@@ -31,7 +31,7 @@ class Listing(Generic[T]):
     @classmethod
     def of_pages(cls, call: "Callable[[int], Call[Page[T]]]", skip: int = 0) -> "Listing[T]":
         """Describe a list whose pages are `Page` objects."""
-        return cls(call, lambda page: (page.items, page.total), skip)
+        return cls(call, lambda page: (page.items, page.known_total), skip)
 
 
 class Walk(Generic[T]):
@@ -62,12 +62,11 @@ class Walk(Generic[T]):
         self._last = items
         self._skip += len(items)
         self._done = not items or (total is not None and self._skip >= total)
-        return [item for item in items if self._is_new(item)]
+        new = [item for item in items if _identity(item) not in self._seen]
+        self._seen.update(identity for item in items if (identity := _identity(item)) is not None)
+        return new
 
-    def _is_new(self, item: T) -> bool:
-        identity = getattr(item, "id", None)  # log entries have no id
-        if identity is None:
-            return True
-        known = identity in self._seen
-        self._seen.add(identity)
-        return not known
+
+def _identity(item: Any) -> Any:
+    """Return the id of an item; None for a log entry, which has none, and for an item whose id cannot be read."""
+    return None if "id" in getattr(item, "unreadable", ()) else getattr(item, "id", None)

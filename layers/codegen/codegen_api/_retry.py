@@ -17,6 +17,7 @@ class Attempt:
         sent: The request may have reached the server.
         status: The status of the response; None without a response.
         retry_after: Seconds to wait, if the response has `Retry-After`.
+        retryable: Whether a retry may succeed, according to the response; None if it does not say so.
     """
 
     number: int
@@ -24,6 +25,7 @@ class Attempt:
     sent: bool = True
     status: int | None = None
     retry_after: float | None = None
+    retryable: bool | None = None
 
     @property
     def refused(self) -> bool:
@@ -33,6 +35,8 @@ class Attempt:
     @property
     def passing(self) -> bool:
         """Whether the same request may succeed later."""
+        if self.retryable is False:
+            return False
         if self.status == 409:  # with Retry-After, the first request with this idempotency key is still in progress
             return self.retry_after is not None
         return self.status is None or self.status == 429 or (self.status >= 500 and self.status != 501)
@@ -42,8 +46,9 @@ class Attempt:
 class RetryPolicy:
     """How often a failed request is retried, and after which pause.
 
-    Retried are broken connections, 429 and 5xx except 501. A POST without an idempotency key is retried only if it
-    certainly had no effect: the connection was never made, or the response is 429.
+    Retried are broken connections, 429 and 5xx except 501, unless the response says `"retryable": false`. A POST
+    without an idempotency key is retried only if it certainly had no effect: the connection was never made, or the
+    response is 429.
 
     The pause before a retry is the `Retry-After` of a 429 or 503. Without one, and after any other failure, it starts
     at `base`, doubles with each retry up to `cap`, and is shortened by a random part of up to one half.

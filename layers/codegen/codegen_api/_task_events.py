@@ -107,7 +107,7 @@ def _events_of_deployment(core: Core, state: TaskState, after: str | None) -> St
     hold = LONG_POLL_SECONDS if read_timeout is None else min(LONG_POLL_SECONDS, read_timeout / 2)
     while True:
         params = {"after": after, "wait": hold, "limit": PAGE_SIZE}
-        call = Call("GET", path, _EventPage.model_validate_json, params=params)
+        call = Call("GET", path, _EventPage.read, params=params)
         page = yield from retry(partial(perform, call), max_failures=MAX_FAILURES)
         for item in page.items:
             yield Emit(TaskEvent(item.id, item.type, item.data, parse_timestamp(item.ts) if item.ts else None))

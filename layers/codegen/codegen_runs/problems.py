@@ -293,6 +293,22 @@ class AnswerTooLarge(BadGateway):
     retryable = False
 
 
+class EntryTooLarge(AnswerTooLarge):
+    """One entry of a list is larger than a Lambda function can return."""
+
+    code = "entry_too_large"
+
+    def __init__(self, position: int | None, *, is_log: bool) -> None:
+        self.remedy = "Read this entry from the Codegen API, with a Codegen token and the same path."
+        where = "The first entry of the page"
+        if position is not None:
+            where = f"The entry at position {position}"
+            self.remedy += f" To go on without it, request the entries from position {position + 1} on."
+        if is_log:
+            self.remedy += " The run's events have a preview of it."
+        super().__init__(f"{where} is larger than a Lambda function can return.")
+
+
 class Unavailable(Problem):
     """The Codegen API reports that it is temporarily unavailable."""
 

@@ -138,8 +138,8 @@ def test_unknown_keys_can_be_read_as_attributes():
         b"null",
         b"[]",
         b"\xff\xfe",
-        b'{"id": "7", "organization_id": 42}',
-        b'{"id": 7}',
+        b'{"id": "seven", "organization_id": 42}',
+        b'{"organization_id": 42}',
         b"[" * 5000,
     ],
     ids=lambda body: repr(body[:20]),
@@ -156,12 +156,11 @@ def test_a_response_of_another_structure_is_an_invalid_response(client, wire, bo
 
 
 def test_the_error_for_an_invalid_response_names_the_key_and_quotes_no_value(client, wire):
-    wire.answers(body={"items": [{"id": "hush"}], "total": 1, "page": 1, "size": 1, "pages": 1})
+    wire.answers(body={"items": "hush", "total": 1, "page": 1, "size": 1, "pages": 1})
 
-    with pytest.raises(InvalidResponseError, match=r"items\.0\.organization_id: Field required") as caught:
+    with pytest.raises(InvalidResponseError, match="items: Input should be a valid") as caught:
         client(lambda api: api.runs.list())
 
-    assert "items.0.id: Input should be a valid integer" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 

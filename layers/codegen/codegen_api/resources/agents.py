@@ -28,7 +28,7 @@ def list_agents(core: Core, *, tag: str | None = None, org_id: Id | None = None)
         return Call(
             "GET",
             f"/v1/organizations/{org}/agents",
-            CursorPage[AgentProfile].model_validate_json,
+            CursorPage[AgentProfile].read,
             params=params,
         )
 
@@ -40,7 +40,7 @@ def get_agent(core: Core, agent_id: str, *, version: int | None = None, org_id: 
     """Read an agent: its latest version, or the given one."""
     yield from require_deployment(core, FEATURE)
     org = core.org(org_id)
-    read = AgentProfile.model_validate_json
+    read = AgentProfile.read
     return (yield from perform(Call("GET", _path(org, agent_id), read, params={"version": version}))), org
 
 
@@ -81,7 +81,7 @@ def create_agent(  # noqa: D417 - callers do not pass `core`
     body = {"id": agent_id, "name": name, "type": str(agent_type)}
     body |= _fields(description, configuration, system_prompt, model, repo_id, tags)
     path = f"/v1/organizations/{org}/agents"
-    call = Call("POST", path, AgentProfile.model_validate_json, body=body, idempotency_key=new_idempotency_key())
+    call = Call("POST", path, AgentProfile.read, body=body, idempotency_key=new_idempotency_key())
     return (yield from perform(call)), org
 
 
@@ -109,7 +109,7 @@ def update_agent(
     org = core.org(org_id)
     body = {"version": version, "name": name, "type": agent_type and str(agent_type)}
     body |= _fields(description, configuration, system_prompt, model, repo_id, tags)
-    call = Call("PATCH", _path(org, agent_id), AgentProfile.model_validate_json, body=body)
+    call = Call("PATCH", _path(org, agent_id), AgentProfile.read, body=body)
     return (yield from perform(call)), org
 
 

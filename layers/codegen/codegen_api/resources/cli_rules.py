@@ -12,7 +12,7 @@ def get(core: Core, *, org_id: Id | None = None) -> Call[CliRules]:
 
     Rate limit: 30 calls per minute.
     """
-    return Call("GET", f"/v1/organizations/{core.org(org_id)}/cli/rules", CliRules.model_validate_json)
+    return Call("GET", f"/v1/organizations/{core.org(org_id)}/cli/rules", CliRules.read)
 
 
 class CliRulesResource(Resource):

@@ -9,7 +9,7 @@ from .._resource import AsyncResource, Resource, awaitable, blocking
 
 def list_(core: Core, *, org_id: Id | None = None) -> Call[Integrations]:
     """Read all integrations of an organization, which are not paged. Their metadata can contain secrets."""
-    return Call("GET", f"/v1/organizations/{core.org(org_id)}/integrations", Integrations.model_validate_json)
+    return Call("GET", f"/v1/organizations/{core.org(org_id)}/integrations", Integrations.read)
 
 
 class IntegrationsResource(Resource):

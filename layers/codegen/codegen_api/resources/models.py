@@ -12,7 +12,7 @@ def list_(core: Core, *, org_id: Id | None = None) -> Call[Models]:
 
     The source for this operation is an unofficial OpenAPI document of 2026-02.
     """
-    return Call("GET", f"/v1/organizations/{core.org(org_id)}/models", Models.model_validate_json)
+    return Call("GET", f"/v1/organizations/{core.org(org_id)}/models", Models.read)
 
 
 class ModelsResource(Resource):

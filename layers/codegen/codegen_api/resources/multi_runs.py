@@ -65,7 +65,7 @@ def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Mult
 def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[MultiRun]]:
     """Read all multi-runs, newest first, without their candidates."""
     yield from require_deployment(core, FEATURE)
-    path, read = _path(core.org(org_id)), CursorPage[MultiRun].model_validate_json
+    path, read = _path(core.org(org_id)), CursorPage[MultiRun].read
     return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
 
 
@@ -111,11 +111,11 @@ def _timeout_error(multi_run_id: str, timeout: float) -> TaskTimeoutError:
 
 
 def _read(core: Core, multi_run_id: str, org_id: Id | None) -> Call[MultiRun]:
-    return Call("GET", f"{_path(core.org(org_id))}/{as_name(multi_run_id)}", MultiRun.model_validate_json)
+    return Call("GET", f"{_path(core.org(org_id))}/{as_name(multi_run_id)}", MultiRun.read)
 
 
 def _post(path: str, body: dict[str, Any]) -> Call[MultiRun]:
-    return Call("POST", path, MultiRun.model_validate_json, body=body, idempotency_key=new_idempotency_key())
+    return Call("POST", path, MultiRun.read, body=body, idempotency_key=new_idempotency_key())
 
 
 def _path(org_id: int) -> str:

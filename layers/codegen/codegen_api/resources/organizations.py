@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 def list_(_core: Core, *, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Organization]]":
     """Read one page of the organizations of the token's user."""
-    return Call(
-        "GET", "/v1/organizations", Page[Organization].model_validate_json, params={"skip": skip, "limit": limit}
-    )
+    return Call("GET", "/v1/organizations", Page[Organization].read, params={"skip": skip, "limit": limit})
 
 
 def iter_(core: Core, *, skip: int = 0) -> Listing[Organization]:
@@ -41,7 +39,7 @@ def get_organization(core: Core, *, org_id: Id | None = None) -> "Flow[Organizat
 
     org = core.org(org_id)
     if (yield from is_deployment(core)):
-        return (yield from perform(Call("GET", _path(org), OrganizationDetails.model_validate_json)))
+        return (yield from perform(Call("GET", _path(org), OrganizationDetails.read)))
     for organization in (yield from read_list(iter_(core))):
         if organization.id == org:
             members = yield from perform(users.list_(core, org_id=org, limit=1))
@@ -64,7 +62,7 @@ def get_organization_usage(
 
     yield from require_deployment(core, "the usage of an organization")
     params = {"start_date": iso_8601(start_date), "end_date": iso_8601(end_date)}
-    call = Call("GET", f"{_path(core.org(org_id))}/usage", Usage.model_validate_json, params=params)
+    call = Call("GET", f"{_path(core.org(org_id))}/usage", Usage.read, params=params)
     return (yield from perform(call))
 
 
@@ -75,7 +73,7 @@ def get_organization_members(core: Core, *, org_id: Id | None = None) -> "Flow[l
     org = core.org(org_id)
     if not (yield from is_deployment(core)):
         return [Member.of(user) for user in (yield from read_list(users.iter_(core, org_id=org)))]
-    read = CursorPage[Member].model_validate_json
+    read = CursorPage[Member].read
     path = f"{_path(org)}/members"
     return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
 
@@ -95,7 +93,7 @@ def update_organization(
 
     yield from require_deployment(core, "changes to an organization")
     body = {"name": name, "settings": settings}
-    call = Call("PATCH", _path(core.org(org_id)), OrganizationDetails.model_validate_json, body=body)
+    call = Call("PATCH", _path(core.org(org_id)), OrganizationDetails.read, body=body)
     return (yield from perform(call))
 
 

@@ -20,7 +20,7 @@ def edit(  # noqa: D417 - callers do not pass `core`
     """
     repo = "" if repo_id is None else f"/repos/{as_id(repo_id)}"
     path = f"/v1/organizations/{core.org(org_id)}{repo}/prs/{as_id(pr_id)}"
-    return Call("PATCH", path, EditedPullRequest.model_validate_json, body={"state": state})
+    return Call("PATCH", path, EditedPullRequest.read, body={"state": state})
 
 
 class PullRequestsResource(Resource):

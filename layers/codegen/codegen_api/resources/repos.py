@@ -15,7 +15,7 @@ def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = P
     return Call(
         "GET",
         f"/v1/organizations/{core.org(org_id)}/repos",
-        Page[Repo].model_validate_json,
+        Page[Repo].read,
         params={"skip": skip, "limit": limit},
     )
 
@@ -30,7 +30,7 @@ def check_suite_settings(core: Core, repo_id: Id, *, org_id: Id | None = None) -
     return Call(
         "GET",
         _check_suite_settings(core, org_id),
-        CheckSuiteSettings.model_validate_json,
+        CheckSuiteSettings.read,
         params={"repo_id": as_id(repo_id)},
     )
 

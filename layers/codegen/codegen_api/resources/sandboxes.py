@@ -12,7 +12,7 @@ def analyze_logs(core: Core, sandbox_id: Id, *, org_id: Id | None = None) -> Cal
     return Call(
         "POST",
         f"/v1/organizations/{core.org(org_id)}/sandbox/{as_id(sandbox_id)}/analyze-logs",
-        SandboxAnalysis.model_validate_json,
+        SandboxAnalysis.read,
     )
 
 

@@ -28,7 +28,7 @@ def generate(  # noqa: D417 - callers do not pass `core`
     return Call(
         "POST",
         f"/v1/organizations/{core.org(org_id)}/setup-commands/generate",
-        SetupCommands.model_validate_json,
+        SetupCommands.read,
         body={"repo_id": as_id(repo_id), "prompt": prompt, "trigger_source": trigger_source},
     )
 

@@ -14,7 +14,7 @@ def generate_token(core: Core, *, org_id: Id | None = None) -> Call[SlackToken]:
     minutes.
     """
     body = {"org_id": core.org(org_id)}
-    return Call("POST", "/v1/slack-connect/generate-token", SlackToken.model_validate_json, body=body)
+    return Call("POST", "/v1/slack-connect/generate-token", SlackToken.read, body=body)
 
 
 class SlackConnectResource(Resource):

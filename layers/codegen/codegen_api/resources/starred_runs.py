@@ -24,7 +24,7 @@ def unstar(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> Flow[St
 def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[Star]]:
     """Read all starred runs of the caller, with their run cards, latest star first."""
     yield from require_deployment(core, FEATURE)
-    path, read = _path(core.org(org_id)), CursorPage[Star].model_validate_json
+    path, read = _path(core.org(org_id)), CursorPage[Star].read
     return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
 
 
@@ -32,7 +32,7 @@ def _set(core: Core, agent_run_id: Id, starred: bool, note: str | None, org_id: 
     yield from require_deployment(core, FEATURE)
     body = {"agent_run_id": as_id(agent_run_id), "starred": starred, "note": note}
     path, key = _path(core.org(org_id)), new_idempotency_key()
-    return (yield from perform(Call("POST", path, Star.model_validate_json, body=body, idempotency_key=key)))
+    return (yield from perform(Call("POST", path, Star.read, body=body, idempotency_key=key)))
 
 
 def _path(org_id: int) -> str:

@@ -23,7 +23,7 @@ def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = P
     return Call(
         "GET",
         f"/v1/organizations/{core.org(org_id)}/users",
-        Page[User].model_validate_json,
+        Page[User].read,
         params={"skip": skip, "limit": limit},
     )
 
@@ -35,12 +35,12 @@ def iter_(core: Core, *, org_id: Id | None = None, skip: int = 0) -> Listing[Use
 
 def get(core: Core, user_id: Id, *, org_id: Id | None = None) -> Call[User]:
     """Read one user of an organization."""
-    return Call("GET", f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}", User.model_validate_json)
+    return Call("GET", f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}", User.read)
 
 
 def me(_core: Core) -> Call[User]:
     """Read the user of the token."""
-    return Call("GET", "/v1/users/me", User.model_validate_json)
+    return Call("GET", "/v1/users/me", User.read)
 
 
 def list_users(core: Core, *, org_id: Id | None = None) -> Flow[list[User]]:
@@ -66,7 +66,7 @@ def update_user(
     yield from require_deployment(core, "changes to a user")
     path = f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}"
     body = {"role": role, "permissions": None if permissions is None else list(permissions)}
-    return (yield from perform(Call("PATCH", path, Member.model_validate_json, body=body)))
+    return (yield from perform(Call("PATCH", path, Member.read, body=body)))
 
 
 def create_api_token(  # noqa: D417 - callers do not pass `core`
@@ -98,7 +98,7 @@ def create_api_token(  # noqa: D417 - callers do not pass `core`
         "organizations": None if organizations is None else [as_id(org_id) for org_id in organizations],
     }
     # No idempotency key: it has no effect here, because a deployment would have to store the secret to replay it.
-    return (yield from perform(Call("POST", TOKENS_PATH, ApiToken.model_validate_json, body=body)))
+    return (yield from perform(Call("POST", TOKENS_PATH, ApiToken.read, body=body)))
 
 
 def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
@@ -109,7 +109,7 @@ def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
     from .._deployment_models import ApiToken, CursorPage
 
     yield from require_deployment(core, TOKENS)
-    read = CursorPage[ApiToken].model_validate_json
+    read = CursorPage[ApiToken].read
     return (yield from read_cursor_list(lambda cursor: Call("GET", TOKENS_PATH, read, params={"cursor": cursor})))
 
 

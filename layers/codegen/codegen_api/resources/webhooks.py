@@ -9,7 +9,7 @@ from .._resource import AsyncResource, Resource, awaitable, blocking
 
 def get(core: Core, *, org_id: Id | None = None) -> Call[WebhookConfig]:
     """Read the webhook that Codegen calls when a run of the organization ends. Its secret is never returned."""
-    return Call("GET", _path(core, org_id), WebhookConfig.model_validate_json)
+    return Call("GET", _path(core, org_id), WebhookConfig.read)
 
 
 def set_(  # noqa: D417 - callers do not pass `core`

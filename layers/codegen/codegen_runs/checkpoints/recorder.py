@@ -172,8 +172,11 @@ def _agent(prompts: Sequence[Prompt]) -> AgentVersion | None:
     return None
 
 
-def _milestone(message_type: str | None, tool_name: str | None) -> Reason | None:
-    return Reason.PULL_REQUEST if tool_name == _OPENS_PULL_REQUEST else _MILESTONES.get(message_type or "")
+def _milestone(message_type: Any, tool_name: Any) -> Reason | None:
+    """Return the reason for a checkpoint after a log entry. The upstream may send values that are not texts."""
+    if tool_name == _OPENS_PULL_REQUEST:
+        return Reason.PULL_REQUEST
+    return _MILESTONES.get(message_type) if isinstance(message_type, str) else None
 
 
 def _text(log: dict[str, Any]) -> str | None:

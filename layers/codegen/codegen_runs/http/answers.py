@@ -49,10 +49,15 @@ def refusal(problem: Problem, path: str, request_id: str) -> Answer:
 
 def within_limit(answer: Answer) -> Answer:
     """Return the answer. Raises `AnswerTooLarge` if it is too large for Lambda."""
-    # A body below a quarter of the limit does not exceed it, however Lambda's own JSON escapes it.
-    if len(answer["body"] or "") > MAX_ANSWER // 4 and len(json.dumps(answer).encode()) > MAX_ANSWER:
+    if is_too_large(answer):
         raise AnswerTooLarge("The answer is larger than a Lambda function can return.")
     return answer
+
+
+def is_too_large(answer: Answer, *, room: int = 0) -> bool:
+    """Return whether an answer with `room` more bytes is too large for Lambda."""
+    # A body below a quarter of the limit does not exceed it, however Lambda's own JSON escapes it.
+    return len(answer["body"] or "") > MAX_ANSWER // 4 and len(json.dumps(answer).encode()) + room > MAX_ANSWER
 
 
 def complete(answer: Answer, request_id: str, noted: allowances.Noted, unconfirmed_since: str | None = None) -> Answer:

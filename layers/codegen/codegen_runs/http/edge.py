@@ -73,7 +73,10 @@ def endpoint(
                 return app.resolve(_prepared(app, event, context, caller, backend), context)
 
             if method == "GET":
-                return etags.compared(act(), headers.get("if-none-match"))
+                answer = act()
+                if answers.is_too_large(answer):
+                    answer = _smaller(answer, event, act)
+                return etags.compared(answer, headers.get("if-none-match"))
             if caller and not secret and method == "POST" and "idempotency-key" in headers:
                 return _once(act, routes, event, context, caller, backend)
             return act()
@@ -127,6 +130,14 @@ def _prepared(
     if caller:
         app.context.update(caller=caller, backend=backend.acting_as(caller, deadline=seconds_left))
     return event
+
+
+def _smaller(answer: Answer, event: Event, act: Callable[[], Answer]) -> Answer:
+    """Return a smaller page in the place of a page that is too large."""
+    # Imported here, because hardly any answer is too large.
+    from codegen_runs.http import shrinking
+
+    return shrinking.fitting(answer, event, act)
 
 
 def _once(

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import logging
 
-from codegen_api import AgentRun, APIConnectionError, CodegenAPIError, QuotaExceededError, RateLimitError, ServerError
+from codegen_api import (
+    AgentRun,
+    APIConnectionError,
+    CodegenAPIError,
+    InvalidResponseError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
 from codegen_runs.clock import milliseconds
 from codegen_runs.poller.resources import Resources
 from codegen_runs.poller.settling import end
@@ -118,10 +126,12 @@ def _find(watch: Watch, resources: Resources) -> AgentRun | None:
     for number in range(ADOPTION_PAGES):
         with resources.call(watch):
             page = resources.codegen.runs.list(org_id=watch.org_id, skip=number * 100)
+        if "items" in page.unreadable:
+            raise InvalidResponseError("the list of runs cannot be read")
         for run in page.items:
             if client_run_id(run) == watch.key:
                 return run
-        last = page.items[-1].created if page.items else None
-        if last is None or last.timestamp() < oldest:
+        last = next((run.created for run in reversed(page.items) if run.created), None)
+        if not page.items or (last and last.timestamp() < oldest):
             break
     return None

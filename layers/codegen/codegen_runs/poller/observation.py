@@ -65,7 +65,8 @@ class Observation:
         self._recorder.begin()
         begun = len(self._writer.events)
         fitting = recorder.fitting(answer, watch.log_count - skip)
-        self._more = self._writer.logs(fitting, skip=skip, most=LOGS_PER_POLL)
+        # An answer whose log cannot be read shows the status and nothing about the log.
+        self._more = _has_log(answer) and self._writer.logs(fitting, skip=skip, most=LOGS_PER_POLL)
         # The last entries are compared before the end, too.
         self._more |= self._status.terminal and self._writer.read_to < watch.log_count
         self._looked_back = skip < watch.position.skip
@@ -172,8 +173,10 @@ class Look:
         status = statuses.from_upstream(answer.status)
         # The log of a run whose turn had ended at Codegen and that is at work again belongs to its next turn.
         self._is_resumed = not status.terminal and statuses.from_upstream(watch.upstream_status).terminal
-        self._more = not self._is_resumed and self._writer.logs(
-            answer, skip=watch.look_at or 0, known=known, most=ENTRIES_PER_LOOK
+        self._more = (
+            not self._is_resumed
+            and _has_log(answer)
+            and self._writer.logs(answer, skip=watch.look_at or 0, known=known, most=ENTRIES_PER_LOOK)
         )
 
     @property
@@ -231,6 +234,10 @@ def _pull_requests(watch: Watch, details: AgentRun | None, writer: Writer) -> tu
 def _with_checkpoints(change: Change, checkpoints: Recorder) -> Change:
     watch = change.watch.model_copy(update={"checkpoint": checkpoints.head})
     return Change(watch, change.events, checkpoints.made)
+
+
+def _has_log(answer: AgentRunLogs) -> bool:
+    return "logs" not in answer.unreadable
 
 
 def _newest(answer: AgentRunLogs) -> int | None:

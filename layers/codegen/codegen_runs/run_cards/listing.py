@@ -128,7 +128,9 @@ class Listing:
         first = self._first_page()
         for number in range(first, first + MOST_SCANNED // PAGE):
             answer = self._page(number * PAGE, PAGE)
-            runs = [run for run in answer.items if run.id not in seen]  # New runs push others onto the next page.
+            runs = [
+                run for run in answer.items if "id" in run.unreadable or run.id not in seen
+            ]  # New runs push others onto the next page.
             seen |= {run.id for run in runs}
             waiting = _still_unknown(waiting, runs)
             oldest = answer.items[-1].created if answer.items else None
@@ -176,7 +178,12 @@ class Listing:
 
     def _page(self, skip: int, limit: int) -> Page[AgentRun]:
         source_type = self._filters.source_type
-        return self._backend.codegen.runs.list(org_id=self._org_id, source_type=source_type, skip=skip, limit=limit)
+        answer = self._backend.codegen.runs.list(org_id=self._org_id, source_type=source_type, skip=skip, limit=limit)
+        if answer.known_total is not None:
+            return answer
+        # Without a total, a full page shows that there may be more.
+        found = skip + len(answer.items)
+        return answer.model_copy(update={"total": found + 1 if len(answer.items) == limit else found})
 
 
 def _still_unknown(waiting: Sequence[Watch], runs: Sequence[AgentRun]) -> list[Watch]:

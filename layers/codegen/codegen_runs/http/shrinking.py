@@ -1,0 +1,92 @@
+"""Pages that are too large for Lambda: a smaller page is returned in their place.
+
+A page by position (`skip` or `offset`) is cut, so the upstream is not read again. Its `size` and `pages`, or its
+`limit`, are those of the smaller page, and `total` stays: a client that continues after the entries that it has
+received gets every entry once. A page with a cursor is read again with a smaller `limit`, because the cursor has to fit
+the page. The entries of a page by number (`page=3`) depend on its size, so such a page is refused.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from codegen_runs.http.answers import is_too_large
+from codegen_runs.http.proxy import Answer, Event
+from codegen_runs.problems import EntryTooLarge
+
+# Room for the headers that are added to an answer.
+_ROOM = 16 * 1024
+
+_LISTS = ("items", "logs")
+_POSITIONS = ("skip", "offset")
+
+
+def fitting(answer: Answer, event: Event, act: Callable[[], Answer]) -> Answer:
+    """Return an answer that fits, if it is a page; the answer itself if it fits or is no page.
+
+    Args:
+        answer: The answer.
+        event: The request.
+        act: Answers the request again.
+
+    Raises:
+        EntryTooLarge: The first entry of the page is too large alone.
+    """
+    if answer["statusCode"] != 200 or not is_too_large(answer, room=_ROOM):
+        return answer
+    try:
+        body = json.loads(answer["body"])
+    except ValueError:
+        return answer
+    if not isinstance(body, dict):
+        return answer
+    name = next((name for name in _LISTS if isinstance(body.get(name), list)), None)
+    if name is None or "page" in (event.get("multiValueQueryStringParameters") or {}):
+        return answer
+    if "next_cursor" in body:
+        return _read_again(answer, len(body[name]), event, act)
+    return _cut(answer, body, name, event)
+
+
+def _cut(answer: Answer, body: dict[str, Any], name: str, event: Event) -> Answer:
+    entries = body[name]
+    start = _position(event)
+    size = len(entries)
+    while size > 1:
+        size //= 2
+        smaller = answer | {"body": _text(_page(body, name, start, size))}
+        if not is_too_large(smaller, room=_ROOM):
+            return smaller
+    raise EntryTooLarge(start, is_log=name == "logs")
+
+
+def _page(body: dict[str, Any], name: str, start: int, size: int) -> dict[str, Any]:
+    """Return the first `size` entries of a page, with the fields of a page of that size."""
+    page = body | {name: body[name][:size]}
+    total = body.get("total_logs") if name == "logs" else body.get("total")
+    changes: dict[str, Any] = {"size": size, "limit": size, "page": start // size + 1, "has_more": True}
+    if isinstance(total, int):
+        changes["pages"] = -(-total // size)
+    return page | {field: value for field, value in changes.items() if field in body}
+
+
+def _read_again(answer: Answer, size: int, event: Event, act: Callable[[], Answer]) -> Answer:
+    query = event.get("multiValueQueryStringParameters") or {}
+    single = event.get("queryStringParameters") or {}
+    while size > 1:
+        size //= 2
+        event["multiValueQueryStringParameters"] = {**query, "limit": [str(size)]}
+        event["queryStringParameters"] = {**single, "limit": str(size)}
+        answer = act()
+        if not is_too_large(answer, room=_ROOM):
+            return answer
+    raise EntryTooLarge(None, is_log=False)
+
+
+def _position(event: Event) -> int:
+    query = event.get("multiValueQueryStringParameters") or {}
+    return next((int(query[name][-1]) for name in _POSITIONS if name in query), 0)
+
+
+def _text(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"))
