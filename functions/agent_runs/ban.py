@@ -17,8 +17,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 def ban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Stop every agent on the pull request of a run, and keep its checks from starting agents."""
     with permit("standard", caller, backend):
-        answer = backend.codegen.runs.ban(request.agent_run_id, org_id=org_id, **request.card_order())
-    return with_warnings(answer, request.ignored())
+        codegen = backend.codegen.with_more(body=request.unknown())
+        answer = codegen.runs.ban(request.agent_run_id, org_id=org_id, **request.card_order())
+    return with_warnings(answer, request.passed_on())
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/ban-all-checks", include_in_schema=False)

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun, Page
-from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Limit, Organization, Skip
 
@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/organizations/<org_id>/agent/runs", include_in_schema=False)
 def list_agent_runs(
     org_id: Organization,
-    codegen: Codegen,
+    codegen: TransparentCodegen,
     user_id: int | None = None,
     source_type: str | None = None,
     skip: Skip = 0,

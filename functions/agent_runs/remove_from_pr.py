@@ -21,8 +21,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 def remove_codegen_from_pr(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Remove Codegen from the pull request of a run. The Codegen API handles this in the same way as a ban."""
     with permit("standard", caller, backend):
-        answer = backend.codegen.runs.remove_from_pr(request.agent_run_id, org_id=org_id, **request.card_order())
-    return with_warnings(answer, request.ignored())
+        codegen = backend.codegen.with_more(body=request.unknown())
+        answer = codegen.runs.remove_from_pr(request.agent_run_id, org_id=org_id, **request.card_order())
+    return with_warnings(answer, request.passed_on())
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/remove-codegen-from-pr", include_in_schema=False)

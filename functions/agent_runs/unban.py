@@ -17,8 +17,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 def unban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Let the checks of a run's pull request start agents again. Stopped agents are not restarted."""
     with permit("standard", caller, backend):
-        answer = backend.codegen.runs.unban(request.agent_run_id, org_id=org_id, **request.card_order())
-    return with_warnings(answer, request.ignored())
+        codegen = backend.codegen.with_more(body=request.unknown())
+        answer = codegen.runs.unban(request.agent_run_id, org_id=org_id, **request.card_order())
+    return with_warnings(answer, request.passed_on())
 
 
 @app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/unban-all-checks", include_in_schema=False)

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import Integrations
-from codegen_runs.http.codegen import Codegen
+from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Organization
 
@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
     "/v1/organizations/<org_id>/integrations", tags=["Integrations"], summary="List the integrations of an organization"
 )
 @app.get("/organizations/<org_id>/integrations", include_in_schema=False)
-def list_integrations(org_id: Organization, codegen: Codegen) -> Integrations:
+def list_integrations(org_id: Organization, codegen: TransparentCodegen) -> Integrations:
     """List the integrations of an organization."""
     return codegen.integrations.list(org_id=org_id)
 

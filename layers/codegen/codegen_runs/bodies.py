@@ -55,6 +55,18 @@ class Body(BaseModel):
         """Return a warning for each unknown field."""
         return [ignored(key) for key in self.model_extra or {}]
 
+    def unknown(self) -> Mapping[str, Any]:
+        """Return the unknown fields, for an operation that passes them on to the Codegen API.
+
+        Raises:
+            Unprocessable: A field holds a number that JSON does not have.
+        """
+        return finite(self.model_extra or {})
+
+    def passed_on(self) -> list[Warned]:
+        """Return a warning for each unknown field of an operation that passes them on."""
+        return [_passed_on(key) for key in self.model_extra or {}]
+
 
 def finite(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a body. Raises `Unprocessable` if a field holds a number that JSON does not have."""
@@ -98,10 +110,17 @@ def json_text(value: Any) -> str:
 
 def ignored(key: str) -> Warned:
     """Return the warning that a field of the body has no effect."""
+    return _unknown(key, f"{key} was ignored, because there is no such parameter.")
+
+
+def _passed_on(key: str) -> Warned:
+    detail = f"{key} was passed on to the Codegen API. It is no documented parameter, so it may have no effect."
+    return _unknown(key, detail)
+
+
+def _unknown(key: str, detail: str) -> Warned:
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
-    return Warned(
-        code="ignored_parameter", pointer=pointer, detail=f"{key} was ignored, because there is no such parameter."
-    )
+    return Warned(code="ignored_parameter", pointer=pointer, detail=detail)
 
 
 def with_warnings(answer: _Answer, warnings: list[Warned]) -> _Answer:

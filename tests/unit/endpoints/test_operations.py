@@ -132,7 +132,12 @@ OPERATIONS = [
     Operation(
         "agent_runs/list",
         {f"{ORG}/agent/runs": None, "/organizations/123/agent/runs": None},
-        ("GET", f"{ORG}/agent/runs", {"user_id": "3", "source_type": "CLICKUP", "skip": "0", "limit": "100"}, None),
+        (
+            "GET",
+            f"{ORG}/agent/runs",
+            {"user_id": "3", "source_type": "CLICKUP", "page": "2", "skip": "0", "limit": "100"},
+            None,
+        ),
         PAGE | {"items": [RUN], "new": True},
         query="user_id=3&source_type=CLICKUP&page=2",
     ),
@@ -382,3 +387,57 @@ def test_a_caller_in_no_organization_can_read_their_own_user(wire: Wire) -> None
     nobody = type(CALLER)(id="user:1", user_id=1, organizations=frozenset(), token=TOKEN)
 
     assert call(handler("users/me"), rest("GET", "/v1/users/me", caller=nobody)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "path"),
+    [
+        ("agent_runs/list", f"{ORG}/agent/runs"),
+        ("agent_runs/get", f"{ORG}/agent/run/7"),
+        ("agent_runs/logs", f"{ORG}/agent/run/7/logs"),
+        ("users/list", f"{ORG}/users"),
+        ("users/get", f"{ORG}/users/42"),
+        ("users/me", "/v1/users/me"),
+        ("organizations/list", "/v1/organizations"),
+        ("repos/list", f"{ORG}/repos"),
+        ("integrations/list", f"{ORG}/integrations"),
+        ("models/list", f"{ORG}/models"),
+    ],
+)
+def test_a_query_parameter_that_only_codegen_knows_reaches_it(route: str, path: str, wire: Wire) -> None:
+    wire.answer(httpx.Response(500, json={}))
+
+    call(handler(route), rest("GET", f"{path}?tomorrow=a&tomorrow=b&new=%C3%BC"))
+
+    assert wire.requests[0].url.params.get_list("tomorrow") == ["a", "b"]
+    assert wire.requests[0].url.params["new"] == "\u00fc"
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "body"),
+    [
+        ("agent_runs/create", "agent/run", {"prompt": "x"}),
+        ("agent_runs/resume", "agent/run/resume", {"agent_run_id": 7, "prompt": "x"}),
+        ("agent_runs/ban", "agent/run/ban", {"agent_run_id": 7}),
+        ("agent_runs/unban", "agent/run/unban", {"agent_run_id": 7}),
+        ("agent_runs/remove_from_pr", "agent/run/remove-from-pr", {"agent_run_id": 7}),
+        ("setup_commands/generate", "setup-commands/generate", {"repo_id": 1}),
+    ],
+)
+def test_a_field_that_only_codegen_knows_reaches_it(route: str, path: str, body: dict[str, Any], wire: Wire) -> None:
+    wire.answer(httpx.Response(404, json={}))
+
+    call(handler(route), rest("POST", f"{ORG}/{path}", body=body | {"tomorrow": {"a": [None]}, "new": None}))
+
+    sent = wire.asked[3]
+    assert {**sent, **body, "tomorrow": {"a": [None]}, "new": None} == sent
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+def test_a_number_that_json_does_not_have_is_not_passed_on(number: str, wire: Wire) -> None:
+    answer = call(
+        handler("agent_runs/ban"), rest("POST", f"{ORG}/agent/run/ban", body=f'{{"agent_run_id": 7, "new": {number}}}')
+    )
+
+    assert answer.status in (400, 422)
+    assert wire.requests == []

@@ -65,7 +65,7 @@ def start(
         completed = _completed_by(agent, request)
         source = {**(source or {}), **composing.named(agent)}
     with permit("create", caller, backend):
-        run = backend.codegen.runs.create(
+        run = backend.codegen.with_more(body=request.unknown()).runs.create(
             sent or completed.prompt,
             org_id=org_id,
             images=completed.images,
@@ -88,7 +88,7 @@ def start(
         source=source,
         backend=backend,
     )
-    return with_warnings(run, request.ignored() + unfollowed)
+    return with_warnings(run, request.passed_on() + unfollowed)
 
 
 def resume(
@@ -118,7 +118,7 @@ def resume(
         RunNotFound: There is no run with this key.
         StorageUnavailable: Could not read whether the run is paused; nothing was sent.
     """
-    run = backend.codegen.runs.resume(
+    run = backend.codegen.with_more(body=request.unknown()).runs.resume(
         _run_to_follow_up(run_id, org_id=org_id, backend=backend),
         sent or request.prompt,
         org_id=org_id,
@@ -138,7 +138,7 @@ def resume(
         source=source,
         backend=backend,
     )
-    return with_warnings(run, request.ignored() + unfollowed)
+    return with_warnings(run, request.passed_on() + unfollowed)
 
 
 def _run_to_follow_up(run_id: str, *, org_id: int, backend: Backend) -> int:
@@ -174,7 +174,7 @@ def generate_setup_commands(
     from codegen_runs.limits.permits import permit
 
     with permit("setup", caller, backend):
-        run = backend.codegen.setup_commands.generate(
+        run = backend.codegen.with_more(body=request.unknown()).setup_commands.generate(
             request.repo_id, request.prompt, request.trigger_source, org_id=org_id
         )
     unfollowed = _follow(
@@ -187,7 +187,7 @@ def generate_setup_commands(
         repo_id=request.repo_id,
         backend=backend,
     )
-    return with_warnings(run, request.ignored() + unfollowed)
+    return with_warnings(run, request.passed_on() + unfollowed)
 
 
 def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backend: Backend) -> SandboxAnalysis:
