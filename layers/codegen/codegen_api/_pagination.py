@@ -14,6 +14,9 @@ PAGE_SIZE = 100
 """The largest page size of the Codegen API."""
 
 
+_LISTS = frozenset({"items", "logs"})
+
+
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
     """A paged list.
@@ -57,6 +60,8 @@ class Walk(Generic[T]):
     def receive(self, page: Any) -> Iterable[T]:
         """Return the items of a page that were not on an earlier page."""
         items, total = self._listing.read(page)
+        if total != 0 and not _LISTS.isdisjoint(getattr(page, "unreadable", ())):
+            raise InvalidResponseError("the server returned a page without its list")
         if items and items == self._last:
             raise InvalidResponseError("the server returned the same page of the list twice")
         self._last = items
@@ -69,4 +74,4 @@ class Walk(Generic[T]):
 
 def _identity(item: Any) -> Any:
     """Return the id of an item; None for a log entry, which has none, and for an item whose id cannot be read."""
-    return None if "id" in getattr(item, "unreadable", ()) else getattr(item, "id", None)
+    return getattr(item, "id", None) or None

@@ -289,7 +289,10 @@ class AnswerTooLarge(BadGateway):
     """The answer is larger than a Lambda function can return."""
 
     code = "answer_too_large"
-    remedy = "Request a smaller page with the parameter limit."
+    remedy = (
+        "Request a smaller page with the parameter limit. An answer without pages can be read from the Codegen API "
+        "itself, with a Codegen token and the same path."
+    )
     retryable = False
 
 

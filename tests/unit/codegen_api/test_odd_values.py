@@ -181,6 +181,22 @@ def test_null_in_the_place_of_a_list_is_an_empty_list() -> None:
     assert answer.unreadable == ["items", "total"]
 
 
+@pytest.mark.parametrize("total", [None, 3, "3"])
+def test_an_iteration_does_not_take_a_missing_list_for_the_end(client: Any, wire: Any, total: Any) -> None:
+    wire.answers(body={"items": None, "total": total, "page": 1, "size": 1, "pages": 1})
+    wire.answers(body={"id": 7, "organization_id": 42, "logs": None, "total_logs": total})
+
+    for iterate in (lambda api: api.runs.iter(), lambda api: api.runs.iter_logs(7)):
+        with pytest.raises(InvalidResponseError, match="without its list"):
+            client(iterate)
+
+
+def test_null_and_a_total_of_0_are_an_empty_list(client: Any, wire: Any) -> None:
+    wire.answers(body={"items": None, "total": 0, "page": 1, "size": 1, "pages": 0})
+
+    assert client(lambda api: api.runs.iter()) == []
+
+
 @pytest.mark.parametrize("answer", [{}, {"items": "x"}, {"items": {}}, {"items": 3}])
 def test_a_list_without_items_is_an_invalid_response(client: Any, wire: Any, answer: Any) -> None:
     wire.answers(body=answer)

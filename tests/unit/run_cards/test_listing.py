@@ -1,18 +1,29 @@
 """Lists of run cards: their pages, their filters, and the calls that they cost."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 
 from codegen_api import CodegenAPI
-from codegen_runs import aws
+from codegen_runs import aws, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.run_cards import repos
 from codegen_runs.run_cards.listing import MOST_SCANNED
 from codegen_runs.runs import following
 from codegen_runs.storage.runs import Launch
-from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script, Trouble
+from local.fake_codegen import (
+    DEMO_ORG_ID,
+    DEMO_REPO_ID,
+    DEMO_TOKEN,
+    DEMO_USER_ID,
+    FakeCodegen,
+    FakeTransport,
+    Script,
+    Trouble,
+)
 from local.fake_codegen.schemas import ApiAgentRunSourceType as Source
 from tests.support.aws import Aws
 from tests.support.backend import TestClock
@@ -364,3 +375,51 @@ def test_tables_are_read_in_batches(empty: FakeCodegen) -> None:
         ids(list_(limit=100))
 
     assert sorted(services.asked) == ["BatchGetItem"] * 2 + ["Query"]
+
+
+# --- odd items ---
+
+
+class Odd(httpx.BaseTransport):
+    """The fake, whose lists of runs have further items before their own."""
+
+    def __init__(self, fake: FakeCodegen, items: list[Any], **more: Any) -> None:
+        self._fake = FakeTransport(fake)
+        self._items = items
+        self._more = more
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._fake.handle_request(request)
+        if not request.url.path.endswith("/agent/runs"):
+            return response
+        page = json.loads(response.read())
+        page["items"] = self._items + page["items"]
+        return httpx.Response(200, json=page | {"total": page["total"] + len(self._items)} | self._more)
+
+
+@pytest.mark.parametrize("query", [{}, {"q": "Done"}, {"limit": 100}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [None, None, "x", 3, []],
+        [{"status": "ACTIVE"}, {"status": 5, "created_at": {}, "metadata": "m", "result": [1], "summary": {}}],
+        [{"id": 8, "organization_id": 123}, {"id": 8, "organization_id": 123}],
+        [{"id": 10**30, "organization_id": 123}, {"id": "x", "github_pull_requests": [None, {"id": "y", "url": 5}]}],
+    ],
+)
+def test_odd_items_hide_no_card(empty: FakeCodegen, odd: list[Any], query: dict[str, Any]) -> None:
+    first, second = start(empty, ago=9), start(empty)
+    with upstream.over(Odd(empty, odd)):
+        answer = list_(**query)
+
+    found = ids(answer)
+    assert found[-2:] == [second, first] or query == {"q": "Done"}
+    assert len(found) == len(odd) + 2 or query == {"q": "Done"}
+
+
+@pytest.mark.parametrize("total", [None, "2", "many", {}])
+def test_a_list_whose_total_cannot_be_read_is_listed(empty: FakeCodegen, total: Any) -> None:
+    first, second = start(empty, ago=9), start(empty)
+    with upstream.over(Odd(empty, [], total=total)):
+        assert ids(list_()) == [second, first]
+        assert list_().json["has_more"] is False

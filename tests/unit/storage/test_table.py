@@ -51,6 +51,13 @@ def test_unprocessed_keys_are_read_on_after_pauses(batches: Batches) -> None:
     assert len(batches.waits) == 4
 
 
+def test_a_key_that_is_asked_for_twice_is_read_once(batches: Batches) -> None:
+    batches.processes = [100, 100]
+
+    assert TABLE.get_many([*KEYS[:3], *KEYS[:3]]) == KEYS[:3]
+    assert batches.asked == [3]
+
+
 def test_a_table_that_processes_no_key_is_unavailable(batches: Batches) -> None:
     batches.processes = [10, *[0] * 3000]
     with pytest.raises(StorageUnavailable, match="overloaded"):
@@ -67,6 +74,6 @@ def test_a_table_that_processes_one_key_at_a_time_is_read_to_the_end(batches: Ba
 
 
 def test_each_hundred_keys_are_one_request(batches: Batches) -> None:
-    assert len(TABLE.get_many([*KEYS, *KEYS, {"pk": "p", "sk": "200"}])) == 201
+    assert len(TABLE.get_many([{"pk": "p", "sk": str(number)} for number in range(201)])) == 201
     assert batches.asked == [100, 100, 1]
     assert not batches.waits

@@ -250,7 +250,9 @@ def codegen_user(token: str, deadline: float) -> Caller:
     api = upstream.for_token(token, deadline)
     try:
         user = api.users.me()
-        organizations = frozenset(organization.id for organization in api.organizations.iter())
+        organizations = frozenset(
+            each.id for each in api.organizations.iter() if each.id or "id" not in each.unreadable
+        )
     except (AuthenticationError, PermissionDeniedError):
         raise TokenRefused from None
     return Caller(id=f"user:{user.id}", user_id=user.id, organizations=organizations)

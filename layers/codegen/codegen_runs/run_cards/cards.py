@@ -108,7 +108,7 @@ def card(
     return RunCard(
         **_followed(current, now) if current else _not_followed(status),
         **_starred(star),
-        id=run.id,
+        id=run.id or None,  # 0 stands for an id that could not be read
         status=status,
         upstream_status=run.status,
         created_at=_time(created),

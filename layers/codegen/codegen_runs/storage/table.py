@@ -53,7 +53,9 @@ class Table:
         return unmarshal(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Key]) -> list[Item]:
-        """Read the items that exist, consistently and in any order. Raises `StorageUnavailable`."""
+        """Read the items that exist, consistently and in any order, each once. Raises `StorageUnavailable`."""
+        # DynamoDB refuses a batch in which a key appears twice.
+        keys = list({tuple(sorted(key.items())): key for key in keys}.values())
         items: list[Item] = []
         for start in range(0, len(keys), BATCH_GET_KEYS):
             wanted: Any = {
