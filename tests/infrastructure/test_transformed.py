@@ -83,6 +83,40 @@ def test_the_websocket_api_deploys_its_changes_itself(first: Transformed) -> Non
     assert [stage["AutoDeploy"] for stage in properties(first, "AWS::ApiGatewayV2::Stage")] == [True]
 
 
+def test_a_resource_refers_to_a_conditional_one_under_its_condition_only(first: Transformed) -> None:
+    """CloudFormation refuses a template that refers to a resource which LiveStreaming leaves out."""
+    conditions = {name: each["Condition"] for name, each in first["Resources"].items() if "Condition" in each}
+    unguarded = [
+        (name, reference)
+        for name, resource in first["Resources"].items()
+        for reference, guards in references(resource, {resource.get("Condition")})
+        if conditions.get(reference) not in (None, *guards)
+    ]
+
+    assert set(conditions.values()) == {"StreamsLive", "StreamsByPage"}
+    assert unguarded == []
+
+
+def references(value: Any, guards: set[str | None]) -> Iterator[tuple[str, set[str | None]]]:
+    """Yield each resource that a value refers to, with the conditions under which it does."""
+    match value:
+        case list():
+            for item in value:
+                yield from references(item, guards)
+        case {"Fn::If": [condition, then, otherwise]}:
+            yield from references(then, guards | {condition})
+            yield from references(otherwise, guards)
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            yield name, guards
+        case {"Fn::Sub": text}:
+            parts = text if isinstance(text, list) else [text]
+            yield from ((name, guards) for name in re.findall(r"\$\{(\w+)", parts[0]))
+            yield from references(parts[1:], guards)
+        case dict():
+            for item in value.values():
+                yield from references(item, guards)
+
+
 # --- two stacks in one account and region ----------------------------------------------------------------------------
 
 
