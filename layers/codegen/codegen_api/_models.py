@@ -406,6 +406,8 @@ class AgentRun(_Created):
 class AgentRunLog(_Created):
     """A log entry: one step of a run. Entries have no id; their position in the log identifies them."""
 
+    essential: ClassVar[frozenset[str] | None] = frozenset()
+
     agent_run_id: int
     created_at: str | None = None
     tool_name: str | None = None

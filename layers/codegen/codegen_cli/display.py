@@ -88,7 +88,7 @@ def runs(rows: Sequence[dict[str, Any]]) -> None:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     what = row.get("note") or row.get("prompt") or row.get("summary") or row.get("result_preview") or ""
     cells = (
-        row["id"],
+        row.get("id") or row.get("key") or "unknown",
         str(row.get("status") or "").lower(),
         str(row.get("created_at") or "")[:19].replace("T", " "),
         row.get("source_type") or "",

@@ -16,6 +16,7 @@ from codegen_api import (
     Page,
     Repo,
     ServerError,
+    TaskEvent,
     User,
 )
 from codegen_api._models import Model
@@ -248,3 +249,12 @@ def test_an_error_that_says_nothing_is_retried(client: Any, wire: Any) -> None:
 
     assert caught.value.retryable is None
     assert len(wire.requests) == 4
+
+
+@pytest.mark.parametrize("log", [{}, {"thought": {"a": 1}}, {"raw": 42, "unreadable": ["raw"]}, {"tool_name": 7}])
+def test_an_event_of_an_odd_entry_has_its_entry_and_a_text(log: dict[str, Any]) -> None:
+    event = TaskEvent("0-1", "run.log", {"log": log, "position": 0})
+
+    assert event.log is not None
+    assert event.text
+    assert {**event.log.model_dump(mode="json"), **log} == event.log.model_dump(mode="json")

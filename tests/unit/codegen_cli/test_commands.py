@@ -120,6 +120,20 @@ def test_list_shows_the_newest_runs(at_codegen: Run) -> None:
     assert [line.split()[0] for line in lines[1:] if line[:1].isdigit()] == [str(run["id"]) for run in found]
 
 
+def test_list_shows_runs_whose_fields_are_odd(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [None, {"status": 5}, {"id": 8, "created_at": {}, "summary": [1]}, {"id": "9", "status": "COMPLETE"}]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/agent/runs"):
+            return httpx.Response(200, json={"items": runs, "total": 4, "page": 1, "size": 100, "pages": 1})
+        return httpx.Response(404, json={})
+
+    done = runner(monkeypatch, httpx.MockTransport(answer), lambda _: None)("list")
+
+    assert done.exit_code == 0, done.output
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:5]] == ["unknown", "unknown", "8", "9"]
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -177,3 +177,18 @@ def test_a_large_answer_that_is_no_page_is_refused(answer: Any) -> None:
 
     assert serve(operation, "").json["code"] == "answer_too_large"
     assert json.dumps(answer)
+
+
+def test_a_page_with_a_summary_of_its_entries_is_read_again() -> None:
+    reads: list[int] = []
+
+    def operation(skip: int = 0, limit: int = 20) -> dict[str, Any]:
+        reads.append(limit)
+        logs = [{"tool_name": str(number), "text": "x" * 1_000_000} for number in range(skip, min(20, skip + limit))]
+        return {"logs": logs, "tools": [log["tool_name"] for log in logs], "total_logs": 20, "limit": limit}
+
+    page = serve(operation, "skip=10&limit=20").json
+
+    assert page["tools"] == [log["tool_name"] for log in page["logs"]] == ["10", "11", "12", "13", "14"]
+    assert (page["limit"], page["total_logs"]) == (5, 20)
+    assert reads == [20, 5]

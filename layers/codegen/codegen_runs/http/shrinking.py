@@ -17,6 +17,9 @@ from codegen_runs.problems import EntryTooLarge
 # Room for the headers that are added to an answer.
 _ROOM = 16 * 1024
 
+# Fields that depend on the entries of the page. A page with one of them is read again.
+_DEPENDENT = frozenset({"next_cursor", "tools"})
+
 _LISTS = ("items", "logs")
 _POSITIONS = ("skip", "offset")
 
@@ -43,21 +46,18 @@ def fitting(answer: Answer, event: Event, act: Callable[[], Answer]) -> Answer:
     name = next((name for name in _LISTS if isinstance(body.get(name), list)), None)
     if name is None or "page" in (event.get("multiValueQueryStringParameters") or {}):
         return answer
-    if "next_cursor" in body:
-        return _read_again(answer, len(body[name]), event, act)
-    return _cut(answer, body, name, event)
-
-
-def _cut(answer: Answer, body: dict[str, Any], name: str, event: Event) -> Answer:
-    entries = body[name]
     start = _position(event)
-    size = len(entries)
-    while size > 1:
-        size //= 2
-        smaller = answer | {"body": _text(_page(body, name, start, size))}
-        if not is_too_large(smaller, room=_ROOM):
+    while len(body[name]) > 1:
+        body = _page(body, name, start, len(body[name]) // 2)
+        smaller = answer | {"body": _text(body)}
+        if is_too_large(smaller, room=_ROOM):
+            continue
+        if _DEPENDENT.isdisjoint(body):
             return smaller
-    raise EntryTooLarge(start, is_log=name == "logs")
+        again = _read_again(len(body[name]), event, act)
+        if not is_too_large(again, room=_ROOM):
+            return again
+    raise EntryTooLarge(None if "next_cursor" in body else start, is_log=name == "logs")
 
 
 def _page(body: dict[str, Any], name: str, start: int, size: int) -> dict[str, Any]:
@@ -70,17 +70,10 @@ def _page(body: dict[str, Any], name: str, start: int, size: int) -> dict[str, A
     return page | {field: value for field, value in changes.items() if field in body}
 
 
-def _read_again(answer: Answer, size: int, event: Event, act: Callable[[], Answer]) -> Answer:
-    query = event.get("multiValueQueryStringParameters") or {}
-    single = event.get("queryStringParameters") or {}
-    while size > 1:
-        size //= 2
-        event["multiValueQueryStringParameters"] = {**query, "limit": [str(size)]}
-        event["queryStringParameters"] = {**single, "limit": str(size)}
-        answer = act()
-        if not is_too_large(answer, room=_ROOM):
-            return answer
-    raise EntryTooLarge(None, is_log=False)
+def _read_again(size: int, event: Event, act: Callable[[], Answer]) -> Answer:
+    for name, limit in (("multiValueQueryStringParameters", [str(size)]), ("queryStringParameters", str(size))):
+        event[name] = {**(event.get(name) or {}), "limit": limit}
+    return act()
 
 
 def _position(event: Event) -> int:
