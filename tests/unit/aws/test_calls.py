@@ -1,6 +1,7 @@
 """Calls of AWS: which are retried, and how an error is raised."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -27,6 +28,13 @@ class Raw:
 
     def stream(self) -> Iterator[bytes]:
         return iter(())
+
+
+@cache
+def connections_client() -> Any:
+    session = botocore.session.get_session()
+    session.set_credentials("testing", "testing")
+    return session.create_client("apigatewaymanagementapi", "us-east-1", endpoint_url="https://connections.test/v0")
 
 
 class Answers(httpx.BaseTransport):
@@ -248,13 +256,15 @@ def test_an_environment_that_allows_no_call_is_an_error_that_is_not_retried(
 @pytest.mark.parametrize("connection_id", ["..", ".", "a/b", "a b", "%2e%2e", "a+b=", "é", "?x#y", "//"])
 def test_the_path_of_a_connection_is_that_of_botocore(answers: Answers, connection_id: str) -> None:
     sent: list[Any] = []
-    session = botocore.session.get_session()
-    session.set_credentials("testing", "testing")
-    client = session.create_client("apigatewaymanagementapi", "us-east-1", endpoint_url="https://connections.test/v0")
-    client.meta.events.register(
-        "before-send", lambda request, **_: sent.append(request) or AWSResponse("", 200, {}, Raw())
-    )
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request)
+        return AWSResponse("", 200, {}, Raw())
+
+    client = connections_client()
+    client.meta.events.register("before-send", answer)
     client.delete_connection(ConnectionId=connection_id)
+    client.meta.events.unregister("before-send", answer)
     answers.left = [httpx.Response(200)]
     aws.connections("https://connections.test/v0", 1.0).delete_connection(ConnectionId=connection_id)
 

@@ -42,7 +42,6 @@ def test_a_service_has_the_address_of_its_client(client: str, service: str, regi
     assert endpoint(service, region) == SESSION.create_client(client, region).meta.endpoint_url
 
 
-@pytest.mark.parametrize(("client", "service"), [*CLIENTS.items(), ("apigatewaymanagementapi", "execute-api")])
 @pytest.mark.parametrize(
     ("specific", "general", "ignored"),
     [
@@ -54,25 +53,28 @@ def test_a_service_has_the_address_of_its_client(client: str, service: str, regi
     ],
 )
 def test_the_variables_of_the_aws_sdks_have_the_same_effect(
-    client: str,
-    service: str,
-    specific: str | None,
-    general: str | None,
-    ignored: str | None,
-    monkeypatch: pytest.MonkeyPatch,
+    specific: str | None, general: str | None, ignored: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = botocore.session.Session()
     session.set_credentials("testing", "testing")
-    suffix = session.get_service_model(client).service_id.replace(" ", "_").upper()
     for name, value in {
-        f"AWS_ENDPOINT_URL_{suffix}": specific,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": specific,
         "AWS_ENDPOINT_URL": general,
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": ignored,
     }.items():
         if value:
             monkeypatch.setenv(name, value)
+    client = session.create_client("secretsmanager", "us-east-1")
 
-    assert endpoint(service, "us-east-1") == session.create_client(client, "us-east-1").meta.endpoint_url
+    assert endpoint("secretsmanager", "us-east-1") == client.meta.endpoint_url
+
+
+@pytest.mark.parametrize(("client", "service"), [*CLIENTS.items(), ("apigatewaymanagementapi", "execute-api")])
+def test_a_service_has_the_variable_of_its_client(client: str, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = SESSION.get_service_model(client).service_id.replace(" ", "_").upper()
+    monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", "http://127.0.0.1:1")
+
+    assert endpoint(service, "us-east-1") == "http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize("variable", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
