@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_api import OAuthProvider
+from codegen_api import OAuthProviders
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 
@@ -10,7 +10,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.get("/v1/mcp-providers", tags=["OAuth"], summary="List the providers of MCP servers")
-def list_mcp_providers(codegen: TransparentCodegen) -> list[OAuthProvider]:
+def list_mcp_providers(codegen: TransparentCodegen) -> OAuthProviders:
     """List the OAuth providers of MCP servers that Codegen knows."""
     return codegen.mcp_providers.list()
 

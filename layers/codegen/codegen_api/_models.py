@@ -14,7 +14,7 @@ only in a response that is not an item of a list.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_origin
 
@@ -27,6 +27,7 @@ from pydantic import (
     PrivateAttr,
     SerializationInfo,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -36,6 +37,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _RAW = "raw"
 _MARKER = "unreadable"
@@ -47,6 +49,7 @@ _LARGEST = 2**63
 # which may have no partner.
 _DELICATE = re.compile(rb"NaN|Infinity|\\u[dD][89abAB]|\\u[dD][cdefCDEF]|\d[eE]\+?\d{3}")
 _MENDING = object()
+_UNREADABLE = object()
 
 # Deeper values become JSON text. The parsers of most languages read a few hundred levels.
 _MAX_DEPTH = 64
@@ -117,19 +120,7 @@ class Model(BaseModel):
         Raises:
             ValueError: The response is not JSON, or has another structure.
         """
-        refused = None
-        if not _DELICATE.search(content):
-            try:
-                return cls.model_validate_json(content)
-            except ValidationError as error:
-                if error.errors()[0]["type"] != "json_invalid":
-                    raise
-                refused = error
-        try:
-            data = json.loads(content.decode("utf-8", errors="replace"), parse_int=_integer)
-        except ValueError as error:
-            raise refused or error from None
-        return cls.model_validate(data, context=_MENDING)
+        return _read(content, cls.model_validate_json, cls.model_validate)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -140,8 +131,7 @@ class Model(BaseModel):
         if info.context is not _MENDING:
             return cls._readable(data, handler)
         mended = {
-            _mended(name): value if name in _OF_MODELS and isinstance(value, list | dict) else _mended(value)
-            for name, value in data.items()
+            _mended(name): value if cls._has_models(name, value) else _mended(value) for name, value in data.items()
         }
         changed = {
             name for (name, after), before in zip(mended.items(), data.values(), strict=False) if after != before
@@ -153,19 +143,17 @@ class Model(BaseModel):
 
     @classmethod
     def _readable(cls, data: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
-        odd = frozenset(
-            name
+        too_large = {
+            name: _UNREADABLE
             for name, value in data.items()
             if type(value) is int and abs(value) >= _LARGEST and cls._is_integer(name)
-        )
-        error = None
-        if not odd:
-            try:
-                return handler(data)
-            except ValidationError as refused:
-                error, odd = refused, frozenset(str(fault["loc"][0]) for fault in refused.errors() if fault["loc"])
+        }
+        try:
+            return handler(data | too_large if too_large else data)
+        except ValidationError as refused:
+            error, odd = refused, frozenset(str(fault["loc"][0]) for fault in refused.errors() if fault["loc"])
         nearest = {name: _nearest(cls.model_fields[name].annotation, data[name]) for name in odd & data.keys()}
-        if error and cls.is_useless(frozenset(name for name in odd if nearest.get(name) is None)):
+        if cls.is_useless(frozenset(name for name in odd if nearest.get(name) is None)):
             raise error
         return cls._without(odd, data, nearest, handler)
 
@@ -196,6 +184,10 @@ class Model(BaseModel):
             return cls._without(odd & cls.model_fields.keys(), data, {}, handler)
 
     @classmethod
+    def _has_models(cls, name: str, value: Any) -> bool:
+        return name in _OF_MODELS and name in cls.model_fields and isinstance(value, list | dict)
+
+    @classmethod
     def _is_integer(cls, name: str) -> bool:
         field = cls.model_fields.get(name)
         return field is not None and int in _types(field.annotation)
@@ -209,18 +201,19 @@ class Model(BaseModel):
         # No return annotation, because Pydantic would use it as the JSON schema instead of the fields.
         dumped: dict[str, Any] = handler(self)
         received = {}
+        unread, read = self._unread, self.model_fields_set
         for name in (*type(self).model_fields, *(self.model_extra or ())):
-            if name in self._unread:
+            if name in unread:
                 if name in self._odd and not _left_out(name, info):
                     received[name] = self._odd[name]
                 continue
-            if name not in self.model_fields_set:
+            if name not in read:
                 continue  # a default value that was not received
             if name in dumped:
                 received[name] = dumped[name]
             elif not _left_out(name, info):
                 received[name] = getattr(self, name)  # removed by exclude_none or exclude_defaults
-        if self._unread and not _left_out(_MARKER, info):
+        if unread and not _left_out(_MARKER, info):
             received[_MARKER] = self.unreadable
         return received
 
@@ -233,6 +226,22 @@ class _Kept:
         if not (isinstance(source, type) and issubclass(source, Model)):
             return schema
         return core_schema.no_info_wrap_validator_function(source.kept, schema)
+
+
+def _read(content: bytes, from_json: Callable[[bytes], R], from_python: Callable[..., R]) -> R:
+    refused = None
+    if not _DELICATE.search(content):
+        try:
+            return from_json(content)
+        except ValidationError as error:
+            if error.errors()[0]["type"] != "json_invalid":
+                raise
+            refused = error
+    try:
+        data = json.loads(content.decode("utf-8", errors="replace"), parse_int=_integer)
+    except ValueError as error:
+        raise refused or error from None
+    return from_python(data, context=_MENDING)
 
 
 def _mended(value: Any, depth: int = 0) -> Any:
@@ -538,6 +547,16 @@ class OAuthProvider(Model):
     default_scopes: list[str] | None = None
     is_mcp: bool
     meta: dict[str, Any] | None = None
+
+
+OAuthProviders = list[Annotated[OAuthProvider, _Kept()]]
+"""A list of providers, in which an odd one does not hide the others."""
+
+
+def read_oauth_providers(content: bytes) -> OAuthProviders:
+    """Read a response that is a list of providers. Raises `ValueError` if it is not a list."""
+    providers = TypeAdapter(OAuthProviders)
+    return _read(content, providers.validate_json, providers.validate_python)
 
 
 class CliRules(Model):

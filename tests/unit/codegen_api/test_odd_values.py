@@ -53,6 +53,7 @@ def read(model: type[Model], answer: Any) -> Any:
         (FINE | {"created_at": 5, "tool_name": False}, ["created_at", "tool_name"]),
         (FINE | {"agent_run_id": None}, ["agent_run_id"]),
         (FINE | {"agent_run_id": 10**30}, ["agent_run_id"]),
+        (FINE | {"agent_run_id": 10**30, "thought": 1.5}, ["agent_run_id", "thought"]),
         ({"thought": "x"}, ["agent_run_id"]),
         ({}, ["agent_run_id"]),
     ],
@@ -228,6 +229,23 @@ def test_not_a_number_is_not_an_integer() -> None:
         AgentRun.read(b'{"id": NaN}')
 
 
+@pytest.mark.parametrize("answer", [{"id": 10**30}, {"id": True}, {"id": ""}, {"id": 7.5}, {"id": -(10**20)}])
+def test_a_new_run_without_a_usable_id_may_exist(client: Any, wire: Any, answer: Any) -> None:
+    wire.answers(body=RUN | answer)
+
+    with pytest.raises(InvalidResponseError) as caught:
+        client(lambda api: api.runs.create("x"))
+
+    assert caught.value.effect_unknown
+
+
+@pytest.mark.parametrize("field", ["logs", "models", "settings", "new"])
+def test_a_surrogate_in_an_unknown_field_is_replaced(field: str) -> None:
+    user = User.read(json.dumps(USER | {field: [{"a": "\ud800"}]}).encode())
+
+    assert user.model_dump(mode="json")[field] == [{"a": "\ufffd"}]
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 409])
 def test_an_error_that_is_not_retryable_is_not_retried(client: Any, wire: Any, status: int) -> None:
     for _ in range(2):
@@ -258,3 +276,21 @@ def test_an_event_of_an_odd_entry_has_its_entry_and_a_text(log: dict[str, Any]) 
     assert event.log is not None
     assert event.text
     assert {**event.log.model_dump(mode="json"), **log} == event.log.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("odd", [None, 3, {"name": 5}, {"id": "x"}])
+def test_an_odd_provider_hides_no_other_one(client: Any, wire: Any, odd: Any) -> None:
+    fine = {
+        "id": 1,
+        "name": "linear",
+        "issuer": "i",
+        "authorization_endpoint": "a",
+        "token_endpoint": "t",
+        "is_mcp": True,
+    }
+    wire.answers(body=[odd, fine])
+
+    first, second = client(lambda api: api.mcp_providers.list())
+
+    assert first.unreadable
+    assert second.model_dump(mode="json") == fine

@@ -441,3 +441,29 @@ def test_a_number_that_json_does_not_have_is_not_passed_on(number: str, wire: Wi
 
     assert answer.status in (400, 422)
     assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "answer"),
+    [
+        ("mcp_providers/list", "/v1/mcp-providers", [None, PROVIDER]),
+        ("models/list", f"{ORG}/models", {"providers": [3, {"name": "p", "models": [None]}], "default_model": "m"}),
+        ("users/list", f"{ORG}/users", PAGE | {"items": [USER, 3]}),
+        ("agent_runs/list", f"{ORG}/agent/runs", PAGE | {"items": [{"id": "x"}, RUN, []]}),
+        ("agent_runs/get", f"{ORG}/agent/run/7", RUN | {"status": 5, "github_pull_requests": [None]}),
+    ],
+)
+def test_odd_items_are_passed_on_with_a_mark(route: str, path: str, answer: Any, wire: Wire) -> None:
+    wire.answer(httpx.Response(200, json=answer))
+
+    passed_on = call(handler(route), rest("GET", path))
+
+    assert passed_on.status == 200
+    assert '"unreadable"' in passed_on.text
+    if isinstance(answer, dict) and "items" in answer:
+        items = [item.get("raw", item) for item in passed_on.json["items"]]
+        without_marks = [
+            {name: value for name, value in item.items() if name != "unreadable"} if isinstance(item, dict) else item
+            for item in items
+        ]
+        assert without_marks == answer["items"]

@@ -1,16 +1,14 @@
 """OAuth providers of MCP servers: `api.mcp_providers`."""
 
-from pydantic import TypeAdapter
-
 from .._core import Core
-from .._models import OAuthProvider
+from .._models import OAuthProviders, read_oauth_providers
 from .._protocol import Call
 from .._resource import AsyncResource, Resource, awaitable, blocking
 
 
-def list_(_core: Core) -> Call[list[OAuthProvider]]:
+def list_(_core: Core) -> Call[OAuthProviders]:
     """Read the OAuth providers of MCP servers that Codegen knows."""
-    return Call("GET", "/v1/mcp-providers", TypeAdapter(list[OAuthProvider]).validate_json)
+    return Call("GET", "/v1/mcp-providers", read_oauth_providers)
 
 
 class McpProvidersResource(Resource):
