@@ -192,3 +192,18 @@ def test_a_page_with_a_summary_of_its_entries_is_read_again() -> None:
     assert page["tools"] == [log["tool_name"] for log in page["logs"]] == ["10", "11", "12", "13", "14"]
     assert (page["limit"], page["total_logs"]) == (5, 20)
     assert reads == [20, 5]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_request_that_had_its_effect_is_no_error_although_its_answer_is_too_large(method: str) -> None:
+    def operation() -> dict[str, Any]:
+        return {"id": 7, "status": "ACTIVE", "metadata": {"text": "x" * HUGE}, "result": "y" * HUGE}
+
+    app = APIGatewayRestResolver(enable_validation=True)
+    app.route("/operation", method=method)(operation)
+    answer = call(endpoint(app, public=True), rest(method, "/operation", body={}, resource="/operation"))
+
+    assert answer.status == 200
+    warnings = answer.json["warnings"]
+    assert answer.json == {"id": 7, "status": "ACTIVE", "metadata": None, "result": None, "warnings": warnings}
+    assert {warning["pointer"] for warning in warnings} == {"/metadata", "/result"}

@@ -70,7 +70,8 @@ def endpoint(
             caller = None if public else admission.identify(event, own_data=own_data)
 
             def act() -> Answer:
-                return app.resolve(_prepared(app, event, context, caller, backend), context)
+                answer = app.resolve(_prepared(app, event, context, caller, backend), context)
+                return answer if method == "GET" or not answers.is_too_large(answer) else _shortened(answer)
 
             if method == "GET":
                 answer = act()
@@ -130,6 +131,13 @@ def _prepared(
     if caller:
         app.context.update(caller=caller, backend=backend.acting_as(caller, deadline=seconds_left))
     return event
+
+
+def _shortened(answer: Answer) -> Answer:
+    """Return the answer of a request that had its effect, without the fields that are too large."""
+    from codegen_runs.http import shrinking
+
+    return shrinking.shortened(answer)
 
 
 def _smaller(answer: Answer, event: Event, act: Callable[[], Answer]) -> Answer:

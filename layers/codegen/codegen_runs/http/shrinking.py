@@ -1,4 +1,4 @@
-"""Pages that are too large for Lambda: a smaller page is returned in their place.
+"""Answers that are too large for Lambda: a smaller page, or an answer without its largest fields.
 
 A page by position (`skip` or `offset`) is cut, so the upstream is not read again. Its `size` and `pages`, or its
 `limit`, are those of the smaller page, and `total` stays: a client that continues after the entries that it has
@@ -58,6 +58,30 @@ def fitting(answer: Answer, event: Event, act: Callable[[], Answer]) -> Answer:
         if not is_too_large(again, room=_ROOM):
             return again
     raise EntryTooLarge(None if "next_cursor" in body else start, is_log=name == "logs")
+
+
+def shortened(answer: Answer) -> Answer:
+    """Return the answer to a request that had an effect, with null for its largest fields and a warning for each.
+
+    The request succeeded, so its answer is no error. An answer that is not a JSON object is returned as it is.
+    """
+    try:
+        body = json.loads(answer["body"])
+    except ValueError:
+        return answer
+    if not isinstance(body, dict):
+        return answer
+    fields = sorted(body, key=lambda name: len(json.dumps(body[name])), reverse=True)
+    warnings = list(body.get("warnings") or [])
+    for name in fields:
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        detail = f"{name} is null here, because the answer is larger than a Lambda function can return."
+        warnings.append({"code": "field_too_large", "pointer": pointer, "detail": detail})
+        body |= {name: None, "warnings": warnings}
+        smaller = answer | {"body": _text(body)}
+        if not is_too_large(smaller, room=_ROOM):
+            return smaller
+    return answer
 
 
 def _page(body: dict[str, Any], name: str, start: int, size: int) -> dict[str, Any]:
