@@ -37,6 +37,10 @@ _PAGED = ("tests/e2e/test_sample_events.py", "tests/e2e/test_viewers.py", "[page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not profiles.is_full():
+        for item in items:
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.skip(reason="takes long: make test-all runs it"))
     items.sort(key=lambda item: next((n for n, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
 
 

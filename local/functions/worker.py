@@ -208,7 +208,8 @@ class Worker:
     def kill(self) -> None:
         """Kill the process, and any processes that it has started."""
         if self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended, and the event loop has not noticed yet
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
         """Kill the process if it still runs, wait until it is gone, and close its Runtime API."""

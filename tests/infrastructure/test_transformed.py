@@ -17,7 +17,10 @@ from tests.support.sources import ROOT
 TRANSFORM = ROOT / "tests" / "support" / "sam_transform.py"
 PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 
-pytestmark = pytest.mark.skipif(not PYTHON.is_file(), reason="the SAM translator is not installed: run `make check`")
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(not PYTHON.is_file(), reason="the SAM translator is not installed: run `make check`"),
+]
 
 Transformed = dict[str, Any]
 

@@ -17,6 +17,11 @@ def register() -> None:
     settings.load_profile("quick")
 
 
+def is_full() -> bool:
+    """Return whether the current profile is the full one."""
+    return settings.get_current_profile_name() == "full"
+
+
 def examples(full: int, *, profile: str | None = None) -> int:
     """Return how many examples to try in this profile, by default the current one, of those that the full one tries."""
     return full if (profile or settings.get_current_profile_name()) == "full" else full // _QUICK_SHARE

@@ -119,6 +119,7 @@ def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown(tmp_
         assert f"  data             {tmp_path}/codegen-runs/api.codegen.com/42\n" in screen
 
 
+@pytest.mark.full
 def test_a_stack_that_cannot_write_its_data_any_more_stops_with_a_sentence(tmp_path):
     with running("--data", str(tmp_path), limit="ulimit -f 32;") as (process, screen):  # blocks of 512 bytes
         agents = re.search(r"http\S+(?=/agent/runs)", screen)[0] + "/agents"

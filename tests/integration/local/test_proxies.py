@@ -12,6 +12,7 @@ from local.stack import Codegen, Stack
 from tests.support.proxy import proxy
 
 
+@pytest.mark.full
 def test_only_requests_to_the_codegen_api_pass_through_the_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
 
@@ -55,6 +56,7 @@ def read_until(api: httpx.Client, path: str, is_reached: Callable[[Any], bool]) 
     return answer
 
 
+@pytest.mark.full
 def test_what_was_stored_and_a_multi_run_at_work_outlive_a_kill(tmp_path: Path) -> None:
     fake = FakeCodegen(limits={})
     with serve(fake) as codegen:

@@ -63,6 +63,7 @@ def test_an_aws_stand_in_that_does_not_start_is_an_error():
         pytest.fail("It started.")
 
 
+@pytest.mark.full
 def test_a_stack_continues_with_the_fake_and_the_tables_of_the_one_before(tmp_path):
     with Stack(SMALL_SYSTEM, log_dir=tmp_path, data_folder=tmp_path / "data") as stack:
         url = f"{stack.codegen.base_url}/v1/organizations/{DEMO_ORG_ID}/agent/run"
