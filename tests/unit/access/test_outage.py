@@ -22,6 +22,7 @@ from tests.support import backend as support
 from tests.support import handlers, samples
 from tests.support.backend import TestClock
 from tests.support.events import Answer, Context, current, invoke
+from tests.support.loops import current_loop
 from tests.support.sources import FUNCTIONS
 from tests.unit.access.service import ADA, HOME, ORG, Service
 
@@ -173,6 +174,14 @@ AUTHENTICATED = [
 OWN_DATA = {"StarRun", "UnstarRun", "RevokeApiToken", "CreateStreamTicket"}
 
 
+@pytest.fixture
+def loop() -> Iterator[None]:
+    """The event loop that Mangum runs on."""
+    with current_loop():
+        yield
+
+
+@pytest.mark.usefixtures("loop")
 @pytest.mark.parametrize("name", AUTHENTICATED)
 def test_an_unconfirmed_caller_may_only_read_and_change_own_data(
     name: str, deployed: Template, clock: TestClock, monkeypatch: pytest.MonkeyPatch

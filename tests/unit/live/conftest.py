@@ -1,6 +1,5 @@
 """A run that is polled, and those who watch it."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -17,6 +16,7 @@ from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support import backend
 from tests.support.backend import Kicks, TestClock, Tokens
 from tests.support.events import working_with
+from tests.support.loops import current_loop
 from tests.support.memory import MemoryRuns
 
 Poll = Callable[[float], None]
@@ -46,12 +46,8 @@ def codegen(transport: Apart) -> CodegenAPI:
 @pytest.fixture(autouse=True)
 def loop() -> Iterator[None]:
     """The event loop that Mangum runs on."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
-    asyncio.set_event_loop(None)
+    with current_loop():
+        yield
 
 
 @pytest.fixture
