@@ -28,6 +28,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 
+from local import openapi_events
 from local.openapi_structure import differences
 from local.template import ANY_SECRET, Route, load
 
@@ -133,6 +134,12 @@ NOT_MODIFIED: Json = {"description": "The answer that you have is still current.
 ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in ("4XX", "5XX")}
 
 
+WEBSOCKET: Json = {
+    "description": "The WebSocket has an address of its own, the output `WebSocketUrl`. A client gets these frames.",
+    "schema": {"$ref": "#/components/schemas/WebSocketFrame"},
+}
+
+
 class DisagreementError(Exception):
     """Two handlers have different schemas of one name, or a handler and the template disagree about a route."""
 
@@ -158,13 +165,15 @@ def build() -> Json:
     document = merge.get_openapi_schema()
     # Relative to the document, so it is right behind a stage, under a custom domain and on loopback.
     document["servers"] = [{"url": "."}]
-    schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT}
+    schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT} | openapi_events.schemas()
     document["components"] = {
         "securitySchemes": SECURITY_SCHEMES,
         "responses": {"Problem": PROBLEM_RESPONSE, "NotModified": NOT_MODIFIED},
         "parameters": PARAMETERS,
     }
     add_from_template(document, described)
+    document["x-websocket"] = WEBSOCKET
+    describe_streams(document)
     document["components"]["schemas"] = used(schemas, document)
     return document
 
@@ -270,6 +279,17 @@ def add_from_template(document: Json, described: dict[Path, Json]) -> None:
         for path, method in sorted(served.keys() - documented):
             operation = document["paths"][canonical(path, method, documented)][method]
             operation.setdefault("x-aliases", []).append(f"{method.upper()} {path}")
+
+
+def describe_streams(document: Json) -> None:
+    """Name the schema of each server-sent event. OpenAPI 3.1 has no keyword for the items of a stream."""
+    for path, _, operation in operations(document):
+        for response in operation["responses"].values():
+            if stream := response.get("content", {}).get("text/event-stream"):
+                frame = "ChatFrame" if path.endswith("/chat") else "StreamFrame"
+                stream["x-item-schema"] = {"$ref": f"#/components/schemas/{frame}"}
+                if frame == "StreamFrame":
+                    stream["x-item-schema-of-view-chat"] = {"$ref": "#/components/schemas/ChatFrame"}
 
 
 def _add_parameter(operation: Json, parameter: str) -> None:

@@ -12,6 +12,7 @@ from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch, check_size
 from codegen_runs.storage.table import ConditionFailed
+from local import openapi_events
 
 Place = tuple[int, str]
 
@@ -160,6 +161,8 @@ class MemoryRuns:
         self, watch: Watch, events: Sequence[Event], checkpoints: Sequence[Checkpoint], *, launched: bool
     ) -> None:
         check_size(events, checkpoints)
+        for event in events:
+            assert (fault := openapi_events.fault(event.model_dump(mode="json", exclude={"imprint"}))) is None, fault
         place = (watch.org_id, watch.key)
         log, made = self.log.setdefault(place, []), self.checkpoints.setdefault(place, [])
         if {*map(_place, log)} & {*map(_place, events)} or {*map(_place, made)} & {*map(_place, checkpoints)}:

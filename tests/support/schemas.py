@@ -20,7 +20,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "null": (type(None),),
 }
-_ANNOTATIONS = {"title", "description", "default", "examples", "format", "uniqueItems"}
+_ANNOTATIONS = {"title", "description", "default", "examples", "format", "uniqueItems", "example", "discriminator"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ class Validator:
             case "type":
                 if not isinstance(value, _TYPES[given]) or (isinstance(value, bool) and given != "boolean"):
                     yield f"{place}: {value!r} is no {given}"
+            case "oneOf" if "discriminator" in schema and isinstance(value, dict):
+                name, mapping = schema["discriminator"]["propertyName"], schema["discriminator"]["mapping"]
+                if value.get(name) in mapping:
+                    yield from self.faults(value, {"$ref": mapping[value[name]]}, place)
+                else:
+                    yield f"{place}: {value.get(name)!r} is none of {list(mapping)}"
             case "anyOf" | "oneOf":
                 found = [list(self.faults(value, option, place)) for option in given]
                 if all(found):
