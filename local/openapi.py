@@ -28,7 +28,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 
-from local import openapi_events
+from local import openapi_events, openapi_examples
 from local.openapi_structure import differences
 from local.template import ANY_SECRET, Route, load
 
@@ -45,6 +45,32 @@ answer, run cards, chat, checkpoints and forks, starred runs, roles and API toke
 Send a Codegen API token, or an API token of this deployment, as `Authorization: Bearer YOUR_TOKEN` or in `X-API-Key`.
 The role viewer may read, member may also act, and admin may also manage. Some operations answer at further paths, which
 `x-aliases` lists."""
+
+TAGS = {
+    "Agent runs": "Runs as the Codegen API has them: start, continue, read and list, and the agents of a pull request.",
+    "Run cards": "Runs as a user interface shows them: one status vocabulary, progress, health and allowed actions.",
+    "Run control": "Cancel, pause and resume a run.",
+    "Live": "The events of a run as they happen: by long poll, as a stream, and tickets for browsers.",
+    "Multi-runs": "Several runs of one prompt, with one synthesised or selected answer.",
+    "Checkpoints": "Points of a run from which a new run can continue.",
+    "Agents": "Profiles of agents: instructions, model and repository, with versions.",
+    "Chat": "Conversations with an agent.",
+    "Starred runs": "Bookmarks of runs with notes, private to each caller.",
+    "Organizations": "Organizations, their settings, members and usage.",
+    "Users": "Users of an organization, and the current user.",
+    "Access": "API tokens of this deployment.",
+    "Repositories": "Repositories, and the settings of their checks.",
+    "Pull requests": "Open, close and edit pull requests.",
+    "Setup commands": "Find the commands that set up a repository.",
+    "Sandboxes": "Find out why a sandbox failed.",
+    "Integrations": "The integrations of an organization.",
+    "Models": "The language models that an agent can use.",
+    "Webhooks": "The webhook that Codegen calls when an agent run ends.",
+    "OAuth": "The OAuth tokens that Codegen holds for a user.",
+    "Slack": "Connect Slack with Codegen.",
+    "Rate limits": "How many calls Codegen still accepts, and the queue of launches.",
+    "Service": "The health of the deployment, and this documentation.",
+}
 
 SECURITY_SCHEMES: Json = {
     "bearer": {
@@ -107,13 +133,20 @@ PROBLEM_RESPONSE: Json = {
     "description": "An error.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+# Printable ASCII without a space at an end.
+IDEMPOTENCY_KEY = r"^[!-~](?:[ -~]{0,253}[!-~])?$"
 PARAMETERS: Json = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "Identifies the request. If you send the request again with the same key within 24 hours, it is "
         "not executed again: you get the first answer, with `Idempotent-Replay: true`.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "pattern": IDEMPOTENCY_KEY,
+        },
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
@@ -174,6 +207,8 @@ def build() -> Json:
     add_from_template(document, described)
     document["x-websocket"] = WEBSOCKET
     describe_streams(document)
+    openapi_examples.add(document)
+    document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     document["components"]["schemas"] = used(schemas, document)
     return document
 
@@ -198,6 +233,8 @@ def description(file: Path) -> Json:
         generated = re.sub(r"\W", "_", path) + f"_{method}"
         operation["operationId"] = operation["operationId"].removesuffix(generated)
         operation["description"] = inspect.getdoc(getattr(module, operation["operationId"]))
+        if answer := operation["responses"].get("204"):
+            answer.pop("content", None)  # Powertools describes a body of null.
         operation["responses"].pop("422", None)  # Powertools describes its own form, which the edge replaces.
         if "{org_id}" in path:
             operation["parameters"] = [ORGANIZATION, *operation.get("parameters", [])]

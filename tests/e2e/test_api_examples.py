@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import exchanges
-from tests.support.exchanges import Exchange
+from local import exchanges
+from local.exchanges import Exchange
 from tests.support.sources import ROOT
 
 EXCHANGES = list(exchanges.read(ROOT / "docs" / "api.md"))

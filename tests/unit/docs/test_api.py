@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local import openapi
-from tests.support import exchanges
-from tests.support.exchanges import Exchange
+from codegen_runs.http.idempotency import InvalidIdempotencyKey, Keyed
+from local import exchanges, openapi, openapi_examples
+from local.exchanges import Exchange
 from tests.support.schemas import Validator
 from tests.support.sources import ROOT
 
@@ -28,13 +28,9 @@ def spellings(route: str) -> list[str]:
 
 
 def operation_of(exchange: Exchange) -> tuple[str, Any]:
-    """Find the operation that an exchange calls: a fixed path before one with parameters."""
-    every = [(spelling, route) for route in OPERATIONS for spelling in spellings(route)]
-    for spelling, route in sorted(every, key=lambda pair: pair[0].count("{")):
-        method, path = spelling.split()
-        if method == exchange.method and re.fullmatch(re.sub(r"{\w+}", r"[^/]+", path), exchange.path):
-            return route, OPERATIONS[route]
-    raise AssertionError(f"{exchange.name} is no operation of the document")
+    """Find the operation that an exchange calls."""
+    _, found = openapi_examples.operation_of(exchange, DOCUMENT)
+    return next((route, operation) for route, operation in OPERATIONS.items() if operation is found)
 
 
 def test_the_page_has_every_route_of_the_document_once_and_no_other() -> None:
@@ -103,3 +99,50 @@ def test_an_example_that_breaks_the_schema_is_found(value: Any, fault: str) -> N
     schema = {"$ref": "#/components/schemas/CreateMultiRun"}
 
     assert list(Validator(DOCUMENT).faults(value, schema)) == [fault]
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_a_body_and_an_answer_have_examples_of_the_page(route: str) -> None:
+    operation = OPERATIONS[route]
+    sent = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    answers = [
+        content
+        for status, answer in operation["responses"].items()
+        if status.startswith("2")
+        for media_type, content in answer.get("content", {}).items()
+        if media_type != "text/html"
+    ]
+    advice = f"Show the body and the answer of {route} in docs/api.md, and run `make openapi`."
+
+    assert sent is None or "example" in sent, advice
+    assert not answers or any("example" in content for content in answers), advice
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_every_parameter_of_a_path_has_an_example(route: str) -> None:
+    without = [
+        parameter["name"]
+        for parameter in OPERATIONS[route].get("parameters", ())
+        if parameter.get("in") == "path" and "example" not in parameter
+    ]
+
+    assert not without
+
+
+def test_every_tag_is_described_and_used() -> None:
+    used = {tag for operation in OPERATIONS.values() for tag in operation["tags"]}
+
+    assert {tag["name"] for tag in DOCUMENT["tags"]} == used
+
+
+@pytest.mark.parametrize("key", ["", " ", "a ", " a", "a", "a b", "\u00e9", "a\n", "~" * 255, "~" * 256, "a\x7f"])
+def test_the_pattern_of_an_idempotency_key_is_the_one_that_is_enforced(key: str) -> None:
+    schema = DOCUMENT["components"]["parameters"]["IdempotencyKey"]["schema"]
+    try:
+        Keyed.read(key, scope=(), asked=())
+    except InvalidIdempotencyKey:
+        accepted = False
+    else:
+        accepted = True
+
+    assert bool(re.fullmatch(schema["pattern"], key)) is accepted

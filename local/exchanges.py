@@ -23,14 +23,17 @@ class Exchange:
 
     @property
     def method(self) -> str:
+        """The HTTP method."""
         return self.name.split()[0]
 
     @property
     def path(self) -> str:
+        """The path, without the query."""
         return self.name.split()[1].partition("?")[0]
 
     @property
     def query(self) -> dict[str, str]:
+        """The parameters of the query."""
         return dict(parse_qsl(self.name.partition("?")[2]))
 
     @property
@@ -41,6 +44,7 @@ class Exchange:
 
     @property
     def status(self) -> int:
+        """The status of the answer."""
         return int(self.answer.split()[1])
 
     @property
