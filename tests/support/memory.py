@@ -36,9 +36,14 @@ ONE_CALL = (
 
 
 class MemoryRuns:
-    """Watches, events and leases. `before` and `after` are called around each write, and may raise."""
+    """Watches, events and leases. `before` and `after` are called around each write, and may raise.
 
-    def __init__(self) -> None:
+    Args:
+        made_up: Whether a test stores events of its own. Otherwise each event has to fit the schema of its type.
+    """
+
+    def __init__(self, *, made_up: bool = False) -> None:
+        self._made_up = made_up
         self.watches: dict[Place, Watch] = {}
         self.log: dict[Place, list[Event]] = {}
         self.checkpoints: dict[Place, list[Checkpoint]] = {}
@@ -161,7 +166,7 @@ class MemoryRuns:
         self, watch: Watch, events: Sequence[Event], checkpoints: Sequence[Checkpoint], *, launched: bool
     ) -> None:
         check_size(events, checkpoints)
-        for event in events:
+        for event in () if self._made_up else events:
             assert (fault := openapi_events.fault(event.model_dump(mode="json", exclude={"imprint"}))) is None, fault
         place = (watch.org_id, watch.key)
         log, made = self.log.setdefault(place, []), self.checkpoints.setdefault(place, [])

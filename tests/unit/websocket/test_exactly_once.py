@@ -39,7 +39,7 @@ class World:
     def __init__(self) -> None:
         self.clock = Clock()
         self.actors = Interleaving()
-        self.runs = MemoryRuns()
+        self.runs = MemoryRuns(made_up=True)
         self.table = MemoryConnectionsTable()
         self.connections = FakeConnections()
         self.table.before = self.connections.before = self.actors.pause

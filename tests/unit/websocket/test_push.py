@@ -38,7 +38,7 @@ class Live:
     """One run, and what sends its events."""
 
     clock: Clock = field(default_factory=Clock)
-    runs: MemoryRuns = field(default_factory=MemoryRuns)
+    runs: MemoryRuns = field(default_factory=lambda: MemoryRuns(made_up=True))
     table: MemoryConnectionsTable = field(default_factory=MemoryConnectionsTable)
     connections: FakeConnections = field(default_factory=FakeConnections)
     multi_runs: dict[tuple[int, str], MultiRun] = field(default_factory=dict)
