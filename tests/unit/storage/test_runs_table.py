@@ -36,7 +36,7 @@ Runs = RunsTable | MemoryRuns
 @pytest.fixture(params=["dynamodb", "memory"])
 def runs(request: pytest.FixtureRequest) -> Runs:
     if request.param == "memory":
-        return MemoryRuns()
+        return MemoryRuns(made_up=True)
     return backend.runs_table(request.getfixturevalue("deployed"))
 
 
