@@ -93,6 +93,7 @@ def test_the_printed_commands_work_and_sigint_ends_every_process():
         assert not [pid for pid in started if is_running(pid)]
 
 
+@pytest.mark.full
 def test_no_process_is_left_when_the_stack_is_killed():
     with running() as (process, screen):
         health, *_ = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)

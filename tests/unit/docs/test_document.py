@@ -37,6 +37,7 @@ def test_the_written_document_is_what_the_handlers_describe(document: Any, built
     assert built == document
 
 
+@pytest.mark.full
 def test_the_document_does_not_depend_on_the_hash_seed() -> None:
     check = [sys.executable, "-m", "local.openapi", "--check"]
 

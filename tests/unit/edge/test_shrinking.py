@@ -57,7 +57,7 @@ def read(route: str, path: str, query: str) -> Answer:
 
 
 @pytest.mark.parametrize(
-    "sizes", [[70_000] * 112, [MAX_ANSWER // 2] * 9, [1, 1, MAX_ANSWER - 30_000, 1, MAX_ANSWER - 30_000]]
+    "sizes", [[70_000] * 112, [MAX_ANSWER // 2] * 5, [1, 1, MAX_ANSWER - 30_000, 1, MAX_ANSWER - 30_000]]
 )
 @pytest.mark.parametrize("name", ["items", "logs"])
 def test_a_client_that_iterates_gets_every_entry_once_and_in_order(wire: Wire, sizes: list[int], name: str) -> None:
