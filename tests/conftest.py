@@ -34,8 +34,6 @@ _FIRST = (
 )
 # Tests of the second stack of tests/e2e/conftest.py.
 _PAGED = ("tests/e2e/test_sample_events.py", "tests/e2e/test_viewers.py", "[paged]")
-# Tests that have a stack of their worker, because all of them on one stack take longer than everything else.
-_SECOND = ("test_chat_examples.py", "test_client_examples.py", "test_command_line.py", "test_multi_run.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,9 +69,7 @@ def _unit(nodeid: str) -> str:
     """Return what a test belongs to that one worker runs: a file, or all tests of one stack."""
     if not nodeid.startswith("tests/e2e/"):
         return nodeid.partition("::")[0]
-    if any(mark in nodeid for mark in _PAGED):
-        return "paged stack"
-    return "second stack" if nodeid.startswith(tuple(f"tests/e2e/{file}" for file in _SECOND)) else "stack"
+    return "paged stack" if any(mark in nodeid for mark in _PAGED) else "stack"
 
 
 _STACK_LOGS = pytest.StashKey[list[StackLog]]()
