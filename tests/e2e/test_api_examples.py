@@ -43,6 +43,7 @@ def _post(http: httpx.Client, path: str, body: Any, *, taken: bool = False) -> A
     return answer.json()
 
 
+@pytest.mark.full
 def test_every_exchange_goes_as_the_page_says(
     http: httpx.Client, ids: dict[str, str], subtests: pytest.Subtests
 ) -> None:
