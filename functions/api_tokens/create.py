@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.access import tokens
 from codegen_runs.access.tokens import CreateApiToken, NewApiToken
+from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.codegen import DeploymentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller
@@ -19,4 +20,4 @@ def create_api_token(
     return tokens.create(request, caller=caller, deployment=deployment, backend=backend)
 
 
-handler = endpoint(app, secret=True)
+handler = endpoint(app, secret=True, organization=NO_ORGANIZATION)

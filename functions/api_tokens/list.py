@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from codegen_runs.access import tokens
 from codegen_runs.access.tokens import ApiTokenCard
 from codegen_runs.cursors import CursorPage
+from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller
 
@@ -24,4 +25,4 @@ def list_api_tokens(
     return tokens.newest(caller=caller, limit=limit, cursor=cursor, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=NO_ORGANIZATION)

@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.access import tokens
+from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller
 
@@ -15,4 +16,4 @@ def revoke_api_token(token_id: str, caller: CurrentCaller, backend: Backend) -> 
     tokens.revoke(token_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, own_data=True)
+handler = endpoint(app, own_data=True, organization=NO_ORGANIZATION)

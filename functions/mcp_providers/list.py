@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import OAuthProviders
+from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 
@@ -15,4 +16,4 @@ def list_mcp_providers(codegen: TransparentCodegen) -> OAuthProviders:
     return codegen.mcp_providers.list()
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=NO_ORGANIZATION)

@@ -4,18 +4,22 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from codegen_runs.http.admission import organization
+from codegen_runs.http.admission import in_query
 from codegen_runs.http.codegen import OwnCodegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import CurrentCaller, OrganizationInQuery
+from codegen_runs.http.parameters import Organization, OrganizationInQuery
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.get("/v1/oauth/tokens/status", tags=["OAuth"], summary="List your connected providers")
-def get_oauth_token_status(in_organization: OrganizationInQuery, caller: CurrentCaller, codegen: OwnCodegen) -> Any:
+def get_oauth_token_status(
+    named: OrganizationInQuery,  # noqa: ARG001 - for the document
+    org_id: Organization,
+    codegen: OwnCodegen,
+) -> Any:
     """List the names of the providers that you are connected to in an organization. Needs a Codegen token."""
-    return codegen.oauth_tokens.status(org_id=organization(caller, in_organization))
+    return codegen.oauth_tokens.status(org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=in_query("org_id"))

@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import Organization, Page
 from codegen_runs.access import own
+from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import CurrentCaller, Limit, Skip
@@ -20,4 +21,4 @@ def list_organizations(
     return own.organizations(caller, codegen, skip=skip, limit=limit)
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=NO_ORGANIZATION)

@@ -4,7 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SandboxAnalysis
 from codegen_runs.bodies import Body, with_warnings
-from codegen_runs.http.admission import organization
+from codegen_runs.http.admission import in_body
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.runs import starting
@@ -32,12 +32,11 @@ def analyze_sandbox_logs(
 @app.post("/v1/sandbox/analyze-logs", include_in_schema=False)
 @app.post("/sandbox/analyze-logs", include_in_schema=False)
 def analyze_sandbox_logs_anywhere(
-    request: AnalyzeSandboxLogs, caller: CurrentCaller, backend: Backend
+    org_id: Organization, request: AnalyzeSandboxLogs, caller: CurrentCaller, backend: Backend
 ) -> SandboxAnalysis:
     """Do the same for the sandbox named in the body."""
-    org_id = organization(caller, request.org_id)
     answer = starting.analyze_sandbox_logs(request.sandbox_id, org_id=org_id, caller=caller, backend=backend)
     return with_warnings(answer, request.ignored())
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=in_body("org_id"))

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SetupCommands
-from codegen_runs.http.admission import organization
+from codegen_runs.http.admission import in_body
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.runs import starting
@@ -29,11 +29,10 @@ def generate_setup_commands(
 @app.post("/v1/setup-commands", include_in_schema=False)
 @app.post("/setup-commands", include_in_schema=False)
 def generate_setup_commands_anywhere(
-    request: GenerateSetupCommandsAnywhere, caller: CurrentCaller, backend: Backend
+    org_id: Organization, request: GenerateSetupCommandsAnywhere, caller: CurrentCaller, backend: Backend
 ) -> SetupCommands:
     """Do the same in the organization named in the body, or in the deployment's organization."""
-    org_id = organization(caller, request.org_id)
     return starting.generate_setup_commands(request, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=in_body("org_id"))

@@ -4,10 +4,10 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SlackToken
 from codegen_runs.bodies import Body
-from codegen_runs.http.admission import organization
+from codegen_runs.http.admission import in_body
 from codegen_runs.http.codegen import OwnCodegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import CurrentCaller
+from codegen_runs.http.parameters import Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -19,12 +19,16 @@ class GenerateSlackToken(Body):
 
 
 @app.post("/v1/slack-connect/generate-token", tags=["Slack"], summary="Create a token for Slack")
-def generate_slack_token(request: GenerateSlackToken, caller: CurrentCaller, codegen: OwnCodegen) -> SlackToken:
+def generate_slack_token(
+    org_id: Organization,
+    request: GenerateSlackToken,  # noqa: ARG001 - for the document
+    codegen: OwnCodegen,
+) -> SlackToken:
     """Create a token that connects the Slack account that sends it to Codegen's bot. Needs a Codegen token.
 
     Keep it secret: whoever sends it to the bot acts as you. It can be used once, within ten minutes.
     """
-    return codegen.slack_connect.generate_token(org_id=organization(caller, request.org_id))
+    return codegen.slack_connect.generate_token(org_id=org_id)
 
 
-handler = endpoint(app, secret=True)
+handler = endpoint(app, secret=True, organization=in_body("org_id", required=True))

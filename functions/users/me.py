@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import User
 from codegen_runs.access import own
+from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import CurrentCaller
@@ -20,4 +21,4 @@ def get_current_user(codegen: TransparentCodegen, caller: CurrentCaller) -> User
     return own.user(caller, codegen)
 
 
-handler = endpoint(app)
+handler = endpoint(app, organization=NO_ORGANIZATION)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic_core import from_json
 
@@ -32,6 +34,39 @@ RETRY_SECONDS = 5
 
 MAX_BODY = 5 * 1024 * 1024
 """Bytes of a request's body. A Lambda event may have 6 MB."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the requests of an operation name their organization, if their path names none.
+
+    Attributes:
+        kind: `default` for the deployment's organization, `none` for an operation that is about no organization.
+        name: The name of the field or of the query parameter.
+        required: Whether a request must name one. Otherwise the deployment's is the default.
+    """
+
+    kind: Literal["default", "none", "body", "query"]
+    name: str = ""
+    required: bool = False
+
+
+DEFAULT_ORGANIZATION = Place("default")
+"""The deployment's organization."""
+
+NO_ORGANIZATION = Place("none")
+"""For operations that are about no organization."""
+
+
+def in_body(name: str, *, required: bool = False) -> Place:
+    """Return the place of an organization that a field of the body names."""
+    return Place("body", name, required)
+
+
+def in_query(name: str) -> Place:
+    """Return the place of an organization that a query parameter names, which requests must have."""
+    return Place("query", name, required=True)
+
 
 # The authorizer admits these refusals, and they are answered here: the gateway's own 401 and 502 have no room for the
 # reason. A request that is refused in this way has no caller.
@@ -105,6 +140,37 @@ def organization_in_path(event: Event) -> int | None:
             ]
         )
     return int(named)
+
+
+def admitted_organization(event: Event, caller: Caller, place: Place) -> int | None:
+    """Return the organization that a request is about, in which the caller has the required role.
+
+    This is decided before an operation gets its request, and before its Idempotency-Key is looked up: a caller who may
+    not send a request must not get the answer to an earlier one.
+
+    Args:
+        event: The request. `identify` has checked the organization in its path.
+        caller: The caller.
+        place: Where the request names its organization if its path names none.
+
+    Returns:
+        The organization. None if the operation is about none, or if the request does not name it as it must; the
+        operation refuses such a request.
+
+    Raises:
+        NoDefaultOrganization: Neither the request nor the deployment names one.
+        NotAMember: The caller is not in the organization.
+        RoleRequired: The caller's role in the organization is too low.
+    """
+    if (named := organization_in_path(event)) is not None or place.kind == "none":
+        return named
+    if place.kind == "default":
+        return organization(caller)
+    try:
+        named = _number(_value(event, place))
+    except ValueError:
+        return None
+    return None if named is None and place.required else organization(caller, named)
 
 
 def organization(caller: Caller, named: int | None = None) -> int:
@@ -202,6 +268,25 @@ def _check_role(caller: Caller, org_id: int) -> None:
         role = own_role(caller, org_id)
     if not role.includes(required):
         raise RoleRequired(role, required, org_id)
+
+
+def _value(event: Event, place: Place) -> Any:
+    """Return what a request has in a place, as an operation would read it. Raises `ValueError` if it is not JSON."""
+    if place.kind == "query":
+        values: list[str] = (event.get("multiValueQueryStringParameters") or {}).get(place.name) or []
+        return values[0] if values else None
+    content = content_of(event)
+    body = from_json(decoded(content), allow_inf_nan=False) if content else None
+    return body.get(place.name) if isinstance(body, dict) else None
+
+
+def _number(value: Any) -> int | None:
+    """Return the number that a field of this value has. Raises `ValueError` if it is not a whole number."""
+    # Imported here, because few operations name their organization elsewhere than in the path.
+    from pydantic_core import SchemaValidator, core_schema
+
+    number: int | None = SchemaValidator(core_schema.nullable_schema(core_schema.int_schema())).validate_python(value)
+    return number
 
 
 def _unfit_body(kind: str, message: str) -> Unprocessable:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import problems, settings
+from codegen_runs import problems
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
@@ -43,6 +43,7 @@ def endpoint(
     codegen_decides: bool = False,
     own_data: bool = False,
     secret: bool = False,
+    organization: admission.Place = admission.DEFAULT_ORGANIZATION,
 ) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
 
@@ -56,6 +57,7 @@ def endpoint(
         own_data: Whether the operation changes only the caller's own data in this deployment. It is then allowed while
             the Codegen API cannot confirm the caller.
         secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
+        organization: Where a request names its organization if its path does not. By default it is the deployment's.
     """
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
     app.exception_handler(Exception)(answers.pass_on)
@@ -68,9 +70,10 @@ def endpoint(
         method, headers = event["httpMethod"], headers_of(event)
         with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
             caller = None if public else admission.identify(event, own_data=own_data)
+            org_id = admission.admitted_organization(event, caller, organization) if caller else None
 
             def act() -> Answer:
-                answer = app.resolve(_prepared(app, event, context, caller, backend), context)
+                answer = app.resolve(_prepared(app, event, context, caller, org_id, backend), context)
                 return answer if method == "GET" or not answers.is_too_large(answer) else _shortened(answer)
 
             if method == "GET":
@@ -79,7 +82,7 @@ def endpoint(
                     answer = _smaller(answer, event, act)
                 return etags.compared(answer, headers.get("if-none-match"))
             if caller and not secret and method == "POST" and "idempotency-key" in headers:
-                return _once(act, routes, event, context, caller, backend)
+                return _once(act, routes, event, context, caller, org_id, organization, backend)
             return act()
 
     return answering(serve)
@@ -121,13 +124,18 @@ def seconds_left_in(context: LambdaContext) -> float:
 
 
 def _prepared(
-    app: APIGatewayRestResolver, event: Event, context: LambdaContext, caller: Caller | None, backend: Backend
+    app: APIGatewayRestResolver,
+    event: Event,
+    context: LambdaContext,
+    caller: Caller | None,
+    org_id: int | None,
+    backend: Backend,
 ) -> Event:
     """Read the body, which must be a JSON object, and give the resolver the values of the shared parameters."""
     if event["httpMethod"] in _METHODS_WITH_BODY:
         event = admission.read_body(event)
     seconds_left = seconds_left_in(context)
-    app.context.update(seconds_left=seconds_left, backend=backend, organization=admission.organization_in_path(event))
+    app.context.update(seconds_left=seconds_left, backend=backend, organization=org_id)
     if caller:
         app.context.update(caller=caller, backend=backend.acting_as(caller, deadline=seconds_left))
     return event
@@ -154,23 +162,26 @@ def _once(
     event: Event,
     context: LambdaContext,
     caller: Caller,
+    org_id: int | None,
+    place: admission.Place,
     backend: Backend,
 ) -> Answer:
-    """Answer a request with an Idempotency-Key."""
+    """Answer a request with an Idempotency-Key. The edge has checked the caller's role in the organization."""
     # Imported here, because requests without a key need no storage.
     from codegen_runs.http import idempotency, sameness
 
-    organization = admission.organization_in_path(event)
+    # The organization is part of the scope, wherever the request names it.
+    in_scope = place.name if place.kind == "body" and admission.organization_in_path(event) is None else ""
     return idempotency.once(
         idempotency.Keyed.read(
             headers_of(event)["idempotency-key"],
             # The token is part of the scope: another token of the same caller may not be allowed to see the answer.
             scope=(
                 *(caller.id, caller.token_id),
-                str(settings.codegen_org_id() if organization is None else organization),
+                str(org_id),
                 f"POST {sameness.operation(event, routes)}",
             ),
-            asked=(sameness.query(event), sameness.fields(event, routes)),
+            asked=(sameness.query(event), sameness.fields(event, routes, in_scope=in_scope)),
         ),
         act,
         attempts=backend.idempotency,

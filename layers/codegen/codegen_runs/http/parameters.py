@@ -7,7 +7,6 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from codegen_runs import backend
 from codegen_runs.callers import Caller
-from codegen_runs.http import admission
 
 
 def _caller(request: Request) -> Caller:
@@ -20,22 +19,20 @@ CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
 def _organization(request: Request) -> int:
-    # The edge has read the organization from the path, and has checked that the caller is in it. The `path_parameters`
-    # of Powertools cannot replace this: after validation they contain only the parameters in the handler's signature.
-    named: int | None = request.context["organization"]
-    if named is not None:
-        return named
-    if "{org_id}" in request.route:
-        raise RuntimeError("The edge found no organization in a path whose route has one.")
-    return admission.organization(_caller(request))
+    # The edge has read the organization and has checked the caller's role in it. The `path_parameters` of Powertools
+    # cannot replace this: after validation they contain only the parameters in the handler's signature.
+    admitted: int | None = request.context["organization"]
+    if admitted is None:
+        raise RuntimeError("The edge has admitted the caller to no organization.")
+    return admitted
 
 
 Organization = Annotated[int, Depends(_organization)]
-"""The organization that the path names; else the deployment's, if the caller is in it."""
+"""The organization that the request is about, in which the edge has checked the caller's role."""
 
 
 OrganizationInQuery = Annotated[int, Query(alias="org_id", description="The organization.")]
-"""The organization that a query parameter names. `admission.organization` checks it."""
+"""The query parameter that names the organization, for the document. The edge reads it: see `Organization`."""
 
 
 def _backend(request: Request) -> backend.Backend:

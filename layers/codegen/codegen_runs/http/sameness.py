@@ -1,10 +1,11 @@
 """When two requests with one Idempotency-Key are the same request: what they mean is compared, not how it is written.
 
 The following make no difference: which path of an operation is used, with or without `/v1` or a slash at the end; zeros
-in front of an id, and whether it is in the path or in the body; percent-encoding; the order of query parameters, and
-whether one is repeated or has commas; in JSON, the order of fields, white space, escapes, the encoding, and the form of
-a number (`1`, `1.0`, `1e0`). Of several fields with one name the last one counts, and a parameter of the path
-overrides a field, as when the operation reads them. No body is the same as `{}` and `null`.
+in front of an id; whether an id, also that of the organization, is in the path or in the body; percent-encoding; the
+order of query parameters, and whether one is repeated or has commas; in JSON, the order of fields, white space,
+escapes, the encoding, and the form of a number (`1`, `1.0`, `1e0`). Of several fields with one name the last one
+counts, and a parameter of the path overrides a field, as when the operation reads them. No body is the same as `{}` and
+`null`.
 """
 
 import json
@@ -30,10 +31,15 @@ def query(event: Event) -> str:
     return json.dumps({name: ",".join(several) for name, several in values.items()}, sort_keys=True)
 
 
-def fields(event: Event, routes: Sequence[Route] = ()) -> str:
+def fields(event: Event, routes: Sequence[Route] = (), *, in_scope: str = "") -> str:
     """Return the parameters in the path, without the organization, and the fields of the body as text.
 
     A body that is not a JSON object is compared as it is.
+
+    Args:
+        event: The request.
+        routes: The routes of the operation.
+        in_scope: The field of the body that names the organization, which is part of the key's scope.
     """
     in_path = _parameters(event["path"], routes) if routes else {}
     content = content_of(event)
@@ -43,7 +49,7 @@ def fields(event: Event, routes: Sequence[Route] = ()) -> str:
         body = repr(content)
     if not isinstance(body, dict | None):
         return json.dumps([in_path, body])
-    in_body = {name: _plain_id(name, _plain_numbers(value)) for name, value in (body or {}).items()}
+    in_body = {name: _plain_id(name, _plain_numbers(value)) for name, value in (body or {}).items() if name != in_scope}
     return json.dumps(in_body | in_path, sort_keys=True)
 
 
