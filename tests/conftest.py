@@ -13,6 +13,7 @@ from local.stack import Stack
 from local.template import Template
 from tests.support import aws, backend, profiles
 from tests.support.stack_log import StackLog
+from tests.support.stacks import is_paged
 
 profiles.register()
 
@@ -32,8 +33,6 @@ _FIRST = (
     "tests/unit/poller",
     "tests/unit/reconciler",
 )
-# Tests of the second stack of tests/e2e/conftest.py.
-_PAGED = ("tests/e2e/test_sample_events.py", "tests/e2e/test_viewers.py", "[paged]")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,7 +68,7 @@ def _unit(nodeid: str) -> str:
     """Return what a test belongs to that one worker runs: a file, or all tests of one stack."""
     if not nodeid.startswith("tests/e2e/"):
         return nodeid.partition("::")[0]
-    return "paged stack" if any(mark in nodeid for mark in _PAGED) else "stack"
+    return "paged stack" if is_paged(nodeid) else "live stack"
 
 
 _STACK_LOGS = pytest.StashKey[list[StackLog]]()

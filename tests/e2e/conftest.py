@@ -7,19 +7,20 @@ import pytest
 
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
+from tests.support.stacks import is_paged
 
 _LIMITS = {"CodegenLimitFactor": "100"}
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that streams live. A run takes about a second, and no test reaches a rate limit.
 
     All tests use it, so none may depend on what others leave there.
     """
     fake = FakeCodegen(pace=0.1, limits={})
     parameters = {"LiveStreaming": "true", **_LIMITS}
-    with Stack(fake=fake, parameters=parameters, log_dir=tmp_path_factory.mktemp("stack")) as running:
+    with Stack(fake=fake, parameters=parameters, log_dir=tmp_path_factory.mktemp("live")) as running:
         yield running
 
 
@@ -31,7 +32,14 @@ def paged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """The stack that the tests of this file use."""
+    running: Stack = request.getfixturevalue("paged" if is_paged(request.node.nodeid) else "live")
+    return running
+
+
+@pytest.fixture(scope="module")
 def http(stack: Stack) -> Iterator[httpx.Client]:
     """A client of the API with the token of the demo user."""
     headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}

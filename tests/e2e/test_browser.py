@@ -135,7 +135,7 @@ def either(kind: str, request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium to test EventSource")
-@pytest.mark.parametrize("kind", ["stack", "paged"])
+@pytest.mark.parametrize("kind", ["live", "paged"])
 def test_an_eventsource_follows_a_run_through_a_cut_and_stops_by_itself(
     kind: str, either: Stack, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ def test_head_has_the_status_and_the_headers_of_get(http: httpx.Client, path: st
         assert head.headers[name] == get.headers[name], name
 
 
-@pytest.mark.parametrize("kind", ["stack", "paged"])
+@pytest.mark.parametrize("kind", ["live", "paged"])
 def test_head_of_a_stream_ends_at_once_and_only_get_opens_one(request: pytest.FixtureRequest, kind: str) -> None:
     stack: Stack = request.getfixturevalue(kind)
     with httpx.Client(base_url=stack.api_url, headers={"Authorization": f"Bearer {DEMO_TOKEN}"}, timeout=35) as client:

@@ -5,7 +5,7 @@
 
 from hypothesis import HealthCheck, settings
 
-_QUICK_SHARE = 5
+_QUICK_SHARE = 10
 
 
 def register() -> None:

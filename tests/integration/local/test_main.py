@@ -197,6 +197,7 @@ def test_the_demo_ends_with_an_answer(environ, capsys):
     assert re.search(r"answer \(synthesis\)", shown)
 
 
+@pytest.mark.full
 def test_a_demo_that_fails_prints_the_reason_and_exits_with_1(environ, capsys):
     assert main(["demo", "--pace", "0", "--candidates", "99"]) == 1
 

@@ -1,0 +1,19 @@
+"""Which of the two running stacks an end-to-end test uses."""
+
+# These tests need no stream that is live, so they share the stack that answers streams in pages. It starts every
+# function for the sample events anyway, and the tests of the other stack run beside it.
+_PAGED = (
+    "tests/e2e/test_checkpoint_examples.py",
+    "tests/e2e/test_client.py",
+    "tests/e2e/test_command_line.py",
+    "tests/e2e/test_endpoint_examples.py",
+    "tests/e2e/test_multi_run.py",
+    "tests/e2e/test_run_card_examples.py",
+    "tests/e2e/test_sample_events.py",
+    "tests/e2e/test_viewers.py",
+)
+
+
+def is_paged(node_id: str) -> bool:
+    """Return whether a test uses the stack that answers streams in pages."""
+    return node_id.startswith(_PAGED) or "[paged]" in node_id
