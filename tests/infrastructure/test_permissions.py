@@ -22,8 +22,9 @@ import pytest
 from codegen_api import CodegenAPI
 from codegen_runs import aws, upstream
 from codegen_runs.backend import Backend
-from codegen_runs.callers import DEPLOYMENT, Caller
+from codegen_runs.callers import CODEGEN, DEPLOYMENT, Caller
 from codegen_runs.live.tickets import Subject, Tickets
+from codegen_runs.roles import Role
 from codegen_runs.storage.table import Table
 from local.cloudformation import ACCOUNT_ID, REGION, Document
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, Trouble, serve
@@ -67,6 +68,8 @@ class Functions(httpx.BaseTransport):
         self.read: dict[str, set[str]] = defaultdict(set)
         self.failing: set[str] = set()
         """Operations that fail once because their condition is not met."""
+        self.answers: dict[tuple[str, str], dict[str, Any]] = {}
+        """The answers of `send_every_request_as_every_caller`, by function and caller."""
         self.gone = False
         """Whether every WebSocket connection has been closed."""
         self._running: str | None = None
@@ -171,11 +174,12 @@ def functions() -> Iterator[Functions]:
         chat(functions)
         continue_from_a_checkpoint(functions)
         control_a_run(functions)
-        use_an_api_token(functions)
         run_a_multi_run(functions)
         control_a_multi_run(functions)
         lose_a_state_machine(functions)
         follow_by_websocket(functions)
+        send_every_request_as_every_caller(functions)
+        use_an_api_token(functions)
         yield functions
     forget()
 
@@ -384,6 +388,40 @@ def follow_by_websocket(functions: Functions) -> None:
     functions.run("CloseConnection")
 
 
+def send_every_request_as_every_caller(functions: Functions) -> None:
+    """Send the sample of each operation with a Codegen token, and with an API token of each role."""
+    for name in ENDPOINTS:
+        for caller in CALLERS:
+            functions.clock.sleep(61)  # By now the Codegen API accepts calls again.
+            text = json.dumps(samples.read(name))
+            if samples.AGENT in text and name != "CreateAgent":
+                functions.run("CreateAgent", body=ASSISTANT)
+            if samples.MULTI_RUN in text:
+                multi_run = start_a_multi_run(functions)
+                text = text.replace(samples.MULTI_RUN, multi_run["multi_run_id"])
+                if name == "ResumeMultiRun":
+                    pause = samples.read("PauseMultiRun")
+                    functions.run("PauseMultiRun", path=at(pause, multi_run), pathParameters=parameters(multi_run))
+            if samples.CHECKPOINT in text:
+                text = text.replace(samples.CHECKPOINT, make_a_checkpoint(functions))
+            if samples.NEW_RUN in text:
+                functions.fake.script(Script(ending="NEVER"))
+                text = text.replace(samples.NEW_RUN, str(start_upstream(functions)))
+            if samples.API_TOKEN in text:
+                made = json.loads(functions.run("CreateApiToken")["body"])
+                text = text.replace(samples.API_TOKEN, made["id"])
+            event = json.loads(text)
+            if caller != CODEGEN:
+                event["requestContext"].get("authorizer", {}).update(kind=DEPLOYMENT, roles=f"{ORG}:{caller}")
+            functions.answers[name, caller] = functions.run(name, event)
+
+
+# The functions that answer requests, and the callers of each. A new function of the template is among them.
+ENDPOINTS = sorted(
+    name for name in backend.every_function() if "httpMethod" in samples.read(name) and name != "Authorize"
+)
+CALLERS = (CODEGEN, *Role)
+
 # The variables of Globals. Lambda reads the wrapper's.
 SHARED_VARIABLES = {*backend.template().functions["GetHealth"].environment, "AWS_LAMBDA_EXEC_WRAPPER"}
 
@@ -396,6 +434,13 @@ MULTI_RUN_ENDPOINTS = {
     *("CreateMultiRun", "GetMultiRun", "ListMultiRuns"),
     *("CancelMultiRun", "PauseMultiRun", "ResumeMultiRun"),
 }
+
+
+def make_a_checkpoint(functions: Functions) -> str:
+    started = functions.run("CreateAgentRun")
+    event, place = samples.read("CreateCheckpoint"), {"org_id": ORG, "agent_run_id": json.loads(started["body"])["id"]}
+    made = functions.run("CreateCheckpoint", event, path=at(event, place), pathParameters=parameters(place))
+    return str(json.loads(made["body"])["id"])
 
 
 def start_upstream(functions: Functions) -> int:
@@ -479,6 +524,18 @@ def test_a_function_has_the_variables_that_it_reads_beside_those_of_all_function
     own = {each: set(function.environment) - SHARED_VARIABLES for each, function in backend.every_function().items()}
 
     assert functions.read[name] & set().union(*own.values()) == own[name]
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_a_function_can_answer_every_kind_of_caller(functions: Functions, name: str) -> None:
+    """In the environment of the template, with the permissions that the tests above compare with the template."""
+    answers = {caller: functions.answers[name, caller] for caller in CALLERS}
+    refused = {caller for caller, answer in answers.items() if answer["statusCode"] == 403}
+    codes = {json.loads(answers[caller]["body"])["code"] for caller in refused}
+
+    assert {name for name in CALLERS if name not in refused and answers[name]["statusCode"] >= 300} == set()
+    assert CODEGEN not in refused
+    assert codes <= {"role_required", "codegen_token_required"}
 
 
 def test_only_executions_connections_and_log_delivery_have_wildcards(document: Document) -> None:
