@@ -21,7 +21,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 def list_api_tokens(
     caller: CurrentCaller, backend: Backend, limit: Limit = 20, cursor: str | None = None
 ) -> CursorPage[ApiTokenCard]:
-    """List your API tokens that are not revoked, newest first, without their secrets."""
+    """List your API tokens that are not revoked, newest first, without their secrets. An API token sees only itself."""
     return tokens.newest(caller=caller, limit=limit, cursor=cursor, backend=backend)
 
 

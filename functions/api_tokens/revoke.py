@@ -12,7 +12,10 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.delete("/v1/users/me/api-tokens/<token_id>", status_code=204, tags=["Access"], summary="Revoke an API token")
 def revoke_api_token(token_id: str, caller: CurrentCaller, backend: Backend) -> None:
-    """Revoke one of your tokens; the next request with it is refused. Revoking a token twice has no further effect."""
+    """Revoke one of your tokens; the next request with it is refused. Revoking a token twice has no further effect.
+
+    An API token can revoke only itself.
+    """
     tokens.revoke(token_id, caller=caller, backend=backend)
 
 

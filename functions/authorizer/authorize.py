@@ -31,6 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     try:
         if not token and has_ticket(event):
             caller, stream_key = admit(event, Tickets(backend))
+            standing(backend).check_token_of(caller)
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = standing(backend).caller(token, deadline)
     except (TokenExpired, TokenRevoked, CredentialsRefused) as refusal:

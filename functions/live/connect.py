@@ -27,6 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     try:
         if ticket:
             caller, subject = by_ticket(ticket, backend)
+            standing(backend).check_token_of(caller)
         else:
             deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
             token = token_in(event.get("headers") or {}) or ""

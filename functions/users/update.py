@@ -15,7 +15,10 @@ app = APIGatewayRestResolver(enable_validation=True)
 def update_user(
     org_id: Organization, user_id: int, request: UpdateUser, caller: CurrentCaller, backend: Backend
 ) -> UpdatedMember:
-    """Set what a user may do in this deployment. Admins only. Codegen's roles do not change."""
+    """Set what a user may do in this deployment. Codegen's roles do not change.
+
+    Admins only, and with a Codegen token: the role would outlive an API token of this deployment.
+    """
     return members.update(request, org_id=org_id, user_id=user_id, caller=caller, backend=backend)
 
 

@@ -407,12 +407,11 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
             if samples.NEW_RUN in text:
                 functions.fake.script(Script(ending="NEVER"))
                 text = text.replace(samples.NEW_RUN, str(start_upstream(functions)))
-            if samples.API_TOKEN in text:
-                made = json.loads(functions.run("CreateApiToken")["body"])
-                text = text.replace(samples.API_TOKEN, made["id"])
-            event = json.loads(text)
+            own = json.loads(functions.run("CreateApiToken")["body"])["id"]
+            event = json.loads(text.replace(samples.API_TOKEN, own))
             if caller != CODEGEN:
-                event["requestContext"].get("authorizer", {}).update(kind=DEPLOYMENT, roles=f"{ORG}:{caller}")
+                token = {"kind": DEPLOYMENT, "roles": f"{ORG}:{caller}", "token_id": own}
+                event["requestContext"].get("authorizer", {}).update(token)
             functions.answers[name, caller] = functions.run(name, event)
 
 

@@ -99,6 +99,17 @@ def test_an_invalid_change_is_refused_with_a_pointer(service: Service, body: Any
     assert roles(service)[792] == "member"
 
 
+@pytest.mark.parametrize("role", ["viewer", "member", "admin"])
+@pytest.mark.parametrize("user", [MARY, ADA], ids=["another user", "its maker"])
+def test_an_api_token_gives_no_role_which_would_outlive_it(service: Service, user: str, role: str) -> None:
+    token = service.make_token(role="admin")["token"]
+
+    answer = service.give(IDS[user], by=token, role=role)
+
+    assert (answer.status, answer.json["code"]) == (403, "codegen_token_required")
+    assert {member["updated_at"] for member in service.send("GET", f"{HOME}/members", ADA).json["items"]} == {None}
+
+
 @pytest.mark.parametrize("user_id", [999, 790])
 def test_a_user_who_is_not_in_the_organization_gets_no_role(service: Service, user_id: int, table: AccessTable) -> None:
     answer = service.give(user_id, role="admin")

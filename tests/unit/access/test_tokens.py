@@ -102,6 +102,20 @@ def test_a_token_may_revoke_itself(service: Service) -> None:
     assert service.send("GET", f"{HOME}/repos", made["token"]).status == 401
 
 
+@pytest.mark.parametrize("role", ["viewer", "member", "admin"])
+def test_a_token_sees_and_revokes_only_itself(service: Service, role: str) -> None:
+    other, made = service.make_token(name="Other"), service.make_token(name="Own", role=role)
+
+    seen = service.send("GET", f"{TOKENS}?limit=1", made["token"]).json
+    answer = service.send("DELETE", f"{TOKENS}/{other['id']}", made["token"])
+
+    assert [item["name"] for item in seen["items"]] == ["Own"]
+    assert (seen["has_more"], seen["next_cursor"]) == (False, None)
+    assert (answer.status, answer.json["code"]) == (404, "api_token_not_found")
+    assert service.send("GET", "/v1/users/me", other["token"]).status == 200
+    assert {item["name"] for item in service.send("GET", TOKENS, ADA).json["items"]} == {"Own", "Other"}
+
+
 @pytest.mark.parametrize("token_id", ["Ada's", "tok-000000000-0000000000", "%00", "x" * 2000])
 def test_the_token_of_another_caller_and_an_unknown_token_are_not_found(service: Service, token_id: str) -> None:
     made = service.make_token(ADA)

@@ -13,9 +13,9 @@ from codegen_runs import cursors
 from codegen_runs.access.codegen_roles import role_of
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, IgnoredFields
-from codegen_runs.callers import Caller
+from codegen_runs.callers import CODEGEN, Caller
 from codegen_runs.events import timestamp
-from codegen_runs.problems import Conflict, RoleRequired, Unprocessable
+from codegen_runs.problems import CodegenTokenRequired, Conflict, RoleRequired, Unprocessable
 from codegen_runs.roles import PERMISSIONS, Role
 from codegen_runs.storage.access import AccessTable, Member
 from codegen_runs.storage.table import ConditionFailed
@@ -113,6 +113,7 @@ def update(request: UpdateUser, *, org_id: int, user_id: int, caller: Caller, ba
     """Set the role of a user. The edge has checked that the caller is an admin; this is checked again before the write.
 
     Raises:
+        CodegenTokenRequired: The caller has an API token of this deployment.
         NotFoundError: The user is not in the organization.
         RoleRequired: The caller has just lost the role of an admin.
         LastAdmin: The caller is the only admin.
@@ -120,6 +121,8 @@ def update(request: UpdateUser, *, org_id: int, user_id: int, caller: Caller, ba
         MembersChanging: Other requests have changed the members before each attempt.
         CodegenAPIError, StorageUnavailable: Nothing was changed.
     """
+    if caller.kind != CODEGEN:
+        raise CodegenTokenRequired("An API token of this deployment cannot give roles, which would outlive it.")
     codegen, table = backend.codegen, backend.access
     user = codegen.users.get(user_id, org_id=org_id)
     for _ in range(_ATTEMPTS):

@@ -73,6 +73,16 @@ class Standing:
         roles = {org_id: lesser(api_token.role, recorded.get(org_id, role)) for org_id, role in caller.roles.items()}
         return replace(caller, roles=roles)
 
+    def check_token_of(self, caller: Caller) -> None:
+        """Refuse a caller who was identified earlier, such as by a ticket, if the caller's API token has ended since.
+
+        Raises:
+            TokenRefused, TokenExpired, TokenRevoked: The token has ended.
+            StorageUnavailable: The token could not be read.
+        """
+        if caller.kind == DEPLOYMENT:
+            self._valid(self._access.token(caller.user_id, caller.token_id))
+
     def _find(self, token: str, deadline: float) -> Caller:
         if not secret.claims_to_be_one(token):
             return self._codegen_caller(token, deadline)

@@ -28,9 +28,10 @@ _ID = re.compile(r"tok-[0-9a-f]{9}-[0-9a-f]{10}")
 
 
 class ApiTokenNotFound(NotFound):
-    """The caller has no token with this id."""
+    """The caller has no token with this id, or has an API token, which knows only itself."""
 
     code = "api_token_not_found"
+    remedy = "Check the id. To list or revoke your other tokens, send your Codegen token."
 
 
 class DeploymentNotInOrganization(Conflict):
@@ -138,19 +139,31 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
 
 
 def newest(*, caller: Caller, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[ApiTokenCard]:
-    """List the caller's tokens that are not revoked, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
+    """List the caller's tokens that are not revoked, newest first; with an API token, this token only.
+
+    Raises `InvalidCursor`, `StorageUnavailable`.
+    """
     scope = ("api-tokens", caller.user_id)
     before = cursors.decode(cursor, *scope) if cursor else None
     if before and not _ID.fullmatch(before):
         raise cursors.InvalidCursor("The cursor is not valid.")
-    tokens, position = backend.access.tokens(caller.user_id, limit, before)
+    if caller.kind == CODEGEN:
+        tokens, position = backend.access.tokens(caller.user_id, limit, before)
+    else:
+        own = backend.access.token(caller.user_id, caller.token_id)
+        tokens, position = [own] if own else [], None
     now = int(backend.clock.now())
     return cursors.page([ApiTokenCard(**_members(token, now)) for token in tokens], position, *scope)
 
 
 def revoke(token_id: str, *, caller: Caller, backend: Backend) -> None:
-    """Revoke a token of the caller; again has no effect. Raises `ApiTokenNotFound`, `StorageUnavailable`."""
+    """Revoke a token of the caller; again has no effect. An API token can revoke only itself.
+
+    Raises `ApiTokenNotFound`, `StorageUnavailable`.
+    """
     now = int(backend.clock.now())
+    if caller.kind != CODEGEN and token_id != caller.token_id:
+        raise ApiTokenNotFound("An API token of this deployment can revoke only itself.")
     if not _ID.fullmatch(token_id) or not backend.access.revoke_token(caller.user_id, token_id, now):
         raise ApiTokenNotFound(f"You have no API token {token_id}.")
 
