@@ -16,7 +16,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post("/v1/organizations/<org_id>/agent/run/ban", tags=["Agent runs"], summary="Stop the agents on a pull request")
 def ban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Stop every agent on the pull request of a run, and keep its checks from starting agents."""
-    with permit("standard", caller, backend):
+    with permit("standard", caller, org_id, backend):
         codegen = backend.codegen.with_more(body=request.unknown())
         answer = codegen.runs.ban(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.passed_on())
@@ -29,7 +29,7 @@ def ban_agent_run_checks_in_path(
 ) -> Any:
     """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()
-    with permit("standard", caller, backend):
+    with permit("standard", caller, org_id, backend):
         answer = backend.codegen.runs.ban(agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 

@@ -20,7 +20,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 )
 def remove_codegen_from_pr(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Remove Codegen from the pull request of a run. The Codegen API handles this in the same way as a ban."""
-    with permit("standard", caller, backend):
+    with permit("standard", caller, org_id, backend):
         codegen = backend.codegen.with_more(body=request.unknown())
         answer = codegen.runs.remove_from_pr(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.passed_on())
@@ -33,7 +33,7 @@ def remove_codegen_from_pr_in_path(
 ) -> Any:
     """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()
-    with permit("standard", caller, backend):
+    with permit("standard", caller, org_id, backend):
         answer = backend.codegen.runs.remove_from_pr(agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 

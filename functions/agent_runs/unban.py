@@ -16,7 +16,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post("/v1/organizations/<org_id>/agent/run/unban", tags=["Agent runs"], summary="Let checks start agents again")
 def unban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: CurrentCaller, backend: Backend) -> Any:
     """Let the checks of a run's pull request start agents again. Stopped agents are not restarted."""
-    with permit("standard", caller, backend):
+    with permit("standard", caller, org_id, backend):
         codegen = backend.codegen.with_more(body=request.unknown())
         answer = codegen.runs.unban(request.agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.passed_on())
@@ -29,7 +29,7 @@ def unban_agent_run_checks_in_path(
 ) -> Any:
     """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()
-    with permit("standard", caller, backend):
+    with permit("standard", caller, org_id, backend):
         answer = backend.codegen.runs.unban(agent_run_id, org_id=org_id, **request.card_order())
     return with_warnings(answer, request.ignored())
 

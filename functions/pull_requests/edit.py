@@ -30,7 +30,7 @@ def edit_pull_request(
     backend: Backend,
 ) -> EditedPullRequest:
     """Open or close a pull request, or make it a draft or ready for review."""
-    with permit("pull_requests", caller, backend):
+    with permit("pull_requests", caller, org_id, backend):
         return codegen.pull_requests.edit(pr_id, request.state, org_id=org_id)
 
 
@@ -49,7 +49,7 @@ def edit_pull_request_of_repository(
     backend: Backend,
 ) -> EditedPullRequest:
     """Do the same for a pull request of the given repository."""
-    with permit("pull_requests", caller, backend):
+    with permit("pull_requests", caller, org_id, backend):
         return codegen.pull_requests.edit(pr_id, request.state, repo_id=repo_id, org_id=org_id)
 
 

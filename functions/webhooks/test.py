@@ -25,7 +25,7 @@ def test_webhook(
     org_id: Organization, request: TestWebhook, codegen: TransparentCodegen, caller: CurrentCaller, backend: Backend
 ) -> Any:
     """Let Codegen send a test to a URL. The webhook of the organization stays as it is."""
-    with permit("webhook_test", caller, backend):
+    with permit("webhook_test", caller, org_id, backend):
         return codegen.webhooks.test(request.url, org_id=org_id)
 
 

@@ -10,7 +10,16 @@ from codegen_runs.events import Event
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.outages import Outage
-from codegen_runs.storage.runs import DEFAULT_BUDGET, MAX_CLOCK_SKEW, RETENTION, Lease, Watch, check_size
+from codegen_runs.storage.runs import (
+    DEFAULT_BUDGET,
+    MAX_CLOCK_SKEW,
+    RETENTION,
+    Lease,
+    Queued,
+    Watch,
+    check_size,
+    first_of_lines,
+)
 from codegen_runs.storage.table import ConditionFailed
 from local import openapi_events
 
@@ -23,7 +32,7 @@ ONE_CALL = (
     "due",
     "outlook",
     "imprints",
-    "queue",
+    "heads",
     "get_bucket",
     "put_bucket",
     "get_outage",
@@ -105,9 +114,15 @@ class MemoryRuns:
     def outlook(self, most: int) -> list[int]:
         return sorted(self._due.values())[:most]
 
-    def queue(self, most: int) -> list[Place]:
+    def heads(self, each: int) -> list[Queued]:
+        return first_of_lines(self._queued(), each)
+
+    def queue(self, org_id: int, most: int) -> list[Queued]:
+        return [queued for queued in self._queued() if queued.org_id == org_id and queued.line][:most]
+
+    def _queued(self) -> list[Queued]:
         ranked = sorted((rank, place) for place, rank in self._queue.items())
-        return [place for _, place in ranked[:most]]
+        return [Queued(*place, rank) for rank, place in ranked]
 
     def unlaunched(self, org_id: int, most: int) -> list[Watch]:
         waiting = [

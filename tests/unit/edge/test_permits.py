@@ -1,5 +1,6 @@
 """Permits for calls that a caller waits for: how long a request waits, and what it does if storage is unavailable."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -8,10 +9,10 @@ from codegen_api import RateLimitError
 from codegen_runs import upstream
 from codegen_runs.backend import Backend
 from codegen_runs.limits import allowances
-from codegen_runs.limits.buckets import Buckets
+from codegen_runs.limits.buckets import CLAIMS_PER_CALLER, MOST_CLAIMS, Buckets
 from codegen_runs.limits.permits import NoPermit, permit
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.storage.buckets import Bucket
+from codegen_runs.storage.buckets import Bucket, Claim
 from tests.support.events import CALLER
 from tests.support.memory import MemoryRuns
 
@@ -57,7 +58,7 @@ def table(*opens_in: float) -> MemoryRuns:
 def test_a_request_waits_up_to_eight_seconds_for_a_permit(clock: Clock, seconds: float) -> None:
     runs = table(seconds, *[60] * 9)
 
-    with allowances.noting() as noted, permit("create", CALLER, Backend(runs=runs, clock=clock)):
+    with allowances.noting() as noted, permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
         assert clock.time - START == pytest.approx(seconds, abs=0.002)
 
     assert noted["create"].left == 0
@@ -67,7 +68,7 @@ def test_a_request_waits_up_to_eight_seconds_for_a_permit(clock: Clock, seconds:
 def test_a_request_that_would_wait_longer_is_refused_at_once(clock: Clock) -> None:
     with (
         pytest.raises(NoPermit) as refused,
-        permit("create", CALLER, Backend(runs=table(8.1, *[60] * 9), clock=clock)),
+        permit("create", CALLER, 123, Backend(runs=table(8.1, *[60] * 9), clock=clock)),
     ):
         pytest.fail("The call was made.")
 
@@ -81,7 +82,7 @@ def test_a_request_whose_permit_is_taken_while_it_waits_is_refused_for_at_least_
     runs = table(7.9, 8.3, *[60] * 8)
     clock.meanwhile = lambda: Buckets(runs, upstream.budget_of(CALLER), clock).take("create")
 
-    with pytest.raises(NoPermit) as refused, permit("create", CALLER, Backend(runs=runs, clock=clock)):
+    with pytest.raises(NoPermit) as refused, permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
         pytest.fail("The call was made.")
 
     assert clock.time - START == pytest.approx(7.9, abs=0.002)
@@ -91,7 +92,7 @@ def test_a_request_whose_permit_is_taken_while_it_waits_is_refused_for_at_least_
 def test_a_call_is_made_without_a_permit_if_the_buckets_cannot_be_read(clock: Clock) -> None:
     calls = []
 
-    with allowances.noting() as noted, permit("create", CALLER, Backend(runs=UnavailableRuns(), clock=clock)):
+    with allowances.noting() as noted, permit("create", CALLER, 123, Backend(runs=UnavailableRuns(), clock=clock)):
         calls.append("made")
 
     assert (calls, noted, clock.time) == (["made"], {}, START)
@@ -100,16 +101,117 @@ def test_a_call_is_made_without_a_permit_if_the_buckets_cannot_be_read(clock: Cl
 def test_a_429_is_raised_even_if_it_cannot_be_stored(clock: Clock) -> None:
     with (
         pytest.raises(RateLimitError, match="Slow down"),
-        permit("create", CALLER, Backend(runs=UnavailableRuns(), clock=clock)),
+        permit("create", CALLER, 123, Backend(runs=UnavailableRuns(), clock=clock)),
     ):
         raise RateLimitError("Slow down.", status_code=429, retry_after=30)
 
 
 def test_a_429_blocks_the_bucket_for_all_functions(clock: Clock) -> None:
     runs = table()
-    with pytest.raises(RateLimitError), permit("create", CALLER, Backend(runs=runs, clock=clock)):
+    with pytest.raises(RateLimitError), permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
         raise RateLimitError("Slow down.", status_code=429, retry_after=30)
 
     bucket = runs.get_bucket(upstream.budget_of(CALLER), "create")
     assert bucket.blocked_until == (START + 30) * 1000
     assert bucket.blocked_reason == "429: Slow down."
+
+
+# --- callers that share the bucket of the deployment ---
+
+
+def claim(name: str, organization: str = "1", *, caller: str | None = None, seconds: float = 8) -> Claim:
+    ms = round(START * 1000)
+    until = ms + round(seconds * 1000)
+    return Claim(id=name, organization=organization, caller=caller or name, since=ms - 1, until=until)
+
+
+def opening(clock: Clock, count: int) -> tuple[MemoryRuns, Buckets]:
+    """Return a bucket that has `count` permits in a second, and none before."""
+    runs = table(*[1] * count, *[60] * (10 - count))
+    return runs, Buckets(runs, upstream.budget_of(CALLER), clock)
+
+
+def test_callers_get_permits_in_turn_however_many_requests_one_of_them_sends(clock: Clock) -> None:
+    _, buckets = opening(clock, 4)
+    requests = [claim(f"flood-{number}", caller="flooder") for number in range(30)]
+    requests += [claim(name) for name in ("one", "two", "three")]
+    assert not any(buckets.claim("create", request) for request in requests)
+    clock.time += 1
+
+    granted = Counter(request.caller for request in requests if buckets.claim("create", request))
+    assert granted == {"flooder": 1, "one": 1, "two": 1, "three": 1}
+
+
+def test_organizations_have_turns_before_their_callers(clock: Clock) -> None:
+    _, buckets = opening(clock, 4)
+    requests = [claim(f"caller-{number}", "1") for number in range(9)] + [claim("a", "2"), claim("b", "2")]
+    assert not any(buckets.claim("create", request) for request in requests)
+    clock.time += 1
+
+    granted = Counter(request.organization for request in requests if buckets.claim("create", request))
+    assert granted == {"1": 2, "2": 2}
+
+
+def test_a_caller_who_has_used_more_comes_after_one_who_has_used_less(clock: Clock) -> None:
+    _, buckets = opening(clock, 10)
+    clock.time += 1
+    assert all(buckets.claim("create", claim(f"used-{number}", caller="busy")) for number in range(10))
+    requests = [claim(f"more-{number}", caller="busy", seconds=70) for number in range(4)]
+    requests += [claim(f"new-{number}", caller="new", seconds=70) for number in range(4)]
+    assert not any(buckets.claim("create", request) for request in requests)
+    clock.time += 62
+    assert buckets.take("create", 9) == 9
+
+    assert [request.id for request in requests if buckets.claim("create", request)] == ["new-0"]
+
+
+def test_a_request_that_gives_up_holds_nobody_back(clock: Clock) -> None:
+    _, buckets = opening(clock, 1)
+    first, second = claim("first"), claim("second")
+    assert not buckets.claim("create", first)
+    assert not buckets.claim("create", second)
+    clock.time += 1
+    assert not buckets.claim("create", second)
+    buckets.drop("create", first)
+
+    assert buckets.claim("create", second)
+
+
+def test_a_request_whose_function_has_died_holds_nobody_back_for_long(clock: Clock) -> None:
+    _, buckets = opening(clock, 1)
+    assert not buckets.claim("create", claim("first"))
+    clock.time += 8
+
+    assert buckets.claim("create", claim("second", seconds=16))
+
+
+def test_the_number_of_stored_claims_is_limited_for_each_caller_and_for_all(clock: Clock) -> None:
+    runs, buckets = opening(clock, 1)
+    for number in range(20):
+        buckets.claim("create", claim(f"flood-{number}", caller="flooder"))
+    assert len(runs.get_bucket(upstream.budget_of(CALLER), "create").claims) == CLAIMS_PER_CALLER
+    bucket = runs.get_bucket(upstream.budget_of(CALLER), "create")
+    many = tuple(claim(f"caller-{number}") for number in range(MOST_CLAIMS - 1))
+    runs.put_bucket(upstream.budget_of(CALLER), "create", bucket.model_copy(update={"claims": many}))
+    assert not any(buckets.claim("create", claim(name)) for name in ("last", "late"))
+
+    assert runs.get_bucket(upstream.budget_of(CALLER), "create").claims == (*many, claim("last"))
+
+
+def test_a_refused_request_leaves_no_claim(clock: Clock) -> None:
+    runs = table(8.1, *[60] * 9)
+    with pytest.raises(NoPermit), permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
+        pytest.fail("The call was made.")
+
+    assert runs.get_bucket(upstream.budget_of(CALLER), "create").claims == ()
+
+
+def test_a_request_behind_others_is_refused_if_their_permits_leave_none_for_it_in_time(clock: Clock) -> None:
+    runs, buckets = opening(clock, 2)
+    for organization in ("2", "3"):
+        buckets.claim("create", claim(organization, organization))
+    with pytest.raises(NoPermit) as refused, permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
+        pytest.fail("The call was made.")
+
+    assert clock.time == START
+    assert refused.value.retry_after == pytest.approx(60, abs=0.002)

@@ -1,6 +1,7 @@
 """The limits and the launch queue, as callers see them."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -24,7 +25,7 @@ def read(org_id: int = DEMO_ORG_ID) -> Answer:
     return call(handlers.handler("rate_limits/get"), rest("GET", f"/v1/organizations/{org_id}/rate-limits"))
 
 
-def enqueue(clock: TestClock, org_id: int, number: int) -> None:
+def enqueue(clock: TestClock, org_id: int, number: int, pause: float = 0.001) -> None:
     following.enqueue(
         org_id=org_id,
         key=f"mr-1-{number}",
@@ -36,7 +37,7 @@ def enqueue(clock: TestClock, org_id: int, number: int) -> None:
         deadline=clock.now() + 3600,
         backend=current(),
     )
-    clock.sleep(0.001)
+    clock.sleep(pause)
 
 
 def test_an_idle_deployment_has_all_its_calls_left(runs: RunsTable) -> None:
@@ -60,13 +61,35 @@ def test_the_queue_is_shown_in_order_with_the_expected_time_of_each_launch(runs:
     assert times[8] > times[7]
 
 
-def test_the_runs_of_other_organizations_are_counted_and_not_shown(runs: RunsTable, clock: TestClock) -> None:
+def test_the_queue_of_an_organization_is_the_same_however_many_runs_another_has_queued(
+    runs: RunsTable, clock: TestClock
+) -> None:
+    for number in range(4):
+        enqueue(clock, DEMO_ORG_ID, number)
     enqueue(clock, 124, 0)
-    enqueue(clock, DEMO_ORG_ID, 1)
-    queue = read().json["queue"]
+    seen = []
+    for number in range(1, 12):
+        Buckets(runs, "deployment", clock).next_launches(runs.heads(8), 8)
+        seen.append(read().json["queue"])
+        enqueue(clock, 124, number, pause=0)
 
-    assert queue["length"] == 2
-    assert [(run["run"], run["position"]) for run in queue["runs"]] == [("mr-1-1", 1)]
+    shown = [(run["run"], run["position"]) for run in seen[0]["runs"]]
+    assert shown == [(f"mr-1-{number}", number) for number in range(4)]
+    assert seen == [{"length": 4, "runs": seen[0]["runs"]}] * 11
+
+
+def test_the_number_of_waiting_organizations_is_shown_only_roughly(runs: RunsTable, clock: TestClock) -> None:
+    for number in range(8):
+        enqueue(clock, DEMO_ORG_ID, number)
+    for org_id in range(124, 132):
+        enqueue(clock, org_id, 0)
+    seen = []
+    for number in range(1, 10):
+        heads = [head for head in runs.heads(8) if head.org_id < 123 + number]
+        Buckets(runs, "deployment", clock).next_launches(heads, 8)
+        seen.append([run["expected_at"] for run in read().json["queue"]["runs"]])
+
+    assert [shown == before for before, shown in pairwise(seen)] == [False, False, True, False, True, True, True, False]
 
 
 def test_a_refusal_by_codegen_is_shown_with_its_message(runs: RunsTable, clock: TestClock) -> None:

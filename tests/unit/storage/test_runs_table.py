@@ -1,5 +1,6 @@
 """The runs table: the one in DynamoDB and the one in memory, which other tests use, behave the same."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -21,9 +22,9 @@ from codegen_runs.storage.runs import (
     RunsTable,
     Watch,
 )
-from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.storage.table import ConditionFailed, Table
 from tests.support import backend
-from tests.support.aws import ENVIRONMENT, in_memory
+from tests.support.aws import ENVIRONMENT, Aws, in_memory
 from tests.support.memory import ONE_CALL, MemoryRuns
 
 ORG, OTHER_ORG = 123, 124
@@ -181,7 +182,7 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
         "due": [MS, 10],
         "outlook": [10],
         "imprints": [ORG, "mr-1-0", 0],
-        "queue": [10],
+        "heads": [8],
         "get_bucket": ["budget", "create"],
         "put_bucket": ["budget", "create", Bucket()],
         "get_outage": [],
@@ -256,15 +257,60 @@ def test_the_outlook_has_the_next_times_up_to_a_limit(runs: Runs) -> None:
     assert runs.outlook(2) == [MS - 2, MS - 1]
 
 
-def test_the_launch_queue_is_in_the_order_of_priority_and_age(runs: Runs) -> None:
+def test_a_line_of_the_launch_queue_is_in_the_order_of_priority_and_age(runs: Runs) -> None:
     runs.add(watch("young", created_at=MS + 1, priority=1))
     runs.add(watch("old", created_at=MS, priority=1))
     runs.add(watch("urgent", created_at=MS + 2, priority=0))
     runs.add(watch("patient", created_at=MS - 9, priority=2))
+    runs.add(watch("again", created_at=MS - 8, queued_at=MS + 3, priority=2))
 
-    places = [(ORG, key) for key in ("urgent", "old", "young", "patient")]
-    assert runs.queue(10) == places
-    assert runs.queue(2) == places[:2]
+    keys = ["urgent", "old", "young", "patient", "again"]
+    assert [queued.key for queued in runs.queue(ORG, 10)] == keys
+    assert [queued.since - MS for queued in runs.queue(ORG, 10)] == [2, 0, 1, -9, 3]
+    assert [queued.key for queued in runs.queue(ORG, 2)] == keys[:2]
+    assert [queued.place for queued in runs.heads(3)] == [(ORG, key) for key in keys[:3]]
+
+
+def test_each_caller_of_each_organization_has_a_line_of_its_own(runs: Runs) -> None:
+    for org_id in (ORG, OTHER_ORG):
+        for caller in ("user:1", "user:2", "user:3"):
+            for number in range(3):
+                runs.add(watch(f"{caller}-{number}", org_id=org_id, created_by=caller, created_at=MS + number))
+    heads = runs.heads(2)
+
+    assert len(heads) == 12
+    assert len({head.line for head in heads}) == 6
+    assert len({head.caller for head in heads}) == 3
+    assert {head.organization for head in heads} == {str(ORG), str(OTHER_ORG)}
+    assert all(head.key.endswith(("-0", "-1")) for head in heads)
+    assert {queued.org_id for queued in runs.queue(ORG, 100)} == {ORG}
+    assert len(runs.queue(ORG, 100)) == 9
+
+
+@pytest.mark.parametrize("flood", [99, 100, 101, 250])
+def test_the_first_runs_of_a_line_are_found_behind_a_long_one(flood: int, runs: Runs) -> None:
+    for number in range(flood):
+        runs.add(watch(f"flood-{number:03d}", created_by="user:1", created_at=MS + number // 3))
+    for caller in range(2, 6):
+        for number in range(9):
+            runs.add(watch(f"{caller}-{number}", created_by=f"user:{caller}", org_id=ORG + caller % 2))
+    found = runs.heads(8)
+
+    assert sorted(Counter(head.line for head in found).values()) == [8] * 5
+    assert {head.org_id for head in found} == {ORG, OTHER_ORG}
+
+
+def test_a_run_that_was_queued_before_there_were_lines_is_found(deployed: Aws) -> None:
+    runs, old = backend.runs_table(deployed), watch("old", created_by="user:1")
+    runs.add(old)
+    runs.add(watch("new", created_by="user:1", created_at=MS - 1))
+    key = {"pk": f"run#{ORG}#old", "sk": "watch"}
+    Table(runs._table.name).update(key, {"rank": 2 * 10**14 + MS})
+
+    assert [(head.key, head.since) for head in runs.heads(8)] == [("old", MS), ("new", MS - 1)]
+    assert [queued.key for queued in runs.queue(ORG, 10)] == ["new"]
+    runs.write(old)
+    assert [queued.key for queued in runs.queue(ORG, 10)] == ["new", "old"]
 
 
 @pytest.mark.parametrize(
@@ -273,6 +319,7 @@ def test_the_launch_queue_is_in_the_order_of_priority_and_age(runs: Runs) -> Non
         {"status": Status.LAUNCHING},
         {"status": Status.PAUSED, "paused_at": MS},
         {"paused_at": MS},
+        {"held_until": MS},
         {"cancel": Cancel(requested_at=MS, requested_by="user:1")},
         {"agent_run_id": 7},
         {"status": Status.CANCELLED},
@@ -280,10 +327,10 @@ def test_the_launch_queue_is_in_the_order_of_priority_and_age(runs: Runs) -> Non
 )
 def test_only_a_watch_that_may_be_launched_is_in_the_launch_queue(changes: dict[str, Any], runs: Runs) -> None:
     runs.add(watch())
-    assert runs.queue(10) == [(ORG, "mr-1-0")]
+    assert [queued.place for queued in runs.queue(ORG, 10)] == [(ORG, "mr-1-0")]
     runs.write(watch(**changes))
 
-    assert runs.queue(10) == []
+    assert runs.queue(ORG, 10) == runs.heads(8) == []
 
 
 def test_watches_that_codegen_does_not_know_are_listed_newest_first(runs: Runs) -> None:

@@ -56,7 +56,7 @@ def pass_on(event: Event, context: LambdaContext, backend: Backend) -> Answer:
             admission.everywhere(caller)
     codegen = backend.acting_as(caller, deadline=seconds_left_in(context)).codegen
     try:
-        with permit("standard", caller, backend):
+        with permit("standard", caller, min(organizations, default=0), backend):
             response = codegen.request(
                 "GET" if method == "HEAD" else method,
                 path,

@@ -6,15 +6,22 @@ so that no window of that length has more calls than the limit, however many fun
 
 from __future__ import annotations
 
+import logging
 import math
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from codegen_api import RateLimitError
 from codegen_runs import settings
 from codegen_runs.clock import Clock
 from codegen_runs.limits.allowances import Allowance
-from codegen_runs.storage.buckets import Bucket, Limit
+from codegen_runs.storage.buckets import Bucket, Claim, Limit
 from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.storage.turns import Waiting
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Waiting)
 
 # From the descriptions of the operations in the upstream's OpenAPI document.
 LIMITS = {
@@ -31,6 +38,17 @@ DEFAULT_RETRY_AFTER = 10.0
 
 # Permits to create runs that the launch queue leaves for callers who start a single run.
 RESERVED_CREATES = 2
+
+# Of five permits, how many single runs get while both they and the launch queue wait. A single run weighs more than a
+# queued one, because a person waits for the answer to its request.
+REQUEST_SHARE = 2
+
+# The most claims of a caller, and of all callers. A request without a claim waits behind those of its caller.
+CLAIMS_PER_CALLER = 4
+MOST_CLAIMS = 100
+
+# Seconds for which the launch queue counts as waiting after the poller has read it. Ticks are a minute apart.
+QUEUE_WAITS = 90.0
 
 
 def limit_of(name: str) -> Limit:
@@ -83,6 +101,95 @@ class Buckets:
             self._seen[name] = drawn
             return granted
 
+    def next_launches(self, queue: Sequence[T], most: int) -> list[T]:
+        """Return the queued runs whose turns come next, at most `most`, of the first runs of every caller.
+
+        How many organizations wait, and that any does, is noted in the bucket for those who only read it.
+        """
+        now, organizations = self._now(), len({each.organization for each in queue})
+        bucket = self.read("create")
+        rounded = 1 << (organizations - 1).bit_length() if organizations else 0
+        is_late = bucket.queue_waits_until < now + QUEUE_WAITS * 500
+        if rounded != bucket.organizations or (queue and is_late):
+            until = now + round(QUEUE_WAITS * 1000) if queue else 0
+            changed = bucket.model_copy(update={"organizations": rounded, "queue_waits_until": until})
+            try:
+                self._store.put_bucket(self._budget, "create", changed)
+            except ConditionFailed:
+                logger.info("Another function wrote the bucket; the next round notes the queue.")
+        return bucket.launch_turns.order(queue, most)
+
+    def take_for_launches(self, queued: Sequence[T]) -> list[T]:
+        """Take permits to launch queued runs; return the runs that got one, in the order of their turns.
+
+        Permits are left for single runs: those that wait get their share.
+        """
+        limit = limit_of("create")
+        while True:
+            now = self._now()
+            bucket = self.read("create")
+            launched = bucket.launch_turns.order(queued, bucket.room(limit, now, _reserve(bucket, limit, now)))
+            if not launched:
+                return []
+            turns = bucket.launch_turns
+            for each in launched:
+                turns = turns.served(each, now)
+            drawn = bucket.give(limit, now, len(launched)).model_copy(update={"launch_turns": turns})
+            try:
+                self._store.put_bucket(self._budget, "create", drawn)
+            except ConditionFailed:
+                continue
+            self._seen["create"] = drawn
+            return launched
+
+    def launches_open_at(self) -> int:
+        """Return when the next queued run can be launched, in epoch milliseconds."""
+        bucket, limit, now = self.read("create"), limit_of("create"), self._now()
+        return bucket.opens_at(limit, now, reserve=_reserve(bucket, limit, now))
+
+    def claim(self, name: str, claim: Claim) -> bool:
+        """Take a permit for a request if it is its turn; return whether it got one. Otherwise its claim is stored.
+
+        It is the turn of a request if there is a permit for it and for all requests whose turns are before its own.
+        """
+        limit = limit_of(name)
+        while True:
+            now = self._now()
+            bucket = self.read(name)
+            waiting = bucket.waiting(now)
+            others = [other for other in waiting if other.id != claim.id]
+            turn = _turn(claim, others, bucket)
+            granted = turn < bucket.request_room(limit, now, _share(name))
+            if granted:
+                following = bucket.give_request(limit, now, claim)
+            elif claim in waiting or not _may_be_stored(claim, others):
+                return False
+            else:
+                following = bucket.model_copy(update={"claims": (*waiting, claim)})
+            try:
+                self._store.put_bucket(self._budget, name, following)
+            except ConditionFailed:
+                continue
+            self._seen[name] = following
+            return granted
+
+    def claim_opens_at(self, name: str, claim: Claim) -> int:
+        """Return when a request gets its permit at the latest if no others come first, in epoch milliseconds."""
+        now, bucket = self._now(), self.read(name)
+        others = [other for other in bucket.waiting(now) if other.id != claim.id]
+        turn = _turn(claim, others, bucket)
+        return bucket.request_opens_at(limit_of(name), now, _share(name), ahead=turn)
+
+    def drop(self, name: str, claim: Claim) -> None:
+        """Remove the claim of a request that gives up."""
+        while claim in (bucket := self.read(name)).claims:
+            kept = tuple(other for other in bucket.claims if other != claim)
+            try:
+                self._store.put_bucket(self._budget, name, bucket.model_copy(update={"claims": kept}))
+            except ConditionFailed:
+                continue
+            return
+
     def block(self, name: str, seconds: float, reason: str) -> int:
         """Give no permits for some seconds, because the upstream refuses calls.
 
@@ -130,3 +237,23 @@ class Buckets:
 
     def _now(self) -> int:
         return math.ceil(self._clock.now() * 1000)
+
+
+def _share(name: str) -> int:
+    """Return how many permits of a window requests get while the launch queue waits as well."""
+    calls = limit_of(name).calls
+    return calls * REQUEST_SHARE // 5 if name == "create" else calls
+
+
+def _reserve(bucket: Bucket, limit: Limit, now: int) -> int:
+    return bucket.reserve(limit, now, least=RESERVED_CREATES, share=_share("create"))
+
+
+def _turn(claim: Claim, others: Sequence[Claim], bucket: Bucket) -> int:
+    """Return how many other claims have their turns before this one."""
+    waiting = sorted([*others, claim], key=lambda each: (each.since, each.id))
+    return bucket.request_turns.order(waiting).index(claim)
+
+
+def _may_be_stored(claim: Claim, others: Sequence[Claim]) -> bool:
+    return len(others) < MOST_CLAIMS and sum(other.caller == claim.caller for other in others) < CLAIMS_PER_CALLER

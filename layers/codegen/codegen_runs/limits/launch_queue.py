@@ -1,4 +1,9 @@
-"""The limits and the launch queue, as callers see them."""
+"""The limits and the launch queue, as callers see them.
+
+A member of an organization sees its organization's queued runs alone: their number and their places among each other.
+Of the others, only the time of a launch depends, and that on how many organizations wait, rounded up to a power of two.
+How many runs another organization has queued changes nothing that a caller sees.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +22,10 @@ MOST_SHOWN = 500
 class QueuePlace(BaseModel):
     """A run's place in the launch queue."""
 
-    position: int = Field(description="How many runs are launched before this one.")
-    expected_at: str = Field(description="When the launch is expected if no other run gets ahead of it.")
+    position: int = Field(description="How many queued runs of the organization are launched before this one.")
+    expected_at: str = Field(
+        description="When the launch is expected at the latest, unless further organizations or single runs get ahead."
+    )
 
 
 class LimitState(BaseModel):
@@ -42,10 +49,10 @@ class QueuedRun(QueuePlace):
 
 
 class LaunchQueue(BaseModel):
-    """The launch queue of the deployment."""
+    """The organization's part of the launch queue."""
 
-    length: int
-    runs: list[QueuedRun] = Field(description="The queued runs of this organization, in launch order.")
+    length: int = Field(description="How many of the organization's runs wait for their launch, at most 500.")
+    runs: list[QueuedRun] = Field(description="These runs, in launch order.")
 
 
 class RateLimits(BaseModel):
@@ -58,18 +65,21 @@ class RateLimits(BaseModel):
     queue: LaunchQueue
 
 
-def places(backend: Backend) -> dict[tuple[int, str], QueuePlace]:
-    """Return the place of each watch in the launch queue, by (organization, key). Raises `StorageUnavailable`."""
-    runs, now = backend.runs, milliseconds(backend.clock.now())
+def places(org_id: int, backend: Backend) -> dict[str, QueuePlace]:
+    """Return the place of each queued run of an organization, by key, in launch order. Raises `StorageUnavailable`.
+
+    This reads the bucket and the part of the queue's index that belongs to the organization.
+    """
+    runs, now, limit = backend.runs, milliseconds(backend.clock.now()), limit_of("create")
     bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
+    queued = bucket.launch_turns.order(runs.queue(org_id, MOST_SHOWN))
+    # Until this one, every other organization has at most one launch more than this organization (`storage.turns`).
+    others = max(0, bucket.organizations - 1)
+    ahead = [position + (position + 2) * others for position in range(len(queued))]
+    opens = bucket.openings(limit, now, ahead, reserve=RESERVED_CREATES)
     return {
-        watch: QueuePlace(
-            position=position,
-            expected_at=timestamp(
-                bucket.opens_at(limit_of("create"), now, ahead=position, reserve=RESERVED_CREATES) / 1000
-            ),
-        )
-        for position, watch in enumerate(runs.queue(MOST_SHOWN))
+        run.key: QueuePlace(position=position, expected_at=timestamp(opens_at / 1000))
+        for position, (run, opens_at) in enumerate(zip(queued, opens, strict=True))
     }
 
 
@@ -79,8 +89,8 @@ def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
     # The poller stores the name of the deployment's budget, so that no other function needs the deployment's token.
     deployment = runs.deployment_budget()
     own = upstream.budget_of(caller) if caller.token else deployment
-    queued = places(backend)
-    watches = runs.get_many(org_id, [key for organization, key in queued if organization == org_id])
+    queued = places(org_id, backend)
+    watches = runs.get_many(org_id, list(queued))
     return RateLimits(
         background=_states(Buckets(runs, deployment, clock), clock),
         caller=_states(Buckets(runs, own, clock), clock),
@@ -88,8 +98,8 @@ def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
             length=len(queued),
             runs=[
                 QueuedRun(run=key, multi_run_id=watches[key].multi_run_id, **place.model_dump())
-                for (organization, key), place in queued.items()
-                if organization == org_id and key in watches
+                for key, place in queued.items()
+                if key in watches
             ],
         ),
     )

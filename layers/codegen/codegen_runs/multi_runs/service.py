@@ -91,7 +91,7 @@ def get(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot
     multi_run = find(org_id, multi_run_id, backend=backend)
     watches = watches_of(multi_run, backend=backend)
     waits = any(watch.rank is not None for watch in watches.values())
-    queue = launch_queue.places(backend) if waits else None
+    queue = launch_queue.places(org_id, backend) if waits else None
     return snapshot(multi_run, watches, queue, now=backend.clock.now())
 
 

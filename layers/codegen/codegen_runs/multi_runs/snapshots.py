@@ -129,7 +129,7 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
 def snapshot(
     multi_run: MultiRun,
     watches: Mapping[str, Watch],
-    queue: Mapping[tuple[int, str], QueuePlace] | None = None,
+    queue: Mapping[str, QueuePlace] | None = None,
     *,
     now: float,
 ) -> MultiRunSnapshot:
@@ -138,7 +138,7 @@ def snapshot(
     Args:
         multi_run: The record of the multi-run.
         watches: The watches of its runs, by key.
-        queue: The places in the launch queue, by (organization, key).
+        queue: The places in the launch queue, by key.
         now: The time in epoch seconds.
     """
     judgement = judge(multi_run, watches)
@@ -178,13 +178,13 @@ def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[
 
 
 def _candidate(
-    multi_run: MultiRun, candidate: Candidate, queue: Mapping[tuple[int, str], QueuePlace], now: float
+    multi_run: MultiRun, candidate: Candidate, queue: Mapping[str, QueuePlace], now: float
 ) -> CandidateSnapshot:
     run = run_snapshot(candidate.watch, now=now) if candidate.watch else RunSnapshot(status=Status.QUEUED)
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
-        queue=queue.get((multi_run.org_id, multi_run.candidate_key(candidate.index))),
+        queue=queue.get(multi_run.candidate_key(candidate.index)),
         model=multi_run.candidates[candidate.index].model,
         agent_type=multi_run.candidates[candidate.index].agent_type,
         usable=candidate.usable if candidate.finished else None,

@@ -24,7 +24,6 @@ from codegen_runs.poller.settling import end
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.runs import transitions
 from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID, client_run_id
-from codegen_runs.runs.schedule import retry_interval
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, Watch
 
@@ -96,8 +95,8 @@ def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources
         case CodegenAPIError(effect_unknown=True):
             logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=error)
         case APIConnectionError() | ServerError():
-            resources.buckets.block("create", retry_interval(watch.failures, urgent=True), str(error))
-            _requeue(watch, error, resources)
+            # Other launches may succeed. If Codegen responds to none, that is an outage.
+            resources.store(transitions.launch_failed(watch, error, now=resources.now()))
         case _:
             if isinstance(error, QuotaExceededError):  # the next launches would be refused as well
                 resources.buckets.block("create", QUOTA_PAUSE, str(error))

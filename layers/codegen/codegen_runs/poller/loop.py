@@ -4,13 +4,19 @@ A tick takes the lease. Then it takes one step for each due watch, and launches 
 permits, until its time is over or nothing will be due before that. A step makes one call to Codegen and stores the
 result in one transaction. If a tick dies, the next one takes the same step again.
 
+Queued runs are launched in turn, by organization and then by caller (`storage.turns`). To choose them, a round of the
+loop reads the bucket, at most eight watches, and the queue's index in pages of a hundred entries. It leaves a caller's
+line after its first runs, so it reads at most one page more than there are callers with queued runs, however many runs
+they have.
+
 | a due watch                      | its step                                                                    |
 |----------------------------------|-----------------------------------------------------------------------------|
 | has ended                        | `settling`: complete its task; read a cancelled run once more               |
 | has ended lately                 | `observing`: compare its whole log once more                                |
 | is not launched, and cancelled   | end it                                                                      |
 | is not launched at its deadline  | end it                                                                      |
-| is not launched                  | hold it if it is paused; otherwise leave it to the launch queue             |
+| is not launched                  | hold it if it is paused, or for a while if its launch failed; otherwise     |
+|                                  | leave it to the launch queue                                                |
 | is launching                     | `launching`: the answer was lost; adopt the run, or launch it again         |
 | is launched, and to be cancelled | `stopping`: stop the run at Codegen, if the cancel allows it                |
 | is launched                      | `observing`: read its status, its result and its new log entries            |
@@ -20,13 +26,13 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from codegen_api import CodegenAPI
 from codegen_runs.clock import Clock, milliseconds
-from codegen_runs.limits.buckets import RESERVED_CREATES, Buckets
+from codegen_runs.limits.buckets import Buckets
 from codegen_runs.limits.outages import Outages
 from codegen_runs.poller.backoff import within_limit
 from codegen_runs.poller.launching import adopt, launch, probe
@@ -40,7 +46,7 @@ from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs import transitions
 from codegen_runs.runs.schedule import INTERVALS, is_overdue
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import DEFAULT_BUDGET, RunsTable, Watch
+from codegen_runs.storage.runs import DEFAULT_BUDGET, Queued, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 logger = logging.getLogger(__name__)
@@ -151,6 +157,10 @@ class Poller:
             end(transitions.ended(watch, Status.TIMED_OUT, reason=reason, now=now), resources)
         elif watch.unlaunched and watch.paused_at:
             resources.store(transitions.paused(watch, now=now))
+        elif watch.unlaunched and watch.held_until and milliseconds(now) < watch.held_until:
+            resources.store(transitions.postponed(watch, min(watch.held_until, watch.deadline_at), now=now))
+        elif watch.unlaunched and watch.held_until:
+            resources.store(transitions.returned(watch, now=now))
         elif watch.unlaunched:
             resources.store(transitions.postponed(watch, watch.deadline_at, now=now))
         elif watch.status is Status.LAUNCHING:
@@ -167,12 +177,13 @@ class Poller:
             while self._clock.now() < until and self._lease.acquire():
                 due = self._due()
                 queued = self._next_to_launch(threads)
-                launches = queued[: self._permits_to_launch(len(queued))]
+                launches = self._take_permits(queued) if queued else []
                 outlook = self._runs.outlook(most=MOST_FOLLOWED)
-                self._resources.followed = self._followed(outlook)
-                steps = {_place(watch): threads.submit(self._launch, watch) for watch in launches}
+                self._resources.followed, self._resources.launchable = self._followed(outlook), len(queued)
+                steps = {each.place: threads.submit(self._launch, queued[each]) for each in launches}
                 if queued and not due and self._outages.is_probe_due():
-                    steps = {_place(queued[0]): threads.submit(self._probe, queued[0])}
+                    first = next(iter(queued))
+                    steps = {first.place: threads.submit(self._probe, queued[first])}
                 steps |= {place: threads.submit(self.poll, *place) for place in due if place not in steps}
                 # A watch whose step fails unexpectedly is left out of this tick, so that the others go on.
                 self._failed |= {place: error for place, step in steps.items() if (error := step.exception())}
@@ -196,32 +207,36 @@ class Poller:
         due = self._runs.due(milliseconds(self._clock.now()), BATCH + len(self._failed))
         return self._outages.in_turn([place for place in due if place not in self._failed])
 
-    def _queue(self) -> list[Place]:
-        return [place for place in self._runs.queue(MOST_FOLLOWED) if place not in self._failed]
+    def _queued(self) -> list[Queued]:
+        """List the first runs of each caller that waits for launches."""
+        return [queued for queued in self._runs.heads(BATCH) if queued.place not in self._failed]
 
-    def _next_to_launch(self, threads: ThreadPoolExecutor) -> list[Watch]:
+    def _next_to_launch(self, threads: ThreadPoolExecutor) -> dict[Queued, Watch]:
         """Read the watches whose turn comes next. The index may be a moment behind, so each is checked again."""
-        places = self._queue()
-        reads = {place: threads.submit(self._runs.get, *place) for place in places[:BATCH]}
-        self._failed |= {place: error for place, read in reads.items() if (error := read.exception())}
-        watches = [read.result() for place, read in reads.items() if place not in self._failed]
+        queue = self._queued()
+        following = self._buckets.next_launches(queue, BATCH)
+        reads = {queued: threads.submit(self._runs.get, *queued.place) for queued in following}
+        self._failed |= {queued.place: error for queued, read in reads.items() if (error := read.exception())}
+        watches = {queued: read.result() for queued, read in reads.items() if queued.place not in self._failed}
         now = self._clock.now()
-        return [watch for watch in watches if watch and watch.rank is not None and not is_overdue(watch, now=now)]
+        return {
+            queued: watch
+            for queued, watch in watches.items()
+            if watch and watch.rank is not None and not is_overdue(watch, now=now)
+        }
 
     def _can_launch(self) -> bool:
-        opens_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
-        resumes_at = max(opens_at, self._outages.current.probe_at)
-        return resumes_at <= milliseconds(self._clock.now()) and bool(self._queue())
+        resumes_at = max(self._buckets.launches_open_at(), self._outages.current.probe_at)
+        return resumes_at <= milliseconds(self._clock.now()) and bool(self._queued())
 
-    def _permits_to_launch(self, wanted: int) -> int:
-        if not wanted:
-            return 0
+    def _take_permits(self, queued: Iterable[Queued]) -> list[Queued]:
+        """Take permits for launches; return the runs that got one."""
         if self._outages.current.since is not None:
             self._launches_resume_at = self._outages.current.probe_at
-            return 0
-        granted = self._buckets.take("create", wanted, reserve=RESERVED_CREATES)
-        self._launches_resume_at = self._buckets.opens_at("create", reserve=RESERVED_CREATES)
-        return granted
+            return []
+        permitted = self._buckets.take_for_launches(list(queued))
+        self._launches_resume_at = self._buckets.launches_open_at()
+        return permitted
 
     def _probe(self, watch: Watch) -> None:
         try:
@@ -236,7 +251,3 @@ class Poller:
             logger.info("Another writer was faster.", extra={"run_key": watch.key})
         finally:
             self._outages.done()
-
-
-def _place(watch: Watch) -> Place:
-    return watch.org_id, watch.key

@@ -28,6 +28,7 @@ class Resources:
 
     Attributes:
         followed: How many launched runs the poller follows at the moment.
+        launchable: How many queued runs may be launched next. The fault of one of several launches is no outage.
     """
 
     runs: RunsTable
@@ -38,6 +39,7 @@ class Resources:
     publisher: Publisher
     clock: Clock
     followed: int = 0
+    launchable: int = 0
     _taking: Lock = field(default_factory=Lock)
     _entries: dict[Place, tuple[int, dict[int, str]]] = field(default_factory=dict)
 
@@ -85,7 +87,7 @@ class Resources:
 
     def call(self, watch: Watch) -> AbstractContextManager[None]:
         """Make the block's one call to Codegen, which shows whether Codegen responds."""
-        return self.outages.call(watch.key, of=self.followed)
+        return self.outages.call(watch.key, of=self.followed + self.launchable)
 
     def viewed_until(self, watch: Watch) -> int | None:
         """Return until when somebody watches the run, in epoch milliseconds.

@@ -131,7 +131,7 @@ def _stop(watch: Watch, before: Status, *, caller: Caller, backend: Backend) -> 
     """Have the upstream stop a run that was just marked as `cancelling`; `before` is its status before that."""
     assert watch.agent_run_id is not None  # noqa: S101 - only a launched run is stopped
     try:
-        with permit("standard", caller, backend):
+        with permit("standard", caller, watch.org_id, backend):
             backend.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
         if transitions.ban_outcome_unknown(error):

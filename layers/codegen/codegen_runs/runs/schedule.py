@@ -19,6 +19,9 @@ RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
 # After this many reads in a row that found nothing new, nothing happens at the end of the log.
 QUIET_POLLS = 3
 
+# After the first, second, ... launch of a run that failed, or that got no answer and left no trace.
+LAUNCH_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+
 # After the end of a turn: when its whole log is compared once more, because outputs may arrive late.
 LOOKS = (15.0, 120.0)
 
@@ -57,6 +60,11 @@ def retry_interval(failures: int, *, urgent: bool = False) -> float:
     """
     interval = _at(RETRY_INTERVALS, failures)
     return min(interval, URGENT_RETRY_INTERVAL) if urgent else interval
+
+
+def launch_interval(failures: int) -> float:
+    """Return the time until the next launch of a run after a launch that followed `failures` failed ones."""
+    return _at(LAUNCH_INTERVALS, failures)
 
 
 def is_urgent(watch: Watch, *, now: float) -> bool:

@@ -64,7 +64,7 @@ def start(
 
         completed = _completed_by(agent, request)
         source = {**(source or {}), **composing.named(agent)}
-    with permit("create", caller, backend):
+    with permit("create", caller, org_id, backend):
         run = backend.codegen.with_more(body=request.unknown()).runs.create(
             sent or completed.prompt,
             org_id=org_id,
@@ -173,7 +173,7 @@ def generate_setup_commands(
     """
     from codegen_runs.limits.permits import permit
 
-    with permit("setup", caller, backend):
+    with permit("setup", caller, org_id, backend):
         run = backend.codegen.with_more(body=request.unknown()).setup_commands.generate(
             request.repo_id, request.prompt, request.trigger_source, org_id=org_id
         )
@@ -199,7 +199,7 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backen
     """
     from codegen_runs.limits.permits import permit
 
-    with permit("setup", caller, backend):
+    with permit("setup", caller, org_id, backend):
         run = backend.codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
     return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller, backend=backend))
 

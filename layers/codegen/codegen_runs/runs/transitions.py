@@ -21,6 +21,7 @@ from codegen_runs.runs.schedule import (
     SHORTEST_HOLD,
     VIEW_SECONDS,
     is_urgent,
+    launch_interval,
     next_look_at,
     read_interval,
     retry_interval,
@@ -106,7 +107,7 @@ def launched(watch: Watch, run: AgentRun, *, now: float, at_least: float, viewed
 
 
 def requeued(watch: Watch, error: Exception, *, now: float) -> Change:
-    """Return a run that Codegen did not create to its place in the launch queue."""
+    """Return a run to its place in the launch queue, because Codegen accepts no launches now."""
     return _change(
         watch,
         now,
@@ -115,6 +116,22 @@ def requeued(watch: Watch, error: Exception, *, now: float) -> Change:
         status_reason=_unreachable(error),
         due_at=watch.deadline_at,
     )
+
+
+def launch_failed(watch: Watch, error: Exception, *, now: float) -> Change:
+    """Hold a run whose launch failed: it returns to the launch queue after a while, behind the runs that wait then."""
+    return _change(
+        watch,
+        now,
+        status=Status.QUEUED,
+        status_reason=_unreachable(error),
+        **_hold(watch, now),
+    )
+
+
+def returned(watch: Watch, *, now: float) -> Change:
+    """Return a run that was held to the launch queue."""
+    return _change(watch, now, held_until=None, queued_at=milliseconds(now), due_at=watch.deadline_at)
 
 
 def not_adopted(watch: Watch, *, now: float) -> Change:
@@ -127,9 +144,10 @@ def not_adopted(watch: Watch, *, now: float) -> Change:
     if searches < LAUNCH_GRACE / ADOPTION_INTERVAL or waited < LAUNCH_GRACE * 1000:
         due_at = milliseconds(now + ADOPTION_INTERVAL)
         return _change(watch, now, quiet_polls=searches, outage_since=None, due_at=due_at)
-    held = watch.cancel or watch.paused_at
-    due_at = milliseconds(now) if held else watch.deadline_at
-    return _change(watch, now, status=Status.QUEUED, quiet_polls=0, outage_since=None, due_at=due_at)
+    changes = _hold(watch, now)
+    if watch.cancel or watch.paused_at:
+        changes["due_at"] = milliseconds(now)
+    return _change(watch, now, status=Status.QUEUED, quiet_polls=0, outage_since=None, **changes)
 
 
 # --- trying later ---
@@ -452,6 +470,11 @@ def _status_changed(writer: Writer, watch: Watch, status: Status, *, paused_scop
             "paused_scope": paused_scope,
         },
     )
+
+
+def _hold(watch: Watch, now: float) -> dict[str, Any]:
+    held_until = milliseconds(now + launch_interval(watch.failures))
+    return {"failures": watch.failures + 1, "held_until": held_until, "due_at": min(held_until, watch.deadline_at)}
 
 
 def _unreachable(error: Exception) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict
+
+from codegen_runs.storage.turns import Turns
 
 # Seconds that are added to each window, because a call arrives at the upstream some time after its permit was given.
 MARGIN = 2.0
@@ -17,6 +21,19 @@ class Limit(BaseModel):
     seconds: float
 
 
+class Claim(BaseModel):
+    """A request that waits for a permit. Times are epoch milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    organization: str
+    caller: str
+    since: int
+    until: int
+    """When the request gives up."""
+
+
 class Bucket(BaseModel):
     """The permits of one limit. Times are epoch milliseconds."""
 
@@ -27,6 +44,18 @@ class Bucket(BaseModel):
     blocked_until: int = 0
     """Until when the upstream refuses calls, from the Retry-After of its 429."""
     blocked_reason: str | None = None
+    requested: tuple[int, ...] = ()
+    """Those of the permits that requests got; the others are of background work."""
+    claims: tuple[Claim, ...] = ()
+    """The requests that wait for a permit."""
+    request_turns: Turns = Turns()
+    """The turns of those who send requests."""
+    launch_turns: Turns = Turns()
+    """The turns of those whose queued runs are launched."""
+    organizations: int = 0
+    """How many organizations have queued runs, rounded up to a power of two."""
+    queue_waits_until: int = 0
+    """Until when the launch queue counts as waiting for permits."""
     rev: int = 0
 
     def room(self, limit: Limit, now: int, reserve: int = 0) -> int:
@@ -37,13 +66,57 @@ class Bucket(BaseModel):
 
     def opens_at(self, limit: Limit, now: int, *, ahead: int = 0, reserve: int = 0) -> int:
         """Return when the next permit can be given, after `ahead` others and with `reserve` left for others."""
+        return self.openings(limit, now, [ahead], reserve=reserve)[0]
+
+    def openings(self, limit: Limit, now: int, aheads: Sequence[int], *, reserve: int = 0) -> list[int]:
+        """Return for each of `aheads` what `opens_at` returns."""
         at, given = max(now, self.blocked_until), list(self._within(limit, now))
         most = max(1, limit.calls - reserve)
-        for _ in range(ahead + 1):
+        round_trip: list[int] = []
+        for _ in range(most):
             if len(given) >= most:
                 at = max(at, given[-most] + _window(limit))
             given.append(at)
-        return at
+            round_trip.append(at)
+        # From then on, each permit returns a window after the one that was given a round before.
+        return [round_trip[ahead % most] + ahead // most * _window(limit) for ahead in aheads]
+
+    def waiting(self, now: int) -> list[Claim]:
+        """List the requests that wait for a permit."""
+        return [claim for claim in self.claims if claim.until > now]
+
+    def reserve(self, limit: Limit, now: int, *, least: int, share: int) -> int:
+        """Return how many permits background work leaves for requests: what they have not used yet of their part.
+
+        Their part is `share` while requests wait, and `least` otherwise.
+        """
+        part = share if self.waiting(now) else least
+        return max(0, part - len(self._requested(limit, now)))
+
+    def request_room(self, limit: Limit, now: int, share: int) -> int:
+        """Return how many permits requests can get now: at most `share` in a window while the launch queue waits."""
+        room = self.room(limit, now)
+        if now < self.queue_waits_until:
+            room = min(room, share - len(self._requested(limit, now)))
+        return max(0, room)
+
+    def request_opens_at(self, limit: Limit, now: int, share: int, *, ahead: int) -> int:
+        """Return when a request gets the next permit after `ahead` others."""
+        opens_at = self.opens_at(limit, now, ahead=ahead)
+        if now < self.queue_waits_until:
+            part = Bucket(given=self._requested(limit, now))
+            opens_at = max(opens_at, part.opens_at(Limit(calls=share, seconds=limit.seconds), now, ahead=ahead))
+        return opens_at
+
+    def give_request(self, limit: Limit, now: int, claim: Claim) -> Bucket:
+        """Return the bucket with a permit given to a request now."""
+        others = tuple(other for other in self.waiting(now) if other.id != claim.id)
+        changes = {
+            "requested": (*self._requested(limit, now), now),
+            "claims": others,
+            "request_turns": self.request_turns.served(claim, now, others),
+        }
+        return self.give(limit, now, 1).model_copy(update=changes)
 
     def more_at(self, limit: Limit, now: int) -> int:
         """Return when there will be more room than now; `now` if all permits are available."""
@@ -53,6 +126,9 @@ class Bucket(BaseModel):
     def give(self, limit: Limit, now: int, count: int) -> Bucket:
         """Return the bucket with permits given now."""
         return self.model_copy(update={"given": (*self._within(limit, now), *[now] * count)})
+
+    def _requested(self, limit: Limit, now: int) -> tuple[int, ...]:
+        return tuple(at for at in self.requested if at > now - _window(limit))
 
     def _within(self, limit: Limit, now: int) -> tuple[int, ...]:
         return tuple(at for at in self.given if at > now - _window(limit))

@@ -17,7 +17,7 @@ only followed has its upstream id as key.
 | sparse index | watches                                                        | order         |
 |--------------|----------------------------------------------------------------|---------------|
 | `due`        | those that the poller must poll                                | by time       |
-| `queue`      | those that wait for their launch                               | by rank       |
+| `queue`      | those that wait for their launch                               | by line       |
 | `unlaunched` | those of an organization whose runs the upstream does not have | by age        |
 
 DynamoDB deletes events and watches some time after `expires_at` (epoch seconds).
@@ -28,7 +28,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,8 +55,17 @@ DEFAULT_BUDGET = "deployment"
 _BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
 _OUTAGE_KEY = {"pk": "outage", "sk": "codegen"}
 
-# A rank is the priority times this number plus the time in milliseconds, which is smaller.
-_RANK_STEP = 10**14
+# A rank in the index `queue` consists of these parts, from the last digits to the first: the time in milliseconds, the
+# priority, and the line, which is a number of the caller and the organization. So the runs of a caller stand together,
+# and those of an organization. Ranks without a line are of runs that were queued before there were lines.
+_PRIORITY_STEP = 10**14
+_LINE_STEP = 10**16
+_CALLERS = 10**9
+_ORGANIZATIONS = 10**12
+_MOST_RANK = _ORGANIZATIONS * _CALLERS * _LINE_STEP
+
+# How many entries of the index `queue` are read at a time.
+_QUEUE_PAGE = 100
 
 # The most events and checkpoints together in one write.
 EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
@@ -73,6 +84,39 @@ class Lease(NamedTuple):
 
     holder: str
     until: int
+
+
+class Queued(NamedTuple):
+    """A run in the launch queue, as its index shows it."""
+
+    org_id: int
+    key: str
+    rank: int
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """The organization and the key."""
+        return self.org_id, self.key
+
+    @property
+    def line(self) -> int:
+        """The number of the line in which the run waits: that of its caller in its organization."""
+        return self.rank // _LINE_STEP
+
+    @property
+    def organization(self) -> str:
+        """The name of the organization, for the turns."""
+        return str(self.org_id)
+
+    @property
+    def caller(self) -> str:
+        """The number of the caller, for the turns."""
+        return str(self.line % _CALLERS)
+
+    @property
+    def since(self) -> int:
+        """Since when the run waits, in epoch milliseconds."""
+        return self.rank % _PRIORITY_STEP
 
 
 class Launch(BaseModel):
@@ -125,7 +169,11 @@ class Watch(BaseModel):
     agent_type: Harness | None = None
     launch: Launch | None = None
     priority: int = 0
-    """The order of launches: the lowest priority first; of the same priority, the oldest first."""
+    """The order of a caller's launches: the lowest priority first; of the same priority, the one that waits longest."""
+    queued_at: int | None = None
+    """Since when it waits for its launch, if that is not since its creation."""
+    held_until: int | None = None
+    """When it returns to the launch queue after a launch that failed; None if it is not held."""
     launching_since: int | None = None
     multi_run_id: str | None = None
     task_token: str | None = None
@@ -192,9 +240,12 @@ class Watch(BaseModel):
 
     @property
     def rank(self) -> int | None:
-        """The rank in the launch queue; None outside of it."""
+        """The rank in the index of the launch queue; None outside of it."""
         waits = self.unlaunched and self.status is Status.QUEUED and not self.paused_at and not self.cancel
-        return self.priority * _RANK_STEP + self.created_at if waits else None
+        if not waits or self.held_until is not None:
+            return None
+        since = self.created_at if self.queued_at is None else self.queued_at
+        return _line(self.org_id, self.created_by) * _LINE_STEP + self.priority * _PRIORITY_STEP + since
 
     @property
     def unlaunched(self) -> bool:
@@ -276,10 +327,35 @@ class RunsTable:
         items, _ = self._table.query(Condition("#due = :due", {"due": _DUE}), index="due", limit=most)
         return [item["due_at"] for item in items]
 
-    def queue(self, most: int) -> list[tuple[int, str]]:
-        """List (organization, key) of the watches that wait for their launch, in the order of their launches."""
-        items, _ = self._table.query(Condition("#queue = :queue", {"queue": _QUEUE}), index="queue", limit=most)
-        return [run_of(item["pk"]) for item in items]
+    def heads(self, each: int) -> list[Queued]:
+        """List the first runs of each line of the launch queue, at most `each` of a line, in the order of their lines.
+
+        A line that is longer than a page is left after its first runs, so the number of reads is at most one more than
+        the number of lines, and at most one more than the pages of the whole queue. The index may lag a moment behind.
+        """
+        heads: list[Queued] = []
+        first, start = 0, None
+        while True:
+            page, start = self._queued(first, _MOST_RANK, _QUEUE_PAGE, start)
+            heads += page
+            if start is None:
+                return first_of_lines(heads, each)
+            last = heads[-1].line
+            if sum(queued.line == last for queued in heads) >= each:
+                first, start = (last + 1) * _LINE_STEP, None
+
+    def queue(self, org_id: int, most: int) -> list[Queued]:
+        """List the runs of an organization that wait for their launch, at most `most`, in the order of their lines."""
+        first = (org_id % _ORGANIZATIONS) * _CALLERS * _LINE_STEP
+        queued, _ = self._queued(first, first + _CALLERS * _LINE_STEP - 1, most)
+        return [each for each in queued if each.org_id == org_id]
+
+    def _queued(self, first: int, last: int, most: int, start: Item | None = None) -> tuple[list[Queued], Item | None]:
+        condition = Condition(
+            "#queue = :queue AND #rank BETWEEN :first AND :last", {"queue": _QUEUE, "first": first, "last": last}
+        )
+        items, following = self._table.query(condition, index="queue", limit=most, start=start)
+        return [Queued(*run_of(item["pk"]), item["rank"]) for item in items], following
 
     def unlaunched(self, org_id: int, most: int) -> list[Watch]:
         """Read the watches of an organization whose runs the upstream does not have yet, newest first.
@@ -421,10 +497,20 @@ class RunsTable:
             transact(actions)
 
 
+def first_of_lines(queued: Sequence[Queued], each: int) -> list[Queued]:
+    """Return the first runs of each line, at most `each`, of runs in the order of their lines."""
+    lines = groupby(queued, key=lambda run: run.line)
+    return [run for _, line in lines for run in islice(line, each)]
+
+
 def check_size(events: Sequence[Event], checkpoints: Sequence[Checkpoint]) -> None:
     """Raise `ValueError` if one write cannot contain so many events and checkpoints."""
     if (count := len(events) + len(checkpoints)) > EVENTS_PER_WRITE:
         raise ValueError(f"One write takes {EVENTS_PER_WRITE} events and checkpoints, not {count}.")
+
+
+def _line(org_id: int, caller_id: str | None) -> int:
+    return (org_id % _ORGANIZATIONS) * _CALLERS + 1 + crc32((caller_id or "").encode()) % (_CALLERS - 1)
 
 
 def _item(watch: Watch) -> Item:
