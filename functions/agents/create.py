@@ -6,6 +6,7 @@ from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, CreateAgent
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.links import link
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -20,7 +21,7 @@ def create_agent(
     return Response(
         status_code=201,
         content_type="application/json",
-        headers={"Location": f"/v1/organizations/{org_id}/agents/{agent.id}", "ETag": profiles.etag(agent)},
+        headers={"Location": link(f"/v1/organizations/{org_id}/agents/{agent.id}"), "ETag": profiles.etag(agent)},
         body=agent,
     )
 

@@ -7,6 +7,7 @@ from codegen_runs.checkpoints.requests import CreateCheckpoint
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
+from codegen_runs.links import link
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -30,7 +31,7 @@ def create_checkpoint(
     return Response(
         status_code=201,
         content_type="application/json",
-        headers={"Location": f"/v1/organizations/{org_id}/checkpoints/{made.id}"},
+        headers={"Location": link(f"/v1/organizations/{org_id}/checkpoints/{made.id}")},
         body=made,
     )
 

@@ -7,6 +7,7 @@ from codegen_runs.checkpoints.requests import ForkCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.links import link_to_run
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -34,7 +35,7 @@ def fork_checkpoint(
     return Response(
         status_code=201,
         content_type="application/json",
-        headers={"Location": f"/v1/organizations/{org_id}/agent/run/{run.agent_run_id}"},
+        headers={"Location": link_to_run(org_id, run.agent_run_id)},
         body=run,
     )
 

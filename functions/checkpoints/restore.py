@@ -7,6 +7,7 @@ from codegen_runs.checkpoints.requests import RestoreCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.links import link_to_run
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -39,7 +40,7 @@ def restore_checkpoint(
     return Response(
         status_code=201 if run.created_new_run else 200,
         content_type="application/json",
-        headers={"Location": f"/v1/organizations/{org_id}/agent/run/{run.agent_run_id}"},
+        headers={"Location": link_to_run(org_id, run.agent_run_id)},
         body=run,
     )
 

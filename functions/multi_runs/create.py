@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.links import link
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
@@ -22,7 +23,7 @@ def create_multi_run(
     return Response(
         status_code=202,
         content_type="application/json",
-        headers={"Location": f"/v1/organizations/{org_id}/multi-runs/{multi_run.id}"},
+        headers={"Location": link(f"/v1/organizations/{org_id}/multi-runs/{multi_run.id}")},
         body=multi_run.model_copy(update={"warnings": request.ignored()}),
     )
 

@@ -28,7 +28,19 @@ def test_a_package_imports_only_what_it_may_depend_on(folder: Path) -> None:
 
 ROOMS = (
     {
-        *("bodies", "callers", "clock", "cursors", "events", "fences", "logs", "metrics", "problems", "prompts"),
+        *(
+            "bodies",
+            "callers",
+            "clock",
+            "cursors",
+            "events",
+            "fences",
+            "links",
+            "logs",
+            "metrics",
+            "problems",
+            "prompts",
+        ),
         *("redaction", "roles", "searching", "settings", "statuses", "wire"),
     },
     {"aws"},

@@ -7,7 +7,8 @@ import pytest
 
 from codegen_runs.http.admission import identify
 from codegen_runs.http.methods import allowed
-from codegen_runs.problems import NotAMember
+from codegen_runs.http.routing import organization_of, path_of
+from codegen_runs.problems import NotAMember, Unprocessable
 from local import openapi
 from local.template import Route, Template
 from tests.support import backend, sources
@@ -77,12 +78,25 @@ def test_only_health_documentation_and_unknown_paths_are_public(template: Templa
 
 
 @pytest.mark.parametrize("route", sorted(route for route in SERVED if "{org_id}" in route))
-def test_a_route_of_an_organization_refuses_callers_from_elsewhere(route: str) -> None:
+@pytest.mark.parametrize("base_path", ["", "/codegen", "/organizations/123"])
+def test_a_route_of_an_organization_refuses_callers_from_elsewhere(route: str, base_path: str) -> None:
     method, path = route.split(" ")
-    elsewhere = rest(method, path.replace("{org_id}", "999").replace("{", "").replace("}", ""))
+    sent = path.replace("{org_id}", "999").replace("{", "").replace("}", "")
+    elsewhere = rest(method, sent, resource=path, base_path=base_path)
 
+    assert path_of(elsewhere) == sent
     with pytest.raises(NotAMember):
-        identify(elsewhere)
+        identify(elsewhere, organization_of(elsewhere))
+
+
+@pytest.mark.parametrize("route", sorted(route for route in SERVED if "{org_id}" in route))
+@pytest.mark.parametrize("parameters", [{}, {"org_id": ""}, {"org_id": "123/"}, {"organization_id": "123"}])
+def test_a_route_of_an_organization_refuses_a_request_that_names_none(route: str, parameters: dict[str, str]) -> None:
+    method, path = route.split(" ")
+    sent = path.replace("{org_id}", "123").replace("{", "").replace("}", "")
+
+    with pytest.raises(Unprocessable):
+        organization_of(rest(method, sent, resource=path, path_parameters=parameters))
 
 
 def test_the_path_parameter_at_one_place_has_one_name() -> None:

@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from mangum import Mangum
 
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
+from local.proxy import Routes
+from tests.support.backend import template
 
 TOKEN = "a-token-that-opens-nothing"
 CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({123, 124}), token=TOKEN)
@@ -79,19 +82,21 @@ def rest(
     resource: str | None = None,
     path_parameters: Mapping[str, str] | None = None,
     caller: Caller | None = CALLER,
-    stage: str = "v0",
+    base_path: str = "",
+    stage_path: str = "",
 ) -> dict[str, Any]:
     """Return the event of one request.
 
     Args:
         method: The HTTP method.
-        path: The path without the stage, with its query if there is one.
+        path: The path in the API, with its query if there is one.
         body: A str is sent as it is, anything else as JSON.
         headers: Further headers; a name given here replaces the default.
-        resource: The route in the template's spelling. The path itself by default.
-        path_parameters: The parameters that the gateway read from the path.
+        resource: The route in the template's spelling. By default the template's route for the path, or else the path.
+        path_parameters: The parameters that the gateway read from the path. By default those of the route.
         caller: The caller in the authorizer's context; None without an authorizer.
-        stage: The stage of the API.
+        base_path: The base path of a custom domain, such as `/codegen`.
+        stage_path: The stage as it stands in the URL of a request that does not use a custom domain: `/v0`.
     """
     path, _, query = path.partition("?")
     sent = {"Accept": "*/*", "Host": "example.execute-api.us-east-1.amazonaws.com"}
@@ -102,9 +107,12 @@ def rest(
         body = body if isinstance(body, str) else json.dumps(body)
     sent |= headers or {}
     pairs = parse_qsl(query, keep_blank_values=True)
+    resource = resource or _resource_at(path)
+    path_parameters = _parameters(resource, path) if path_parameters is None else path_parameters
+    path = base_path + path
     authorizer = {"authorizer": {"principalId": caller.id, **caller.to_context()}} if caller else {}
     return {
-        "resource": resource or path,
+        "resource": resource,
         "path": path,
         "httpMethod": method,
         "headers": sent,
@@ -116,9 +124,9 @@ def rest(
         "requestContext": {
             "accountId": "123456789012",
             "apiId": "example",
-            "stage": stage,
-            "path": f"/{stage}{path}",
-            "resourcePath": resource or path,
+            "stage": "v0",
+            "path": stage_path + path,
+            "resourcePath": resource,
             "httpMethod": method,
             "protocol": "HTTP/1.1",
             "requestId": REQUEST_ID,
@@ -128,6 +136,28 @@ def rest(
         "body": body,
         "isBase64Encoded": False,
     }
+
+
+def _resource_at(path: str) -> str:
+    """Return the template's route for a path. A path that only a catch-all has is its own route."""
+    found, parameters = _routes().find(path)
+    resources = {route.path for route in found.values()}
+    return resources.pop() if resources and "proxy" not in parameters else path
+
+
+def _parameters(resource: str, path: str) -> dict[str, str]:
+    """Return the parameters of a path that has this route, also if other characters are percent-encoded."""
+    names = resource.split("/")
+    sent = path.removesuffix("/").split("/", len(names) - 1)
+    named = zip(names, sent, strict=False)
+    return {name.strip("{+}"): unquote(value) for name, value in named if name.startswith("{")}
+
+
+@cache
+def _routes() -> Routes:
+    api = template().api
+    assert api
+    return Routes(api.routes)
 
 
 @dataclass(frozen=True)

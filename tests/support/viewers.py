@@ -28,8 +28,6 @@ def stream_event(
         f"/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream{query}",
         caller=caller,
         headers={"Last-Event-ID": last_id} if last_id else {},
-        path_parameters={"org_id": str(org_id), "agent_run_id": str(agent_run_id)},
-        resource="/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream",
     )
 
 

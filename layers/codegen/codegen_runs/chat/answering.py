@@ -62,7 +62,7 @@ class ChatStream(FrameStream):
                 org_id=turn.organization_id,
                 agent_run_id=turn.run_id,
                 after=turn.cursor,
-                caller=admission.identify(event),
+                caller=admission.identify(event, turn.organization_id),
                 may_follow=False,
                 backend=backend,
             )

@@ -17,7 +17,8 @@ from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.chat.messages import ChatAnswer, ChatLinks, ChatMessage
 from codegen_runs.clock import milliseconds
-from codegen_runs.live.reading import START, run_path
+from codegen_runs.links import link_to_run
+from codegen_runs.live.reading import START
 from codegen_runs.logs import logger
 from codegen_runs.problems import Conflict, NotFound, StorageUnavailable
 from codegen_runs.runs import starting
@@ -200,7 +201,7 @@ def _chat_answer(
 
 
 def _links(org_id: int, run_id: int, cursor: tuple[int, int]) -> ChatLinks:
-    path, after = run_path(org_id, run_id), "{}-{}".format(*cursor)
+    path, after = link_to_run(org_id, run_id), "{}-{}".format(*cursor)
     return ChatLinks(
         run=path,
         events=f"{path}/events?after={after}",

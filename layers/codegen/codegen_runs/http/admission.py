@@ -1,6 +1,5 @@
 """Admission: who sends a request, whether the caller may act in the organization, and whether the body can be read."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +10,7 @@ from pydantic_core import from_json
 
 from codegen_runs import settings
 from codegen_runs.callers import Caller, token_in
-from codegen_runs.http.proxy import Event, authorized, content_of, decoded, headers_of, named_organization
+from codegen_runs.http.proxy import Event, authorized, content_of, decoded, headers_of
 from codegen_runs.problems import (
     CodegenTokenRequired,
     CredentialsRefused,
@@ -95,20 +94,20 @@ def requiring(role: Role, *, codegen_decides: bool = False) -> Iterator[None]:
         _codegen_decides.reset(decided_before)
 
 
-def identify(event: Event, *, own_data: bool = False) -> Caller:
-    """Return the caller. If the path names an organization, the caller must have the required role in it.
+def identify(event: Event, org_id: int | None, *, own_data: bool = False) -> Caller:
+    """Return the caller, who must have the required role in the organization that the request is about.
 
     While the Codegen API cannot confirm the caller's identity and rights, the caller may only read.
 
     Args:
         event: The request.
+        org_id: The organization, as `routing.organization_of` decided; None on a route without one.
         own_data: Whether the operation changes only the caller's own data in this deployment, which is allowed then.
 
     Raises:
         Unauthorized: The authorizer has not accepted the request, or the token has expired or was revoked.
         CredentialsRefused: The deployment has no valid Codegen token to act with for the caller.
         IdentityUnconfirmed: The caller is unconfirmed, and the request neither reads nor changes own data.
-        Unprocessable: The organization is not a number.
         NotAMember: The caller is not in the organization.
         RoleRequired: The caller's role in the organization is too low.
     """
@@ -119,39 +118,22 @@ def identify(event: Event, *, own_data: bool = False) -> Caller:
             f"{caller.unconfirmed_since}.",
             retry_after=RETRY_SECONDS,
         )
-    if (named := organization_in_path(event)) is not None:
-        _check_role(caller, named)
+    if org_id is not None:
+        _check_role(caller, org_id)
     return caller
 
 
-def organization_in_path(event: Event) -> int | None:
-    """Return the organization that the path names, or None. Raises `Unprocessable` if it is not a number."""
-    named = named_organization(event)
-    if named is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,18}", named):
-        raise Unprocessable(
-            errors=[
-                {
-                    "loc": ["path", "org_id"],
-                    "msg": "Input should be a valid integer, unable to parse string as an integer",
-                    "type": "int_parsing",
-                }
-            ]
-        )
-    return int(named)
-
-
-def admitted_organization(event: Event, caller: Caller, place: Place) -> int | None:
+def admitted_organization(event: Event, caller: Caller, place: Place, in_route: int | None) -> int | None:
     """Return the organization that a request is about, in which the caller has the required role.
 
     This is decided before an operation gets its request, and before its Idempotency-Key is looked up: a caller who may
     not send a request must not get the answer to an earlier one.
 
     Args:
-        event: The request. `identify` has checked the organization in its path.
+        event: The request.
         caller: The caller.
-        place: Where the request names its organization if its path names none.
+        place: Where the request names its organization if its route does not.
+        in_route: The organization of its route, which `identify` has checked.
 
     Returns:
         The organization. None if the operation is about none, or if the request does not name it as it must; the
@@ -162,8 +144,8 @@ def admitted_organization(event: Event, caller: Caller, place: Place) -> int | N
         NotAMember: The caller is not in the organization.
         RoleRequired: The caller's role in the organization is too low.
     """
-    if (named := organization_in_path(event)) is not None or place.kind == "none":
-        return named
+    if in_route is not None or place.kind == "none":
+        return in_route
     if place.kind == "default":
         return organization(caller)
     try:

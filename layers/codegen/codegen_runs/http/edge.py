@@ -13,15 +13,15 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import problems
+from codegen_runs import links, problems
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
-from codegen_runs.http import admission, answers, etags, methods, report
+from codegen_runs.http import admission, answers, etags, methods, report, routing
 from codegen_runs.http.proxy import Answer, Event, Handler, headers_of, plainly_encoded, request_id_of
 from codegen_runs.limits import allowances
 from codegen_runs.logs import logger
-from codegen_runs.problems import InternalError
+from codegen_runs.problems import InternalError, RouteNotFound
 from codegen_runs.roles import Role, needed_for
 
 _MARGIN = 1.0  # Seconds of the function's time that are reserved for the answer that the upstream took too long.
@@ -64,13 +64,20 @@ def endpoint(
     app.not_found(answers.refuse_route)
     routes = (*app._static_routes, *app._dynamic_routes)  # Powertools has no public name for them.
     served = {route.method for route in routes}
+    resources = {route.path.replace("<", "{").replace(">", "}") for route in routes}
 
     def serve(event: Event, context: LambdaContext, backend: Backend) -> Answer:
-        event = plainly_encoded(methods.served(event, served))
+        if event["resource"] not in resources:
+            raise RouteNotFound("No such route.")
+        event = methods.served(event, served)
+        # Powertools matches the path in the API.
+        event = plainly_encoded(event | {"path": routing.path_of(event)})
+        in_route = routing.organization_of(event)
+        place = organization if in_route is None else admission.NO_ORGANIZATION
         method, headers = event["httpMethod"], headers_of(event)
         with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
-            caller = None if public else admission.identify(event, own_data=own_data)
-            org_id = admission.admitted_organization(event, caller, organization) if caller else None
+            caller = None if public else admission.identify(event, in_route, own_data=own_data)
+            org_id = admission.admitted_organization(event, caller, place, in_route) if caller else None
 
             def act() -> Answer:
                 answer = app.resolve(_prepared(app, event, context, caller, org_id, backend), context)
@@ -82,7 +89,7 @@ def endpoint(
                     answer = _smaller(answer, event, act)
                 return etags.compared(answer, headers.get("if-none-match"))
             if caller and not secret and method == "POST" and "idempotency-key" in headers:
-                return _once(act, routes, event, context, caller, org_id, organization, backend)
+                return _once(act, routes, event, context, caller, org_id, place, backend)
             return act()
 
     return answering(serve)
@@ -95,14 +102,16 @@ def answering(serve: Serve) -> Handler:
     def handler(event: Event, context: LambdaContext, backend: Backend | None = None) -> Answer:
         exchange = report.exchange(event, cold_start=next(requests) == 1)
         started, waited = perf_counter(), waiting_for_codegen.seconds
-        with logger.append_context_keys(**exchange), allowances.noting() as noted:
+        base_path = links.below(routing.base_path_of(event))
+        with logger.append_context_keys(**exchange), base_path, allowances.noting() as noted:
             try:
                 answer, code = answers.within_limit(serve(event, context, backend or Backend())), None
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
                 problem = problems.of(error)
                 if problem.status == InternalError.status:
                     report.write_fault(error, event)
-                answer, code = answers.refusal(problem, event["path"], exchange["request_id"]), problem.code
+                code = problem.code
+                answer = answers.refusal(problem, routing.path_in_url(event), exchange["request_id"])
             answer = answers.complete(answer, exchange["request_id"], noted, exchange["unconfirmed_since"])
             if event["httpMethod"] == "HEAD":
                 answer = methods.without_body(answer)
@@ -171,7 +180,7 @@ def _once(
     from codegen_runs.http import idempotency, sameness
 
     # The organization is part of the scope, wherever the request names it.
-    in_scope = place.name if place.kind == "body" and admission.organization_in_path(event) is None else ""
+    in_scope = place.name if place.kind == "body" else ""
     return idempotency.once(
         idempotency.Keyed.read(
             headers_of(event)["idempotency-key"],
@@ -185,7 +194,7 @@ def _once(
         ),
         act,
         attempts=backend.idempotency,
-        refuse=lambda problem: answers.refusal(problem, event["path"], request_id_of(event)),
+        refuse=lambda problem: answers.refusal(problem, routing.path_in_url(event), request_id_of(event)),
         seconds=context.get_remaining_time_in_millis() / 1000,
         clock=backend.clock,
     )

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_api import CodegenAPIError, Response, as_path
 from codegen_runs.backend import Backend
-from codegen_runs.http import admission, etags
+from codegen_runs.http import admission, etags, routing
 from codegen_runs.http.answers import MAX_ANSWER
 from codegen_runs.http.edge import seconds_left_in
 from codegen_runs.http.proxy import Answer, Event, content_of, headers_of
@@ -24,6 +24,7 @@ from codegen_runs.problems import BadGateway, RouteNotFound, TooLarge, Unsupport
 from codegen_runs.roles import needed_for
 from codegen_runs.upstream.errors import refusal_of
 
+_RESOURCE = "/v1/{proxy+}"
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _NAMES_OF_ORGANIZATIONS = ("org_id", "organization_id")
 
@@ -35,6 +36,7 @@ def pass_on(event: Event, context: LambdaContext, backend: Backend) -> Answer:
         RouteNotFound: The path is not under /v1, or is written in a way that servers read differently.
         Unauthorized: The authorizer has not accepted the request, or the token has expired or was revoked.
         CodegenTokenRequired: The caller has no Codegen token.
+        Unprocessable: The path names an organization that is not a number.
         NotAMember: The caller is not in an organization that the request names.
         RoleRequired: The caller's role there is too low for the method.
         TooLarge: The request body is over the limit.
@@ -46,7 +48,7 @@ def pass_on(event: Event, context: LambdaContext, backend: Backend) -> Answer:
     """
     path, method, headers = _path(event), event["httpMethod"], headers_of(event)
     with admission.requiring(needed_for(method)):
-        caller = admission.identify(event)
+        caller = admission.identify(event, routing.organization_of(event))
         admission.require_codegen_token(caller)
         content, query = _content(event), event.get("multiValueQueryStringParameters") or {}
         organizations = {*_organizations_in(path), *_organizations_in_fields(query), *_organizations_in_body(content)}
@@ -76,11 +78,10 @@ def pass_on(event: Event, context: LambdaContext, backend: Backend) -> Answer:
 def _path(event: Event) -> str:
     if event["httpMethod"] not in _METHODS:
         raise RouteNotFound("No such route.")
-    path: str = event["path"]
-    if not path.startswith("/v1/"):
+    if event["resource"] != _RESOURCE:
         raise RouteNotFound("No such route.")
     try:
-        return as_path(path)
+        return as_path(routing.path_of(event))
     except ValueError:
         raise RouteNotFound(
             "No such route: the path has an empty segment, one that begins with a dot, or an unusual encoding.",
@@ -100,8 +101,12 @@ def _content(event: Event) -> bytes | None:
 
 
 def _organizations_in(path: str) -> Iterator[int]:
-    """Yield the organizations that a path names, wherever it does. The edge checks only the usual place."""
-    return (int(named) for named in re.findall(r"/organizations/([0-9]{1,18})(?=/|$)", path))
+    """Yield the organizations that a path names. Its route has no parameter for them, because Codegen has the path.
+
+    Raises:
+        Unprocessable: The path names one that is not a number.
+    """
+    return (routing.read_organization(named) for named in re.findall(r"/organizations/([^/]+)", path))
 
 
 def _organizations_in_body(content: bytes | None) -> Iterator[int]:

@@ -12,7 +12,6 @@ from codegen_runs.backend import Backend
 Event = dict[str, Any]
 Answer = dict[str, Any]
 
-_ORGANIZATION = re.compile(r"(?:/v1(?:/alpha)?)?/organizations/([^/]+)")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -60,15 +59,6 @@ def _plain_character(encoded: re.Match[str]) -> str:
     character = chr(int(encoded[1], 16))
     # The dot is left out: a segment of dots has a meaning of its own.
     return character if re.fullmatch(r"[A-Za-z0-9_~-]", character) else encoded[0].upper()
-
-
-def named_organization(event: Event) -> str | None:
-    """Return the organization in the path as text; None if the path has none.
-
-    It is read from the same path that Powertools matches, so that the two cannot disagree.
-    """
-    found = _ORGANIZATION.match(event["path"])
-    return found[1] if found else None
 
 
 def request_id_of(event: Event) -> str:

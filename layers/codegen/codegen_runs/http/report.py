@@ -5,7 +5,8 @@ from typing import Any
 
 from codegen_runs import metrics
 from codegen_runs.callers import token_in
-from codegen_runs.http.proxy import Event, authorized, headers_of, named_organization, request_id_of
+from codegen_runs.http import routing
+from codegen_runs.http.proxy import Event, authorized, headers_of, request_id_of
 from codegen_runs.logs import logger
 from codegen_runs.metrics import Metric
 
@@ -15,7 +16,7 @@ def exchange(event: Event, *, cold_start: bool) -> dict[str, Any]:
     return {
         "request_id": request_id_of(event),
         "route": f"{event['httpMethod']} {event['resource']}",
-        "organization": named_organization(event),
+        "organization": routing.loggable_organization(event),
         "caller": authorized(event).get("caller_id"),
         "token_id": authorized(event).get("token_id") or None,
         "unconfirmed_since": authorized(event).get("unconfirmed_since"),

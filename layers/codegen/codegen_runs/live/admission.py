@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from codegen_runs.callers import Caller
+from codegen_runs.http.proxy import Event
+from codegen_runs.http.routing import organization_of
 from codegen_runs.live.tickets import Subject, TicketRefused, Tickets
+from codegen_runs.problems import Unprocessable
 
 _STREAM = "/agent/run/{agent_run_id}/logs/stream"
 
 
-def has_ticket(event: Mapping[str, Any]) -> bool:
+def has_ticket(event: Event) -> bool:
     """Return whether a request opens a stream and has a ticket. Other requests do not accept tickets.
 
     HEAD does not open a stream. It would use up the ticket, which is for one connection.
@@ -23,7 +23,7 @@ def has_ticket(event: Mapping[str, Any]) -> bool:
     )
 
 
-def admit(event: Mapping[str, Any], tickets: Tickets) -> tuple[Caller, str]:
+def admit(event: Event, tickets: Tickets) -> tuple[Caller, str]:
     """Admit a viewer by the request's ticket, or by the stream key in `Last-Event-ID` when the viewer reconnects.
 
     Returns:
@@ -36,9 +36,12 @@ def admit(event: Mapping[str, Any], tickets: Tickets) -> tuple[Caller, str]:
     """
     parameters, headers = event["pathParameters"], event.get("headers") or {}
     try:
-        subject = Subject(int(parameters["org_id"]), agent_run_id=int(parameters["agent_run_id"]))
-    except ValueError:
+        org_id, agent_run_id = organization_of(event), int(parameters["agent_run_id"])
+    except (Unprocessable, ValueError):
         raise TicketRefused("The path does not name a run.") from None
+    if org_id is None:
+        raise TicketRefused("The path does not name an organization.")
+    subject = Subject(org_id, agent_run_id=agent_run_id)
     last_id = next((value for name, value in headers.items() if name.lower() == "last-event-id"), "")
     if stream_key := last_id.partition("~")[2]:
         return tickets.resume(stream_key, subject).caller, stream_key

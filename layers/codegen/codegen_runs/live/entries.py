@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from codegen_runs.events import Event
-from codegen_runs.live.reading import run_path
+from codegen_runs.links import link_to_run
 
 _IN_PREVIEW = ("turn", "status", "position")
 
@@ -41,5 +41,5 @@ def preview(event: Event, org_id: int) -> EventEntry:
 
 def _link(event: Event, org_id: int) -> str:
     """Return the path of the log entry of an event, or of its run."""
-    run = run_path(org_id, event.run_id)
+    run = link_to_run(org_id, event.run_id)
     return f"{run}/logs?skip={event.data['position']}&limit=1" if "position" in event.data else run

@@ -10,7 +10,8 @@ from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.callers import Caller
 from codegen_runs.events import timestamp
-from codegen_runs.live.reading import open_reader, run_path
+from codegen_runs.links import link_to_run
+from codegen_runs.live.reading import open_reader
 from codegen_runs.live.tickets import TICKET_SECONDS, Subject, Tickets
 from codegen_runs.multi_runs import service as multi_runs
 
@@ -52,7 +53,7 @@ def issue(request: IssueTicket, *, org_id: int, caller: Caller, backend: Backend
     stream_path = None
     if request.agent_run_id is not None:
         open_reader(org_id=org_id, agent_run_id=request.agent_run_id, after=None, caller=caller, backend=backend)
-        stream_path = run_path(org_id, request.agent_run_id) + "/logs/stream"
+        stream_path = link_to_run(org_id, request.agent_run_id) + "/logs/stream"
     else:
         multi_runs.find(org_id, request.multi_run_id or "", backend=backend)
     subject = Subject(org_id, agent_run_id=request.agent_run_id, multi_run_id=request.multi_run_id)

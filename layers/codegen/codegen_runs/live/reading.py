@@ -18,6 +18,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.cursors import InvalidCursor
 from codegen_runs.events import Event, is_terminal
+from codegen_runs.links import link_to_run
 from codegen_runs.problems import Gone, NotFound
 from codegen_runs.runs.finding import follow_run
 from codegen_runs.runs.following import view
@@ -49,7 +50,7 @@ class CursorExpired(Gone):
     remedy = "Read the run, or start again without a cursor to get the events that are still stored."
 
     def __init__(self, watch: Watch) -> None:
-        run = run_path(watch.org_id, watch.agent_run_id)
+        run = link_to_run(watch.org_id, watch.agent_run_id)
         super().__init__("Events after the cursor are no longer stored.", links={"run": run})
 
 
@@ -186,8 +187,3 @@ def parse_cursor(text: str, watch: Watch) -> tuple[int, int]:
     if cursor > (watch.epoch, watch.seq) or cursor[1] > watch.seq:
         raise InvalidCursor("The cursor names an event that this run does not have.")
     return cursor
-
-
-def run_path(org_id: int, agent_run_id: int | None) -> str:
-    """Return the path of a run."""
-    return f"/v1/organizations/{org_id}/agent/run/{agent_run_id}"

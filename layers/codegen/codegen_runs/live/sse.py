@@ -18,10 +18,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import settings
+from codegen_runs import links, settings
 from codegen_runs.backend import Backend
 from codegen_runs.events import Event as RunEvent
-from codegen_runs.http import admission, edge, methods
+from codegen_runs.http import admission, edge, methods, routing
 from codegen_runs.http.proxy import Answer, Event
 from codegen_runs.live.reading import START, CursorExpired, Reader, open_reader
 from codegen_runs.live.stream_request import StreamRequest
@@ -103,6 +103,10 @@ class FrameStream:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one request."""
+        with links.below(routing.base_path_of(scope["aws.event"])):
+            await self._respond(scope, send)
+
+    async def _respond(self, scope: Message, send: Send) -> None:
         live = LIVE in scope.get("extensions", {})
         answer = await asyncio.to_thread(self._answer, live, scope["aws.event"], scope["aws.context"], self.backend)
         headers = [
@@ -180,7 +184,8 @@ class EventStream(FrameStream):
         methods.served(event, ["GET"])
         started, left = backend.clock.now(), context.get_remaining_time_in_millis() / 1000
         lasts = min(LIFETIME, left - MARGIN) if live else HOLD
-        caller, request = admission.identify(event), StreamRequest.read(event)
+        org_id = routing.organization_of(event)
+        caller, request = admission.identify(event, org_id), StreamRequest.read(event, org_id)
         reader = open_reader(
             org_id=request.org_id,
             agent_run_id=request.agent_run_id,

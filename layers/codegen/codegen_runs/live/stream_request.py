@@ -20,12 +20,16 @@ class StreamRequest(BaseModel):
     view: Literal["log", "chat"] = Field("log", description="The events as stored, or the frames of a chat.")
 
     @classmethod
-    def read(cls, event: Mapping[str, Any]) -> Self:
-        """Read a proxy event. `Last-Event-ID`, from an EventSource, overrides `after`. Raises `Unprocessable`."""
+    def read(cls, event: Mapping[str, Any], org_id: int | None) -> Self:
+        """Read a request about an organization.
+
+        `Last-Event-ID`, from an EventSource, overrides `after`. Raises `Unprocessable`.
+        """
         query = event.get("queryStringParameters") or {}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         parameters = {
             **(event.get("pathParameters") or {}),
+            "org_id": org_id,
             **{name: query[name] for name in ("after", "poll_interval", "view") if name in query},
         }
         if "last-event-id" in headers:

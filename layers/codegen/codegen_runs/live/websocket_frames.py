@@ -18,8 +18,8 @@ from typing import Any
 
 from codegen_runs import problems
 from codegen_runs.events import Event, shorten
+from codegen_runs.links import link_to_run
 from codegen_runs.live.entries import entry, preview
-from codegen_runs.live.reading import run_path
 from codegen_runs.problems import Problem
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
@@ -46,7 +46,7 @@ def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *
     result, cut = shorten(watch.result, MAX_RESULT_CHARACTERS)
     snapshot |= {"result": result, "result_truncated": cut or watch.result_truncated}
     snapshot |= {"status_reason": shorten(watch.status_reason, MAX_REASON_CHARACTERS)[0]}
-    link = {"link": run_path(subscription.org_id, watch.agent_run_id)} if watch.agent_run_id else {}
+    link = {"link": link_to_run(subscription.org_id, watch.agent_run_id)} if watch.agent_run_id else {}
     return frame("snapshot", **target(subscription), snapshot=snapshot | link | {"expired": expired})
 
 
