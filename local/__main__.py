@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -94,8 +95,21 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder in which all state is kept (default: with a fake Codegen none, so that each run begins anew; "
         "with the real one, for run, codegen-runs/API/ORGANIZATION in XDG_STATE_HOME, or in ~/.local/state)",
     )
+    add(
+        "--base-path",
+        type=_base_path,
+        default="",
+        metavar="PATH",
+        help="the base path of the API, such as /codegen, as behind a custom domain of API Gateway (default: none)",
+    )
     add("--verbose", action="store_true", help="print requests and the functions' logs")
     return parser
+
+
+def _base_path(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /codegen, without a slash at its end")
+    return text
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -139,6 +153,7 @@ def _stack(options: argparse.Namespace, codegen: Codegen | None, ports: Ports, d
         parameters=parameters,
         verbose=options.verbose,
         data_folder=data_folder,
+        base_path=options.base_path,
     )
 
 

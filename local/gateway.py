@@ -1,6 +1,7 @@
 """API Gateway's REST API on loopback: an ASGI app that calls the authorizer and the function of a route.
 
-Routes, authorizers, CORS and gateway responses are the template's. The path has no stage, as behind a custom domain.
+Routes, authorizers, CORS and gateway responses are the template's. The API is behind a custom domain: the path has no
+stage, and may have a base path.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Gateway:
         api: The API as the template describes it.
         functions: Invokes the functions.
         clock: Returns the time in seconds since the epoch.
+        base_path: The base path of the custom domain, such as `/codegen`; empty if it has none.
 
     Raises:
         TemplateError: a gateway response has a variable that the local stack does not support.
@@ -82,6 +84,7 @@ class Gateway:
         functions: FunctionsClient,
         *,
         clock: Callable[[], float] = time.time,
+        base_path: str = "",
     ) -> None:
         for kind, response in api.gateway_responses.items():
             for variable in _VARIABLE.findall(" ".join((*response.templates.values(), *response.headers.values()))):
@@ -90,12 +93,18 @@ class Gateway:
         self._api = api
         self._functions = functions
         self._clock = clock
+        self._base_path = base_path
         self._routes = Routes(api.routes)
         self._authorizations: dict[tuple[str, ...], tuple[float, Authorization]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request, request_id = Request(scope, receive), str(uuid.uuid4())
+        if not raw_path(request).startswith(f"{self._base_path}/"):
+            # The domain answers this, not the API, so no gateway response applies.
+            headers = {"x-amzn-RequestId": request_id, "x-amzn-ErrorType": "ForbiddenException"}
+            await Response('{"message":"Forbidden"}', 403, headers, "application/json")(scope, receive, send)
+            return
         try:
             response = await self._answer(request, request_id)
         except GatewayError as error:
@@ -110,7 +119,8 @@ class Gateway:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, request_id: str) -> Response:
-        routes, path_parameters = self._routes.find(raw_path(request))
+        path = raw_path(request).removeprefix(self._base_path)
+        routes, path_parameters = self._routes.find(path)
         if routes and self._api.cors and request.method == "OPTIONS":
             return _preflight(self._api.cors)
         route = routes.get(request.method) or routes.get("ANY")
@@ -118,7 +128,8 @@ class Gateway:
             # Without an authorizer, API Gateway expects a signature of AWS in the header, and a Bearer token is none.
             signed = "authorization" in request.headers
             raise GatewayError("INVALID_SIGNATURE" if signed else "MISSING_AUTHENTICATION_TOKEN")
-        call = Call(self._api, route, request, await _body(request), path_parameters, request_id, self._clock())
+        body = await _body(request)
+        call = Call(self._api, route, request, path, body, path_parameters, request_id, self._clock())
         try:
             authorizer = await self._authorize(route.authorizer, call) if route.authorizer else None
             return await (self._stream if route.streams else self._respond)(route, call.event(authorizer))

@@ -74,20 +74,21 @@ def _specificity(resource: str) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one route, with its whole body. `time` is in seconds since the epoch."""
+    """One request to one route, with its whole body.
+
+    Attributes:
+        path: The path in the API, percent-encoded, without the base path.
+        time: Seconds since the epoch.
+    """
 
     api: Api
     route: Route
     request: Request
+    path: str
     body: bytes
     path_parameters: Mapping[str, str]
     request_id: str
     time: float
-
-    @property
-    def path(self) -> str:
-        """The path as the client sent it, percent-encoded."""
-        return raw_path(self.request)
 
     @property
     def method_arn(self) -> str:
@@ -124,7 +125,7 @@ class Call:
         query = parse_qsl(self.request.url.query, keep_blank_values=True)
         return {
             "resource": self.route.path,
-            "path": self.path,
+            "path": raw_path(self.request),
             "httpMethod": self.request.method,
             "headers": dict(headers),
             "multiValueHeaders": multi_values(headers),
@@ -144,7 +145,7 @@ class Call:
                     "sourceIp": client,
                     "userAgent": self.request.headers.get("user-agent"),
                 },
-                "path": self.path,
+                "path": raw_path(self.request),
                 "protocol": f"HTTP/{self.request.scope['http_version']}",
                 "requestId": self.request_id,
                 "requestTime": request_time(self.time),

@@ -89,6 +89,7 @@ class Stack:
         sleep: How the scheduler waits for a number of seconds.
         data_folder: The folder in which the tables, the running executions and the state of the fake are kept. None: in
             memory only.
+        base_path: The base path of the API, such as `/codegen`, as a custom domain may have one.
 
     Attributes:
         api_url, websocket_url, aws_url: Where the stack answers, from the start on.
@@ -120,6 +121,7 @@ class Stack:
         retry_scale: float = 1.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         data_folder: Path | None = None,
+        base_path: str = "",
     ) -> None:
         self.fake = None if codegen else fake or FakeCodegen()
         self.log_dir = log_dir
@@ -133,6 +135,7 @@ class Stack:
         self._retry_scale = retry_scale
         self._sleep = sleep
         self._data_folder = data_folder
+        self._base_path = base_path
         self._failures: SimpleQueue[Exception] = SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -161,7 +164,7 @@ class Stack:
                 self.codegen = Codegen(base_url, DEMO_ORG_ID, DEMO_TOKEN)
             if not self._verbose and self.log_dir is None:
                 self.log_dir = Path(stack.enter_context(TemporaryDirectory(prefix="codegen-runs-")))
-            self.api_url, self.aws_url = loopback.url(api_socket), loopback.url(aws_socket)
+            self.api_url, self.aws_url = loopback.url(api_socket) + self._base_path, loopback.url(aws_socket)
             self.websocket_url = loopback.url(websocket_socket, "ws")
             self.aws = Endpoint(self.aws_url)
             variables = {"AWS_ENDPOINT_URL": self.aws_url}
@@ -215,7 +218,7 @@ class Stack:
                 httpx.AsyncClient(base_url=self.aws_url, timeout=None, limits=httpx.Limits(), trust_env=False)
             )
             functions = FunctionsClient(http)
-            gateway = Gateway(self.template.api, functions)
+            gateway = Gateway(self.template.api, functions, base_path=self._base_path)
             await stack.enter_async_context(_http(gateway, sockets.api, access_log=self._verbose))
             if self.template.websocket_api:
                 websocket = WebSocketGateway(self.template.websocket_api, functions)

@@ -26,9 +26,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def paged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The same, except that it answers streams in pages, which is the template's default."""
+    """The same, except that it answers streams in pages, which is the template's default, and has a base path."""
     fake = FakeCodegen(pace=0.1, limits={})
-    with Stack(fake=fake, parameters=_LIMITS, log_dir=tmp_path_factory.mktemp("paged")) as running:
+    folder = tmp_path_factory.mktemp("paged")
+    with Stack(fake=fake, parameters=_LIMITS, log_dir=folder, base_path="/codegen") as running:
         yield running
 
 

@@ -98,7 +98,7 @@ def test_restore_from_checkpoint(http: httpx.Client, made: dict[str, Any]) -> No
     assert answer.status_code == 201, answer.text
     assert (run["action"], run["fidelity"], run["created_new_run"]) == ("restore", "context_replay", True)
     assert run["agent_run_id"] != made["end"]["agent_run_id"]
-    assert http.get(answer.headers["Location"]).json()["id"] == run["agent_run_id"]
+    assert http.get(answer.url.join(answer.headers["Location"])).json()["id"] == run["agent_run_id"]
 
 
 def test_fork_checkpoint(http: httpx.Client, made: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def test_lost_responses_lose_no_event_and_start_no_second_run(stack: Stack, netw
         events = list(task.stream())
 
     assert [create.body["prompt"] for create in stack.fake.creates].count(prompt) == 1
-    assert network.requests.count(f"POST /v1/organizations/{DEMO_ORG_ID}/agent/run") == 2
+    assert network.requests.count(f"POST /codegen/v1/organizations/{DEMO_ORG_ID}/agent/run") == 2
     assert [event.id for event in events] == [f"0-{n}" for n in range(1, len(events) + 1)]
     assert events[-1].type == "run.completed"
 

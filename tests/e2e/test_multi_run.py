@@ -27,7 +27,7 @@ def follow(http: httpx.Client, location: str, until: set[str] = frozenset({"comp
 def create(http: httpx.Client, **body: Any) -> str:
     answer = http.post(PATH, json={"prompt": "Say how to test a cache."} | body)
     assert answer.status_code == 202, answer.text
-    return answer.headers["Location"]
+    return str(answer.url.join(answer.headers["Location"]))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,6 +3,7 @@
 # These tests need no stream that is live, so they share the stack that answers streams in pages. It starts every
 # function for the sample events anyway, and the tests of the other stack run beside it.
 _PAGED = (
+    "tests/e2e/test_base_path.py",
     "tests/e2e/test_checkpoint_examples.py",
     "tests/e2e/test_client.py",
     "tests/e2e/test_command_line.py",

@@ -20,13 +20,19 @@ ADA = Caller(id="user:789", user_id=789, organizations=frozenset({123, 124}), to
 
 
 def stream_event(
-    agent_run_id: Any, query: str = "", last_id: str | None = None, org_id: int = DEMO_ORG_ID, caller: Caller = ADA
+    agent_run_id: Any,
+    query: str = "",
+    last_id: str | None = None,
+    org_id: int = DEMO_ORG_ID,
+    caller: Caller = ADA,
+    base_path: str = "",
 ) -> dict[str, Any]:
     """Return the proxy event of a request for a stream."""
     return rest(
         "GET",
         f"/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream{query}",
         caller=caller,
+        base_path=base_path,
         headers={"Last-Event-ID": last_id} if last_id else {},
     )
 

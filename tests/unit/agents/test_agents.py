@@ -69,6 +69,15 @@ def names(answer: Answer) -> list[str]:
     return [item["id"] for item in answer.json["items"]]
 
 
+@pytest.mark.parametrize("place", [{"base_path": "/codegen"}, {"stage_path": "/v0"}])
+def test_the_location_of_an_agent_begins_with_the_base_path_or_the_stage(place: dict[str, str]) -> None:
+    event = rest("POST", PATH, body={"name": "A", "id": "reviewer"}, caller=ADA, **place)
+
+    created = call(handlers.handler("agents/create"), event)
+
+    assert created.headers["location"] == f"{next(iter(place.values()))}{PATH}/reviewer"
+
+
 def test_an_agent_is_stored_as_it_was_sent() -> None:
     created = create(REVIEWER, id="reviewer")
 

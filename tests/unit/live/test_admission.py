@@ -48,17 +48,19 @@ def show(
     resource: str = RESOURCE,
     headers: dict[str, str] | None = None,
     method: str = "GET",
+    org_id: str = str(DEMO_ORG_ID),
+    base_path: str = "",
 ) -> Authorization:
     """Have the authorizer judge a request that shows a ticket; "Unauthorized" is raised, as to the gateway."""
-    path = resource.format(org_id=DEMO_ORG_ID, agent_run_id=agent_run_id)
+    path = resource.format(org_id=org_id, agent_run_id=agent_run_id)
     event = {
         "type": "REQUEST",
         "methodArn": f"{API}/{method}{path}",
         "resource": resource,
-        "path": path,
+        "path": base_path + path,
         "httpMethod": method,
         "headers": (headers or {}) | ({"Last-Event-ID": last_id} if last_id else {}),
-        "pathParameters": {"org_id": str(DEMO_ORG_ID), "agent_run_id": str(agent_run_id)},
+        "pathParameters": {"org_id": org_id, "agent_run_id": str(agent_run_id)},
         "queryStringParameters": {"ticket": ticket} if ticket else {},
         "requestContext": {"requestId": "1", "stage": "v0"},
     }
@@ -68,6 +70,16 @@ def show(
 
 def arn(agent_run_id: Any) -> str:
     return f"{API}/GET" + RESOURCE.format(org_id=DEMO_ORG_ID, agent_run_id=agent_run_id)
+
+
+def test_a_ticket_names_the_stream_below_the_base_path(run_id: int) -> None:
+    asked = rest("POST", "/v1/stream-tickets", body={"agent_run_id": run_id}, caller=ADA, base_path="/codegen")
+    at_stage = rest("POST", "/v1/stream-tickets", body={"agent_run_id": run_id}, caller=ADA, stage_path="/v0")
+    create = handlers.handler("live/create_ticket")
+    stream = f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run_id}/logs/stream"
+
+    assert call(create, asked).json["stream_path"] == f"/codegen{stream}"
+    assert call(create, at_stage).json["stream_path"] == f"/v0{stream}"
 
 
 def test_a_caller_gets_a_ticket_and_the_run_is_followed_from_then_on(run_id: int) -> None:
@@ -149,6 +161,22 @@ def test_a_used_ticket_is_refused_and_its_stream_key_resumes_the_stream(authoriz
         assert again.passed_on()["stream_key"] == key
     with pytest.raises(Exception, match=r"\AUnauthorized\Z"):
         show(authorizer, ticket, run_id + 1, last_id=f"0-4~{key}")
+
+
+@pytest.mark.parametrize("org_id", ["777", "124", "", "+123", "1_2_3", "\u0661\u0662\u0663"])
+@pytest.mark.parametrize("base_path", ["", f"/v1/organizations/{DEMO_ORG_ID}"])
+def test_a_ticket_opens_no_stream_of_another_organization(
+    authorizer: ModuleType, run_id: int, org_id: str, base_path: str
+) -> None:
+    ticket = ask({"agent_run_id": run_id, "organization_id": DEMO_ORG_ID}).json["ticket"]
+
+    try:
+        allowed = show(authorizer, ticket, run_id, org_id=org_id, base_path=base_path).allows(arn(run_id))
+    except Exception as refusal:
+        assert str(refusal) == "Unauthorized"
+    else:
+        assert not allowed
+    assert show(authorizer, ticket, run_id, base_path=base_path).allows(arn(run_id))
 
 
 def test_a_ticket_for_another_run_is_denied_and_stays_valid(authorizer: ModuleType, run_id: int) -> None:

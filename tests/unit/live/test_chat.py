@@ -135,6 +135,17 @@ def test_the_prompt_has_the_instructions_and_the_run_names_agent_and_session(
     assert watch.prompts[0].source == run.metadata
 
 
+def test_the_links_of_a_chat_begin_with_the_base_path() -> None:
+    below = rest("POST", PATH, body={"agent_id": "assistant", "message": "Hello!"}, caller=ADA, base_path="/codegen")
+
+    answer = call(handlers.handler("chat/send"), below)
+
+    run = f"/codegen/v1/organizations/{DEMO_ORG_ID}/agent/run/{answer.json['run_id']}"
+    assert answer.headers["location"] == answer.json["links"]["run"] == run
+    assert answer.json["links"]["stream"].startswith(f"{run}/logs/stream?")
+    assert answer.json["links"]["stream"] in answer.headers["link"]
+
+
 def test_an_answer_that_takes_longer_than_the_gateway_waits_is_found_later(
     fake: FakeCodegen, clock: TestClock, poll: Poll
 ) -> None:

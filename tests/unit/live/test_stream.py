@@ -55,6 +55,30 @@ def test_head_has_the_headers_of_the_stream_and_opens_none(live: bool, codegen: 
     assert answer.headers == get.headers
 
 
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("base_path", ["", "/codegen", "/v1/organizations/123"])
+def test_a_stream_of_another_organization_is_refused_below_every_base_path(
+    live: bool, base_path: str, codegen: CodegenAPI
+) -> None:
+    """The organization was once read from the path by a pattern, which a base path did not match."""
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    follow(org_id=777, agent_run_id=run.id, status="ACTIVE", backend=current())
+    event = stream_event(run.id, org_id=777, base_path=base_path)
+
+    answer = stream_live(event) if live else call(handlers.handler("live/stream"), event)
+
+    assert (answer.status, answer.json["code"]) == (403, "not_a_member")
+
+
+@pytest.mark.parametrize("parameter", ["", "+123", "1_2_3", "\u0661\u0662\u0663", " 123"])
+def test_a_stream_refuses_an_organization_that_cannot_be_read(parameter: str, codegen: CodegenAPI) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    event = stream_event(run.id)
+    event["pathParameters"]["org_id"] = parameter
+
+    assert call(handlers.handler("live/stream"), event).status == 422
+
+
 def test_head_of_a_run_that_does_not_exist_is_404() -> None:
     answer = call(handlers.handler("live/stream"), stream_event(999_999) | {"httpMethod": "HEAD"})
 
