@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _base_path(text: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+", text):
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /codegen, without a slash at its end")
     return text
 
