@@ -206,6 +206,12 @@ _RESOURCE_TYPES = {
     "AWS::Logs::LogGroup": _ResourceType(
         ("LogGroupName",), ("RetentionInDays",), name="LogGroupName", arn="logs:{region}:{account}:log-group:{name}:*"
     ),
+    "AWS::SecretsManager::Secret": _ResourceType(
+        ("GenerateSecretString",),
+        ("Description",),
+        arn="secretsmanager:{region}:{account}:secret:{name}",
+        ref_is_arn=True,
+    ),
     "AWS::SQS::Queue": _ResourceType(
         ("QueueName",),
         ("MessageRetentionPeriod", "SqsManagedSseEnabled"),
@@ -410,7 +416,26 @@ class _Resolver:
             resource, _, attribute = name.partition(".")
             return self._attribute(resource, attribute, where) if attribute else self._reference(name, where)
 
-        return re.sub(r"\$\{([^}]*)\}", replace, text)
+        return self._dynamic(re.sub(r"\$\{([^}]*)\}", replace, text), where)
+
+    def _dynamic(self, text: str, where: str) -> str:
+        """Replace a dynamic reference to a secret that the template generates by the name of the secret.
+
+        A generated secret is always the same in the local stack, so that nothing depends on which one it was.
+        """
+        if "{{resolve:" not in text:
+            return text
+        generated = {
+            self._arn(name): name for name in self.resources if "GenerateSecretString" in self._properties(name)
+        }
+        found = re.fullmatch(r"\{\{resolve:secretsmanager:(.+):SecretString\}\}", text)
+        if not found or found[1] not in generated:
+            raise TemplateError(f"{where}: the local stack does not support {text}")
+        return f"generated-{generated[found[1]]}"
+
+    def _properties(self, name: str) -> Mapping[str, Any]:
+        properties: Mapping[str, Any] = self.resources[name]["Properties"]
+        return properties
 
     def _type(self, name: str) -> _ResourceType:
         return _RESOURCE_TYPES[self.resources[name]["Type"]]

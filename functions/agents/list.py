@@ -9,7 +9,7 @@ from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, AgentPage
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -20,13 +20,18 @@ Tag = Annotated[str | None, Query(description="Only agents with this tag, in upp
 
 @app.get("/v1/organizations/<org_id>/agents", tags=["Agents"], summary="List agents")
 def list_agents(
-    org_id: Organization, backend: Backend, limit: Limit = 20, cursor: str | None = None, tag: Tag = None
+    org_id: Organization,
+    caller: CurrentCaller,
+    backend: Backend,
+    limit: Limit = 20,
+    cursor: str | None = None,
+    tag: Tag = None,
 ) -> CursorPage[Agent]:
     """List the agents of an organization, newest first.
 
     `/api/agents` takes `offset` instead of `cursor`, and returns `{items, total, limit, offset}`.
     """
-    return profiles.newest(org_id, tag=tag, limit=limit, cursor=cursor, backend=backend)
+    return profiles.newest(org_id, tag=tag, limit=limit, cursor=cursor, caller=caller, backend=backend)
 
 
 @app.get("/api/agents", include_in_schema=False)

@@ -9,7 +9,7 @@ from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.snapshots import CheckpointSummary
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, Organization, RunId
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -23,14 +23,19 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 )
 @app.get("/api/checkpoints/runs/<agent_run_id>/checkpoints", include_in_schema=False)
 def list_checkpoints(
-    org_id: Organization, agent_run_id: RunId, backend: Backend, limit: Limit = 50, cursor: str | None = None
+    org_id: Organization,
+    agent_run_id: RunId,
+    caller: CurrentCaller,
+    backend: Backend,
+    limit: Limit = 50,
+    cursor: str | None = None,
 ) -> CursorPage[CheckpointSummary]:
     """List the checkpoints of a run, newest first.
 
     Checkpoints are created automatically at the start of a run, at plans, pull requests and follow-ups, and at the end
     of each turn.
     """
-    return reading.newest(agent_run_id, org_id=org_id, backend=backend, limit=limit, cursor=cursor)
+    return reading.newest(agent_run_id, org_id=org_id, backend=backend, limit=limit, cursor=cursor, caller=caller)
 
 
 handler = endpoint(app)

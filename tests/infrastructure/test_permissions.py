@@ -198,6 +198,9 @@ def handle_requests(functions: Functions) -> None:
         if name not in TASKS | STREAMS | CHATS | {"Authorize", "PollRuns", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
             functions.run(name)
             functions.run(name, with_an_api_token(name))
+    for name, function in functions.template.functions.items():
+        if "CURSOR_KEY" in function.environment:
+            functions.run(name, multiValueQueryStringParameters={"cursor": ["bm8gY3Vyc29yIG9mIHRoaXMgbGlzdA"]})
     functions.run("StarRun")
     functions.run("StarRun")  # Again: the run has a star already.
     functions.run("ListStarredRuns")

@@ -1,23 +1,28 @@
 """Cursors: opaque texts that say where the next page of a list starts.
 
-A cursor is bound to its scope, such as the organization and the filters, and contains only a position in that list. A
-cursor of another list is refused. A forged cursor gives no access that the request itself does not have.
+A cursor has a position in one list, as one caller sees it with some filters, and a message authentication code (MAC) of
+all of these. The key of the MAC is a secret of the deployment, so nobody else can make a cursor. Every other text is
+refused: a cursor of another list, caller or deployment, a changed one, and one that was made with an earlier key.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
+from codegen_runs import settings
+from codegen_runs.callers import Caller
 from codegen_runs.problems import BadRequest
 
 T = TypeVar("T")
 
-_DIGEST = 8
+_MAC = 16  # Bytes of an HMAC-SHA-256, of which RFC 2104 requires at least half.
 
 
 class InvalidCursor(BadRequest):
@@ -35,28 +40,56 @@ class CursorPage(BaseModel, Generic[T]):
     has_more: bool
 
 
-def page(items: list[T], position: str | None, *scope: object) -> CursorPage[T]:
-    """Make a page after which the list continues at `position`; None for the last page."""
-    cursor = None if position is None else encode(position, *scope)
-    return CursorPage(items=items, next_cursor=cursor, has_more=cursor is not None)
+@dataclass(frozen=True)
+class Listing:
+    """A list, as one caller sees it.
 
+    Attributes:
+        caller_id: The caller, as in `Caller.id`.
+        parts: The name of the list, and everything that selects its entries: the organization, the filters.
+    """
 
-def encode(position: str, *scope: object) -> str:
-    """Make a cursor for a position in the list that `scope` identifies."""
-    return base64.urlsafe_b64encode(_digest(scope) + position.encode()).decode().rstrip("=")
+    caller_id: str
+    parts: tuple[str | int | None, ...]
 
+    @classmethod
+    def of(cls, caller: Caller, *parts: str | int | None) -> Listing:
+        """Return the list that `parts` identify, as the caller sees it."""
+        return cls(caller.id, parts)
 
-def decode(cursor: str, *scope: object) -> str:
-    """Return the position of a cursor. Raises `InvalidCursor` if it was not made for this scope."""
-    try:
-        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        digest, position = content[:_DIGEST], content[_DIGEST:].decode()
-    except (binascii.Error, ValueError):
-        raise InvalidCursor("The cursor is not valid.") from None
-    if digest != _digest(scope):
-        raise InvalidCursor("The cursor was made for another list.")
-    return position
+    def page(self, items: list[T], position: str | None) -> CursorPage[T]:
+        """Make a page after which the list continues at `position`; None for the last page."""
+        cursor = None if position is None else self.cursor(position)
+        return CursorPage(items=items, next_cursor=cursor, has_more=cursor is not None)
 
+    def cursor(self, position: str) -> str:
+        """Make the cursor of a position. Raises `SettingError` if the deployment has no key for cursors."""
+        content = position.encode()
+        return base64.urlsafe_b64encode(self._mac(content) + content).decode().rstrip("=")
 
-def _digest(scope: tuple[object, ...]) -> bytes:
-    return hashlib.sha256(repr(scope).encode()).digest()[:_DIGEST]
+    def position(self, cursor: str, read: Callable[[str], T]) -> T:
+        """Return the position of a cursor.
+
+        Args:
+            cursor: The cursor of a request.
+            read: Reads the text of a position. It raises `ValueError` for a text that is none.
+
+        Raises:
+            InvalidCursor: The cursor was not made by this deployment for this list and this caller.
+            SettingError: The deployment has no key for cursors.
+        """
+        try:
+            made = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise InvalidCursor("The cursor is not valid.") from None
+        mac, content = made[:_MAC], made[_MAC:]
+        if not hmac.compare_digest(mac, self._mac(content)):
+            raise InvalidCursor("The cursor was made for another list or another caller, or has expired.")
+        try:
+            return read(content.decode())
+        except ValueError:  # A position of an earlier version.
+            raise InvalidCursor("The cursor is not valid.") from None
+
+    def _mac(self, content: bytes) -> bytes:
+        message = repr((self.caller_id, self.parts)).encode() + b"\0" + content
+        return hmac.digest(settings.cursor_key(), message, "sha256")[:_MAC]

@@ -37,6 +37,11 @@ def codegen_org_id() -> int | None:
     return _number("CODEGEN_ORG_ID", value, int) if value else None
 
 
+def cursor_key() -> bytes:
+    """Return the secret key of the cursors of lists."""
+    return required("CURSOR_KEY").encode()
+
+
 def codegen_timeout() -> float:
     """Return how many seconds one request to the Codegen API may take."""
     return _number("CODEGEN_TIMEOUT", required("CODEGEN_TIMEOUT"), float)

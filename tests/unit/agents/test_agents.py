@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
+from codegen_runs.cursors import Listing
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.agents import AgentsTable
 from local.template import Template
@@ -221,15 +221,17 @@ def test_the_etag_of_an_answer_is_accepted_by_a_change() -> None:
     assert call(handlers.handler("agents/get"), event).status == 200
 
 
-@pytest.mark.parametrize("position", ["", "x agent", "12", "12 9 x", "² a", "-1 a", "1 line\n"])
-def test_an_invented_cursor_is_refused(position: str) -> None:
-    assert agents(f"?cursor={cursors.encode(position, 'agents', ORG, None)}").json["code"] == "invalid_cursor"
+@pytest.mark.parametrize("position", ["", "x agent", "12", "12 9 x", "² a", "1 line\n"])
+def test_a_cursor_without_a_place_among_agents_is_refused(position: str) -> None:
+    cursor = Listing.of(ADA, "agents", ORG, None).cursor(position)
+
+    assert agents(f"?cursor={cursor}").json["code"] == "invalid_cursor"
 
 
 @pytest.mark.parametrize("position", ["", "x", "1.5", "²"])
-def test_an_invented_cursor_of_versions_is_refused(position: str) -> None:
+def test_a_cursor_without_a_place_among_versions_is_refused(position: str) -> None:
     create(id="reviewer")
-    cursor = cursors.encode(position, "agent-versions", ORG, "reviewer")
+    cursor = Listing.of(ADA, "agent-versions", ORG, "reviewer").cursor(position)
 
     assert versions("reviewer", f"?cursor={cursor}").json["code"] == "invalid_cursor"
 

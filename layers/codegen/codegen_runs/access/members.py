@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -92,21 +91,21 @@ class UpdatedMember(MemberCard):
     warnings: IgnoredFields = Field([])
 
 
-def listed(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[MemberCard]:
+def listed(
+    org_id: int, *, limit: int, cursor: str | None, caller: Caller, backend: Backend
+) -> cursors.CursorPage[MemberCard]:
     """List the members of an organization at Codegen, each with the role that applies in this deployment.
 
     Raises `InvalidCursor`, `CodegenAPIError`, `StorageUnavailable`.
     """
-    scope = ("members", org_id)
-    skip = cursors.decode(cursor, *scope) if cursor else "0"
-    if not re.fullmatch(r"[0-9]{1,9}", skip):
-        raise cursors.InvalidCursor("The cursor is not valid.")
-    users = backend.codegen.users.list(org_id=org_id, skip=int(skip), limit=limit)
+    listing = cursors.Listing.of(caller, "members", org_id)
+    skip = listing.position(cursor, int) if cursor else 0
+    users = backend.codegen.users.list(org_id=org_id, skip=skip, limit=limit)
     given = backend.access.members(org_id, [user.id for user in users.items])
-    following = int(skip) + len(users.items)
+    following = skip + len(users.items)
     more = bool(users.items) and following < users.total
     cards = [MemberCard(**_members(user, given.get(user.id))) for user in users.items]
-    return cursors.page(cards, str(following) if more else None, *scope)
+    return listing.page(cards, str(following) if more else None)
 
 
 def update(request: UpdateUser, *, org_id: int, user_id: int, caller: Caller, backend: Backend) -> UpdatedMember:

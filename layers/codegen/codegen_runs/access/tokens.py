@@ -143,17 +143,15 @@ def newest(*, caller: Caller, limit: int, cursor: str | None, backend: Backend) 
 
     Raises `InvalidCursor`, `StorageUnavailable`.
     """
-    scope = ("api-tokens", caller.user_id)
-    before = cursors.decode(cursor, *scope) if cursor else None
-    if before and not _ID.fullmatch(before):
-        raise cursors.InvalidCursor("The cursor is not valid.")
+    listing = cursors.Listing.of(caller, "api-tokens")
+    before = listing.position(cursor, str) if cursor else None
     if caller.kind == CODEGEN:
         tokens, position = backend.access.tokens(caller.user_id, limit, before)
     else:
         own = backend.access.token(caller.user_id, caller.token_id)
         tokens, position = [own] if own else [], None
     now = int(backend.clock.now())
-    return cursors.page([ApiTokenCard(**_members(token, now)) for token in tokens], position, *scope)
+    return listing.page([ApiTokenCard(**_members(token, now)) for token in tokens], position)
 
 
 def revoke(token_id: str, *, caller: Caller, backend: Backend) -> None:

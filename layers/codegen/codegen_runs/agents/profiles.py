@@ -140,15 +140,15 @@ def delete(agent_id: str, *, org_id: int, backend: Backend) -> None:
 
 
 def newest(
-    org_id: int, *, tag: str | None, limit: int, cursor: str | None, backend: Backend
+    org_id: int, *, tag: str | None, limit: int, cursor: str | None, caller: Caller, backend: Backend
 ) -> cursors.CursorPage[Agent]:
     """List the agents, newest first, only those with `tag` if given. Raises `InvalidCursor`, `StorageUnavailable`."""
-    scope = ("agents", org_id, tag)
-    after = _created_at_and_id(cursors.decode(cursor, *scope)) if cursor else None
+    listing = cursors.Listing.of(caller, "agents", org_id, tag)
+    after = listing.position(cursor, _created_at_and_id) if cursor else None
     profiles = list(islice(_newest(org_id, tag, backend, after), limit + 1))
     items = [shown(profile) for profile in profiles[:limit]]
     last = profiles[limit - 1] if len(profiles) > limit else None
-    return cursors.page(items, f"{last.created_at} {last.id}" if last else None, *scope)
+    return listing.page(items, f"{last.created_at} {last.id}" if last else None)
 
 
 def page(org_id: int, *, tag: str | None, limit: int, offset: int, backend: Backend) -> AgentPage:
@@ -159,18 +159,18 @@ def page(org_id: int, *, tag: str | None, limit: int, offset: int, backend: Back
 
 
 def versions(
-    agent_id: str, *, org_id: int, limit: int, cursor: str | None, backend: Backend
+    agent_id: str, *, org_id: int, limit: int, cursor: str | None, caller: Caller, backend: Backend
 ) -> cursors.CursorPage[Agent]:
     """List the versions of an agent, newest first, also of a deleted one.
 
     Raises `AgentNotFound`, `InvalidCursor`, `StorageUnavailable`.
     """
-    scope = ("agent-versions", org_id, agent_id)
-    before = _number(cursors.decode(cursor, *scope)) if cursor else None
+    listing = cursors.Listing.of(caller, "agent-versions", org_id, agent_id)
+    before = listing.position(cursor, int) if cursor else None
     profiles, next_version = backend.agents.versions(org_id, agent_id, limit, before)
     if not profiles and before is None:
         raise AgentNotFound(f"There is no agent {agent_id} in this organization.")
-    return cursors.page([shown(profile) for profile in profiles], str(next_version) if next_version else None, *scope)
+    return listing.page([shown(profile) for profile in profiles], str(next_version) if next_version else None)
 
 
 def etag(agent: Agent) -> str:
@@ -198,11 +198,5 @@ def _newest(
 def _created_at_and_id(text: str) -> tuple[int, str]:
     created_at, _, agent_id = text.partition(" ")
     if not re.fullmatch(AGENT_ID, agent_id):
-        raise cursors.InvalidCursor("The cursor is not valid.")
-    return _number(created_at), agent_id
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise cursors.InvalidCursor("The cursor is not valid.")
-    return int(text)
+        raise ValueError(f"{agent_id!r} is no id of an agent")
+    return int(created_at), agent_id

@@ -9,6 +9,7 @@ from codegen_api import AgentRun, CodegenAPIError, NotFoundError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
+from codegen_runs.callers import Caller
 from codegen_runs.checkpoints import chain
 from codegen_runs.checkpoints.chain import MOST_ANCESTORS
 from codegen_runs.checkpoints.snapshots import (
@@ -59,7 +60,7 @@ class Found(NamedTuple):
 
 
 def newest(
-    run_id: str, *, org_id: int, limit: int, cursor: str | None, backend: Backend
+    run_id: str, *, org_id: int, limit: int, cursor: str | None, caller: Caller, backend: Backend
 ) -> cursors.CursorPage[CheckpointSummary]:
     """List the checkpoints of a run, newest first. A run that was never followed has none.
 
@@ -67,12 +68,12 @@ def newest(
     """
     watch = find_run(run_id, org_id=org_id, runs=backend.runs)
     key = watch.key if watch else run_id
-    scope = ("checkpoints", org_id, key)
-    before = cursors.decode(cursor, *scope) if cursor else None
+    listing = cursors.Listing.of(caller, "checkpoints", org_id, key)
+    before = listing.position(cursor, str) if cursor else None
     found, position = backend.checkpoints.newest(org_id, key, limit, before)
     if watch is None and not found:
         upstream_run(run_id, org_id=org_id, backend=backend)
-    return cursors.page([summary(each) for each in found], position, *scope)
+    return listing.page([summary(each) for each in found], position)
 
 
 def get(checkpoint_id: str, *, org_id: int, backend: Backend) -> CheckpointSnapshot:

@@ -95,12 +95,14 @@ def get(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot
     return snapshot(multi_run, watches, queue, now=backend.clock.now())
 
 
-def newest(org_id: int, *, limit: int, cursor: str | None, backend: Backend) -> cursors.CursorPage[MultiRunSummary]:
+def newest(
+    org_id: int, *, limit: int, cursor: str | None, caller: Caller, backend: Backend
+) -> cursors.CursorPage[MultiRunSummary]:
     """List the multi-runs of an organization, newest first. Raises `InvalidCursor`, `StorageUnavailable`."""
-    scope = ("multi-runs", org_id)
-    before = cursors.decode(cursor, *scope) if cursor else None
+    listing = cursors.Listing.of(caller, "multi-runs", org_id)
+    before = listing.position(cursor, str) if cursor else None
     multi_runs, position = backend.multi_runs.newest(org_id, limit, before)
-    return cursors.page([summary(multi_run) for multi_run in multi_runs], position, *scope)
+    return listing.page([summary(multi_run) for multi_run in multi_runs], position)
 
 
 def cancel(

@@ -83,8 +83,8 @@ def newest(
 
     Raises `InvalidCursor`, `StorageUnavailable`, `CodegenAPIError`.
     """
-    scope = ("starred-runs", org_id, caller.id)
-    after = Star.model_validate_json(cursors.decode(cursor, *scope)) if cursor else None
+    listing = cursors.Listing.of(caller, "starred-runs", org_id)
+    after = listing.position(cursor, Star.model_validate_json) if cursor else None
     stars, last = backend.stars.newest(org_id, caller.id, limit, after)
     ids = [each.agent_run_id for each in stars]
     followed = backend.runs.find_many(org_id, ids)
@@ -99,7 +99,7 @@ def newest(
         return card(run, watch, star=star, now=now) if run else None
 
     cards = [StarredRunCard(**_members(each, org_id), run=card_of(each), stale=runs is None) for each in stars]
-    return cursors.page(cards, last.model_dump_json(exclude={"note"}) if last else None, *scope)
+    return listing.page(cards, last.model_dump_json(exclude={"note"}) if last else None)
 
 
 def _check_exists(agent_run_id: int, *, org_id: int, caller: Caller, backend: Backend) -> None:
