@@ -6,6 +6,7 @@ from codegen_runs.access import tokens
 from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller
+from codegen_runs.roles import Role
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -19,4 +20,5 @@ def revoke_api_token(token_id: str, caller: CurrentCaller, backend: Backend) -> 
     tokens.revoke(token_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, own_data=True, organization=NO_ORGANIZATION)
+# Everyone may revoke their own tokens.
+handler = endpoint(app, role=Role.VIEWER, own_data=True, organization=NO_ORGANIZATION)

@@ -63,6 +63,16 @@ class Service:
             caller=None,
         )
         arn = f"arn:aws:execute-api:us-east-1:123456789012:example/v0/{method}{event['path']}"
+        if route.authorizer and (refusal := self._authorize(event, arn)):
+            return refusal
+        function = route.function
+        module = (function.code_dir / function.handler.removesuffix(".handler")).relative_to(FUNCTIONS)
+        answer = call(handler(str(module)), event)
+        self.answers.append(answer)
+        return answer
+
+    def _authorize(self, event: dict[str, Any], arn: str) -> Answer | None:
+        """Add the authorizer's context to an event; return the gateway's answer if the authorizer refuses it."""
         try:
             authorization = Authorization.model_validate(
                 invoke(handler("authorizer/authorize"), event | {"type": "REQUEST", "methodArn": arn}, Context())
@@ -73,11 +83,7 @@ class Service:
             return Answer(401, "The gateway's own.")
         assert authorization.allows(arn)
         event["requestContext"]["authorizer"] = authorization.passed_on()
-        function = route.function
-        module = (function.code_dir / function.handler.removesuffix(".handler")).relative_to(FUNCTIONS)
-        answer = call(handler(str(module)), event)
-        self.answers.append(answer)
-        return answer
+        return None
 
     def make_token(self, maker: str = ADA, **body: Any) -> Any:
         """Create an API token and return the answer."""
