@@ -115,6 +115,7 @@ def test_a_filled_in_entry_replaces_the_open_one(log: Log) -> None:
 
 
 def test_a_rewritten_log_is_read_from_its_new_start(log: Log) -> None:
+    log.call("view_file", {"path": "same.py"}, {})
     log.call("edit_file", {"path": "old.py"}, {})
     log.event("stream.reset", {"reason": "rewritten"})
     log.event("run.log", {"position": 0, "log": {"tool_name": "edit_file", "tool_input": {"path": "new.py"}}})
@@ -347,6 +348,17 @@ def test_lists_are_limited_and_say_what_they_leave_out(log: Log) -> None:
 
     assert len(found.files) == MOST
     assert found.left_out == {"files": 5}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"position": 0}, {"position": "0", "log": {}}, {"position": 0, "log": "text"}, {"position": 0, "log": None}],
+)
+def test_an_entry_of_an_unknown_form_is_left_out(log: Log, data: dict[str, Any]) -> None:
+    log.event("run.log", data)
+    log.event("run.log", {"position": 1, "log": {"message_type": "ACTION", "tool_name": "Read"}})
+
+    assert (log.read().steps, [tool.name for tool in log.read().tools]) == (1, ["Read"])
 
 
 _json = st.recursive(
