@@ -11,7 +11,7 @@ PROMISES = [line for line in TEXT.splitlines() if line.startswith("|") and "](..
 _NAMED = re.compile(r"\(\.\./(?P<file>tests/[^)]+)\)|`::(?P<test>\w+)`")
 
 
-def tests_of(promise: str) -> list[tuple[str, str]]:
+def named_in(promise: str) -> list[tuple[str, str]]:
     """Return the tests that a line names: each with its file, which stands before it."""
     found, file = [], ""
     for match in _NAMED.finditer(promise):
@@ -21,8 +21,8 @@ def tests_of(promise: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[2:60])
-def test_the_tests_of_a_promise_exist(promise: str) -> None:
-    for file, test in tests_of(promise):
+def test_the_named_in_a_promise_exist(promise: str) -> None:
+    for file, test in named_in(promise):
         assert not test or f"def {test}(" in (ROOT / file).read_text("utf-8"), (file, test)
 
 
