@@ -85,7 +85,7 @@ PROBLEM: Json = {
     "title": "Problem",
     "description": "RFC 9457 problem details, with the fields that programs written for the Codegen API read.",
     "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id", "retryable", "remedy"],
+    "required": ["type", "title", "status", "detail", "code", "request_id", "retryable", "remedy"],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string", "description": "The kind of error, for people."},
@@ -94,7 +94,10 @@ PROBLEM: Json = {
             "description": "What happened. For 422, the list of faults in the request.",
             "oneOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}}],
         },
-        "instance": {"type": "string", "description": "The path of the request."},
+        "instance": {
+            "type": "string",
+            "description": "The path of the request. Errors of API Gateway itself do not have it.",
+        },
         "code": {"type": "string", "description": "The kind of error, for programs."},
         "request_id": {"type": "string"},
         "retryable": {"type": "boolean", "description": "Whether you can send the same request again."},

@@ -31,8 +31,14 @@ def test_head_of_a_stream_ends_at_once_and_only_get_opens_one(request: pytest.Fi
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"] == "text/event-stream; charset=utf-8"
 
-        refused = client.post(path)
-        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            for opened in (path, path.removeprefix("/v1")):
+                refused = client.request(method, opened)
+                assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+                assert refused.json()["request_id"] == refused.headers["x-request-id"]
+        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
+            refused = client.request(method, f"{HOME}/chat")
+            assert (refused.status_code, refused.headers["allow"]) == (405, "POST, OPTIONS")
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/agent/nothing"])

@@ -96,7 +96,7 @@ def test_a_resource_refers_to_a_conditional_one_under_its_condition_only(first: 
         if conditions.get(reference) not in (None, *guards)
     ]
 
-    assert set(conditions.values()) == {"StreamsLive", "StreamsByPage"}
+    assert set(conditions.values()) == {"StreamsLive"}
     assert unguarded == []
 
 
