@@ -65,6 +65,23 @@ def test_an_id_that_is_unsafe_to_log_is_replaced(wire: Wire, unfit: str) -> None
     assert get(**{"X-Request-Id": unfit}).headers["x-request-id"] == REQUEST_ID
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [TOKEN, "sk-ant-made-up-0123456789abcdef", "ghp_madeup0123456789abcdefABCDEF", "AKIA" + "MADEUP0123456789"],
+)
+def test_a_secret_is_never_the_id_of_a_request(wire: Wire, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A caller can choose both ids: `X-Request-Id`, and API Gateway's own by `x-amzn-RequestId`."""
+    wire.answer(httpx.Response(200, json=RUN))
+    event = rest("GET", PATH, headers={"X-Request-Id": secret})
+    chosen = event | {"requestContext": event["requestContext"] | {"requestId": secret, "extendedRequestId": "abc="}}
+
+    with_header, with_both = call(handler("agent_runs/get"), event), call(handler("agent_runs/get"), chosen)
+
+    assert with_header.headers["x-request-id"] == REQUEST_ID
+    assert with_both.headers["x-request-id"] == "abc="
+    assert secret not in capsys.readouterr().out
+
+
 def test_an_unexpected_error_is_logged_and_not_described_in_the_answer(
     logs: StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,12 +8,14 @@ from typing import Any, Protocol
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs.backend import Backend
+from codegen_runs.callers import token_in
 
 Event = dict[str, Any]
 Answer = dict[str, Any]
 
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Handler(Protocol):
@@ -62,6 +64,24 @@ def _plain_character(encoded: re.Match[str]) -> str:
 
 
 def request_id_of(event: Event) -> str:
-    """Return the request id that the caller sent if it is safe to log, else the gateway's."""
-    given = headers_of(event).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(event["requestContext"]["requestId"])
+    """Return the id of a request: the caller's, if it is safe to log, else the gateway's.
+
+    A caller can also choose API Gateway's `requestId`, but not its `extendedRequestId`.
+    """
+    headers, context = headers_of(event), event["requestContext"]
+    for given in (headers.get("x-request-id"), context["requestId"]):
+        if given and _is_loggable(given, token_in(headers)):
+            return str(given)
+    return str(context.get("extendedRequestId", "unknown"))
+
+
+def _is_loggable(request_id: str, token: str | None) -> bool:
+    """Return whether an id has the form of one, and is neither the token of the request nor looks like a secret."""
+    if token and token in request_id:
+        return False
+    if _UUID.fullmatch(request_id):
+        return True
+    # Imported here, because API Gateway's own ids do not need it.
+    from codegen_runs.redaction import redact
+
+    return bool(_REQUEST_ID.fullmatch(request_id)) and redact(request_id) == request_id
