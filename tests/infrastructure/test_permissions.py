@@ -325,6 +325,7 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("PollRuns")
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
+    functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
     functions.run("ListMultiRuns")
     functions.run("CreateStreamTicket", body=json.dumps({"multi_run_id": multi_run["multi_run_id"]}))
 

@@ -87,6 +87,8 @@ def test_the_parameters_reach_every_function_as_variables() -> None:
         "CodegenTimeout": "5",
         "EventRetentionDays": "6",
         "LogLevel": "DEBUG",
+        "MaxQueuedRunsPerCaller": "7",
+        "MaxQueuedRunsPerOrganization": "8",
     }
 
     assert backend.template(**given).functions["GetHealth"].environment == {
@@ -98,6 +100,8 @@ def test_the_parameters_reach_every_function_as_variables() -> None:
         "CODEGEN_ORG_ID": "42",
         "CODEGEN_TIMEOUT": "5",
         "EVENT_RETENTION_DAYS": "6",
+        "MAX_QUEUED_RUNS_PER_CALLER": "7",
+        "MAX_QUEUED_RUNS_PER_ORGANIZATION": "8",
         "POWERTOOLS_LOG_LEVEL": "DEBUG",
         "POWERTOOLS_METRICS_NAMESPACE": "CodegenRuns",
         "POWERTOOLS_SERVICE_NAME": "codegen-runs",

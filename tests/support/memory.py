@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from codegen_runs.events import Event
+from codegen_runs.storage.backlogs import Backlog
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.outages import Outage
@@ -58,6 +59,7 @@ class MemoryRuns:
         self.checkpoints: dict[Place, list[Checkpoint]] = {}
         self.leases: dict[str, Lease] = {}
         self.buckets: dict[tuple[str, str], Bucket] = {}
+        self.backlogs: dict[int, Backlog] = {}
         self.outage = Outage()
         self.budget = DEFAULT_BUDGET
         self.before: Callable[[], None] = lambda: None
@@ -101,8 +103,22 @@ class MemoryRuns:
             raise ConditionFailed
         following = watch.model_copy(update={"rev": watch.rev + 1})
         self._store(following, events, checkpoints, launched=launched)
+        if watch.multi_run_id and (launched or watch.never_launched):
+            self.leave_backlog(watch.org_id, watch.multi_run_id, watch.key)
         self.after()
         return following
+
+    def get_backlog(self, org_id: int) -> Backlog:
+        return self.backlogs.get(org_id, Backlog())
+
+    def put_backlog(self, org_id: int, backlog: Backlog) -> None:
+        if self.get_backlog(org_id).rev != backlog.rev:
+            raise ConditionFailed
+        self.backlogs[org_id] = backlog.model_copy(update={"rev": backlog.rev + 1})
+
+    def leave_backlog(self, org_id: int, multi_run_id: str, key: str | None = None) -> None:
+        if (left := (backlog := self.get_backlog(org_id)).without(multi_run_id, key)) is not backlog:
+            self.put_backlog(org_id, left)
 
     def last_checkpoint(self, org_id: int, key: str) -> Checkpoint | None:
         return max(self.checkpoints.get((org_id, key), []), key=lambda made: (made.epoch, made.seq), default=None)

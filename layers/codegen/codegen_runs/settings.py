@@ -58,6 +58,18 @@ def codegen_limit_factor() -> int:
     return _number("CODEGEN_LIMIT_FACTOR", value, int) if value else 1
 
 
+def most_queued_runs_of_organization() -> int:
+    """Return how many runs of an organization may be queued at the same time."""
+    return _number(
+        "MAX_QUEUED_RUNS_PER_ORGANIZATION", os.environ.get("MAX_QUEUED_RUNS_PER_ORGANIZATION") or "1000", int
+    )
+
+
+def most_queued_runs_of_caller() -> int:
+    """Return how many runs of a caller in one organization may be queued at the same time."""
+    return _number("MAX_QUEUED_RUNS_PER_CALLER", os.environ.get("MAX_QUEUED_RUNS_PER_CALLER") or "300", int)
+
+
 def identity_grace() -> int:
     """Return for how many seconds after a verification a caller is accepted while Codegen fails; at most a day."""
     hours = _number("IDENTITY_GRACE_HOURS", os.environ.get("IDENTITY_GRACE_HOURS") or "24", int)

@@ -17,6 +17,7 @@ from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
 from codegen_runs.chat.messages import ChatAnswer, ChatLinks, ChatMessage
 from codegen_runs.clock import milliseconds
+from codegen_runs.limits import backlogs
 from codegen_runs.links import link_to_run
 from codegen_runs.live.reading import START
 from codegen_runs.logs import logger
@@ -69,7 +70,9 @@ def send(request: ChatMessage, *, org_id: int, caller: Caller, backend: Backend)
         CodegenAPIError: The upstream refused the message, or it is not known whether it did (`effect_unknown`).
         NoPermit: The upstream's rate limit is used up for longer than the request can wait.
         StorageUnavailable: A table did not answer, and nothing was sent.
+        TooManyQueuedRuns: The caller has too many queued runs; nothing was stored.
     """
+    backlogs.check(org_id=org_id, caller=caller, backend=backend)
     if request.session_id is None:
         return _begin(request, org_id=org_id, caller=caller, backend=backend)
     return _continue(request, request.session_id, org_id=org_id, caller=caller, backend=backend)

@@ -23,6 +23,7 @@ from codegen_runs.checkpoints.replay import Replay
 from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, RestoreCheckpoint
 from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry, pull_requests_then
 from codegen_runs.clock import milliseconds
+from codegen_runs.limits import backlogs
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
 from codegen_runs.runs import starting
 from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID
@@ -66,8 +67,8 @@ def restore(
 ) -> RestoredRun:
     """Continue from a checkpoint, in a new run or in the same run.
 
-    Raises `CheckpointNotFound`, `RunNotStarted`, `NothingToReplay`, `FollowUpHeld`, `NoPermit`, `CodegenAPIError`,
-    `StorageUnavailable`.
+    Raises `CheckpointNotFound`, `RunNotStarted`, `NothingToReplay`, `FollowUpHeld`, `NoPermit`, `TooManyQueuedRuns`,
+    `CodegenAPIError`, `StorageUnavailable`.
     """
     found = reading.find(checkpoint_id, org_id=org_id, started=True, backend=backend)
     if request.create_new_run:
@@ -84,6 +85,7 @@ def fork(checkpoint_id: str, request: ForkCheckpoint, *, org_id: int, caller: Ca
 def _start(
     action: CheckpointAction, found: Found, request: ForkCheckpoint, *, caller: Caller, backend: Backend
 ) -> RestoredRun:
+    backlogs.check(org_id=found.checkpoint.org_id, caller=caller, backend=backend)
     now, checkpoints = milliseconds(backend.clock.now()), backend.checkpoints
     checkpoint, changes = found.checkpoint, request.changes
     plan = _plan(checkpoint, changes, continued=False, backend=backend)

@@ -15,6 +15,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
+from codegen_runs.storage.buckets import Bucket
 
 MOST_SHOWN = 500
 
@@ -73,14 +74,22 @@ def places(org_id: int, backend: Backend) -> dict[str, QueuePlace]:
     runs, now, limit = backend.runs, milliseconds(backend.clock.now()), limit_of("create")
     bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
     queued = bucket.launch_turns.order(runs.queue(org_id, MOST_SHOWN))
-    # Until this one, every other organization has at most one launch more than this organization (`storage.turns`).
-    others = max(0, bucket.organizations - 1)
-    ahead = [position + (position + 2) * others for position in range(len(queued))]
+    ahead = [_ahead(position, bucket) for position in range(len(queued))]
     opens = bucket.openings(limit, now, ahead, reserve=RESERVED_CREATES)
     return {
         run.key: QueuePlace(position=position, expected_at=timestamp(opens_at / 1000))
         for position, (run, opens_at) in enumerate(zip(queued, opens, strict=True))
     }
+
+
+def launched_by(count: int, backend: Backend) -> int:
+    """Return when so many queued runs of an organization are launched at the latest, in epoch milliseconds.
+
+    It is the time of `expected_at`. Raises `StorageUnavailable`.
+    """
+    runs, now = backend.runs, milliseconds(backend.clock.now())
+    bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
+    return bucket.opens_at(limit_of("create"), now, ahead=_ahead(count - 1, bucket), reserve=RESERVED_CREATES)
 
 
 def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
@@ -103,6 +112,14 @@ def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
             ],
         ),
     )
+
+
+def _ahead(position: int, bucket: Bucket) -> int:
+    """Return how many runs of all organizations are launched at most before the one at a position of its own.
+
+    Until then, every other organization has at most one launch more than this one (`storage.turns`).
+    """
+    return position + (position + 2) * max(0, bucket.organizations - 1)
 
 
 def _states(buckets: Buckets, clock: Clock) -> list[LimitState]:

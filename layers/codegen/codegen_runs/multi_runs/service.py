@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from codegen_api import CodegenAPIError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
-from codegen_runs.limits import launch_queue
+from codegen_runs.limits import backlogs, launch_queue
 from codegen_runs.limits.permits import NoPermit
 from codegen_runs.multi_runs import executions
 from codegen_runs.multi_runs.parameters import CreateMultiRun
@@ -33,6 +34,12 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
 from codegen_runs.storage.runs import Cancel, Watch
 from codegen_runs.storage.table import ConditionFailed
+
+# Seconds by which the state machine's timeouts are later than the poller's deadlines, as a safety net.
+NET_SECONDS = 300
+
+# The least seconds that the synthesis has, because it may begin when the candidates' deadline is over.
+SYNTHESIS_SECONDS = 900
 
 # The most runs of a multi-run that are stopped at the same time. A ban takes the upstream a second or more.
 CONCURRENCY = 8
@@ -60,7 +67,10 @@ class MultiRunNotPaused(Conflict):
 
 
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
-    """Store a multi-run and start its state machine. Raises `StorageUnavailable`; then nothing is running."""
+    """Store a multi-run and start its state machine.
+
+    Raises `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is running.
+    """
     now, multi_runs = backend.clock.now(), backend.multi_runs
     multi_run = MultiRun(
         org_id=org_id,
@@ -77,12 +87,17 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
         created_by=caller.id,
         created_at=milliseconds(now),
     )
-    multi_runs.add(multi_run)
-    try:
-        executions.start(multi_run)
-    except StorageUnavailable:
-        multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="The multi-run could not be started.")
-        raise
+    until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
+    backlogs.reserve(multi_run.id, multi_run.keys, org_id=org_id, caller=caller, until=until, backend=backend)
+    with ExitStack() as on_error:
+        on_error.callback(backlogs.release, multi_run.id, org_id=org_id, backend=backend)
+        multi_runs.add(multi_run)
+        try:
+            executions.start(multi_run)
+        except StorageUnavailable:
+            multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="The multi-run could not be started.")
+            raise
+        on_error.pop_all()
     return snapshot(multi_run, {}, now=now)
 
 
@@ -135,6 +150,7 @@ def cancel(
     running = [watch for watch in watches_of(multi_run, backend=backend).values() if not watch.status.terminal]
     with ThreadPoolExecutor(CONCURRENCY) as threads:
         cancelled = list(threads.map(cancel_one, running))
+    backlogs.release(multi_run.id, org_id=org_id, backend=backend)
     if cancelled:
         backend.kick(*running)
     return CancelledMultiRun(

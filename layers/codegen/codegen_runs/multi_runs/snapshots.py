@@ -148,7 +148,7 @@ def snapshot(
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
         synthesis=run_snapshot(synthesis, now=now) if synthesis else None,
-        estimate=Estimate(runs=len(multi_run.candidates) + (multi_run.strategy is not Strategy.NONE)),
+        estimate=Estimate(runs=len(multi_run.keys)),
         allowed_actions=_allowed_actions(multi_run, watches),
     )
 

@@ -8,22 +8,17 @@ from __future__ import annotations
 from codegen_api import Harness
 from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
+from codegen_runs.limits import backlogs
 from codegen_runs.multi_runs import judging, synthesis
-from codegen_runs.multi_runs.service import watches_of
+from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.run_control import pausing
 from codegen_runs.runs.following import enqueue, withdraw
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch
 from codegen_runs.storage.table import ConditionFailed
 
-# Seconds by which the state machine's timeouts are later than the poller's deadlines, as a safety net.
-NET_SECONDS = 300
-
 # Priorities in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
 SYNTHESIS, CANDIDATE = 1, 2
-
-# The least seconds that the synthesis has, because it may begin when the candidates' deadline is over.
-SYNTHESIS_SECONDS = 900
 
 
 class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution history shows
@@ -116,6 +111,7 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
         reason=reason,
         finished_at=milliseconds(backend.clock.now()),
     )
+    backlogs.release(multi_run_id, org_id=org_id, backend=backend)
     return {"multi_run_id": multi_run_id}
 
 

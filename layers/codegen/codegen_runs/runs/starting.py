@@ -50,10 +50,13 @@ def start(
         AgentNotFound: There is no such agent.
         CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
         NoPermit: The upstream's limit is used up for longer than a caller can wait.
+        TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
     """
     # Imported here and below, because the operations that start nothing share this module and need no storage.
+    from codegen_runs.limits import backlogs
     from codegen_runs.limits.permits import permit
 
+    backlogs.check(org_id=org_id, caller=caller, backend=backend)
     completed = request
     if agent is None and request.agent_id is not None:
         from codegen_runs.agents import profiles
@@ -116,8 +119,12 @@ def resume(
         CodegenAPIError: The upstream did not accept the prompt, or may have (`effect_unknown`).
         FollowUpHeld: The run is paused, being cancelled, or not launched.
         RunNotFound: There is no run with this key.
+        TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
         StorageUnavailable: Could not read whether the run is paused; nothing was sent.
     """
+    from codegen_runs.limits import backlogs
+
+    backlogs.check(org_id=org_id, caller=caller, backend=backend)
     run = backend.codegen.with_more(body=request.unknown()).runs.resume(
         _run_to_follow_up(run_id, org_id=org_id, backend=backend),
         sent or request.prompt,
@@ -170,9 +177,12 @@ def generate_setup_commands(
     Raises:
         CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
         NoPermit: The upstream's limit is used up for longer than a caller can wait.
+        TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
     """
+    from codegen_runs.limits import backlogs
     from codegen_runs.limits.permits import permit
 
+    backlogs.check(org_id=org_id, caller=caller, backend=backend)
     with permit("setup", caller, org_id, backend):
         run = backend.codegen.with_more(body=request.unknown()).setup_commands.generate(
             request.repo_id, request.prompt, request.trigger_source, org_id=org_id
@@ -196,9 +206,12 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backen
     Raises:
         CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
         NoPermit: The upstream's limit is used up for longer than a caller can wait.
+        TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
     """
+    from codegen_runs.limits import backlogs
     from codegen_runs.limits.permits import permit
 
+    backlogs.check(org_id=org_id, caller=caller, backend=backend)
     with permit("setup", caller, org_id, backend):
         run = backend.codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
     return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller, backend=backend))

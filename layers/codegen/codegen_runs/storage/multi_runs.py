@@ -136,6 +136,12 @@ class MultiRun(BaseModel):
         """The keys of the watches of all candidates."""
         return [self.candidate_key(index) for index in range(len(self.candidates))]
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the watches of all runs that it may need."""
+        synthesis = [] if self.strategy is Strategy.NONE else [self.synthesis_key]
+        return [*self.candidate_keys, *synthesis]
+
 
 class MultiRunsTable:
     """Multi-runs by organization. Every method may raise `StorageUnavailable`."""

@@ -10,6 +10,7 @@
 | `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
 | `budget`                  | `deployment`                 | the name of the deployment's budget             |
 | `outage`                  | `codegen`                    | the `Outage` of the upstream                    |
+| `backlog#{org}`           | `backlog`                    | the `Backlog` of an organization                |
 
 A run that is launched here has a key of its own, because it exists before the upstream gives it an id. A run that is
 only followed has its upstream id as key.
@@ -26,6 +27,7 @@ DynamoDB deletes events and watches some time after `expires_at` (epoch seconds)
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby, islice
@@ -36,9 +38,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from codegen_api import Harness
 from codegen_runs.events import Event, Position
+from codegen_runs.problems import StorageUnavailable
 from codegen_runs.prompts import Prompt
 from codegen_runs.statuses import Status, from_upstream
 from codegen_runs.storage import checkpoints as checkpoint_rows
+from codegen_runs.storage.backlogs import Backlog
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
 from codegen_runs.storage.keys import run_of, run_partition
@@ -46,6 +50,8 @@ from codegen_runs.storage.table import ABSENT, TRANSACTION_ACTIONS, Condition, C
 
 if TYPE_CHECKING:
     from codegen_runs.storage.outages import Outage
+
+logger = logging.getLogger(__name__)
 
 # All due watches share one partition of the index. It allows 1,000 writes per second, far more than one poller makes.
 _DUE = "due"
@@ -248,6 +254,11 @@ class Watch(BaseModel):
         return _line(self.org_id, self.created_by) * _LINE_STEP + self.priority * _PRIORITY_STEP + since
 
     @property
+    def never_launched(self) -> bool:
+        """Whether the run ended without being sent to the upstream."""
+        return self.agent_run_id is None and self.status.terminal
+
+    @property
     def unlaunched(self) -> bool:
         """Whether the run was never sent to the upstream."""
         return self.agent_run_id is None and self.status in (Status.QUEUED, Status.PAUSED)
@@ -303,13 +314,39 @@ class RunsTable:
     ) -> Watch:
         """Replace a watch and append events and checkpoints in one transaction; return the stored watch.
 
-        With `launched`, the watch can be found by the id that the upstream has just given to the run. Raises
+        With `launched`, the watch can be found by the id that the upstream has just given to the run. A run that leaves
+        the launch queue then leaves the backlog of its organization. Raises
         `ConditionFailed` if the watch was written since it was read, and `ValueError` for more than `EVENTS_PER_WRITE`
         events and checkpoints.
         """
         following = watch.model_copy(update={"rev": watch.rev + 1})
         self._write(following, Condition("#rev = :rev", {"rev": watch.rev}), events, checkpoints, launched=launched)
+        if watch.multi_run_id and (launched or watch.never_launched):
+            try:
+                self.leave_backlog(watch.org_id, watch.multi_run_id, watch.key)
+            except StorageUnavailable:
+                logger.warning("A run still counts as queued.", extra={"run_key": watch.key}, exc_info=True)
         return following
+
+    def get_backlog(self, org_id: int) -> Backlog:
+        """Read the backlog of an organization; an empty one if it is not stored."""
+        item = self._table.get(_backlog_key(org_id))
+        return Backlog.model_validate(item) if item else Backlog()
+
+    def put_backlog(self, org_id: int, backlog: Backlog) -> None:
+        """Replace the backlog of an organization. Raises `ConditionFailed` if it was written since it was read."""
+        following = backlog.model_copy(update={"rev": backlog.rev + 1})
+        unchanged = Condition("#rev = :rev", {"rev": backlog.rev}) if backlog.rev else ABSENT
+        self._table.put(_backlog_key(org_id) | following.model_dump(mode="json"), unchanged)
+
+    def leave_backlog(self, org_id: int, multi_run_id: str, key: str | None = None) -> None:
+        """Remove a run of a multi-run, or all its runs, from the backlog of its organization."""
+        while (left := (backlog := self.get_backlog(org_id)).without(multi_run_id, key)) is not backlog:
+            try:
+                self.put_backlog(org_id, left)
+            except ConditionFailed:
+                continue
+            return
 
     def last_checkpoint(self, org_id: int, key: str) -> Checkpoint | None:
         """Read the newest checkpoint of a run, also if the watch for which it was made has expired."""
@@ -541,6 +578,10 @@ def _pointer(org_id: int, agent_run_id: int) -> dict[str, str]:
 
 def _bucket_key(budget: str, name: str) -> dict[str, str]:
     return {"pk": f"bucket#{budget}#{name}", "sk": "bucket"}
+
+
+def _backlog_key(org_id: int) -> dict[str, str]:
+    return {"pk": f"backlog#{org_id}", "sk": "backlog"}
 
 
 def _lease_key(name: str) -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""The backlog of an organization: the runs of its multi-runs that are not launched yet, by multi-run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Entry(BaseModel):
+    """The runs of one multi-run that are not launched yet, also those that its state machine has yet to queue."""
+
+    model_config = ConfigDict(frozen=True)
+
+    caller: str
+    runs: tuple[str, ...]
+    """The keys of the runs, without the id of the multi-run that they begin with."""
+    until: int
+    """When the multi-run has ended in any case, in epoch milliseconds."""
+
+
+class Backlog(BaseModel):
+    """The backlog of one organization. It is bounded by the most runs that an organization may have queued."""
+
+    model_config = ConfigDict(frozen=True)
+
+    multi_runs: dict[str, Entry] = {}
+    rev: int = 0
+
+    def count(self, now: int, caller: str | None = None) -> int:
+        """Return how many runs wait: of one caller, or of all."""
+        return sum(
+            len(entry.runs)
+            for entry in self.multi_runs.values()
+            if entry.until > now and caller in (None, entry.caller)
+        )
+
+    def callers(self, now: int) -> int:
+        """Return how many callers have runs that wait."""
+        return len({entry.caller for entry in self.multi_runs.values() if entry.until > now})
+
+    def added(self, multi_run_id: str, caller: str, keys: Iterable[str], *, until: int, now: int) -> Backlog:
+        """Return the backlog with the runs of a further multi-run, and without multi-runs that have ended."""
+        open_ = {name: entry for name, entry in self.multi_runs.items() if entry.until > now}
+        runs = tuple(key.removeprefix(f"{multi_run_id}-") for key in keys)
+        return self.model_copy(
+            update={"multi_runs": open_ | {multi_run_id: Entry(caller=caller, runs=runs, until=until)}}
+        )
+
+    def without(self, multi_run_id: str, key: str | None = None) -> Backlog:
+        """Return the backlog without a run of a multi-run, or without all its runs; the same if it has none of them."""
+        entry = self.multi_runs.get(multi_run_id)
+        if entry is None:
+            return self
+        left = tuple(run for run in entry.runs if key is not None and f"{multi_run_id}-{run}" != key)
+        if left == entry.runs:
+            return self
+        others = {name: other for name, other in self.multi_runs.items() if name != multi_run_id}
+        changed = {multi_run_id: entry.model_copy(update={"runs": left})} if left else {}
+        return self.model_copy(update={"multi_runs": others | changed})
