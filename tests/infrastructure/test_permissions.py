@@ -29,7 +29,7 @@ from codegen_runs.storage.table import Table
 from local.cloudformation import ACCOUNT_ID, REGION, Document
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, Trouble, serve
 from local.template import Template
-from tests.support import backend, handlers, samples
+from tests.support import backend, handlers, profiles, samples
 from tests.support.aws import ENVIRONMENT, Aws, arguments_of, in_memory, operation_of
 from tests.support.backend import TestClock
 from tests.support.events import Context, invoke, working_with
@@ -393,9 +393,12 @@ def follow_by_websocket(functions: Functions) -> None:
 
 
 def send_every_request_as_every_caller(functions: Functions) -> None:
-    """Send the sample of each operation with a Codegen token, and with an API token of each role."""
+    """Send the sample of each operation with a Codegen token, and with an API token of each role.
+
+    The quick profile leaves out the lower roles, which reach no more code.
+    """
     for name in ENDPOINTS:
-        for caller in CALLERS:
+        for caller in CALLERS if profiles.is_full() else (CODEGEN, Role.ADMIN):
             functions.clock.sleep(61)  # By now the Codegen API accepts calls again.
             text = json.dumps(samples.read(name))
             if samples.AGENT in text and name != "CreateAgent":
@@ -411,7 +414,9 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
             if samples.NEW_RUN in text:
                 functions.fake.script(Script(ending="NEVER"))
                 text = text.replace(samples.NEW_RUN, str(start_upstream(functions)))
-            own = json.loads(functions.run("CreateApiToken")["body"])["id"]
+            own = ""
+            if samples.API_TOKEN in text:
+                own = json.loads(functions.run("CreateApiToken")["body"])["id"]
             event = json.loads(text.replace(samples.API_TOKEN, own))
             if caller != CODEGEN:
                 token = {"kind": DEPLOYMENT, "roles": f"{ORG}:{caller}", "token_id": own}
@@ -532,11 +537,12 @@ def test_a_function_has_the_variables_that_it_reads_beside_those_of_all_function
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_a_function_can_answer_every_kind_of_caller(functions: Functions, name: str) -> None:
     """In the environment of the template, with the permissions that the tests above compare with the template."""
-    answers = {caller: functions.answers[name, caller] for caller in CALLERS}
+    answers = {caller: answer for (function, caller), answer in functions.answers.items() if function == name}
     refused = {caller for caller, answer in answers.items() if answer["statusCode"] == 403}
     codes = {json.loads(answers[caller]["body"])["code"] for caller in refused}
 
-    assert {name for name in CALLERS if name not in refused and answers[name]["statusCode"] >= 300} == set()
+    assert answers.keys() >= {CODEGEN, Role.ADMIN}
+    assert {caller for caller in answers if caller not in refused and answers[caller]["statusCode"] >= 300} == set()
     assert CODEGEN not in refused
     assert codes <= {"role_required", "codegen_token_required"}
 
