@@ -114,6 +114,11 @@ class Candidate(Model):
     reason: str | None = None
     usable: bool | None = None
     log_count: int | None = None
+    summary: str | None = None
+    branch_name: str | None = None
+    pull_requests: list[dict[str, Any]] | None = None
+    web_url: str | None = None
+    link: str | None = None
 
 
 class Answer(Model):
@@ -121,7 +126,10 @@ class Answer(Model):
 
     text: str
     source: str
+    candidate: int | None = None
     reason: str | None = None
+    pull_requests: list[dict[str, Any]] | None = None
+    stands_for: str | None = None
 
 
 class MultiRun(Model):

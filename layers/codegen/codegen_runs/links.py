@@ -29,6 +29,6 @@ def link(path: str) -> str:
     return _base_path.get() + path
 
 
-def link_to_run(org_id: int, agent_run_id: int | None) -> str:
+def link_to_run(org_id: int, agent_run_id: int | str | None) -> str:
     """Return the path at which the caller can request a run."""
     return link(f"/v1/organizations/{org_id}/agent/run/{agent_run_id}")

@@ -243,6 +243,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
             clock.sleep(2)
 
     fake.script(Script(ending="FAILED"))
+    fake.script(Script(pull_request=True))
     multi_run_id = create().json["id"]
     plan = [task("plan", multi_run_id) for _ in range(2)][-1]
     assert plan["candidates"] == [0, 1, 2]
@@ -272,6 +273,14 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
     assert answer["synthesis"]["status"] == Status.COMPLETED
     assert len(fake.creates) == 4
     assert all(candidate["web_url"] for candidate in answer["candidates"])
+    failed, opening, _ = answer["candidates"]
+    assert (failed["pull_requests"], failed["summary"], failed["branch_name"]) == ([], None, None)
+    (pull_request,) = opening["pull_requests"]
+    assert pull_request["url"].endswith(f"/pull/{pull_request['number']}")
+    assert opening["branch_name"] == pull_request["branch_name"]
+    assert opening["summary"]
+    assert opening["link"] == f"/v1/organizations/{ORG}/agent/run/{opening['agent_run_id']}"
+    assert (answer["answer"]["pull_requests"], answer["answer"]["stands_for"][:16]) == ([], "No pull request:")
 
 
 def test_a_multi_run_whose_state_machine_failed_has_the_error_in_its_reason() -> None:

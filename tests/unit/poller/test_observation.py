@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from codegen_api import AgentRun, AgentRunLogs
-from codegen_runs.poller.observation import LOGS_PER_POLL, PULL_REQUESTS_PER_POLL, Look, Observation, ended
+from codegen_runs.poller.observation import (
+    DESCRIBED_CHARACTERS,
+    LOGS_PER_POLL,
+    MOST_DESCRIBED,
+    PULL_REQUESTS_PER_POLL,
+    Look,
+    Observation,
+    ended,
+)
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs.schedule import INTERVALS, VIEWED_INTERVAL
 from codegen_runs.runs.transitions import MAX_PREVIEW_CHARACTERS, MAX_RESULT_CHARACTERS, Change
@@ -360,6 +368,40 @@ def test_many_pull_requests_become_events_a_few_at_a_time() -> None:
 
     assert types(first).count("run.pr_opened") == PULL_REQUESTS_PER_POLL
     assert second.watch.pull_requests == (0, 1, 2, 3, 4, 5)
+
+
+def test_a_watch_describes_its_pull_requests() -> None:
+    shown = {"title": "t" * 900, "url": "https://github.com/works/shop/pull/31", "head_branch_name": "fix"}
+    change = observe(watch(), answer(opens(0)), details(github_pull_requests=[{"id": 5} | shown]))
+
+    (opened,) = change.watch.opened
+    assert (opened.id, opened.number, opened.url, opened.branch_name) == (5, 31, shown["url"], "fix")
+    assert opened.title == "t" * DESCRIBED_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "shown", [{"url": ["u"], "title": None, "head_branch_name": []}, {"url": "u" * 900, "head_branch_name": "b" * 900}]
+)
+def test_what_cannot_be_described_is_null(shown: dict[str, Any]) -> None:
+    change = observe(watch(), answer(opens(0)), details(github_pull_requests=[{"id": 5} | shown]))
+
+    (opened,) = change.watch.opened
+    assert (opened.number, opened.url, opened.branch_name) == (None, None, None)
+
+
+def test_a_watch_describes_a_limited_number_of_pull_requests() -> None:
+    current = watch()
+    for number in range(4):
+        current = observe(current, answer(*map(opens, range(number + 1))), details(*range(14))).watch
+
+    assert [each.id for each in current.opened] == list(range(MOST_DESCRIBED))
+    assert len(current.pull_requests) > MOST_DESCRIBED
+
+
+def test_the_summary_of_a_turn_is_kept_with_its_end() -> None:
+    ended = observe(watch(), answer(status="COMPLETE"), details(summary="Fixed it with ghp_" + "a" * 30)).watch
+
+    assert ended.summary == "Fixed it with [redacted]"
 
 
 # --- checkpoints ---

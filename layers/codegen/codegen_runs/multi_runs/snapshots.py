@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -11,12 +11,13 @@ from codegen_api import Harness
 from codegen_runs.bodies import IgnoredFields
 from codegen_runs.events import timestamp
 from codegen_runs.limits.launch_queue import QueuePlace
+from codegen_runs.links import link_to_run
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.runs.actions import Action, AllowedAction, Means, SideEffect, effects_of, means_for, offered
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus, Strategy
-from codegen_runs.storage.runs import Watch
+from codegen_runs.storage.runs import OpenedPullRequest, Watch
 
 
 class Counts(BaseModel):
@@ -33,7 +34,7 @@ class Counts(BaseModel):
 
 
 class CandidateSnapshot(RunSnapshot):
-    """A candidate and its run."""
+    """A candidate and its run. `web_url` is its page at Codegen."""
 
     index: int
     model: str | None = None
@@ -41,6 +42,21 @@ class CandidateSnapshot(RunSnapshot):
     queue: QueuePlace | None = Field(None, description="The candidate's place in the launch queue.")
     usable: bool | None = Field(None, description="Null until the candidate has ended.")
     reason: str | None = Field(None, description="Why the candidate is not usable.")
+    summary: str | None = Field(None, description="The beginning of the agent's summary of what it did.")
+    pull_requests: list[OpenedPullRequest] = Field(
+        [], description="The pull requests that the run opened or works on, as they were when they were found."
+    )
+    branch_name: str | None = Field(None, description="The branch of the newest of them.")
+    link: str | None = Field(None, description="The path of the run in this API. Null until the run is queued.")
+
+
+class AnswerSnapshot(Answer):
+    """The answer, and the pull requests that it stands for."""
+
+    pull_requests: list[OpenedPullRequest] = Field(
+        description="The pull requests of the candidate whose answer it is. Empty if it stands for none."
+    )
+    stands_for: str = Field(description="The same in a sentence.")
 
 
 class Estimate(BaseModel):
@@ -76,6 +92,7 @@ class MultiRunSummary(BaseModel):
 class MultiRunSnapshot(MultiRunSummary):
     """A multi-run with its runs."""
 
+    answer: AnswerSnapshot | None = None
     counts: Counts
     candidates: list[CandidateSnapshot]
     synthesis: RunSnapshot | None = None
@@ -144,7 +161,8 @@ def snapshot(
     judgement = judge(multi_run, watches)
     synthesis = watches.get(multi_run.synthesis_key)
     return MultiRunSnapshot(
-        **summary(multi_run).model_dump(),
+        **summary(multi_run).model_dump(exclude={"answer"}),
+        answer=_answer(multi_run.answer, judgement.candidates) if multi_run.answer else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
         synthesis=run_snapshot(synthesis, now=now) if synthesis else None,
@@ -177,10 +195,31 @@ def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[
     ]
 
 
+def _answer(answer: Answer, candidates: Sequence[Candidate]) -> AnswerSnapshot:
+    index = answer.candidate
+    if index is None or not 0 <= index < len(candidates):
+        opened, stands_for = [], "No pull request: the answer is a text of its own."
+    elif opened := _opened(candidates[index].watch):
+        names = ", ".join(each.url or str(each.id) for each in opened)
+        stands_for = f"The work of candidate {index}: {names}"
+    else:
+        stands_for = f"No pull request: candidate {index} has none."
+    return AnswerSnapshot(**answer.model_dump(), pull_requests=opened, stands_for=stands_for)
+
+
+def _opened(watch: Watch | None) -> list[OpenedPullRequest]:
+    """Return the pull requests of a run. Those that its watch does not describe have only an id."""
+    if watch is None:
+        return []
+    described = {each.id: each for each in watch.opened}
+    return [described.get(each, OpenedPullRequest(id=each)) for each in watch.pull_requests]
+
+
 def _candidate(
     multi_run: MultiRun, candidate: Candidate, queue: Mapping[str, QueuePlace], now: float
 ) -> CandidateSnapshot:
     run = run_snapshot(candidate.watch, now=now) if candidate.watch else RunSnapshot(status=Status.QUEUED)
+    opened = _opened(candidate.watch)
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
@@ -189,6 +228,12 @@ def _candidate(
         agent_type=multi_run.candidates[candidate.index].agent_type,
         usable=candidate.usable if candidate.finished else None,
         reason=candidate.reason,
+        summary=candidate.watch.summary if candidate.watch else None,
+        pull_requests=opened,
+        branch_name=next((each.branch_name for each in reversed(opened) if each.branch_name), None),
+        link=link_to_run(multi_run.org_id, candidate.watch.agent_run_id or candidate.watch.key)
+        if candidate.watch
+        else None,
     )
 
 

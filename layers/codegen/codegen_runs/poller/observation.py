@@ -5,21 +5,23 @@ Nothing here reads a clock or a table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from codegen_api import AgentRun, AgentRunLogs
+from codegen_api import AgentRun, AgentRunLogs, PullRequest
 from codegen_runs import statuses
 from codegen_runs.checkpoints import recorder
 from codegen_runs.checkpoints.recorder import MILESTONES_PER_POLL, Recorder
 from codegen_runs.clock import milliseconds
-from codegen_runs.events import Writer
+from codegen_runs.events import Writer, shorten
+from codegen_runs.redaction import redact
 from codegen_runs.runs import transitions
 from codegen_runs.runs.following import DEADLINE
 from codegen_runs.runs.schedule import is_overdue, read_interval
 from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import EVENTS_PER_WRITE, Watch
+from codegen_runs.storage.runs import EVENTS_PER_WRITE, OpenedPullRequest, Watch
 
 PULL_REQUESTS_PER_POLL = 4
 
@@ -32,6 +34,13 @@ LOOK_PAGE = 100
 
 # A look has no other events than those of entries and of pull requests, and that of a late result.
 ENTRIES_PER_LOOK = EVENTS_PER_WRITE - PULL_REQUESTS_PER_POLL - 1
+
+# How many pull requests a watch describes, and the most characters of a title, a URL or a branch. A DynamoDB item has
+# at most 400 KB, and the result and the prompts may take most of it.
+MOST_DESCRIBED = 10
+DESCRIBED_CHARACTERS = 250
+
+_NUMBER = re.compile(r".{0,250}/(?:pull|pull-requests|merge_requests)/([0-9]{1,9})(?:[/?#]|$)")
 
 # The fields of a pull request that its event carries.
 _PULL_REQUEST = {"id", "title", "url", "created_at", "head_branch_name"}
@@ -137,7 +146,7 @@ class Observation:
         return watch.model_copy(update={"status": status})
 
     def _with_pull_requests(self, watch: Watch, details: AgentRun | None) -> Watch:
-        return watch.model_copy(update={"pull_requests": _pull_requests(watch, details, self._writer)})
+        return watch.model_copy(update=_pull_requests(watch, details, self._writer))
 
     def _ended(
         self,
@@ -196,7 +205,7 @@ class Look:
             if watch.status is Status.CANCELLED or watch.multi_run_id is not None:
                 return transitions.closed(watch, now=self._now)
             return transitions.reopened(watch, None, deadline=self._now + DEADLINE, now=self._now)
-        changes: dict[str, Any] = {"pull_requests": _pull_requests(watch, details, writer)}
+        changes: dict[str, Any] = _pull_requests(watch, details, writer)
         if answer.result and watch.result is None and watch.status is not Status.CANCELLED:
             changes |= transitions.late_result(watch, answer.result, writer)
         if any(event.type == "run.log" for event in writer.events):
@@ -221,14 +230,25 @@ def ended(watch: Watch, status: Status, reason: str, *, now: float) -> Change:
     return _with_checkpoints(transitions.ended(watch, status, now=now, reason=reason, writer=writer), checkpoints)
 
 
-def _pull_requests(watch: Watch, details: AgentRun | None, writer: Writer) -> tuple[int, ...]:
-    """Add an event for each new pull request, a few at a time; return the ids of all that have one."""
+def _pull_requests(watch: Watch, details: AgentRun | None, writer: Writer) -> dict[str, Any]:
+    """Add an event for each new pull request, a few at a time; return the changes of the watch."""
     found = details.github_pull_requests if details else None
     new = [each for each in found or [] if each.id not in watch.pull_requests][:PULL_REQUESTS_PER_POLL]
     for pull_request in new:
         shown = pull_request.model_dump(mode="json", include=_PULL_REQUEST)
         writer.add("run.pr_opened", {"turn": watch.turn, "pull_request": shown})
-    return (*watch.pull_requests, *(each.id for each in new))
+    opened = (*watch.opened, *map(_opened, new))[:MOST_DESCRIBED]
+    return {"pull_requests": (*watch.pull_requests, *(each.id for each in new)), "opened": opened}
+
+
+def _opened(pull_request: PullRequest) -> OpenedPullRequest:
+    title, _ = shorten(redact(pull_request.title), DESCRIBED_CHARACTERS)
+    # The beginning of a URL or of a branch would be another one.
+    places = redact([pull_request.url, pull_request.head_branch_name])
+    url, branch = (place if place and len(place) <= DESCRIBED_CHARACTERS else None for place in places)
+    found = _NUMBER.match(url or "")
+    number = int(found[1]) if found else None
+    return OpenedPullRequest(id=pull_request.id, number=number, title=title, url=url, branch_name=branch)
 
 
 def _with_checkpoints(change: Change, checkpoints: Recorder) -> Change:

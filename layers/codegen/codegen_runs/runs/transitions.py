@@ -14,6 +14,7 @@ from codegen_runs import prompts
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Writer, shorten
 from codegen_runs.prompts import Prompt
+from codegen_runs.redaction import redact
 from codegen_runs.runs.schedule import (
     ADOPTION_INTERVAL,
     HOLD,
@@ -381,6 +382,7 @@ def ended(
         status_reason=reason,
         result=kept,
         result_truncated=truncated,
+        summary=redact(_preview(summary)),
         launch=None,
         failures=0,
         outage_since=None,

@@ -144,6 +144,18 @@ class Cancel(BaseModel):
     reason: str | None = None
 
 
+class OpenedPullRequest(BaseModel):
+    """A pull request that a run opened or works on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int = Field(description="Codegen's id.")
+    number: int | None = Field(None, description="The number in its repository, from the URL.")
+    title: str | None = None
+    url: str | None = None
+    branch_name: str | None = None
+
+
 class Watch(BaseModel):
     """The state of one run. Times are epoch milliseconds."""
 
@@ -185,6 +197,10 @@ class Watch(BaseModel):
     task_token: str | None = None
     pull_requests: tuple[int, ...] = ()
     """The upstream's ids of the pull requests that have an event."""
+    opened: tuple[OpenedPullRequest, ...] = ()
+    """The first of these pull requests, as they were when their events were written."""
+    summary: str | None = None
+    """The beginning of the agent's summary of its last turn that ended."""
     deadline_at: int
     due_at: int | None = None
     """The time of the next poll; None removes the watch from the index."""
