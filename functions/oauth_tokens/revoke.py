@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.http.admission import in_query
-from codegen_runs.http.codegen import OwnCodegen
+from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Organization, OrganizationInQuery
 from codegen_runs.roles import Role
@@ -18,7 +18,7 @@ def revoke_oauth_token(
     named: OrganizationInQuery,  # noqa: ARG001 - for the document
     provider: str,
     org_id: Organization,
-    codegen: OwnCodegen,
+    codegen: TransparentCodegen,
 ) -> Any:
     """Disconnect yourself from a provider: all tokens that you have for it in an organization are revoked.
 
@@ -27,4 +27,5 @@ def revoke_oauth_token(
     return codegen.oauth_tokens.revoke(provider, org_id=org_id)
 
 
-handler = endpoint(app, role=Role.VIEWER, organization=in_query("org_id"))  # Everyone may withdraw their own grants.
+# Everyone may withdraw what they have granted.
+handler = endpoint(app, own_account=True, role=Role.VIEWER, organization=in_query("org_id"))

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.http.admission import in_query
-from codegen_runs.http.codegen import OwnCodegen
+from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Organization, OrganizationInQuery
 
@@ -16,10 +16,10 @@ app = APIGatewayRestResolver(enable_validation=True)
 def get_oauth_token_status(
     named: OrganizationInQuery,  # noqa: ARG001 - for the document
     org_id: Organization,
-    codegen: OwnCodegen,
+    codegen: TransparentCodegen,
 ) -> Any:
     """List the names of the providers that you are connected to in an organization. Needs a Codegen token."""
     return codegen.oauth_tokens.status(org_id=org_id)
 
 
-handler = endpoint(app, organization=in_query("org_id"))
+handler = endpoint(app, own_account=True, organization=in_query("org_id"))

@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_api import SlackToken
 from codegen_runs.bodies import Body
 from codegen_runs.http.admission import in_body
-from codegen_runs.http.codegen import OwnCodegen
+from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Organization
 
@@ -22,7 +22,7 @@ class GenerateSlackToken(Body):
 def generate_slack_token(
     org_id: Organization,
     request: GenerateSlackToken,  # noqa: ARG001 - for the document
-    codegen: OwnCodegen,
+    codegen: TransparentCodegen,
 ) -> SlackToken:
     """Create a token that connects the Slack account that sends it to Codegen's bot. Needs a Codegen token.
 
@@ -31,4 +31,4 @@ def generate_slack_token(
     return codegen.slack_connect.generate_token(org_id=org_id)
 
 
-handler = endpoint(app, secret=True, organization=in_body("org_id", required=True))
+handler = endpoint(app, own_account=True, secret=True, organization=in_body("org_id", required=True))

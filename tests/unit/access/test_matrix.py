@@ -6,6 +6,7 @@ in the matrix as soon as it is in the document.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import boto3
@@ -13,10 +14,12 @@ import pytest
 
 from codegen_runs.access.authentication import TABLE_SECONDS
 from codegen_runs.access.standing import ROLE_SECONDS
+from codegen_runs.backend import Backend
 from codegen_runs.roles import Role
 from local.fake_codegen import FakeCodegen
 from local.template import Template
-from tests.support.backend import TestClock
+from tests.support.backend import Kicks, TestClock
+from tests.support.events import working_with
 from tests.support.loops import current_loop
 from tests.support.operations import Operation, operations
 from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, IDS, LINUS, MARY, ORG, TOKENS, Service
@@ -130,14 +133,24 @@ def in_the_body() -> tuple[Operation, ...]:
     )
 
 
+class NoLookup:
+    """The stored attempts of keyed requests, for requests that must be refused before their key is looked up."""
+
+    def begin(self, key: str, *_: object) -> None:
+        raise AssertionError("The Idempotency-Key was looked up.")
+
+
 @pytest.mark.parametrize("operation", sorted_out((*operations(), *in_the_body())))
 def test_a_request_is_refused_to_those_who_may_not_send_it(
-    service: Service, fake: FakeCodegen, tokens: dict[str, str], operation: Operation
+    service: Service, fake: FakeCodegen, clock: TestClock, tokens: dict[str, str], operation: Operation
 ) -> None:
+    guarded = Backend(clock=clock, kick=Kicks(), idempotency=NoLookup())
+    key = {"Idempotency-Key": "8e03978e"} if operation.method == "POST" else {}
     for name, caller in CALLERS.items():
         expected, runs = refusal(operation, caller), len(fake.runs)
 
-        answer = service.send(operation.method, operation.target(ORG), tokens[name], operation.body)
+        with working_with(guarded) if expected and caller.refused is None and key else nullcontext():
+            answer = service.send(operation.method, operation.target(ORG), tokens[name], operation.body, **key)
 
         if expected is None:
             assert answer.status not in (401, 403), (name, answer.text)

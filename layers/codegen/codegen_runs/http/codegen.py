@@ -7,7 +7,6 @@ from aws_lambda_powertools.event_handler import Depends, Request
 
 from codegen_api import CodegenAPI
 from codegen_runs import upstream
-from codegen_runs.http import admission
 
 
 def _acting_as_caller(request: Request) -> CodegenAPI:
@@ -36,15 +35,6 @@ TransparentCodegen = Annotated[CodegenAPI, Depends(_passing_on)]
 
 It is for an operation that sends each request as one call: what the operation sends itself takes precedence.
 """
-
-
-def _acting_for_oneself(request: Request) -> CodegenAPI:
-    admission.require_codegen_token(request.context["caller"])
-    return _passing_on(request)
-
-
-OwnCodegen = Annotated[CodegenAPI, Depends(_acting_for_oneself)]
-"""The same, for operations on the account of the token's user, which need the caller's own Codegen token."""
 
 
 def _acting_as_deployment(request: Request) -> CodegenAPI:

@@ -43,6 +43,7 @@ def endpoint(
     codegen_decides: bool = False,
     own_data: bool = False,
     secret: bool = False,
+    own_account: bool = False,
     organization: admission.Place = admission.DEFAULT_ORGANIZATION,
 ) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
@@ -57,6 +58,7 @@ def endpoint(
         own_data: Whether the operation changes only the caller's own data in this deployment. It is then allowed while
             the Codegen API cannot confirm the caller.
         secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
+        own_account: Whether the operation acts on the caller's own account at Codegen. It then needs a Codegen token.
         organization: Where a request names its organization if its path does not. By default it is the deployment's.
     """
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
@@ -78,6 +80,8 @@ def endpoint(
         with admission.requiring(role or needed_for(method), codegen_decides=codegen_decides):
             caller = None if public else admission.identify(event, in_route, own_data=own_data)
             org_id = admission.admitted_organization(event, caller, place, in_route) if caller else None
+            if caller and own_account:
+                admission.require_codegen_token(caller)
 
             def act() -> Answer:
                 answer = app.resolve(_prepared(app, event, context, caller, org_id, backend), context)
