@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from codegen_api import BadRequestError, ServerError
+from codegen_api import BadRequestError, QuotaExceededError, ServerError
 from codegen_runs.backend import Backend
 from codegen_runs.limits import launch_queue
 from codegen_runs.limits.buckets import Buckets
@@ -45,6 +45,7 @@ class Deployment:
         self.memory = MemoryRuns()
         self.launches: list[tuple[float, str]] = []
         self.failing: set[str] = set()
+        self.error: Exception = ServerError("", status_code=500, body={"detail": "This prompt always fails."})
         probed = SimpleNamespace(items=[], unreadable=())
         self.runs = SimpleNamespace(create=self.create, list=lambda **_: probed)
         self.poller = Poller(
@@ -59,7 +60,7 @@ class Deployment:
     def create(self, prompt: str, **request: Any) -> None:
         self.launches.append((self.clock.now() - self.start, request["metadata"]["client_run_id"]))
         if prompt in self.failing:
-            raise ServerError("", status_code=500, body={"detail": "This prompt always fails."})
+            raise self.error
         raise BadRequestError("", status_code=400, body={"detail": "Noted."})
 
     def enqueue(self, tenant: Tenant, name: str, count: int = 1, priority: int = 2) -> None:
@@ -213,6 +214,23 @@ def test_a_launch_that_always_fails_is_held_longer_each_time_and_goes_behind(dep
     assert gaps[-1] >= 300
     (watch,) = [watch for key, watch in deployment.memory.watches.items() if "bad" in key[1]]
     assert watch.status is Status.QUEUED
+
+
+def test_an_organization_whose_plan_is_used_up_holds_no_other_back(deployment: Deployment) -> None:
+    deployment.failing = {"over"}
+    deployment.error = QuotaExceededError("", status_code=402, body={"detail": "Upgrade your plan."})
+    deployment.enqueue(FLOODER, "over", 20)
+    for tenant in NINE:
+        deployment.enqueue(tenant, "own", 2)
+    deployment.work(WINDOW * 3)
+
+    assert all(len(deployment.keys(tenant)) == 2 for tenant in NINE)
+    assert len(deployment.keys(FLOODER)) == 1
+    backend = Backend(clock=deployment.clock, runs=deployment.memory)
+    first = next(iter(launch_queue.places(FLOODER[0], backend).values()))
+    assert datetime.fromisoformat(first.expected_at).timestamp() == pytest.approx(deployment.start + 300, abs=5)
+    deployment.work(300)
+    assert len(deployment.keys(FLOODER)) == 2
 
 
 def test_several_launches_that_always_fail_take_no_more_than_their_callers_turns(deployment: Deployment) -> None:

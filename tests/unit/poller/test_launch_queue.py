@@ -102,7 +102,9 @@ def test_a_used_up_plan_fails_one_run_and_holds_the_others(
     statuses = [memory.watches[DEMO_ORG_ID, f"mr-{number:02d}"].status for number in range(3)]
     assert statuses == [Status.FAILED, Status.QUEUED, Status.QUEUED]
     assert fake.calls["create_agent_run"] == 1
-    assert "Upgrade your plan." in (Buckets(memory, "deployment", clock).read("create").blocked_reason or "")
+    closure = Buckets(memory, "deployment", clock).read("create").closure(str(DEMO_ORG_ID), round(clock.now() * 1000))
+    assert closure is not None
+    assert "Upgrade your plan." in closure.reason
     for _ in range(6):
         tick(60)
     assert launched(fake) == ["mr-01", "mr-02"]

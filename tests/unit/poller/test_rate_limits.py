@@ -102,5 +102,16 @@ def test_a_refusal_by_codegen_is_shown_with_its_message(runs: RunsTable, clock: 
     assert create["opens_at"]
 
 
+def test_a_refusal_for_one_organization_is_shown_to_that_one_alone(runs: RunsTable, clock: TestClock) -> None:
+    runs.note_deployment_budget("a-token")
+    Buckets(runs, "a-token", clock).close("create", DEMO_ORG_ID, 300, "Upgrade your plan.")
+    shown = [[limit for limit in read(org_id).json["background"] if limit["name"] == "create"] for org_id in (123, 124)]
+
+    assert [(create["remaining"], create["blocked_reason"]) for (create,) in shown] == [
+        (0, "Upgrade your plan."),
+        (10, None),
+    ]
+
+
 def test_an_organization_the_caller_is_not_in_is_forbidden(runs: RunsTable) -> None:
     assert read(125).status == 403

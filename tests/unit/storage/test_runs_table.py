@@ -300,6 +300,25 @@ def test_the_first_runs_of_a_line_are_found_behind_a_long_one(flood: int, runs: 
     assert {head.org_id for head in found} == {ORG, OTHER_ORG}
 
 
+def test_the_reads_of_the_queue_do_not_grow_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with in_memory() as aws:
+        backend.create_tables(backend.template())
+        runs, reads = backend.runs_table(backend.template()), []
+        for number in range(2):
+            runs.add(watch(f"{number}", created_by=f"user:{number}"))
+        for number in range(351):
+            if number in (50, 200, 350):
+                aws.asked.clear()
+                assert len({head.line for head in runs.heads(8)}) == 3
+                reads.append(len(aws.asked))
+            runs.add(watch(f"flood-{number:04d}", created_by="user:9", created_at=MS + number))
+
+    assert reads[0] == 1
+    assert reads[1] == reads[2] <= 3
+
+
 def test_a_run_that_was_queued_before_there_were_lines_is_found(deployed: Aws) -> None:
     runs, old = backend.runs_table(deployed), watch("old", created_by="user:1")
     runs.add(old)

@@ -15,7 +15,7 @@ from codegen_api import RateLimitError
 from codegen_runs import settings
 from codegen_runs.clock import Clock
 from codegen_runs.limits.allowances import Allowance
-from codegen_runs.storage.buckets import Bucket, Claim, Limit
+from codegen_runs.storage.buckets import Bucket, Claim, Closure, Limit
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.storage.turns import Waiting
 
@@ -104,10 +104,12 @@ class Buckets:
     def next_launches(self, queue: Sequence[T], most: int) -> list[T]:
         """Return the queued runs whose turns come next, at most `most`, of the first runs of every caller.
 
-        How many organizations wait, and that any does, is noted in the bucket for those who only read it.
+        Organizations for which the upstream accepts no launches are left out. How many organizations wait, and that any
+        does, is noted in the bucket for those who only read it.
         """
-        now, organizations = self._now(), len({each.organization for each in queue})
-        bucket = self.read("create")
+        bucket, now = self.read("create"), self._now()
+        queue = _open(queue, bucket, now)
+        organizations = len({each.organization for each in queue})
         rounded = 1 << (organizations - 1).bit_length() if organizations else 0
         is_late = bucket.queue_waits_until < now + QUEUE_WAITS * 500
         if rounded != bucket.organizations or (queue and is_late):
@@ -141,6 +143,10 @@ class Buckets:
                 continue
             self._seen["create"] = drawn
             return launched
+
+    def can_launch(self, queue: Sequence[Waiting]) -> bool:
+        """Return whether the upstream accepts the launch of any of these queued runs, apart from the limit."""
+        return bool(_open(queue, self.read("create"), self._now()))
 
     def launches_open_at(self) -> int:
         """Return when the next queued run can be launched, in epoch milliseconds."""
@@ -209,6 +215,17 @@ class Buckets:
             self._seen[name] = blocked
             return until
 
+    def close(self, name: str, org_id: int, seconds: float, reason: str) -> None:
+        """Give no permits to launch runs of one organization for some seconds, because the upstream refuses them."""
+        while True:
+            now, bucket = self._now(), self.read(name)
+            closure = Closure(until=now + math.ceil(seconds * 1000), reason=reason)
+            try:
+                self._store.put_bucket(self._budget, name, bucket.closing(str(org_id), closure, now))
+            except ConditionFailed:
+                continue
+            return
+
     def block_after(self, name: str, error: RateLimitError) -> int:
         """Give no permits for as long as a 429 of the upstream says; return the end in epoch milliseconds."""
         return self.block(name, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
@@ -237,6 +254,10 @@ class Buckets:
 
     def _now(self) -> int:
         return math.ceil(self._clock.now() * 1000)
+
+
+def _open(queue: Sequence[T], bucket: Bucket, now: int) -> list[T]:
+    return [each for each in queue if bucket.closure(each.organization, now) is None]
 
 
 def _share(name: str) -> int:

@@ -75,7 +75,8 @@ def places(org_id: int, backend: Backend) -> dict[str, QueuePlace]:
     bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
     queued = bucket.launch_turns.order(runs.queue(org_id, MOST_SHOWN))
     ahead = [_ahead(position, bucket) for position in range(len(queued))]
-    opens = bucket.openings(limit, now, ahead, reserve=RESERVED_CREATES)
+    closure = bucket.closure(str(org_id), now)
+    opens = bucket.openings(limit, closure.until if closure else now, ahead, reserve=RESERVED_CREATES)
     return {
         run.key: QueuePlace(position=position, expected_at=timestamp(opens_at / 1000))
         for position, (run, opens_at) in enumerate(zip(queued, opens, strict=True))
@@ -101,8 +102,8 @@ def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
     queued = places(org_id, backend)
     watches = runs.get_many(org_id, list(queued))
     return RateLimits(
-        background=_states(Buckets(runs, deployment, clock), clock),
-        caller=_states(Buckets(runs, own, clock), clock),
+        background=_states(Buckets(runs, deployment, clock), org_id, clock),
+        caller=_states(Buckets(runs, own, clock), org_id, clock),
         queue=LaunchQueue(
             length=len(queued),
             runs=[
@@ -122,20 +123,23 @@ def _ahead(position: int, bucket: Bucket) -> int:
     return position + (position + 2) * max(0, bucket.organizations - 1)
 
 
-def _states(buckets: Buckets, clock: Clock) -> list[LimitState]:
+def _states(buckets: Buckets, org_id: int, clock: Clock) -> list[LimitState]:
     now = milliseconds(clock.now())
     states = []
     for name in LIMITS:
         limit, bucket = limit_of(name), buckets.read(name)
-        opens_at = bucket.opens_at(limit, now)
+        opens_at, remaining = bucket.opens_at(limit, now), bucket.room(limit, now)
+        reason = bucket.blocked_reason if bucket.blocked_until > now else None
+        if closure := bucket.closure(str(org_id), now):
+            opens_at, remaining, reason = max(opens_at, closure.until), 0, closure.reason
         states.append(
             LimitState(
                 name=name,
                 calls=limit.calls,
                 window_seconds=limit.seconds,
-                remaining=bucket.room(limit, now),
+                remaining=remaining,
                 opens_at=timestamp(opens_at / 1000) if opens_at > now else None,
-                blocked_reason=bucket.blocked_reason if bucket.blocked_until > now else None,
+                blocked_reason=reason,
             )
         )
     return states

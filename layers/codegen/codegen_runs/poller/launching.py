@@ -32,14 +32,16 @@ logger = logging.getLogger(__name__)
 # Codegen lists runs newest first, 100 on a page.
 ADOPTION_PAGES = 10
 
-# Seconds without launches after the plan's runs are used up, and after Codegen refused the deployment's token.
+# Seconds without launches of an organization after its plan's runs are used up, and without launches after Codegen
+# refused the deployment's token.
 QUOTA_PAUSE = 300.0
 CREDENTIALS_PAUSE = 30.0
 
 
 def launch(watch: Watch, resources: Resources) -> None:
     """Launch a run whose turn it is. Call with a permit."""
-    if resources.buckets.read("create").blocked_until > milliseconds(resources.now()):
+    bucket, now = resources.buckets.read("create"), milliseconds(resources.now())
+    if bucket.blocked_until > now or bucket.closure(str(watch.org_id), now):
         return  # Codegen has refused another launch since the permit was given
     if not resources.outages.may_call():
         return
@@ -98,8 +100,8 @@ def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources
             # Other launches may succeed. If Codegen responds to none, that is an outage.
             resources.store(transitions.launch_failed(watch, error, now=resources.now()))
         case _:
-            if isinstance(error, QuotaExceededError):  # the next launches would be refused as well
-                resources.buckets.block("create", QUOTA_PAUSE, str(error))
+            if isinstance(error, QuotaExceededError):  # the organization's next launches would be refused as well
+                resources.buckets.close("create", watch.org_id, QUOTA_PAUSE, str(error))
             reason = f"The Codegen API refused the run: {error}"
             end(transitions.ended(watch, Status.FAILED, reason=reason, now=resources.now()), resources)
 

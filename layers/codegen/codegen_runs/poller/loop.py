@@ -5,9 +5,9 @@ permits, until its time is over or nothing will be due before that. A step makes
 result in one transaction. If a tick dies, the next one takes the same step again.
 
 Queued runs are launched in turn, by organization and then by caller (`storage.turns`). To choose them, a round of the
-loop reads the bucket, at most eight watches, and the queue's index in pages of a hundred entries. It leaves a caller's
-line after its first runs, so it reads at most one page more than there are callers with queued runs, however many runs
-they have.
+loop reads the bucket, at most eight watches, and the queue's index in pages of a hundred entries. A page that ends in a
+long line is followed by the next caller's line. So a round reads at most two pages for each caller with queued runs and
+one more, however many runs they have; it is one page while fewer than a hundred runs wait.
 
 | a due watch                      | its step                                                                    |
 |----------------------------------|-----------------------------------------------------------------------------|
@@ -213,8 +213,7 @@ class Poller:
 
     def _next_to_launch(self, threads: ThreadPoolExecutor) -> dict[Queued, Watch]:
         """Read the watches whose turn comes next. The index may be a moment behind, so each is checked again."""
-        queue = self._queued()
-        following = self._buckets.next_launches(queue, BATCH)
+        following = self._buckets.next_launches(self._queued(), BATCH)
         reads = {queued: threads.submit(self._runs.get, *queued.place) for queued in following}
         self._failed |= {queued.place: error for queued, read in reads.items() if (error := read.exception())}
         watches = {queued: read.result() for queued, read in reads.items() if queued.place not in self._failed}
@@ -227,7 +226,7 @@ class Poller:
 
     def _can_launch(self) -> bool:
         resumes_at = max(self._buckets.launches_open_at(), self._outages.current.probe_at)
-        return resumes_at <= milliseconds(self._clock.now()) and bool(self._queued())
+        return resumes_at <= milliseconds(self._clock.now()) and self._buckets.can_launch(self._queued())
 
     def _take_permits(self, queued: Iterable[Queued]) -> list[Queued]:
         """Take permits for launches; return the runs that got one."""

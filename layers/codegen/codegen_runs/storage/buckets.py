@@ -21,6 +21,16 @@ class Limit(BaseModel):
     seconds: float
 
 
+class Closure(BaseModel):
+    """A refusal that concerns one organization, such as a plan whose runs are used up."""
+
+    model_config = ConfigDict(frozen=True)
+
+    until: int
+    """When it is over, in epoch milliseconds."""
+    reason: str
+
+
 class Claim(BaseModel):
     """A request that waits for a permit. Times are epoch milliseconds."""
 
@@ -44,6 +54,8 @@ class Bucket(BaseModel):
     blocked_until: int = 0
     """Until when the upstream refuses calls, from the Retry-After of its 429."""
     blocked_reason: str | None = None
+    closed: dict[str, Closure] = {}
+    """The organizations for which the upstream accepts no calls."""
     requested: tuple[int, ...] = ()
     """Those of the permits that requests got; the others are of background work."""
     claims: tuple[Claim, ...] = ()
@@ -80,6 +92,16 @@ class Bucket(BaseModel):
             round_trip.append(at)
         # From then on, each permit returns a window after the one that was given a round before.
         return [round_trip[ahead % most] + ahead // most * _window(limit) for ahead in aheads]
+
+    def closure(self, organization: str, now: int) -> Closure | None:
+        """Return why the upstream accepts no calls for an organization now; None if it does."""
+        closure = self.closed.get(organization)
+        return closure if closure and closure.until > now else None
+
+    def closing(self, organization: str, closure: Closure, now: int) -> Bucket:
+        """Return the bucket with an organization closed."""
+        closed = {name: other for name, other in self.closed.items() if other.until > now}
+        return self.model_copy(update={"closed": closed | {organization: closure}})
 
     def waiting(self, now: int) -> list[Claim]:
         """List the requests that wait for a permit."""

@@ -383,8 +383,8 @@ class RunsTable:
     def heads(self, each: int) -> list[Queued]:
         """List the first runs of each line of the launch queue, at most `each` of a line, in the order of their lines.
 
-        A line that is longer than a page is left after its first runs, so the number of reads is at most one more than
-        the number of lines, and at most one more than the pages of the whole queue. The index may lag a moment behind.
+        A line that is longer than a page is left after its first runs. So this reads at most two pages for each line
+        and one more, and never more than the whole queue. The index may lag a moment behind.
         """
         heads: list[Queued] = []
         first, start = 0, None
