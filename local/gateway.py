@@ -26,7 +26,7 @@ from local.proxy import Call, ProxyAnswer, Routes, raw_path
 from local.template import GatewayResponse, TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -58,11 +58,15 @@ _VARIABLES = {"error.message", "error.messageString", "error.responseType", "pat
 
 
 class GatewayError(Exception):
-    """API Gateway answers this request itself, with the gateway response of type `kind`."""
+    """API Gateway answers this request itself, with the gateway response of type `kind`.
 
-    def __init__(self, kind: str, reason: str = "") -> None:
+    `context` is that of the authorizer which denied the request.
+    """
+
+    def __init__(self, kind: str, reason: str = "", context: Mapping[str, Any] | None = None) -> None:
         super().__init__(reason)
         self.kind = kind
+        self.context = context or {}
 
 
 class Gateway:
@@ -88,7 +92,7 @@ class Gateway:
     ) -> None:
         for kind, response in api.gateway_responses.items():
             for variable in _VARIABLE.findall(" ".join((*response.templates.values(), *response.headers.values()))):
-                if variable not in _VARIABLES:
+                if variable not in _VARIABLES and not variable.startswith("authorizer."):
                     raise TemplateError(f"{kind}: the local stack does not support $context.{variable}")
         self._api = api
         self._functions = functions
@@ -110,7 +114,7 @@ class Gateway:
         except GatewayError as error:
             if str(error):
                 _log.warning("%s %s: %s: %s", request.method, scope["path"], error.kind, error)
-            response = self._own_answer(error.kind, raw_path(request), request_id)
+            response = self._own_answer(error, raw_path(request), request_id)
         except ClientDisconnect:
             return
         response.headers["x-amzn-RequestId"] = request_id
@@ -181,7 +185,7 @@ class Gateway:
         """Return the authorizer's context for the function, or refuse the request."""
         authorization = await self._authorization(authorizer, call)
         if not authorization.allows(call.method_arn):
-            raise GatewayError("ACCESS_DENIED")
+            raise GatewayError("ACCESS_DENIED", context=authorization.passed_on())
         return authorization.passed_on()
 
     async def _authorization(self, authorizer: Authorizer, call: Call) -> Authorization:
@@ -205,7 +209,8 @@ class Gateway:
             self._authorizations[key] = (self._clock() + authorizer.cache_ttl, authorization)
         return authorization
 
-    def _own_answer(self, kind: str, path: str, request_id: str) -> Response:
+    def _own_answer(self, error: GatewayError, path: str, request_id: str) -> Response:
+        kind = error.kind
         status, message, error_type = _OWN_ANSWERS[kind]
         default = GatewayResponse(None, {}, {})
         chosen = self._api.gateway_responses.get(
@@ -217,11 +222,12 @@ class Gateway:
             "error.responseType": kind,
             "path": path,
             "requestId": request_id,
+            **{f"authorizer.{name}": value for name, value in error.context.items()},
         }
         template = chosen.templates.get("application/json", '{"message":$context.error.messageString}')
 
         def evaluated(text: str) -> str:
-            return _VARIABLE.sub(lambda match: variables[match[1]], text)
+            return _VARIABLE.sub(lambda match: variables.get(match[1], ""), text)
 
         response = Response(evaluated(template), chosen.status or status, media_type="application/json")
         response.headers.update({name: evaluated(value) for name, value in chosen.headers.items()})

@@ -10,8 +10,8 @@ from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
 from codegen_runs.callers import token_in
 from codegen_runs.live.admission import admit, has_ticket
-from codegen_runs.live.tickets import TicketForAnother, TicketRefused, Tickets
-from codegen_runs.problems import CredentialsRefused, TokenExpired, TokenRevoked
+from codegen_runs.live.tickets import TicketRefused, Tickets
+from codegen_runs.problems import CredentialsRefused, Problem, TicketForAnother, TokenExpired, TokenRevoked
 
 MARGIN = 1.0  # Seconds of the function's time that are reserved for the answer that the token could not be checked.
 
@@ -22,9 +22,11 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     """Return the policy of the caller, or raise. The gateway answers `Unauthorized` with 401, other errors with 502.
 
     The policy for a token allows every route of the stage, so that the gateway can cache it for the caller's next
-    route. A ticket allows only the stream that is requested. If an API token of this deployment has expired or was
-    revoked, or the deployment's Codegen token does not work, the request is allowed without a caller: the function then
-    answers with the reason, because the gateway's own answers cannot contain it.
+    route. A ticket allows only the stream that is requested. An API token of this deployment that has expired or was
+    revoked is denied with the reason in the context, from which the gateway's answer takes it: a function cannot send
+    WWW-Authenticate, because API Gateway renames it. A request with a ticket for another run, or for which the
+    deployment's Codegen token does not work, is allowed without a caller, and the function answers with the reason: the
+    gateway has one answer, with one status, to whatever is denied.
     """
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
@@ -34,14 +36,19 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
             standing(backend).check_token_of(caller)
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = standing(backend).caller(token, deadline)
-    except (TokenExpired, TokenRevoked, CredentialsRefused) as refusal:
-        return _policy("nobody", "Allow", event["methodArn"], {"refused": refusal.code, "reason": refusal.detail})
-    except TicketForAnother:
-        return _policy("ticket", "Deny", event["methodArn"], {})
+    except (TokenExpired, TokenRevoked) as refusal:
+        return _refused("Deny", event, refusal)
+    except (CredentialsRefused, TicketForAnother) as refusal:
+        return _refused("Allow", event, refusal)
     except (TokenRefused, TicketRefused):
         raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway recognises this message
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return _policy(caller.id, "Allow", f"{api_and_stage}/*", caller.to_context())
+
+
+def _refused(effect: str, event: dict[str, Any], refusal: Problem) -> dict[str, Any]:
+    context = {"refused": refusal.code, "reason": refusal.detail, "remedy": refusal.remedy}
+    return _policy("nobody", effect, event["methodArn"], context)
 
 
 def _policy(principal: str, effect: str, resource: str, context: dict[str, str]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ def test_a_token_of_the_deployment_works_until_it_is_revoked(http: httpx.Client,
 
         ended = script.get("/v1/users/me")
         assert (ended.status_code, ended.json()["code"]) == (401, "token_revoked")
+        assert ended.headers["www-authenticate"] == "Bearer"
+        assert ended.headers["x-request-id"] == ended.json()["request_id"]
         assert ended.headers["content-type"] == "application/problem+json"
 
 

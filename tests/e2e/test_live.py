@@ -124,7 +124,7 @@ def test_a_ticket_for_another_run_is_forbidden_as_a_problem(
     answer = anybody.get(f"{RUNS}/{run_id}/logs/stream?ticket={ticket(http, agent_run_id=other)}")
 
     assert answer.status_code == 403
-    assert json.loads(answer.text)["code"] == "forbidden"
+    assert json.loads(answer.text)["code"] == "ticket_for_another"
 
 
 def test_a_stream_is_served_beside_others(http: httpx.Client) -> None:

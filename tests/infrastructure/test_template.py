@@ -9,9 +9,10 @@ import pytest
 from codegen_runs import problems
 from codegen_runs.http.answers import EXPOSED_HEADERS
 from codegen_runs.problems import (
-    Forbidden,
     InternalError,
     RouteNotFound,
+    TokenExpired,
+    TokenRevoked,
     TooLarge,
     Unauthorized,
     UnsupportedMediaType,
@@ -408,7 +409,7 @@ def test_the_gateway_has_an_error_body_of_ours_for_what_it_refuses_itself(templa
 
     assert {kind: answer.status for kind, answer in template.api.gateway_responses.items()} == {
         "UNAUTHORIZED": 401,
-        "ACCESS_DENIED": 403,
+        "ACCESS_DENIED": 401,
         "WAF_FILTERED": 403,
         "DEFAULT_4XX": 404,
         "EXPIRED_TOKEN": 404,
@@ -441,12 +442,26 @@ def test_an_error_of_the_gateway_has_cors_headers_and_the_form_of_our_own_errors
         assert body["remedy"], kind
 
 
+def test_no_text_of_the_caller_can_break_an_error_of_the_gateway(template: Template) -> None:
+    """API Gateway puts variables into these bodies as they are, so a quote would end the JSON text around it."""
+    assert template.api
+    bodies = [response.templates["application/json"] for response in template.api.gateway_responses.values()]
+    variables = {name for body in bodies for name in re.findall(r"\$context\.([\w.]*\w)", body)}
+
+    assert variables == {"requestId", "authorizer.refused", "authorizer.reason", "authorizer.remedy"}
+    for problem in (TokenExpired("The API token expired at 2030-01-01T00:00:00.000Z."), TokenRevoked()):
+        for text in (problem.code, problem.detail, problem.remedy):
+            assert json.dumps(text) == f'"{text}"'
+
+
 def test_an_error_of_the_gateway_says_how_to_authenticate_and_when_to_retry(template: Template) -> None:
     assert template.api
     responses = template.api.gateway_responses
     bodies = {kind: json.loads(response.templates["application/json"]) for kind, response in responses.items()}
 
+    assert {kind for kind, response in responses.items() if response.status == 401} == {"UNAUTHORIZED", "ACCESS_DENIED"}
     assert responses["UNAUTHORIZED"].headers["WWW-Authenticate"] == "Bearer"
+    assert responses["ACCESS_DENIED"].headers["WWW-Authenticate"] == "Bearer"
     assert responses["THROTTLED"].headers["Retry-After"] == "1"
     assert {kind for kind, body in bodies.items() if body["retryable"]} == {"THROTTLED", "AUTHORIZER_FAILURE"}
 
@@ -460,7 +475,6 @@ def test_an_error_of_the_gateway_has_the_texts_of_the_same_error_of_a_function(t
 
     for kind, same in {
         "UNAUTHORIZED": Unauthorized,
-        "ACCESS_DENIED": Forbidden,
         "DEFAULT_4XX": RouteNotFound,
         "EXPIRED_TOKEN": RouteNotFound,
         "INVALID_SIGNATURE": RouteNotFound,

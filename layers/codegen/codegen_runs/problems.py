@@ -4,7 +4,8 @@
      +-- BadRequest 400            +-- NoDefaultOrganization
      +-- Unauthorized 401          +-- TokenExpired, TokenRevoked
      +-- QuotaExceeded 402
-     +-- Forbidden 403             +-- NotAMember, RoleRequired, CodegenTokenRequired
+     +-- Forbidden 403             +-- NotAMember, RoleRequired, CodegenTokenRequired,
+     |                                 TicketForAnother
      +-- NotFound 404              +-- RouteNotFound
      +-- MethodNotAllowed 405
      +-- Conflict 409
@@ -163,6 +164,13 @@ class CodegenTokenRequired(Forbidden):
 
     code = "codegen_token_required"
     remedy = "Send your own Codegen token instead of an API token of this deployment."
+
+
+class TicketForAnother(Forbidden):
+    """The ticket was issued for another run or multi-run. It stays valid for that."""
+
+    code = "ticket_for_another"
+    remedy = "Use the ticket for the run that it was issued for, or get another ticket."
 
 
 class NotFound(Problem):

@@ -81,9 +81,22 @@ class Service:
             if str(refusal) != "Unauthorized":
                 raise
             return Answer(401, "The gateway's own.")
-        assert authorization.allows(arn)
+        if not authorization.allows(arn):
+            return self._denied(authorization.passed_on())
         event["requestContext"]["authorizer"] = authorization.passed_on()
         return None
+
+    def _denied(self, context: dict[str, Any]) -> Answer:
+        """Return the gateway's answer to a request that the authorizer denies."""
+        assert self.template.api
+        response = self.template.api.gateway_responses["ACCESS_DENIED"]
+        text = response.templates["application/json"]
+        for name, value in context.items():
+            text = text.replace(f"$context.authorizer.{name}", value)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        answer = Answer(response.status or 403, text, headers)
+        self.answers.append(answer)
+        return answer
 
     def make_token(self, maker: str = ADA, **body: Any) -> Any:
         """Create an API token and return the answer."""

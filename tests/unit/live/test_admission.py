@@ -18,7 +18,7 @@ from local.template import Template
 from tests.support import handlers
 from tests.support.backend import Kicks, TestClock
 from tests.support.events import Answer, Context, call, current, invoke, rest, working_with
-from tests.support.viewers import ADA
+from tests.support.viewers import ADA, stream_event
 
 API = "arn:aws:execute-api:us-east-1:123456789012:abcdef/v0"
 RESOURCE = "/v1/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream"
@@ -115,7 +115,7 @@ def test_a_ticket_for_a_multi_run_opens_no_stream_of_a_run(
     answer = ask({"multi_run_id": "mr-1"})
 
     assert (answer.status, answer.json["multi_run_id"]) == (201, "mr-1")
-    assert not show(authorizer, answer.json["ticket"], run_id).allows(arn(run_id))
+    assert show(authorizer, answer.json["ticket"], run_id).passed_on()["refused"] == "ticket_for_another"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,8 @@ def test_a_ticket_opens_no_stream_of_another_organization(
 
     refusal = show(authorizer, ticket, run_id, org_id=org_id, base_path=base_path)
 
-    assert [statement.effect for statement in refusal.policy.statements] == ["Deny"]
+    assert refusal.passed_on()["refused"] == "ticket_for_another"
+    assert "caller_id" not in refusal.passed_on()
     assert show(authorizer, ticket, run_id, base_path=base_path).allows(arn(run_id))
 
 
@@ -186,10 +187,15 @@ def test_a_ticket_opens_no_stream_whose_organization_cannot_be_read(
         show(authorizer, ticket, run_id, org_id=org_id)
 
 
-def test_a_ticket_for_another_run_is_denied_and_stays_valid(authorizer: ModuleType, run_id: int) -> None:
+def test_a_ticket_for_another_run_is_refused_and_stays_valid(authorizer: ModuleType, run_id: int) -> None:
     ticket = ask({"agent_run_id": run_id}).json["ticket"]
 
-    assert not show(authorizer, ticket, run_id + 1).allows(arn(run_id + 1))
+    refused = show(authorizer, ticket, run_id + 1)
+    event = stream_event(run_id + 1)
+    event["requestContext"]["authorizer"] = refused.passed_on()
+    answer = call(handlers.handler("live/stream"), event)
+
+    assert (answer.status, answer.json["code"]) == (403, "ticket_for_another")
     assert show(authorizer, ticket, run_id).allows(arn(run_id))
 
 

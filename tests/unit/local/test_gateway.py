@@ -99,11 +99,18 @@ def send_all(api: Api, fake: FakeLambda, requests: list[tuple[str, str, Event]])
 
 @asynccontextmanager
 async def serving(
-    api: Api, fake: FakeLambda, *, clock: Callable[[], float] = lambda: NOW, address: str = "127.0.0.1"
+    api: Api,
+    fake: FakeLambda,
+    *,
+    clock: Callable[[], float] = lambda: NOW,
+    address: str = "127.0.0.1",
+    base_path: str = "",
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client, at an address, of the gateway of an API."""
     functions = httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url="http://lambda", timeout=None)
-    transport = httpx.ASGITransport(Gateway(api, FunctionsClient(functions), clock=clock), client=(address, 4000))
+    transport = httpx.ASGITransport(
+        Gateway(api, FunctionsClient(functions), clock=clock, base_path=base_path), client=(address, 4000)
+    )
     async with functions, httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client
 
@@ -613,6 +620,34 @@ def test_each_refusal_has_its_own_gateway_response(kind, answer):
     refused = send(api, FakeLambda(Authorize=lambda _: answer or httpx.Response(200, json=None)), "GET", "/")
 
     assert (refused.status_code, refused.json()) == (418, kind)
+
+
+def test_the_answer_to_a_denied_request_can_contain_the_authorizers_context():
+    template = '{"code": "$context.authorizer.refused", "other": "$context.authorizer.other"}'
+    api = an_api(
+        "/", authorizer=CALLERS, responses={"ACCESS_DENIED": GatewayResponse(401, {}, {"application/json": template})}
+    )
+
+    refused = send(api, FakeLambda(Authorize=policy("Deny", refused="token_expired")), "GET", "/")
+
+    assert (refused.status_code, refused.json()) == (401, {"code": "token_expired", "other": ""})
+
+
+@pytest.mark.parametrize("base_path", ["/codegen", "/a/b"])
+def test_a_base_path_precedes_the_paths_of_an_event_and_not_its_route(base_path):
+    fake = FakeLambda(Authorize=policy(), Handler=OK)
+
+    async def exchange():
+        async with serving(an_api("/runs/{id}", authorizer=CALLERS), fake, base_path=base_path) as client:
+            return await client.get(f"{base_path}/runs/7"), await client.get("/runs/7")
+
+    inside, outside = asyncio.run(exchange())
+
+    (event,), (asked,) = fake.events["Handler"], fake.events["Authorize"]
+    assert (inside.status_code, outside.status_code, outside.json()) == (200, 403, {"message": "Forbidden"})
+    assert (event["resource"], event["pathParameters"]) == ("/runs/{id}", {"id": "7"})
+    assert event["path"] == event["requestContext"]["path"] == f"{base_path}/runs/7"
+    assert asked["methodArn"].endswith("/v0/GET/runs/7")
 
 
 def test_an_authorizer_is_called_once_until_its_cache_expires():

@@ -19,8 +19,7 @@ from codegen_runs.problems import (
     NoDeploymentToken,
     NotAMember,
     RoleRequired,
-    TokenExpired,
-    TokenRevoked,
+    TicketForAnother,
     TooLarge,
     Unauthorized,
     Unprocessable,
@@ -67,9 +66,9 @@ def in_query(name: str) -> Place:
     return Place("query", name, required=True)
 
 
-# The authorizer admits these refusals, and they are answered here: the gateway's own 401 and 502 have no room for the
-# reason. A request that is refused in this way has no caller.
-_REFUSALS = {problem.code: problem for problem in (TokenExpired, TokenRevoked, CredentialsRefused, NoDeploymentToken)}
+# The authorizer admits these refusals, and they are answered here: no answer of the gateway's own has their status and
+# the reason. A request that is refused in this way has no caller.
+_REFUSALS = {problem.code: problem for problem in (CredentialsRefused, NoDeploymentToken, TicketForAnother)}
 
 # The role that the current operation requires. An operation that requires none, such as a stream, only reads.
 _required: ContextVar[Role] = ContextVar("required", default=Role.VIEWER)

@@ -22,7 +22,7 @@ from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.problems import Forbidden, Unauthorized
+from codegen_runs.problems import TicketForAnother, Unauthorized
 from codegen_runs.storage.table import Condition, ConditionFailed
 
 TICKET_SECONDS = 60
@@ -39,13 +39,6 @@ class TicketRefused(Unauthorized):
 
     code = "ticket_refused"
     remedy = "Get another ticket with POST /v1/stream-tickets."
-
-
-class TicketForAnother(Forbidden):
-    """The ticket was issued for another run or multi-run. It stays valid for that."""
-
-    code = "ticket_for_another"
-    remedy = "Use the ticket for the run that it was issued for, or get another ticket."
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ from codegen_runs.http.proxy import decoded
 from codegen_runs.live.connections import Connections
 from codegen_runs.live.push import Sender
 from codegen_runs.live.reading import START, Reader, open_reader, parse_cursor
-from codegen_runs.live.tickets import Subject, TicketForAnother
+from codegen_runs.live.tickets import Subject
 from codegen_runs.live.websocket_frames import frame
 from codegen_runs.multi_runs import service as multi_runs
-from codegen_runs.problems import BadRequest, Conflict, Unprocessable
+from codegen_runs.problems import BadRequest, Conflict, TicketForAnother, Unprocessable
 from codegen_runs.runs.following import view
 from codegen_runs.storage.connections import Connection, Subscription
 from codegen_runs.storage.multi_runs import MultiRun
