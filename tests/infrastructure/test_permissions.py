@@ -325,6 +325,8 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("PollRuns")
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
+    event = samples.read("CompareMultiRun")
+    functions.run("CompareMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
     functions.run("ListMultiRuns")
     functions.run("CreateStreamTicket", body=json.dumps({"multi_run_id": multi_run["multi_run_id"]}))
@@ -439,7 +441,7 @@ ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
 CHATS = {"SendChatMessage", "SendChatMessageLive"}
 WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
 MULTI_RUN_ENDPOINTS = {
-    *("CreateMultiRun", "GetMultiRun", "ListMultiRuns"),
+    *("CompareMultiRun", "CreateMultiRun", "GetMultiRun", "ListMultiRuns"),
     *("CancelMultiRun", "PauseMultiRun", "ResumeMultiRun"),
 }
 

@@ -152,6 +152,30 @@ class MultiRun(Model):
         return self.status in ("completed", "failed", "cancelled")
 
 
+class ComparedCandidate(Model):
+    """A candidate and the facts about its run, in `evidence`. Unknown values are None."""
+
+    index: int
+    status: str
+    usable: bool | None = None
+    agent_run_id: int | None = None
+    answer_characters: int | None = None
+    evidence: dict[str, Any] | None = None
+    rank: int | None = None
+    rank_reasons: list[str] | None = None
+
+
+class Comparison(Model):
+    """The candidates of a multi-run side by side."""
+
+    multi_run_id: str
+    status: str
+    candidates: list[ComparedCandidate]
+    files: dict[str, Any] | None = None
+    agreement: dict[str, Any] | None = None
+    provenance: dict[str, Any] | None = None
+
+
 class Star(Model):
     """A starred run of the caller. In lists, `run` is the run card."""
 

@@ -359,6 +359,19 @@ def test_multi_runs_are_read_listed_and_cancelled(client, wire):
     assert sent(wire.requests[-1]) == ("POST", f"{path}/cancel", {"allow_pr_ban": True})
 
 
+def test_the_candidates_of_a_multi_run_are_compared(client, wire):
+    compared = {"index": 0, "status": "completed", "evidence": {"tests_outcome": "passed"}}
+    wire.answers(200, {"multi_run_id": "mr-1", "status": "completed", "candidates": [compared], "agreement": None})
+
+    def script(api):
+        found = yield api.multi_runs.compare("mr-1")
+        assert found.candidates[0].evidence == {"tests_outcome": "passed"}
+        assert (found.candidates[0].rank, found.agreement) == (None, None)
+
+    client.play(script)
+    assert sent(wire.requests[-1]) == ("GET", "/v1/organizations/42/multi-runs/mr-1/compare", None)
+
+
 def test_the_operations_on_an_organization_and_its_members(client, wire):
     organization = {"id": 42, "name": "Works", "settings": {"feature_x": True}, "members_count": 3}
     usage = {"organization_id": 42, "start_date": "a", "end_date": "b", "runs": {"total": 5}, "complete": True}

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
-from .._deployment_models import CursorPage, MultiRun
+from .._deployment_models import Comparison, CursorPage, MultiRun
 from .._errors import TaskTimeoutError
 from .._flows import check_poll_interval, perform, poll, read_cursor_list
 from .._ids import Id, as_id, as_name
@@ -60,6 +60,13 @@ def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Mult
     """Read a multi-run with all its candidates."""
     yield from require_deployment(core, FEATURE)
     return (yield from perform(_read(core, multi_run_id, org_id)))
+
+
+def compare(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Comparison]:
+    """Compare the candidates of a multi-run: facts from their logs, agreement of their answers, and provenance."""
+    yield from require_deployment(core, FEATURE)
+    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/compare"
+    return (yield from perform(Call("GET", path, Comparison.read)))
 
 
 def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[MultiRun]]:
@@ -127,6 +134,7 @@ class MultiRunsResource(Resource):
 
     create = blocking(create)
     get = blocking(get)
+    compare = blocking(compare)
     list = blocking(list_)
     cancel = blocking(cancel)
     wait = blocking(wait)
@@ -137,6 +145,7 @@ class AsyncMultiRunsResource(AsyncResource):
 
     create = awaitable(create)
     get = awaitable(get)
+    compare = awaitable(compare)
     list = awaitable(list_)
     cancel = awaitable(cancel)
     wait = awaitable(wait)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -123,6 +123,17 @@ class Evidence(BaseModel):
     answer_event_id: str | None = None
     complete: bool = Field(True, description="Whether all events of the run were read.")
     left_out: dict[str, int] = {}
+
+    def shortened(self, most: int) -> Evidence:
+        """Return the facts with at most `most` entries in each list; of tests, the last ones."""
+        cut: dict[str, Any] = {}
+        left_out = dict(self.left_out)
+        for name in type(self).model_fields:
+            entries = getattr(self, name)
+            if isinstance(entries, list) and len(entries) > most:
+                cut[name] = entries[-most:] if name == "tests" else entries[:most]
+                left_out[name] = left_out.get(name, 0) + len(entries) - most
+        return self.model_copy(update=cut | {"left_out": left_out})
 
     @property
     def changed_files(self) -> list[str]:

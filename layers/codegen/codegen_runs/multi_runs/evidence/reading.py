@@ -197,13 +197,16 @@ def gathered(watches: Sequence[Watch], *, backend: Backend) -> dict[str, Evidenc
     def one(watch: Watch) -> Evidence:
         reader, after = Reader(), (0, 0)
         for _ in range(MOST_EVENTS // _PAGE):
+            if after[1] >= watch.seq:
+                break
             found = backend.runs.events(watch.org_id, watch.key, after=after, limit=_PAGE, now=backend.clock.now())
             for event in found:
                 reader.add(event)
-            if not found or found[-1].seq >= watch.seq:
-                return reader.evidence()
+            if not found:
+                break
             after = (found[-1].epoch, found[-1].seq)
-        reader.stopped()
+        if after[1] < watch.seq:
+            reader.stopped()
         return reader.evidence()
 
     if not watches:
