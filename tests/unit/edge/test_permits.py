@@ -172,7 +172,7 @@ def test_a_request_that_gives_up_holds_nobody_back(clock: Clock) -> None:
     assert not buckets.claim("create", second)
     clock.time += 1
     assert not buckets.claim("create", second)
-    buckets.drop("create", first)
+    buckets.give_up("create", first, until=round(clock.time * 1000))
 
     assert buckets.claim("create", second)
 
@@ -198,12 +198,53 @@ def test_the_number_of_stored_claims_is_limited_for_each_caller_and_for_all(cloc
     assert runs.get_bucket(upstream.budget_of(CALLER), "create").claims == (*many, claim("last"))
 
 
-def test_a_refused_request_leaves_no_claim(clock: Clock) -> None:
-    runs = table(8.1, *[60] * 9)
-    with pytest.raises(NoPermit), permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
-        pytest.fail("The call was made.")
+def flood(buckets: Buckets, count: int) -> int:
+    """Send requests of one organization; return how many get a permit."""
+    return sum(buckets.claim("create", claim(f"flood-{count}-{number}", "9", seconds=999)) for number in range(count))
 
-    assert runs.get_bucket(upstream.budget_of(CALLER), "create").claims == ()
+
+@pytest.mark.parametrize(("late", "flooded"), [(0, 9), (9.9, 9), (10.1, 10)])
+def test_a_refused_caller_keeps_its_turn_for_ten_seconds_after_the_time_of_retry_after(
+    late: float, flooded: int, clock: Clock
+) -> None:
+    runs = table(*[60] * 10)
+    shared = Backend(runs=runs, clock=clock)
+    with pytest.raises(NoPermit) as refused, permit("create", CALLER, 123, shared):
+        pytest.fail("The call was made.")
+    clock.time += (refused.value.retry_after or 0) + late
+    buckets = Buckets(runs, upstream.budget_of(CALLER), clock)
+
+    assert flood(buckets, 20) == flooded
+    assert buckets.claim("create", claim("again", "123", caller=CALLER.id, seconds=999)) is (flooded == 9)
+
+
+def test_nine_refused_callers_who_send_again_each_get_a_permit_before_the_second_of_a_flooder(clock: Clock) -> None:
+    runs = table(*[60] * 10)
+    buckets = Buckets(runs, upstream.budget_of(CALLER), clock)
+    for number in range(9):
+        buckets.give_up(
+            "create", claim(f"first-{number}", f"1{number}", caller=f"user:{number}"), round((START + 70) * 1000)
+        )
+    clock.time += 60
+
+    assert flood(buckets, 20) == 1
+    assert all(
+        buckets.claim("create", claim(f"again-{number}", f"1{number}", caller=f"user:{number}", seconds=70))
+        for number in range(9)
+    )
+    assert flood(buckets, 30) == 0
+
+
+def test_a_caller_has_one_turn_to_continue_however_many_of_its_requests_are_refused(clock: Clock) -> None:
+    runs = table(*[60] * 10)
+    buckets = Buckets(runs, upstream.budget_of(CALLER), clock)
+    for number in range(5):
+        request = claim(f"refused-{number}", caller="user:1")
+        assert not buckets.claim("create", request)
+        buckets.give_up("create", request, round((START + 70) * 1000))
+
+    (kept,) = runs.get_bucket(upstream.budget_of(CALLER), "create").claims
+    assert kept.given_up
 
 
 def test_a_request_behind_others_is_refused_if_their_permits_leave_none_for_it_in_time(clock: Clock) -> None:

@@ -162,16 +162,15 @@ class Buckets:
         while True:
             now = self._now()
             bucket = self.read(name)
-            waiting = bucket.waiting(now)
-            others = [other for other in waiting if other.id != claim.id]
-            turn = _turn(claim, others, bucket)
+            wait, others = bucket.wait_of(claim, now)
+            turn = _turn(wait, others, bucket)
             granted = turn < bucket.request_room(limit, now, _share(name))
             if granted:
-                following = bucket.give_request(limit, now, claim)
-            elif claim in waiting or not _may_be_stored(claim, others):
+                following = bucket.give_request(limit, now, wait, others)
+            elif wait in bucket.claims or not _may_be_stored(wait, others):
                 return False
             else:
-                following = bucket.model_copy(update={"claims": (*waiting, claim)})
+                following = bucket.model_copy(update={"claims": (*others, wait)})
             try:
                 self._store.put_bucket(self._budget, name, following)
             except ConditionFailed:
@@ -180,18 +179,27 @@ class Buckets:
             return granted
 
     def claim_opens_at(self, name: str, claim: Claim) -> int:
-        """Return when a request gets its permit at the latest if no others come first, in epoch milliseconds."""
+        """Return when a request gets its permit if no others come first, in epoch milliseconds."""
         now, bucket = self._now(), self.read(name)
-        others = [other for other in bucket.waiting(now) if other.id != claim.id]
-        turn = _turn(claim, others, bucket)
+        wait, others = bucket.wait_of(claim, now)
+        turn = _turn(wait, others, bucket)
         return bucket.request_opens_at(limit_of(name), now, _share(name), ahead=turn)
 
-    def drop(self, name: str, claim: Claim) -> None:
-        """Remove the claim of a request that gives up."""
-        while claim in (bucket := self.read(name)).claims:
-            kept = tuple(other for other in bucket.claims if other != claim)
+    def give_up(self, name: str, claim: Claim, until: int) -> None:
+        """Store that a request gives up, and that its caller may continue its wait by another one until then.
+
+        A caller has at most one such wait.
+        """
+        while True:
+            now = self._now()
+            bucket = self.read(name)
+            wait, others = bucket.wait_of(claim, now)
+            flow = (claim.organization, claim.caller)
+            has_one = any(other.given_up and (other.organization, other.caller) == flow for other in others)
+            if not has_one and _may_be_stored(wait, others):
+                others = (*others, wait.model_copy(update={"given_up": True, "until": until}))
             try:
-                self._store.put_bucket(self._budget, name, bucket.model_copy(update={"claims": kept}))
+                self._store.put_bucket(self._budget, name, bucket.model_copy(update={"claims": others}))
             except ConditionFailed:
                 continue
             return

@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 # The most seconds that a request waits for a permit before it is refused.
 PATIENCE = 8.0
 
+# After the time that Retry-After names: seconds in which a refused caller may send the request again without losing its
+# turn to those who have sent theirs in the meantime.
+RETRY_SECONDS = 10.0
+
 
 class NoPermit(RateLimited):
     """The limit of the Codegen API is used up, so the request was not sent."""
@@ -34,7 +38,8 @@ def permit(limit: str, caller: Caller, org_id: int, backend: Backend) -> Iterato
     """Take a permit for the one call that the block makes. If the upstream answers 429, block the bucket for everyone.
 
     Callers without a token of their own share the bucket of the deployment. While more requests wait than there are
-    permits, they get them in turn, by organization and then by caller. What is left of the limit is noted for the
+    permits, they get them in turn, by organization and then by caller. A refused caller keeps its turn if it sends the
+    request again when Retry-After says. What is left of the limit is noted for the
     answer. If the buckets cannot be read, the call is made without a permit. Raises `NoPermit`.
     """
     buckets = Buckets(backend.runs, upstream.budget_of(caller), backend.clock)
@@ -76,7 +81,7 @@ def _wait(buckets: Buckets, limit: str, claim: Claim, clock: Clock) -> None:
     while not buckets.claim(limit, claim):
         opens_at = buckets.claim_opens_at(limit, claim) / 1000
         if opens_at > until or clock.now() >= until:
-            buckets.drop(limit, claim)
+            buckets.give_up(limit, claim, milliseconds(max(opens_at, clock.now()) + RETRY_SECONDS))
             seconds = opens_at - clock.now()
             raise NoPermit(
                 f"The Codegen API accepts no more such calls for {seconds:.0f} s.", retry_after=max(1.0, seconds)

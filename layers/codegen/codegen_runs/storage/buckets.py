@@ -41,7 +41,8 @@ class Claim(BaseModel):
     caller: str
     since: int
     until: int
-    """When the request gives up."""
+    """When the request gives up; if it has given up, until when its caller may continue the wait by another request."""
+    given_up: bool = False
 
 
 class Bucket(BaseModel):
@@ -130,9 +131,22 @@ class Bucket(BaseModel):
             opens_at = max(opens_at, part.opens_at(Limit(calls=share, seconds=limit.seconds), now, ahead=ahead))
         return opens_at
 
-    def give_request(self, limit: Limit, now: int, claim: Claim) -> Bucket:
-        """Return the bucket with a permit given to a request now."""
-        others = tuple(other for other in self.waiting(now) if other.id != claim.id)
+    def wait_of(self, claim: Claim, now: int) -> tuple[Claim, tuple[Claim, ...]]:
+        """Return the wait of a request, and those of others.
+
+        A request continues the wait of one that its caller was told to send again.
+        """
+        waiting = self.waiting(now)
+        if stored := next((other for other in waiting if other.id == claim.id), None):
+            return stored, tuple(other for other in waiting if other.id != claim.id)
+        for before in waiting:
+            if before.given_up and (before.organization, before.caller) == (claim.organization, claim.caller):
+                others = tuple(other for other in waiting if other.id != before.id)
+                return claim.model_copy(update={"since": before.since}), others
+        return claim, tuple(waiting)
+
+    def give_request(self, limit: Limit, now: int, claim: Claim, others: tuple[Claim, ...]) -> Bucket:
+        """Return the bucket with a permit given to a request now, while others wait."""
         changes = {
             "requested": (*self._requested(limit, now), now),
             "claims": others,
