@@ -15,7 +15,7 @@ import pytest
 from codegen_runs.access.authentication import TABLE_SECONDS
 from codegen_runs.access.standing import ROLE_SECONDS
 from codegen_runs.backend import Backend
-from codegen_runs.roles import Role
+from codegen_runs.roles import Role, needed_for
 from local.fake_codegen import FakeCodegen
 from local.template import Template
 from tests.support.backend import Kicks, TestClock
@@ -65,6 +65,8 @@ def refusal(operation: Operation, caller: Caller) -> tuple[int, str] | None:
         return None
     if caller.refused is not None:
         return 401, caller.refused
+    if operation in PASSED_ON and caller.api_token:
+        return 403, "codegen_token_required"
     if operation.place != "none":
         if caller.role is None:
             return 403, "not_a_member"
@@ -113,6 +115,19 @@ def tokens(service: Service, clock: TestClock, fake: FakeCodegen, deployed: Temp
         }
 
 
+# Operations of the Codegen API that are in no document: they are passed on with the caller's own token.
+PASSED_ON = tuple(
+    Operation(method, path, place, needed_for(method), codegen_token_only=True, body=body, parameters={}, query=query)
+    for method in ("GET", "POST")
+    for path, place, body, query in (
+        ("/v1/organizations/{org_id}/undocumented", "path", None, {}),
+        ("/v1/undocumented", "body", {"org_id": ORG}, {}),
+        ("/v1/undocumented", "query", None, {"org_id": ORG}),
+        ("/v1/undocumented", "none", None, {}),
+    )
+)
+
+
 def sorted_out(every: tuple[Operation, ...]) -> list[object]:
     """Return the routes as parameters: one of each kind in the default profile, all of them in the full one."""
     seen, found = set(), []
@@ -140,7 +155,7 @@ class NoLookup:
         raise AssertionError("The Idempotency-Key was looked up.")
 
 
-@pytest.mark.parametrize("operation", sorted_out((*operations(), *in_the_body())))
+@pytest.mark.parametrize("operation", sorted_out((*operations(), *in_the_body(), *PASSED_ON)))
 def test_a_request_is_refused_to_those_who_may_not_send_it(
     service: Service, fake: FakeCodegen, clock: TestClock, tokens: dict[str, str], operation: Operation
 ) -> None:
