@@ -162,7 +162,15 @@ class _ResourceType:
 _RESOURCE_TYPES = {
     "AWS::Serverless::Function": _ResourceType(
         ("CodeUri", "Environment", "Events", "FunctionName", "Handler", "Layers", "MemorySize", "Runtime", "Timeout"),
-        ("Architectures", "Description", "EventInvokeConfig", "LoggingConfig", "Policies", "Tracing"),
+        (
+            "Architectures",
+            "Description",
+            "EventInvokeConfig",
+            "LoggingConfig",
+            "Policies",
+            "ReservedConcurrentExecutions",
+            "Tracing",
+        ),
         name="FunctionName",
         arn="lambda:{region}:{account}:function:{name}",
     ),
@@ -177,7 +185,7 @@ _RESOURCE_TYPES = {
         ("Auth", "Cors", "GatewayResponses", "StageName"),
         (
             *("AccessLogSetting", "AlwaysDeploy", "Description", "EndpointConfiguration", "Name", "OpenApiVersion"),
-            "TracingEnabled",
+            *("MethodSettings", "TracingEnabled"),
         ),
     ),
     "AWS::Serverless::WebSocketApi": _ResourceType(

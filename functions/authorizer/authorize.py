@@ -8,10 +8,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
-from codegen_runs.callers import token_in
+from codegen_runs.callers import address_of, token_in
 from codegen_runs.live.admission import admit, has_ticket
 from codegen_runs.live.tickets import TicketRefused, Tickets
-from codegen_runs.problems import CredentialsRefused, Problem, TicketForAnother, TokenExpired, TokenRevoked
+from codegen_runs.problems import (
+    CredentialsRefused,
+    Problem,
+    TicketForAnother,
+    TokenExpired,
+    TokenRevoked,
+    TooManyRefusedTokens,
+)
 
 MARGIN = 1.0  # Seconds of the function's time that are reserved for the answer that the token could not be checked.
 
@@ -24,8 +31,8 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     The policy for a token allows every route of the stage, so that the gateway can cache it for the caller's next
     route. A ticket allows only the stream that is requested. An API token of this deployment that has expired or was
     revoked is denied with the reason in the context, from which the gateway's answer takes it: a function cannot send
-    WWW-Authenticate, because API Gateway renames it. A request with a ticket for another run, or for which the
-    deployment's Codegen token does not work, is allowed without a caller, and the function answers with the reason: the
+    WWW-Authenticate, because API Gateway renames it. A request with a ticket for another run, from an address
+    with many refused tokens, or for which the deployment's Codegen token does not work, is allowed without a caller, and the function answers with the reason: the
     gateway has one answer, with one status, to whatever is denied.
     """
     token = token_in(event.get("headers") or {}) or ""
@@ -35,10 +42,10 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
             caller, stream_key = admit(event, Tickets(backend))
             standing(backend).check_token_of(caller)
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
-        caller = standing(backend).caller(token, deadline)
+        caller = standing(backend).caller(token, deadline, address_of(event))
     except (TokenExpired, TokenRevoked) as refusal:
         return _refused("Deny", event, refusal)
-    except (CredentialsRefused, TicketForAnother) as refusal:
+    except (CredentialsRefused, TicketForAnother, TooManyRefusedTokens) as refusal:
         return _refused("Allow", event, refusal)
     except (TokenRefused, TicketRefused):
         raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway recognises this message
@@ -48,6 +55,8 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
 
 def _refused(effect: str, event: dict[str, Any], refusal: Problem) -> dict[str, Any]:
     context = {"refused": refusal.code, "reason": refusal.detail, "remedy": refusal.remedy}
+    if refusal.retry_after is not None:
+        context["retry_after"] = str(refusal.retry_after)
     return _policy("nobody", effect, event["methodArn"], context)
 
 

@@ -5,14 +5,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from codegen_runs import metrics
 from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
-from codegen_runs.callers import Caller, token_in
+from codegen_runs.callers import Caller, address_of, token_in
 from codegen_runs.live.tickets import Tickets
+from codegen_runs.live.viewers import open_connection
 from codegen_runs.logs import logger
-from codegen_runs.problems import Unauthorized
-from codegen_runs.storage.connections import Connection
+from codegen_runs.metrics import Metric
+from codegen_runs.problems import TooMany, Unauthorized
+from codegen_runs.storage.connections import KEPT, Connection
 
 MARGIN = 1.0  # Seconds of the function's timeout that remain to store the connection.
 
@@ -21,7 +24,7 @@ backend = Backend()
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
-    """Answer 200 to open the connection, or 401 to refuse it. An unexpected error refuses it with 502."""
+    """Answer 200 to open the connection, or 401 or 429 to refuse it. An unexpected error refuses it with 502."""
     connection_id = event["requestContext"]["connectionId"]
     ticket = (event.get("queryStringParameters") or {}).get("ticket")
     try:
@@ -31,7 +34,12 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         else:
             deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
             token = token_in(event.get("headers") or {}) or ""
-            caller, subject = standing(backend).caller(token, deadline), None
+            caller, subject = standing(backend).caller(token, deadline, address_of(event)), None
+        open_connection(caller, connection_id, seconds=KEPT, backend=backend)
+    except TooMany as problem:
+        metrics.add(Metric.REFUSALS)
+        metrics.write("refused", connection=connection_id, code=problem.code)
+        return {"statusCode": problem.status}
     except (TokenRefused, Unauthorized):  # `Unauthorized` covers a refused ticket and an expired or revoked token.
         logger.info("refused", connection=connection_id)
         return {"statusCode": 401}

@@ -1,5 +1,6 @@
 """GET /v1/organizations/{org_id}/agent/run/{agent_run_id}/events - read the events of a run, and wait for more."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -11,6 +12,7 @@ from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, S
 from codegen_runs.live import longpoll
 from codegen_runs.live.longpoll import MAX_WAIT, EventList
 from codegen_runs.live.reading import PAGE, open_reader
+from codegen_runs.live.viewers import streaming
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -42,7 +44,10 @@ def list_events(
     """
     now = backend.clock.now()
     reader = open_reader(org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, backend=backend)
-    answer = longpoll.read(reader, limit=limit, until=now + min(wait, seconds))
+    held = min(wait, seconds)
+    # Only a request that may wait counts as a stream.
+    with streaming(caller, reader.watch.key, seconds=held, backend=backend) if held > 0 else nullcontext():
+        answer = longpoll.read(reader, limit=limit, until=now + held)
     headers = {"Cache-Control": "no-store", "Stream-Retention-Seconds": str(settings.event_retention())}
     return Response(status_code=200, content_type="application/json", body=answer, headers=headers)
 

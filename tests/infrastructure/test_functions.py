@@ -35,13 +35,13 @@ def module(function: Function) -> Path:
 
 
 def variables(files: set[Path]) -> set[str]:
-    """Return the environment variables that the files read: the arguments of `required` and `os.environ.get`."""
+    """Return the environment variables that the files read: the arguments of `required`, `cap` and `os.environ.get`."""
     found = set()
     for file in files:
         for node in ast.walk(sources.tree(file)):
             if isinstance(node, ast.Call) and node.args and isinstance(name := node.args[0], ast.Constant):
                 called = ast.unparse(node.func)
-                if called.endswith(("required", "environ.get", "getenv")):
+                if called.endswith(("required", "settings.cap", "environ.get", "getenv")):
                     found.add(str(name.value))
     return found
 

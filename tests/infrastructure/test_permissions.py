@@ -232,6 +232,8 @@ def keep_agents(functions: Functions) -> None:
 def follow_a_run(functions: Functions) -> None:
     functions.run("CreateStreamTicket", body=json.dumps({"agent_run_id": start_upstream(functions)}))
     functions.run("PollRuns")
+    waiting = {"queryStringParameters": {"wait": "1"}, "multiValueQueryStringParameters": {"wait": ["1"]}}
+    functions.run("ListAgentRunEvents", **waiting)
     functions.run("ResumeAgentRun")  # The run has ended and is followed again.
     functions.run("PollRuns")
     functions.run("ResumeRunCard")
@@ -391,6 +393,7 @@ def follow_by_websocket(functions: Functions) -> None:
     functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "multi_run_id": multi_run}))
     functions.gone = False
     functions.run("AnswerMessage", body=json.dumps({"action": "subscribe", "multi_run_id": multi_run}))
+    functions.run("OpenConnection")
     functions.run("CloseConnection")
 
 

@@ -27,12 +27,13 @@ FUNCTIONS = backend.every_function()
 NAMES = sorted(FUNCTIONS)
 
 # These tables hold what can be lost or made again: answers of Codegen, idempotency keys, open WebSocket connections.
-SHORT_LIVED = {"CallersTable", "IdempotencyTable", "ConnectionsTable"}
+SHORT_LIVED = {"SharesTable", "CallersTable", "IdempotencyTable", "ConnectionsTable"}
 
 EXPIRY = {
     "RunsTable": "expires_at",
     "SessionsTable": "expires_at",
     "CallersTable": "expires_at",
+    "SharesTable": "expires_at",
     "IdempotencyTable": "expires_at",
     "ConnectionsTable": "expires_at",
     "AccessTable": "forgotten_at",
@@ -329,6 +330,29 @@ def test_the_rest_api_is_regional_and_traced(document: Document) -> None:
 
     assert api.properties["EndpointConfiguration"] == {"Type": "REGIONAL"}
     assert api.properties["TracingEnabled"] is True
+
+
+def test_both_apis_are_throttled(document: Document) -> None:
+    (rest,), (live,) = document.of("AWS::Serverless::Api"), document.of("AWS::Serverless::WebSocketApi")
+    limits = {"ThrottlingRateLimit": "200", "ThrottlingBurstLimit": "400"}
+
+    assert rest.properties["MethodSettings"] == [{"HttpMethod": "*", "ResourcePath": "/*"} | limits]
+    assert live.properties["DefaultRouteSettings"] == limits
+
+
+@pytest.mark.parametrize(
+    ("function", "parameter"), [("PollRuns", "PollerConcurrency"), ("Authorize", "AuthorizerConcurrency")]
+)
+def test_executions_are_reserved_only_by_parameter(function: str, parameter: str) -> None:
+    """An account with a small limit of its own cannot reserve any."""
+
+    def reserved(**parameters: str) -> object:
+        deployed = backend.template(**parameters)
+        found = cloudformation.read(deployed.path, deployed.parameters)
+        return found.resources[function].properties.get("ReservedConcurrentExecutions")
+
+    assert reserved() is None
+    assert reserved(**{parameter: "3"}) == "3"
 
 
 def test_both_apis_have_the_same_stage(template: Template) -> None:

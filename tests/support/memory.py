@@ -3,7 +3,8 @@
 `tests/unit/storage/test_runs_table.py` tests both in the same way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime
 
 from codegen_runs.events import Event
@@ -21,7 +22,7 @@ from codegen_runs.storage.runs import (
     check_size,
     first_of_lines,
 )
-from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.storage.table import ABSENT, Condition, ConditionFailed, Item
 from local import openapi_events
 
 Place = tuple[int, str]
@@ -222,3 +223,23 @@ def _place(each: Event | Checkpoint) -> tuple[int, int]:
 
 def _expires_at(event: Event) -> int:
     return int(datetime.fromisoformat(event.ts).timestamp()) + RETENTION
+
+
+class MemoryItems:
+    """A table in memory whose items have only a `pk`, such as the callers table."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        return deepcopy(self.items.get(key["pk"]))
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        found = self.items.get(item["pk"])
+        if condition == ABSENT:
+            holds = found is None
+        else:
+            holds = condition is None or (found or {}).get("rev") == condition.values["seen"]
+        if not holds:
+            raise ConditionFailed
+        self.items[item["pk"]] = deepcopy(item)

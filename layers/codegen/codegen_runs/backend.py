@@ -49,6 +49,7 @@ class Parts(TypedDict, total=False):
     idempotency: IdempotencyTable
     multi_runs: MultiRunsTable
     runs: RunsTable
+    shares: Table
     sessions: SessionsTable
     stars: StarredRunsTable
 
@@ -154,6 +155,13 @@ class Backend:
         from codegen_runs.storage.runs import RunsTable
 
         return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
+
+    @cached_property
+    def shares(self) -> Table:
+        """What each caller uses of streams, tickets and connections."""
+        from codegen_runs.storage.table import Table
+
+        return Table(settings.required("SHARES_TABLE"))
 
     @cached_property
     def sessions(self) -> SessionsTable:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from codegen_runs.roles import Role
 
@@ -93,3 +94,9 @@ def token_in(headers: Mapping[str, str]) -> str | None:
     else:
         token = lower.get("x-api-key", "").strip()
     return token or None
+
+
+def address_of(event: Mapping[str, Any]) -> str | None:
+    """Return the IP address that a request to the gateway came from. The client cannot choose it."""
+    identity: Mapping[str, str] = event.get("requestContext", {}).get("identity") or {}
+    return identity.get("sourceIp")

@@ -21,6 +21,7 @@ class Metric(StrEnum):
     LATENCY = "Latency"
     CLIENT_ERRORS = "ClientErrors"
     SERVER_ERRORS = "ServerErrors"
+    REFUSALS = "Refusals"
     COLD_STARTS = "ColdStarts"
     UNCONFIRMED_REQUESTS = "UnconfirmedRequests"
     UPSTREAM_LATENCY = "UpstreamLatency"

@@ -50,6 +50,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         retry_after: Seconds after which to try again, or None.
         effect_unknown: Whether the request may have taken effect although it failed.
         extra: Further members of the answer.
+        capped: Whether a cap of this deployment refused the request. Such refusals are counted.
     """
 
     code: ClassVar[str]
@@ -58,6 +59,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
     remedy: str
     retryable: bool = False
     effect_unknown: bool = False
+    capped: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -250,6 +252,20 @@ class RateLimited(Problem):
     code, status, title = "rate_limited", 429, "Too many requests"
     remedy = "Wait, for as long as Retry-After says if it is present, then retry."
     retryable = True
+
+
+class TooMany(RateLimited):
+    """The caller uses as much as this deployment allows one caller. Codegen was not called."""
+
+    code = "too_many_requests"
+    capped = True
+
+
+class TooManyRefusedTokens(TooMany):
+    """Many tokens from one address were refused in the last minute, so no unknown token is checked for a while."""
+
+    code = "too_many_refused_tokens"
+    remedy = "Wait for as long as Retry-After says, then send a valid token. Tokens that are in use are not affected."
 
 
 class InternalError(Problem):

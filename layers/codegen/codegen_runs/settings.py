@@ -76,6 +76,11 @@ def identity_grace() -> int:
     return min(max(hours, 0), 24) * 3600
 
 
+def cap(name: str) -> int:
+    """Return how many one caller may have of what the variable `name` limits, such as `STREAMS_PER_CALLER`."""
+    return max(1, _number(name, required(name), int))
+
+
 def event_retention() -> int:
     """Return how many seconds the events of a run are stored."""
     return _number("EVENT_RETENTION_DAYS", required("EVENT_RETENTION_DAYS"), int) * 86_400

@@ -1,8 +1,10 @@
 """API tokens: create, list, revoke and use them."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from codegen_runs.access.standing import ROLE_SECONDS, USE_SECONDS, Standing
 from codegen_runs.backend import Backend
 from codegen_runs.http import report
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.storage.access import AccessTable
+from codegen_runs.roles import Role
+from codegen_runs.storage.access import AccessTable, ApiToken
 from codegen_runs.storage.table import Table
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
@@ -445,3 +448,48 @@ def test_no_secret_is_stored_logged_or_shown_again(
     assert re.findall(r"cgr_\w{7,}", seen) == []
     assert secret.digest(made["token"]) in str(stored)
     assert made["id"] in logged
+
+
+# --- how many one user may have --------------------------------------------------------------------------------------
+
+
+def test_a_user_has_a_bounded_number_of_tokens_that_are_valid(
+    service: Service, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKENS_PER_CALLER", "2")
+    first = service.make_token()
+    service.make_token(expires_at=in_days(clock, 1))
+    refused = service.send("POST", TOKENS, ADA, {"name": "One more"})
+
+    assert (refused.status, refused.json["code"]) == (409, "too_many_api_tokens")
+    assert "Revoke a token" in refused.json["remedy"]
+    assert service.send("POST", TOKENS, LINUS, {"name": "Of another user"}).status == 201
+    service.send("DELETE", f"{TOKENS}/{first['id']}", ADA)
+    service.make_token()
+    assert service.send("POST", TOKENS, ADA, {"name": "One more"}).status == 409
+    clock.sleep(86_400)
+    service.make_token()
+
+
+def test_tokens_that_are_made_at_the_same_time_do_not_exceed_the_cap_together(
+    service: Service, deployed: Template, clock: TestClock
+) -> None:
+    table = AccessTable(deployed.tables["AccessTable"].name)
+    barrier = Barrier(6)
+
+    def make(number: int) -> bool:
+        token = ApiToken(
+            id=f"tok-00000000{number}-0123456789",
+            user_id=IDS[ADA],
+            name="Mine",
+            prefix="x",
+            role=Role.VIEWER,
+            organizations=(ORG,),
+            created_at=int(clock.now()),
+        )
+        barrier.wait()
+        return table.add_token(token, f"digest-{number}", most=2)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(make, range(6))) == 2
+    assert len(listed(service)) == 2

@@ -1,7 +1,7 @@
 """Find the caller of a token: what is asked, what is cached, and for how long."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,8 @@ from codegen_runs.access.authentication import (
     codegen_user,
 )
 from codegen_runs.callers import Caller
-from codegen_runs.problems import CredentialsRefused, StorageUnavailable
-from codegen_runs.storage.table import Condition, ConditionFailed
+from codegen_runs.problems import CredentialsRefused, StorageUnavailable, TooManyRefusedTokens
+from codegen_runs.storage.table import ABSENT, Condition, ConditionFailed
 from local.fake_codegen import (
     DEMO_ORG_ID,
     DEMO_TOKEN,
@@ -68,9 +68,17 @@ class CallersTable:
         if condition and self.overtaken:
             overtaken, self.overtaken = self.overtaken, None
             overtaken()
-        if condition and self.items[item["pk"]].get("next_check_at") not in (None, condition.values["seen"]):
+        if condition and not self._holds(condition, self.items.get(item["pk"])):
             raise ConditionFailed
         self.items[item["pk"]] = item
+
+    @staticmethod
+    def _holds(condition: Condition, found: dict[str, Any] | None) -> bool:
+        if condition == ABSENT or found is None:
+            return condition == ABSENT and found is None
+        if "rev" in found:
+            return bool(found["rev"] == condition.values["seen"])
+        return found.get("next_check_at") in (None, condition.values["seen"])
 
 
 class Codegen:
@@ -177,13 +185,14 @@ def test_a_caller_whose_entry_was_deleted_is_refused_within_a_minute(
         authenticator.caller("valid", deadline=5)
 
 
-def test_a_refusal_is_cached_for_seconds_and_never_stored(
+def test_a_refusal_is_cached_for_a_minute(
     authenticator: Authenticator, table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
     for _ in range(3):
         with pytest.raises(TokenRefused):
             authenticator.caller("nobodys", deadline=5)
-    assert (codegen.asked, table.items) == (1, {})
+    assert codegen.asked == 1
+    assert [item["refused"] for item in table.items.values()] == [True]
 
     codegen.users["nobodys"] = ADA
     clock.sleep(REFUSAL_SECONDS)
@@ -211,8 +220,8 @@ def test_a_cached_caller_is_admitted_while_the_upstream_is_down(
         authenticator.caller("other", deadline=5)
 
 
-def test_a_caller_is_cached_for_minutes_and_a_refusal_for_seconds() -> None:
-    assert (TABLE_SECONDS, MEMORY_SECONDS, REFUSAL_SECONDS) == (300, 60, 10)
+def test_a_caller_is_cached_for_minutes_and_a_refusal_for_one() -> None:
+    assert (TABLE_SECONDS, MEMORY_SECONDS, REFUSAL_SECONDS) == (300, 60, 60)
 
 
 def test_a_failure_is_not_cached(authenticator: Authenticator, codegen: Codegen) -> None:
@@ -397,3 +406,101 @@ class TestAskingCodegen:
 
         with pytest.raises(error):
             codegen_user(DEMO_TOKEN, deadline=5)
+
+
+# --- a flood of invalid tokens ---------------------------------------------------------------------------------------
+
+MOST = 20
+
+
+@pytest.fixture
+def guarded(table: CallersTable, clock: Clock, codegen: Codegen) -> Callable[[], Authenticator]:
+    """Another process of the authorizer, each time."""
+    return lambda: Authenticator(table, clock, codegen, most_refused=MOST)
+
+
+def flood(authenticator: Callable[[], Authenticator], addresses: Iterable[str]) -> list[str]:
+    """Send an invalid token from each address, to a process each, and return what became of it."""
+    answers = []
+    for number, address in enumerate(addresses):
+        try:
+            authenticator().caller(f"invalid-{number}", 5, address)
+        except (TokenRefused, TooManyRefusedTokens) as refusal:
+            answers.append(type(refusal).__name__)
+    return answers
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        pytest.param(["192.0.2.7"] * 60, id="IPv4"),
+        pytest.param(["2001:db8::7"] * 60, id="IPv6"),
+        pytest.param([f"2001:db8:0:0:{number:x}::1" for number in range(1, 61)], id="IPv6 of one host"),
+    ],
+)
+def test_a_flood_of_invalid_tokens_does_not_reach_codegen(
+    addresses: list[str], guarded: Callable[[], Authenticator], codegen: Codegen
+) -> None:
+    answers = flood(guarded, addresses)
+
+    assert answers == ["TokenRefused"] * MOST + ["TooManyRefusedTokens"] * (60 - MOST)
+    assert codegen.asked == MOST
+
+
+def test_a_refused_token_is_not_checked_again_by_another_process(
+    guarded: Callable[[], Authenticator], codegen: Codegen, clock: Clock
+) -> None:
+    for _ in range(5):
+        with pytest.raises(TokenRefused):
+            guarded().caller("invalid", 5, "192.0.2.7")
+    assert codegen.asked == 1
+    clock.sleep(REFUSAL_SECONDS)
+    with pytest.raises(TokenRefused):
+        guarded().caller("invalid", 5, "192.0.2.7")
+    assert codegen.asked == 2
+
+
+def test_during_a_flood_known_tokens_and_other_addresses_are_served(
+    guarded: Callable[[], Authenticator], codegen: Codegen
+) -> None:
+    codegen.users |= {"new": ADA}
+    guarded().caller("valid", 5, "192.0.2.7")
+    flood(guarded, ["192.0.2.7"] * 60)
+
+    assert guarded().caller("valid", 5, "192.0.2.7") == ADA
+    with pytest.raises(TooManyRefusedTokens) as refused:
+        guarded().caller("new", 5, "192.0.2.7")
+    assert refused.value.retry_after is not None
+    assert 0 < refused.value.retry_after <= REFUSAL_SECONDS
+    assert guarded().caller("new", 5, "192.0.2.8") == ADA
+
+
+def test_after_a_minute_the_address_may_try_again(guarded: Callable[[], Authenticator], clock: Clock) -> None:
+    process = guarded()
+    flood(lambda: process, ["192.0.2.7"] * 60)
+    clock.sleep(REFUSAL_SECONDS)
+
+    assert process.caller("valid", 5, "192.0.2.7") == ADA
+
+
+def test_valid_tokens_and_failures_of_codegen_do_not_count(
+    guarded: Callable[[], Authenticator], codegen: Codegen
+) -> None:
+    codegen.users |= {f"valid-{number}": ADA for number in range(60)}
+    for number in range(60):
+        assert guarded().caller(f"valid-{number}", 5, "192.0.2.7") == ADA
+    codegen.fault = APITimeoutError("Too slow.")
+    for number in range(60):
+        with pytest.raises(APITimeoutError):
+            guarded().caller(f"unknown-{number}", 5, "192.0.2.7")
+    codegen.fault = None
+
+    assert flood(guarded, ["192.0.2.7"]) == ["TokenRefused"]
+
+
+def test_if_attempts_cannot_be_counted_tokens_are_checked(
+    guarded: Callable[[], Authenticator], table: CallersTable
+) -> None:
+    table.unavailable = True
+
+    assert guarded().caller("valid", 5, "192.0.2.7") == ADA

@@ -13,8 +13,8 @@ from codegen_runs.callers import Caller
 from local.authorization import Authorization
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, DEMO_USER_ID, EMPTY_ORG_ID, FakeCodegen, FakeTransport, Trouble
 from local.template import Template
-from tests.support.events import Context
-from tests.support.handlers import load
+from tests.support.events import Context, call, rest
+from tests.support.handlers import handler, load
 
 API = "arn:aws:execute-api:us-east-1:123456789012:abcdef/v0"
 
@@ -37,7 +37,7 @@ def ask(authorizer: ModuleType, headers: dict[str, str] | None, context: Context
         "path": f"/v1/organizations/{DEMO_ORG_ID}/agent/run/7",
         "httpMethod": "GET",
         "headers": headers,
-        "requestContext": {"requestId": "1", "stage": "v0"},
+        "requestContext": {"requestId": "1", "stage": "v0", "identity": {"sourceIp": "192.0.2.7"}},
     }
     answer: dict[str, Any] = authorizer.handler(event, context or Context())
     return answer
@@ -106,3 +106,19 @@ def test_a_stored_caller_is_admitted_while_the_upstream_is_down(authorizer: Modu
 def test_the_upstream_is_awaited_no_longer_than_the_function_may_run(authorizer: ModuleType) -> None:
     with pytest.raises(Exception, match="deadline"):
         ask(authorizer, {"Authorization": f"Bearer {DEMO_TOKEN}"}, Context(milliseconds_left=900))
+
+
+def test_an_address_with_many_refused_tokens_gets_429_with_the_time_to_wait(
+    authorizer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFUSED_TOKENS_PER_MINUTE", "1")
+    with pytest.raises(Exception, match="Unauthorized"):
+        ask(authorizer, {"Authorization": "Bearer invalid-1"})
+    answer = Authorization.model_validate(ask(authorizer, {"Authorization": "Bearer invalid-2"}))
+    event = rest("GET", f"/v1/organizations/{DEMO_ORG_ID}/agent/run/7", caller=None)
+    event["requestContext"]["authorizer"] = answer.passed_on()
+
+    refused = call(handler("agent_runs/get"), event)
+
+    assert (refused.status, refused.json["code"]) == (429, "too_many_refused_tokens")
+    assert 0 < int(refused.headers["retry-after"]) <= 60

@@ -41,7 +41,7 @@ class UnreadableCallers:
     def get(self, key: Any) -> None:
         raise StorageUnavailable("Down.")
 
-    def put(self, item: Any) -> None:
+    def put(self, item: Any, condition: Any = None) -> None:
         raise StorageUnavailable("Down.")
 
 

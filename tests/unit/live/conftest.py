@@ -12,12 +12,13 @@ from codegen_runs import upstream
 from codegen_runs.backend import Backend
 from codegen_runs.poller.loop import Poller
 from codegen_runs.storage.runs import RunsTable
+from codegen_runs.storage.table import Table
 from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support import backend
 from tests.support.backend import Kicks, TestClock, Tokens
 from tests.support.events import working_with
 from tests.support.loops import current_loop
-from tests.support.memory import MemoryRuns
+from tests.support.memory import MemoryItems, MemoryRuns
 
 Poll = Callable[[float], None]
 
@@ -77,7 +78,13 @@ def served(
     for function in backend.template().functions.values():
         for name, value in function.environment.items():
             monkeypatch.setenv(name, value)
-    work = Backend(clock=handlers_clock, kick=Kicks(), runs=cast(RunsTable, runs))
+    work = Backend(
+        clock=handlers_clock,
+        kick=Kicks(),
+        callers=cast(Table, MemoryItems()),
+        runs=cast(RunsTable, runs),
+        shares=cast(Table, MemoryItems()),
+    )
     with upstream.over(transport), working_with(work):
         yield
 

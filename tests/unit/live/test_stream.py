@@ -299,7 +299,7 @@ def test_a_stream_ends_in_order_when_storage_fails_in_the_middle(
             raise StorageUnavailable("DynamoDB answered ThrottlingException.")
 
     table = cast(RunsTable, Overtaken(runs, "events", fail_later, times=None))
-    with working_with(Backend(clock=current().clock, kick=current().kick, runs=table)):
+    with working_with(Backend(clock=current().clock, kick=current().kick, shares=current().shares, runs=table)):
         live = stream_live(stream_event(run.id))
         again = stream_live(stream_event(run.id))
 

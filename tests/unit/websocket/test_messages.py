@@ -447,3 +447,43 @@ def test_a_message_in_every_encoding_of_json_is_read(client: Client, encoding: s
     (answer,) = client.send('{"action": "ping"}'.encode(encoding))
 
     assert answer["type"] == "pong"
+
+
+# --- caps ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", [b'{"action": "ping"}', b"nonsense", b'{"action": "subscribe"}'])
+def test_a_message_too_many_is_answered_once_and_closes_the_connection(
+    message: bytes, client: Client, connections: FakeConnections, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MESSAGES_PER_MINUTE", "3")
+    for _ in range(3):
+        client.send(message=message)
+    clock.sleep(59)
+    (frame,) = client.send(message=message)
+
+    assert (frame["type"], frame["error"]["code"], frame["error"]["status"]) == ("error", "too_many_messages", 429)
+    assert client.id not in connections.frames
+
+
+def test_messages_are_counted_by_the_minute(client: Client, clock: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESSAGES_PER_MINUTE", "1")
+    for _ in range(3):
+        assert client.send(action="ping") == [{"type": "pong"}]
+        clock.sleep(60)
+
+
+def test_a_user_opens_a_bounded_number_of_connections(monkeypatch: pytest.MonkeyPatch, table: ConnectionsTable) -> None:
+    monkeypatch.setenv("CONNECTIONS_PER_CALLER", "2")
+    headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
+
+    def change(kind: str, connection_id: str) -> int:
+        event = connection_event(kind, headers=headers)
+        event["requestContext"]["connectionId"] = connection_id
+        name = "live/connect" if kind == "CONNECT" else "live/disconnect"
+        return int(invoke(handlers.handler(name), event, Context())["statusCode"])
+
+    assert [change("CONNECT", name) for name in ("a=", "b=", "c=")] == [200, 200, 429]
+    assert table.get("c=") is None
+    change("DISCONNECT", "a=")
+    assert change("CONNECT", "c=") == 200

@@ -2,7 +2,11 @@
 
 A token is cached under its SHA-256 and never itself. After a token was revoked, it works for at most `MEMORY_SECONDS`
 from the memory of one process, and for at most `TABLE_SECONDS` from the callers table. Then the row is stale, and the
-token is checked again. Refusals of unknown tokens are cached in memory only.
+token is checked again. A refusal is cached in both for `REFUSAL_SECONDS`.
+
+A flood of invalid tokens must not become a flood of requests to Codegen. So an address may send only a few unknown
+tokens in a minute that are refused; then its unknown tokens are refused unchecked. Cached tokens are not counted, so
+the callers behind the same address stay signed in.
 
 While the Codegen API fails, a stale row is used for the grace period after its last verification. The caller is then
 *unconfirmed*, and may only read (see `http.admission`). The token is checked every `FAILURE_SECONDS`, by one process:
@@ -26,13 +30,15 @@ from codegen_runs import settings, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
 from codegen_runs.events import timestamp
+from codegen_runs.limits.shares import Hold, ShareExhausted, Shares, SharesTable
 from codegen_runs.logs import logger
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.problems import StorageUnavailable, TooManyRefusedTokens
 from codegen_runs.storage.table import Condition, ConditionFailed
 
 TABLE_SECONDS = 300
 MEMORY_SECONDS = 60
-REFUSAL_SECONDS = 10
+REFUSAL_SECONDS = 60
+"""How long a refusal is cached, and how long it counts for the address of the request."""
 CHECK_SECONDS = 5
 """The most seconds that a check of a stale row takes."""
 FAILURE_SECONDS = 5
@@ -117,6 +123,8 @@ class Authenticator:
         find: Returns the caller of a token that is not cached, within some seconds.
         grace: Seconds after the last verification for which a caller is accepted while the Codegen API fails; the
             deployment's setting by default.
+        shares: Where the refused tokens of an address are counted; the cache by default.
+        most_refused: How many tokens of one address may be refused in a minute; the deployment's setting by default.
     """
 
     def __init__(
@@ -126,22 +134,29 @@ class Authenticator:
         find: Callable[[str, float], Caller] | None = None,
         *,
         grace: int | None = None,
+        shares: SharesTable | None = None,
+        most_refused: int | None = None,
     ) -> None:
+        self._shares = Shares(shares or cache, clock)
+        self._most_refused = most_refused
+        self._closed: dict[str, float] = {}
         self._cache = cache
         self._clock = clock
         self._grace = settings.identity_grace() if grace is None else grace
         self._find = find or codegen_user
         self._memory: dict[str, _Remembered] = {}
 
-    def caller(self, token: str, deadline: float) -> Caller:
+    def caller(self, token: str, deadline: float, address: str | None = None) -> Caller:
         """Return the caller of a token.
 
         Args:
             token: The token.
             deadline: Seconds from now within which to answer.
+            address: The IP address of the request; None if its refusals are not counted.
 
         Raises:
             TokenRefused: The token is not valid.
+            TooManyRefusedTokens: The token is unknown, and many tokens of this address were refused.
             CodegenAPIError: The Codegen API failed. This is not raised for a caller within the grace period.
         """
         if not _TOKEN.fullmatch(token):
@@ -149,16 +164,16 @@ class Authenticator:
         key = f"token#{sha256(token.encode()).hexdigest()}"
         remembered = self._memory.get(key)
         if remembered is None or remembered.until <= self._clock.now():
-            remembered = self._look_up(key, token, deadline)
+            remembered = self._look_up(key, token, deadline, address)
             self._remember(key, remembered)
         if remembered.caller is None:
             raise TokenRefused
         return remembered.caller
 
-    def _look_up(self, key: str, token: str, deadline: float) -> _Remembered:
+    def _look_up(self, key: str, token: str, deadline: float, address: str | None) -> _Remembered:
         now, row = self._clock.now(), self._stored(key)
         if row is None or now >= row.expires_at(self._grace):
-            return self._verified(key, token, deadline)
+            return self._verified(key, token, deadline, address)
         if row.caller is None:
             return _Remembered(None, until=row.verified_at + REFUSAL_SECONDS)
         if now < row.stale_at:
@@ -167,15 +182,49 @@ class Authenticator:
             return self._unchecked(row, row.caller, now)
         return self._checked(key, row, row.caller, token, deadline)
 
-    def _verified(self, key: str, token: str, deadline: float) -> _Remembered:
+    def _verified(self, key: str, token: str, deadline: float, address: str | None) -> _Remembered:
         """Find the caller of a token that is not stored."""
+        attempt = self._attempt(address)
         try:
             caller = self._find(token, deadline)
         except TokenRefused:
-            return _Remembered(None, until=self._clock.now() + REFUSAL_SECONDS)
+            now = self._clock.now()
+            self._store(key, _Row.of(None, now))
+            return _Remembered(None, until=now + REFUSAL_SECONDS)
+        except BaseException:
+            self._withdraw(attempt)
+            raise
+        self._withdraw(attempt)
         now = self._clock.now()
         self._store(key, _Row.of(caller, now))
         return _Remembered(caller, until=now + MEMORY_SECONDS)
+
+    def _attempt(self, address: str | None) -> Hold | None:
+        """Count the check of an unknown token, as if it was refused already: checks at the same time count, too."""
+        if not address:
+            return None
+        owner, now = _network(address), self._clock.now()
+        if (closed := self._closed.get(owner, now)) > now:
+            raise _too_many_refused(closed - now)
+        most = self._most_refused or settings.cap("REFUSED_TOKENS_PER_MINUTE")
+        try:
+            return self._shares.take("refused_tokens", owner, most=most, seconds=REFUSAL_SECONDS)
+        except ShareExhausted as exhausted:
+            if len(self._closed) >= _MOST_REMEMBERED:
+                self._closed.clear()
+            self._closed[owner] = now + exhausted.retry_after
+            raise _too_many_refused(exhausted.retry_after) from None
+        except StorageUnavailable:
+            logger.warning("Could not count the check of a token.", exc_info=True)
+            return None
+
+    def _withdraw(self, attempt: Hold | None) -> None:
+        """Do not count a check whose token was not refused."""
+        try:
+            if attempt:
+                self._shares.release(attempt)
+        except StorageUnavailable:
+            logger.warning("Could not withdraw the count of a check.", exc_info=True)
 
     def _checked(self, key: str, row: _Row, known: Caller, token: str, deadline: float) -> _Remembered:
         """Find the caller of a stale row. A failure takes a few seconds at most, because the row can be used."""
@@ -238,6 +287,25 @@ class Authenticator:
         if len(self._memory) >= _MOST_REMEMBERED:
             self._memory.clear()
         self._memory[key] = remembered
+
+
+def _network(address: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the 64 bits of an IPv6 address that a host is given."""
+    # Imported here, because hardly any request has an unknown token.
+    from ipaddress import ip_address, ip_network
+
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
+
+
+def _too_many_refused(seconds: float) -> TooManyRefusedTokens:
+    return TooManyRefusedTokens(
+        "Many tokens from your address were refused in the last minute, so this one was not checked.",
+        retry_after=seconds,
+    )
 
 
 def codegen_user(token: str, deadline: float) -> Caller:

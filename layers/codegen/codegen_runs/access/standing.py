@@ -48,23 +48,25 @@ class Standing:
         self._clock = backend.clock
         self._codegen_caller = codegen_caller
         self._maker = maker
-        self._authenticator = Authenticator(backend.callers, backend.clock, self._find)
+        self._authenticator = Authenticator(backend.callers, backend.clock, self._find, shares=backend.shares)
         self._roles: dict[tuple[int, frozenset[int]], tuple[float, dict[int, Role]]] = {}
 
-    def caller(self, token: str, deadline: float) -> Caller:
+    def caller(self, token: str, deadline: float, address: str | None = None) -> Caller:
         """Return the caller of a token.
 
         Args:
             token: The token.
             deadline: Seconds from now within which to answer.
+            address: The IP address of the request; None if refusals are not counted for it.
 
         Raises:
             TokenRefused: The token is not valid.
+            TooManyRefusedTokens: The token is unknown, and many tokens of this address were refused.
             TokenExpired, TokenRevoked: It is an API token of this deployment that has expired or was revoked.
             CodegenAPIError, CredentialsRefused: Codegen could not be asked for the owner.
             StorageUnavailable: The token or the roles could not be read. Nobody is admitted during an outage.
         """
-        caller = self._authenticator.caller(token, deadline)
+        caller = self._authenticator.caller(token, deadline, address)
         recorded = self._recorded_roles(caller)
         if caller.kind != DEPLOYMENT:
             return replace(caller, roles=recorded)

@@ -41,6 +41,14 @@ class DeploymentNotInOrganization(Conflict):
     remedy = "Name only organizations that the deployment's own Codegen token has access to."
 
 
+class TooManyApiTokens(Conflict):
+    """The caller has as many API tokens as this deployment allows."""
+
+    code = "too_many_api_tokens"
+    remedy = "Revoke a token that you no longer use with DELETE /v1/users/me/api-tokens/{token_id}."
+    capped = True
+
+
 class CreateApiToken(Body):
     """A new API token: its name, its role and its organizations."""
 
@@ -113,6 +121,7 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
         NotAMember: The caller is not in one of the organizations.
         RoleRequired: The caller's role in one of the organizations is lower than the token's.
         DeploymentNotInOrganization: The deployment is not in one of the organizations, so the token would be useless.
+        TooManyApiTokens: The caller has too many tokens that are valid.
         CodegenAPIError, CredentialsRefused, StorageUnavailable: The roles could not be read. No token was created.
     """
     if caller.kind != CODEGEN:
@@ -134,7 +143,9 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
         created_at=now,
         expires_at=expires_at,
     )
-    table.add_token(token, secret.digest(secret_token))
+    most = settings.cap("API_TOKENS_PER_CALLER")
+    if not table.add_token(token, secret.digest(secret_token), most=most):
+        raise TooManyApiTokens(f"You have {most} API tokens, and no more are allowed.")
     return NewApiToken(**_members(token, now), token=secret_token, warnings=request.ignored())
 
 

@@ -21,6 +21,7 @@ from codegen_runs.problems import (
     RoleRequired,
     TicketForAnother,
     TooLarge,
+    TooManyRefusedTokens,
     Unauthorized,
     Unprocessable,
     UnsupportedMediaType,
@@ -68,7 +69,9 @@ def in_query(name: str) -> Place:
 
 # The authorizer admits these refusals, and they are answered here: no answer of the gateway's own has their status and
 # the reason. A request that is refused in this way has no caller.
-_REFUSALS = {problem.code: problem for problem in (CredentialsRefused, NoDeploymentToken, TicketForAnother)}
+_REFUSALS = {
+    problem.code: problem for problem in (CredentialsRefused, NoDeploymentToken, TicketForAnother, TooManyRefusedTokens)
+}
 
 # The role that the current operation requires. An operation that requires none, such as a stream, only reads.
 _required: ContextVar[Role] = ContextVar("required", default=Role.VIEWER)
@@ -226,10 +229,13 @@ def read_body(event: Event) -> Event:
 
 
 def _authenticate(event: Event) -> Caller:
-    if refusal := _REFUSALS.get(authorized(event).get("refused", "")):
-        raise refusal(authorized(event).get("reason"))
+    context = authorized(event)
+    if refusal := _REFUSALS.get(context.get("refused", "")):
+        raise refusal(
+            context.get("reason"), retry_after=float(context["retry_after"]) if "retry_after" in context else None
+        )
     try:
-        return Caller.from_context(authorized(event), token_in(headers_of(event)) or "")
+        return Caller.from_context(context, token_in(headers_of(event)) or "")
     except KeyError:
         raise Unauthorized("The request has no token that the authorizer has accepted.") from None
 

@@ -108,6 +108,7 @@ def answering(serve: Serve) -> Handler:
         started, waited = perf_counter(), waiting_for_codegen.seconds
         base_path = links.below(routing.base_path_of(event))
         with logger.append_context_keys(**exchange), base_path, allowances.noting() as noted:
+            capped = False
             try:
                 answer, code = answers.within_limit(serve(event, context, backend or Backend())), None
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
@@ -116,6 +117,7 @@ def answering(serve: Serve) -> Handler:
                     report.write_fault(error, event)
                 code = problem.code
                 answer = answers.refusal(problem, routing.path_in_url(event), exchange["request_id"])
+                capped = problem.capped
             answer = answers.complete(answer, exchange["request_id"], noted, exchange["unconfirmed_since"])
             if event["httpMethod"] == "HEAD":
                 answer = methods.without_body(answer)
@@ -123,6 +125,7 @@ def answering(serve: Serve) -> Handler:
                 exchange,
                 status=answer["statusCode"],
                 code=code,
+                capped=capped,
                 seconds=perf_counter() - started,
                 upstream_seconds=waiting_for_codegen.seconds - waited,
             )

@@ -24,13 +24,22 @@ def exchange(event: Event, *, cold_start: bool) -> dict[str, Any]:
     }
 
 
-def write(exchange: dict[str, Any], *, status: int, code: str | None, seconds: float, upstream_seconds: float) -> None:
+def write(
+    exchange: dict[str, Any],
+    *,
+    status: int,
+    code: str | None,
+    capped: bool = False,
+    seconds: float,
+    upstream_seconds: float,
+) -> None:
     """Write the line of an answered request.
 
     Args:
         exchange: What `exchange` returned.
         status: The HTTP status of the answer.
         code: The code of the problem; None for a success.
+        capped: Whether a cap of this deployment refused the request.
         seconds: How long the answer took.
         upstream_seconds: How much of that was spent waiting for the Codegen API.
     """
@@ -38,6 +47,8 @@ def write(exchange: dict[str, Any], *, status: int, code: str | None, seconds: f
     metrics.add(Metric.LATENCY, seconds * 1000)
     if status >= 400:
         metrics.add(Metric.CLIENT_ERRORS if status < 500 else Metric.SERVER_ERRORS)
+    if capped:
+        metrics.add(Metric.REFUSALS)
     if exchange["cold_start"]:
         metrics.add(Metric.COLD_STARTS)
     if exchange["unconfirmed_since"]:

@@ -13,6 +13,7 @@ from codegen_runs.events import timestamp
 from codegen_runs.links import link_to_run
 from codegen_runs.live.reading import open_reader
 from codegen_runs.live.tickets import TICKET_SECONDS, Subject, Tickets
+from codegen_runs.live.viewers import count_ticket
 from codegen_runs.multi_runs import service as multi_runs
 
 
@@ -48,8 +49,9 @@ def issue(request: IssueTicket, *, org_id: int, caller: Caller, backend: Backend
 
     The run is followed from now on, so that a viewer with only the ticket needs no token to read it from the upstream.
 
-    Raises `codegen_api.NotFoundError`, `MultiRunNotFound`, `StorageUnavailable`.
+    Raises `codegen_api.NotFoundError`, `MultiRunNotFound`, `TooManyTickets`, `StorageUnavailable`.
     """
+    count_ticket(caller, backend=backend)
     stream_path = None
     if request.agent_run_id is not None:
         open_reader(org_id=org_id, agent_run_id=request.agent_run_id, after=None, caller=caller, backend=backend)

@@ -23,8 +23,10 @@ from codegen_runs.backend import Backend
 from codegen_runs.events import Event as RunEvent
 from codegen_runs.http import admission, edge, methods, routing
 from codegen_runs.http.proxy import Answer, Event
+from codegen_runs.limits.shares import Hold
 from codegen_runs.live.reading import START, CursorExpired, Reader, open_reader
 from codegen_runs.live.stream_request import StreamRequest
+from codegen_runs.live.viewers import LOOK_SECONDS, close, is_open, open_stream
 from codegen_runs.live.views import Frame, LogView, View
 from codegen_runs.problems import StorageUnavailable
 
@@ -47,8 +49,8 @@ UPSTREAM_SECONDS = 8.0
 # Seconds without a frame after which a comment keeps the connection open. API Gateway's shortest idle timeout is 30.
 KEEP_ALIVE = 15.0
 
-# Seconds after which a live stream records again that the run has a viewer.
-VIEW_INTERVAL = 25.0
+# Seconds after which a live stream records again that the run has a viewer, and looks whether it is still counted.
+VIEW_INTERVAL = LOOK_SECONDS
 
 # Bytes of frames after which an answer ends and the viewer reconnects. Lambda's limits are 6 MB for a page, as JSON in
 # which every quote is escaped once more, and 200 MB for a streamed answer.
@@ -87,6 +89,8 @@ class Stream:
     """Seconds without a frame after which a comment is sent."""
     key: str | None = None
     """The stream key of a viewer with a ticket."""
+    hold: Hold | None = None
+    """The share of the user's streams that this one takes; None if it does not count."""
 
 
 class FrameStream:
@@ -116,9 +120,13 @@ class FrameStream:
         ]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": headers})
         if stream := answer.get("stream"):
-            async with aclosing(self._frames(stream)) as frames:
-                async for frame in frames:
-                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+            try:
+                async with aclosing(self._frames(stream)) as frames:
+                    async for frame in frames:
+                        await send({"type": "http.response.body", "body": frame, "more_body": True})
+            finally:
+                if stream.hold:
+                    await asyncio.to_thread(close, stream.hold, backend=self.backend)
         await send({"type": "http.response.body", "body": answer["body"].encode(), "more_body": False})
 
     async def _frames(self, stream: Stream) -> AsyncGenerator[bytes, None]:
@@ -153,6 +161,8 @@ class FrameStream:
                 last_sent = now
             try:
                 if now - viewed >= VIEW_INTERVAL:
+                    if stream.hold and not await asyncio.to_thread(is_open, stream.hold, backend=self.backend):
+                        return  # The viewer has reconnected.
                     await asyncio.to_thread(reader.refresh)
                     viewed = now
                 if not events:
@@ -205,6 +215,10 @@ class EventStream(FrameStream):
             return {"statusCode": 204, "multiValueHeaders": headers, "body": "", "isBase64Encoded": False}
         headers["Content-Type"] = ["text/event-stream; charset=utf-8"]
         key = event["requestContext"]["authorizer"].get("stream_key")
+        hold = None
+        if event["httpMethod"] == "GET":
+            resumes = request.after is not None
+            hold = open_stream(caller, reader.watch.key, seconds=lasts, resumes=resumes, backend=backend)
         stream = Stream(
             reader,
             self._views[request.view](),
@@ -215,6 +229,7 @@ class EventStream(FrameStream):
             max_bytes=MAX_STREAM if live else MAX_PAGE,
             continues=live,
             key=key,
+            hold=hold,
         )
         return {"statusCode": 200, "multiValueHeaders": headers, "body": "", "stream": stream}
 

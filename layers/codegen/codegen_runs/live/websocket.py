@@ -27,6 +27,7 @@ from codegen_runs.live.connections import Connections
 from codegen_runs.live.push import Sender
 from codegen_runs.live.reading import START, Reader, open_reader, parse_cursor
 from codegen_runs.live.tickets import Subject
+from codegen_runs.live.viewers import TooManyMessages, count_message
 from codegen_runs.live.websocket_frames import frame
 from codegen_runs.multi_runs import service as multi_runs
 from codegen_runs.problems import BadRequest, Conflict, TicketForAnother, Unprocessable
@@ -165,6 +166,7 @@ class Session:
         """
         action = None
         try:
+            count_message(connection_id, backend=self.backend)
             message = read(content)
             action = message.action
             match message:
@@ -180,6 +182,8 @@ class Session:
                 raise
             rendered = problems.render(problem, f"websocket:{action or 'message'}", request_id)
             self.connections.post(connection_id, frame("error", action=action, error=rendered))
+            if isinstance(problem, TooManyMessages):
+                self.connections.close(connection_id)
             return problem.code
         return None
 

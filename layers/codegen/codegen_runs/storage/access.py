@@ -3,6 +3,7 @@
 | pk             | sk             | item                                           |
 |----------------|----------------|------------------------------------------------|
 | `user#{user}`  | `token#{id}`   | the `ApiToken`; ids sort by time of creation   |
+| `user#{user}`  | `made`         | `rev`: the number of tokens that the user has made |
 | `secret#{sha}` | `secret`       | the user and id of the token with this hash    |
 | `org#{org}`    | `member#{user}`| the `Member`                                   |
 | `org#{org}`    | `organization` | the `OrganizationRecord`                       |
@@ -25,6 +26,8 @@ from codegen_runs.storage.table import ABSENT, PRESENT, Condition, ConditionFail
 
 # Seconds for which an expired or revoked token is stored, so that requests with it get the reason.
 _KEPT_ENDED = 30 * 86_400
+
+_ATTEMPTS = 10  # How many times a token is stored again that was made at the same time as another one.
 
 
 class ApiToken(BaseModel):
@@ -85,12 +88,45 @@ class AccessTable:
     def __init__(self, name: str) -> None:
         self._table = Table(name)
 
-    def add_token(self, token: ApiToken, sha: str) -> None:
-        """Store a new token under its hash. Raises `ConditionFailed` if the id or the hash exists already."""
+    def add_token(self, token: ApiToken, sha: str, *, most: int) -> bool:
+        """Store a new token under its hash, unless its user has `most` valid tokens already; then return False.
+
+        Tokens that a user makes at the same time are stored one after the other. Raises `ConditionFailed` if the id or
+        the hash exists already, or if other tokens are stored again and again.
+        """
         kept = {} if token.expires_at is None else {"forgotten_at": token.expires_at + _KEPT_ENDED}
         item = _token_key(token.user_id, token.id) | token.model_dump(mode="json", exclude_none=True) | kept
         pointer = _secret_key(sha) | {"user_id": token.user_id, "id": token.id} | kept
-        transact([("Put", self._table.put_action(item, ABSENT)), ("Put", self._table.put_action(pointer, ABSENT))])
+        made = {"pk": f"user#{token.user_id}", "sk": "made"}
+        for left in reversed(range(_ATTEMPTS)):
+            rev = (self._table.get(made) or {}).get("rev")
+            if self._valid_tokens(token.user_id, token.created_at, most) >= most:
+                return False
+            unchanged = ABSENT if rev is None else Condition("#rev = :seen", {"seen": rev})
+            try:
+                transact(
+                    [
+                        ("Put", self._table.put_action(item, ABSENT)),
+                        ("Put", self._table.put_action(pointer, ABSENT)),
+                        ("Put", self._table.put_action(made | {"rev": (rev or 0) + 1}, unchanged)),
+                    ]
+                )
+            except ConditionFailed:
+                if not left:
+                    raise
+            else:
+                return True
+        return False
+
+    def _valid_tokens(self, user_id: int, now: int, most: int) -> int:
+        """Count the tokens of a user that have not ended, up to `most`."""
+        valid, before = 0, None
+        while valid < most:
+            tokens, before = self.tokens(user_id, 100, before)
+            valid += sum(token.expires_at is None or token.expires_at > now for token in tokens)
+            if before is None:
+                break
+        return valid
 
     def token_by_hash(self, sha: str) -> ApiToken | None:
         """Read the token with this hash."""

@@ -3,6 +3,7 @@
 | pk                | sk                | item                                                              |
 |-------------------|-------------------|-------------------------------------------------------------------|
 | `connection#{id}` | `connection`      | the `Connection`, with its caller and without a token             |
+| `share#{kind}#{id}` | `share`         | how many messages a connection has sent: see `limits.shares`      |
 | `run#{org}#{key}` | the connection id | the `Subscription`: how far the run's log was sent to this client |
 
 The index `connection` contains the subscriptions by connection, the index `due` all subscriptions by the time of their
@@ -13,6 +14,8 @@ Only one sender at a time sends to a subscription: the holder of its *claim*. A 
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
@@ -91,11 +94,31 @@ class Subscription(BaseModel):
         return self.epoch, self.seq
 
 
+class ConnectionShares:
+    """The shares that are stored with the connections."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, key: Mapping[str, str]) -> Item | None:
+        """Read a share."""
+        return self._table.get({**key, "sk": "share"})
+
+    def put(self, item: Item, condition: Condition | None = None) -> None:
+        """Store a share. Raises `ConditionFailed`."""
+        self._table.put(item | {"sk": "share"}, condition)
+
+
 class ConnectionsTable:
     """Connections and subscriptions. Every method may raise `StorageUnavailable`."""
 
     def __init__(self, name: str) -> None:
         self._table = Table(name)
+
+    @property
+    def shares(self) -> ConnectionShares:
+        """How many messages each connection has sent."""
+        return ConnectionShares(self._table)
 
     def add(self, connection: Connection) -> None:
         """Store a connection."""
