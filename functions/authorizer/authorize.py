@@ -31,9 +31,11 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     The policy for a token allows every route of the stage, so that the gateway can cache it for the caller's next
     route. A ticket allows only the stream that is requested. An API token of this deployment that has expired or was
     revoked is denied with the reason in the context, from which the gateway's answer takes it: a function cannot send
-    WWW-Authenticate, because API Gateway renames it. A request with a ticket for another run, from an address
-    with many refused tokens, or for which the deployment's Codegen token does not work, is allowed without a caller, and the function answers with the reason: the
-    gateway has one answer, with one status, to whatever is denied.
+    WWW-Authenticate, because API Gateway renames it.
+
+    Other refusals have a reason and another status: a ticket for another run, an address with many refused tokens, a
+    Codegen token of the deployment that does not work. The gateway has one answer, with one status, to whatever is
+    denied. So such a request is allowed without a caller, and the function answers with the reason.
     """
     token = token_in(event.get("headers") or {}) or ""
     deadline = context.get_remaining_time_in_millis() / 1000 - MARGIN
