@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 
 from local.authorization import Authorization
 from local.functions.client import FunctionError, InvocationError
-from local.proxy import Call, ProxyAnswer, Routes, raw_path
+from local.proxy import WITHOUT_BODY, Call, ProxyAnswer, Routes, raw_path
 from local.template import GatewayResponse, TemplateError
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ class Gateway:
                 except (FunctionError, InvocationError, TimeoutError) as error:  # the status has been sent
                     _log.warning("%s: the answer broke off: %r", route.function.name, error)
 
+        if answer.status_code in WITHOUT_BODY:  # A function that streams cannot send a header without a value.
+            del answer.headers["content-type"]
         streamed = StreamingResponse(body(), answer.status_code)
         streamed.raw_headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
         return streamed

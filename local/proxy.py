@@ -33,7 +33,7 @@ _IDENTITY = (
 # Headers of a function's answer that API Gateway renames, and those that it replaces by its own.
 _REMAPPED = {"authorization", "date", "server", "www-authenticate"}
 _OWN = {"connection", "content-length", "transfer-encoding"}
-_WITHOUT_BODY = {204, 304}
+WITHOUT_BODY = {204, 304}
 
 
 class Routes:
@@ -182,8 +182,8 @@ class ProxyAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     statusCode: int  # noqa: N815 - the names on the wire
-    headers: dict[str, str | int | float | bool] | None = None
-    multiValueHeaders: dict[str, list[str | int | float | bool]] | None = None  # noqa: N815
+    headers: dict[str, str | int | float | bool | None] | None = None
+    multiValueHeaders: dict[str, list[str | int | float | bool | None]] | None = None  # noqa: N815
     body: str | None = None
     isBase64Encoded: bool = False  # noqa: N815
 
@@ -196,7 +196,7 @@ class ProxyAnswer(BaseModel):
         body = (self.body or "").encode()
         if self.isBase64Encoded:
             body = base64.b64decode(body, validate=True)
-        if self.statusCode in _WITHOUT_BODY:
+        if self.statusCode in WITHOUT_BODY:
             body = b""
         values = {name: [value] for name, value in (self.headers or {}).items()} | (self.multiValueHeaders or {})
         response = Response(body, self.statusCode, media_type="application/json")
@@ -209,5 +209,7 @@ class ProxyAnswer(BaseModel):
                 continue
             sent_name = f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name
             for value in several:
+                if value is None:  # For Content-Type: the answer has none.
+                    continue
                 response.headers.append(sent_name, text_of(value))
         return response

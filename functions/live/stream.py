@@ -5,6 +5,7 @@ from typing import Any
 from mangum import Mangum
 
 from codegen_runs.chat.view import ChatView
+from codegen_runs.live.pages import Page
 from codegen_runs.live.sse import EventStream
 
 
@@ -55,5 +56,7 @@ OPENAPI = {
 }
 
 
+TEXT = ["text/event-stream", "application/problem+json"]
+
 stream = EventStream({"chat": ChatView})
-handler = Mangum(stream, lifespan="off", text_mime_types=["text/event-stream", "application/problem+json"])
+handler = Mangum(stream, lifespan="off", text_mime_types=TEXT, custom_handlers=[Page])

@@ -1,5 +1,9 @@
 """Methods, unknown routes and encodings, as API Gateway and the functions answer them together."""
 
+import json
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
 import httpx
 import pytest
 
@@ -39,6 +43,40 @@ def test_head_of_a_stream_ends_at_once_and_only_get_opens_one(request: pytest.Fi
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
             refused = client.request(method, f"{HOME}/chat")
             assert (refused.status_code, refused.headers["allow"]) == (405, "POST, OPTIONS")
+
+
+def test_an_answer_without_content_has_no_type(http: httpx.Client) -> None:
+    made = http.post(f"{HOME}/agents", json={"name": "For a moment"})
+    unchanged = http.get(f"{HOME}/agents/{made.json()['id']}", headers={"If-None-Match": made.headers["etag"]})
+    deleted = http.delete(f"{HOME}/agents/{made.json()['id']}")
+
+    assert (unchanged.status_code, deleted.status_code) == (304, 204)
+    assert "content-type" not in {*unchanged.headers, *deleted.headers}
+
+
+@pytest.mark.parametrize("token", ["", "a-token-of-nobody", "cgr_nobodys"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_every_401_has_an_id_and_says_how_to_authenticate(stack: Stack, method: str, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    answer = httpx.request(method, f"{stack.api_url}/v1/users/me", headers=headers, trust_env=False)
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert answer.headers["x-request-id"]
+    if method != "HEAD":
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_quote_in_a_path_does_not_break_a_problem(stack: Stack) -> None:
+    """Clients encode it, so this one is written by hand."""
+    url = urlsplit(stack.api_url)
+    for path in ('/v1/organizations/1"/agents', '/v1/users/me"x', "/v1/organizations/1\\/agents"):
+        connection = HTTPConnection(str(url.hostname), url.port)
+        connection.request("GET", url.path + path)
+        answer = connection.getresponse()
+
+        assert (answer.status, json.loads(answer.read())["code"]) == (401, "unauthorized")
+        connection.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/agent/nothing"])

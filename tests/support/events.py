@@ -177,6 +177,7 @@ def call(handler: Handler, event: dict[str, Any], context: Context | None = None
     """Call a handler with an event and return its answer, with the names of headers in lower case."""
     answer = invoke(handler, event, context or Context())
     single = dict(answer.get("headers") or {})
-    multi = {name: ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
-    headers = {name.lower(): value for name, value in (single | multi).items()}
+    multi = {name: values for name, values in (answer.get("multiValueHeaders") or {}).items() if values != [None]}
+    joined = {name: ", ".join(values) for name, values in multi.items()}
+    headers = {name.lower(): value for name, value in (single | joined).items()}
     return Answer(status=answer["statusCode"], text=answer["body"], headers=headers)

@@ -15,7 +15,7 @@ from codegen_runs.storage.agents import AgentsTable
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Answer, call, current, rest, working_with
+from tests.support.events import Answer, Context, call, current, invoke, rest, working_with
 from tests.support.overtaken import Overtaken
 
 ORG = 123
@@ -76,6 +76,22 @@ def test_the_location_of_an_agent_begins_with_the_base_path_or_the_stage(place: 
     created = call(handlers.handler("agents/create"), event)
 
     assert created.headers["location"] == f"{next(iter(place.values()))}{PATH}/reviewer"
+
+
+def test_an_answer_without_content_has_no_type() -> None:
+    """API Gateway gives a type to an answer that has none, unless the function sends null."""
+    created = create({"name": "A"}, id="a")
+    unchanged = rest("GET", f"{PATH}/a", headers={"If-None-Match": get("a").headers["etag"]}, caller=ADA)
+    deleting = rest("DELETE", f"{PATH}/a", caller=ADA)
+
+    answers = [
+        invoke(handlers.handler("agents/get"), unchanged, Context()),
+        invoke(handlers.handler("agents/delete"), deleting, Context()),
+    ]
+
+    assert created.status == 201
+    assert [answer["statusCode"] for answer in answers] == [304, 204]
+    assert [answer["multiValueHeaders"]["Content-Type"] for answer in answers] == [[None], [None]]
 
 
 def test_an_agent_is_stored_as_it_was_sent() -> None:

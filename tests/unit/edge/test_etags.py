@@ -65,7 +65,7 @@ def test_a_client_that_has_the_answer_gets_no_body(app: APIGatewayRestResolver) 
     assert (again.status, again.text) == (304, "")
     assert again.headers["etag"] == first.headers["etag"]
     assert again.headers["cache-control"] == "private, no-cache"
-    assert "content-type" not in again.headers
+    assert "content-type" not in again.headers  # See test_an_answer_without_content_has_no_type.
     assert again.headers["x-request-id"]
 
 

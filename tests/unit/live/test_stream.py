@@ -185,6 +185,9 @@ def test_a_follow_up_continues_the_stream_after_the_end(codegen: CodegenAPI, pol
     first_turn = frames(stream(run.id).text)
     cursor = first_turn[-1]["data"]["cursor"]
     assert stream(run.id, last_id=cursor).status == 204
+    page = invoke(handlers.handler("live/stream"), stream_event(run.id, last_id=cursor), Context())
+    assert page["multiValueHeaders"]["Content-Type"] == [None]
+    assert "content-type" not in page["headers"]
 
     resumed = codegen.runs.resume(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
     follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status, backend=current())

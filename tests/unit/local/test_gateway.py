@@ -367,6 +367,16 @@ def test_a_204_or_304_has_no_body(status):
     assert (answer.status_code, answer.content) == (status, b"")
 
 
+@pytest.mark.parametrize("name", ["headers", "multiValueHeaders"])
+def test_an_answer_has_the_type_json_unless_the_function_sends_null_as_its_type(name):
+    null = {"headers": {"Content-Type": None}, "multiValueHeaders": {"Content-Type": [None]}}[name]
+
+    typed = send(an_api("/"), FakeLambda(Handler={"statusCode": 204}), "GET", "/")
+    untyped = send(an_api("/"), FakeLambda(Handler={"statusCode": 204, name: null}), "GET", "/")
+
+    assert (typed.headers["content-type"], "content-type" in untyped.headers) == ("application/json", False)
+
+
 @pytest.mark.parametrize("name", ["Authorization", "Date", "Server", "WWW-Authenticate"])
 def test_a_header_that_api_gateway_reserves_is_renamed(name):
     answer = send(an_api("/"), FakeLambda(Handler={**OK, "headers": {name: "value"}}), "GET", "/")

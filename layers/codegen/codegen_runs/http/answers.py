@@ -26,6 +26,12 @@ EXPOSED_HEADERS = (
 )
 """The headers of an answer that a page may read in a browser, besides the few that it always may."""
 
+WITHOUT_CONTENT = frozenset({204, 304})
+"""The statuses of answers that never have content."""
+
+NO_TYPE: dict[str, list[str | None]] = {"Content-Type": [None]}
+"""The header of an answer without a type. Without the header, API Gateway would give it the type application/json."""
+
 MAX_ANSWER = 6 * 1024 * 1024
 """The most bytes that Lambda returns."""
 
@@ -76,6 +82,8 @@ def complete(answer: Answer, request_id: str, noted: allowances.Noted, unconfirm
         "Access-Control-Allow-Origin": [settings.allowed_origin()],
         "Access-Control-Expose-Headers": [EXPOSED_HEADERS],
     }
+    if answer["statusCode"] in WITHOUT_CONTENT:
+        answer["multiValueHeaders"] |= NO_TYPE
     return answer
 
 

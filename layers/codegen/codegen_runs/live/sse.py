@@ -117,6 +117,7 @@ class FrameStream:
             (name.lower().encode(), value.encode())
             for name, values in answer["multiValueHeaders"].items()
             for value in values
+            if value is not None
         ]
         await send({"type": "http.response.start", "status": answer["statusCode"], "headers": headers})
         if stream := answer.get("stream"):
