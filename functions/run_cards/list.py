@@ -41,6 +41,9 @@ Words = Annotated[
         )
     ),
 ]
+Children = Annotated[
+    bool, Query(description="Whether to list the runs of multi-runs instead of one card for each multi-run.")
+]
 
 
 @app.get("/v1/organizations/<org_id>/run-cards", tags=["Run cards"], summary="List run cards")
@@ -59,8 +62,12 @@ def list_run_cards(
     tag: Tag = None,
     starred: Starred = None,
     q: Words = None,
+    children: Children = False,
 ) -> RunCardPage:
-    """List the runs of an organization, newest first, wherever they were started. Pages contain only matching runs."""
+    """List the runs of an organization, newest first, wherever they were started. Pages contain only matching runs.
+
+    A multi-run is one card, at the place of its newest run that matches.
+    """
     filters = Filters.of(
         status=status or (),
         created_after=created_after,
@@ -71,7 +78,8 @@ def list_run_cards(
         starred=starred,
         text=q,
     )
-    return Listing(filters, org_id=org_id, caller=caller, backend=backend).page(page, limit)
+    listing = Listing(filters, org_id=org_id, caller=caller, backend=backend, children=children)
+    return listing.page(page, limit)
 
 
 @app.get("/api/runs", include_in_schema=False)
@@ -82,9 +90,12 @@ def list_range_of_run_cards(
     offset: Offset = 0,
     limit: Limit = 20,
     status: Status = None,
+    children: Children = False,
 ) -> RunCardRange:
     """List the runs by offset instead of page."""
-    return Listing(Filters.of(status=status or ()), org_id=org_id, caller=caller, backend=backend).range(offset, limit)
+    filters = Filters.of(status=status or ())
+    listing = Listing(filters, org_id=org_id, caller=caller, backend=backend, children=children)
+    return listing.range(offset, limit)
 
 
 handler = endpoint(app)

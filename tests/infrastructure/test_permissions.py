@@ -340,6 +340,7 @@ def control_a_multi_run(functions: Functions) -> None:
     functions.run("LaunchCandidate", **multi_run)
     functions.run("GetRateLimits")  # A run waits for its launch.
     functions.run("ListRunCards")
+    functions.run("ListRunCards", queryStringParameters=None, multiValueQueryStringParameters=None)
     event, place = samples.read("GetRunCard"), {"org_id": ORG, "agent_run_id": f"{multi_run['multi_run_id']}-0"}
     functions.run("GetRunCard", event, path=at(event, place), pathParameters=parameters(place))
     assert '"queued"' in read_a_multi_run(functions, multi_run)

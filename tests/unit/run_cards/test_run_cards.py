@@ -50,7 +50,7 @@ def logs(run_id: Any, query: str = "") -> Answer:
     return call(handler("run_cards/logs"), rest("GET", f"/agent_runs/{run_id}/logs{query}", caller=ADA))
 
 
-def queue(clock: TestClock, key: str = "mr-1-c0") -> str:
+def queue(clock: TestClock, key: str = "mr-1-0") -> str:
     """Queue a run, which then waits for its launch."""
     following.enqueue(
         org_id=DEMO_ORG_ID,
@@ -274,7 +274,7 @@ def test_a_pull_request_provides_repository_and_branch(codegen: CodegenAPI) -> N
 def test_a_run_that_waits_for_its_launch_has_a_card_under_its_key(clock: TestClock) -> None:
     card = get(queue(clock)).json
 
-    assert (card["id"], card["key"], card["status"], card["prompt"]) == (None, "mr-1-c0", "queued", "Wait for it.")
+    assert (card["id"], card["key"], card["status"], card["prompt"]) == (None, "mr-1-0", "queued", "Wait for it.")
     assert (card["repo_name"], card["metadata"], card["multi_run_id"]) == ("shop", {"tags": ["nightly"]}, "mr-1")
     assert [each["action"] for each in card["allowed_actions"] if each["enabled"]] == ["cancel", "pause"]
 

@@ -11,10 +11,12 @@ from pydantic import BaseModel, Field
 from codegen_api import AgentRun, PullRequest
 from codegen_runs import statuses
 from codegen_runs.events import shorten, timestamp
+from codegen_runs.links import link
 from codegen_runs.redaction import redact
 from codegen_runs.runs.actions import AllowedAction, actions_on, allowed_actions
 from codegen_runs.runs.health import RunHealth, assess
 from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Strategy
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.starred import Star
 
@@ -28,6 +30,14 @@ STARRED = "Whether the caller has starred the run."
 Model = Annotated[str | None, Field(description="The requested model; null for the organization's default.")]
 AgentType = Annotated[str | None, Field(description="The requested agent type; null for the organization's default.")]
 
+_STATUSES = {
+    MultiRunStatus.QUEUED: Status.QUEUED,
+    MultiRunStatus.COMPLETED: Status.COMPLETED,
+    MultiRunStatus.FAILED: Status.FAILED,
+    MultiRunStatus.CANCELLED: Status.CANCELLED,
+}
+"""The statuses of multi-runs in the words of runs. All others are `running`."""
+
 _REPOSITORY = re.compile(r"https?://[^/]+/([^/]+/[^/]+)/pull/")
 
 
@@ -39,6 +49,15 @@ class PullRequestLink(BaseModel):
     url: str | None = None
     branch_name: str | None = None
     created_at: str | None = None
+
+
+class FoldedMultiRun(BaseModel):
+    """The multi-run that a card stands for."""
+
+    id: str
+    strategy: Strategy
+    requested: int = Field(description="The number of candidates.")
+    link: str = Field(description="The path of the multi-run, which has all its runs.")
 
 
 class RunCard(BaseModel):
@@ -71,6 +90,9 @@ class RunCard(BaseModel):
     model: Model = None
     agent_type: AgentType = None
     multi_run_id: str | None = None
+    multi_run: FoldedMultiRun | None = Field(
+        None, description="Set if the card stands for a multi-run. Its runs are not in the list then."
+    )
     pull_requests: list[PullRequestLink] = []
     starred: bool = Field(False, description=STARRED)
     starred_at: str | None = None
@@ -143,6 +165,34 @@ def unlaunched_card(watch: Watch, *, repos: Mapping[int, str] | None = None, now
     )
 
 
+def multi_run_card(multi_run: MultiRun, *, repos: Mapping[int, str] | None = None) -> RunCard:
+    """Return the card of a multi-run, which stands for all its runs."""
+    prompt, shortened = shorten(multi_run.prompt, PROMPT_CHARACTERS)
+    created = multi_run.created_at / 1000
+    ended = multi_run.finished_at / 1000 if multi_run.finished_at is not None else None
+    path = link(f"/v1/organizations/{multi_run.org_id}/multi-runs/{multi_run.id}")
+    return RunCard(
+        id=None,
+        key=multi_run.id,
+        status=_STATUSES.get(multi_run.status, Status.RUNNING),
+        status_reason=multi_run.reason,
+        prompt=redact(prompt),
+        prompt_truncated=shortened,
+        created_at=_time(created),
+        updated_at=_time(ended),
+        duration_seconds=duration(created, ended),
+        result_preview=shorten(multi_run.answer.text, PREVIEW_CHARACTERS)[0] if multi_run.answer else None,
+        metadata=multi_run.metadata,
+        source_type="API",
+        repo_id=multi_run.repo_id,
+        repo_name=_short((repos or {}).get(multi_run.repo_id or 0)),
+        multi_run_id=multi_run.id,
+        multi_run=FoldedMultiRun(
+            id=multi_run.id, strategy=multi_run.strategy, requested=len(multi_run.candidates), link=path
+        ),
+    )
+
+
 def stored_card(watch: Watch, *, star: Star | None = None, now: float) -> RunCard:
     """Return the card of a run from what this deployment has stored, while the upstream does not respond."""
     stored = unlaunched_card(watch, now=now).model_dump(exclude={"source_type"})
@@ -182,12 +232,13 @@ def duration(created: float | None, updated: float | None) -> float | None:
 
 def _followed(watch: Watch, now: float) -> dict[str, Any]:
     """Return the fields of a card that come from the watch."""
-    prompt, shortened = shorten(watch.prompt, PROMPT_CHARACTERS)
+    prompt, shortened = shorten(None if watch.is_internal else watch.prompt, PROMPT_CHARACTERS)
+    is_beginning = bool(prompt and watch.prompts[0].truncated)
     health, detail = assess(watch, now=now)
     return {
         "key": watch.key,
         "prompt": redact(prompt),
-        "prompt_truncated": shortened or bool(watch.prompts and watch.prompt and watch.prompts[0].truncated),
+        "prompt_truncated": shortened or is_beginning,
         "status_reason": watch.status_reason,
         "repo_id": watch.repo_id,
         "model": watch.model,

@@ -61,9 +61,9 @@ def read(run_id: str, *, org_id: int, caller: Caller, backend: Backend) -> RunCa
         return RunCardDetail(**dict(card), **_prompts(watch), result=watch.result if watch else None)
     run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
     (card,) = record.cards([run])
-    prompts = _prompts(record.watches([run.id])[run.id])
-    from_log = _read_log(card, run, backend.codegen, org_id)
-    return RunCardDetail(**dict(card) | from_log, **prompts, summary=run.summary, result=run.result)
+    watch = record.watches([run.id])[run.id]
+    from_log = _read_log(card, run, backend.codegen, org_id, with_prompt=not (watch and watch.is_internal))
+    return RunCardDetail(**dict(card) | from_log, **_prompts(watch), summary=run.summary, result=run.result)
 
 
 def upstream_id(run_id: str, *, org_id: int, backend: Backend) -> tuple[int | None, Watch | None]:
@@ -80,7 +80,11 @@ def upstream_id(run_id: str, *, org_id: int, backend: Backend) -> tuple[int | No
 
 
 def _prompts(watch: Watch | None) -> dict[str, Any]:
-    return {"turn": watch.turn, "prompts": [_prompt(prompt) for prompt in watch.prompts]} if watch else {}
+    if watch is None:
+        return {}
+    # The first prompt of an internal run is this deployment's own.
+    shown = [prompt for prompt in watch.prompts if prompt.follow_up or not watch.is_internal]
+    return {"turn": watch.turn, "prompts": [_prompt(prompt) for prompt in shown]}
 
 
 def _prompt(prompt: Prompt) -> ToldPrompt:
@@ -92,11 +96,11 @@ def _prompt(prompt: Prompt) -> ToldPrompt:
     )
 
 
-def _read_log(card: RunCard, run: AgentRun, codegen: CodegenAPI, org_id: int) -> dict[str, Any]:
+def _read_log(card: RunCard, run: AgentRun, codegen: CodegenAPI, org_id: int, *, with_prompt: bool) -> dict[str, Any]:
     """Return fields that a card lacks, read from the log: its first entry has the prompt, its last entry the time."""
     fields: dict[str, Any] = {}
     try:
-        if card.prompt is None:
+        if card.prompt is None and with_prompt:
             first = codegen.runs.logs(run.id, org_id=org_id, limit=1).logs
             prompt, shortened = shorten(_user_message(first[0]) if first else None, PROMPT_CHARACTERS)
             fields |= {"prompt": redact(prompt), "prompt_truncated": shortened}

@@ -128,7 +128,7 @@ class Filters:
     def _admits_text(self, texts: list[str | None], metadata: Any, watch: Watch | None) -> bool:
         if not self.words:
             return True
-        prompts = [prompt.text for prompt in watch.prompts] if watch else []
+        prompts = [prompt.text for prompt in watch.prompts] if watch and not watch.is_internal else []
         text = folded("\n".join([*(text for text in texts if text), *prompts, *_strings(metadata)]))
         return all(word in text for word in self.words)
 

@@ -2,7 +2,8 @@
 
 | filter                 | upstream calls                                                                          |
 |------------------------|-----------------------------------------------------------------------------------------|
-| none, or one source    | one; more if waiting runs make the slice span over 100 upstream runs                    |
+| none, or one source    | one; more if waiting runs make the slice span over 100 upstream runs. In an             |
+|                        | organization with multi-runs that are folded: as with any other filter                  |
 | any other              | one per 100 runs read, until the slice is full or `MOST_SCANNED` runs were read         |
 | a latest creation date | as above, after 1 + log2(upstream pages) calls to find the first page                   |
 
@@ -21,7 +22,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.run_cards.cards import RunCard
 from codegen_runs.run_cards.filters import Filters
-from codegen_runs.run_cards.record import Entry, Record
+from codegen_runs.run_cards.record import Entry, Found, Record
 from codegen_runs.runs.client_run_ids import client_run_id
 from codegen_runs.storage.runs import Watch
 
@@ -64,11 +65,14 @@ class RunCardRange(RunCards):
 class Listing:
     """The list of an organization's runs that match a caller's filters.
 
+    Without `children`, each multi-run is one entry, at the place of its newest run that matches.
+
     Its methods raise `CodegenAPIError` and `StorageUnavailable`.
     """
 
-    def __init__(self, filters: Filters, *, org_id: int, caller: Caller, backend: Backend) -> None:
+    def __init__(self, filters: Filters, *, org_id: int, caller: Caller, backend: Backend, children: bool) -> None:
         self._filters = filters
+        self._children = children
         self._org_id = org_id
         self._backend = backend
         self._record = Record(org_id=org_id, caller=caller, backend=backend)
@@ -83,7 +87,8 @@ class Listing:
         return RunCardRange(**dict(self._read(offset, limit)), limit=limit, offset=offset)
 
     def _read(self, start: int, count: int) -> RunCards:
-        return self._scan(start, count) if self._filters.scan else self._plain(start, count)
+        is_plain = not self._filters.scan and (self._children or not self._record.has_multi_runs())
+        return self._plain(start, count) if is_plain else self._scan(start, count)
 
     def _plain(self, start: int, count: int) -> RunCards:
         """Read only the runs that can be in the slice.
@@ -107,9 +112,11 @@ class Listing:
     def _scan(self, start: int, count: int) -> RunCards:
         """Read runs from the newest on until enough of them match."""
         matching: list[Entry] = []
+        shown: set[str] = set()
         full = last = False
         for batch, is_last in self._batches():
-            matching += self._admitted(batch)
+            admitted = self._admitted(batch)
+            matching += admitted if self._children else self._record.folded(admitted, shown)
             full, last = len(matching) > start + count, is_last
             if full:
                 break
@@ -121,7 +128,7 @@ class Listing:
             truncated=not (full or last),
         )
 
-    def _batches(self) -> Iterator[tuple[list[Entry], bool]]:
+    def _batches(self) -> Iterator[tuple[list[Found], bool]]:
         """Yield parts of the list, newest first, each with whether no run after it can match."""
         waiting = self._record.unlaunched()
         seen: set[int] = set()
@@ -159,7 +166,7 @@ class Listing:
     def _has_all_stars(self, seen: set[int]) -> bool:
         return self._filters.starred is True and self._record.starred <= seen
 
-    def _admitted(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _admitted(self, entries: Sequence[Found]) -> list[Found]:
         filters, record = self._filters, self._record
         starred = record.starred if filters.starred is not None else frozenset()
         candidates = [entry for entry in entries if isinstance(entry, Watch) or filters.admits(entry, starred)]
@@ -192,9 +199,9 @@ def _still_unknown(waiting: Sequence[Watch], runs: Sequence[AgentRun]) -> list[W
     return [watch for watch in waiting if watch.key not in launched]
 
 
-def _merged(runs: Sequence[AgentRun], waiting: Sequence[Watch]) -> list[Entry]:
+def _merged(runs: Sequence[AgentRun], waiting: Sequence[Watch]) -> list[Found]:
     """Merge waiting runs into the upstream's list, newest first; an upstream run without a date keeps its place."""
-    merged: list[Entry] = []
+    merged: list[Found] = []
     left = list(waiting)
     for run in runs:
         while left and run.created and left[0].created_at >= run.created.timestamp() * 1000:

@@ -11,6 +11,7 @@ multi-runs that have not ended, by time of creation.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -157,6 +158,11 @@ class MultiRunsTable:
         """Read one multi-run."""
         item = self._table.get(_key(org_id, multi_run_id))
         return _multi_run(item) if item else None
+
+    def get_many(self, org_id: int, ids: Sequence[str]) -> dict[str, MultiRun]:
+        """Read the multi-runs that exist, by id."""
+        found = map(_multi_run, self._table.get_many([_key(org_id, each) for each in ids]))
+        return {multi_run.id: multi_run for multi_run in found}
 
     def advance(self, multi_run: MultiRun, status: MultiRunStatus, **changes: Any) -> MultiRun:
         """Change the status and other fields of a multi-run; return the changed multi-run.

@@ -256,6 +256,13 @@ class Watch(BaseModel):
         return self.status.terminal and (self.look_at is None or self.look_at < self.log_count)
 
     @property
+    def is_internal(self) -> bool:
+        """Whether it is a run of a multi-run and no candidate. This deployment writes the prompt of such a run."""
+        if self.multi_run_id is None:
+            return False
+        return not self.key.removeprefix(f"{self.multi_run_id}-")[:1].isdecimal()
+
+    @property
     def prompt(self) -> str | None:
         """The first prompt of the run; None if the run was started elsewhere."""
         return self.prompts[0].text if self.prompts and not self.prompts[0].follow_up else None
