@@ -33,6 +33,7 @@ from local.fake_codegen import (
 from local.template import Template
 from tests.support import backend, handlers
 from tests.support.events import Answer, call, current, invoke, rest, working_with
+from tests.support.loops import current_loop
 from tests.support.memory import MemoryRuns
 from tests.support.sources import FUNCTIONS
 
@@ -53,7 +54,8 @@ def _world(
     )
     monkeypatch.setenv("MAX_QUEUED_RUNS_PER_CALLER", "8")
     monkeypatch.setenv("MAX_QUEUED_RUNS_PER_ORGANIZATION", "12")
-    with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=backend.Kicks())):
+    work = Backend(clock=clock, kick=backend.Kicks())
+    with upstream.over(FakeTransport(fake)), working_with(work), current_loop():
         yield
 
 
