@@ -67,6 +67,7 @@ def run(
     if created.status_code != httpx.codes.ACCEPTED:
         raise DemoError(f"the multi-run was refused: {created.status_code} {created.text}")
     location = created.headers["Location"]
+    url = created.url.join(location)
     console.print(f"POST /v1/organizations/{org_id}/multi-runs -> 202, Location: {location}", soft_wrap=True)
     console.print(f"Prompt: {prompt}\n", markup=False, soft_wrap=True)
     snapshot: Snapshot = created.json()
@@ -78,7 +79,7 @@ def run(
             if clock() - started > _PATIENCE_SECONDS:
                 raise DemoError(f"{snapshot['id']} is still {snapshot['status']}")
             sleep(_POLL_SECONDS)
-            snapshot = _read(api, location, sleep)
+            snapshot = _read(api, url, sleep)
             logs.add_to(snapshot)
             show(snapshot)
     if snapshot["status"] != "completed":
@@ -131,11 +132,11 @@ def _first_line(text: object) -> str:
     return next(iter(str(text).strip().splitlines()), "")
 
 
-def _read(api: httpx.Client, location: str, sleep: Callable[[float], None]) -> Snapshot:
+def _read(api: httpx.Client, url: httpx.URL, sleep: Callable[[float], None]) -> Snapshot:
     problem = ""
     for _ in range(_READ_FAILURES):
         try:
-            response = api.get(location)
+            response = api.get(url)
         except httpx.TransportError as error:
             problem = repr(error)
         else:
@@ -144,7 +145,7 @@ def _read(api: httpx.Client, location: str, sleep: Callable[[float], None]) -> S
                 return snapshot
             problem = f"{response.status_code} {response.text}"
         sleep(_POLL_SECONDS)
-    raise DemoError(f"{location} cannot be read: {problem}")
+    raise DemoError(f"{url.path} cannot be read: {problem}")
 
 
 def _why(snapshot: Snapshot) -> str:

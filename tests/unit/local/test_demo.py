@@ -27,8 +27,9 @@ def snapshot(status: str, *statuses: str, **more: Any) -> dict[str, Any]:
 class FakeApi:
     """Answers the POST with the first snapshot and each GET with the next. A number is an answer with that status."""
 
-    def __init__(self, *answers: dict[str, Any] | int) -> None:
+    def __init__(self, *answers: dict[str, Any] | int, base_path: str = "") -> None:
         self.answers = list(answers)
+        self.base_path = base_path
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -37,14 +38,16 @@ class FakeApi:
         if isinstance(answer, int):
             return httpx.Response(answer, text="no")
         status = 202 if request.method == "POST" else 200
-        return httpx.Response(status, json=answer, headers={"Location": "/v1/organizations/123/multi-runs/mr-1"})
+        return httpx.Response(
+            status, json=answer, headers={"Location": f"{self.base_path}/v1/organizations/123/multi-runs/mr-1"}
+        )
 
 
-def play(fake: FakeApi, *, terminal: bool = False, seconds_per_read: float = 0.5) -> str:
+def play(fake: FakeApi, *, terminal: bool = False, seconds_per_read: float = 0.5, api_url: str = "http://api") -> str:
     """Run the demo on a clock that only reads move, and return its output."""
     screen, ticks = StringIO(), count(1000)
     console = Console(file=screen, force_terminal=terminal, width=100, color_system=None)
-    with httpx.Client(transport=httpx.MockTransport(fake), base_url="http://api") as api:
+    with httpx.Client(transport=httpx.MockTransport(fake), base_url=api_url) as api:
         clock = lambda: next(ticks) * seconds_per_read  # noqa: E731
         demo.run(api, 123, console=console, prompt="Say hi", sleep=lambda _: None, clock=clock)
     return screen.getvalue()
@@ -70,6 +73,14 @@ def test_it_starts_a_multi_run_and_prints_its_answer():
     assert shown.startswith(f"POST /v1/organizations/123/multi-runs -> 202, Location: {location}\nPrompt: Say hi\n")
     assert shown.endswith("The [bold] answer\n")
     assert "answer (synthesis)" in shown
+
+
+def test_it_reads_the_multi_run_below_a_base_path():
+    fake = FakeApi(snapshot("queued"), snapshot("completed", answer=ANSWER), base_path="/codegen")
+
+    play(fake, api_url="http://api/codegen")
+
+    assert {request.url.path for request in fake.requests[1:]} == {"/codegen/v1/organizations/123/multi-runs/mr-1"}
 
 
 def test_the_logs_of_each_candidate_are_shown_as_they_arrive():
