@@ -59,6 +59,17 @@ def test_the_path_of_a_catch_all_begins_where_its_parameter_does(path: str, base
     assert base_path_of(event) == base_path
 
 
+@pytest.mark.parametrize("in_context", [{"path": RUN}, {}])
+def test_without_the_path_of_the_url_there_is_no_base_path(in_context: dict[str, str], wire: Wire) -> None:
+    """`sam local` has the route in the place of the path."""
+    event = rest("GET", "/v1/organizations/9/agent/run/7")
+    context = {name: value for name, value in event["requestContext"].items() if name != "path"}
+    event |= {"requestContext": context | in_context}
+
+    assert base_path_of(event) == ""
+    assert call(handler("agent_runs/get"), event).json["instance"] == "/v1/organizations/9/agent/run/7"
+
+
 def test_a_path_that_is_not_that_of_the_route_is_not_found() -> None:
     with pytest.raises(RouteNotFound):
         path_of(rest("GET", "/health", resource=RUN))

@@ -86,15 +86,14 @@ def _path_of_rest(resource: str, path: str, parameters: dict[str, str]) -> str:
 
 def path_in_url(event: Event) -> str:
     """Return the path of the URL that was requested."""
-    path: str = event["requestContext"].get("path") or event["path"]
-    return path
+    url, path = str(event["requestContext"].get("path")), str(event["path"])
+    # `sam local` writes the route there: `/v1/organizations/{org_id}`.
+    return url if url.endswith(path) else path
 
 
 def base_path_of(event: Event) -> str:
     """Return what precedes the path in the API in the URL: a stage, such as `/v0`, a base path, or nothing."""
     try:
-        path = path_of(event)
+        return path_in_url(event).removesuffix(path_of(event))
     except RouteNotFound:
         return ""
-    url = path_in_url(event)
-    return url.removesuffix(path) if url.endswith(path) else ""
