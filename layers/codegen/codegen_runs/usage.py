@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from pydantic import BaseModel, Field
 
-from codegen_api import AgentRun, CodegenAPI
+from codegen_api import AgentRun, CodegenAPI, Harness
 from codegen_runs.backend import Backend
 from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Unprocessable
 from codegen_runs.run_cards.cards import status_of
+from codegen_runs.storage.multi_runs import AnswerSource, MultiRun
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100
@@ -58,11 +59,22 @@ class RunCounts(BaseModel):
     )
 
 
+class Winners(BaseModel):
+    """How often candidates with the same model and agent type were selected."""
+
+    model: str | None = Field(description="Null for the organization's default.")
+    agent_type: Harness | None = Field(description="Null for the organization's default.")
+    candidates: int = Field(description="Such candidates in multi-runs that selected one.")
+    selected: int = Field(description="Such candidates that were selected.")
+
+
 class MultiRunCounts(BaseModel):
     """The numbers of multi-runs."""
 
     total: int
     by_status: dict[str, int]
+    selections: int = Field(0, description="Multi-runs in which one of several usable answers was selected.")
+    winners: list[Winners] = Field([], description="The selected candidates by model and agent type, the most first.")
 
 
 class Creations(BaseModel):
@@ -125,7 +137,7 @@ def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
         if len(page) < PAGE or counted_from < within.start:
             complete = True
             break
-    statuses, all_multi_runs = _multi_runs(org_id, within, backend)
+    multi_runs, all_multi_runs = _multi_runs(org_id, within, backend)
     started_here = {run_id: watch for run_id, watch in followed.items() if watch.created_by}
     return Usage(
         organization_id=org_id,
@@ -139,7 +151,7 @@ def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
                 (started_here[run_id].created_by if run_id in started_here else None) or UNKNOWN for run_id in runs
             ),
         ),
-        multi_runs=MultiRunCounts(total=sum(statuses.values()), by_status=statuses),
+        multi_runs=multi_runs,
         upstream_creations=Creations(
             total=len(runs),
             through_this_deployment=len(started_here),
@@ -170,17 +182,47 @@ def _pages(org_id: int, within: Span, codegen: CodegenAPI) -> Iterator[list[Agen
         skip += PAGE
 
 
-def _multi_runs(org_id: int, within: Span, backend: Backend) -> tuple[dict[str, int], bool]:
-    """Count the multi-runs of the span by status, and return whether all of them were counted."""
+def _multi_runs(org_id: int, within: Span, backend: Backend) -> tuple[MultiRunCounts, bool]:
+    """Count the multi-runs of the span, and return whether all of them were counted."""
     start, end = (milliseconds(moment.timestamp()) for moment in (within.start, within.end))
-    statuses: Counter[str] = Counter()
+    counted: list[MultiRun] = []
     before: str | None = f"mr-{end:012x}"  # Ids are in the order of creation.
     for _ in range(MOST_PAGES):
         found, before = backend.multi_runs.newest(org_id, PAGE, before)
-        statuses.update(str(multi_run.status) for multi_run in found if start <= multi_run.created_at < end)
+        counted += [_without_texts(multi_run) for multi_run in found if start <= multi_run.created_at < end]
         if before is None or (found and found[-1].created_at < start):
-            return dict(statuses), True
-    return dict(statuses), False
+            return _counts(counted), True
+    return _counts(counted), False
+
+
+def _without_texts(multi_run: MultiRun) -> MultiRun:
+    """Return a multi-run without its long texts: a thousand of them would need much memory."""
+    answer = multi_run.answer.model_copy(update={"text": ""}) if multi_run.answer else None
+    candidates = [candidate.model_copy(update={"prompt": None}) for candidate in multi_run.candidates]
+    return multi_run.model_copy(update={"prompt": "", "answer": answer, "candidates": candidates})
+
+
+def _counts(multi_runs: Sequence[MultiRun]) -> MultiRunCounts:
+    competed: Counter[tuple[str | None, Harness | None]] = Counter()
+    won: Counter[tuple[str | None, Harness | None]] = Counter()
+    selections = 0
+    for multi_run in multi_runs:
+        answer, kinds = multi_run.answer, [(each.model, each.agent_type) for each in multi_run.candidates]
+        if answer is None or answer.source is not AnswerSource.SELECTED or answer.candidate is None:
+            continue
+        selections += 1
+        competed.update(kinds)
+        won.update(kinds[answer.candidate : answer.candidate + 1])
+    kinds = sorted(competed, key=lambda kind: (-won[kind], -competed[kind], str(kind)))
+    return MultiRunCounts(
+        total=len(multi_runs),
+        by_status=dict(Counter(str(multi_run.status) for multi_run in multi_runs)),
+        selections=selections,
+        winners=[
+            Winners(model=model, agent_type=agent, candidates=competed[model, agent], selected=won[model, agent])
+            for model, agent in kinds
+        ],
+    )
 
 
 def _not_known(complete: bool, all_multi_runs: bool, undated: int) -> Iterator[NotKnown]:
@@ -191,6 +233,9 @@ def _not_known(complete: bool, all_multi_runs: bool, undated: int) -> Iterator[N
             "The Codegen API does not report who started a run. This deployment knows it for 60 days, for the runs "
             "that it started."
         ),
+    )
+    yield NotKnown(
+        code="merged_pull_requests", detail="The Codegen API does not report whether a pull request was merged."
     )
     yield NotKnown(
         code="follow_ups", detail="A follow-up is not counted separately; it belongs to its run, at the run's start."

@@ -7,6 +7,8 @@ import pytest
 
 from codegen_runs import usage
 from codegen_runs.storage.multi_runs import (
+    Answer,
+    AnswerSource,
     MultiRun,
     MultiRunsTable,
     MultiRunStatus,
@@ -70,7 +72,7 @@ def test_runs_are_counted_by_status_source_and_user(
     }
     assert answer["upstream_creations"] == {"total": 5, "through_this_deployment": 3, "of_multi_runs": 0}
     assert (answer["organization_id"], answer["complete"], answer["counted_from"]) == (ORG, True, answer["start_date"])
-    assert [each["code"] for each in answer["not_known"]] == ["cost", "users", "follow_ups"]
+    assert [each["code"] for each in answer["not_known"]] == ["cost", "users", "merged_pull_requests", "follow_ups"]
 
 
 def test_the_span_includes_its_start_and_excludes_its_end(
@@ -154,7 +156,7 @@ def test_an_organization_without_runs_has_no_usage(service: Service, nothing: No
     answer = count(service)
 
     assert answer["runs"] == {"total": 0, "by_status": {}, "by_source": {}, "by_user": {}}
-    assert answer["multi_runs"] == {"total": 0, "by_status": {}}
+    assert answer["multi_runs"] == {"total": 0, "by_status": {}, "selections": 0, "winners": []}
     assert answer["complete"] is True
 
 
@@ -171,9 +173,38 @@ def test_multi_runs_are_counted_in_the_span(
     ):
         table.add(multi_run(org_id, now - ago * DAY * 1000, status))
 
-    assert count(service)["multi_runs"] == {"total": 3, "by_status": {"completed": 2, "failed": 1}}
-    earlier = count(service, start_date=moment(clock, 2.5 * DAY), end_date=moment(clock, 1.5 * DAY))
-    assert earlier["multi_runs"] == {"total": 1, "by_status": {"completed": 1}}
+    counted = count(service)["multi_runs"]
+    assert (counted["total"], counted["by_status"]) == (3, {"completed": 2, "failed": 1})
+    earlier = count(service, start_date=moment(clock, 2.5 * DAY), end_date=moment(clock, 1.5 * DAY))["multi_runs"]
+    assert (earlier["total"], earlier["by_status"]) == (1, {"completed": 1})
+
+
+def test_selected_candidates_are_counted_by_model_and_agent_type(
+    service: Service, clock: TestClock, deployed: Template, nothing: None
+) -> None:
+    table, now = MultiRunsTable(deployed.tables["MultiRunsTable"].name), round(clock.now() * 1000)
+    small, large, coder = Variant(model="small"), Variant(model="large"), Variant(agent_type="claude_code")
+    for ago, candidates, source, winner in (
+        (1, [small, small, large], AnswerSource.SELECTED, 2),
+        (2, [small, large], AnswerSource.SELECTED, 1),
+        (3, [small, coder], AnswerSource.SELECTED, 1),
+        # These selected none.
+        (4, [small, large], AnswerSource.FALLBACK, 0),
+        (5, [small, large], AnswerSource.ONLY_CANDIDATE, 0),
+        (6, [small, large], AnswerSource.SYNTHESIS, None),
+    ):
+        made = multi_run(ORG, now - ago * 3_600_000, MultiRunStatus.COMPLETED)
+        answer = Answer(text="x", source=source, candidate=winner)
+        table.add(made.model_copy(update={"candidates": candidates, "answer": answer}))
+
+    counted = count(service)["multi_runs"]
+
+    assert (counted["total"], counted["selections"]) == (6, 3)
+    assert [tuple(each.values()) for each in counted["winners"]] == [
+        ("large", None, 2, 2),
+        (None, "claude_code", 1, 1),
+        ("small", None, 4, 0),
+    ]
 
 
 def multi_run(org_id: int, created_at: int, status: MultiRunStatus) -> MultiRun:
