@@ -10,8 +10,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.events import Writer
 from codegen_runs.multi_runs import comparison
 from codegen_runs.multi_runs.comparison import MOST_BYTES, files
-from codegen_runs.multi_runs.evidence import reading
-from codegen_runs.multi_runs.evidence.reading import evidence_of
+from codegen_runs.multi_runs.evidence.reading import evidence_of, gathered
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, MultiRunsTable, MultiRunStatus
 from codegen_runs.storage.runs import RunsTable
@@ -110,25 +109,28 @@ def test_secrets_in_answers_are_masked() -> None:
     assert secret not in json.dumps(compare(of))
 
 
-def test_a_log_that_is_read_in_part_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_is_read_in_part_is_incomplete() -> None:
     of = stored()
-    candidate(of, 0, RACE, *map(edit, "abc"))
-    monkeypatch.setattr(reading, "_PAGE", 2)
-    monkeypatch.setattr(reading, "MOST_EVENTS", 4)
+    candidate(of, 0, RACE, *map(edit, "abcdef"))
+    watch = current().runs.get(ORG, of.candidate_key(0))
+    assert watch is not None
 
-    evidence = compare(of)["candidates"][0]["evidence"]
+    part, whole = (gathered([watch], backend=current(), page=2, most_pages=most)[watch.key] for most in (2, 4))
 
-    assert (evidence["complete"], [file["path"] for file in evidence["files"]]) == (False, ["a", "b", "c"])
+    assert (part.complete, part.changed_files, part.status) == (False, ["a", "b", "c"], None)
+    assert (whole.complete, whole.changed_files, whole.status) == (True, list("abcdef"), "completed")
 
 
-def test_a_log_of_several_pages_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_runs_share_the_pages() -> None:
     of = stored()
-    candidate(of, 0, RACE, *map(edit, "abc"))
-    monkeypatch.setattr(reading, "_PAGE", 2)
+    for index in range(3):
+        candidate(of, index, RACE, *map(edit, "abcdef"))
+    watches = list(current().runs.get_many(ORG, of.candidate_keys).values())
 
-    evidence = compare(of)["candidates"][0]["evidence"]
+    found = gathered(watches, backend=current(), page=2, most_pages=9)
 
-    assert (evidence["complete"], evidence["status"]) == (True, "completed")
+    assert {len(each.changed_files) for each in found.values()} == {5}
+    assert {each.complete for each in found.values()} == {False}
 
 
 def test_an_expired_log_is_incomplete(clock: backend.TestClock) -> None:

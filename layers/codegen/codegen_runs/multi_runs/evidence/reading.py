@@ -31,10 +31,15 @@ from codegen_runs.storage.runs import Watch
 
 _T = TypeVar("_T")
 
-# The most events that are read of one run, and how many runs are read at the same time.
-MOST_EVENTS = 3_000
+# A page has at most this many events, and DynamoDB ends a page at 1 MB.
+PAGE = 1_000
+
+# The most pages that are read of one run, and of all runs together, unless there are more than half as many runs.
+MOST_PAGES_OF_RUN = 12
+MOST_PAGES = 60
+
+# How many runs are read at the same time.
 CONCURRENCY = 4
-_PAGE = 250
 
 # The most entries of each list of an `Evidence`, and the most characters of each text.
 MOST = 200
@@ -188,18 +193,21 @@ def evidence_of(events: Iterable[Event]) -> Evidence:
     return reader.evidence()
 
 
-def gathered(watches: Sequence[Watch], *, backend: Backend) -> dict[str, Evidence]:
+def gathered(
+    watches: Sequence[Watch], *, backend: Backend, page: int = PAGE, most_pages: int = MOST_PAGES
+) -> dict[str, Evidence]:
     """Read the event logs of some runs and return the facts of each, by key. Raises `StorageUnavailable`.
 
-    Of each run, at most `MOST_EVENTS` are read. They are not kept, so the memory does not depend on their size.
+    The runs share `most_pages`, at least two each. Events are not kept, so the memory does not depend on their number.
     """
+    pages = min(MOST_PAGES_OF_RUN, max(2, most_pages // max(1, len(watches))))
 
     def one(watch: Watch) -> Evidence:
         reader, after = Reader(), (0, 0)
-        for _ in range(MOST_EVENTS // _PAGE):
+        for _ in range(pages):
             if after[1] >= watch.seq:
                 break
-            found = backend.runs.events(watch.org_id, watch.key, after=after, limit=_PAGE, now=backend.clock.now())
+            found = backend.runs.events(watch.org_id, watch.key, after=after, limit=page, now=backend.clock.now())
             for event in found:
                 reader.add(event)
             if not found:
