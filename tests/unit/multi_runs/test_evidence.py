@@ -314,6 +314,20 @@ def test_the_last_outcome_of_each_runner_counts(log: Log) -> None:
     assert (log.read().tests_outcome, log.read().changed_after_tests) == ("failed", True)
 
 
+def test_a_script_is_the_same_whatever_it_prints(log: Log) -> None:
+    log.call("Bash", {"command": "make test"}, {"exit_code": 2, "stdout": "make: *** [Makefile:3: test] Error 1"})
+    assert log.read().tests_outcome == "failed"
+
+    log.call("Bash", {"command": "make test"}, {"exit_code": 0, "stdout": "12 passed in 1s"})
+
+    assert log.read().tests_outcome == "passed"
+    assert "Tests: passed (pytest: 12 passed, 0 failed, 0 skipped)." in summarized(log.read())
+
+    log.call("Bash", {"command": "npm test"}, {"exit_code": 1})
+
+    assert log.read().tests_outcome == "failed"
+
+
 def test_checks_and_pull_requests_that_only_tools_print(log: Log) -> None:
     log.call("Bash", {"command": "gh pr create --fill"}, "https://github.com/works/shop/pull/8\n")
     log.call("view_pr", {"number": 8}, {"number": 8, "state": "MERGED", "title": "A", "head": "fix"})

@@ -110,7 +110,7 @@ class Evidence(BaseModel):
     commands: list[Command] = []
     tests: list[TestRun] = []
     tests_outcome: Outcome | None = Field(
-        None, description="The last outcome of each runner: `failed` if one failed, `passed` if one passed."
+        None, description="The last outcome of each runner and script: `failed` if one failed, `passed` if one passed."
     )
     changed_after_tests: bool | None = Field(
         None, description="Whether a tool changed a file after the last tests. Null without tests."

@@ -224,8 +224,8 @@ def gathered(
 
 
 def outcome_of(tests: Sequence[TestRun]) -> Outcome | None:
-    """Return the outcome of all tests of a run: the last one of each runner decides."""
-    last = {test.runner: test.outcome for test in tests if test.outcome is not None}
+    """Return the outcome of all tests of a run: the last one of each runner and of each script decides."""
+    last = {suites.suite(test): test.outcome for test in tests if test.outcome is not None}
     for outcome in ("failed", "passed", "no_tests"):
         if outcome in last.values():
             return outcome

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from codegen_runs.multi_runs.evidence import commands
-from codegen_runs.multi_runs.evidence.facts import Outcome
+from codegen_runs.multi_runs.evidence.facts import Outcome, TestRun
 
 SCRIPT = "script"
 """The runner of a script such as `make test`: its output shows the real one."""
@@ -79,6 +79,12 @@ def runner(command: str) -> tuple[str, str] | None:
         if name := _runner(words):
             return name, " ".join(words)
     return None
+
+
+def suite(test: TestRun) -> str:
+    """Return what distinguishes tests: their runner, or the script that started them, whatever it printed."""
+    found = runner(test.command)
+    return found[1] if found and found[0] == SCRIPT else test.runner
 
 
 def outcome(result: Result | None, exit_code: int | None, *, is_simple: bool) -> Outcome | None:

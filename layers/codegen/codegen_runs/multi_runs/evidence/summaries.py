@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 
 from codegen_runs.fences import cut
 from codegen_runs.multi_runs.evidence.facts import Evidence, TestRun
+from codegen_runs.multi_runs.evidence.suites import suite
 from codegen_runs.redaction import redact
 
 BUDGET = 4_000
@@ -107,7 +108,7 @@ def _files(evidence: Evidence) -> str:
 def _tests(evidence: Evidence) -> str:
     if not evidence.tests:
         return "Tests: none seen"
-    last = {test.runner: test for test in evidence.tests}
+    last = {suite(test): test for test in evidence.tests}
     shown = "; ".join(_test(test) for test in last.values())
     stale = " Files were changed after the last tests." if evidence.changed_after_tests else ""
     return f"Tests: {evidence.tests_outcome or 'outcome not known'} ({shown}).{stale}"
