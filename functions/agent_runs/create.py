@@ -20,4 +20,4 @@ def create_agent_run(
     return start(request, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

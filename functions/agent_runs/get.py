@@ -17,4 +17,4 @@ def get_agent_run(org_id: Organization, agent_run_id: int, codegen: TransparentC
     return codegen.runs.get(agent_run_id, org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

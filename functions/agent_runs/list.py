@@ -24,4 +24,4 @@ def list_agent_runs(
     return codegen.runs.list(org_id=org_id, user_id=user_id, source_type=source_type, skip=skip, limit=limit)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

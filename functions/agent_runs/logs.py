@@ -29,4 +29,4 @@ def get_agent_run_logs(
     return codegen.runs.logs(agent_run_id, org_id=org_id, skip=skip, limit=limit, reverse=reverse)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

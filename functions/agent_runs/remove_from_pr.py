@@ -38,4 +38,4 @@ def remove_codegen_from_pr_in_path(
     return with_warnings(answer, request.ignored())
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -42,4 +42,4 @@ def resume_agent_run_in_path(
     return resume(agent_run_id, follow_up, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -34,4 +34,4 @@ def unban_agent_run_checks_in_path(
     return with_warnings(answer, request.ignored())
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -26,4 +26,4 @@ def create_agent(
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -19,4 +19,4 @@ def delete_agent(org_id: Organization, agent_id: str, backend: Backend) -> None:
     deleting_agents.delete(agent_id, org_id=org_id, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -24,4 +24,4 @@ def get_agent(org_id: Organization, agent_id: str, backend: Backend, version: Ve
     return Response(status_code=200, content_type="application/json", headers=headers, body=agent)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -42,4 +42,4 @@ def list_range_of_agents(
     return profiles.page(org_id, tag=tag, limit=limit, offset=offset, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -41,4 +41,4 @@ def update_agent(
     return Response(status_code=200, content_type="application/json", headers=headers, body=agent)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

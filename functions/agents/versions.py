@@ -30,4 +30,4 @@ def list_agent_versions(
     return profiles.versions(agent_id, org_id=org_id, limit=limit, cursor=cursor, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -18,4 +18,4 @@ def get_check_suite_settings(org_id: Organization, repo_id: int, codegen: Transp
     return codegen.repos.check_suite_settings(repo_id, org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

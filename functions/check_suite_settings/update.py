@@ -50,4 +50,4 @@ def update_check_suite_settings(
     )
 
 
-handler = endpoint(app, role=Role.ADMIN, codegen_decides=True)
+handler = endpoint(app, verbatim=True, role=Role.ADMIN, codegen_decides=True)

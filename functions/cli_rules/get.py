@@ -19,4 +19,4 @@ def get_cli_rules(org_id: Organization, caller: CurrentCaller, codegen: Transpar
     return own.rules(caller, codegen, org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

@@ -92,4 +92,4 @@ def _tag() -> str:
     return tag_of((HERE / "openapi.json").read_text("utf-8"))
 
 
-handler = endpoint(app, public=True)
+handler = endpoint(app, verbatim=True, public=True)

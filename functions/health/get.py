@@ -39,4 +39,4 @@ def get_health() -> Response[Health]:
     return Response(200, "application/json", health, {"Cache-Control": "no-store"})
 
 
-handler = endpoint(app, public=True)
+handler = endpoint(app, verbatim=True, public=True)

@@ -19,4 +19,4 @@ def list_integrations(org_id: Organization, codegen: TransparentCodegen) -> Inte
     return codegen.integrations.list(org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

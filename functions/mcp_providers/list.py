@@ -16,4 +16,4 @@ def list_mcp_providers(codegen: TransparentCodegen) -> OAuthProviders:
     return codegen.mcp_providers.list()
 
 
-handler = endpoint(app, organization=NO_ORGANIZATION)
+handler = endpoint(app, verbatim=True, organization=NO_ORGANIZATION)

@@ -17,4 +17,4 @@ def list_models(org_id: Organization, codegen: TransparentCodegen) -> Models:
     return codegen.models.list(org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

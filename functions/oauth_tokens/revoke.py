@@ -28,4 +28,4 @@ def revoke_oauth_token(
 
 
 # Everyone may withdraw what they have granted.
-handler = endpoint(app, own_account=True, role=Role.VIEWER, organization=in_query("org_id"))
+handler = endpoint(app, verbatim=True, own_account=True, role=Role.VIEWER, organization=in_query("org_id"))

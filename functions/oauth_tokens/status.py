@@ -22,4 +22,4 @@ def get_oauth_token_status(
     return codegen.oauth_tokens.status(org_id=org_id)
 
 
-handler = endpoint(app, own_account=True, organization=in_query("org_id"))
+handler = endpoint(app, verbatim=True, own_account=True, organization=in_query("org_id"))

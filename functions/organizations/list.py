@@ -21,4 +21,4 @@ def list_organizations(
     return own.organizations(caller, codegen, skip=skip, limit=limit)
 
 
-handler = endpoint(app, organization=NO_ORGANIZATION)
+handler = endpoint(app, verbatim=True, organization=NO_ORGANIZATION)

@@ -53,4 +53,4 @@ def edit_pull_request_of_repository(
         return codegen.pull_requests.edit(pr_id, request.state, repo_id=repo_id, org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

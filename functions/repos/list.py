@@ -17,4 +17,4 @@ def list_repos(org_id: Organization, codegen: TransparentCodegen, skip: Skip = 0
     return codegen.repos.list(org_id=org_id, skip=skip, limit=limit)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

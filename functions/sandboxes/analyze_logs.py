@@ -39,4 +39,4 @@ def analyze_sandbox_logs_anywhere(
     return with_warnings(answer, request.ignored())
 
 
-handler = endpoint(app, organization=in_body("org_id"))
+handler = endpoint(app, verbatim=True, organization=in_body("org_id"))

@@ -35,4 +35,4 @@ def generate_setup_commands_anywhere(
     return starting.generate_setup_commands(request, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, organization=in_body("org_id"))
+handler = endpoint(app, verbatim=True, organization=in_body("org_id"))

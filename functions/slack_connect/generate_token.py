@@ -31,4 +31,4 @@ def generate_slack_token(
     return codegen.slack_connect.generate_token(org_id=org_id)
 
 
-handler = endpoint(app, own_account=True, secret=True, organization=in_body("org_id", required=True))
+handler = endpoint(app, verbatim=True, own_account=True, secret=True, organization=in_body("org_id", required=True))

@@ -17,4 +17,4 @@ def get_user(org_id: Organization, user_id: int, codegen: TransparentCodegen) ->
     return codegen.users.get(user_id, org_id=org_id)
 
 
-handler = endpoint(app)
+handler = endpoint(app, verbatim=True)

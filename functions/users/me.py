@@ -21,4 +21,4 @@ def get_current_user(codegen: TransparentCodegen, caller: CurrentCaller) -> User
     return own.user(caller, codegen)
 
 
-handler = endpoint(app, organization=NO_ORGANIZATION)
+handler = endpoint(app, verbatim=True, organization=NO_ORGANIZATION)

@@ -22,4 +22,4 @@ def update_user(
     return members.update(request, org_id=org_id, user_id=user_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN)
+handler = endpoint(app, verbatim=True, role=Role.ADMIN)

@@ -18,4 +18,4 @@ def delete_webhook(org_id: Organization, codegen: TransparentCodegen) -> Any:
     return codegen.webhooks.delete(org_id=org_id)
 
 
-handler = endpoint(app, role=Role.ADMIN, codegen_decides=True)
+handler = endpoint(app, verbatim=True, role=Role.ADMIN, codegen_decides=True)

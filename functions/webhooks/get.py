@@ -17,4 +17,4 @@ def get_webhook(org_id: Organization, codegen: TransparentCodegen) -> WebhookCon
     return codegen.webhooks.get(org_id=org_id)
 
 
-handler = endpoint(app, role=Role.MEMBER)  # The URL of a webhook often contains a secret.
+handler = endpoint(app, verbatim=True, role=Role.MEMBER)  # The URL of a webhook often contains a secret.

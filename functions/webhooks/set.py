@@ -28,4 +28,4 @@ def set_webhook(org_id: Organization, request: SetWebhook, codegen: TransparentC
     return codegen.webhooks.set(request.url, secret=request.secret, enabled=request.enabled, org_id=org_id)
 
 
-handler = endpoint(app, role=Role.ADMIN, codegen_decides=True, secret=True)
+handler = endpoint(app, verbatim=True, role=Role.ADMIN, codegen_decides=True, secret=True)

@@ -29,4 +29,6 @@ def test_webhook(
         return codegen.webhooks.test(request.url, org_id=org_id)
 
 
-handler = endpoint(app, role=Role.ADMIN, codegen_decides=True, secret=True)  # The URL can contain a secret.
+handler = endpoint(
+    app, verbatim=True, role=Role.ADMIN, codegen_decides=True, secret=True
+)  # The URL can contain a secret.

@@ -126,7 +126,7 @@ class Backend:
         """Checkpoints and forks, in the runs table."""
         from codegen_runs.storage.checkpoints import Checkpoints
 
-        return Checkpoints(settings.required("RUNS_TABLE"))
+        return Checkpoints(settings.required("RUNS_TABLE"), retention=settings.checkpoint_retention())
 
     @cached_property
     def connections(self) -> ConnectionsTable:
@@ -154,7 +154,11 @@ class Backend:
         """Watches, events, leases and token buckets."""
         from codegen_runs.storage.runs import RunsTable
 
-        return RunsTable(settings.required("RUNS_TABLE"), retention=settings.event_retention())
+        return RunsTable(
+            settings.required("RUNS_TABLE"),
+            retention=settings.event_retention(),
+            checkpoint_retention=settings.checkpoint_retention(),
+        )
 
     @cached_property
     def shares(self) -> Table:

@@ -14,9 +14,12 @@ import copy
 import logging
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+
+from codegen_runs.redaction import redact
 
 _LAMBDA_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
@@ -34,6 +37,10 @@ class _Formatter(LambdaPowertoolsFormatter):
         record = copy.copy(record)
         record.levelname = _LAMBDA_LEVELS.get(record.levelname, record.levelname)
         return super().format(record)
+
+    def serialize(self, log: dict[str, Any]) -> str:  # type: ignore[override]
+        """Return a line as JSON. What looks like a secret in it is masked: errors can contain what agents wrote."""
+        return super().serialize(redact(log))
 
 
 def _opened() -> Logger:

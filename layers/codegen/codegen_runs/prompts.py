@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from codegen_runs.redaction import redact
+
 # For a launched run: the most characters of all its prompts, the characters of a shortened prompt, the most prompts.
 MAX_KEPT = 30_000
 MAX_SHORTENED = 300
@@ -44,11 +46,12 @@ class Prompt(BaseModel):
 
 
 def kept(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """Return the prompts within the limits.
+    """Return the prompts within the limits, and without what looks like a secret: it is masked before they are cut.
 
     The first prompt says what the run is for, and the newest what it does now, so these two are shortened last. If
     there are too many prompts, those after the first are removed. If they are too long, the oldest are shortened.
     """
+    prompts = [prompt.model_copy(update={"text": redact(prompt.text)}) for prompt in prompts]
     if len(prompts) > MOST_KEPT:
         prompts = [prompts[0], *prompts[len(prompts) - MOST_KEPT + 1 :]]
     lengths = [min(len(prompt.text), MAX_SHORTENED) for prompt in prompts]

@@ -86,6 +86,11 @@ def event_retention() -> int:
     return _number("EVENT_RETENTION_DAYS", required("EVENT_RETENTION_DAYS"), int) * 86_400
 
 
+def checkpoint_retention() -> int:
+    """Return how many seconds a checkpoint is stored."""
+    return _number("CHECKPOINT_RETENTION_DAYS", required("CHECKPOINT_RETENTION_DAYS"), int) * 86_400
+
+
 def allowed_origin() -> str:
     """Return the browser origin that CORS allows."""
     return required("ALLOWED_ORIGIN")

@@ -69,7 +69,7 @@ class Recorder:
 
     def end(self, status: Status, answer: str | None, reason: str | None) -> None:
         """Create the checkpoint of the end of a turn, with its answer; `reason` is the summary without an answer."""
-        kept, truncated = shorten(answer, MAX_ANSWER_CHARACTERS)
+        kept, truncated = shorten(redact(answer), MAX_ANSWER_CHARACTERS)
         self._make(Reason.END, status, summary=kept or reason, answer=kept, answer_truncated=truncated)
 
     def by_hand(self, summary: str | None, tags: Sequence[str], created_by: str) -> Checkpoint:
@@ -81,7 +81,8 @@ class Recorder:
     def _new_prompts(self) -> tuple[Prompt, ...]:
         """Return the prompts that no checkpoint holds yet."""
         last = self.head.prompt if self.head else 0
-        return tuple(prompt for prompt in self._watch.prompts if prompt.number > last)
+        prompts = (prompt for prompt in self._watch.prompts if prompt.number > last)
+        return tuple(prompt.model_copy(update={"text": redact(prompt.text)}) for prompt in prompts)
 
     def _make(
         self, reason: Reason, status: Status, *, summary: str | None, position: int | None = None, **more: Any

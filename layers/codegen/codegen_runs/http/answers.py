@@ -19,6 +19,7 @@ from codegen_runs.problems import (
     Unprocessable,
     UnsupportedMediaType,
 )
+from codegen_runs.redaction import redact
 
 EXPOSED_HEADERS = (
     "ETag,Idempotent-Replay,Identity-Unconfirmed-Since,Location,RateLimit,RateLimit-Policy,Retry-After,"
@@ -48,9 +49,17 @@ def refusal(problem: Problem, path: str, request_id: str) -> Answer:
     return {
         "statusCode": problem.status,
         "multiValueHeaders": headers,
-        "body": json.dumps(problems.render(problem, path, request_id)),
+        "body": json.dumps(redact(problems.render(problem, path, request_id))),
         "isBase64Encoded": False,
     }
+
+
+def masked(answer: Answer) -> Answer:
+    """Return the answer with what looks like a secret in its JSON masked."""
+    body = answer["body"]
+    if not body or redact(body) == body:
+        return answer
+    return answer | {"body": json.dumps(redact(json.loads(body)))}
 
 
 def within_limit(answer: Answer) -> Answer:

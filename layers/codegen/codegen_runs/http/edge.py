@@ -43,6 +43,7 @@ def endpoint(
     codegen_decides: bool = False,
     own_data: bool = False,
     secret: bool = False,
+    verbatim: bool = False,
     own_account: bool = False,
     organization: admission.Place = admission.DEFAULT_ORGANIZATION,
 ) -> Handler:
@@ -59,6 +60,8 @@ def endpoint(
             the Codegen API cannot confirm the caller.
         secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
         own_account: Whether the operation acts on the caller's own account at Codegen. It then needs a Codegen token.
+        verbatim: Whether answers contain texts as they came: Codegen's on its own paths, or what the caller wrote and
+            may edit. In all other answers, what looks like a secret is masked.
         organization: Where a request names its organization if its path does not. By default it is the deployment's.
     """
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
@@ -85,6 +88,8 @@ def endpoint(
 
             def act() -> Answer:
                 answer = app.resolve(_prepared(app, event, context, caller, org_id, backend), context)
+                if not (verbatim or secret):
+                    answer = answers.masked(answer)
                 return answer if method == "GET" or not answers.is_too_large(answer) else _shortened(answer)
 
             if method == "GET":

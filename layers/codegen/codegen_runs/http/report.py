@@ -9,6 +9,7 @@ from codegen_runs.http import routing
 from codegen_runs.http.proxy import Event, authorized, headers_of, request_id_of
 from codegen_runs.logs import logger
 from codegen_runs.metrics import Metric
+from codegen_runs.redaction import redact
 
 
 def exchange(event: Event, *, cold_start: bool) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def write(
 
 def write_fault(error: Exception, event: Event) -> None:
     """Log an unexpected error with its traceback, and without the token of the request."""
-    text = "".join(traceback.format_exception(error))
+    text = redact("".join(traceback.format_exception(error)))
     if secret := token_in(headers_of(event)):
         text = text.replace(secret, "[token]")
     logger.error("fault", exception_name=type(error).__name__, exception=text)

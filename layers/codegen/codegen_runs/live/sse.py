@@ -29,6 +29,7 @@ from codegen_runs.live.stream_request import StreamRequest
 from codegen_runs.live.viewers import LOOK_SECONDS, close, is_open, open_stream
 from codegen_runs.live.views import Frame, LogView, View
 from codegen_runs.problems import StorageUnavailable
+from codegen_runs.redaction import redact
 
 logger = logging.getLogger(__name__)
 
@@ -249,5 +250,5 @@ def _written(frame: Frame, key: str | None = None) -> bytes:
     lines = []
     if frame.id:
         lines.append(f"id: {frame.id}~{key}" if key else f"id: {frame.id}")
-    lines += [f"event: {frame.name.replace('.', '_')}", f"data: {json.dumps(frame.data)}"]
+    lines += [f"event: {frame.name.replace('.', '_')}", f"data: {json.dumps(redact(frame.data))}"]
     return ("\n".join(lines) + "\n\n").encode()

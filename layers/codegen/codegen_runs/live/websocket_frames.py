@@ -21,6 +21,7 @@ from codegen_runs.events import Event, shorten
 from codegen_runs.links import link_to_run
 from codegen_runs.live.entries import entry, preview
 from codegen_runs.problems import Problem
+from codegen_runs.redaction import redact
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
@@ -34,7 +35,7 @@ MAX_REASON_CHARACTERS = 500
 
 def frame(type_: str, **content: Any) -> bytes:
     """Return a frame."""
-    return json.dumps({"type": type_, **content}).encode()
+    return json.dumps(redact({"type": type_, **content})).encode()
 
 
 def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *, now: float) -> bytes:

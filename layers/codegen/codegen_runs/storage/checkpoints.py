@@ -6,9 +6,10 @@
 | `forks#{org}#{key}`       | `{epoch}#{seq}#{fork}`       | a `Fork` of one of the run's checkpoints |
 | `origin#{org}#{key}`      | `origin`                     | the `Fork` that created the run          |
 
-Checkpoints never change. A fork changes once, when its new run is known. None of these items expires: a checkpoint
-contains everything it needs, so it can be read when the events of its run are deleted. A fork does not write to the
-partition of the run that it is made from.
+Checkpoints never change. A fork changes once, when its new run is known. A checkpoint contains everything it needs, so
+it can be read when the events of its run are deleted. What looks like a secret in it is masked. DynamoDB deletes these
+items some time after `expires_at` (epoch seconds). A fork does not write to the partition of the run that it is made
+from.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from pydantic import BaseModel, ConfigDict
 
 from codegen_api import Harness
 from codegen_runs.prompts import Prompt
+from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status
 from codegen_runs.storage.keys import run_partition
 from codegen_runs.storage.table import ABSENT, PRESENT, Condition, Item, Table, transact
+
+RETENTION = 365 * 86_400
+"""How many seconds a checkpoint or a fork is stored."""
 
 _FIRST, _LAST = "checkpoint#", "checkpoint#~"
 
@@ -155,10 +160,16 @@ class Fork(BaseModel):
 
 
 class Checkpoints:
-    """The checkpoints and forks in the runs table. Every method may raise `StorageUnavailable`."""
+    """The checkpoints and forks in the runs table. Every method may raise `StorageUnavailable`.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: The name of the table.
+        retention: How many seconds a fork is stored.
+    """
+
+    def __init__(self, name: str, *, retention: int = RETENTION) -> None:
         self._table = Table(name)
+        self._retention = retention
 
     def get(self, org_id: int, run: str, epoch: int, seq: int) -> Checkpoint | None:
         """Read one checkpoint."""
@@ -184,12 +195,12 @@ class Checkpoints:
 
     def add_fork(self, fork: Fork) -> None:
         """Store a fork before its run is started."""
-        self._table.put(_fork(fork), ABSENT)
+        self._table.put(_fork(fork, self._retention), ABSENT)
 
     def settle_fork(self, fork: Fork, child: str) -> Fork:
         """Store the key of a fork's new run."""
         settled = fork.model_copy(update={"child": child})
-        item = _fork(settled)
+        item = _fork(settled, self._retention)
         origin = item | {"pk": f"origin#{fork.org_id}#{child}", "sk": "origin"}
         transact([("Put", self._table.put_action(item, PRESENT)), ("Put", self._table.put_action(origin))])
         return settled
@@ -220,14 +231,15 @@ class Checkpoints:
         return items
 
 
-def item(checkpoint: Checkpoint) -> Item:
-    """Return the item of a checkpoint."""
+def item(checkpoint: Checkpoint, retention: int) -> Item:
+    """Return the item of a checkpoint that is stored for `retention` seconds."""
     key = {"pk": run_partition(checkpoint.org_id, checkpoint.run), "sk": _position(checkpoint.epoch, checkpoint.seq)}
-    return key | _members(checkpoint)
+    return key | _members(checkpoint) | {"expires_at": checkpoint.created_at // 1000 + retention}
 
 
-def _fork(fork: Fork) -> Item:
-    return _fork_key(fork) | _members(fork)
+def _fork(fork: Fork, retention: int) -> Item:
+    masked = fork.model_copy(update={"system_prompt": redact(fork.system_prompt)})
+    return _fork_key(fork) | _members(masked) | {"expires_at": fork.created_at // 1000 + retention}
 
 
 def _fork_key(fork: Fork) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from codegen_api import Harness
 from codegen_runs.bodies import NotBlank
+from codegen_runs.redaction import redact
 from codegen_runs.storage.table import ABSENT, Condition, Item, Table
 
 _OPEN = "open"
@@ -169,14 +170,20 @@ class MultiRunsTable:
 
         Raises `ConditionFailed` if its status is no longer the one that was read.
         """
+        if status.terminal:
+            changes |= _no_longer_needed(multi_run)
         changes = {
-            name: value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
+            name: redact(value.model_dump(mode="json", exclude_none=True))
+            if isinstance(value, BaseModel)
+            else redact(value)
             for name, value in changes.items()
         }
         if status.terminal:
             changes["open"] = None
         unchanged = Condition("#status = :status", {"status": str(multi_run.status)})
-        item = self._table.update(_key(multi_run.org_id, multi_run.id), {"status": str(status)} | changes, unchanged)
+        item = self._table.update(
+            _key(multi_run.org_id, multi_run.id), {"status": str(status)} | redact(changes), unchanged
+        )
         return _multi_run(item)
 
     def open(self, *, created_before: int, limit: int) -> list[MultiRun]:
@@ -200,6 +207,12 @@ def _key(org_id: int, multi_run_id: str) -> dict[str, str]:
 
 def _id(key: Item) -> str:
     return str(key["sk"]).removeprefix("multi_run#")
+
+
+def _no_longer_needed(multi_run: MultiRun) -> dict[str, Any]:
+    """Return the texts that callers wrote, masked: they are needed as they are only until all runs are launched."""
+    texts = multi_run.model_dump(mode="json", exclude_none=True, include={"prompt", "candidates", "synthesis"})
+    return {**redact(texts), "metadata": json.dumps(redact(multi_run.metadata))}
 
 
 def _item(multi_run: MultiRun) -> Item:

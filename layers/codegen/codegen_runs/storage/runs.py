@@ -40,6 +40,7 @@ from codegen_api import Harness
 from codegen_runs.events import Event, Position
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.prompts import Prompt
+from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status, from_upstream
 from codegen_runs.storage import checkpoints as checkpoint_rows
 from codegen_runs.storage.backlogs import Backlog
@@ -294,9 +295,12 @@ class Watch(BaseModel):
 class RunsTable:
     """Watches, events and leases. Every method may raise `StorageUnavailable`."""
 
-    def __init__(self, name: str, *, retention: int = RETENTION) -> None:
+    def __init__(
+        self, name: str, *, retention: int = RETENTION, checkpoint_retention: int = checkpoint_rows.RETENTION
+    ) -> None:
         self._table = Table(name)
         self._retention = retention
+        self._checkpoint_retention = checkpoint_retention
 
     def add(self, watch: Watch, events: Sequence[Event] = ()) -> bool:
         """Store a new watch with its first events; False if the key exists already."""
@@ -550,7 +554,8 @@ class RunsTable:
             stored |= {"pk": item["pk"], "sk": _event_key(event.epoch, event.seq)}
             stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
             actions.append(("Put", self._table.put_action(stored, ABSENT)))
-        actions += [("Put", self._table.put_action(checkpoint_rows.item(made), ABSENT)) for made in checkpoints]
+        made = (checkpoint_rows.item(checkpoint, self._checkpoint_retention) for checkpoint in checkpoints)
+        actions += [("Put", self._table.put_action(row, ABSENT)) for row in made]
         if len(actions) == 1:
             self._table.put(item, condition)
         else:
@@ -574,7 +579,12 @@ def _line(org_id: int, caller_id: str | None) -> int:
 
 
 def _item(watch: Watch) -> Item:
+    """Return the item of a watch. What agents and callers wrote is masked, except the prompts until the launch."""
+    texts = {"result", "status_reason", "summary", "opened", "cancel", "web_url"}
+    if watch.agent_run_id is not None or watch.status.terminal:
+        texts.add("prompts")
     item = _key(watch.org_id, watch.key) | watch.model_dump(mode="json", exclude_none=True, exclude={"launch"})
+    item |= redact({name: value for name, value in item.items() if name in texts})
     if watch.launch is not None:  # Stored as JSON text: metadata may contain numbers that DynamoDB cannot store.
         item["launch"] = watch.launch.model_dump_json()
     if watch.due_at is not None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from codegen_runs.redaction import redact
 from codegen_runs.storage.table import ABSENT, PRESENT, Condition, ConditionFailed, Item, Table
 
 
@@ -31,6 +32,7 @@ class StarredRunsTable:
     def add(self, org_id: int, caller_id: str, star: Star) -> Star:
         """Store a star and return it. If the run has a star already, only its note is replaced."""
         key = _key(org_id, caller_id, star.agent_run_id)
+        star = star.model_copy(update={"note": redact(star.note)})
         while True:
             try:
                 self._table.put(key | star.model_dump(exclude_none=True), ABSENT)
