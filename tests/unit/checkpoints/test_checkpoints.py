@@ -194,7 +194,7 @@ def expire(deployed: Template, run_id: int) -> None:
     """Delete a run's watch and events, as DynamoDB does when they expire."""
     client, table = boto3.client("dynamodb"), deployed.tables["RunsTable"].name
     for item in client.scan(TableName=table)["Items"]:
-        if item["pk"]["S"] == f"run#{DEMO_ORG_ID}#{run_id}" and "expires_at" in item:
+        if item["pk"]["S"] == f"run#{DEMO_ORG_ID}#{run_id}" and not item["sk"]["S"].startswith("checkpoint#"):
             client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
 
 

@@ -144,7 +144,7 @@ def test_the_run_of_a_lost_launch_is_searched_for_until_both_time_and_searches_s
 
 
 @pytest.mark.parametrize(
-    ("held", "due_at"), [({}, DEADLINE), ({"cancel": CANCEL}, MS), ({"paused_at": MS}, MS)], ids=str
+    ("held", "due_at"), [({}, MS + 2_000), ({"cancel": CANCEL}, MS), ({"paused_at": MS}, MS)], ids=str
 )
 def test_a_launch_that_left_no_run_is_queued_again_or_held_or_cancelled(held: dict[str, Any], due_at: int) -> None:
     before = watch(Status.LAUNCHING, quiet_polls=LAST_SEARCH, launching_since=MS - GRACE_MS, due_at=BEFORE, **held)
@@ -152,6 +152,8 @@ def test_a_launch_that_left_no_run_is_queued_again_or_held_or_cancelled(held: di
     assert changed(before, transitions.not_adopted(before, now=NOW)) == {
         "status": Status.QUEUED,
         "quiet_polls": 0,
+        "failures": 1,
+        "held_until": MS + 2_000,
         "due_at": due_at,
     }
 
