@@ -166,6 +166,20 @@ def multi_run(api: CodegenAPI, /, prompt: str, poll_interval: float, **options: 
     _show_result(ended)
 
 
+@commands.command()
+@click.argument("multi_run_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@with_api
+def compare(api: CodegenAPI, multi_run_id: str, as_json: bool) -> None:
+    """Compare the candidates of a multi-run."""
+    with _errors_as_messages():
+        found = api.multi_runs.compare(multi_run_id)
+    if as_json:
+        click.echo(json.dumps(found.model_dump(), indent=2))
+    else:
+        display.comparison(found)
+
+
 @commands.command("list")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="Maximum number of runs.")
 @click.option("--starred", is_flag=True, help="List the runs that you starred.")

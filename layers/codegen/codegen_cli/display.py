@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from codegen_api import MultiRun, Task, TaskEvent
+from codegen_api import ComparedCandidate, Comparison, MultiRun, Task, TaskEvent
 
 from .terminal import is_terminal, visible
 
@@ -71,17 +71,50 @@ def answer(markdown: str) -> None:
 
 def runs(rows: Sequence[dict[str, Any]]) -> None:
     """Print runs: a table on a terminal, elsewhere one line for each run with tabs between its columns."""
-    columns = ("ID", "STATUS", "CREATED", "FROM", "WHAT")
+    _table(("ID", "STATUS", "CREATED", "FROM", "WHAT"), [_cells(row) for row in rows])
+
+
+def comparison(found: Comparison) -> None:
+    """Print the candidates of a multi-run side by side, in the same forms, and which of their answers agree."""
+    columns = ("CANDIDATE", "STATUS", "SECONDS", "STEPS", "FILES", "TESTS", "ERRORS", "PULL REQUESTS")
+    _table(columns, [_facts(candidate) for candidate in found.candidates])
+    if summary := (found.agreement or {}).get("summary"):
+        click.echo(f"Answers: {visible(str(summary))}", err=True)
+
+
+def _facts(candidate: ComparedCandidate) -> tuple[str, ...]:
+    evidence = candidate.evidence or {}
+    pull_requests = (
+        each.get("url") or each.get("number") or each.get("id") for each in _objects(evidence, "pull_requests")
+    )
+    cells = (
+        candidate.index + 1,
+        candidate.status,
+        evidence.get("duration_seconds"),
+        evidence.get("steps"),
+        sum(file.get("access") == "changed" for file in _objects(evidence, "files")) if evidence else None,
+        evidence.get("tests_outcome"),
+        len(_objects(evidence, "errors")) if evidence else None,
+        " ".join(map(str, pull_requests)) or "none",
+    )
+    return tuple("unknown" if cell is None else visible(str(cell)).replace("\t", " ") for cell in cells)
+
+
+def _objects(evidence: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = evidence.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
     if not is_terminal(sys.stdout):
-        for line in (columns, *map(_cells, rows)):
+        for line in (columns, *rows):
             click.echo("\t".join(line))
         return
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column != "WHAT", overflow="fold")
-    for row in rows:
-        id_, status, *others = _cells(row)
-        table.add_row(Text(id_), Text(status, STYLES.get(status, "")), *map(Text, others))
+        table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    for first, status, *others in rows:
+        table.add_row(Text(first), Text(status, STYLES.get(status, "")), *map(Text, others))
     _console(sys.stdout).print(table)
 
 

@@ -262,6 +262,38 @@ def test_a_failed_multi_run_has_an_exit_code_and_a_reason(at_deployment: Run, an
     assert shown.stderr.splitlines()[-1] == "Multi-run mr-1 ended as failed: No quorum."
 
 
+def test_the_candidates_of_a_multi_run_are_compared(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+    evidence = {
+        "duration_seconds": 9.5,
+        "steps": 6,
+        "files": [{"path": "a.py", "access": "changed"}, {"path": "b.py", "access": "read"}, "odd"],
+        "tests_outcome": "passed",
+        "errors": [],
+        "pull_requests": [{"url": "https://github.com/works/shop/pull/3\x1b[2J"}],
+    }
+    compared = [
+        {"index": 0, "status": "completed", "evidence": evidence},
+        {"index": 1, "status": "queued", "evidence": None},
+    ]
+    found = {
+        "multi_run_id": "mr-1",
+        "status": "running",
+        "candidates": compared,
+        "agreement": {"summary": "2 of 3 agree"},
+    }
+    answers += [found, {"service": "codegen-runs"}, found]
+
+    shown = at_deployment("compare", "mr-1")
+    as_json = at_deployment("compare", "mr-1", "--json")
+
+    assert [line.split("\t") for line in shown.stdout.splitlines()[1:]] == [
+        ["1", "completed", "9.5", "6", "1", "passed", "0", "https://github.com/works/shop/pull/3\\x1b[2J"],
+        ["2", "queued", *["unknown"] * 5, "none"],
+    ]
+    assert "2 of 3 agree" in shown.stderr
+    assert json.loads(as_json.stdout)["candidates"][0]["evidence"]["steps"] == 6
+
+
 def test_stars_are_added_removed_and_listed(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
     starred = {"agent_run_id": 7, "starred": True, "note": "Nice."}
     answers += [starred]
