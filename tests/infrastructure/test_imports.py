@@ -41,7 +41,7 @@ ROOMS = (
             "problems",
             "prompts",
         ),
-        *("redaction", "roles", "searching", "settings", "statuses", "wire"),
+        *("redaction", "roles", "searching", "secret_forms", "secret_names", "settings", "statuses", "wire"),
     },
     {"aws"},
     {"storage"},

@@ -1,34 +1,69 @@
-"""Masks the secrets that agents print: text that looks like a token is replaced before it is stored."""
+"""Masks secrets: text that looks like a token, a key or a password is replaced before it is stored or shown.
+
+`secret_forms` has the forms of tokens, and `secret_names` the names whose values are secrets.
+"""
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 from typing import Any
 
-MASK = "[redacted]"
+from codegen_runs.secret_forms import MASK, mask_forms
+from codegen_runs.secret_names import is_secret, mask_named
 
-_SECRETS = re.compile(
-    r"""
-    \b(?:
-        sk-[A-Za-z0-9_-]{16,}                              # Codegen, OpenAI, Anthropic
-      | cgr_[A-Za-z0-9]{20,}                               # this deployment
-      | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_\w{20,}    # GitHub
-      | xox[abprs]-[A-Za-z0-9-]{10,}                       # Slack
-      | (?:AKIA|ASIA)[A-Z0-9]{16}                          # AWS access keys
-      | eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}              # JSON Web Tokens
-    )
-    | (?<=[Bb]earer\s)[A-Za-z0-9._~+/=-]{16,}
-    """,
-    re.VERBOSE,
-)
+__all__ = ["MASK", "redact"]
+
+# Texts of these lengths are often masked again: a watch is written with each poll.
+_LONG, _VERY_LONG = 500, 70_000
+
+# No shorter text has a secret.
+_SHORTEST = 8
+
+_ROUNDS = 8
 
 
 def redact(value: Any) -> Any:
-    """Return a JSON value in which every text that looks like a secret is masked, also in names of members."""
+    """Return a JSON value in which every text that looks like a secret is masked, also in names of members.
+
+    A secret may also be split between members and elements: `{"password": "x"}`, `{"name": "PASSWORD", "value": "x"}`,
+    `["--password", "x"]`. Masking twice is the same as masking once.
+    """
     if isinstance(value, str):
-        return _SECRETS.sub(MASK, value)
+        return _again(value) if _LONG < len(value) < _VERY_LONG else _masked(value)
     if isinstance(value, list):
-        return [redact(element) for element in value]
+        before = [None, *value]
+        return [_element(name, element) for name, element in zip(before, value, strict=False)]
     if isinstance(value, dict):
-        return {redact(name): redact(member) for name, member in value.items()}
+        named = value.get("name") or value.get("key") or value.get("Name") or value.get("Key")
+        return {redact(name): _member(name, member, named) for name, member in value.items()}
     return value
+
+
+def _element(before: Any, element: Any) -> Any:
+    if isinstance(before, str) and before.startswith("-") and isinstance(element, str) and is_secret(before, element):
+        return MASK
+    return redact(element)
+
+
+def _member(name: Any, member: Any, named: Any) -> Any:
+    if isinstance(name, str) and name.lower() == "value" and isinstance(named, str):
+        name = named
+    if not isinstance(name, str) or not isinstance(member, str) or not is_secret(name, member):
+        return redact(member)
+    shown = redact(member)
+    return shown if isinstance(shown, str) and MASK in shown and " " in shown else MASK
+
+
+def _masked(text: str) -> str:
+    """Mask a text until nothing more is found: the end of one secret can be the beginning of the next one."""
+    for _ in range(_ROUNDS if len(text) >= _SHORTEST else 0):
+        forms = mask_forms(text, text.lower())
+        # The one letter whose small form has two characters would shift the places.
+        masked = mask_named(forms, forms.replace("\u0130", "I").lower())
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+_again = lru_cache(128)(_masked)

@@ -35,9 +35,19 @@ def test_a_secret_is_masked_and_the_text_around_it_is_kept(secret: str, around: 
 
 
 @pytest.mark.parametrize("secret", SHORTEST)
-def test_a_shorter_text_and_one_inside_a_word_are_kept(secret: str) -> None:
+@pytest.mark.parametrize("before", ["MY_", "token_", "export X=", r"{\"a\": \"\n", "%3D", "\x1b[31m"])
+def test_a_secret_is_masked_after_an_underscore_and_an_escape(secret: str, before: str) -> None:
+    assert secret not in redact(before + secret)
+
+
+@pytest.mark.parametrize("secret", SHORTEST)
+def test_a_shorter_text_is_kept(secret: str) -> None:
     assert redact(secret[:-1]) == secret[:-1]
-    assert redact("a" + secret) == "a" + secret
+
+
+@pytest.mark.parametrize("text", ["ask-" + "a" * 16, "aAKIA" + "ABCD0123" * 2, "aeyJ" + ".".join(["b" * 12] * 3)])
+def test_a_form_that_words_may_contain_is_kept_inside_a_word(text: str) -> None:
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize("part", [1, 2])
@@ -65,6 +75,167 @@ def test_secrets_are_found_in_lists_values_and_names() -> None:
     assert redact({"env": [{"TOKEN": secret, secret: ["x", [secret]]}]}) == {
         "env": [{"TOKEN": MASK, MASK: ["x", [MASK]]}]
     }
+
+
+RANDOM = "a1B2c3D4e5"
+HEX = "0123456789abcdef"
+
+# Made-up secrets, put together here, so that no scanner of a repository takes them for real ones.
+FAMILIES = {
+    "GitLab": "glpat-" + RANDOM * 2,
+    "GitLab CI": "glcbt-" + "64_" + RANDOM * 2,
+    "Slack app": "xapp-" + "1-A0123-456-" + RANDOM,
+    "Google": "AIza" + RANDOM * 3 + "abcde",
+    "Google OAuth": "ya29." + RANDOM * 2,
+    "Google client": "GOCSPX-" + RANDOM * 3,
+    "Stripe": "sk_" + "live_" + RANDOM,
+    "npm": "npm_" + RANDOM * 4,
+    "PyPI": "pypi-" + "AgEI" + RANDOM * 5,
+    "Hugging Face": "hf_" + RANDOM * 3,
+    "SendGrid": "SG." + RANDOM * 2 + "." + RANDOM * 4,
+    "OpenAI": "sk-" + "proj-" + RANDOM * 4,
+    "Anthropic": "sk-" + "ant-api03-" + RANDOM * 4,
+    "DigitalOcean": "dop_" + "v1_" + HEX * 4,
+    "Shopify": "shpat_" + HEX * 2,
+    "Twilio": "SK" + HEX * 2,
+    "Mailgun": "key-" + HEX * 2,
+    "Square": "sq0atp-" + RANDOM * 3,
+    "Databricks": "dapi" + HEX * 2,
+    "Heroku": "HRKU-" + RANDOM * 4,
+    "Dropbox": "sl." + RANDOM * 8,
+    "Linear": "lin_" + "api_" + RANDOM * 4,
+    "Notion": "ntn_" + RANDOM * 4,
+    "Atlassian": "ATATT3" + RANDOM * 4,
+    "Discord": "MTk4" + RANDOM * 2 + "." + "abc123" + "." + RANDOM * 3,
+    "Vault": "hvs." + RANDOM * 3,
+    "AWS secret": "wJalr" + "XUtnF7MI/K7MDE2G/bPxRfi3YqLm9Ab4Zs+" + "",
+    "private key": "-----BEGIN RSA PRIVATE " + "KEY-----\nMII" + RANDOM * 6 + "\n-----END RSA PRIVATE KEY-----",
+    "PGP": "-----BEGIN PGP PRIVATE " + "KEY BLOCK-----\n\n" + RANDOM * 6 + "\n-----END PGP PRIVATE KEY BLOCK-----",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("around", ["{}", "X={}", "MY_X: {}\n", '"{}"', "see {}, and go on"])
+def test_a_secret_of_every_family_is_masked(family: str, around: str) -> None:
+    assert FAMILIES[family] not in redact(around.format(FAMILIES[family]))
+
+
+IN_CONTEXT = [
+    ("postgres://user:{}@db.example.com/app", "pass"),
+    ("redis://:{}@cache:6379/0", "Swordfish"),
+    ("AccountKey={};EndpointSuffix=core.windows.net", RANDOM * 8 + "=="),
+    ("https://hooks.slack.com/services/{}", "T000/B000/" + RANDOM * 2),
+    ("https://api.telegram.org/bot123456789:{}/getMe", "AA" + RANDOM * 3 + "abc"),
+    ("aws_secret_access_key={}", RANDOM * 4),
+    ("password={}", "hunter2"),
+    ("DB_PASSWORD={}", "correct_horse"),
+    ("password: {}\n", "swordfish"),
+    ('{{"password": "{}"}}', "x"),
+    (r"{{\"password\": \"{}\"}}", "hunter2"),
+    ("mysql --password {} -u root", "hunter2"),
+    ("tool --api-key={}", RANDOM),
+    ("Authorization: Basic {}", "dXNlcjpwYXNz"),
+    ("Authorization: token {}", RANDOM * 2),
+    ("Cookie: {}", "session=" + RANDOM),
+    ("BEARER {}", RANDOM * 2),
+    ("secret = '{}'", "hunter2"),
+    ("https://example.com/?access_token={}&x=1", RANDOM * 2),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), IN_CONTEXT)
+def test_a_secret_is_masked_by_what_stands_before_it(text: str, secret: str) -> None:
+    masked = redact(text.format(secret))
+
+    assert masked == text.format(MASK)
+    assert redact(masked) == masked
+
+
+LOOK_ALIKES = [
+    *("d41d8cd98f00b204e9800998ecf8427e", "123e4567-e89b-12d3-a456-426614174000", "a" * 40, HEX * 4),
+    "sha512-" + RANDOM * 8 + "==",
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+    "function(e,t){return{password:e.password,token:t.token}}",
+    "index 83db48f..bf2a3c1 100644\ncommit 0123456789abcdef0123456789abcdef01234567",
+    '"integrity": "sha512-' + RANDOM * 8 + '=="',
+    *("password = get_password()", "password=$PASSWORD", "password=${DB_PASSWORD}", "password=<your-password>"),
+    *("password=os.environ['DB']", "password=self.password", "connect(password=db_password, port=1)", "password: str"),
+    *("password=None", "password=YOUR_PASSWORD", "password=***", "password={password}", "password = %s"),
+    *("max_tokens=1024", "token_count=12345678", "Password: must have 8 characters", "basic authentication"),
+    *("https://localhost:8080/a@b", "git@github.com:acme/app.git", "task-force-with-a-very-long-name"),
+    *("postgres://${USER}:${PASSWORD}@db", "Authorization: Bearer $TOKEN", "-----BEGIN CERTIFICATE-----"),
+    'if "-----BEGIN PRIVATE ' + 'KEY-----" in text: return',
+]
+
+
+@pytest.mark.parametrize("text", LOOK_ALIKES)
+def test_what_only_looks_like_a_secret_is_kept(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_a_secret_is_found_by_the_name_of_its_member() -> None:
+    assert redact({"tool_input": {"password": "x", "token": None, "port": 1}}) == {
+        "tool_input": {"password": MASK, "token": None, "port": 1}
+    }
+    assert redact([{"name": "DB_PASSWORD", "value": "hunter2"}]) == [{"name": "DB_PASSWORD", "value": MASK}]
+    assert redact(["mysql", "--password", "hunter2"]) == ["mysql", "--password", MASK]
+    assert redact({"password": {"type": "string"}}) == {"password": {"type": "string"}}
+
+
+PIECES = [
+    *(
+        "sk-",
+        "ghp_",
+        "AKIA",
+        "ABCD0123" * 2,
+        RANDOM,
+        RANDOM * 3,
+        "eyJ",
+        ".",
+        "password",
+        "=",
+        ":",
+        " ",
+        '"',
+        "'",
+        "token",
+    ),
+    *(
+        "Bearer ",
+        r"\n",
+        MASK,
+        "]",
+        "[",
+        "://u:",
+        "@",
+        "-",
+        "_",
+        "-----BEGIN PRIVATE " + "KEY-----",
+        "\n",
+        "SK",
+        HEX * 2,
+    ),
+    *(
+        "-----END PRIVATE KEY-----",
+        "Cookie: ",
+        "Authorization: ",
+        "+",
+        "/",
+        "$",
+        "hunter2",
+        ",",
+        "--",
+        "\u0130",
+        "secret",
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_masking_twice_is_masking_once(text: str) -> None:
+    once = redact(text)
+
+    assert redact(once) == once
 
 
 json_values = st.recursive(

@@ -1,0 +1,186 @@
+"""Secrets that are recognised by the name in front of them: `password=...`, `"token": "..."`, `--api-key ...`.
+
+A value stays if it is no secret but stands for one: a variable, a call, a placeholder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from codegen_runs.secret_forms import MASK, is_variable
+
+_CORES = ("pass", "pwd", "secret", "token", "key", "credential", "auth", "cookie", "signature")
+_ENDINGS = {"pass": "(?:word|wd|phrase|code)?", "auth": "(?:orization|token)?", "credential": "s?"}
+
+
+@cache
+def _named(core: str) -> re.Pattern[str]:
+    """Return the expression of a name that ends with a word, and of the sign after it, in lower case."""
+    return re.compile(
+        core + _ENDINGS.get(core, "") + r"(?:[_-](?:prod|production|staging|stage|dev|test|live|old|new|primary"
+        r"|secondary|admin|root|[0-9]{1,3}))?"
+        r"(?:[\\\"'`\]]{0,6}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|:)[ \t]{0,8}|(?P<gap>[ \t]{1,4}))"
+    )
+
+
+_VALUE = re.compile(
+    r"[bfru]{0,2}(?:\\{1,3}[\"'](?P<escaped>[^\"'\\\r\n]*+)|\"(?P<double>(?:\\.|[^\"\\\r\n])*+)"
+    r"|'(?P<single>(?:\\.|[^'\\\r\n])*+)|`(?P<back>[^`\r\n]*+))"
+    r"|(?P<bare>[^\s\"'`<>(){}\[\]|\\,;&]++)(?P<next>[(\[{,).;\\}]?)",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"[\"']?(?:(?:basic|bearer|token|digest|apikey|negotiate|ntlm|bot|hawk|key)[ \t]{1,3})?"
+    r"(?P<value>[^\s\"'`\\,;{}<>$()]++)",
+    re.IGNORECASE,
+)
+_COOKIES = re.compile(r"[\\\"']{0,3}(?P<value>[\w.%~-]{1,80}=[^\s\"'\\][^\"'\\\r\n]*)")
+
+_KEYS = (
+    *("apikey", "accesskey", "secretkey", "authkey", "privatekey", "signingkey", "encryptionkey", "sharedkey"),
+    *("accountkey", "masterkey", "servicekey", "licensekey", "sessionkey", "deploykey", "jwtkey", "storagekey"),
+    *("subscriptionkey", "adminkey", "appkey", "applicationkey", "clientkey", "webhookkey", "hmackey"),
+)
+_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd", "secret")
+_PLACEHOLDER = re.compile(
+    r"(?:your|enter|insert|replace|example|placeholder|dummy|sample)(?:[-_. ]?[a-z]+)*|change[-_ ]?(?:me|it|this)|"
+    r"(?:my|some|the|an?)[-_ ](?:[a-z]+[-_ ]?)*|none|null|nil|true|false|undefined|str(?:ing)?|bytes|text|int(?:eger)?|"
+    r"number|boolean|any|optional|required|object|todo|redacted|masked|hidden|passw(?:or)?d|secret|token|api[-_ ]?key|"
+    r"key|value|credentials?|pwd|bearer|basic|self|this|input",
+    re.IGNORECASE,
+)
+_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)*")
+_OF_CODE = re.compile(
+    r"pass|pwd|secret|token|key|cred|env|conf|setting|hash|arg|param|input|form|request|user|field|value|get|read"
+)
+_PROSE = re.compile(
+    r"\b(?:password|required|must|invalid|enter|your|forgot|reset|please|the|to|is|for)\b", re.IGNORECASE
+)
+
+
+def mask_named(text: str, lower: str) -> str:
+    """Return a text in which the values of names such as `password` are masked.
+
+    Args:
+        text: The text.
+        lower: The text in lower case.
+    """
+    spans = sorted(span for core in _CORES if core in lower for span in _spans(core, text, lower))
+    parts: list[str] = []
+    end = 0
+    for start, stop in spans:
+        if start >= end:
+            parts += [text[end:start], MASK]
+            end = stop
+    return "".join([*parts, text[end:]]) if parts else text
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Return whether the value of a member of this name is a secret."""
+    kind = _kind(name)
+    if kind == "header":
+        return len(value) >= 4 and not _stands_for_another(value) and " " not in value.partition(" ")[2]
+    return kind is not None and _quoted_secret(kind, value)
+
+
+def _spans(core: str, text: str, lower: str) -> Iterator[tuple[int, int]]:
+    position = 0
+    pattern = _named(core)
+    while found := pattern.search(lower, position):
+        position = found.end()
+        name = _name(text, found.start(), found.end() if found["sign"] is None else found.start("sign"))
+        kind = _kind(name.strip("\\\"'`] \t"))
+        if kind is None or (found["sign"] is None and not name.startswith("-")):
+            continue
+        if kind == "header":
+            value = (_COOKIES if core == "cookie" else _HEADER).match(text, position)
+            if value:
+                position = value.end()
+                if core == "cookie" or _looks_random(value["value"]):
+                    yield value.span("value")
+            continue
+        value = _VALUE.match(text, position)
+        if value is None:
+            continue
+        position = value.end()
+        group = next(each for each in ("escaped", "double", "single", "back", "bare") if value[each] is not None)
+        given = value[group]
+        is_value = (
+            _bare_secret(
+                kind, name, given, value["next"], found["sign"], text[value.end("bare") : value.end("bare") + 80]
+            )
+            if group == "bare"
+            else _quoted_secret(kind, given)
+        )
+        if is_value:
+            yield value.span(group)
+
+
+def _name(text: str, start: int, end: int) -> str:
+    """Return the whole name that contains the word at `start`; a name has at most 48 characters before it."""
+    first = start
+    while first > max(0, start - 48) and (text[first - 1].isalnum() or text[first - 1] in "_-."):
+        first -= 1
+    return text[first:end]
+
+
+def _kind(name: str) -> str | None:
+    """Return what the value of a name is: a `password`, a `token` or a `header`; None if it is no secret."""
+    plain = re.sub(r"[-_. ]|[0-9]+$", "", name.lower())
+    plain = re.sub(r"(?:prod|production|staging|stage|dev|test|live|old|new|primary|secondary|admin|root)$", "", plain)
+    if plain.endswith(("authorization", "cookie")):
+        return "header"
+    if plain.endswith(_PASSWORDS) or plain == "pass" or re.search(r"(?:[_-]|[a-z](?=P))pass$", name, re.IGNORECASE):
+        return "password"
+    if plain.endswith(("token", "credential", "credentials", *_KEYS)) or name in ("auth", "_auth"):
+        return "token"
+    return "token" if plain.endswith(("signature",)) and plain.startswith("x") else None
+
+
+def _stands_for_another(value: str) -> bool:
+    return (
+        not value.replace(MASK, "").strip(" .*-_#?\u2022")
+        or is_variable(value)
+        or value.startswith(("$", "{{", "${", "<", "%(", "!Ref", "arn:", "op://", "vault:", "ssm:"))
+        or _PLACEHOLDER.fullmatch(value) is not None
+    )
+
+
+def _quoted_secret(kind: str, value: str) -> bool:
+    if _stands_for_another(value):
+        return False
+    if kind == "password":
+        return not (" " in value and _PROSE.search(value))
+    return " " not in value and _looks_random(value)
+
+
+def _looks_random(value: str) -> bool:
+    """Return whether a value is long, and no word, number, path or URL."""
+    if len(value) < 8 or value.startswith(("/", "./", "http://", "https://")) or value.isdecimal():
+        return False
+    if _stands_for_another(value) or re.fullmatch("[A-Z]+(?:_[A-Z]+)+", value):
+        return False
+    has_digit = any(map(str.isdigit, value))
+    return has_digit or (len(value) >= 20 and re.fullmatch("[a-z]+(?:[-_. ][a-z]+)*", value) is None)
+
+
+def _bare_secret(kind: str, name: str, value: str, following: str, sign: str | None, rest: str) -> bool:
+    if len(value) < 2 or following in tuple("([{") or _stands_for_another(value):
+        return False
+    if "==" in (sign or "") or value.startswith(("/", "http://", "https://")):
+        return False
+    is_path = _PATH.fullmatch(value) is not None
+    has_digit = any(map(str.isdigit, value))
+    is_variable_of_shell = sign == "=" and name.isupper()
+    if is_path and not is_variable_of_shell:
+        if "." in value and (not has_digit or _OF_CODE.search(value.lower())):
+            return False
+        if not has_digit and (following or _OF_CODE.search(value.lower()) or re.fullmatch("[A-Z]+(?:_[A-Z]+)+", value)):
+            return False
+    if kind == "token":
+        return _looks_random(value) or (is_variable_of_shell and len(value) >= 8 and not value.isupper())
+    if sign == ":" and not has_digit:  # A word in a sentence, or a line of YAML.
+        return following == "" and not rest.partition("\n")[0].strip()
+    return len(value) >= 4 or not value.isdecimal()
