@@ -25,18 +25,29 @@ def _named(core: str) -> re.Pattern[str]:
     )
 
 
-_VALUE = re.compile(
-    r"[bfru]{0,2}(?:\\{1,3}[\"'](?P<escaped>[^\"'\\\r\n]*+)|\"(?P<double>(?:\\.|[^\"\\\r\n])*+)"
-    r"|'(?P<single>(?:\\.|[^'\\\r\n])*+)|`(?P<back>[^`\r\n]*+))"
-    r"|(?P<bare>[^\s\"'`<>(){}\[\]|\\,;&]++)(?P<next>[(\[{,).;\\}]?)",
-    re.IGNORECASE,
-)
-_HEADER = re.compile(
-    r"[\"']?(?:(?:basic|bearer|token|digest|apikey|negotiate|ntlm|bot|hawk|key)[ \t]{1,3})?"
-    r"(?P<value>[^\s\"'`\\,;{}<>$()]++)",
-    re.IGNORECASE,
-)
-_COOKIES = re.compile(r"[\\\"']{0,3}(?P<value>[\w.%~-]{1,80}=[^\s\"'\\][^\"'\\\r\n]*)")
+@cache
+def _value() -> re.Pattern[str]:
+    return re.compile(
+        r"[bfru]{0,2}(?:\\{1,3}[\"'](?P<escaped>[^\"'\\\r\n]*+)|\"(?P<double>(?:\\.|[^\"\\\r\n])*+)"
+        r"|'(?P<single>(?:\\.|[^'\\\r\n])*+)|`(?P<back>[^`\r\n]*+))"
+        r"|(?P<bare>[^\s\"'`<>(){}\[\]|\\,;&]++)(?P<next>[(\[{,).;\\}]?)",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _header() -> re.Pattern[str]:
+    return re.compile(
+        r"[\"']?(?:(?:basic|bearer|token|digest|apikey|negotiate|ntlm|bot|hawk|key)[ \t]{1,3})?"
+        r"(?P<value>[^\s\"'`\\,;{}<>$()]++)",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _cookies() -> re.Pattern[str]:
+    return re.compile(r"[\\\"']{0,3}(?P<value>[\w.%~-]{1,80}=[^\s\"'\\][^\"'\\\r\n]*)")
+
 
 _KEYS = (
     *("apikey", "accesskey", "secretkey", "authkey", "privatekey", "signingkey", "encryptionkey", "sharedkey"),
@@ -44,20 +55,38 @@ _KEYS = (
     *("subscriptionkey", "adminkey", "appkey", "applicationkey", "clientkey", "webhookkey", "hmackey"),
 )
 _PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd", "secret")
-_PLACEHOLDER = re.compile(
-    r"(?:your|enter|insert|replace|example|placeholder|dummy|sample)(?:[-_. ]?[a-z]+)*|change[-_ ]?(?:me|it|this)|"
-    r"(?:my|some|the|an?)[-_ ](?:[a-z]+[-_ ]?)*|none|null|nil|true|false|undefined|str(?:ing)?|bytes|text|int(?:eger)?|"
-    r"number|boolean|any|optional|required|object|todo|redacted|masked|hidden|passw(?:or)?d|secret|token|api[-_ ]?key|"
-    r"key|value|credentials?|pwd|bearer|basic|self|this|input",
-    re.IGNORECASE,
-)
-_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)*")
-_OF_CODE = re.compile(
-    r"pass|pwd|secret|token|key|cred|env|conf|setting|hash|arg|param|input|form|request|user|field|value|get|read"
-)
-_PROSE = re.compile(
-    r"\b(?:password|required|must|invalid|enter|your|forgot|reset|please|the|to|is|for)\b", re.IGNORECASE
-)
+
+
+@cache
+def _placeholder() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:your|enter|insert|replace|example|placeholder|dummy|sample)(?:[-_. ]?[a-z]+)*|change[-_ ]?(?:me|it|this)|"
+        r"(?:my|some|the|an?)[-_ ](?:[a-z]+[-_ ]?)*|none|null|nil|true|false|undefined|str(?:ing)?|bytes|text"
+        r"|int(?:eger)?|"
+        r"number|boolean|any|optional|required|object|todo|redacted|masked|hidden|passw(?:or)?d|secret|token"
+        r"|api[-_ ]?key|"
+        r"key|value|credentials?|pwd|bearer|basic|self|this|input",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _path() -> re.Pattern[str]:
+    return re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)*")
+
+
+@cache
+def _of_code() -> re.Pattern[str]:
+    return re.compile(
+        r"pass|pwd|secret|token|key|cred|env|conf|setting|hash|arg|param|input|form|request|user|field|value|get|read"
+    )
+
+
+@cache
+def _prose() -> re.Pattern[str]:
+    return re.compile(
+        r"\b(?:password|required|must|invalid|enter|your|forgot|reset|please|the|to|is|for)\b", re.IGNORECASE
+    )
 
 
 def mask_named(text: str, lower: str) -> str:
@@ -95,13 +124,13 @@ def _spans(core: str, text: str, lower: str) -> Iterator[tuple[int, int]]:
         if kind is None or (found["sign"] is None and not name.startswith("-")):
             continue
         if kind == "header":
-            value = (_COOKIES if core == "cookie" else _HEADER).match(text, position)
+            value = (_cookies() if core == "cookie" else _header()).match(text, position)
             if value:
                 position = value.end()
                 if core == "cookie" or _looks_random(value["value"]):
                     yield value.span("value")
             continue
-        value = _VALUE.match(text, position)
+        value = _value().match(text, position)
         if value is None:
             continue
         position = value.end()
@@ -144,7 +173,7 @@ def _stands_for_another(value: str) -> bool:
         not value.replace(MASK, "").strip(" .*-_#?\u2022")
         or is_variable(value)
         or value.startswith(("$", "{{", "${", "<", "%(", "!Ref", "arn:", "op://", "vault:", "ssm:"))
-        or _PLACEHOLDER.fullmatch(value) is not None
+        or _placeholder().fullmatch(value) is not None
     )
 
 
@@ -152,7 +181,7 @@ def _quoted_secret(kind: str, value: str) -> bool:
     if _stands_for_another(value):
         return False
     if kind == "password":
-        return not (" " in value and _PROSE.search(value))
+        return not (" " in value and _prose().search(value))
     return " " not in value and _looks_random(value)
 
 
@@ -171,13 +200,15 @@ def _bare_secret(kind: str, name: str, value: str, following: str, sign: str | N
         return False
     if "==" in (sign or "") or value.startswith(("/", "http://", "https://")):
         return False
-    is_path = _PATH.fullmatch(value) is not None
+    is_path = _path().fullmatch(value) is not None
     has_digit = any(map(str.isdigit, value))
     is_variable_of_shell = sign == "=" and name.isupper()
     if is_path and not is_variable_of_shell:
-        if "." in value and (not has_digit or _OF_CODE.search(value.lower())):
+        if "." in value and (not has_digit or _of_code().search(value.lower())):
             return False
-        if not has_digit and (following or _OF_CODE.search(value.lower()) or re.fullmatch("[A-Z]+(?:_[A-Z]+)+", value)):
+        if not has_digit and (
+            following or _of_code().search(value.lower()) or re.fullmatch("[A-Z]+(?:_[A-Z]+)+", value)
+        ):
             return False
     if kind == "token":
         return _looks_random(value) or (is_variable_of_shell and len(value) >= 8 and not value.isupper())
