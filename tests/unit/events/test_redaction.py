@@ -247,3 +247,18 @@ json_values = st.recursive(
 @given(json_values)
 def test_json_without_secrets_stays_as_it_is(value: object) -> None:
     assert redact(value) == value
+
+
+REPEATED = ["a", "-----BEGIN", "eyJ", "_eyJ", "://u:", "://aaaa", "a@", "cookie:", "basic ", "bearer ", "SG."]
+
+
+@pytest.mark.parametrize("text", REPEATED)
+def test_a_text_that_begins_like_a_secret_again_and_again_is_read_once(text: str) -> None:
+    assert redact(text * 3_000) == text * 3_000
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("text", REPEATED)
+def test_a_megabyte_is_read_once(text: str) -> None:
+    # A search that begins again at each place of a megabyte takes hours.
+    assert redact(text * (1_000_000 // len(text))) == text * (1_000_000 // len(text))
