@@ -11,6 +11,7 @@ _PAGED = (
     "tests/e2e/test_multi_run.py",
     "tests/e2e/test_run_card_examples.py",
     "tests/e2e/test_sample_events.py",
+    "tests/e2e/test_secrets.py",
     "tests/e2e/test_viewers.py",
 )
 
