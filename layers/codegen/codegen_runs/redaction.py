@@ -8,11 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from codegen_runs.secret_forms import MASK, mask_forms
-from codegen_runs.secret_names import is_secret, mask_named
-
-__all__ = ["MASK", "redact"]
-
 # Texts of these lengths are often masked again: a watch is written with each poll.
 _LONG, _VERY_LONG = 500, 70_000
 
@@ -40,15 +35,24 @@ def redact(value: Any) -> Any:
 
 
 def _element(before: Any, element: Any) -> Any:
-    if isinstance(before, str) and before.startswith("-") and isinstance(element, str) and is_secret(before, element):
-        return MASK
+    if isinstance(before, str) and before.startswith("-") and isinstance(element, str):
+        from codegen_runs.secret_forms import MASK
+        from codegen_runs.secret_names import is_secret
+
+        if is_secret(before, element):
+            return MASK
     return redact(element)
 
 
 def _member(name: Any, member: Any, named: Any) -> Any:
     if isinstance(name, str) and name.lower() == "value" and isinstance(named, str):
         name = named
-    if not isinstance(name, str) or not isinstance(member, str) or not is_secret(name, member):
+    if not isinstance(name, str) or not isinstance(member, str):
+        return redact(member)
+    from codegen_runs.secret_forms import MASK
+    from codegen_runs.secret_names import is_secret
+
+    if not is_secret(name, member):
         return redact(member)
     shown = redact(member)
     return shown if isinstance(shown, str) and MASK in shown and " " in shown else MASK
@@ -56,6 +60,10 @@ def _member(name: Any, member: Any, named: Any) -> Any:
 
 def _masked(text: str) -> str:
     """Mask a text until nothing more is found: the end of one secret can be the beginning of the next one."""
+    # Imported here, because every function imports this module, and the expressions take some milliseconds.
+    from codegen_runs.secret_forms import mask_forms
+    from codegen_runs.secret_names import mask_named
+
     for _ in range(_ROUNDS if len(text) >= _SHORTEST else 0):
         forms = mask_forms(text, text.lower())
         # The one letter whose small form has two characters would shift the places.

@@ -17,6 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 MASK = "[redacted]"
+"""What a secret is replaced by."""
 
 _Found = re.Match[str]
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen_runs.access import secret
-from codegen_runs.redaction import MASK, redact
+from codegen_runs.redaction import redact
+from codegen_runs.secret_forms import MASK
 
 
 def test_a_token_has_a_prefix_and_is_unique() -> None:

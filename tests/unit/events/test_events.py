@@ -18,7 +18,8 @@ from codegen_runs.events import (
     shorten,
     timestamp,
 )
-from codegen_runs.redaction import MASK, redact
+from codegen_runs.redaction import redact
+from codegen_runs.secret_forms import MASK
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import EVENTS_PER_WRITE
 

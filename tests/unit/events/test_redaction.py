@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen_runs.redaction import MASK, redact
+from codegen_runs.redaction import redact
+from codegen_runs.secret_forms import MASK
 
 # The shortest secret of each form: with one character less it is text.
 SHORTEST = [
