@@ -213,6 +213,9 @@ class Authenticator:
             if len(self._closed) >= _MOST_REMEMBERED:
                 self._closed.clear()
             self._closed[owner] = now + exhausted.retry_after
+            logger.warning(
+                "Too many tokens of an address were refused.", address=sha256(owner.encode()).hexdigest()[:16]
+            )
             raise _too_many_refused(exhausted.retry_after) from None
         except StorageUnavailable:
             logger.warning("Could not count the check of a token.", exc_info=True)
