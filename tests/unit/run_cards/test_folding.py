@@ -107,6 +107,16 @@ def test_the_runs_of_multi_runs_are_listed_on_request(clock: TestClock) -> None:
     assert keys(listed(children="true")) == ["mr-1-synthesis", "mr-1-1", "mr-1-0"]
 
 
+def test_a_starred_run_of_a_multi_run_is_listed_itself(make_poller: Any, clock: TestClock, fake: FakeCodegen) -> None:
+    group("mr-1", clock, "0", "1")
+    launch(make_poller, clock)
+    run_id = listed(children="true").json["items"][0]["id"]
+    star = rest("POST", f"/v1/organizations/{DEMO_ORG_ID}/starred-runs", body={"agent_run_id": run_id}, caller=ADA)
+    assert call(handler("starred_runs/star"), star).status == 200
+
+    assert [card["id"] for card in listed(starred="true").json["items"]] == [run_id]
+
+
 def test_pages_count_a_multi_run_once(clock: TestClock) -> None:
     for number in range(3):
         group(f"mr-{number}", clock, "0", "1")

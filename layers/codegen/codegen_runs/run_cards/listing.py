@@ -65,14 +65,15 @@ class RunCardRange(RunCards):
 class Listing:
     """The list of an organization's runs that match a caller's filters.
 
-    Without `children`, each multi-run is one entry, at the place of its newest run that matches.
+    Without `children`, each multi-run is one entry, at the place of its newest run that matches. Starred runs are never
+    folded: the star belongs to the run.
 
     Its methods raise `CodegenAPIError` and `StorageUnavailable`.
     """
 
     def __init__(self, filters: Filters, *, org_id: int, caller: Caller, backend: Backend, children: bool) -> None:
         self._filters = filters
-        self._children = children
+        self._children = children or filters.starred is True
         self._org_id = org_id
         self._backend = backend
         self._record = Record(org_id=org_id, caller=caller, backend=backend)
