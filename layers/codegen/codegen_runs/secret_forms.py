@@ -171,6 +171,8 @@ class Form(NamedTuple):
     """Whether hints are in lower case, and stand for texts in any case."""
     brief: bool = False
     """Whether such a secret may have no long word."""
+    in_word: bool = False
+    """Whether a hint of word characters is the beginning of a long word."""
 
 
 def _before(prefix: str, barred: str) -> str:
@@ -183,11 +185,13 @@ def _before(prefix: str, barred: str) -> str:
 def _prefixed() -> list[Form]:
     """Return the tokens with prefixes. Those that are found anywhere come first: no other match changes theirs."""
     forms = [
-        Form((prefix,), re.escape(prefix) + body) for prefixes, body in _ANYWHERE.items() for prefix in prefixes.split()
+        Form((prefix,), re.escape(prefix) + body, in_word=True)
+        for prefixes, body in _ANYWHERE.items()
+        for prefix in prefixes.split()
     ]
     for barred, table in (("A-Za-z0-9", _WHERE_A_WORD_BEGINS), ("A-Za-z0-9+/", _WHERE_DATA_BEGINS)):
         forms += [
-            Form((prefix,), _before(prefix, barred) + body)
+            Form((prefix,), _before(prefix, barred) + body, in_word=True)
             for prefixes, body in table.items()
             for prefix in prefixes.split()
         ]
@@ -314,7 +318,9 @@ FORMS = (
         _putty_key,
     ),
     *_prefixed(),
-    Form(("eyJ",), _before("eyJ", "A-Za-z0-9") + r"[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+)*+", _web_token),
+    Form(
+        ("eyJ",), _before("eyJ", "A-Za-z0-9") + r"[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+)*+", _web_token, in_word=True
+    ),
     Form((".atlasv1.",), rf"{_LETTERS}{{10,20}}\.atlasv1\.{_WORD}{{40,}}"),
     Form(("_mmk",), r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),
     Form(("mailgun", "Mailgun", "MAILGUN"), r"[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}(?![0-9a-f-])"),
@@ -361,8 +367,11 @@ FORMS = (
 
 """The forms, in the order in which they are masked."""
 
-# Words of this length make it worth while to look for tokens in a short text.
+# Words of this length make it worth while to look for tokens in a short text. In a long text, hints of such characters
+# are looked for in these words only, which are a small part of it.
 _LONG_WORD = re.compile(r"[A-Za-z0-9_=+/%~-]{12}")
+_LONG_WORDS = re.compile(r"[A-Za-z0-9_=+/%~-]{12,}+")
+_OF_WORDS = re.compile(r"[A-Za-z0-9_=+/%~-]{3,}")
 _SHORT_TEXT = 2_000
 
 
@@ -378,13 +387,15 @@ def mask_forms(text: str, lower: str) -> str:
         text: The text.
         lower: The text in lower case.
     """
-    is_brief = len(text) < _SHORT_TEXT and _LONG_WORD.search(text) is None
+    is_short = len(text) < _SHORT_TEXT
+    is_brief = is_short and _LONG_WORD.search(text) is None
+    words = text if is_short else "\n".join(_LONG_WORDS.findall(text))
     for form in FORMS:
         if is_brief and not form.brief:
             continue
         searched = lower if form.any_case else text
         for hint in form.hints:
-            if hint in searched:
+            if hint in (words if form.in_word and _OF_WORDS.fullmatch(hint) else searched):
                 text = _compiled(form.pattern).sub(form.masked or MASK, text)
                 break
     return text

@@ -56,6 +56,7 @@ def read(route: str, path: str, query: str) -> Answer:
     return call(handler(route), rest("GET", f"{path}?{query}"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "sizes", [[70_000] * 112, [MAX_ANSWER // 2] * 5, [1, 1, MAX_ANSWER - 30_000, 1, MAX_ANSWER - 30_000]]
 )
@@ -136,6 +137,7 @@ def serve(operation: Callable[..., Any], query: str) -> Answer:
     return call(endpoint(app, public=True), rest("GET", f"/operation?{query}", resource="/operation"))
 
 
+@pytest.mark.full
 def test_a_page_with_a_cursor_is_read_again_with_a_smaller_limit() -> None:
     def operation(limit: int = 20, cursor: int = 0) -> dict[str, Any]:
         after = cursor + limit
@@ -178,6 +180,7 @@ def test_a_large_answer_that_is_no_page_is_refused(answer: Any) -> None:
     assert json.dumps(answer)
 
 
+@pytest.mark.full
 def test_a_page_with_a_summary_of_its_entries_is_read_again() -> None:
     reads: list[int] = []
 
@@ -193,6 +196,7 @@ def test_a_page_with_a_summary_of_its_entries_is_read_again() -> None:
     assert reads == [20, 5]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_a_request_that_had_its_effect_is_no_error_although_its_answer_is_too_large(method: str) -> None:
     def operation() -> dict[str, Any]:

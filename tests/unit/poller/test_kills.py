@@ -51,6 +51,7 @@ class Killer:
         return call
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before the call", "after the call"])
 def test_killing_the_poller_at_each_of_its_calls_delays_and_loses_nothing(
     after_effect: bool,

@@ -116,6 +116,7 @@ def longest(times: list[float]) -> float:
 # --- simulations ---
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "error", [AWAY, ServerError("", status_code=502), APITimeoutError(), CredentialsRefused("No.")]
 )
@@ -192,6 +193,7 @@ def test_an_upstream_that_comes_and_goes_delays_nobody_for_long(
     assert len(failed) < 30 * 7
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize(
     "error",
