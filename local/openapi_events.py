@@ -32,6 +32,8 @@ StatusWord = Literal[
     "timed_out",
     "unknown",
 ]
+Strategy = Literal["synthesize", "select", "none"]
+AnswerSource = Literal["synthesis", "selected", "only_candidate", "fallback"]
 EventId = Annotated[str, Field(pattern=r"^[0-9]{1,4}-[0-9]{1,10}$")]
 
 
@@ -137,13 +139,100 @@ class Reset(Part):
     reason: str
 
 
+class MultiRunCreated(Part):
+    """The data of `multi_run.created`."""
+
+    strategy: Strategy
+    requested: int = Field(description="The number of candidates.")
+    quorum: int
+    created_by: str = Field(description="The caller, such as `user:789`.")
+
+
+class Launching(Part):
+    """The data of `multi_run.launching`."""
+
+    candidates: list[int] = Field(description="The indexes of the candidates.")
+
+
+class CandidateFinished(Part):
+    """The data of `multi_run.candidate_finished`."""
+
+    candidate: int = Field(description="The index of the candidate.")
+    agent_run_id: int | None = Field(description="Null if the run was never launched.")
+    status: StatusWord
+    usable: bool
+    reason: str | None = Field(description="Why the candidate is not usable.")
+    finished_count: int = Field(description="How many candidates have ended.")
+    usable_count: int = Field(description="How many candidates are usable so far.")
+
+
+class QuorumMet(Part):
+    """The data of `multi_run.quorum_met`."""
+
+    quorum: int
+    usable_count: int
+
+
+class Gap(Part):
+    """A candidate without a usable answer."""
+
+    candidate: int
+    reason: str | None
+
+
+class Degraded(Part):
+    """The data of `multi_run.degraded`."""
+
+    gaps: list[Gap]
+    usable_count: int
+
+
+class Synthesizing(Part):
+    """The data of `multi_run.synthesizing`."""
+
+    candidates: list[int] = Field(
+        description="The candidates whose answers are joined, or among which one is selected."
+    )
+
+
+class MultiRunPaused(Part):
+    """The data of `multi_run.paused`."""
+
+    paused_scope: Literal["queue_only"]
+
+
+class Nothing(Part):
+    """No data."""
+
+
+class MultiRunCancelled(Part):
+    """The data of `multi_run.cancelled`."""
+
+    requested_by: str
+    reason: str | None = Field(description="The caller's reason.")
+
+
+class MultiRunFailed(Part):
+    """The data of `multi_run.failed`."""
+
+    reason: str = Field(description="The first 500 characters of the reason.")
+
+
+class MultiRunCompleted(Part):
+    """The data of `multi_run.completed`."""
+
+    source: AnswerSource | None = Field(description="Where the answer comes from. Null if there is none.")
+    candidate: int | None = Field(description="The candidate whose words the answer has.")
+    reason: str | None = Field(description="Why the answer has this source.")
+
+
 class RunEvent(Part):
     """The fields of every event."""
 
     id: EventId = Field(description="Send it as `after` to get the events that follow this one.")
     epoch: int = Field(description="How often the Codegen API had rewritten the run's history before this event.")
-    seq: int = Field(description="The number of the event in its run, without gaps.")
-    run_id: int | None = Field(None, description="Null for an event before the launch of the run.")
+    seq: int = Field(description="The number of the event in its log, without gaps.")
+    run_id: int | None = Field(None, description="Null before the launch of the run, and for an event of a multi-run.")
     ts: str = Field(description="When the event was stored.")
     v: Literal[1]
     link: str | None = Field(None, description="Where to read the whole entry, if `data` contains only previews of it.")
@@ -254,6 +343,83 @@ class StreamResetEvent(RunEvent):
     data: Reset
 
 
+class MultiRunCreatedEvent(RunEvent):
+    """A caller created the multi-run. It is the first event of its log."""
+
+    type: Literal["multi_run.created"]
+    data: MultiRunCreated
+
+
+class MultiRunLaunchingEvent(RunEvent):
+    """The candidates enter the launch queue."""
+
+    type: Literal["multi_run.launching"]
+    data: Launching
+
+
+class MultiRunCandidateFinishedEvent(RunEvent):
+    """The run of a candidate has ended, or was given up."""
+
+    type: Literal["multi_run.candidate_finished"]
+    data: CandidateFinished
+
+
+class MultiRunQuorumMetEvent(RunEvent):
+    """There are as many usable answers as the multi-run requires."""
+
+    type: Literal["multi_run.quorum_met"]
+    data: QuorumMet
+
+
+class MultiRunDegradedEvent(RunEvent):
+    """No further candidate will come, and some have no usable answer. There are enough others."""
+
+    type: Literal["multi_run.degraded"]
+    data: Degraded
+
+
+class MultiRunSynthesizingEvent(RunEvent):
+    """The synthesis run enters the launch queue."""
+
+    type: Literal["multi_run.synthesizing"]
+    data: Synthesizing
+
+
+class MultiRunPausedEvent(RunEvent):
+    """A caller paused the multi-run: it launches nothing more until it is resumed."""
+
+    type: Literal["multi_run.paused"]
+    data: MultiRunPaused
+
+
+class MultiRunResumedEvent(RunEvent):
+    """A caller resumed the multi-run."""
+
+    type: Literal["multi_run.resumed"]
+    data: Nothing
+
+
+class MultiRunCompletedEvent(RunEvent):
+    """The multi-run has ended with its answer."""
+
+    type: Literal["multi_run.completed"]
+    data: MultiRunCompleted
+
+
+class MultiRunFailedEvent(RunEvent):
+    """The multi-run has ended without an answer."""
+
+    type: Literal["multi_run.failed"]
+    data: MultiRunFailed
+
+
+class MultiRunCancelledEvent(RunEvent):
+    """A caller cancelled the multi-run."""
+
+    type: Literal["multi_run.cancelled"]
+    data: MultiRunCancelled
+
+
 EVENTS: tuple[type[RunEvent], ...] = tuple(RunEvent.__subclasses__())
 TYPES = {event.model_fields["type"].annotation.__args__[0]: event for event in EVENTS}  # type: ignore[union-attr]
 
@@ -297,7 +463,7 @@ def schemas() -> Json:
         schema["examples"] = [examples()[type_]]
     union = {
         "title": "EventEntry",
-        "description": "One event of a run. `type` says which.",
+        "description": "One event of a run or of a multi-run. `type` says which.",
         "oneOf": [{"$ref": _reference(model.__name__)} for model in EVENTS],
         "discriminator": {
             "propertyName": "type",
@@ -322,12 +488,6 @@ def _frames() -> Json:
     cursor: Json = {"type": "string", "pattern": "^[0-9]+-[0-9]+$"}
     names = [type_.replace(".", "_") for type_ in TYPES]
     ends = [name for name, model in zip(names, EVENTS, strict=True) if model.model_fields["data"].annotation is Ended]
-    snapshot: Json = {
-        "allOf": [
-            {"$ref": _reference("RunSnapshot")},
-            _object("", ["expired"], expired={**number, "description": "How many events are no longer stored."}),
-        ]
-    }
     event = _object(
         "An event. `event` is its type with `_` for `.`.",
         ["id", "event", "data"],
@@ -338,7 +498,13 @@ def _frames() -> Json:
     end = _object(
         "The last frame.", ["event", "data"], event={"const": "stream_end"}, data=_object("", ["cursor"], cursor=cursor)
     )
-    opening = _object("The first frame.", ["event", "data"], event={"const": "run_snapshot"}, data=snapshot)
+    expired = _object("", ["expired"], expired={**number, "description": "How many events are no longer stored."})
+    snapshot: Json = {"allOf": [{"$ref": _reference("RunSnapshot")}, expired]}
+    multi_run: Json = {"allOf": [{"$ref": _reference("MultiRunState")}, expired]}
+    openings = [
+        _object("The first frame.", ["event", "data"], event={"const": "run_snapshot"}, data=snapshot),
+        _object("The same of a multi-run.", ["event", "data"], event={"const": "multi_run_snapshot"}, data=multi_run),
+    ]
     response: Json = {"anyOf": [text, {"type": "null"}]}
     chat = [
         _object("The first frame.", ["event", "data"], event={"const": "run_started"}, data={"type": "object"}),
@@ -361,12 +527,17 @@ def _frames() -> Json:
         "subscription": text,
         "run_id": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
         "multi_run_id": text,
-        "part": {**text, "description": "The number of a candidate, or `synthesis`."},
+        "part": {**text, "description": "`multi_run`, the number of a candidate, or `synthesis`."},
     }
     events: Json = {"anyOf": [{"$ref": _reference("EventEntry")}, {"$ref": _reference("EventPreview")}]}
     socket: dict[str, Json] = {
         "subscribed": _object("A subscription has begun.", ["type", "subscription"], **about),
-        "snapshot": _object("The run as it is now.", ["type", "snapshot"], **about, snapshot=snapshot),
+        "snapshot": _object(
+            "The run, or the multi-run, as it is now.",
+            ["type", "snapshot"],
+            **about,
+            snapshot={"anyOf": [snapshot, multi_run]},
+        ),
         "events": _object("The next events.", ["type", "events"], **about, events={"type": "array", "items": events}),
         "stream.end": _object("The run and the subscription have ended.", ["type", "cursor"], **about, cursor=cursor),
         "unsubscribed": _object("The answer to `unsubscribe`.", ["type"], **about),
@@ -378,7 +549,7 @@ def _frames() -> Json:
     return {
         "StreamFrame": {
             "description": "A server-sent event of the view `log`.",
-            "oneOf": [opening, event, end],
+            "oneOf": [*openings, event, end],
         },
         "ChatFrame": {
             "description": "A server-sent event of a chat. The types are those of `view=chat`.",

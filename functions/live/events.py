@@ -46,7 +46,7 @@ def list_events(
     reader = open_reader(org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, backend=backend)
     held = min(wait, seconds)
     # Only a request that may wait counts as a stream.
-    with streaming(caller, reader.watch.key, seconds=held, backend=backend) if held > 0 else nullcontext():
+    with streaming(caller, reader.followed.key, seconds=held, backend=backend) if held > 0 else nullcontext():
         answer = longpoll.read(reader, limit=limit, until=now + held)
     headers = {"Cache-Control": "no-store", "Stream-Retention-Seconds": str(settings.event_retention())}
     return Response(status_code=200, content_type="application/json", body=answer, headers=headers)

@@ -11,6 +11,7 @@ from codegen_runs.live.connections import GatewayConnections
 from codegen_runs.live.push import Publisher, Sender
 from codegen_runs.logs import logger
 from codegen_runs.metrics import Metric
+from codegen_runs.poller.candidates import RecordedCandidates
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
 
@@ -37,6 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         clock=backend.clock,
         holder=context.aws_request_id,
         publisher=publisher(backend),
+        candidates=RecordedCandidates(backend, publisher(backend)),
         budget=budget,
     )
     report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)

@@ -103,11 +103,16 @@ def test_a_multi_run_subscription_has_the_events_of_all_its_runs(viewer: Any, ht
     async def story() -> None:
         async with viewer() as ada:
             await ada.send(action="subscribe", multi_run_id=multi_run_id)
-            await ada.until("stream.end", count=4)
-        assert ada.frames[0]["parts"] == ["0", "1", "2", "synthesis"]
+            await ada.until("stream.end", count=5)
+        assert ada.frames[0]["parts"] == ["multi_run", "0", "1", "2", "synthesis"]
         for part in ada.frames[0]["parts"]:
             frames = [frame for frame in ada.frames if frame.get("part") == part]
-            check([event for frame in frames if frame["type"] == "events" for event in frame["events"]])
+            found = [event for frame in frames if frame["type"] == "events" for event in frame["events"]]
+            if part == "multi_run":
+                assert [event["seq"] for event in found] == list(range(1, len(found) + 1))
+                assert (found[0]["type"], found[-1]["type"]) == ("multi_run.created", "multi_run.completed")
+            else:
+                check(found)
             assert frames[-1]["type"] == "stream.end"
 
     run(story)

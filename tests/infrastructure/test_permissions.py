@@ -66,8 +66,8 @@ class Functions(httpx.BaseTransport):
         self.codegen_url = codegen_url
         self.used: dict[str, set[Permission]] = defaultdict(set)
         self.read: dict[str, set[str]] = defaultdict(set)
-        self.failing: set[str] = set()
-        """Operations that fail once because their condition is not met."""
+        self.failing: set[tuple[str, str]] = set()
+        """Operations that fail once because a condition is not met, with the table of their first action."""
         self.answers: dict[tuple[str, str], dict[str, Any]] = {}
         """The answers of `send_every_request_as_every_caller`, by function and caller."""
         self.gone = False
@@ -96,9 +96,10 @@ class Functions(httpx.BaseTransport):
         """Record a request to AWS, then answer it, fail it or pass it on to AWS in memory."""
         operation = operation_of(request)
         if self._running:
-            self.used[self._running] |= set(self._permissions(service_of(request), operation, arguments_of(request)))
-            if operation in self.failing:
-                self.failing.remove(operation)
+            permissions = list(self._permissions(service_of(request), operation, arguments_of(request)))
+            self.used[self._running] |= set(permissions)
+            if (place := (operation, permissions[0][1].rpartition("/")[2])) in self.failing:
+                self.failing.remove(place)
                 return httpx.Response(400, json={"__type": "com.amazonaws#ConditionalCheckFailedException"})
             if operation.startswith("SendTask") or operation == "Invoke":
                 return httpx.Response(200, json={})  # No state machine runs, and the test calls the poller.
@@ -216,7 +217,7 @@ def send_idempotent_requests(functions: Functions) -> None:
     """Send each idempotent request with a key that another request holds at first, and with a body that is refused."""
     for name, function in backend.every_function().items():
         if "IDEMPOTENCY_TABLE" in function.environment:
-            functions.failing.add("PutItem")
+            functions.failing.add(("PutItem", "IdempotencyTable"))
             headers = samples.read(name)["headers"] | {"Idempotency-Key": "8e03978e"}
             functions.run(name, headers=headers, body="[]")
 
@@ -331,6 +332,13 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("CompareMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
     functions.run("ListMultiRuns")
+    for name in sorted(STREAMS):
+        resource = "/v1/organizations/{org_id}/multi-runs/{multi_run_id}/logs/stream"
+        event = samples.read(name) | {"resource": resource}
+        functions.run(name, event, path=at(event, multi_run), pathParameters=parameters(multi_run))
+    waiting = {"queryStringParameters": {"wait": "1"}, "multiValueQueryStringParameters": {"wait": ["1"]}}
+    event = samples.read("ListMultiRunEvents") | waiting
+    functions.run("ListMultiRunEvents", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     functions.run("CreateStreamTicket", body=json.dumps({"multi_run_id": multi_run["multi_run_id"]}))
 
 
@@ -345,7 +353,8 @@ def control_a_multi_run(functions: Functions) -> None:
     functions.run("GetRunCard", event, path=at(event, place), pathParameters=parameters(place))
     assert '"queued"' in read_a_multi_run(functions, multi_run)
     for name in ("PauseMultiRun", "ResumeMultiRun", "CancelMultiRun"):
-        functions.failing.add("TransactWriteItems")  # The poller writes at the same time.
+        # The poller writes at the same time.
+        functions.failing |= {("TransactWriteItems", table) for table in ("MultiRunsTable", "RunsTable")}
         event = with_an_api_token(name)
         functions.run(name, event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     assert '"cancelled"' in read_a_multi_run(functions, multi_run)
@@ -445,7 +454,7 @@ ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
 CHATS = {"SendChatMessage", "SendChatMessageLive"}
 WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
 MULTI_RUN_ENDPOINTS = {
-    *("CompareMultiRun", "CreateMultiRun", "GetMultiRun", "ListMultiRuns"),
+    *("CompareMultiRun", "CreateMultiRun", "GetMultiRun", "ListMultiRunEvents", "ListMultiRuns"),
     *("CancelMultiRun", "PauseMultiRun", "ResumeMultiRun"),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
+from codegen_runs.storage.multi_runs import MultiRun
 from codegen_runs.storage.runs import RunsTable, Watch
 from local import cloudformation
 from local.aws import dynamodb
@@ -70,9 +71,9 @@ class Kicks:
         self.count = 0
         self.changed: list[str] = []
 
-    def __call__(self, *changed: Watch) -> None:
+    def __call__(self, *changed: Watch | MultiRun) -> None:
         self.count += 1
-        self.changed += [watch.key for watch in changed]
+        self.changed += [each.key for each in changed]
 
 
 @dataclass

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from codegen_runs.storage.checkpoints import Checkpoints
     from codegen_runs.storage.connections import ConnectionsTable
     from codegen_runs.storage.idempotency import IdempotencyTable
-    from codegen_runs.storage.multi_runs import MultiRunsTable
+    from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
     from codegen_runs.storage.runs import RunsTable, Watch
     from codegen_runs.storage.sessions import SessionsTable
     from codegen_runs.storage.starred import StarredRunsTable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Kick(Protocol):
     """Starts the poller."""
 
-    def __call__(self, *changed: Watch) -> None:
+    def __call__(self, *changed: Watch | MultiRun) -> None:
         """Start the poller now; it pushes the new events of `changed` to WebSocket subscribers first."""
 
 
@@ -182,11 +182,11 @@ class Backend:
         return StarredRunsTable(settings.required("STARRED_RUNS_TABLE"))
 
 
-def invoke_poller(*changed: Watch) -> None:
+def invoke_poller(*changed: Watch | MultiRun) -> None:
     """Invoke the poller function asynchronously; see `Kick`."""
     from codegen_runs.aws import AwsError, lambda_
 
-    event = {"kick": True, "told": [[watch.org_id, watch.key] for watch in changed]}
+    event = {"kick": True, "told": [[each.org_id, each.key] for each in changed]}
     try:
         lambda_().invoke(
             FunctionName=settings.required("POLLER_FUNCTION"),

@@ -11,19 +11,23 @@ import pytest
 from codegen_api import AgentRun, AgentRunLogs
 from codegen_runs.backend import Backend
 from codegen_runs.checkpoints.recorder import Recorder
-from codegen_runs.events import Position, Writer
+from codegen_runs.events import Event, Position, Writer
 from codegen_runs.live.entries import entry
+from codegen_runs.multi_runs import transitions as changing
+from codegen_runs.multi_runs.judging import judge
 from codegen_runs.poller.observation import Observation
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs import transitions
 from codegen_runs.runs.following import enqueue
 from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, Variant
 from codegen_runs.storage.runs import Cancel, Launch, Watch
 from local import openapi, openapi_events
 from local.fake_codegen import ManualClock
 from tests.support.backend import Kicks, TestClock
 from tests.support.memory import MemoryRuns
 from tests.support.sources import ROOT
+from tests.unit.multi_runs.records import multi_run
 
 NOW = 1_790_000_000.0
 LAYER = ROOT / "layers" / "codegen" / "codegen_runs"
@@ -57,6 +61,32 @@ def watch(**changes: Any) -> Watch:
 
 def logs(*entries: dict[str, Any]) -> AgentRunLogs:
     return AgentRunLogs.model_validate(RUN | {"logs": list(entries), "total_logs": len(entries)})
+
+
+def multi_run_events() -> list[Event]:
+    """Write one event of each type of a multi-run with the code that writes it."""
+    record = multi_run(
+        id="mr-1", prompt="Explain how to test a cache", candidates=[Variant()] * 3, quorum=2, created_by="user:789"
+    )
+    ends = [(Status.COMPLETED, "Use a clock."), (Status.FAILED, None), (Status.COMPLETED, "Inject the clock.")]
+    watches = [
+        watch(key=key, multi_run_id="mr-1", agent_run_id=100005 + index, status=status, result=result)
+        for index, (key, (status, result)) in enumerate(zip(record.candidate_keys, ends, strict=True))
+    ]
+    judgement = judge(record, {watch.key: watch for watch in watches})
+    answer = Answer(text="Inject a clock.", source=AnswerSource.SYNTHESIS)
+    changes = [
+        changing.created(record, now=NOW),
+        changing.launching(record, now=NOW),
+        changing.gathered(record, judgement, now=NOW),
+        changing.synthesizing(record, [2, 0], now=NOW),
+        changing.paused(record, now=NOW),
+        changing.resumed(record.model_copy(update={"paused_at": 1}), now=NOW),
+        changing.completed(record, answer, now=NOW),
+        changing.failed(record, "Usable candidates: 1, required: 2.", now=NOW),
+        changing.cancelled(record, by="user:789", reason="Not needed any more.", now=NOW),
+    ]
+    return [event for change in changes if change for event in change.events]
 
 
 @cache
@@ -99,6 +129,7 @@ def written() -> dict[str, dict[str, Any]]:
     ]
     events = [*entries.events, *queued.log[123, "mr-1-0"], *checkpoints.events]
     events += [event for change in changes for event in change.events]
+    events += multi_run_events()
     found: dict[str, dict[str, Any]] = {}
     for event in events:
         found.setdefault(event.type, entry(event, 123).model_dump(mode="json"))

@@ -23,6 +23,8 @@ from tests.support.viewers import ADA, stream_event
 API = "arn:aws:execute-api:us-east-1:123456789012:abcdef/v0"
 RESOURCE = "/v1/organizations/{org_id}/agent/run/{agent_run_id}/logs/stream"
 
+MULTI_RUN = "/v1/organizations/{org_id}/multi-runs/{multi_run_id}/logs/stream"
+
 
 @pytest.fixture(autouse=True)
 def authorizer(deployed: Template, transport: httpx.BaseTransport, clock: TestClock) -> Iterator[ModuleType]:
@@ -62,6 +64,24 @@ def show(
         "headers": (headers or {}) | ({"Last-Event-ID": last_id} if last_id else {}),
         "pathParameters": {"org_id": org_id, "agent_run_id": str(agent_run_id)},
         "queryStringParameters": {"ticket": ticket} if ticket else {},
+        "requestContext": {"requestId": "1", "stage": "v0"},
+    }
+    answer: dict[str, Any] = invoke(authorizer.handler, event, Context())
+    return Authorization.model_validate(answer)
+
+
+def show_multi_run(authorizer: ModuleType, ticket: str, multi_run_id: str) -> Authorization:
+    """Have the authorizer judge a request for the stream of a multi-run."""
+    place = {"org_id": str(DEMO_ORG_ID), "multi_run_id": multi_run_id}
+    event = {
+        "type": "REQUEST",
+        "methodArn": f"{API}/GET{MULTI_RUN.format(**place)}",
+        "resource": MULTI_RUN,
+        "path": MULTI_RUN.format(**place),
+        "httpMethod": "GET",
+        "headers": {},
+        "pathParameters": place,
+        "queryStringParameters": {"ticket": ticket},
         "requestContext": {"requestId": "1", "stage": "v0"},
     }
     answer: dict[str, Any] = invoke(authorizer.handler, event, Context())
@@ -116,6 +136,13 @@ def test_a_ticket_for_a_multi_run_opens_no_stream_of_a_run(
 
     assert (answer.status, answer.json["multi_run_id"]) == (201, "mr-1")
     assert show(authorizer, answer.json["ticket"], run_id).passed_on()["refused"] == "ticket_for_another"
+    assert show_multi_run(authorizer, answer.json["ticket"], "mr-2").passed_on()["refused"] == "ticket_for_another"
+    run_ticket = ask({"agent_run_id": run_id}).json["ticket"]
+    assert show_multi_run(authorizer, run_ticket, "mr-1").passed_on()["refused"] == "ticket_for_another"
+    assert answer.json["stream_path"] == MULTI_RUN.format(org_id=DEMO_ORG_ID, multi_run_id="mr-1")
+    admitted = show_multi_run(authorizer, answer.json["ticket"], "mr-1")
+    assert admitted.allows(f"{API}/GET{answer.json['stream_path']}")
+    assert admitted.passed_on()["stream_key"]
 
 
 @pytest.mark.parametrize(

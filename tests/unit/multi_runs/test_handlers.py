@@ -1,54 +1,24 @@
 """The multi-run endpoints and the state machine's tasks, without the state machine itself."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
 from codegen_api import parse_timestamp
-from codegen_runs.backend import Backend
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES
 from codegen_runs.multi_runs.tasks import MultiRunGone
-from codegen_runs.poller.loop import Poller
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunStatus
 from codegen_runs.storage.runs import RunsTable
-from local.fake_codegen import FakeCodegen, FakeTransport, Script
+from local.fake_codegen import FakeCodegen, Script
 from local.template import Template
 from tests.support import backend, handlers
-from tests.support.events import CALLER, Answer, call, current, invoke, rest, working_with
+from tests.support.events import CALLER, call, current, rest
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, get, task
 
-ORG = 123
-PATH = f"/v1/organizations/{ORG}/multi-runs"
-
-
-@pytest.fixture(autouse=True)
-def _state_machine(deployed: Template, clock: backend.TestClock) -> Iterator[None]:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
-    with working_with(Backend(clock=clock, kick=backend.Kicks())):
-        yield
-
-
-def create(body: Any = None, path: str = PATH) -> Answer:
-    return call(handlers.handler("multi_runs/create"), rest("POST", path, body=body or {"prompt": "Say hello."}))
-
-
-def get(multi_run_id: str) -> Answer:
-    return call(handlers.handler("multi_runs/get"), rest("GET", f"{PATH}/{multi_run_id}"))
-
-
-def cancel(multi_run_id: str) -> Answer:
-    return call(handlers.handler("multi_runs/cancel"), rest("POST", f"{PATH}/{multi_run_id}/cancel"))
-
-
-def task(name: str, multi_run_id: str, **more: Any) -> Any:
-    event = {"org_id": ORG, "multi_run_id": multi_run_id, **more}
-    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
+pytestmark = pytest.mark.usefixtures("state_machine")
 
 
 def test_a_multi_run_is_accepted_with_its_location(deployed: Template) -> None:
@@ -224,24 +194,8 @@ def test_a_repeated_cancel_succeeds() -> None:
     assert [cancel(multi_run_id).status for _ in range(2)] == [200, 200]
 
 
-def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
-    clock: backend.TestClock, fake: FakeCodegen
-) -> None:
-    tokens = backend.Tokens()
-    poller = Poller(
-        runs=current().runs,
-        codegen=backend.codegen(FakeTransport(fake)),
-        tokens=tokens,
-        clock=clock,
-        holder="me",
-        concurrency=1,
-    )
-
-    def follow() -> None:
-        for _ in range(5):
-            poller.tick(clock.now() + 58)
-            clock.sleep(2)
-
+def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: Runs) -> None:
+    fake, tokens = upstream.fake, upstream.tokens
     fake.script(Script(ending="FAILED"))
     fake.script(Script(pull_request=True))
     multi_run_id = create().json["id"]
@@ -250,7 +204,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
     for index in plan["candidates"]:
         task("launch", multi_run_id, index=index, task_token=f"first-{index}")
         task("launch", multi_run_id, index=index, task_token=f"second-{index}")
-    follow()
+    upstream.follow()
     assert {token: answer for token, answer in tokens.answers.items() if token.startswith("first")} == {}
     assert len([answer for answer in tokens.answers.values() if isinstance(answer, dict)]) == 2
     assert len(fake.creates) == 3
@@ -259,7 +213,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(
     for attempt in ("first", "second"):
         task("synthesize", multi_run_id, task_token=f"{attempt}-synthesis")
     assert get(multi_run_id).json["status"] == "synthesizing"
-    follow()
+    upstream.follow()
     assert "second-synthesis" in tokens.answers
     published = [task("publish", multi_run_id) for _ in range(2)]
     assert published[0] == published[1]

@@ -8,7 +8,7 @@ import pytest
 from codegen_api import AgentRun, AgentRunLogs, APIConnectionError, CodegenAPI, NotFoundError
 from codegen_runs.backend import Backend
 from codegen_runs.events import MAX_TAIL, Event
-from codegen_runs.live.reading import Reader
+from codegen_runs.live.reading import RunReader
 from codegen_runs.poller.loop import Poller
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs import following
@@ -428,7 +428,7 @@ def test_a_viewer_that_left_at_the_end_gets_the_rest_from_its_cursor_and_no_half
 ) -> None:
     backend = Backend(clock=clock, kick=Kicks(), runs=memory)
     ended(150)
-    reader = Reader(backend, of(memory))
+    reader = RunReader(backend, of(memory))
     while not reader.ended:
         reader.next()
     left_at = reader.after
@@ -439,7 +439,7 @@ def test_a_viewer_that_left_at_the_end_gets_the_rest_from_its_cursor_and_no_half
     )
     while not (of(memory).epoch and of(memory).log_count):
         poller.poll(ORG, KEY)
-    again = Reader(backend, of(memory), left_at)
+    again = RunReader(backend, of(memory), left_at)
     seen = [*again.next()]
     assert seen[0].type == "stream.reset"
     assert again.next() == []

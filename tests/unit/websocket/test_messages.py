@@ -14,6 +14,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.live.push import Publisher
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.live.websocket import Session
+from codegen_runs.multi_runs import recording, transitions
 from codegen_runs.poller.loop import Poller
 from codegen_runs.runs import following
 from codegen_runs.storage.connections import Connection, ConnectionsTable, Subscription
@@ -277,6 +278,13 @@ def multi_run_id(session: Session) -> str:
     return multi_run.id
 
 
+@pytest.fixture
+def push(session: Session, connections: FakeConnections, multi_run_id: str) -> Callable[[], None]:
+    """Push the events of the multi-run, as the poller does after a kick."""
+    publisher = Publisher(session.sender, session.backend)
+    return lambda: publisher.catch_up(DEMO_ORG_ID, multi_run_id)
+
+
 def enqueue(multi_run_id: str, part: str, clock: TestClock) -> None:
     following.enqueue(
         org_id=DEMO_ORG_ID, key=f"{multi_run_id}-{part}", prompt="Say hello.", launch=Launch(), task_token="a-token",
@@ -289,19 +297,44 @@ def test_a_multi_run_subscription_includes_runs_that_start_later(
 ) -> None:
     enqueue(multi_run_id, "0", clock)
     subscribed, *_ = client.send(action="subscribe", multi_run_id=multi_run_id)
-    assert subscribed["parts"] == ["0", "1", "2", "synthesis"]
+    assert subscribed["parts"] == ["multi_run", "0", "1", "2", "synthesis"]
     for part in ("1", "2"):
         enqueue(multi_run_id, part, clock)
     poll(60)
     enqueue(multi_run_id, "synthesis", clock)
     poll(60)
 
-    for part in subscribed["parts"]:
+    for part in subscribed["parts"][1:]:
         frames = [frame for frame in client.frames if frame.get("part") == part]
         log = runs.events(DEMO_ORG_ID, f"{multi_run_id}-{part}", limit=1000)
         assert [event["id"] for event in events(frames)] == [event.id for event in log]
         assert frames[-1]["type"] == "stream.end"
         assert {frame["multi_run_id"] for frame in frames} == {multi_run_id}
+
+
+def test_the_events_of_a_multi_run_itself_are_a_part_that_continues_from_its_cursor(
+    client: Client, multi_run_id: str, clock: TestClock, push: Callable[[], None]
+) -> None:
+    client.send(action="subscribe", multi_run_id=multi_run_id)
+    first = [frame for frame in client.frames if frame.get("part") == "multi_run"]
+    assert [frame["type"] for frame in first] == ["snapshot"]
+    assert first[0]["snapshot"]["status"] == "queued"
+    record = current().multi_runs.get(DEMO_ORG_ID, multi_run_id)
+    assert record is not None
+    now = clock.now()
+    record, _ = recording.update(record, lambda record: transitions.launching(record, now=now), backend=current())
+    push()
+    seen = len(client.frames)
+    recording.update(record, lambda record: transitions.failed(record, "Lost.", now=now), backend=current())
+    push()
+    live = [frame for frame in client.frames[seen:] if frame.get("part") == "multi_run"]
+    again = client.send(action="subscribe", multi_run_id=multi_run_id, after={"multi_run": "0-1"})
+
+    assert [event["type"] for event in events(live)] == ["multi_run.failed"]
+    assert [frame["type"] for frame in live] == ["events", "stream.end"]
+    replayed = [frame for frame in again if frame.get("part") == "multi_run"]
+    assert [event["id"] for event in events(replayed)] == ["0-2"]
+    assert {frame["multi_run_id"] for frame in replayed} == {multi_run_id}
 
 
 def test_each_part_of_a_multi_run_has_its_own_cursor(

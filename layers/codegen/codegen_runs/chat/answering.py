@@ -22,7 +22,7 @@ from codegen_runs.events import Event, is_terminal
 from codegen_runs.http import admission
 from codegen_runs.http.proxy import Answer, Handler, content_of
 from codegen_runs.http.proxy import Event as Request
-from codegen_runs.live.reading import Reader, open_reader
+from codegen_runs.live.reading import RunReader, open_reader
 from codegen_runs.live.sse import LIFETIME, MARGIN, MAX_PAGE, MAX_STREAM, FrameStream, Stream
 from codegen_runs.logs import logger
 from codegen_runs.problems import Problem
@@ -75,7 +75,7 @@ class ChatStream(FrameStream):
             logger.exception("A message was sent, but its turn cannot be followed.", agent_run_id=turn.run_id)
             return answer
 
-    def _streamed(self, turn: ChatAnswer, reader: Reader, *, live: bool, until: float) -> dict[str, Any]:
+    def _streamed(self, turn: ChatAnswer, reader: RunReader, *, live: bool, until: float) -> dict[str, Any]:
         first = turn.model_dump(mode="json", include={"session_id", "agent_id", "agent_version", "turn", "status"})
         stream = Stream(
             reader,
@@ -90,7 +90,7 @@ class ChatStream(FrameStream):
         )
         return {"statusCode": 200, "body": "", "stream": stream}
 
-    def _held(self, turn: ChatAnswer, reader: Reader, *, until: float) -> dict[str, Any]:
+    def _held(self, turn: ChatAnswer, reader: RunReader, *, until: float) -> dict[str, Any]:
         end = self._end(reader, until)
         if end is None:
             reader.refresh()
@@ -106,7 +106,7 @@ class ChatStream(FrameStream):
         }
         return {"statusCode": 200, "body": turn.model_copy(update=ended).model_dump_json()}
 
-    def _end(self, reader: Reader, until: float) -> Event | None:
+    def _end(self, reader: RunReader, until: float) -> Event | None:
         """Wait for the terminal event of the turn; None if the time is over, or if the event can no longer come."""
         while True:
             events = reader.next()

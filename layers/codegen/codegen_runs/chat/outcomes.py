@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from codegen_runs.events import Event
-from codegen_runs.live.reading import Reader
+from codegen_runs.live.reading import RunReader
 from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status
 
@@ -28,7 +28,7 @@ class Outcome(BaseModel):
     metrics: Metrics | None = None
 
 
-def outcome(end: Event, reader: Reader) -> Outcome:
+def outcome(end: Event, reader: RunReader) -> Outcome:
     """Return how a turn ended, from its terminal event. Raises `StorageUnavailable`.
 
     Only the whole answer of the run's last turn is stored. For an earlier turn, the outcome contains the beginning of

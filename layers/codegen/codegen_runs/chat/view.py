@@ -20,7 +20,7 @@ from typing import Any
 
 from codegen_runs.chat.outcomes import outcome
 from codegen_runs.events import Event, is_terminal
-from codegen_runs.live.reading import Reader
+from codegen_runs.live.reading import RunReader
 from codegen_runs.live.views import Frame, log_frame
 
 # How many events may stand between the final answer and the end of a turn.
@@ -38,12 +38,12 @@ class ChatView:
         self.over = False
         self._first = dict(first or {})
 
-    def opening(self, reader: Reader) -> Frame:
+    def opening(self, reader: RunReader) -> Frame:
         """See `View.opening`."""
         watch = reader.watch
         return Frame("run.started", {"run_id": watch.agent_run_id, "status": watch.shown_status} | self._first)
 
-    def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
+    def show(self, events: Sequence[Event], reader: RunReader) -> Sequence[Frame]:
         """See `View.show`."""
         frames: list[Frame] = []
         for event in events:
@@ -52,7 +52,7 @@ class ChatView:
                 break
         return frames
 
-    def _show(self, event: Event, reader: Reader) -> list[Frame]:
+    def _show(self, event: Event, reader: RunReader) -> list[Frame]:
         if event.type == "run.started":
             return []
         if content := _answer(event):
@@ -63,7 +63,7 @@ class ChatView:
         return [log_frame(event, reader)]
 
 
-def _end_frames(end: Event, reader: Reader) -> list[Frame]:
+def _end_frames(end: Event, reader: RunReader) -> list[Frame]:
     result = outcome(end, reader)
     frames = []
     if result.response and not _has_answer(end, reader):
@@ -73,7 +73,7 @@ def _end_frames(end: Event, reader: Reader) -> list[Frame]:
     return [*frames, Frame(end.type, data | {"metrics": metrics}, end.id)]
 
 
-def _has_answer(end: Event, reader: Reader) -> bool:
+def _has_answer(end: Event, reader: RunReader) -> bool:
     """Return whether the log has the turn's final answer before its end. Then the viewer has got it already."""
     watch, after = reader.watch, (end.epoch, max(0, end.seq - 1 - _AFTER_ANSWER))
     for event in reversed(reader.backend.runs.events(watch.org_id, watch.key, after=after, limit=_AFTER_ANSWER)):

@@ -8,7 +8,7 @@ from codegen_runs.http.routing import organization_of
 from codegen_runs.live.tickets import Subject, TicketRefused, Tickets
 from codegen_runs.problems import Unprocessable
 
-_STREAM = "/agent/run/{agent_run_id}/logs/stream"
+_STREAMS = ("/agent/run/{agent_run_id}/logs/stream", "/multi-runs/{multi_run_id}/logs/stream")
 
 
 def has_ticket(event: Event) -> bool:
@@ -18,7 +18,7 @@ def has_ticket(event: Event) -> bool:
     """
     return (
         event["httpMethod"] == "GET"
-        and event["resource"].endswith(_STREAM)
+        and event["resource"].endswith(_STREAMS)
         and bool((event.get("queryStringParameters") or {}).get("ticket"))
     )
 
@@ -31,17 +31,19 @@ def admit(event: Event, tickets: Tickets) -> tuple[Caller, str]:
 
     Raises:
         TicketRefused: The ticket is unknown, was used or has expired, or the stream cannot be resumed.
-        TicketForAnother: The ticket was issued for another run.
+        TicketForAnother: The ticket was issued for another run or multi-run.
         StorageUnavailable: The tickets cannot be read.
     """
     parameters, headers = event["pathParameters"], event.get("headers") or {}
     try:
-        org_id, agent_run_id = organization_of(event), int(parameters["agent_run_id"])
+        org_id = organization_of(event)
+        multi_run_id = parameters.get("multi_run_id")
+        agent_run_id = None if multi_run_id else int(parameters["agent_run_id"])
     except (Unprocessable, ValueError):
         raise TicketRefused("The path does not name a run.") from None
     if org_id is None:
         raise TicketRefused("The path does not name an organization.")
-    subject = Subject(org_id, agent_run_id=agent_run_id)
+    subject = Subject(org_id, agent_run_id=agent_run_id, multi_run_id=multi_run_id)
     last_id = next((value for name, value in headers.items() if name.lower() == "last-event-id"), "")
     if stream_key := last_id.partition("~")[2]:
         return tickets.resume(stream_key, subject).caller, stream_key

@@ -15,6 +15,7 @@ from codegen_runs.live.reading import open_reader
 from codegen_runs.live.tickets import TICKET_SECONDS, Subject, Tickets
 from codegen_runs.live.viewers import count_ticket
 from codegen_runs.multi_runs import service as multi_runs
+from codegen_runs.multi_runs.snapshots import link_to
 
 
 class IssueTicket(Body):
@@ -40,7 +41,7 @@ class StreamTicket(BaseModel):
     organization_id: int
     agent_run_id: int | None = None
     multi_run_id: str | None = None
-    stream_path: str | None = Field(None, description="The path to open an EventSource at. Null for a multi-run.")
+    stream_path: str = Field(description="The path to open an EventSource at.")
     warnings: IgnoredFields = Field([])
 
 
@@ -52,12 +53,12 @@ def issue(request: IssueTicket, *, org_id: int, caller: Caller, backend: Backend
     Raises `codegen_api.NotFoundError`, `MultiRunNotFound`, `TooManyTickets`, `StorageUnavailable`.
     """
     count_ticket(caller, backend=backend)
-    stream_path = None
     if request.agent_run_id is not None:
         open_reader(org_id=org_id, agent_run_id=request.agent_run_id, after=None, caller=caller, backend=backend)
         stream_path = link_to_run(org_id, request.agent_run_id) + "/logs/stream"
     else:
-        multi_runs.find(org_id, request.multi_run_id or "", backend=backend)
+        multi_run = multi_runs.find(org_id, request.multi_run_id or "", backend=backend)
+        stream_path = link_to(multi_run) + "/logs/stream"
     subject = Subject(org_id, agent_run_id=request.agent_run_id, multi_run_id=request.multi_run_id)
     ticket, expires_at = Tickets(backend).issue(caller, subject)
     return StreamTicket(

@@ -21,12 +21,14 @@ import logging
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.live.connections import POST_SECONDS, THREADS, Congested, Connections, EffectUnknown, Gone
-from codegen_runs.live.reading import CursorExpired, Reader
+from codegen_runs.live.multi_runs import PART, MultiRunReader
+from codegen_runs.live.reading import START, CursorExpired, Reader, RunReader
 from codegen_runs.live.websocket_frames import end_frame, event_frames, lost_frame, snapshot_frame
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.connections import Subscription
@@ -78,11 +80,9 @@ class Sender:
         """
         claimed = subscription.model_copy(update={"claim": secrets.token_hex(8), "due_at": self._claim_end(until)})
         self._table.subscribe(claimed)
-        if watch := self._backend.runs.get(subscription.org_id, subscription.key):
+        if reader := self._reader(subscription, START):
             try:
-                snapshot = snapshot_frame(
-                    subscription, watch, self._expired(subscription, watch), now=self._clock.now()
-                )
+                snapshot = snapshot_frame(subscription, reader, self._expired(subscription, reader))
                 self._connections.post(subscription.connection_id, snapshot)
             except Congested:
                 pass  # The events contain the same information.
@@ -175,10 +175,9 @@ class Sender:
         Returns:
             The events, the cursor to continue from, and whether no more events will follow.
         """
-        watch = self._backend.runs.get(subscription.org_id, subscription.key)
-        if watch is None:
+        reader = self._reader(subscription, after)
+        if reader is None:
             return [], after, self._will_never_exist(subscription)
-        reader = Reader(self._backend, watch, after)
         events = reader.next()
         return events, after if events else reader.after, reader.ended
 
@@ -193,9 +192,17 @@ class Sender:
             return
         self._table.remove(subscription.connection_id)
 
-    def _expired(self, subscription: Subscription, watch: Watch) -> int:
+    def _reader(self, subscription: Subscription, after: tuple[int, int]) -> Reader[Any] | None:
+        """Return a reader of the subscription's log; None if there is none yet."""
+        org_id, key = subscription.org_id, subscription.key
+        if subscription.part == PART:
+            multi_run = self._backend.multi_runs.get(org_id, key)
+            return MultiRunReader(self._backend, multi_run, after) if multi_run else None
+        watch = self._backend.runs.get(org_id, key)
+        return RunReader(self._backend, watch, after) if watch else None
+
+    def _expired(self, subscription: Subscription, reader: Reader[Any]) -> int:
         """Count the events missing at the start of the log, for a subscription that begins there."""
-        reader = Reader(self._backend, watch)
         if subscription.cursor == reader.after:
             reader.next(limit=1)
         return reader.expired

@@ -1,7 +1,7 @@
-"""Reading the event log of a run.
+"""Reading the event log of a run, or of a multi-run (`live.multi_runs`).
 
-A *reader* is one viewer's place in a run's event log, for as long as one answer takes: a long poll, a stream or a chat
-turn. A WebSocket viewer's place is stored instead, as a `storage.connections.Subscription`.
+A *reader* is one viewer's place in an event log, for as long as one answer takes: a long poll, a stream or a chat turn.
+A WebSocket viewer's place is stored instead, as a `storage.connections.Subscription`.
 
 A *cursor* names a place in the log by the last event that the viewer has seen: `(epoch, seq)`, or `"{epoch}-{seq}"` in
 requests and answers.
@@ -10,9 +10,13 @@ requests and answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
@@ -49,21 +53,60 @@ class CursorExpired(Gone):
     code = "cursor_expired"
     remedy = "Read the run, or start again without a cursor to get the events that are still stored."
 
-    def __init__(self, watch: Watch) -> None:
-        run = link_to_run(watch.org_id, watch.agent_run_id)
-        super().__init__("Events after the cursor are no longer stored.", links={"run": run})
+    def __init__(self, links: Mapping[str, str]) -> None:
+        super().__init__("Events after the cursor are no longer stored.", links=links)
+
+
+class Status(Protocol):
+    """A status."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more is expected."""
+
+
+class Followed(Protocol):
+    """What has an event log: a run, as its watch, or a multi-run, as its record."""
+
+    @property
+    def org_id(self) -> int:
+        """The organization."""
+
+    @property
+    def key(self) -> str:
+        """The key of the event log."""
+
+    @property
+    def status(self) -> Status:
+        """The status."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended, and all its events so far are stored."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last event."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event."""
+
+
+T = TypeVar("T", bound=Followed)
 
 
 @dataclass
-class Reader:
-    """One viewer's place in the event log of one run."""
+class Reader(ABC, Generic[T]):
+    """One viewer's place in one event log."""
 
     backend: Backend
-    watch: Watch
+    followed: T
+    """The run or the multi-run as last read."""
     after: tuple[int, int] = START
     """(epoch, seq) of the last event that the viewer has seen."""
     ended: bool = False
-    """Whether the run has ended and the viewer has seen all its events so far. See `RunSnapshot.log_final_at`."""
+    """Whether it has ended and the viewer has seen all its events so far. See `RunSnapshot.log_final_at`."""
     expired: int = 0
     """How many events are missing at the start of the log, because they are no longer stored."""
     _terminal: bool = False
@@ -76,41 +119,55 @@ class Reader:
 
     @property
     def behind(self) -> bool:
-        """Whether the run, as last read, has events that the viewer has not seen."""
-        return self.after < (self.watch.epoch, self.watch.seq)
+        """Whether it had events, when it was last read, that the viewer has not seen."""
+        return self.after < (self.followed.epoch, self.followed.seq)
 
     @property
     def settled(self) -> bool:
-        """Whether the run, as last read, has ended and the viewer has seen all its events so far."""
-        return self.watch.settled and not self.behind
+        """Whether it had ended, when it was last read, and the viewer has seen all its events so far."""
+        return self.followed.settled and not self.behind
 
-    def snapshot(self) -> RunSnapshot:
-        """Return the snapshot of the run as last read."""
-        return run_snapshot(self.watch, now=self.backend.clock.now())
+    @property
+    @abstractmethod
+    def links(self) -> Mapping[str, str]:
+        """The link to it, for the answer to an expired cursor."""
+
+    @abstractmethod
+    def snapshot(self) -> BaseModel:
+        """Return the snapshot of what was last read."""
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Read it again, and record that it has a viewer."""
+
+    @abstractmethod
+    def current(self) -> T | None:
+        """Read it; None if it is no longer stored."""
 
     def next(self, limit: int = PAGE) -> Sequence[Event]:
         """Read the next events, at most `limit`; an empty list if there are none yet.
 
-        Sets `ended` if no more events will follow. A run's events are numbered without gaps, so a gap means that events
-        are no longer stored. After a cursor, a gap raises `CursorExpired`; at the start of the log, `expired` is set to
-        the number of missing events.
+        Sets `ended` if no more events will follow. The events of a log are numbered without gaps, so a gap means that
+        events are no longer stored. After a cursor, a gap raises `CursorExpired`; at the start of the log, `expired` is
+        set to the number of missing events.
         """
+        followed = self.followed
         events = self.backend.runs.events(
-            self.watch.org_id, self.watch.key, after=self.after, limit=limit, now=self.backend.clock.now()
+            followed.org_id, followed.key, after=self.after, limit=limit, now=self.backend.clock.now()
         )
-        next_seq = events[0].seq if events else self.watch.seq + 1
+        next_seq = events[0].seq if events else followed.seq + 1
         if (missing := next_seq - self.after[1] - 1) > 0:
             if self.after != START:
-                raise CursorExpired(self.watch)
+                raise CursorExpired(self.links)
             self.expired = missing
         if not events:
-            self.after = max(self.after, (self.watch.epoch, self.watch.seq))
+            self.after = max(self.after, (followed.epoch, followed.seq))
             self.ended = self._has_ended()
             return []
         adjacent = takewhile(lambda pair: pair[1].seq == pair[0].seq + 1, pairwise(events))
         events = [events[0], *(event for _, event in adjacent)]
         self.after = (events[-1].epoch, events[-1].seq)
-        self._terminal |= any(is_terminal(event.type) for event in events)
+        self._terminal |= any(self.ends(event) for event in events)
         return events
 
     def wait(self, until: float, limit: int = PAGE, interval: float = INTERVAL) -> Sequence[Event]:
@@ -123,18 +180,50 @@ class Reader:
             clock.sleep(min(interval, left))
         return events
 
-    def refresh(self) -> None:
-        """Read the run again, and record that it has a viewer."""
-        self.watch = self.backend.runs.get(self.watch.org_id, self.watch.key) or self.watch
-        view(self.watch, backend=self.backend)
+    @staticmethod
+    @abstractmethod
+    def ends(event: Event) -> bool:
+        """Return whether nothing is expected after an event."""
 
     def _has_ended(self) -> bool:
-        # Until a terminal event has been read, the run has not ended, so the watch need not be read again on each call.
-        if not (self._terminal or self.watch.status.terminal):
+        # Until a terminal event has been read, it has not ended, so it need not be read again on each call.
+        if not (self._terminal or self.followed.status.terminal):
             return False
-        current = self.backend.runs.get(self.watch.org_id, self.watch.key)
-        self.watch = current or self.watch
+        current = self.current()
+        self.followed = current or self.followed
         return current is None or self.settled
+
+
+class RunReader(Reader[Watch]):
+    """One viewer's place in the event log of one run."""
+
+    @property
+    def watch(self) -> Watch:
+        """The run as last read."""
+        return self.followed
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """See `Reader.links`."""
+        return {"run": link_to_run(self.watch.org_id, self.watch.agent_run_id)}
+
+    def snapshot(self) -> RunSnapshot:
+        """See `Reader.snapshot`."""
+        return run_snapshot(self.watch, now=self.backend.clock.now())
+
+    def refresh(self) -> None:
+        """See `Reader.refresh`."""
+        self.followed = self.current() or self.followed
+        view(self.watch, backend=self.backend)
+
+    def current(self) -> Watch | None:
+        """See `Reader.current`."""
+        return self.backend.runs.get(self.watch.org_id, self.watch.key)
+
+    @staticmethod
+    def ends(event: Event) -> bool:
+        """See `Reader.ends`."""
+        return is_terminal(event.type)
 
 
 def open_reader(
@@ -146,7 +235,7 @@ def open_reader(
     may_follow: bool = True,
     views: bool = True,
     backend: Backend,
-) -> Reader:
+) -> RunReader:
     """Return a reader of a run's events, and record that the run has a viewer.
 
     A run that is not followed yet is followed from now on, if it exists at the upstream.
@@ -175,15 +264,15 @@ def open_reader(
     cursor = parse_cursor(after, watch) if after else START
     if views:
         view(watch, backend=backend)
-    return Reader(backend, watch, cursor)
+    return RunReader(backend, watch, cursor)
 
 
-def parse_cursor(text: str, watch: Watch) -> tuple[int, int]:
-    """Return a cursor of a run. Raises `InvalidCursor` if the run has no such event."""
+def parse_cursor(text: str, followed: Followed) -> tuple[int, int]:
+    """Return a cursor of an event log. Raises `InvalidCursor` if the log has no such event."""
     match = _CURSOR.fullmatch(text)
     if not match:
         raise InvalidCursor("The cursor does not have the form epoch-number.")
     cursor = (int(match[1]), int(match[2]))
-    if cursor > (watch.epoch, watch.seq) or cursor[1] > watch.seq:
+    if cursor > (followed.epoch, followed.seq) or cursor[1] > followed.seq:
         raise InvalidCursor("The cursor names an event that this run does not have.")
     return cursor

@@ -1,4 +1,4 @@
-"""A run's events as server-sent events.
+"""The events of a run, or of a multi-run, as server-sent events.
 
 One plain ASGI app, served in two ways. Behind Mangum its answer is a page: the stored events, or else the first events
 within `HOLD` seconds, and then the end. An `EventSource` then reconnects with the last id that it has seen. Under a
@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import links, settings
 from codegen_runs.backend import Backend
+from codegen_runs.callers import Caller
 from codegen_runs.events import Event as RunEvent
 from codegen_runs.http import admission, edge, methods, routing
 from codegen_runs.http.proxy import Answer, Event
@@ -28,7 +29,7 @@ from codegen_runs.live.reading import START, CursorExpired, Reader, open_reader
 from codegen_runs.live.stream_request import StreamRequest
 from codegen_runs.live.viewers import LOOK_SECONDS, close, is_open, open_stream
 from codegen_runs.live.views import Frame, LogView, View
-from codegen_runs.problems import StorageUnavailable
+from codegen_runs.problems import StorageUnavailable, Unprocessable
 from codegen_runs.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ Serve = Callable[[bool, Event, LambdaContext, Backend], Answer]
 class Stream:
     """The frames of one answer, and its limits."""
 
-    reader: Reader
+    reader: Reader[Any]
     view: View
     cursor: str
     """The cursor that the `first` events follow."""
@@ -177,10 +178,10 @@ class FrameStream:
 
 
 class EventStream(FrameStream):
-    """The stream of one run's events.
+    """The stream of the events of one run, or of one multi-run.
 
     Args:
-        views: The views besides `log`, by their names in requests.
+        views: The views of a run besides `log`, by their names in requests.
         backend: What to work with.
     """
 
@@ -198,17 +199,10 @@ class EventStream(FrameStream):
         lasts = min(LIFETIME, left - MARGIN) if live else HOLD
         org_id = routing.organization_of(event)
         caller, request = admission.identify(event, org_id), StreamRequest.read(event, org_id)
-        reader = open_reader(
-            org_id=request.org_id,
-            agent_run_id=request.agent_run_id,
-            after=request.after,
-            caller=caller,
-            # A caller with a ticket has no token. The run has been followed since the ticket was issued.
-            may_follow=caller.asks_codegen,
-            # HEAD reads no events.
-            views=event["httpMethod"] == "GET",
-            backend=backend.acting_as(caller, deadline=min(UPSTREAM_SECONDS, left - lasts)),
-        )
+        # HEAD reads no events.
+        views = event["httpMethod"] == "GET"
+        acting = backend.acting_as(caller, deadline=min(UPSTREAM_SECONDS, left - lasts))
+        reader, view = self._opened(request, caller, views=views, backend=acting)
         cursor = reader.cursor
         first = reader.next()
         headers = {"Stream-Retention-Seconds": [str(settings.event_retention())], "Cache-Control": ["no-store"]}
@@ -220,10 +214,10 @@ class EventStream(FrameStream):
         hold = None
         if event["httpMethod"] == "GET":
             resumes = request.after is not None
-            hold = open_stream(caller, reader.watch.key, seconds=lasts, resumes=resumes, backend=backend)
+            hold = open_stream(caller, reader.followed.key, seconds=lasts, resumes=resumes, backend=backend)
         stream = Stream(
             reader,
-            self._views[request.view](),
+            view,
             cursor,
             first,
             interval=request.poll_interval,
@@ -234,6 +228,35 @@ class EventStream(FrameStream):
             hold=hold,
         )
         return {"statusCode": 200, "multiValueHeaders": headers, "body": "", "stream": stream}
+
+    def _opened(
+        self, request: StreamRequest, caller: Caller, *, views: bool, backend: Backend
+    ) -> tuple[Reader[Any], View]:
+        if request.multi_run_id is not None:
+            # Imported here, because a stream of a run needs none of it.
+            from codegen_runs.live.multi_runs import PART, open_multi_run_reader
+
+            if request.view != "log":
+                raise Unprocessable(errors=[_no_view(request.view)])
+            multi_run = open_multi_run_reader(
+                org_id=request.org_id, multi_run_id=request.multi_run_id, after=request.after, backend=backend
+            )
+            return multi_run, LogView(PART)
+        run = open_reader(
+            org_id=request.org_id,
+            agent_run_id=request.agent_run_id or 0,
+            after=request.after,
+            caller=caller,
+            # A caller with a ticket has no token. The run has been followed since the ticket was issued.
+            may_follow=caller.asks_codegen,
+            views=views,
+            backend=backend,
+        )
+        return run, self._views[request.view]()
+
+
+def _no_view(name: str) -> dict[str, Any]:
+    return {"loc": ["query", "view"], "msg": f"A multi-run has no view {name}.", "type": "no_such_view"}
 
 
 def _opening(stream: Stream) -> bytes:

@@ -11,10 +11,11 @@ from codegen_runs.problems import Unprocessable
 
 
 class StreamRequest(BaseModel):
-    """A request for a stream of a run's events."""
+    """A request for a stream of the events of a run, or of a multi-run."""
 
     org_id: int
-    agent_run_id: int
+    agent_run_id: int | None = None
+    multi_run_id: str | None = None
     after: str | None = Field(None, description="The id of the last event seen. Default: from the start.")
     poll_interval: float = Field(1.0, ge=0.5, le=10, description="Seconds between two reads of events.")
     view: Literal["log", "chat"] = Field("log", description="The events as stored, or the frames of a chat.")

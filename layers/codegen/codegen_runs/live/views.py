@@ -1,4 +1,4 @@
-"""Views of a run's events as frames, each with a name, data, and the event id from which to continue."""
+"""Views of the events of a log as frames, each with a name, data, and the event id from which to continue."""
 
 from __future__ import annotations
 
@@ -20,34 +20,41 @@ class Frame(NamedTuple):
 
 
 class View(Protocol):
-    """A way to show the events of a run. One instance serves one viewer."""
+    """A way to show the events of a log. One instance serves one viewer."""
 
     over: bool
     """Whether this view has no more to show, even if the run continues."""
 
-    def opening(self, reader: Reader) -> Frame:
-        """Return the first frame, which every viewer gets, at any cursor."""
+    def opening(self, reader: Any) -> Frame:
+        """Return the first frame, which every viewer gets, at any cursor. A view may take one kind of reader only."""
 
-    def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
+    def show(self, events: Sequence[Event], reader: Any) -> Sequence[Frame]:
         """Return the frames of consecutive events. Raises `StorageUnavailable`."""
 
 
 class LogView:
-    """Every event, as in the log."""
+    """Every event, as in the log.
+
+    Args:
+        kind: What the log is of: `run` or `multi_run`.
+    """
 
     over = False
 
-    def opening(self, reader: Reader) -> Frame:
+    def __init__(self, kind: str = "run") -> None:
+        self._kind = kind
+
+    def opening(self, reader: Reader[Any]) -> Frame:
         """See `View.opening`."""
         snapshot = reader.snapshot().model_dump(mode="json")
-        return Frame("run.snapshot", snapshot | {"expired": reader.expired})
+        return Frame(f"{self._kind}.snapshot", snapshot | {"expired": reader.expired})
 
-    def show(self, events: Sequence[Event], reader: Reader) -> Sequence[Frame]:
+    def show(self, events: Sequence[Event], reader: Reader[Any]) -> Sequence[Frame]:
         """See `View.show`."""
         return [log_frame(event, reader) for event in events]
 
 
-def log_frame(event: Event, reader: Reader) -> Frame:
+def log_frame(event: Event, reader: Reader[Any]) -> Frame:
     """Return the frame of one event as in the log."""
-    shown = entry(event, reader.watch.org_id)
+    shown = entry(event, reader.followed.org_id)
     return Frame(event.type, shown.model_dump(mode="json", exclude=set() if shown.link else {"link"}), event.id)

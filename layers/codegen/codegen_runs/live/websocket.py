@@ -24,8 +24,9 @@ from codegen_runs.cursors import InvalidCursor
 from codegen_runs.http import admission
 from codegen_runs.http.proxy import decoded
 from codegen_runs.live.connections import Connections
+from codegen_runs.live.multi_runs import PART, MultiRunReader
 from codegen_runs.live.push import Sender
-from codegen_runs.live.reading import START, Reader, open_reader, parse_cursor
+from codegen_runs.live.reading import START, Reader, RunReader, open_reader, parse_cursor
 from codegen_runs.live.tickets import Subject
 from codegen_runs.live.viewers import TooManyMessages, count_message
 from codegen_runs.live.websocket_frames import frame
@@ -34,7 +35,6 @@ from codegen_runs.problems import BadRequest, Conflict, TicketForAnother, Unproc
 from codegen_runs.runs.following import view
 from codegen_runs.storage.connections import Connection, Subscription
 from codegen_runs.storage.multi_runs import MultiRun
-from codegen_runs.storage.runs import Watch
 
 MAX_RUNS = 100
 
@@ -86,7 +86,7 @@ class _AboutRuns(_Message):
 
 
 class Subscribe(_AboutRuns):
-    """Follow a run, or all runs of a multi-run."""
+    """Follow a run, or a multi-run with all its runs."""
 
     action: Literal["subscribe"]
     after: str | dict[str, str] | None = None
@@ -100,7 +100,7 @@ class Subscribe(_AboutRuns):
 
 
 class Unsubscribe(_AboutRuns):
-    """Stop following a run, or all runs of a multi-run."""
+    """Stop following a run, or a multi-run with all its runs."""
 
     action: Literal["unsubscribe"]
 
@@ -244,18 +244,20 @@ class Session:
         parts, after = _parts(multi_run), message.after if isinstance(message.after, dict) else {}
         if after.keys() - parts.keys():
             raise InvalidCursor("A cursor names a part that this multi-run does not have.")
-        watches = self.backend.runs.get_many(org_id, list(parts.values()))
+        watches = self.backend.runs.get_many(org_id, [key for part, key in parts.items() if part != PART])
+        readers: dict[str, Reader[Any]] = {key: RunReader(self.backend, watch) for key, watch in watches.items()}
+        readers[multi_run.key] = MultiRunReader(self.backend, multi_run)
         id_ = uuid4().hex
         for part, key in parts.items():
-            cursor = self._cursor(after.get(part), watches.get(key))
+            cursor = self._cursor(after.get(part), readers.get(key))
             yield self._subscription(connection, id_, key, org_id, cursor, multi_run_id=multi_run.id, part=part)
 
-    def _cursor(self, text: str | None, watch: Watch | None) -> tuple[int, int]:
+    def _cursor(self, text: str | None, reader: Reader[Any] | None) -> tuple[int, int]:
         if text is None:
             return START
-        if watch is None:
+        if reader is None:
             raise InvalidCursor("A cursor is for a run that has not begun.")
-        reader = Reader(self.backend, watch, parse_cursor(text, watch))
+        reader = replace(reader, after=parse_cursor(text, reader.followed))
         _check_kept(reader)
         return reader.after
 
@@ -306,12 +308,12 @@ def _run_ids(message: _AboutRuns) -> Mapping[str, Any]:
 
 
 def _parts(multi_run: MultiRun) -> dict[str, str]:
-    """Return the keys of a multi-run's runs, by part."""
+    """Return the keys of the event logs of a multi-run and of its runs, by part."""
     candidates = {str(index): key for index, key in enumerate(multi_run.candidate_keys)}
-    return candidates | {"synthesis": multi_run.synthesis_key}
+    return {PART: multi_run.key} | candidates | {"synthesis": multi_run.synthesis_key}
 
 
-def _check_kept(reader: Reader) -> None:
+def _check_kept(reader: Reader[Any]) -> None:
     """Raise `CursorExpired` if events after the reader's cursor are no longer stored, unless it is at the start."""
     if reader.after != START:
         replace(reader).next(limit=1)

@@ -3,7 +3,7 @@
 | type                   | meaning                                                            |
 |------------------------|--------------------------------------------------------------------|
 | `subscribed`           | a subscription has begun; all its frames contain its id            |
-| `snapshot`             | the run as it is now                                               |
+| `snapshot`             | the run, or the multi-run, as it is now                            |
 | `events`               | the next events of the log                                         |
 | `stream.end`           | the run has ended, and the subscription with it                    |
 | `unsubscribed`, `pong` | the answers to `unsubscribe` and `ping`                            |
@@ -20,9 +20,9 @@ from codegen_runs import problems
 from codegen_runs.events import Event, shorten
 from codegen_runs.links import link_to_run
 from codegen_runs.live.entries import entry, preview
+from codegen_runs.live.reading import Reader, RunReader
 from codegen_runs.problems import Problem
 from codegen_runs.redaction import redact
-from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.storage.connections import Subscription
 from codegen_runs.storage.runs import Watch
 
@@ -38,17 +38,25 @@ def frame(type_: str, **content: Any) -> bytes:
     return json.dumps(redact({"type": type_, **content})).encode()
 
 
-def snapshot_frame(subscription: Subscription, watch: Watch, expired: int = 0, *, now: float) -> bytes:
-    """Return the snapshot of a run, with the number of its first events that are no longer stored.
+def snapshot_frame(subscription: Subscription, reader: Reader[Any], expired: int = 0) -> bytes:
+    """Return the snapshot of a run or a multi-run, with the number of its first events that are no longer stored.
 
     A long result is replaced by a preview; the link leads to the whole result.
     """
-    snapshot = run_snapshot(watch, now=now).model_dump(mode="json")
+    snapshot = reader.snapshot().model_dump(mode="json")
+    if isinstance(reader, RunReader):
+        snapshot |= _shortened(subscription, reader.watch)
+    return frame("snapshot", **target(subscription), snapshot=snapshot | {"expired": expired})
+
+
+def _shortened(subscription: Subscription, watch: Watch) -> dict[str, Any]:
     result, cut = shorten(watch.result, MAX_RESULT_CHARACTERS)
-    snapshot |= {"result": result, "result_truncated": cut or watch.result_truncated}
-    snapshot |= {"status_reason": shorten(watch.status_reason, MAX_REASON_CHARACTERS)[0]}
-    link = {"link": link_to_run(subscription.org_id, watch.agent_run_id)} if watch.agent_run_id else {}
-    return frame("snapshot", **target(subscription), snapshot=snapshot | link | {"expired": expired})
+    return {
+        "result": result,
+        "result_truncated": cut or watch.result_truncated,
+        "status_reason": shorten(watch.status_reason, MAX_REASON_CHARACTERS)[0],
+        **({"link": link_to_run(subscription.org_id, watch.agent_run_id)} if watch.agent_run_id else {}),
+    }
 
 
 def end_frame(subscription: Subscription, cursor: tuple[int, int]) -> bytes:

@@ -56,6 +56,11 @@ class Candidate:
             return "The answer only repeats the prompt."
         return None
 
+    @property
+    def gap(self) -> str | None:
+        """Why there is no usable answer, whether the run has ended or not; None if there is one."""
+        return self.reason if self.finished else "No result in time."
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -94,14 +99,15 @@ class Judgement:
         return sorted(self.usable, key=lambda candidate: abs(len(candidate.result) - middle))[:count]
 
 
+def candidate(multi_run: MultiRun, index: int, watch: Watch | None) -> Candidate:
+    """Return a candidate of a multi-run with its watch."""
+    return Candidate(index, multi_run.candidates[index].prompt or multi_run.prompt, watch)
+
+
 def judge(multi_run: MultiRun, watches: Mapping[str, Watch]) -> Judgement:
     """Return the candidates of a multi-run with their watches, which are given by key."""
-    return Judgement(
-        [
-            Candidate(index, variant.prompt or multi_run.prompt, watches.get(multi_run.candidate_key(index)))
-            for index, variant in enumerate(multi_run.candidates)
-        ]
-    )
+    keys = enumerate(multi_run.candidate_keys)
+    return Judgement([candidate(multi_run, index, watches.get(key)) for index, key in keys])
 
 
 def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:

@@ -13,7 +13,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs, launch_queue
 from codegen_runs.limits.permits import NoPermit
-from codegen_runs.multi_runs import executions
+from codegen_runs.multi_runs import executions, recording
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
@@ -23,6 +23,7 @@ from codegen_runs.multi_runs.snapshots import (
     snapshot,
     summary,
 )
+from codegen_runs.multi_runs.transitions import Change, cancelled, failed, paused, resumed
 from codegen_runs.problems import Conflict, CredentialsRefused, NotFound, StorageUnavailable
 from codegen_runs.run_control import pausing
 from codegen_runs.run_control.cancelling import NEVER_LAUNCHED, CancelNeedsBan, cancel_watch
@@ -33,7 +34,6 @@ from codegen_runs.runs.following import withdraw
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
 from codegen_runs.storage.runs import Cancel, Watch
-from codegen_runs.storage.table import ConditionFailed
 
 # Seconds by which the state machine's timeouts are later than the poller's deadlines, as a safety net.
 NET_SECONDS = 300
@@ -71,7 +71,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
 
     Raises `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is running.
     """
-    now, multi_runs = backend.clock.now(), backend.multi_runs
+    now = backend.clock.now()
     multi_run = MultiRun(
         org_id=org_id,
         id=_new_id(now),
@@ -91,11 +91,12 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
     backlogs.reserve(multi_run.id, multi_run.keys, org_id=org_id, caller=caller, until=until, backend=backend)
     with ExitStack() as on_error:
         on_error.callback(backlogs.release, multi_run.id, org_id=org_id, backend=backend)
-        multi_runs.add(multi_run)
+        multi_run = recording.add(multi_run, backend=backend)
         try:
             executions.start(multi_run)
         except StorageUnavailable:
-            multi_runs.advance(multi_run, MultiRunStatus.FAILED, reason="The multi-run could not be started.")
+            reason = "The multi-run could not be started."
+            recording.update(multi_run, lambda current: failed(current, reason, now=now), backend=backend)
             raise
         on_error.pop_all()
     return snapshot(multi_run, {}, now=now)
@@ -135,12 +136,13 @@ def cancel(
     """
     now = backend.clock.now()
     multi_run = find(org_id, multi_run_id, backend=backend)
-    while multi_run.status is not MultiRunStatus.CANCELLED:
-        _check_open(multi_run)
-        try:
-            multi_run = backend.multi_runs.advance(multi_run, MultiRunStatus.CANCELLED, finished_at=milliseconds(now))
-        except ConditionFailed:
-            multi_run = find(org_id, multi_run_id, backend=backend)
+
+    def decide(multi_run: MultiRun) -> Change | None:
+        if multi_run.status is not MultiRunStatus.CANCELLED:
+            _check_open(multi_run)
+        return cancelled(multi_run, by=caller.id, reason=request.redacted_reason, now=now)
+
+    multi_run, _ = recording.update(multi_run, decide, backend=backend)
     # From here on the launching tasks find the multi-run cancelled. A further cancel completes an interrupted one.
     executions.stop(multi_run)
 
@@ -149,13 +151,12 @@ def cancel(
 
     running = [watch for watch in watches_of(multi_run, backend=backend).values() if not watch.status.terminal]
     with ThreadPoolExecutor(CONCURRENCY) as threads:
-        cancelled = list(threads.map(cancel_one, running))
+        outcomes = list(threads.map(cancel_one, running))
     backlogs.release(multi_run.id, org_id=org_id, backend=backend)
-    if cancelled:
-        backend.kick(*running)
+    backend.kick(multi_run, *running)
     return CancelledMultiRun(
         **_snapshot(multi_run, backend).model_dump() | {"warnings": request.ignored()},
-        cancelled_runs=sorted(cancelled, key=lambda run: run.key),
+        cancelled_runs=sorted(outcomes, key=lambda run: run.key),
     )
 
 
@@ -165,12 +166,15 @@ def pause(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapsh
     Raises `MultiRunNotFound`, `MultiRunEnded`, `StorageUnavailable`.
     """
     multi_run = find(org_id, multi_run_id, backend=backend)
-    _check_open(multi_run)
-    while multi_run.paused_at is None:
-        multi_run = _mark_paused(multi_run, milliseconds(backend.clock.now()), backend)
+
+    def decide(multi_run: MultiRun) -> Change | None:
+        _check_open(multi_run)
+        return paused(multi_run, now=backend.clock.now())
+
+    multi_run, _ = recording.update(multi_run, decide, backend=backend)
     # From here on the launching tasks find the multi-run paused.
     held = [pausing.hold(watch, backend=backend) for watch in watches_of(multi_run, backend=backend).values()]
-    backend.kick(*held)
+    backend.kick(multi_run, *held)
     return _snapshot(multi_run, backend)
 
 
@@ -180,15 +184,17 @@ def resume(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnaps
     Raises `MultiRunNotFound`, `MultiRunEnded`, `MultiRunNotPaused`, `StorageUnavailable`.
     """
     multi_run = find(org_id, multi_run_id, backend=backend)
-    _check_open(multi_run)
-    paused = multi_run.paused_at is not None
-    if not paused:
+    if multi_run.paused_at is None:
+        _check_open(multi_run)
         raise MultiRunNotPaused(f"The multi-run is {multi_run.status}, not paused.")
-    while paused:
-        multi_run = _mark_paused(multi_run, None, backend)
-        paused = multi_run.paused_at is not None
+
+    def decide(multi_run: MultiRun) -> Change | None:
+        _check_open(multi_run)
+        return resumed(multi_run, now=backend.clock.now())
+
+    multi_run, _ = recording.update(multi_run, decide, backend=backend)
     released = [pausing.release(watch, backend=backend) for watch in watches_of(multi_run, backend=backend).values()]
-    backend.kick(*released)
+    backend.kick(multi_run, *released)
     return _snapshot(multi_run, backend)
 
 
@@ -214,20 +220,6 @@ def _check_open(multi_run: MultiRun) -> None:
         raise MultiRunEnded(f"The multi-run is already {multi_run.status}.")
 
 
-def _mark_paused(multi_run: MultiRun, paused_at: int | None, backend: Backend) -> MultiRun:
-    """Write `paused_at` and return the multi-run's new state.
-
-    If its status changed at the same time, nothing is written, and the new state has another `paused_at`. Raises
-    `MultiRunEnded`.
-    """
-    try:
-        return backend.multi_runs.advance(multi_run, multi_run.status, paused_at=paused_at)
-    except ConditionFailed:
-        current = find(multi_run.org_id, multi_run.id, backend=backend)
-        _check_open(current)
-        return current
-
-
 def _cancel_run(
     multi_run: MultiRun, watch: Watch, request: CancelRun, *, caller: Caller, backend: Backend
 ) -> RunCancel:
@@ -240,9 +232,9 @@ def _cancel_run(
         means, detail = Means.LOCAL, NEVER_LAUNCHED
     else:
         try:
-            cancelled = cancel_watch(watch, request, caller=caller, backend=backend)
-            watch, means = cancelled.watch, cancelled.means
-            detail = " ".join([cancelled.detail, *(warning.detail for warning in cancelled.warnings)])
+            outcome = cancel_watch(watch, request, caller=caller, backend=backend)
+            watch, means = outcome.watch, outcome.means
+            detail = " ".join([outcome.detail, *(warning.detail for warning in outcome.warnings)])
         except CancelNeedsBan:
             detail = "The run continues at Codegen, without its multi-run. Only a ban can stop it; none was allowed."
         except (CodegenAPIError, CredentialsRefused, NoPermit) as error:

@@ -9,15 +9,17 @@ from pydantic import BaseModel, Field
 
 from codegen_api import Harness
 from codegen_runs.bodies import IgnoredFields
-from codegen_runs.events import timestamp
+from codegen_runs.events import shorten, timestamp
 from codegen_runs.limits.launch_queue import QueuePlace
-from codegen_runs.links import link_to_run
+from codegen_runs.links import link, link_to_run
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.runs.actions import Action, AllowedAction, Means, SideEffect, effects_of, means_for, offered
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus, Strategy
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, MultiRunStatus, Strategy
 from codegen_runs.storage.runs import OpenedPullRequest, Watch
+
+PREVIEW_CHARACTERS = 2_000
 
 
 class Counts(BaseModel):
@@ -89,6 +91,35 @@ class MultiRunSummary(BaseModel):
     reason: str | None = Field(None, description="Why the multi-run failed.")
 
 
+class AnswerPreview(BaseModel):
+    """The beginning of the answer of a multi-run."""
+
+    source: AnswerSource
+    candidate: int | None = None
+    text: str = Field(description=f"The first {PREVIEW_CHARACTERS} characters.")
+    truncated: bool
+
+
+class MultiRunState(BaseModel):
+    """A multi-run as its event log describes it, without its runs and without long texts."""
+
+    id: str
+    organization_id: int
+    status: MultiRunStatus
+    strategy: Strategy
+    requested: int
+    quorum: int
+    finished: int = Field(description="Candidates that have ended, successfully or not.")
+    usable: int = Field(description="Candidates with a usable answer.")
+    created_at: str
+    deadline_at: str
+    finished_at: str | None = None
+    paused_scope: Literal["queue_only"] | None = None
+    answer: AnswerPreview | None = None
+    reason: str | None = Field(None, description="Why the multi-run failed.")
+    link: str = Field(description="The path of the multi-run with its candidates and its whole answer.")
+
+
 class MultiRunSnapshot(MultiRunSummary):
     """A multi-run with its runs."""
 
@@ -141,6 +172,29 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
         answer=multi_run.answer,
         reason=multi_run.reason,
     )
+
+
+def state(multi_run: MultiRun) -> MultiRunState:
+    """Return a multi-run as its event log describes it."""
+    answer = multi_run.answer
+    text, is_cut = shorten(answer.text, PREVIEW_CHARACTERS) if answer else (None, False)
+    return MultiRunState(
+        **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason"}),
+        finished=len(multi_run.outcomes),
+        usable=sum(multi_run.outcomes.values()),
+        answer=AnswerPreview(
+            source=answer.source, candidate=answer.candidate, text=text or "", truncated=is_cut or answer.truncated
+        )
+        if answer
+        else None,
+        reason=shorten(multi_run.reason, PREVIEW_CHARACTERS)[0],
+        link=link_to(multi_run),
+    )
+
+
+def link_to(multi_run: MultiRun) -> str:
+    """Return the path at which a caller can request a multi-run."""
+    return link(f"/v1/organizations/{multi_run.org_id}/multi-runs/{multi_run.id}")
 
 
 def snapshot(

@@ -5,17 +5,19 @@ The state contains only ids, because a Step Functions payload is limited to 256 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from codegen_api import Harness
 from codegen_runs.backend import Backend
-from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs
-from codegen_runs.multi_runs import judging, synthesis
+from codegen_runs.multi_runs import judging, recording, synthesis, transitions
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
+from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.run_control import pausing
 from codegen_runs.runs.following import enqueue, withdraw
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch
-from codegen_runs.storage.table import ConditionFailed
 
 # Priorities in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
 SYNTHESIS, CANDIDATE = 1, 2
@@ -27,9 +29,9 @@ class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution
 
 def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, object]:
     """Mark a multi-run as running and list its candidates with their timeouts in seconds."""
-    multi_run = _open(org_id, multi_run_id, backend)
-    if multi_run.status is MultiRunStatus.QUEUED:  # when the state machine starts again, its synthesis may be running
-        multi_run = _advance(multi_run, MultiRunStatus.RUNNING, backend)
+    multi_run = _update(
+        _open(org_id, multi_run_id, backend), partial(transitions.launching, now=backend.clock.now()), backend
+    )
     return {
         "org_id": org_id,
         "multi_run_id": multi_run_id,
@@ -63,6 +65,7 @@ def judge(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, str]
     """Return the state that follows the candidates: `synthesize` or `publish`."""
     multi_run = _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
+    multi_run = _update(multi_run, partial(transitions.gathered, judgement=judgement, now=backend.clock.now()), backend)
     return {"next": "synthesize" if judging.needs_synthesis(multi_run, judgement) else "publish"}
 
 
@@ -70,9 +73,8 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Back
     """Queue the run that combines the usable answers. The poller answers the task token when the run has ended."""
     now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
-    if multi_run.synthesis_order is None:
-        order = synthesis.order(multi_run, judgement)
-        multi_run = _advance(multi_run, MultiRunStatus.SYNTHESIZING, backend, synthesis_order=order)
+    order = synthesis.order(multi_run, judgement)
+    multi_run = _update(multi_run, partial(transitions.synthesizing, order=order, now=now), backend)
     chosen = [judgement.candidates[index] for index in multi_run.synthesis_order or []]
     enqueue(
         org_id=org_id,
@@ -103,14 +105,18 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     reason = judging.shortfall(multi_run, judgement)
     if reason and error:
         reason = f"{error} {reason}"
-    _advance(
-        multi_run,
-        MultiRunStatus.FAILED if reason else MultiRunStatus.COMPLETED,
-        backend,
-        answer=None if reason else synthesis.conclude(multi_run, judgement, watches.get(multi_run.synthesis_key)),
-        reason=reason,
-        finished_at=milliseconds(backend.clock.now()),
-    )
+    now = backend.clock.now()
+    answer = None if reason else synthesis.conclude(multi_run, judgement, watches.get(multi_run.synthesis_key))
+
+    def settle(multi_run: MultiRun) -> Change | None:
+        if multi_run.status.terminal:
+            return None
+        if reason:
+            return transitions.failed(multi_run, reason, now=now)
+        return transitions.completed(multi_run, answer, now=now)
+
+    multi_run, _ = recording.update(multi_run, settle, backend=backend)
+    backend.kick(multi_run)
     backlogs.release(multi_run_id, org_id=org_id, backend=backend)
     return {"multi_run_id": multi_run_id}
 
@@ -122,11 +128,18 @@ def _open(org_id: int, multi_run_id: str, backend: Backend) -> MultiRun:
     return multi_run
 
 
-def _advance(multi_run: MultiRun, status: MultiRunStatus, backend: Backend, **changes: object) -> MultiRun:
-    try:
-        return backend.multi_runs.advance(multi_run, status, **changes)
-    except ConditionFailed:
-        raise MultiRunGone(multi_run.id) from None
+def _update(multi_run: MultiRun, decide: Callable[[MultiRun], Change | None], backend: Backend) -> MultiRun:
+    """Store a change of an open multi-run, and have its events pushed. Raises `MultiRunGone` if it has ended."""
+
+    def checked(multi_run: MultiRun) -> Change | None:
+        if multi_run.status.terminal:
+            raise MultiRunGone(multi_run.id)
+        return decide(multi_run)
+
+    multi_run, is_changed = recording.update(multi_run, checked, backend=backend)
+    if is_changed:
+        backend.kick(multi_run)
+    return multi_run
 
 
 def _launch(multi_run: MultiRun, model: str | None, agent_type: Harness | None, **role: object) -> Launch:

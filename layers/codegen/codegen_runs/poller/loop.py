@@ -35,6 +35,7 @@ from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.limits.buckets import Buckets
 from codegen_runs.limits.outages import Outages
 from codegen_runs.poller.backoff import within_limit
+from codegen_runs.poller.candidates import Candidates, NoMultiRuns
 from codegen_runs.poller.launching import adopt, launch, probe
 from codegen_runs.poller.lease import PollerLease
 from codegen_runs.poller.observing import look, observe
@@ -77,6 +78,7 @@ class Poller:
         holder: Names this poller in the lease.
         budget: Names the token whose limits the poller uses.
         publisher: Pushes events to connected viewers.
+        candidates: Records the ends of candidates.
         concurrency: How many steps are taken at the same time.
     """
 
@@ -90,6 +92,7 @@ class Poller:
         holder: str,
         budget: str = DEFAULT_BUDGET,
         publisher: Publisher | None = None,
+        candidates: Candidates | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
         buckets = Buckets(runs, budget, clock)
@@ -98,7 +101,16 @@ class Poller:
         self._buckets = buckets
         self._lease = PollerLease(runs, clock, holder)
         self._outages = Outages(runs, clock)
-        self._resources = Resources(runs, codegen, buckets, self._outages, tokens, publisher or NoViewers(), clock)
+        self._resources = Resources(
+            runs,
+            codegen,
+            buckets,
+            self._outages,
+            tokens,
+            publisher or NoViewers(),
+            candidates or NoMultiRuns(),
+            clock,
+        )
         self._concurrency = concurrency
         self._polls = 0
         self._launches_resume_at: int | None = None

@@ -15,6 +15,9 @@ class Publisher(Protocol):
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:
         """Push events that were just stored. Raises nothing: a viewer who misses one reads it from the event log."""
 
+    def catch_up(self, org_id: int, key: str) -> None:
+        """Push the stored events of a run or a multi-run that its viewers have not been sent yet. Raises nothing."""
+
     def watched(self, watch: Watch) -> bool:
         """Return whether a viewer of the run is connected. Raises nothing."""
 
@@ -24,6 +27,9 @@ class NoViewers:
 
     def publish(self, watch: Watch, events: Sequence[Event]) -> None:
         """See `Publisher.publish`."""
+
+    def catch_up(self, org_id: int, key: str) -> None:
+        """See `Publisher.catch_up`."""
 
     def watched(self, watch: Watch) -> bool:  # noqa: ARG002 - no run has viewers
         """See `Publisher.watched`."""

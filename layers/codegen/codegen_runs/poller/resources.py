@@ -12,6 +12,7 @@ from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import Event, fingerprints
 from codegen_runs.limits.buckets import Buckets, limit_of
 from codegen_runs.limits.outages import Outages
+from codegen_runs.poller.candidates import Candidates
 from codegen_runs.poller.publisher import Publisher
 from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs.schedule import VIEW_SECONDS
@@ -24,7 +25,7 @@ Place = tuple[int, str]
 
 @dataclass
 class Resources:
-    """The table, the Codegen API and its limits, state machines, viewers and the time.
+    """The table, the Codegen API and its limits, state machines, viewers, multi-runs and the time.
 
     Attributes:
         followed: How many launched runs the poller follows at the moment.
@@ -37,6 +38,7 @@ class Resources:
     outages: Outages
     tokens: TaskTokens
     publisher: Publisher
+    candidates: Candidates
     clock: Clock
     followed: int = 0
     launchable: int = 0

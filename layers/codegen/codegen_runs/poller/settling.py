@@ -33,6 +33,7 @@ def settle(watch: Watch, resources: Resources) -> None:
 
 
 def _complete(watch: Watch, token: str, resources: Resources) -> None:
+    resources.candidates.ended(watch)
     if watch.status is Status.COMPLETED:
         resources.tokens.succeed(token, {"run": watch.key, "status": watch.status})
     else:

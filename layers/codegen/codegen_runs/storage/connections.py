@@ -74,7 +74,7 @@ class Subscription(BaseModel):
     """The upstream run that the client named, or else ..."""
     multi_run_id: str | None = None
     part: str | None = None
-    """... the multi-run, and which of its runs this is: a candidate's index or `synthesis`."""
+    """... the multi-run, and which of its logs this is: `multi_run`, a candidate's index or `synthesis`."""
     epoch: int = 0
     seq: int = 0
     """The last event that was sent."""

@@ -4,14 +4,15 @@
 |---------------|------------------|-----------------|
 | `org#{org}`   | `multi_run#{id}` | the `MultiRun`  |
 
-The state of its runs is not in this table: each run has a watch in the runs table. The sparse index `open` has the
-multi-runs that have not ended, by time of creation.
+The state of its runs is not in this table: each run has a watch in the runs table. The events of a multi-run are in the
+runs table too, under its id as their key. The sparse index `open` has the multi-runs that have not ended, by time of
+creation.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,9 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from codegen_api import Harness
 from codegen_runs.bodies import NotBlank
 from codegen_runs.redaction import redact
-from codegen_runs.storage.table import ABSENT, Condition, Item, Table
+from codegen_runs.storage.table import ABSENT, Condition, Item, Table, transact
 
 _OPEN = "open"
+
+Action = tuple[str, dict[str, Any]]
+"""A part of a transaction, as `storage.table.transact` takes it."""
 
 MAX_CANDIDATES = 20
 MAX_PROMPT_CHARACTERS = 60_000
@@ -123,6 +127,25 @@ class MultiRun(BaseModel):
     """When it was paused: since then, none of its runs is launched."""
     answer: Answer | None = None
     reason: str | None = None
+    outcomes: dict[str, bool] = {}
+    """Whether each candidate is usable whose end is in the event log, by its index."""
+    gathered_at: int | None = None
+    """When all candidates that could still come had come."""
+    epoch: int = 0
+    seq: int = 0
+    """The number of the last event."""
+    rev: int = 0
+    """The number of writes. Each write requires the number that was read, so no event is lost or repeated."""
+
+    @property
+    def key(self) -> str:
+        """The key of its event log."""
+        return self.id
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended, so that no event follows unless somebody decides otherwise."""
+        return self.status.terminal
 
     def candidate_key(self, index: int) -> str:
         """Return the key of a candidate's watch."""
@@ -151,9 +174,12 @@ class MultiRunsTable:
     def __init__(self, name: str) -> None:
         self._table = Table(name)
 
-    def add(self, multi_run: MultiRun) -> None:
-        """Store a new multi-run. Raises `ConditionFailed` if the id exists already."""
-        self._table.put(_item(multi_run), ABSENT)
+    def add(self, multi_run: MultiRun, *, also: Sequence[Action] = ()) -> None:
+        """Store a new multi-run, with actions on other items. Raises `ConditionFailed` if the id exists already."""
+        if also:
+            transact([("Put", self._table.put_action(_item(multi_run), ABSENT)), *also])
+        else:
+            self._table.put(_item(multi_run), ABSENT)
 
     def get(self, org_id: int, multi_run_id: str) -> MultiRun | None:
         """Read one multi-run."""
@@ -165,25 +191,39 @@ class MultiRunsTable:
         found = map(_multi_run, self._table.get_many([_key(org_id, each) for each in ids]))
         return {multi_run.id: multi_run for multi_run in found}
 
-    def advance(self, multi_run: MultiRun, status: MultiRunStatus, **changes: Any) -> MultiRun:
+    def advance(
+        self,
+        multi_run: MultiRun,
+        status: MultiRunStatus,
+        *,
+        also: Sequence[Action] = (),
+        **changes: Any,
+    ) -> MultiRun:
         """Change the status and other fields of a multi-run; return the changed multi-run.
 
-        Raises `ConditionFailed` if its status is no longer the one that was read.
+        Args:
+            multi_run: The multi-run as it was read.
+            status: Its status from now on.
+            also: Actions on other items, in the same transaction: those of `RunsTable.event_actions`.
+            changes: The changed fields. None removes a field.
+
+        Raises `ConditionFailed` if the multi-run was written since it was read.
         """
         if status.terminal:
             changes |= _no_longer_needed(multi_run)
-        changes = {
-            name: redact(value.model_dump(mode="json", exclude_none=True))
-            if isinstance(value, BaseModel)
-            else redact(value)
-            for name, value in changes.items()
-        }
+        changes = {name: redact(_plain(value)) for name, value in changes.items()}
+        changes |= {"status": str(status), "rev": multi_run.rev + 1}
         if status.terminal:
             changes["open"] = None
-        unchanged = Condition("#status = :status", {"status": str(multi_run.status)})
-        item = self._table.update(
-            _key(multi_run.org_id, multi_run.id), {"status": str(status)} | redact(changes), unchanged
-        )
+        # An earlier version of this deployment wrote no `rev`.
+        same = "#rev = :rev" if multi_run.rev else "(attribute_not_exists(#rev) OR #rev = :rev)"
+        unchanged = Condition(f"#status = :status AND {same}", {"status": str(multi_run.status), "rev": multi_run.rev})
+        key = _key(multi_run.org_id, multi_run.id)
+        if also:
+            transact([("Update", self._table.update_action(key, changes, unchanged)), *also])
+        else:
+            self._table.update(key, changes, unchanged)
+        item = {name: value for name, value in (_item(multi_run) | changes).items() if value is not None}
         return _multi_run(item)
 
     def open(self, *, created_before: int, limit: int) -> list[MultiRun]:
@@ -207,6 +247,17 @@ def _key(org_id: int, multi_run_id: str) -> dict[str, str]:
 
 def _id(key: Item) -> str:
     return str(key["sk"]).removeprefix("multi_run#")
+
+
+def _plain(value: Any) -> Any:
+    """Return a model, or models in a list or dict, as DynamoDB stores them."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return value
 
 
 def _no_longer_needed(multi_run: MultiRun) -> dict[str, Any]:

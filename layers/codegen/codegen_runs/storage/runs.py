@@ -3,7 +3,8 @@
 | pk                        | sk                           | item                                            |
 |---------------------------|------------------------------|-------------------------------------------------|
 | `run#{org}#{key}`         | `watch`                      | the `Watch`                                     |
-| `run#{org}#{key}`         | `event#{epoch}#{seq}`        | one `Event`                                     |
+| `run#{org}#{key}`         | `event#{epoch}#{seq}`        | one `Event`; with the id of a multi-run as key, |
+|                           |                              | one of the multi-run                            |
 | `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`, see `storage.checkpoints`     |
 | `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
 | `lease#{name}`            | `lease`                      | the holder of the lease, and its end            |
@@ -487,6 +488,16 @@ class RunsTable:
             if kept or start is None:
                 return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in kept]
 
+    def event_actions(self, org_id: int, key: str, events: Sequence[Event]) -> list[tuple[str, dict[str, Any]]]:
+        """Return the actions of a transaction that append events to a log: that of a run, or of a multi-run."""
+        actions = []
+        for event in events:
+            stored = event.model_dump(mode="json", exclude_none=True) | {"data": json.dumps(event.data)}
+            stored |= {"pk": run_partition(org_id, key), "sk": _event_key(event.epoch, event.seq)}
+            stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
+            actions.append(("Put", self._table.put_action(stored, ABSENT)))
+        return actions
+
     def imprints(self, org_id: int, key: str, epoch: int) -> list[str]:
         """List the imprints of the log entries in the events of an epoch, oldest first. See `Event.imprint`."""
         condition = Condition(
@@ -549,11 +560,7 @@ class RunsTable:
             # Written once and without an expiry. If its watch has expired, the run is followed again.
             pointer = _pointer(watch.org_id, watch.agent_run_id) | {"key": watch.key}
             actions.append(("Put", self._table.put_action(pointer)))
-        for event in events:
-            stored = event.model_dump(mode="json", exclude_none=True) | {"data": json.dumps(event.data)}
-            stored |= {"pk": item["pk"], "sk": _event_key(event.epoch, event.seq)}
-            stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
-            actions.append(("Put", self._table.put_action(stored, ABSENT)))
+        actions += self.event_actions(watch.org_id, watch.key, events)
         made = (checkpoint_rows.item(checkpoint, self._checkpoint_retention) for checkpoint in checkpoints)
         actions += [("Put", self._table.put_action(row, ABSENT)) for row in made]
         if len(actions) == 1:

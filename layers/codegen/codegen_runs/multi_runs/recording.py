@@ -1,0 +1,65 @@
+"""Storing changes of a multi-run with their events: the record and its event log are written in one transaction.
+
+The event log is like that of a run, with the id of the multi-run as its key: the live views read both in the same way.
+The record contains what the events add up to, so each event is written once, however often a task is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from codegen_runs.backend import Backend
+from codegen_runs.multi_runs import transitions
+from codegen_runs.multi_runs.judging import candidate
+from codegen_runs.multi_runs.transitions import Change
+from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.runs import Watch
+from codegen_runs.storage.table import ConditionFailed
+
+
+def add(multi_run: MultiRun, *, backend: Backend) -> MultiRun:
+    """Store a new multi-run with its first event. Raises `ConditionFailed` if the id exists already."""
+    change = transitions.created(multi_run, now=backend.clock.now())
+    multi_run = multi_run.model_copy(update=change.fields)
+    also = backend.runs.event_actions(multi_run.org_id, multi_run.key, change.events)
+    backend.multi_runs.add(multi_run, also=also)
+    return multi_run
+
+
+def update(
+    multi_run: MultiRun, decide: Callable[[MultiRun], Change | None], *, backend: Backend
+) -> tuple[MultiRun, bool]:
+    """Store what `decide` makes of a multi-run. If it was written in the meantime, decide again.
+
+    Args:
+        multi_run: The multi-run as it was read.
+        decide: Returns the change, or None if there is nothing to change. It may raise.
+        backend: The tables.
+
+    Returns:
+        The multi-run as stored, and whether this changed it.
+    """
+    while change := decide(multi_run):
+        also = backend.runs.event_actions(multi_run.org_id, multi_run.key, change.events)
+        try:
+            return backend.multi_runs.advance(multi_run, change.status, also=also, **change.fields), True
+        except ConditionFailed:
+            multi_run = backend.multi_runs.get(multi_run.org_id, multi_run.id) or multi_run
+    return multi_run, False
+
+
+def candidate_ended(watch: Watch, *, backend: Backend) -> MultiRun | None:
+    """Record the end of a candidate's run; return the multi-run if this was not recorded before.
+
+    Raises `StorageUnavailable`.
+    """
+    multi_run = backend.multi_runs.get(watch.org_id, watch.multi_run_id or "")
+    if multi_run is None or watch.key not in multi_run.candidate_keys:
+        return None
+    index, now = multi_run.candidate_keys.index(watch.key), backend.clock.now()
+
+    def decide(multi_run: MultiRun) -> Change | None:
+        return transitions.candidates_ended(multi_run, [candidate(multi_run, index, watch)], now=now)
+
+    multi_run, is_changed = update(multi_run, decide, backend=backend)
+    return multi_run if is_changed else None

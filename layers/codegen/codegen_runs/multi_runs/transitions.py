@@ -1,0 +1,166 @@
+"""What happens to a multi-run, step by step: each function takes its record and returns a change with its events.
+
+Nothing here reads a clock or a table: `now` is in epoch seconds. A function that may be called again returns None if
+the record has the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from codegen_runs.clock import milliseconds
+from codegen_runs.events import Event, Position, Writer, shorten
+from codegen_runs.multi_runs.judging import Candidate, Judgement
+from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus
+
+# The most characters of a reason in an event.
+REASON_CHARACTERS = 500
+
+
+class Change(NamedTuple):
+    """The status of a multi-run from now on, its other fields that change, and the events to append."""
+
+    status: MultiRunStatus
+    fields: dict[str, Any]
+    """None removes a field."""
+    events: Sequence[Event] = ()
+
+
+def created(multi_run: MultiRun, *, now: float) -> Change:
+    """A caller created the multi-run."""
+    writer = _writer(multi_run, now)
+    writer.add(
+        "multi_run.created",
+        {
+            "strategy": str(multi_run.strategy),
+            "requested": len(multi_run.candidates),
+            "quorum": multi_run.quorum,
+            "created_by": multi_run.created_by,
+        },
+    )
+    return _change(multi_run.status, writer)
+
+
+def launching(multi_run: MultiRun, *, now: float) -> Change | None:
+    """The state machine begins to launch the candidates."""
+    if multi_run.status is not MultiRunStatus.QUEUED:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.launching", {"candidates": list(range(len(multi_run.candidates)))})
+    return _change(MultiRunStatus.RUNNING, writer)
+
+
+def candidates_ended(multi_run: MultiRun, candidates: Sequence[Candidate], *, now: float) -> Change | None:
+    """Candidates have ended. Those that have not ended, or whose end is recorded, are left out."""
+    if multi_run.status.terminal:
+        return None
+    writer = _writer(multi_run, now)
+    outcomes = _ended(multi_run, candidates, writer)
+    return _change(multi_run.status, writer, outcomes=outcomes) if writer.events else None
+
+
+def gathered(multi_run: MultiRun, judgement: Judgement, *, now: float) -> Change | None:
+    """All candidates that can still come have come."""
+    if multi_run.gathered_at is not None:
+        return None
+    writer = _writer(multi_run, now)
+    outcomes = _ended(multi_run, judgement.candidates, writer)
+    gaps = [{"candidate": each.index, "reason": _short(each.gap)} for each in judgement.candidates if not each.usable]
+    if gaps and len(judgement.usable) >= multi_run.quorum:
+        writer.add("multi_run.degraded", {"gaps": gaps, "usable_count": len(judgement.usable)})
+    return _change(multi_run.status, writer, outcomes=outcomes, gathered_at=milliseconds(now))
+
+
+def synthesizing(multi_run: MultiRun, order: Sequence[int], *, now: float) -> Change | None:
+    """The synthesis begins, with the candidates in this order."""
+    if multi_run.synthesis_order is not None:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.synthesizing", {"candidates": sorted(order)})
+    return _change(MultiRunStatus.SYNTHESIZING, writer, synthesis_order=list(order))
+
+
+def paused(multi_run: MultiRun, *, now: float) -> Change | None:
+    """A caller paused the multi-run."""
+    if multi_run.paused_at is not None:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.paused", {"paused_scope": "queue_only"})
+    return _change(multi_run.status, writer, paused_at=milliseconds(now))
+
+
+def resumed(multi_run: MultiRun, *, now: float) -> Change | None:
+    """A caller resumed the multi-run."""
+    if multi_run.paused_at is None:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.resumed", {})
+    return _change(multi_run.status, writer, paused_at=None)
+
+
+def cancelled(multi_run: MultiRun, *, by: str, reason: str | None, now: float) -> Change | None:
+    """A caller cancelled the multi-run."""
+    if multi_run.status is MultiRunStatus.CANCELLED:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.cancelled", {"requested_by": by, "reason": _short(reason)})
+    return _change(MultiRunStatus.CANCELLED, writer, finished_at=milliseconds(now))
+
+
+def failed(multi_run: MultiRun, reason: str, *, now: float) -> Change:
+    """The multi-run ends without an answer."""
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.failed", {"reason": _short(reason)})
+    return _change(MultiRunStatus.FAILED, writer, reason=reason, finished_at=milliseconds(now))
+
+
+def completed(multi_run: MultiRun, answer: Answer | None, *, now: float) -> Change:
+    """The multi-run ends with its answer; without one if it combines nothing."""
+    writer = _writer(multi_run, now)
+    writer.add(
+        "multi_run.completed",
+        {
+            "source": str(answer.source) if answer else None,
+            "candidate": answer.candidate if answer else None,
+            "reason": _short(answer.reason) if answer else None,
+        },
+    )
+    return _change(MultiRunStatus.COMPLETED, writer, answer=answer, finished_at=milliseconds(now))
+
+
+def _ended(multi_run: MultiRun, candidates: Sequence[Candidate], writer: Writer) -> dict[str, bool]:
+    """Append the events for the ends that are not recorded yet; return the outcomes of all ended candidates."""
+    outcomes = dict(multi_run.outcomes)
+    for candidate in candidates:
+        if not candidate.finished or candidate.watch is None or str(candidate.index) in outcomes:
+            continue
+        outcomes[str(candidate.index)] = candidate.usable
+        usable = sum(outcomes.values())
+        writer.add(
+            "multi_run.candidate_finished",
+            {
+                "candidate": candidate.index,
+                "agent_run_id": candidate.watch.agent_run_id,
+                "status": str(candidate.watch.status),
+                "usable": candidate.usable,
+                "reason": _short(candidate.reason),
+                "finished_count": len(outcomes),
+                "usable_count": usable,
+            },
+        )
+        if candidate.usable and usable == multi_run.quorum:
+            writer.add("multi_run.quorum_met", {"quorum": multi_run.quorum, "usable_count": usable})
+    return outcomes
+
+
+def _writer(multi_run: MultiRun, now: float) -> Writer:
+    return Writer(Position(multi_run.epoch, multi_run.seq), run_id=None, now=now)
+
+
+def _change(status: MultiRunStatus, writer: Writer, **fields: Any) -> Change:
+    return Change(status, {**fields, "seq": writer.position.seq}, writer.events)
+
+
+def _short(reason: str | None) -> str | None:
+    return shorten(reason, REASON_CHARACTERS)[0]

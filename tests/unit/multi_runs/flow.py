@@ -1,0 +1,69 @@
+"""A multi-run through its handlers: the endpoints, and the tasks that the state machine calls."""
+
+import json
+from typing import Any
+
+from codegen_runs.poller.candidates import RecordedCandidates
+from codegen_runs.poller.loop import Poller
+from codegen_runs.poller.publisher import NoViewers
+from local.fake_codegen import FakeCodegen, FakeTransport
+from tests.support import backend, handlers
+from tests.support.events import Answer, call, current, invoke, rest
+
+ORG = 123
+PATH = f"/v1/organizations/{ORG}/multi-runs"
+
+
+def create(body: Any = None, path: str = PATH) -> Answer:
+    return call(handlers.handler("multi_runs/create"), rest("POST", path, body=body or {"prompt": "Say hello."}))
+
+
+def get(multi_run_id: str) -> Answer:
+    return call(handlers.handler("multi_runs/get"), rest("GET", f"{PATH}/{multi_run_id}"))
+
+
+def cancel(multi_run_id: str) -> Answer:
+    return call(handlers.handler("multi_runs/cancel"), rest("POST", f"{PATH}/{multi_run_id}/cancel"))
+
+
+def events(multi_run_id: str, query: str = "") -> Answer:
+    return call(handlers.handler("multi_runs/events"), rest("GET", f"{PATH}/{multi_run_id}/events{query}"))
+
+
+def types(multi_run_id: str) -> list[str]:
+    """Return the types of the events of a multi-run, without the name of the object."""
+    return [event["type"].removeprefix("multi_run.") for event in events(multi_run_id).json["items"]]
+
+
+def task(name: str, multi_run_id: str, **more: Any) -> Any:
+    event = {"org_id": ORG, "multi_run_id": multi_run_id, **more}
+    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
+
+
+class Runs:
+    """The upstream and the poller, which follow the runs until they have ended."""
+
+    def __init__(self, fake: FakeCodegen, clock: backend.TestClock) -> None:
+        self.fake = fake
+        self.clock = clock
+        self.tokens = backend.Tokens()
+        self._poller = Poller(
+            runs=current().runs,
+            codegen=backend.codegen(FakeTransport(fake)),
+            tokens=self.tokens,
+            clock=clock,
+            holder="me",
+            concurrency=1,
+            candidates=RecordedCandidates(current(), NoViewers()),
+        )
+
+    def follow(self, ticks: int = 5) -> None:
+        for _ in range(ticks):
+            self._poller.tick(self.clock.now() + 58)
+            self.clock.sleep(2)
+
+    def launch(self, multi_run_id: str) -> None:
+        """Plan a multi-run, launch its candidates, and follow them to their ends."""
+        for index in task("plan", multi_run_id)["candidates"]:
+            task("launch", multi_run_id, index=index, task_token=f"token-{index}")
+        self.follow()
