@@ -322,7 +322,7 @@ def run_a_multi_run(functions: Functions) -> None:
         functions.run("LaunchCandidate", **multi_run, index=index)
     functions.run("LaunchCandidate", **multi_run)  # Again: it is queued already.
     functions.run("PollRuns")
-    functions.run("JudgeCandidates", **multi_run)
+    functions.run("GatherCandidates", **multi_run)
     functions.run("SynthesizeCandidates", **multi_run)
     functions.run("SynthesizeCandidates", **multi_run)
     functions.run("PollRuns")
@@ -448,7 +448,7 @@ CALLERS = (CODEGEN, *Role)
 # The variables of Globals. Lambda reads the wrapper's.
 SHARED_VARIABLES = {*backend.template().functions["GetHealth"].environment, "AWS_LAMBDA_EXEC_WRAPPER"}
 
-TASKS = {"PlanMultiRun", "LaunchCandidate", "JudgeCandidates", "SynthesizeCandidates", "PublishMultiRun"}
+TASKS = {"PlanMultiRun", "LaunchCandidate", "GatherCandidates", "SynthesizeCandidates", "PublishMultiRun"}
 STREAMS = {"StreamAgentRunLogs", "StreamAgentRunLogsLive"}
 ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
 CHATS = {"SendChatMessage", "SendChatMessageLive"}

@@ -80,7 +80,7 @@ def succeeded(name: str, answer: Any) -> bool:
 # The known part of what functions return that answer no request.
 _SAID: dict[str, dict[str, Any]] = {
     "Authorize": {"principalId": "user:789"},
-    "JudgeCandidates": {"next": "synthesize"},
+    "GatherCandidates": {"next": "synthesize"},
     "PlanMultiRun": {"candidates": [0, 1, 2]},
 }
 

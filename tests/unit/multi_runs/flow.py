@@ -64,6 +64,28 @@ class Runs:
 
     def launch(self, multi_run_id: str) -> None:
         """Plan a multi-run, launch its candidates, and follow them to their ends."""
-        for index in task("plan", multi_run_id)["candidates"]:
+        self._candidates(multi_run_id, task("plan", multi_run_id))
+
+    def gather(self, multi_run_id: str) -> list[str]:
+        """Do what `Gather` decides, until it decides to publish; return its decisions. Each task is called twice."""
+        decisions, state = [], {"next": "launch"}
+        while state["next"] != "publish":
+            state, _ = (task("gather", multi_run_id, **_without_ids(state)) for _ in range(2))
+            decisions.append(state["next"])
+            assert len(decisions) < 20, decisions
+            if state["next"] == "launch":
+                self._candidates(multi_run_id, state)
+            elif state["next"] == "synthesize":
+                for _ in range(2):
+                    task("synthesize", multi_run_id, task_token="synthesis")
+                self.follow()
+        return decisions
+
+    def _candidates(self, multi_run_id: str, state: dict[str, Any]) -> None:
+        for index in state["candidates"]:
             task("launch", multi_run_id, index=index, task_token=f"token-{index}")
         self.follow()
+
+
+def _without_ids(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name not in ("org_id", "multi_run_id")}

@@ -40,11 +40,7 @@ def answered(upstream: Runs, **body: Any) -> str:
     multi_run_id = str(create({"prompt": "Say hello.", **body}).json["id"])
     task("plan", multi_run_id)
     upstream.launch(multi_run_id)
-    following, _ = (task("judge", multi_run_id)["next"] for _ in range(2))
-    if following == "synthesize":
-        for _ in range(2):
-            task("synthesize", multi_run_id, task_token="synthesis")
-        upstream.follow()
+    upstream.gather(multi_run_id)
     for _ in range(2):
         task("publish", multi_run_id)
     return multi_run_id
@@ -105,7 +101,7 @@ def test_a_candidate_that_the_poller_did_not_record_is_recorded_when_all_have_co
     for index, status in enumerate((Status.COMPLETED, Status.TIMED_OUT)):
         watch = watch_of(f"{multi_run_id}-{index}", status, "Hello." if index == 0 else None, multi_run_id=multi_run_id)
         assert current().runs.add(watch)
-    task("judge", multi_run_id)
+    task("gather", multi_run_id, next="launch")
 
     assert types(multi_run_id) == [
         "created", "launching", "candidate_finished", "quorum_met", "candidate_finished", "degraded"

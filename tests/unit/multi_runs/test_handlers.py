@@ -209,7 +209,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert len([answer for answer in tokens.answers.values() if isinstance(answer, dict)]) == 2
     assert len(fake.creates) == 3
 
-    assert [task("judge", multi_run_id) for _ in range(2)] == [{"next": "synthesize"}] * 2
+    assert [task("gather", multi_run_id, next="launch")["next"] for _ in range(2)] == ["synthesize"] * 2
     for attempt in ("first", "second"):
         task("synthesize", multi_run_id, task_token=f"{attempt}-synthesis")
     assert get(multi_run_id).json["status"] == "synthesizing"

@@ -5,13 +5,13 @@ The state contains only ids, because a Step Functions payload is limited to 256 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from codegen_api import Harness
 from codegen_runs.backend import Backend
 from codegen_runs.limits import backlogs
-from codegen_runs.multi_runs import judging, recording, synthesis, transitions
+from codegen_runs.multi_runs import judging, recording, synthesis, transitions, waves
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.run_control import pausing
@@ -22,23 +22,24 @@ from codegen_runs.storage.runs import Launch
 # Priorities in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
 SYNTHESIS, CANDIDATE = 1, 2
 
+# What the state machine does next.
+LAUNCH, SYNTHESIZE, PUBLISH = "launch", "synthesize", "publish"
+
+State = dict[str, object]
+"""The state of an execution: ids, and timeouts in seconds."""
+
 
 class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution history shows
     """The multi-run has ended or does not exist, so its state machine has nothing left to do."""
 
 
-def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, object]:
-    """Mark a multi-run as running and list its candidates with their timeouts in seconds."""
+def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> State:
+    """Mark a multi-run as running and list the candidates to launch."""
     multi_run = _update(
         _open(org_id, multi_run_id, backend), partial(transitions.launching, now=backend.clock.now()), backend
     )
-    return {
-        "org_id": org_id,
-        "multi_run_id": multi_run_id,
-        "candidates": list(range(len(multi_run.candidates))),
-        "candidate_timeout_s": multi_run.candidate_timeout_s + NET_SECONDS,
-        "synthesis_timeout_s": max(multi_run.candidate_timeout_s, SYNTHESIS_SECONDS) + NET_SECONDS,
-    }
+    judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
+    return _state(multi_run, LAUNCH, candidates=waves.first(judgement))
 
 
 def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backend: Backend) -> None:
@@ -61,12 +62,23 @@ def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backe
     _catch_up(multi_run, multi_run.candidate_key(index), backend)
 
 
-def judge(org_id: int, multi_run_id: str, *, backend: Backend) -> dict[str, str]:
-    """Return the state that follows the candidates: `synthesize` or `publish`."""
+def gather(org_id: int, multi_run_id: str, waited_for: str, *, backend: Backend) -> State:
+    """Decide what follows: further candidates, a synthesis, or the end.
+
+    Args:
+        org_id: The organization.
+        multi_run_id: The multi-run.
+        waited_for: The `next` of the state before: what the state machine has just waited for.
+        backend: The clock and the tables.
+    """
     multi_run = _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
+    if candidates := waves.further(multi_run, judgement):
+        return _state(multi_run, LAUNCH, candidates=candidates)
     multi_run = _update(multi_run, partial(transitions.gathered, judgement=judgement, now=backend.clock.now()), backend)
-    return {"next": "synthesize" if judging.needs_synthesis(multi_run, judgement) else "publish"}
+    if waited_for != SYNTHESIZE and judging.needs_synthesis(multi_run, judgement):
+        return _state(multi_run, SYNTHESIZE)
+    return _state(multi_run, PUBLISH)
 
 
 def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Backend) -> None:
@@ -119,6 +131,17 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     backend.kick(multi_run)
     backlogs.release(multi_run_id, org_id=org_id, backend=backend)
     return {"multi_run_id": multi_run_id}
+
+
+def _state(multi_run: MultiRun, following: str, *, candidates: Sequence[int] = ()) -> State:
+    return {
+        "org_id": multi_run.org_id,
+        "multi_run_id": multi_run.id,
+        "next": following,
+        "candidates": list(candidates),
+        "candidate_timeout_s": multi_run.candidate_timeout_s + NET_SECONDS,
+        "internal_timeout_s": max(multi_run.candidate_timeout_s, SYNTHESIS_SECONDS) + NET_SECONDS,
+    }
 
 
 def _open(org_id: int, multi_run_id: str, backend: Backend) -> MultiRun:

@@ -1,0 +1,13 @@
+"""Task `Gather` of the multi-run state machine: decide what follows."""
+
+from typing import Any
+
+from codegen_runs.backend import Backend
+from codegen_runs.multi_runs import tasks
+
+backend = Backend()
+
+
+def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> tasks.State:
+    """Handle the state's input."""
+    return tasks.gather(event["org_id"], event["multi_run_id"], event["next"], backend=backend)
