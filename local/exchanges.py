@@ -53,10 +53,19 @@ class Exchange:
         return dict(line.split(": ", 1) for line in self.answer.partition("\n\n")[0].strip().splitlines()[1:])
 
     @property
+    def media_type(self) -> str:
+        """The media type of the answer."""
+        return self.headers.get("Content-Type", "application/json").partition(";")[0]
+
+    @property
+    def text(self) -> str:
+        """What is shown of the answer's content; empty if nothing is shown."""
+        return self.answer.partition("\n\n")[2]
+
+    @property
     def shown(self) -> Any:
         """The JSON that is shown of the answer; None for an answer that is not JSON or has no body."""
-        text = self.answer.partition("\n\n")[2].strip()
-        return json.loads(text) if text.startswith(("{", "[")) else None
+        return json.loads(self.text) if self.text and self.media_type.endswith("json") else None
 
     @property
     def frames(self) -> list[str]:

@@ -28,7 +28,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 
-from local import openapi_events, openapi_examples
+from local import openapi_events, openapi_examples, openapi_odd_values
 from local.openapi_structure import differences
 from local.template import ANY_SECRET, Route, load
 
@@ -201,7 +201,8 @@ def build() -> Json:
     document = merge.get_openapi_schema()
     # Relative to the document, so it is right behind a stage, under a custom domain and on loopback.
     document["servers"] = [{"url": "."}]
-    schemas = document["components"]["schemas"] | {"Problem": PROBLEM, "Fault": FAULT} | openapi_events.schemas()
+    schemas = document["components"]["schemas"] | openapi_events.schemas()
+    schemas |= {"Problem": PROBLEM, "Fault": FAULT, "UnreadableItem": openapi_odd_values.UNREADABLE_ITEM}
     document["components"] = {
         "securitySchemes": SECURITY_SCHEMES,
         "responses": {"Problem": PROBLEM_RESPONSE, "NotModified": NOT_MODIFIED},
@@ -210,6 +211,8 @@ def build() -> Json:
     add_from_template(document, described)
     document["x-websocket"] = WEBSOCKET
     describe_streams(document)
+    answers = [operation["responses"] for _, _, operation in operations(document)]
+    openapi_odd_values.describe(answers, used(schemas, *answers))
     openapi_examples.add(document)
     document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     document["components"]["schemas"] = used(schemas, document)

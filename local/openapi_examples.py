@@ -30,10 +30,8 @@ def add(document: Json) -> None:
         if exchange.body is not None:
             _add_content(operation["requestBody"], "application/json", exchange.body)
         answer = operation["responses"].get(str(exchange.status))
-        if exchange.shown is not None:
-            _add_content(answer, "application/json", exchange.shown)
-        elif exchange.frames:
-            _add_content(answer, "text/event-stream", exchange.answer.partition("\n\n")[2])
+        if exchange.text:
+            _add_content(answer, exchange.media_type, exchange.text if exchange.shown is None else exchange.shown)
 
 
 def operation_of(exchange: Exchange, document: Json) -> tuple[str, Json]:

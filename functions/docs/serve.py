@@ -3,6 +3,7 @@
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from string import Template
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
@@ -38,7 +39,7 @@ POLICY = (
 )
 def get_document() -> Response[str]:
     """Read this document."""
-    response = _file(HERE / "openapi.json", "application/json", "no-cache")
+    response = _response(_text(HERE / "openapi.json"), "application/json", "no-cache")
     response.headers["ETag"] = _tag()
     return response
 
@@ -51,13 +52,12 @@ def get_document() -> Response[str]:
 )
 def get_swagger_ui() -> Response[str]:
     """Show the document in Swagger UI, which can send requests."""
-    name = app.current_event.query_string_parameters.get("asset")
-    if name is None:
-        return _page("swagger.html")
-    if name not in ASSETS:
+    query = app.current_event.query_string_parameters
+    if "asset" not in query:
+        return _page("API", "swagger.js")
+    if query["asset"] not in ASSETS:
         raise NotFound("No such asset.")
-    asset, content_type = ASSETS[name]
-    return _file(asset, content_type, "public, max-age=86400")
+    return _asset(query["asset"], query.get("version"))
 
 
 @app.get(
@@ -68,28 +68,56 @@ def get_swagger_ui() -> Response[str]:
 )
 def get_reference() -> Response[str]:
     """Show the document in Swagger UI, which here sends no requests and takes no token."""
-    return _page("reader.html")
+    return _page("API reference", "reader.js")
 
 
-def _page(name: str) -> Response[str]:
-    response = _file(HERE / name, "text/html; charset=utf-8", "no-cache")
+def _page(title: str, script: str) -> Response[str]:
+    addresses = {
+        "styles": _address("swagger-ui.min.css"),
+        "swagger_ui": _address("swagger-ui-bundle.min.js"),
+        "script": _address(script),
+    }
+    page = Template(_text(HERE / "page.html")).substitute(addresses, title=title)
+    response = _response(page, "text/html; charset=utf-8", "no-cache")
     response.headers["Content-Security-Policy"] = POLICY
     return response
 
 
-def _file(file: "resources.abc.Traversable", content_type: str, cache_control: str) -> Response[str]:
+def _address(name: str) -> str:
+    """Return the address of an asset. It changes with the content, so browsers may keep what they have."""
+    return f"docs?asset={name}&amp;version={_version(name)}"
+
+
+def _asset(name: str, version: str | None) -> Response[str]:
+    # During a deployment, the page of one version may request an asset from the other.
+    is_current = version == _version(name)
+    caching = "public, max-age=31536000, immutable" if is_current else "no-cache"
+    return _response(_content(name), ASSETS[name][1], caching)
+
+
+def _response(text: str, content_type: str, cache_control: str) -> Response[str]:
     headers: dict[str, str | list[str]] = {"Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
-    return Response(200, content_type, _text(file), headers)  # type: ignore[arg-type] # files of both kinds are hashable
+    return Response(200, content_type, text, headers)
 
 
 @cache
-def _text(file: "resources.abc.Traversable") -> str:
+def _content(name: str) -> str:
+    return ASSETS[name][0].read_text("utf-8")
+
+
+@cache
+def _version(name: str) -> str:
+    return tag_of(_content(name)).strip('"')
+
+
+@cache
+def _text(file: Path) -> str:
     return file.read_text("utf-8")
 
 
 @cache
 def _tag() -> str:
-    return tag_of((HERE / "openapi.json").read_text("utf-8"))
+    return tag_of(_text(HERE / "openapi.json"))
 
 
 handler = endpoint(app, verbatim=True, public=True)

@@ -2,10 +2,12 @@
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+from codegen_runs.http.etags import tag_of
 from local import openapi
 from tests.support.backend import template
 from tests.support.events import Answer, call, rest
@@ -45,14 +47,33 @@ def test_a_page_may_load_only_what_it_needs(path: str) -> None:
     assert '<a href="openapi.json">' in answer.text
 
 
+def assets(path: str) -> list[str]:
+    """Return the addresses of the assets of a page."""
+    return [unescape(address) for address in re.findall(r'(?:href|src)="([^"]*asset=[^"]*)"', get(path).text)]
+
+
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_a_page_loads_its_assets_at_any_stage(path: str) -> None:
-    parts = re.findall(r'(?:href|src)="([^"]*asset=[^"]*)"', get(path).text)
+    addresses = assets(path)
 
-    assert len(parts) == 3
-    for part in parts:
-        assert not part.startswith(("/", "http"))
-        assert get(f"/{part}").status == 200
+    assert len(addresses) == 3
+    for address in addresses:
+        assert not address.startswith(("/", "http"))
+        assert get(f"/{address}").status == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_a_deployment_shows_at_once(path: str) -> None:
+    assert get(path).headers["cache-control"] == "no-cache"
+    for address in assets(path):
+        assert get(f"/{address}").headers["cache-control"] == "public, max-age=31536000, immutable"
+        # The address of another version: what it returns must not be kept for that version.
+        assert get(f"/{address}0").headers["cache-control"] == "no-cache"
+
+
+def test_the_address_of_an_asset_names_its_content() -> None:
+    for address in assets("/docs") + assets("/redoc"):
+        assert address.endswith(f"&version={tag_of(get(f'/{address}').text)[1:-1]}")
 
 
 @pytest.mark.parametrize(
@@ -69,10 +90,9 @@ def test_an_asset_is_served_with_its_content_type(asset: str, content_type: str,
 
     assert answer.headers["content-type"].startswith(content_type)
     assert content in answer.text
-    assert "max-age" in answer.headers["cache-control"]
 
 
-@pytest.mark.parametrize("asset", ["", "serve.py", "../health/get.py", "/etc/passwd", "swagger.html"])
+@pytest.mark.parametrize("asset", ["", "serve.py", "../health/get.py", "/etc/passwd", "page.html"])
 def test_an_unknown_asset_is_not_served(asset: str) -> None:
     answer = get(f"/docs?asset={asset}")
 
@@ -102,6 +122,6 @@ def test_a_token_is_stored_until_the_tab_closes_and_only_by_the_page_that_sends_
 def test_the_function_contains_every_file_that_it_serves() -> None:
     folder = Path(template().functions["ServeDocs"].code_dir)
 
-    for name in ("openapi.json", "reader.html", "reader.js", "swagger.html", "swagger.js"):
+    for name in ("openapi.json", "page.html", "reader.js", "swagger.js"):
         assert (folder / name).is_file()
         assert not (folder / name).is_symlink()
