@@ -28,7 +28,7 @@ def connect(kind: Callable[..., C], base_url: str) -> C:
     """
     verify = _certificates()
     url = httpx.URL(base_url)
-    name = None if _is_direct(url.host, url.port) else _proxy_variable(url.scheme)
+    name = None if is_direct(url.host, url.port) else _proxy_variable(url.scheme)
     if name is None:
         return kind(trust_env=False, verify=verify)
     try:
@@ -39,6 +39,15 @@ def connect(kind: Callable[..., C], base_url: str) -> C:
         ) from None
     except (ValueError, httpx.InvalidURL):  # Not quoted: a proxy's URL may have a password.
         raise ConfigurationError(f"{name} is not the URL of a proxy, such as http://127.0.0.1:3128") from None
+
+
+def is_direct(host: str, port: int | None) -> bool:
+    """Return whether a host is on this machine, or is reached without a proxy by the rules of `NO_PROXY`."""
+    host = host.rstrip(".")
+    address = _address(host)
+    if host == "localhost" or host.endswith(".localhost") or (address and address.is_loopback):
+        return True
+    return any(_matches(entry.strip(), host, port) for entry in getproxies().get("no", "").split(","))
 
 
 def _certificates() -> ssl.SSLContext | bool:
@@ -68,15 +77,6 @@ def _proxy_variable(scheme: str) -> str | None:
 def _proxy(name: str) -> str:
     proxy = getproxies()[name.lower().removesuffix("_proxy")].strip()
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _is_direct(host: str, port: int | None) -> bool:
-    """Return whether a host is on this machine, or is reached without a proxy by the rules of `NO_PROXY`."""
-    host = host.rstrip(".")
-    address = _address(host)
-    if host == "localhost" or host.endswith(".localhost") or (address and address.is_loopback):
-        return True
-    return any(_matches(entry.strip(), host, port) for entry in getproxies().get("no", "").split(","))
 
 
 def _matches(entry: str, host: str, port: int | None) -> bool:

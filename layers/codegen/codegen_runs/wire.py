@@ -4,8 +4,8 @@ The first request opens the pool, which stays open while the function is warm. A
 creating its TLS context takes tens of milliseconds. httpx closes connections that are idle for 5 s, so a connection
 that was lost while the function was frozen is not used again.
 
-`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` have their usual meaning, in capitals or not. Each proxy has a
-pool of its own. A request to this machine never goes through a proxy, whatever they say.
+`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` have the same meaning as for the Codegen client, in capitals or
+not. Each proxy has a pool of its own. A request to this machine never goes through a proxy, whatever they say.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from ipaddress import ip_address
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import getproxies_environment
 
 import httpx
 
@@ -53,7 +52,12 @@ def _proxy_for(url: httpx.URL) -> str | None:
     """Return the URL of the proxy for a request. Raises `httpx.UnsupportedProtocol`."""
     proxies = _proxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or _is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+    if not proxy:
+        return None
+    # Imported here, because hardly any deployment has a proxy.
+    from codegen_api._network import is_direct
+
+    if is_direct(url.host, url.port):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
@@ -64,13 +68,3 @@ def _proxy_for(url: httpx.URL) -> str | None:
     if not usable:  # not quoted: it may have a password
         raise httpx.UnsupportedProtocol("The proxy of the environment is no http or https URL.")
     return proxy
-
-
-def _is_loopback(host: str) -> bool:
-    host = host.rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

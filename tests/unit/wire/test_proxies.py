@@ -103,6 +103,15 @@ def test_a_host_of_no_proxy_is_reached_directly(
     assert passing.requests == []
 
 
+@pytest.mark.parametrize("value", ["192.0.2.0/24", "2001:db8::/32,192.0.2.7"])
+def test_no_proxy_may_name_a_network(passing: Proxy, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", passing.url)
+    monkeypatch.setenv("NO_PROXY", value)
+
+    assert wire._proxy_for(httpx.URL("http://192.0.2.7:8080/v1")) is None
+    assert wire._proxy_for(httpx.URL("http://192.0.3.7:8080/v1")) == passing.url
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST", "localhost.", "api.localhost"])
 def test_loopback_is_reached_directly_whatever_the_environment_says(
     passing: Proxy, monkeypatch: pytest.MonkeyPatch, host: str
