@@ -169,6 +169,7 @@ _RESOURCE_TYPES = {
             "LoggingConfig",
             "Policies",
             "ReservedConcurrentExecutions",
+            "Role",
             "Tracing",
         ),
         name="FunctionName",
@@ -210,6 +211,12 @@ _RESOURCE_TYPES = {
     ),
     "AWS::IAM::ManagedPolicy": _ResourceType(
         (), ("PolicyDocument",), arn="iam::{account}:policy/{name}", ref_is_arn=True
+    ),
+    "AWS::IAM::Role": _ResourceType(
+        (),
+        ("AssumeRolePolicyDocument", "Description", "ManagedPolicyArns"),
+        name="RoleName",
+        arn="iam::{account}:role/{name}",
     ),
     "AWS::Logs::LogGroup": _ResourceType(
         ("LogGroupName",), ("RetentionInDays",), name="LogGroupName", arn="logs:{region}:{account}:log-group:{name}:*"

@@ -26,7 +26,7 @@ from codegen_runs.callers import CODEGEN, DEPLOYMENT, Caller
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.roles import Role
 from codegen_runs.storage.table import Table
-from local.cloudformation import ACCOUNT_ID, REGION, Document
+from local.cloudformation import ACCOUNT_ID, REGION, Document, Resource
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, Trouble, serve
 from local.template import Template
 from tests.support import backend, handlers, profiles, samples
@@ -491,6 +491,12 @@ def parameters(place: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in place.items()}
 
 
+ADDED_BY_SAM = [
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
+]
+"""What SAM gives the role of each function whose policies stand in the template."""
+
 MANAGED_POLICIES = backend.document().of("AWS::IAM::ManagedPolicy")
 
 
@@ -507,8 +513,24 @@ def granted_to(document: Document, name: str) -> set[Permission]:
 def policies_of(document: Document, name: str) -> Iterator[dict[str, Any]]:
     """Yield the policy documents of a function or a state machine: managed policies and its own statements."""
     managed = {policy.arn: policy.properties["PolicyDocument"] for policy in document.of("AWS::IAM::ManagedPolicy")}
-    for policy in document.resources[name].properties.get("Policies", []):
+    for policy in policies_named_by(document, name):
         yield managed[policy] if isinstance(policy, str) else policy
+
+
+def policies_named_by(document: Document, name: str) -> list[Any]:
+    """Return the ARNs of the managed policies of a function or a state machine, and its own policies."""
+    properties = document.resources[name].properties
+    if role := shared_role(document, name):
+        assert "Policies" not in properties, "SAM ignores them beside a role"
+        return [policy for policy in role.properties["ManagedPolicyArns"] if policy not in ADDED_BY_SAM]
+    return properties.get("Policies", [])
+
+
+def shared_role(document: Document, name: str) -> Resource | None:
+    """Return the role that a function names; None if SAM makes one from its policies."""
+    roles = {role.arn: role for role in document.of("AWS::IAM::Role")}
+    named = document.resources[name].properties.get("Role")
+    return roles[named] if named else None
 
 
 def permissions_in(statements: list[dict[str, Any]]) -> Iterator[Permission]:
@@ -592,7 +614,7 @@ def test_a_statement_stands_in_the_template_once() -> None:
     own, shared = Counter[frozenset[Permission]](), Counter[str]()
     for name in backend.every_function():
         document = backend.document_with(name)
-        for policy in document.resources[name].properties.get("Policies", []):
+        for policy in policies_named_by(document, name):
             if isinstance(policy, str):
                 shared[policy] += 1
             else:
@@ -608,7 +630,23 @@ def test_a_statement_stands_in_the_template_once() -> None:
 
 @pytest.mark.parametrize("name", sorted(backend.every_function()))
 def test_a_role_has_no_more_managed_policies_than_iam_allows(name: str) -> None:
-    """IAM allows 10. SAM adds AWSLambdaBasicExecutionRole and AWSXrayWriteOnlyAccess."""
-    policies = backend.document_with(name).resources[name].properties.get("Policies", [])
+    """IAM allows 10, the two of `ADDED_BY_SAM` included."""
+    policies = policies_named_by(backend.document_with(name), name)
 
-    assert sum(isinstance(policy, str) for policy in policies) <= 10 - 2
+    assert sum(isinstance(policy, str) for policy in policies) <= 10 - len(ADDED_BY_SAM)
+
+
+def test_a_shared_role_is_that_of_several_functions_and_may_write_logs_and_traces(document: Document) -> None:
+    """SAM adds nothing to a role that is a resource of the template."""
+    users = Counter(
+        role.logical_id
+        for name in backend.every_function()
+        if (role := shared_role(backend.document_with(name), name))
+    )
+
+    assert users
+    for role in document.of("AWS::IAM::Role"):
+        assert users[role.logical_id] > 1
+        assert set(role.properties["ManagedPolicyArns"]) >= set(ADDED_BY_SAM)
+        (statement,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": ["lambda.amazonaws.com"]}
