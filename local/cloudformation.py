@@ -186,7 +186,7 @@ _RESOURCE_TYPES = {
         ("Auth", "Cors", "GatewayResponses", "StageName"),
         (
             *("AccessLogSetting", "AlwaysDeploy", "Description", "EndpointConfiguration", "Name", "OpenApiVersion"),
-            *("MethodSettings", "TracingEnabled"),
+            *("MethodSettings", "MinimumCompressionSize", "TracingEnabled"),
         ),
     ),
     "AWS::Serverless::WebSocketApi": _ResourceType(
@@ -209,6 +209,15 @@ _RESOURCE_TYPES = {
         name="TableName",
         arn="dynamodb:{region}:{account}:table/{name}",
     ),
+    "AWS::CloudWatch::Alarm": _ResourceType(
+        (),
+        (
+            *("AlarmActions", "AlarmDescription", "ComparisonOperator", "Dimensions", "EvaluationPeriods"),
+            *("ExtendedStatistic", "MetricName", "Metrics", "Namespace", "OKActions", "Period", "Statistic"),
+            *("Threshold", "TreatMissingData"),
+        ),
+    ),
+    "AWS::CloudWatch::Dashboard": _ResourceType((), ("DashboardBody", "DashboardName")),
     "AWS::IAM::ManagedPolicy": _ResourceType(
         (), ("PolicyDocument",), arn="iam::{account}:policy/{name}", ref_is_arn=True
     ),
@@ -221,11 +230,15 @@ _RESOURCE_TYPES = {
     "AWS::Logs::LogGroup": _ResourceType(
         ("LogGroupName",), ("RetentionInDays",), name="LogGroupName", arn="logs:{region}:{account}:log-group:{name}:*"
     ),
+    "AWS::Logs::MetricFilter": _ResourceType((), ("FilterPattern", "LogGroupName", "MetricTransformations")),
     "AWS::SecretsManager::Secret": _ResourceType(
         ("GenerateSecretString",),
         ("Description",),
         arn="secretsmanager:{region}:{account}:secret:{name}",
         ref_is_arn=True,
+    ),
+    "AWS::SNS::Topic": _ResourceType(
+        (), ("DisplayName", "Subscription"), name="TopicName", arn="sns:{region}:{account}:{name}", ref_is_arn=True
     ),
     "AWS::SQS::Queue": _ResourceType(
         ("QueueName",),
@@ -417,6 +430,8 @@ class _Resolver:
     def _attribute(self, name: str, attribute: str, where: str) -> str:
         if name not in self.resources:
             raise TemplateError(f"{where}: {name} is not in the template")
+        if attribute == self._type(name).name:
+            return self._name(name)
         if attribute != "Arn" or not self._type(name).arn:
             raise TemplateError(f"{where}: the local stack does not support {name}.{attribute}")
         return self._arn(name)

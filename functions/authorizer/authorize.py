@@ -46,13 +46,23 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = standing(backend).caller(token, deadline, address_of(event))
     except (TokenExpired, TokenRevoked) as refusal:
+        _count_denial(refusal.code)
         return _refused("Deny", event, refusal)
     except (CredentialsRefused, TicketForAnother, TooManyRefusedTokens) as refusal:
+        _count_denial(refusal.code)
         return _refused("Allow", event, refusal)
     except (TokenRefused, TicketRefused):
+        _count_denial("unauthorized")
         raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway recognises this message
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return _policy(caller.id, "Allow", f"{api_and_stage}/*", caller.to_context())
+
+
+def _count_denial(code: str) -> None:
+    # Imported here, because few requests are denied.
+    from codegen_runs import metrics
+
+    metrics.count(metrics.Metric.DENIALS, "denial", code=code)
 
 
 def _refused(effect: str, event: dict[str, Any], refusal: Problem) -> dict[str, Any]:

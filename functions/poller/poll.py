@@ -43,6 +43,8 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     )
     report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)
     metrics.add(Metric.POLLS, report.polls)
+    if report.held_lease:
+        metrics.add(Metric.POLLER_LAG, report.lag)
     metrics.write("tick", request_id=context.aws_request_id, held_lease=report.held_lease, polls=report.polls)
     return {"held_lease": report.held_lease, "polls": report.polls}
 

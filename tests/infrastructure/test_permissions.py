@@ -639,9 +639,7 @@ def test_a_role_has_no_more_managed_policies_than_iam_allows(name: str) -> None:
 def test_a_shared_role_is_that_of_several_functions_and_may_write_logs_and_traces(document: Document) -> None:
     """SAM adds nothing to a role that is a resource of the template."""
     users = Counter(
-        role.logical_id
-        for name in backend.every_function()
-        if (role := shared_role(backend.document_with(name), name))
+        role.logical_id for name in backend.every_function() if (role := shared_role(backend.document_with(name), name))
     )
 
     assert users

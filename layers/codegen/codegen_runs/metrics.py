@@ -6,6 +6,7 @@ is the stack; everything else, such as the route, is a property of the line.
 
 from enum import StrEnum
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from aws_lambda_powertools import Metrics
@@ -25,19 +26,37 @@ class Metric(StrEnum):
     COLD_STARTS = "ColdStarts"
     UNCONFIRMED_REQUESTS = "UnconfirmedRequests"
     UPSTREAM_LATENCY = "UpstreamLatency"
+    UPSTREAM_THROTTLES = "UpstreamThrottles"
+    UPSTREAM_UNPAID = "UpstreamUnpaid"
+    UPSTREAM_REFUSALS = "UpstreamRefusals"
+    DENIALS = "Denials"
     POLLS = "Polls"
+    POLLER_LAG = "PollerLag"
     RUNS_NOT_FOLLOWED = "RunsNotFollowed"
     OPEN_MULTI_RUNS = "OpenMultiRuns"
     SETTLED_MULTI_RUNS = "SettledMultiRuns"
 
 
-_MILLISECONDS = {Metric.LATENCY, Metric.UPSTREAM_LATENCY}
+_UNITS = {
+    Metric.LATENCY: MetricUnit.Milliseconds,
+    Metric.UPSTREAM_LATENCY: MetricUnit.Milliseconds,
+    Metric.POLLER_LAG: MetricUnit.Seconds,
+}
+
+# The poller counts in its threads, and all of them share one set of metrics.
+_one_line_at_a_time = Lock()
 
 
 def add(metric: Metric, value: float = 1) -> None:
     """Add a value to the next line."""
-    unit = MetricUnit.Milliseconds if metric in _MILLISECONDS else MetricUnit.Count
-    _metrics().add_metric(metric, unit, value)
+    _metrics().add_metric(metric, _UNITS.get(metric, MetricUnit.Count), value)
+
+
+def count(metric: Metric, message: str, **properties: Any) -> None:
+    """Write a line of its own that counts one occurrence, with these properties, except those that are None."""
+    with _one_line_at_a_time:
+        add(metric)
+        write(message, **properties)
 
 
 def write(message: str, **properties: Any) -> None:

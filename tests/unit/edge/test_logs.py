@@ -16,14 +16,15 @@ import boto3
 import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_api import CodegenAPIError
 from codegen_runs import upstream
 from codegen_runs.backend import Backend
 from codegen_runs.http.edge import endpoint
 from codegen_runs.logs import logger
 from codegen_runs.metrics import Metric
-from codegen_runs.problems import Problem, StorageUnavailable
+from codegen_runs.problems import CredentialsRefused, Problem, StorageUnavailable
 from local import cloudformation
-from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport
+from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, Trouble
 from local.template import Template
 from tests.support import backend, handlers, sources
 from tests.support.aws import ENVIRONMENT
@@ -165,8 +166,46 @@ def test_each_metric_has_one_combination_of_dimensions(lines: list[str], capsys:
     assert len(combinations) >= 8
 
 
+@pytest.mark.parametrize(("status", "metric"), [(429, Metric.UPSTREAM_THROTTLES), (402, Metric.UPSTREAM_UNPAID)])
+def test_a_refusal_of_codegen_is_counted(
+    status: int, metric: Metric, fake: FakeCodegen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.troubles.add("*", Trouble("error", status=status, message="No."))
+    with upstream.over(FakeTransport(fake)), upstream.without_retries(), pytest.raises(CodegenAPIError):
+        upstream.for_token(DEMO_TOKEN).users.me()
+
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line[metric] == [1.0]
+    assert (line["message"], line["path"], line["status"]) == ("upstream_refusal", "/v1/users/me", status)
+
+
+def test_a_refused_token_of_the_deployment_is_counted_once(
+    deployed: Template, fake: FakeCodegen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the token of a caller: callers see that themselves."""
+    boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString="refused")
+    upstream.deployment_token.forget()
+    with upstream.over(FakeTransport(fake)):
+        with pytest.raises(CodegenAPIError):
+            upstream.for_token("refused").users.me()
+        with pytest.raises(CredentialsRefused):
+            upstream.for_deployment(max_retries=0).users.me()
+
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line[Metric.UPSTREAM_REFUSALS] == [1.0]
+
+
+def test_a_denied_token_is_counted(deployed: Template, fake: FakeCodegen, capsys: pytest.CaptureFixture[str]) -> None:
+    event = {"headers": {"X-API-Key": "unknown"}, "resource": "/health", "methodArn": "arn:aws:any/v0/GET"}
+    with upstream.over(FakeTransport(fake)), pytest.raises(Exception, match="Unauthorized"):
+        handlers.load("authorizer/authorize").handler(event, Context(), Backend())
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["message"], line["code"]) for line in lines if Metric.DENIALS in line] == [("denial", "unauthorized")]
+
+
 def test_the_operator_can_read_the_price_of_all_metrics() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("## What to watch")[2].partition("\n## ")[0]
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("## What to watch")[2].partition("\n##")[0]
     table = re.findall(r"(?m)^\| (`.+?) \|", text)
 
     assert {name for row in table for name in re.findall(r"`(\w+)`", row)} == {metric.value for metric in Metric}

@@ -193,7 +193,7 @@ def test_a_missing_definition_is_an_error_that_names_the_file(read, tmp_path):
         ("!Ref Things", "!If {a: b}", "!If takes no mapping"),
         ("Timeout: 5", "Timeout: 5\n      Timeout: 6", "duplicate key Timeout"),
         ("Timeout: 5", "EphemeralStorage: {Size: 1024}", "GetThing: .* does not support EphemeralStorage"),
-        ("AWS::DynamoDB::Table", "AWS::SNS::Topic", r"Things: .* does not support AWS::SNS::Topic"),
+        ("AWS::DynamoDB::Table", "AWS::EC2::VPC", r"Things: .* does not support AWS::EC2::VPC"),
         ("Type: ScheduleV2", "Type: SQS", r"GetThing\.Events\.Often: .* does not support SQS"),
         ("Authorizer: NONE", "Authorizer: Other", "there is no authorizer Other"),
         ("Path: /open", 'Path: "/things/{id}"', "duplicate route GET /things/{id}"),

@@ -65,6 +65,8 @@ class Report:
 
     held_lease: bool
     polls: int = 0
+    lag: float = 0.0
+    """The most seconds for which a due step had to wait."""
 
 
 class Poller:
@@ -113,6 +115,7 @@ class Poller:
         )
         self._concurrency = concurrency
         self._polls = 0
+        self._lag = 0.0
         self._launches_resume_at: int | None = None
         self._failed: dict[Place, BaseException] = {}
 
@@ -127,7 +130,7 @@ class Poller:
         Raises:
             BaseExceptionGroup: Some steps failed unexpectedly. All other work was done.
         """
-        self._polls = 0
+        self._polls, self._lag = 0, 0.0
         self._failed = {}
         held_lease = False
         while self._lease.acquire() or (patient and self._lease.wait(until)):
@@ -141,7 +144,7 @@ class Poller:
                 break
         if self._failed:
             raise BaseExceptionGroup("Some runs could not be polled.", list(self._failed.values()))
-        return Report(held_lease=held_lease, polls=self._polls)
+        return Report(held_lease=held_lease, polls=self._polls, lag=self._lag)
 
     def poll(self, org_id: int, key: str) -> None:
         """Take the step that is due for a watch."""
@@ -191,6 +194,8 @@ class Poller:
                 queued = self._next_to_launch(threads)
                 launches = self._take_permits(queued) if queued else []
                 outlook = self._runs.outlook(most=MOST_FOLLOWED)
+                if outlook:
+                    self._lag = max(self._lag, self._clock.now() - outlook[0] / 1000)
                 self._resources.followed, self._resources.launchable = self._followed(outlook), len(queued)
                 steps = {each.place: threads.submit(self._launch, queued[each]) for each in launches}
                 if queued and not due and self._outages.is_probe_due():
