@@ -5,12 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from codegen_runs import metrics
 from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
 from codegen_runs.callers import address_of, token_in
 from codegen_runs.live.admission import admit, has_ticket
 from codegen_runs.live.tickets import TicketRefused, Tickets
+from codegen_runs.metrics import Metric
 from codegen_runs.problems import (
     CredentialsRefused,
     Problem,
@@ -46,26 +48,20 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
             return _policy(caller.id, "Allow", event["methodArn"], caller.to_context() | {"stream_key": stream_key})
         caller = standing(backend).caller(token, deadline, address_of(event))
     except (TokenExpired, TokenRevoked) as refusal:
-        _count_denial(refusal.code)
         return _refused("Deny", event, refusal)
     except (CredentialsRefused, TicketForAnother, TooManyRefusedTokens) as refusal:
-        _count_denial(refusal.code)
         return _refused("Allow", event, refusal)
     except (TokenRefused, TicketRefused):
-        _count_denial("unauthorized")
+        metrics.add(Metric.DENIALS)
         raise Exception("Unauthorized") from None  # noqa: TRY002 - the gateway recognises this message
+    finally:
+        metrics.write_added("authorization", request_id=context.aws_request_id)
     api_and_stage = "/".join(event["methodArn"].split("/")[:2])
     return _policy(caller.id, "Allow", f"{api_and_stage}/*", caller.to_context())
 
 
-def _count_denial(code: str) -> None:
-    # Imported here, because few requests are denied.
-    from codegen_runs import metrics
-
-    metrics.count(metrics.Metric.DENIALS, "denial", code=code)
-
-
 def _refused(effect: str, event: dict[str, Any], refusal: Problem) -> dict[str, Any]:
+    metrics.add(Metric.DENIALS)
     context = {"refused": refusal.code, "reason": refusal.detail, "remedy": refusal.remedy}
     if refusal.retry_after is not None:
         context["retry_after"] = str(refusal.retry_after)

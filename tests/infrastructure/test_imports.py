@@ -32,6 +32,7 @@ ROOMS = (
             "bodies",
             "callers",
             "clock",
+            "correlation",
             "cursors",
             "events",
             "fences",

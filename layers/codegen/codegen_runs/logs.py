@@ -19,6 +19,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from codegen_runs import correlation
 from codegen_runs.redaction import redact
 
 _LAMBDA_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
@@ -40,6 +41,8 @@ class _Formatter(LambdaPowertoolsFormatter):
 
     def serialize(self, log: dict[str, Any]) -> str:  # type: ignore[override]
         """Return a line as JSON. What looks like a secret in it is masked: errors can contain what agents wrote."""
+        if request_id := correlation.request_id():
+            log.setdefault("request_id", request_id)
         return super().serialize(redact(log))
 
 

@@ -4,15 +4,16 @@ CloudWatch bills each name of a metric with each combination of dimensions. So t
 is the stack; everything else, such as the route, is a property of the line.
 """
 
+from __future__ import annotations
+
 from enum import StrEnum
 from functools import cache
-from threading import Lock
-from typing import Any
-
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from typing import TYPE_CHECKING, Any
 
 from codegen_runs import logs
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Metrics
 
 
 class Metric(StrEnum):
@@ -38,29 +39,23 @@ class Metric(StrEnum):
 
 
 _UNITS = {
-    Metric.LATENCY: MetricUnit.Milliseconds,
-    Metric.UPSTREAM_LATENCY: MetricUnit.Milliseconds,
-    Metric.POLLER_LAG: MetricUnit.Seconds,
+    Metric.LATENCY: "Milliseconds",
+    Metric.UPSTREAM_LATENCY: "Milliseconds",
+    Metric.POLLER_LAG: "Seconds",
 }
 
-# The poller counts in its threads, and all of them share one set of metrics.
-_one_line_at_a_time = Lock()
+_added: set[Metric] = set()
 
 
 def add(metric: Metric, value: float = 1) -> None:
     """Add a value to the next line."""
-    _metrics().add_metric(metric, _UNITS.get(metric, MetricUnit.Count), value)
-
-
-def count(metric: Metric, message: str, **properties: Any) -> None:
-    """Write a line of its own that counts one occurrence, with these properties, except those that are None."""
-    with _one_line_at_a_time:
-        add(metric)
-        write(message, **properties)
+    _added.add(metric)
+    _metrics().add_metric(metric, _UNITS.get(metric, "Count"), value)
 
 
 def write(message: str, **properties: Any) -> None:
     """Write one line with the added metrics and these properties, except those that are None."""
+    _added.clear()
     metrics = _metrics()
     # Without a level and a timestamp Lambda would decide both. See `logs`.
     line = {"level": "INFO", "timestamp": logs.timestamp(), "message": message} | properties
@@ -70,6 +65,15 @@ def write(message: str, **properties: Any) -> None:
     metrics.flush_metrics()
 
 
+def write_added(message: str, **properties: Any) -> None:
+    """Write a line if there is a metric that no line has yet."""
+    if _added:
+        write(message, **properties)
+
+
 @cache
 def _metrics() -> Metrics:
+    # Imported here, because the authorizer and the tasks of the state machine seldom count anything.
+    from aws_lambda_powertools import Metrics
+
     return Metrics()

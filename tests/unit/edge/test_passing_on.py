@@ -89,7 +89,8 @@ def test_only_the_media_type_of_a_requests_headers_is_passed_on(wire: Wire) -> N
     assert passed["host"] == "api.codegen.com"
     assert passed["user-agent"].startswith("codegen-api-python/")
     assert set(passed) <= {
-        *("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")
+        *("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent"),
+        "x-request-id",
     }
 
 

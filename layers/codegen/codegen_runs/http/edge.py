@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from codegen_runs import links, problems
+from codegen_runs import correlation, links, problems
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
@@ -112,7 +112,12 @@ def answering(serve: Serve) -> Handler:
         exchange = report.exchange(event, cold_start=next(requests) == 1)
         started, waited = perf_counter(), waiting_for_codegen.seconds
         base_path = links.below(routing.base_path_of(event))
-        with logger.append_context_keys(**exchange), base_path, allowances.noting() as noted:
+        with (
+            logger.append_context_keys(**exchange),
+            correlation.of(exchange["request_id"]),
+            base_path,
+            allowances.noting() as noted,
+        ):
             capped = False
             try:
                 answer, code = answers.within_limit(serve(event, context, backend or Backend())), None

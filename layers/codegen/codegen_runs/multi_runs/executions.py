@@ -20,7 +20,9 @@ def start(multi_run: MultiRun) -> None:
         step_functions().start_execution(
             stateMachineArn=settings.required("MULTI_RUN_STATE_MACHINE"),
             name=multi_run.id,
-            input=json.dumps({"org_id": multi_run.org_id, "multi_run_id": multi_run.id}),
+            input=json.dumps(
+                {"org_id": multi_run.org_id, "multi_run_id": multi_run.id, "request_id": multi_run.request_id}
+            ),
         )
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from codegen_api import CodegenAPIError
-from codegen_runs import cursors
+from codegen_runs import correlation, cursors
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
@@ -85,6 +85,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
         candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
         deadline_at=milliseconds(now + request.deadline_s),
         created_by=caller.id,
+        request_id=correlation.request_id(),
         created_at=milliseconds(now),
     )
     until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)

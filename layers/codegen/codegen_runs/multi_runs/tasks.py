@@ -57,6 +57,7 @@ def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backe
         deadline=min(now + multi_run.candidate_timeout_s, multi_run.deadline_at / 1000),
         paused=multi_run.paused_at is not None,
         created_by=multi_run.created_by,
+        request_id=multi_run.request_id,
         backend=backend,
     )
     _catch_up(multi_run, multi_run.candidate_key(index), backend)
@@ -99,6 +100,7 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Back
         deadline=max(multi_run.deadline_at / 1000, now + SYNTHESIS_SECONDS),
         paused=multi_run.paused_at is not None,
         created_by=multi_run.created_by,
+        request_id=multi_run.request_id,
         backend=backend,
     )
     _catch_up(multi_run, multi_run.synthesis_key, backend)

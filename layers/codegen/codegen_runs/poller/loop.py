@@ -31,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from codegen_api import CodegenAPI
+from codegen_runs import correlation
 from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.limits.buckets import Buckets
 from codegen_runs.limits.outages import Outages
@@ -152,7 +153,8 @@ class Poller:
         if watch is None or watch.due_at is None:
             return
         try:
-            self._step(watch)
+            with correlation.of(watch.request_id):
+                self._step(watch)
         except ConditionFailed:
             logger.info("Another writer was faster.", extra={"run_key": key})
         finally:
@@ -262,7 +264,8 @@ class Poller:
 
     def _launch(self, watch: Watch) -> None:
         try:
-            launch(watch, self._resources)
+            with correlation.of(watch.request_id):
+                launch(watch, self._resources)
         except ConditionFailed:
             logger.info("Another writer was faster.", extra={"run_key": watch.key})
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codegen_runs import statuses
+from codegen_runs import correlation, statuses
 from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
@@ -55,6 +55,7 @@ def follow(
                 upstream_status=status,
                 web_url=web_url,
                 created_by=created_by,
+                request_id=correlation.request_id(),
                 prompts=following((), prompt) if prompt else (),
                 repo_id=started_with.repo_id,
                 model=started_with.model,
@@ -71,7 +72,8 @@ def follow(
         try:
             if watch.status.terminal and (_follows_up(prompt) or not statuses.from_upstream(status).terminal):
                 following_turn = reopened(watch, prompt, deadline=now + DEADLINE, now=now).watch
-                watch = runs.write(following_turn.model_copy(update={"upstream_status": status}))
+                continued = {"upstream_status": status, "request_id": correlation.request_id()}
+                watch = runs.write(following_turn.model_copy(update=continued))
                 backend.kick()
             elif prompt:
                 watch = runs.write(*prompted(watch, prompt))
@@ -92,6 +94,7 @@ def enqueue(
     priority: int = 0,
     paused: bool = False,
     created_by: str | None = None,
+    request_id: str | None = None,
     source: Source | None = None,
     backend: Backend,
 ) -> None:
@@ -107,6 +110,7 @@ def enqueue(
         status=Status.PAUSED if paused else Status.QUEUED,
         paused_at=milliseconds(now) if paused else None,
         created_by=created_by,
+        request_id=request_id or correlation.request_id(),
         created_at=milliseconds(now),
         updated_at=milliseconds(now),
         prompts=(

@@ -121,6 +121,8 @@ class MultiRun(BaseModel):
     candidate_timeout_s: int
     deadline_at: int
     created_by: str
+    request_id: str | None = None
+    """The id of the request that started it: see `correlation`."""
     created_at: int
     finished_at: int | None = None
     paused_at: int | None = None

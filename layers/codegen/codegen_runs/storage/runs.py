@@ -174,6 +174,8 @@ class Watch(BaseModel):
     result: str | None = None
     result_truncated: bool = False
     created_by: str | None = None
+    request_id: str | None = None
+    """The id of the request that started or last continued it here: see `correlation`."""
     created_at: int
     updated_at: int
     finished_at: int | None = None

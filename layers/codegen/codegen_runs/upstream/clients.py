@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
-from codegen_runs import settings
+from codegen_runs import correlation, metrics, settings
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
+from codegen_runs.metrics import Metric
 from codegen_runs.problems import CredentialsRefused, NoDeploymentToken
 from codegen_runs.wire import Wire
 
@@ -156,14 +157,14 @@ class _DeploymentAuth(httpx.Auth):
             response = yield request
             if response.status_code != httpx.codes.UNAUTHORIZED:
                 return
-        _count("UPSTREAM_REFUSALS", request, response)
+        metrics.add(Metric.UPSTREAM_REFUSALS)
         raise CredentialsRefused("The Codegen API refused the deployment's credentials.")
 
 
 # The answers that an operator should know of, whoever sent the request, and the metrics that count them.
-_COUNTED = {
-    httpx.codes.TOO_MANY_REQUESTS: "UPSTREAM_THROTTLES",
-    httpx.codes.PAYMENT_REQUIRED: "UPSTREAM_UNPAID",
+_COUNTED: dict[int, Metric] = {
+    httpx.codes.TOO_MANY_REQUESTS: Metric.UPSTREAM_THROTTLES,
+    httpx.codes.PAYMENT_REQUIRED: Metric.UPSTREAM_UNPAID,
 }
 
 
@@ -171,26 +172,15 @@ class _Timed(httpx.BaseTransport):
     """The transport to the Codegen API, which measures how long the process waits for it, and counts refusals."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request_id := correlation.request_id():
+            request.headers[correlation.HEADER] = request_id
         with waiting_for_codegen:
             response = _wire.handle_request(request)
         if metric := _COUNTED.get(response.status_code):
-            _count(metric, request, response)
+            metrics.add(metric)
         if isinstance(response.stream, httpx.SyncByteStream):
             response.stream = _TimedStream(response.stream)
         return response
-
-
-def _count(metric: str, request: httpx.Request, response: httpx.Response) -> None:
-    # Imported here, because the authorizer and the tasks of the state machine write no metrics otherwise.
-    from codegen_runs import metrics
-
-    metrics.count(
-        metrics.Metric[metric],
-        "upstream_refusal",
-        method=request.method,
-        path=request.url.path,
-        status=response.status_code,
-    )
 
 
 class _TimedStream(httpx.SyncByteStream):
