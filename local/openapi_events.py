@@ -226,6 +226,38 @@ class MultiRunCompleted(Part):
     reason: str | None = Field(description="Why the answer has this source.")
 
 
+class Picked(Part):
+    """The data of `multi_run.picked`."""
+
+    candidate: int
+    picked_by: str = Field(description="The caller, such as `user:789`.")
+    reason: str | None = Field(description="The caller's reason.")
+    replaced: int | None = Field(description="The candidate that was picked before.")
+
+
+class Unpicked(Part):
+    """The data of `multi_run.unpicked`."""
+
+    candidate: int = Field(description="The candidate that was picked.")
+    unpicked_by: str
+
+
+class PullRequestClosed(Part):
+    """The data of `multi_run.pull_request_closed`."""
+
+    candidate: int
+    pull_request_id: int = Field(description="Codegen's id.")
+    closed_by: str
+
+
+class PullRequestKept(Part):
+    """The data of `multi_run.pull_request_kept`."""
+
+    candidate: int
+    pull_request_id: int = Field(description="Codegen's id.")
+    reason: str = Field(description="Why it was not closed.")
+
+
 class RunEvent(Part):
     """The fields of every event."""
 
@@ -418,6 +450,34 @@ class MultiRunCancelledEvent(RunEvent):
 
     type: Literal["multi_run.cancelled"]
     data: MultiRunCancelled
+
+
+class MultiRunPickedEvent(RunEvent):
+    """A caller picked a candidate, whose answer is the answer of the multi-run now."""
+
+    type: Literal["multi_run.picked"]
+    data: Picked
+
+
+class MultiRunUnpickedEvent(RunEvent):
+    """A caller undid the pick."""
+
+    type: Literal["multi_run.unpicked"]
+    data: Unpicked
+
+
+class MultiRunPullRequestClosedEvent(RunEvent):
+    """The pull request of a candidate was closed, because another candidate was picked with `close_losers`."""
+
+    type: Literal["multi_run.pull_request_closed"]
+    data: PullRequestClosed
+
+
+class MultiRunPullRequestKeptEvent(RunEvent):
+    """The same request did not close this pull request: it may hold the work of others, or Codegen refused."""
+
+    type: Literal["multi_run.pull_request_kept"]
+    data: PullRequestKept
 
 
 EVENTS: tuple[type[RunEvent], ...] = tuple(RunEvent.__subclasses__())

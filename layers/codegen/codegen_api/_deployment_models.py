@@ -122,7 +122,7 @@ class Candidate(Model):
 
 
 class Answer(Model):
-    """The answer of a multi-run. `source` is synthesis, selected, only_candidate or fallback."""
+    """The answer of a multi-run. `source` is synthesis, selected, only_candidate, fallback or picked."""
 
     text: str
     source: str
@@ -130,6 +130,15 @@ class Answer(Model):
     reason: str | None = None
     pull_requests: list[dict[str, Any]] | None = None
     stands_for: str | None = None
+
+
+class Pick(Model):
+    """A person's choice of a candidate."""
+
+    candidate: int
+    picked_by: str
+    picked_at: str
+    reason: str | None = None
 
 
 class MultiRun(Model):
@@ -142,10 +151,13 @@ class MultiRun(Model):
     created_at: str | None = None
     finished_at: str | None = None
     answer: Answer | None = None
+    pick: Pick | None = None
     reason: str | None = None
     counts: dict[str, int] | None = None
     candidates: list[Candidate] | None = None
     synthesis: dict[str, Any] | None = None
+    losers: list[dict[str, Any]] | None = None
+    """After a pick with `close_losers`: the other candidates' pull requests, each with its `outcome` and `detail`."""
 
     def is_complete(self) -> bool:
         """Return whether the multi-run has ended, successfully or not."""

@@ -20,7 +20,7 @@ from codegen_runs.prompts import Prompt
 from codegen_runs.runs import transitions
 from codegen_runs.runs.following import enqueue
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Answer, AnswerSource, Variant
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, Pick, Variant
 from codegen_runs.storage.runs import Cancel, Launch, Watch
 from local import openapi, openapi_events
 from local.fake_codegen import ManualClock
@@ -75,6 +75,9 @@ def multi_run_events() -> list[Event]:
     ]
     judgement = judge(record, {watch.key: watch for watch in watches})
     answer = Answer(text="Inject a clock.", source=AnswerSource.SYNTHESIS)
+    pick = Pick(
+        candidate=2, picked_by="user:789", picked_at=int(NOW * 1000), reason="It keeps the public names.", answer=answer
+    )
     changes = [
         changing.created(record, now=NOW),
         changing.launching(record, now=NOW),
@@ -84,6 +87,10 @@ def multi_run_events() -> list[Event]:
         changing.resumed(record.model_copy(update={"paused_at": 1}), now=NOW),
         changing.completed(record, answer, now=NOW),
         changing.failed(record, "Usable candidates: 1, required: 2.", now=NOW),
+        changing.picked(record, pick, now=NOW),
+        changing.unpicked(record.model_copy(update={"pick": pick}), by="user:789", now=NOW),
+        changing.pull_request_closed(record, 0, 9001, by="user:789", now=NOW),
+        changing.pull_request_kept(record, 1, 9002, "It is merged.", now=NOW),
         changing.cancelled(record, by="user:789", reason="Not needed any more.", now=NOW),
     ]
     return [event for change in changes if change for event in change.events]

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import httpx
+
 from codegen_runs.poller.candidates import RecordedCandidates
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.publisher import NoViewers
@@ -40,6 +42,15 @@ def task(name: str, multi_run_id: str, **more: Any) -> Any:
     return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
 
 
+class MergedPullRequests(FakeTransport):
+    """Codegen with a field of pull requests that its document does not have, but that its own client reads."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        content = response.read().replace(b'"head_branch_name":', b'"merged":true,"head_branch_name":')
+        return httpx.Response(response.status_code, content=content, headers={"Content-Type": "application/json"})
+
+
 class Runs:
     """The upstream and the poller, which follow the runs until they have ended."""
 
@@ -57,12 +68,12 @@ class Runs:
             candidates=RecordedCandidates(current(), NoViewers()),
         )
 
-    def follow(self, ticks: int = 5) -> None:
+    def follow(self, ticks: int = 5, seconds: float = 58) -> None:
         for _ in range(ticks):
-            self._poller.tick(self.clock.now() + 58)
+            self._poller.tick(self.clock.now() + seconds)
             self.clock.sleep(2)
 
-    def launch(self, multi_run_id: str) -> None:
+    def launch(self, multi_run_id: str, ticks: int = 5, seconds: float = 58) -> None:
         """Plan a multi-run, launch its candidates, and follow them to their ends."""
         self._candidates(multi_run_id, task("plan", multi_run_id))
 
@@ -84,8 +95,12 @@ class Runs:
     def _candidates(self, multi_run_id: str, state: dict[str, Any]) -> None:
         for index in state["candidates"]:
             task("launch", multi_run_id, index=index, task_token=f"token-{index}")
+<<<<<<< HEAD
         self.follow()
 
 
 def _without_ids(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name not in ("org_id", "multi_run_id")}
+=======
+        self.follow(ticks, seconds)
+>>>>>>> 6231ed6 (Let a person pick a candidate, and close the other pull requests)

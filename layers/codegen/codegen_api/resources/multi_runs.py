@@ -83,6 +83,38 @@ def cancel(core: Core, multi_run_id: str, *, allow_pr_ban: bool = False, org_id:
     return (yield from perform(_post(path, {"allow_pr_ban": allow_pr_ban})))
 
 
+def pick(  # noqa: D417 - callers do not pass `core`
+    core: Core,
+    multi_run_id: str,
+    candidate: int,
+    *,
+    reason: str | None = None,
+    replaces: int | None = None,
+    close_losers: bool = False,
+    org_id: Id | None = None,
+) -> Flow[MultiRun]:
+    """Make the answer of a candidate the answer of a multi-run.
+
+    Args:
+        multi_run_id: The multi-run.
+        candidate: The index of the candidate.
+        reason: Why. It is kept with the pick.
+        replaces: The candidate that is picked now, to replace that pick. Otherwise another pick raises ConflictError.
+        close_losers: Close the pull requests of the other candidates. `losers` of the result has the outcomes.
+        org_id: The organization. If None: the client's default.
+    """
+    yield from require_deployment(core, FEATURE)
+    body = {"candidate": candidate, "reason": reason, "replaces": replaces, "close_losers": close_losers}
+    return (yield from perform(_post(f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/pick", body)))
+
+
+def unpick(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
+    """Undo the pick of a multi-run. Pull requests that were closed stay closed."""
+    yield from require_deployment(core, FEATURE)
+    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/pick"
+    return (yield from perform(Call("DELETE", path, MultiRun.read)))
+
+
 def wait(
     core: Core,
     multi_run_id: str,
@@ -137,6 +169,8 @@ class MultiRunsResource(Resource):
     compare = blocking(compare)
     list = blocking(list_)
     cancel = blocking(cancel)
+    pick = blocking(pick)
+    unpick = blocking(unpick)
     wait = blocking(wait)
 
 
@@ -148,4 +182,6 @@ class AsyncMultiRunsResource(AsyncResource):
     compare = awaitable(compare)
     list = awaitable(list_)
     cancel = awaitable(cancel)
+    pick = awaitable(pick)
+    unpick = awaitable(unpick)
     wait = awaitable(wait)

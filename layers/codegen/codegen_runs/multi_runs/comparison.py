@@ -85,7 +85,7 @@ def compare(org_id: int, multi_run_id: str, *, backend: Backend) -> Comparison:
     evidence = gathered([each.watch for each in candidates if each.watch], backend=backend)
     of_candidate = {each.index: evidence[each.watch.key] for each in candidates if each.watch}
     answers = {each.index: redact(each.result) for each in candidates if each.usable}
-    answer = multi_run.answer
+    answer = multi_run.current_answer
     return Comparison(
         multi_run_id=multi_run.id,
         status=multi_run.status,

@@ -61,6 +61,15 @@ class Candidate:
         """Why there is no usable answer, whether the run has ended or not; None if there is one."""
         return self.reason if self.finished else "No result in time."
 
+    @property
+    def unpickable(self) -> str | None:
+        """Why a person cannot pick it, in a sentence; None if it has ended with an answer or with a pull request."""
+        if not self.finished or self.watch is None:
+            return f"Candidate {self.index} has not ended."
+        if not self.result and not self.watch.pull_requests:
+            return f"Candidate {self.index} ended with neither an answer nor a pull request. {self.reason}"
+        return None
+
 
 @dataclass(frozen=True)
 class Judgement:

@@ -48,6 +48,10 @@ class CandidateSnapshot(RunSnapshot):
     pull_requests: list[OpenedPullRequest] = Field(
         [], description="The pull requests that the run opened or works on, as they were when they were found."
     )
+    closed_pull_requests: list[int] = Field(
+        [],
+        description="The ids of those that were closed after a pick. Some may be open again.",
+    )
     branch_name: str | None = Field(None, description="The branch of the newest of them.")
     link: str | None = Field(None, description="The path of the run in this API. Null until the run is queued.")
 
@@ -65,6 +69,15 @@ class Estimate(BaseModel):
     """The cost of a multi-run, known before it starts."""
 
     runs: int = Field(description="The most runs at Codegen: all candidates and the synthesis.")
+
+
+class PickSnapshot(BaseModel):
+    """A person's choice of a candidate, whose answer is the answer of the multi-run."""
+
+    candidate: int
+    picked_by: str = Field(description="The caller, such as `user:789`.")
+    picked_at: str
+    reason: str | None = None
 
 
 class MultiRunSummary(BaseModel):
@@ -88,6 +101,7 @@ class MultiRunSummary(BaseModel):
         ),
     )
     answer: Answer | None = None
+    pick: PickSnapshot | None = Field(None, description="The pick, if a person picked a candidate.")
     reason: str | None = Field(None, description="Why the multi-run failed.")
 
 
@@ -116,6 +130,7 @@ class MultiRunState(BaseModel):
     finished_at: str | None = None
     paused_scope: Literal["queue_only"] | None = None
     answer: AnswerPreview | None = None
+    pick: PickSnapshot | None = None
     reason: str | None = Field(None, description="Why the multi-run failed.")
     link: str = Field(description="The path of the multi-run with its candidates and its whole answer.")
 
@@ -169,14 +184,15 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
         deadline_at=timestamp(multi_run.deadline_at / 1000),
         finished_at=_time(multi_run.finished_at),
         paused_scope="queue_only" if multi_run.paused_at is not None and not multi_run.status.terminal else None,
-        answer=multi_run.answer,
+        answer=multi_run.current_answer,
+        pick=pick_snapshot(multi_run),
         reason=multi_run.reason,
     )
 
 
 def state(multi_run: MultiRun) -> MultiRunState:
     """Return a multi-run as its event log describes it."""
-    answer = multi_run.answer
+    answer = multi_run.current_answer
     text, is_cut = shorten(answer.text, PREVIEW_CHARACTERS) if answer else (None, False)
     return MultiRunState(
         **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason"}),
@@ -190,6 +206,14 @@ def state(multi_run: MultiRun) -> MultiRunState:
         reason=shorten(multi_run.reason, PREVIEW_CHARACTERS)[0],
         link=link_to(multi_run),
     )
+
+
+def pick_snapshot(multi_run: MultiRun) -> PickSnapshot | None:
+    """Return the pick of a multi-run, as callers see it."""
+    pick = multi_run.pick
+    if pick is None:
+        return None
+    return PickSnapshot(**pick.model_dump(exclude={"answer", "picked_at"}), picked_at=timestamp(pick.picked_at / 1000))
 
 
 def link_to(multi_run: MultiRun) -> str:
@@ -216,16 +240,18 @@ def snapshot(
     synthesis = watches.get(multi_run.synthesis_key)
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
-        answer=_answer(multi_run.answer, judgement.candidates) if multi_run.answer else None,
+        answer=_answer(answer, judgement.candidates) if (answer := multi_run.current_answer) else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
         synthesis=run_snapshot(synthesis, now=now) if synthesis else None,
         estimate=Estimate(runs=len(multi_run.keys)),
-        allowed_actions=_allowed_actions(multi_run, watches),
+        allowed_actions=_allowed_actions(multi_run, judgement.candidates, watches),
     )
 
 
-def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[AllowedAction]:
+def _allowed_actions(
+    multi_run: MultiRun, candidates: Sequence[Candidate], watches: Mapping[str, Watch]
+) -> list[AllowedAction]:
     """List the actions on a multi-run.
 
     A cancelled multi-run may still have runs upstream, which a further cancel that allows bans can stop.
@@ -242,10 +268,13 @@ def _allowed_actions(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[
         cancel.means = Means.PR_BAN if banning else Means.LOCAL
         cancel.side_effects = effects_of(cancel.means)
     paused = multi_run.paused_at is not None
+    none_to_pick = "No candidate has ended with an answer or with a pull request."
     return [
         cancel,
         offered(Action.PAUSE, ended or ("The multi-run is already paused." if paused else None)),
         offered(Action.RESUME, ended or (None if paused else "The multi-run is not paused.")),
+        offered(Action.PICK, none_to_pick if all(each.unpickable for each in candidates) else None),
+        offered(Action.UNPICK, None if multi_run.pick else "No candidate is picked."),
     ]
 
 
@@ -253,7 +282,7 @@ def _answer(answer: Answer, candidates: Sequence[Candidate]) -> AnswerSnapshot:
     index = answer.candidate
     if index is None or not 0 <= index < len(candidates):
         opened, stands_for = [], "No pull request: the answer is a text of its own."
-    elif opened := _opened(candidates[index].watch):
+    elif opened := opened_by(candidates[index].watch):
         names = ", ".join(each.url or str(each.id) for each in opened)
         stands_for = f"The work of candidate {index}: {names}"
     else:
@@ -261,7 +290,7 @@ def _answer(answer: Answer, candidates: Sequence[Candidate]) -> AnswerSnapshot:
     return AnswerSnapshot(**answer.model_dump(), pull_requests=opened, stands_for=stands_for)
 
 
-def _opened(watch: Watch | None) -> list[OpenedPullRequest]:
+def opened_by(watch: Watch | None) -> list[OpenedPullRequest]:
     """Return the pull requests of a run. Those that its watch does not describe have only an id."""
     if watch is None:
         return []
@@ -273,7 +302,7 @@ def _candidate(
     multi_run: MultiRun, candidate: Candidate, queue: Mapping[str, QueuePlace], now: float
 ) -> CandidateSnapshot:
     run = run_snapshot(candidate.watch, now=now) if candidate.watch else RunSnapshot(status=Status.QUEUED)
-    opened = _opened(candidate.watch)
+    opened = opened_by(candidate.watch)
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
@@ -284,6 +313,7 @@ def _candidate(
         reason=candidate.reason,
         summary=candidate.watch.summary if candidate.watch else None,
         pull_requests=opened,
+        closed_pull_requests=[each.id for each in opened if each.id in multi_run.closed_pull_requests],
         branch_name=next((each.branch_name for each in reversed(opened) if each.branch_name), None),
         link=link_to_run(multi_run.org_id, candidate.watch.agent_run_id or candidate.watch.key)
         if candidate.watch

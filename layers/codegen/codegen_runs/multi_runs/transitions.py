@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Position, Writer, shorten
 from codegen_runs.multi_runs.judging import Candidate, Judgement
-from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus
+from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus, Pick
 
 # The most characters of a reason in an event.
 REASON_CHARACTERS = 500
@@ -127,6 +127,48 @@ def completed(multi_run: MultiRun, answer: Answer | None, *, now: float) -> Chan
         },
     )
     return _change(MultiRunStatus.COMPLETED, writer, answer=answer, finished_at=milliseconds(now))
+
+
+def picked(multi_run: MultiRun, pick: Pick, *, now: float) -> Change | None:
+    """A caller picked a candidate. The status stays: it says what the multi-run reached by itself."""
+    before = multi_run.pick
+    if before and before.candidate == pick.candidate:
+        return None
+    writer = _writer(multi_run, now)
+    data = {
+        "candidate": pick.candidate,
+        "picked_by": pick.picked_by,
+        "reason": pick.reason,
+        "replaced": before.candidate if before else None,
+    }
+    writer.add("multi_run.picked", data)
+    return _change(multi_run.status, writer, pick=pick)
+
+
+def unpicked(multi_run: MultiRun, *, by: str, now: float) -> Change | None:
+    """A caller undid the pick."""
+    if multi_run.pick is None:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.unpicked", {"candidate": multi_run.pick.candidate, "unpicked_by": by})
+    return _change(multi_run.status, writer, pick=None)
+
+
+def pull_request_closed(multi_run: MultiRun, candidate: int, pull_request: int, *, by: str, now: float) -> Change:
+    """The pull request of a candidate that was not picked is closed."""
+    writer = _writer(multi_run, now)
+    data = {"candidate": candidate, "pull_request_id": pull_request, "closed_by": by}
+    writer.add("multi_run.pull_request_closed", data)
+    closed = [*dict.fromkeys([*multi_run.closed_pull_requests, pull_request])]
+    return _change(multi_run.status, writer, closed_pull_requests=closed)
+
+
+def pull_request_kept(multi_run: MultiRun, candidate: int, pull_request: int, reason: str, *, now: float) -> Change:
+    """The pull request of a candidate that was not picked stays as it is, although a caller asked to close it."""
+    writer = _writer(multi_run, now)
+    data = {"candidate": candidate, "pull_request_id": pull_request, "reason": _short(reason)}
+    writer.add("multi_run.pull_request_kept", data)
+    return _change(multi_run.status, writer)
 
 
 def _ended(multi_run: MultiRun, candidates: Sequence[Candidate], writer: Writer) -> dict[str, bool]:

@@ -181,7 +181,7 @@ def multi_run_card(multi_run: MultiRun, *, repos: Mapping[int, str] | None = Non
         created_at=_time(created),
         updated_at=_time(ended),
         duration_seconds=duration(created, ended),
-        result_preview=shorten(multi_run.answer.text, PREVIEW_CHARACTERS)[0] if multi_run.answer else None,
+        result_preview=shorten(answer.text, PREVIEW_CHARACTERS)[0] if (answer := multi_run.current_answer) else None,
         metadata=multi_run.metadata,
         source_type="API",
         repo_id=multi_run.repo_id,

@@ -14,12 +14,14 @@ from codegen_runs.storage.runs import Watch
 
 
 class Action(StrEnum):
-    """An action on a run."""
+    """An action on a run or on a multi-run."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
     RESUME = "resume"
     FOLLOW_UP = "follow_up"
+    PICK = "pick"
+    UNPICK = "unpick"
 
 
 class Means(StrEnum):

@@ -87,6 +87,8 @@ class AnswerSource(StrEnum):
     ONLY_CANDIDATE = "only_candidate"
     FALLBACK = "fallback"
     """The best candidate's, because the synthesis gave nothing usable."""
+    PICKED = "picked"
+    """A person picked the candidate."""
 
 
 class Answer(BaseModel):
@@ -98,6 +100,17 @@ class Answer(BaseModel):
     """Index of the candidate whose words these are."""
     reason: str | None = None
     truncated: bool = False
+
+
+class Pick(BaseModel):
+    """A person's choice of a candidate. Its answer takes precedence over the one that the multi-run found."""
+
+    candidate: int
+    picked_by: str
+    """The id of the caller."""
+    picked_at: int
+    reason: str | None = None
+    answer: Answer
 
 
 class MultiRun(BaseModel):
@@ -128,6 +141,10 @@ class MultiRun(BaseModel):
     paused_at: int | None = None
     """When it was paused: since then, none of its runs is launched."""
     answer: Answer | None = None
+    """The answer that it found. A pick does not change it."""
+    pick: Pick | None = None
+    closed_pull_requests: list[int] = []
+    """The pull requests of candidates that were closed after a pick, by Codegen's ids."""
     reason: str | None = None
     outcomes: dict[str, bool] = {}
     """Whether each candidate is usable whose end is in the event log, by its index."""
@@ -143,6 +160,11 @@ class MultiRun(BaseModel):
     def key(self) -> str:
         """The key of its event log."""
         return self.id
+
+    @property
+    def current_answer(self) -> Answer | None:
+        """The answer of the picked candidate; without a pick, the answer that the multi-run found."""
+        return self.pick.answer if self.pick else self.answer
 
     @property
     def settled(self) -> bool:
@@ -211,7 +233,7 @@ class MultiRunsTable:
 
         Raises `ConditionFailed` if the multi-run was written since it was read.
         """
-        if status.terminal:
+        if status.terminal and not multi_run.status.terminal:
             changes |= _no_longer_needed(multi_run)
         changes = {name: redact(_plain(value)) for name, value in changes.items()}
         changes |= {"status": str(status), "rev": multi_run.rev + 1}

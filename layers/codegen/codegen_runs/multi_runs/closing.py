@@ -1,0 +1,185 @@
+"""Close the pull requests of the candidates that were not picked, one by one, as the caller.
+
+A pull request is closed only if it is the candidate's own and Codegen shows no other run at work on it. The Codegen API
+does not report commits, so what people push with git cannot be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import BaseModel, Field
+
+from codegen_api import AgentRun, CodegenAPIError, PullRequest
+from codegen_runs.backend import Backend
+from codegen_runs.callers import Caller
+from codegen_runs.limits.permits import PATIENCE, NoPermit, permit
+from codegen_runs.multi_runs import recording, transitions
+from codegen_runs.multi_runs.judging import Candidate
+from codegen_runs.multi_runs.snapshots import opened_by
+from codegen_runs.problems import CredentialsRefused
+from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.runs import OpenedPullRequest, Watch
+
+PAGE = 100
+
+# The most pages of Codegen's list of runs in which other runs at work on a pull request are looked for.
+MOST_PAGES = 10
+
+# The least seconds in which one more pull request is closed: the wait for a permit, and the call.
+SECONDS_PER_CALL = PATIENCE + 4.0
+
+
+class Outcome(StrEnum):
+    """What happened to a pull request that was to be closed."""
+
+    CLOSED = "closed"
+    REFUSED = "refused"
+    """This deployment does not close it: it may hold the work of others."""
+    FAILED = "failed"
+    """Codegen did not close it."""
+    NOT_TRIED = "not_tried"
+
+
+class ClosedPullRequest(BaseModel):
+    """A pull request of a candidate that was not picked, and whether it was closed."""
+
+    candidate: int
+    pull_request: OpenedPullRequest
+    outcome: Outcome
+    detail: str = Field(description="Why it was not closed, or when it was.")
+
+
+class _Loser(NamedTuple):
+    candidate: int
+    watch: Watch
+    pull_request: OpenedPullRequest
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The runs of an organization since a multi-run was created, as Codegen lists them."""
+
+    runs: dict[int, AgentRun]
+    gap: str | None = None
+    """Why runs may be missing; None if none is."""
+
+    def refusal(self, loser: _Loser) -> str | None:
+        """Return why a pull request is not closed; None if it is the candidate's own and nobody else's."""
+        if not loser.watch.status.terminal:
+            return "The candidate is still at work."
+        if self.gap:
+            return f"It cannot be checked whether other runs work on it. {self.gap}"
+        run = self.runs.get(loser.watch.agent_run_id or 0)
+        opened = next((each for each in _pull_requests(run) if each.id == loser.pull_request.id), None)
+        if run is None or opened is None:
+            return "Codegen does not list it with the candidate's run, so it cannot be checked."
+        if run.created is None or opened.created is None or opened.created < run.created:
+            return "It was not opened by the candidate's run, but before, or Codegen does not report when."
+        if others := [each for each in self.runs.values() if each.id != run.id and _works_on(each, opened.id)]:
+            names = ", ".join(f"{each.id} ({each.source_type or 'unknown source'})" for each in others[:3])
+            return f"Other runs work on it too, so it may have their commits: {names}."
+        if (opened.model_extra or {}).get("merged") is True:
+            return "It is merged."
+        return None
+
+
+def close_losers(
+    multi_run: MultiRun, candidates: Sequence[Candidate], *, caller: Caller, until: float, backend: Backend
+) -> tuple[MultiRun, list[ClosedPullRequest]]:
+    """Close the pull requests of all candidates but the picked one, as far as there is time.
+
+    What is tried becomes an event of the multi-run. When the pick changes meanwhile, no further pull request is closed.
+
+    Args:
+        multi_run: The multi-run, with its pick.
+        candidates: Its candidates.
+        caller: The caller, as whom the pull requests are closed.
+        until: The time at which the request must be answered, in epoch seconds.
+        backend: The clock, the tables and the Codegen client of the caller.
+
+    Returns:
+        The multi-run as stored, and the outcome for each pull request.
+
+    Raises `StorageUnavailable`.
+    """
+    pick, outcomes = multi_run.pick, []
+    seen: _Seen | None = None
+    for loser in _losers(multi_run, candidates):
+        if loser.pull_request.id in multi_run.closed_pull_requests:
+            outcomes.append(_outcome(loser, Outcome.CLOSED, "It was closed before."))
+            continue
+        seen = seen or _runs_since(multi_run, caller, backend)
+        multi_run = backend.multi_runs.get(multi_run.org_id, multi_run.id) or multi_run
+        if multi_run.pick != pick:
+            outcomes.append(_outcome(loser, Outcome.NOT_TRIED, "The pick has changed in the meantime."))
+        elif backend.clock.now() > until - SECONDS_PER_CALL:
+            outcomes.append(_outcome(loser, Outcome.NOT_TRIED, "There was no time left. Send the request again."))
+        else:
+            refusal = seen.refusal(loser)
+            tried = (Outcome.REFUSED, refusal) if refusal else _close(loser, multi_run.org_id, caller, backend)
+            outcomes.append(_outcome(loser, *tried))
+            multi_run = _record(multi_run, outcomes[-1], caller, backend)
+    return multi_run, outcomes
+
+
+def _losers(multi_run: MultiRun, candidates: Sequence[Candidate]) -> Iterator[_Loser]:
+    for candidate in candidates:
+        if candidate.watch and multi_run.pick and candidate.index != multi_run.pick.candidate:
+            for opened in opened_by(candidate.watch):
+                yield _Loser(candidate.index, candidate.watch, opened)
+
+
+def _runs_since(multi_run: MultiRun, caller: Caller, backend: Backend) -> _Seen:
+    """Read Codegen's list of runs, newest first, until those that are older than the multi-run."""
+    runs: dict[int, AgentRun] = {}
+    try:
+        for number in range(MOST_PAGES):
+            with permit("standard", caller, multi_run.org_id, backend):
+                page = backend.codegen.runs.list(org_id=multi_run.org_id, skip=number * PAGE, limit=PAGE)
+            runs |= {run.id: run for run in page.items}
+            if "items" in page.unreadable:
+                return _Seen(runs, "Codegen's list of runs cannot be read.")
+            oldest = min((run.created.timestamp() for run in page.items if run.created), default=0.0)
+            if len(page.items) < PAGE or oldest < multi_run.created_at / 1000:
+                return _Seen(runs)
+    except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
+        return _Seen(runs, f"Codegen's list of runs cannot be read: {error}")
+    return _Seen(runs, f"There were more than {PAGE * MOST_PAGES} runs since.")
+
+
+def _close(loser: _Loser, org_id: int, caller: Caller, backend: Backend) -> tuple[Outcome, str]:
+    try:
+        with permit("pull_requests", caller, org_id, backend):
+            edited = backend.codegen.pull_requests.edit(loser.pull_request.id, "closed", org_id=org_id)
+    except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
+        return Outcome.FAILED, f"Codegen did not close it: {error}"
+    if not edited.success:
+        return Outcome.FAILED, f"Codegen did not close it: {edited.error or 'without a reason.'}"
+    return Outcome.CLOSED, "It was closed now."
+
+
+def _record(multi_run: MultiRun, tried: ClosedPullRequest, caller: Caller, backend: Backend) -> MultiRun:
+    now, pull_request = backend.clock.now(), tried.pull_request.id
+
+    def decide(multi_run: MultiRun) -> transitions.Change:
+        if tried.outcome is Outcome.CLOSED:
+            return transitions.pull_request_closed(multi_run, tried.candidate, pull_request, by=caller.id, now=now)
+        return transitions.pull_request_kept(multi_run, tried.candidate, pull_request, tried.detail, now=now)
+
+    return recording.update(multi_run, decide, backend=backend)[0]
+
+
+def _outcome(loser: _Loser, outcome: Outcome, detail: str) -> ClosedPullRequest:
+    return ClosedPullRequest(candidate=loser.candidate, pull_request=loser.pull_request, outcome=outcome, detail=detail)
+
+
+def _works_on(run: AgentRun, pull_request_id: int) -> bool:
+    return any(each.id == pull_request_id for each in _pull_requests(run))
+
+
+def _pull_requests(run: AgentRun | None) -> list[PullRequest]:
+    return (run.github_pull_requests if run else None) or []
