@@ -317,9 +317,9 @@ def run_a_multi_run(functions: Functions) -> None:
     )
     functions.fake.script(Script(ending="FAILED"))
     multi_run = start_a_multi_run(functions)
-    functions.run("PlanMultiRun", **multi_run)
-    for index in range(3):
-        functions.run("LaunchCandidate", **multi_run, index=index)
+    functions.fake.script(Script(pull_request=False))
+    functions.fake.script(Script(pull_request=True))
+    finish_the_candidates(functions, multi_run)
     functions.run("LaunchCandidate", **multi_run)  # Again: it is queued already.
     functions.run("PollRuns")
     functions.run("GatherCandidates", **multi_run)
@@ -328,6 +328,7 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("PollRuns")
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
+    decide_a_multi_run(functions, multi_run)
     event = samples.read("CompareMultiRun")
     functions.run("CompareMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
@@ -340,6 +341,23 @@ def run_a_multi_run(functions: Functions) -> None:
     event = samples.read("ListMultiRunEvents") | waiting
     functions.run("ListMultiRunEvents", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     functions.run("CreateStreamTicket", body=json.dumps({"multi_run_id": multi_run["multi_run_id"]}))
+
+
+def decide_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> None:
+    """Pick a candidate, as a caller whose requests the deployment sends, and undo that. One pull request is closed."""
+    event = with_an_api_token("PickCandidate")
+    there = {"path": at(event, multi_run), "pathParameters": parameters(multi_run)}
+    functions.failing |= {("TransactWriteItems", "MultiRunsTable")}  # The poller writes at the same time.
+    picked = functions.run("PickCandidate", event, **there, body='{"candidate": 1, "close_losers": true}')
+    assert [loser["outcome"] for loser in json.loads(picked["body"])["losers"]] == ["closed"]
+    functions.run("UnpickCandidate", samples.read("UnpickCandidate"), **there)
+
+
+def finish_the_candidates(functions: Functions, multi_run: dict[str, Any]) -> None:
+    functions.run("PlanMultiRun", **multi_run)
+    for index in range(3):
+        functions.run("LaunchCandidate", **multi_run, index=index)
+    functions.run("PollRuns")
 
 
 def control_a_multi_run(functions: Functions) -> None:
@@ -421,6 +439,8 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
             if samples.MULTI_RUN in text:
                 multi_run = start_a_multi_run(functions)
                 text = text.replace(samples.MULTI_RUN, multi_run["multi_run_id"])
+                if name == "PickCandidate":
+                    finish_the_candidates(functions, multi_run)
                 if name == "ResumeMultiRun":
                     pause = samples.read("PauseMultiRun")
                     functions.run("PauseMultiRun", path=at(pause, multi_run), pathParameters=parameters(multi_run))
@@ -455,7 +475,7 @@ CHATS = {"SendChatMessage", "SendChatMessageLive"}
 WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
 MULTI_RUN_ENDPOINTS = {
     *("CompareMultiRun", "CreateMultiRun", "GetMultiRun", "ListMultiRunEvents", "ListMultiRuns"),
-    *("CancelMultiRun", "PauseMultiRun", "ResumeMultiRun"),
+    *("CancelMultiRun", "PauseMultiRun", "PickCandidate", "ResumeMultiRun", "UnpickCandidate"),
 }
 
 

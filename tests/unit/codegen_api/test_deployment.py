@@ -359,6 +359,22 @@ def test_multi_runs_are_read_listed_and_cancelled(client, wire):
     assert sent(wire.requests[-1]) == ("POST", f"{path}/cancel", {"allow_pr_ban": True})
 
 
+def test_a_candidate_is_picked_and_the_pick_is_undone(client, wire):
+    pick = {"candidate": 1, "picked_by": "user:7", "picked_at": "2026-11-26T09:12:40.118Z", "reason": None}
+    closed = {"candidate": 0, "outcome": "closed"}
+    wire.answers(200, MULTI_RUN | {"pick": pick, "losers": [closed]}).answers(200, MULTI_RUN | {"pick": None})
+
+    def script(api):
+        picked = yield api.multi_runs.pick("mr-1", 1, replaces=2, close_losers=True)
+        assert (picked.pick.candidate, picked.losers) == (1, [closed])
+        assert (yield api.multi_runs.unpick("mr-1")).pick is None
+
+    client.play(script)
+    path = "/v1/organizations/42/multi-runs/mr-1/pick"
+    body = {"candidate": 1, "replaces": 2, "close_losers": True}
+    assert [sent(request) for request in wire.requests[-2:]] == [("POST", path, body), ("DELETE", path, None)]
+
+
 def test_the_candidates_of_a_multi_run_are_compared(client, wire):
     compared = {"index": 0, "status": "completed", "evidence": {"tests_outcome": "passed"}}
     wire.answers(200, {"multi_run_id": "mr-1", "status": "completed", "candidates": [compared], "agreement": None})

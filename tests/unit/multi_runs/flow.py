@@ -75,7 +75,7 @@ class Runs:
 
     def launch(self, multi_run_id: str, ticks: int = 5, seconds: float = 58) -> None:
         """Plan a multi-run, launch its candidates, and follow them to their ends."""
-        self._candidates(multi_run_id, task("plan", multi_run_id))
+        self._candidates(multi_run_id, task("plan", multi_run_id), ticks, seconds)
 
     def gather(self, multi_run_id: str) -> list[str]:
         """Do what `Gather` decides, until it decides to publish; return its decisions. Each task is called twice."""
@@ -92,15 +92,11 @@ class Runs:
                 self.follow()
         return decisions
 
-    def _candidates(self, multi_run_id: str, state: dict[str, Any]) -> None:
+    def _candidates(self, multi_run_id: str, state: dict[str, Any], ticks: int = 5, seconds: float = 58) -> None:
         for index in state["candidates"]:
             task("launch", multi_run_id, index=index, task_token=f"token-{index}")
-<<<<<<< HEAD
-        self.follow()
+        self.follow(ticks, seconds)
 
 
 def _without_ids(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name not in ("org_id", "multi_run_id")}
-=======
-        self.follow(ticks, seconds)
->>>>>>> 6231ed6 (Let a person pick a candidate, and close the other pull requests)

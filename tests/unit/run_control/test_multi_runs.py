@@ -108,7 +108,7 @@ def test_launched_runs_continue_until_a_cancel_allows_their_ban(multi_run: str, 
     assert [(run["status"], run["means"]) for run in first.json["cancelled_runs"]] == [("running", None)] * 2
     assert "without its multi-run" in first.json["cancelled_runs"][0]["detail"]
     assert fake.calls[BAN] == 0
-    assert offers(first.json) == {"cancel": True, "pause": False, "resume": False}
+    assert [name for name, is_offered in offers(first.json).items() if is_offered] == ["cancel"]
 
     second = act("cancel", multi_run, CONSENT)
     assert second.status == 202
@@ -174,7 +174,7 @@ def test_a_paused_multi_run_launches_nothing_until_it_is_resumed(
 
     assert answer.status == 200
     assert (answer.json["status"], answer.json["paused_scope"]) == ("running", "queue_only")
-    assert offers(answer.json) == {"cancel": True, "pause": False, "resume": True}
+    assert [name for name, is_offered in offers(answer.json).items() if is_offered] == ["cancel", "resume"]
     assert act("pause", multi_run).status == 200
     poll(58)
     assert statuses(multi_run) == ["completed", "paused", "paused"]
