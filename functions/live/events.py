@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import settings
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft, Views
 from codegen_runs.live import longpoll
 from codegen_runs.live.longpoll import MAX_WAIT, EventList
 from codegen_runs.live.reading import PAGE, open_reader
@@ -34,6 +34,7 @@ def list_events(
     caller: CurrentCaller,
     backend: Backend,
     seconds: SecondsLeft,
+    views: Views,
     after: After = None,
     limit: Limit = PAGE,
     wait: Wait = 0,
@@ -43,8 +44,10 @@ def list_events(
     Send each `next_cursor` as `after` in the next request to get every event exactly once.
     """
     now = backend.clock.now()
-    reader = open_reader(org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, backend=backend)
-    held = min(wait, seconds)
+    reader = open_reader(
+        org_id=org_id, agent_run_id=agent_run_id, after=after, caller=caller, views=views, backend=backend
+    )
+    held = min(wait, seconds) if views else 0.0
     # Only a request that may wait counts as a stream.
     with streaming(caller, reader.followed.key, seconds=held, backend=backend) if held > 0 else nullcontext():
         answer = longpoll.read(reader, limit=limit, until=now + held)

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import settings
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft, Views
 from codegen_runs.live import multi_runs
 from codegen_runs.live.longpoll import MAX_WAIT
 from codegen_runs.live.multi_runs import MultiRunEvents
@@ -35,6 +35,7 @@ def list_multi_run_events(
     caller: CurrentCaller,
     backend: Backend,
     seconds: SecondsLeft,
+    views: Views,
     after: After = None,
     limit: Limit = PAGE,
     wait: Wait = 0,
@@ -45,7 +46,7 @@ def list_multi_run_events(
     """
     now = backend.clock.now()
     reader = multi_runs.open_multi_run_reader(org_id=org_id, multi_run_id=multi_run_id, after=after, backend=backend)
-    held = min(wait, seconds)
+    held = min(wait, seconds) if views else 0.0
     # Only a request that may wait counts as a stream.
     with streaming(caller, reader.followed.key, seconds=held, backend=backend) if held > 0 else nullcontext():
         answer = multi_runs.read(reader, limit=limit, until=now + held)

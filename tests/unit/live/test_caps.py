@@ -81,6 +81,8 @@ def test_a_request_that_does_not_wait_and_head_do_not_count(run_id: int) -> None
 
     assert list_events(run_id).status == 200
     assert call(handlers.handler("live/stream"), stream_event(run_id) | {"httpMethod": "HEAD"}).status == 200
+    waiting = rest("HEAD", f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run_id}/events?wait=25", caller=ADA)
+    assert call(handlers.handler("live/events"), waiting).status == 200
 
 
 def test_the_streams_of_a_function_that_died_end_by_themselves(run_id: int, clock: TestClock) -> None:

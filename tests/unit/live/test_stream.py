@@ -22,7 +22,7 @@ from tests.support.backend import TestClock
 from tests.support.events import Context, call, current, invoke, rest, working_with
 from tests.support.memory import MemoryRuns
 from tests.support.overtaken import Overtaken
-from tests.support.viewers import frames, stream, stream_event, stream_live
+from tests.support.viewers import ADA, frames, stream, stream_event, stream_live
 
 pytestmark = pytest.mark.usefixtures("served")
 Poll = Callable[[float], None]
@@ -41,18 +41,42 @@ def test_an_unfollowed_run_is_followed_from_the_first_look_on(codegen: CodegenAP
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_head_has_the_headers_of_the_stream_and_opens_none(live: bool, codegen: CodegenAPI, runs: MemoryRuns) -> None:
+def test_head_has_the_headers_of_the_stream_and_follows_no_run(
+    live: bool, codegen: CodegenAPI, runs: MemoryRuns
+) -> None:
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     event = stream_event(run.id)
     head = event | {"httpMethod": "HEAD"}
     answer = stream_live(head) if live else call(handlers.handler("live/stream"), head)
 
     assert (answer.status, answer.text) == (200, "")
-    watch = runs.find(DEMO_ORG_ID, run.id)
-    assert watch is not None
-    assert not watch.viewed_until
+    assert runs.find(DEMO_ORG_ID, run.id) is None
     get = stream_live(event) if live else stream(run.id)
     assert answer.headers == get.headers
+
+
+def test_head_of_a_stream_or_of_events_leaves_the_run_as_it_is(
+    codegen: CodegenAPI, runs: MemoryRuns, clock: TestClock
+) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    followed = follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status="ACTIVE", backend=current())
+    asked_at = clock.now()
+    for handler, path in (("live/stream", "logs/stream"), ("live/events", "events?wait=20")):
+        head = rest("HEAD", f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run.id}/{path}", caller=ADA)
+
+        assert call(handlers.handler(handler), head).status == 200
+    assert runs.find(DEMO_ORG_ID, run.id) == followed
+    assert clock.now() == asked_at
+
+
+def test_head_of_events_follows_no_run(codegen: CodegenAPI, runs: MemoryRuns) -> None:
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    head = rest("HEAD", f"/v1/organizations/{DEMO_ORG_ID}/agent/run/{run.id}/events", caller=ADA)
+
+    answer = call(handlers.handler("live/events"), head)
+
+    assert (answer.status, answer.text) == (200, "")
+    assert runs.find(DEMO_ORG_ID, run.id) is None
 
 
 @pytest.mark.parametrize("live", [False, True])

@@ -74,6 +74,7 @@ def endpoint(
     def serve(event: Event, context: LambdaContext, backend: Backend) -> Answer:
         if event["resource"] not in resources:
             raise RouteNotFound("No such route.")
+        views = event["httpMethod"] != "HEAD"
         event = methods.served(event, served)
         # Powertools matches the path in the API.
         event = plainly_encoded(event | {"path": routing.path_of(event)})
@@ -87,7 +88,7 @@ def endpoint(
                 admission.require_codegen_token(caller)
 
             def act() -> Answer:
-                answer = app.resolve(_prepared(app, event, context, caller, org_id, backend), context)
+                answer = app.resolve(_prepared(app, event, context, caller, org_id, backend, views=views), context)
                 if not (verbatim or secret):
                     answer = answers.masked(answer)
                 return answer if method == "GET" or not answers.is_too_large(answer) else _shortened(answer)
@@ -156,12 +157,14 @@ def _prepared(
     caller: Caller | None,
     org_id: int | None,
     backend: Backend,
+    *,
+    views: bool,
 ) -> Event:
     """Read the body, which must be a JSON object, and give the resolver the values of the shared parameters."""
     if event["httpMethod"] in _METHODS_WITH_BODY:
         event = admission.read_body(event)
     seconds_left = seconds_left_in(context)
-    app.context.update(seconds_left=seconds_left, backend=backend, organization=org_id)
+    app.context.update(seconds_left=seconds_left, backend=backend, organization=org_id, views=views)
     if caller:
         app.context.update(caller=caller, backend=backend.acting_as(caller, deadline=seconds_left))
     return event

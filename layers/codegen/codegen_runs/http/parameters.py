@@ -52,6 +52,15 @@ def _seconds_left(request: Request) -> float:
 SecondsLeft = Annotated[float, Depends(_seconds_left)]
 """The seconds that the operation may still take."""
 
+
+def _views(request: Request) -> bool:
+    views: bool = request.context["views"]
+    return views
+
+
+Views = Annotated[bool, Depends(_views)]
+"""Whether the caller gets the content. HEAD has no effect, and its answer has no content."""
+
 RunId = Annotated[
     str,
     Path(

@@ -25,7 +25,7 @@ from codegen_runs.events import Event, is_terminal
 from codegen_runs.links import link_to_run
 from codegen_runs.problems import Gone, NotFound
 from codegen_runs.runs.finding import follow_run
-from codegen_runs.runs.following import view
+from codegen_runs.runs.following import first_watch, view
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.storage.runs import Watch
 
@@ -109,6 +109,8 @@ class Reader(ABC, Generic[T]):
     """Whether it has ended and the viewer has seen all its events so far. See `RunSnapshot.log_final_at`."""
     expired: int = 0
     """How many events are missing at the start of the log, because they are no longer stored."""
+    views: bool = True
+    """Whether there is a viewer to record."""
     _terminal: bool = False
     """Whether a terminal event has been read."""
 
@@ -214,7 +216,8 @@ class RunReader(Reader[Watch]):
     def refresh(self) -> None:
         """See `Reader.refresh`."""
         self.followed = self.current() or self.followed
-        view(self.watch, backend=self.backend)
+        if self.views:
+            view(self.watch, backend=self.backend)
 
     def current(self) -> Watch | None:
         """See `Reader.current`."""
@@ -238,7 +241,7 @@ def open_reader(
 ) -> RunReader:
     """Return a reader of a run's events, and record that the run has a viewer.
 
-    A run that is not followed yet is followed from now on, if it exists at the upstream.
+    A run that is not followed yet is followed from now on, if it exists at the upstream and has a viewer.
 
     Args:
         org_id: The organization, which the caller is in.
@@ -246,7 +249,7 @@ def open_reader(
         after: The id of the last event that the viewer has seen; None for all events.
         caller: The caller who reads.
         may_follow: Whether a run that is not followed yet may be read from the upstream.
-        views: Whether the caller views the run. Otherwise, no viewer is recorded.
+        views: Whether the caller views the run. Otherwise nothing is written.
         backend: What to work with.
 
     Raises:
@@ -260,11 +263,14 @@ def open_reader(
         if not may_follow:
             raise RunNotFollowed(f"This deployment does not follow run {agent_run_id}.")
         run = backend.codegen.runs.get(agent_run_id, org_id=org_id)
-        watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
+        if views:
+            watch = follow_run(run, org_id=org_id, caller=caller, backend=backend)
+        else:
+            watch = first_watch(org_id=org_id, agent_run_id=run.id, status=run.status, now=backend.clock.now())
     cursor = parse_cursor(after, watch) if after else START
     if views:
         view(watch, backend=backend)
-    return RunReader(backend, watch, cursor)
+    return RunReader(backend, watch, cursor, views=views)
 
 
 def parse_cursor(text: str, followed: Followed) -> tuple[int, int]:

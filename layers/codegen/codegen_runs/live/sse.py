@@ -199,8 +199,7 @@ class EventStream(FrameStream):
         lasts = min(LIFETIME, left - MARGIN) if live else HOLD
         org_id = routing.organization_of(event)
         caller, request = admission.identify(event, org_id), StreamRequest.read(event, org_id)
-        # HEAD reads no events.
-        views = event["httpMethod"] == "GET"
+        views = event["httpMethod"] == "GET"  # HEAD has no effect.
         acting = backend.acting_as(caller, deadline=min(UPSTREAM_SECONDS, left - lasts))
         reader, view = self._opened(request, caller, views=views, backend=acting)
         cursor = reader.cursor
@@ -212,7 +211,7 @@ class EventStream(FrameStream):
         headers["Content-Type"] = ["text/event-stream; charset=utf-8"]
         key = event["requestContext"]["authorizer"].get("stream_key")
         hold = None
-        if event["httpMethod"] == "GET":
+        if views:
             resumes = request.after is not None
             hold = open_stream(caller, reader.followed.key, seconds=lasts, resumes=resumes, backend=backend)
         stream = Stream(

@@ -47,23 +47,16 @@ def follow(
     while True:
         watch = runs.find(org_id, agent_run_id)
         if watch is None:
-            watch = Watch(
-                org_id=org_id,
-                key=str(agent_run_id),
-                agent_run_id=agent_run_id,
-                status=Status.UNKNOWN,
-                upstream_status=status,
-                web_url=web_url,
-                created_by=created_by,
-                request_id=correlation.request_id(),
-                prompts=following((), prompt) if prompt else (),
-                repo_id=started_with.repo_id,
-                model=started_with.model,
-                agent_type=started_with.agent_type,
-                created_at=milliseconds(now),
-                updated_at=milliseconds(now),
-                deadline_at=milliseconds(now + DEADLINE),
-                due_at=milliseconds(now),
+            watch = first_watch(org_id=org_id, agent_run_id=agent_run_id, status=status, now=now).model_copy(
+                update={
+                    "web_url": web_url,
+                    "created_by": created_by,
+                    "request_id": correlation.request_id(),
+                    "prompts": following((), prompt) if prompt else (),
+                    "repo_id": started_with.repo_id,
+                    "model": started_with.model,
+                    "agent_type": started_with.agent_type,
+                }
             )
             if runs.add(watch):
                 backend.kick()
@@ -80,6 +73,21 @@ def follow(
         except ConditionFailed:
             continue
         return watch
+
+
+def first_watch(*, org_id: int, agent_run_id: int, status: str | None, now: float) -> Watch:
+    """Return the watch of an upstream run that nobody has followed so far. It is not stored."""
+    return Watch(
+        org_id=org_id,
+        key=str(agent_run_id),
+        agent_run_id=agent_run_id,
+        status=Status.UNKNOWN,
+        upstream_status=status,
+        created_at=milliseconds(now),
+        updated_at=milliseconds(now),
+        deadline_at=milliseconds(now + DEADLINE),
+        due_at=milliseconds(now),
+    )
 
 
 def enqueue(
