@@ -28,6 +28,8 @@ from tests.unit.access.service import ADA, HOME, ORG, Service
 
 HEADER = "identity-unconfirmed-since"
 DAY = 24 * 3600
+CHECK = ["/v1/users/me", "/v1/organizations"]
+"""The requests of a check that fails."""
 STARS = f"{HOME}/starred-runs"
 
 
@@ -115,6 +117,50 @@ def test_only_a_failing_list_of_organizations_is_an_outage_too(
         assert work(service).headers[HEADER]
 
 
+def only_users_me_fails(otherwise: Callable[[httpx.Request], httpx.Response]) -> httpx.MockTransport:
+    return httpx.MockTransport(
+        lambda request: FAILURES["500"](request) if request.url.path.endswith("/users/me") else otherwise(request)
+    )
+
+
+def test_a_caller_stays_confirmed_while_only_users_me_fails(
+    service: Service, clock: TestClock, fake: FakeCodegen
+) -> None:
+    work(service)
+    clock.sleep(TABLE_SECONDS + 1)
+    with upstream.over(only_users_me_fails(FakeTransport(fake).handle_request)):
+        answer = service.send("POST", f"{HOME}/agent/run", ADA, {"prompt": "Say hello."})
+
+    assert answer.status == 200
+    assert HEADER not in answer.headers
+
+
+def test_a_token_that_codegen_refuses_is_forgotten_while_users_me_fails(service: Service, clock: TestClock) -> None:
+    work(service)
+    clock.sleep(TABLE_SECONDS + 1)
+    with outage():
+        assert work(service).status == 200
+    clock.sleep(FAILURE_SECONDS)
+    with upstream.over(only_users_me_fails(lambda _: httpx.Response(401, json={"detail": "Revoked."}))):
+        assert work(service).status == 401
+        service.another_process()
+        assert work(service).status == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/users/me", "/v1/organizations"])
+@pytest.mark.parametrize(("kind", "status"), [("500", 502), ("timeout", 504)])
+def test_what_the_deployment_does_not_store_fails_in_an_outage(
+    service: Service, clock: TestClock, path: str, kind: str, status: int
+) -> None:
+    work(service)
+    clock.sleep(TABLE_SECONDS + 1)
+    with outage(kind):
+        answer = service.send("GET", path, ADA)
+
+    assert (answer.status, answer.json["retryable"]) == (status, True)
+    assert answer.headers[HEADER]
+
+
 def test_stars_and_past_events_can_be_read_and_stars_set_in_an_outage(
     service: Service, clock: TestClock, run_id: int
 ) -> None:
@@ -131,7 +177,7 @@ def test_stars_and_past_events_can_be_read_and_stars_set_in_an_outage(
     assert star["run"]["prompt"] == "Say hello."
     assert events.status == 200
     assert (again.json["note"], gone.status, back.status, ticket.status) == ("Later.", 204, 200, 201)
-    assert failure.requests == ["/v1/users/me"]
+    assert failure.requests == CHECK * 2
 
 
 def test_confirmed_callers_can_read_and_set_stars_in_an_outage(service: Service, clock: TestClock, run_id: int) -> None:
@@ -153,7 +199,7 @@ def test_a_request_that_acts_at_codegen_is_refused_with_the_reason(service: Serv
     clock.sleep(TABLE_SECONDS + 1)
     with outage() as failure:
         answer = service.send("POST", f"{HOME}/agent/run", ADA, {"prompt": "Hello!"}, **{"Idempotency-Key": "one"})
-    assert failure.requests == ["/v1/users/me"]
+    assert failure.requests == CHECK * 2
 
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (503, "identity_unconfirmed", True)
     assert timestamp(int(verified_at)) in answer.json["detail"]
@@ -210,7 +256,8 @@ def test_the_upstream_is_called_once_in_some_seconds_by_all_processes_together(
             for _ in range(3):
                 service.another_process()
                 assert work(service).headers[HEADER]
-            assert len(failure.requests) == second // FAILURE_SECONDS + 1
+            # The first check is repeated.
+            assert failure.requests == CHECK * (second // FAILURE_SECONDS + 2)
             clock.sleep(1)
 
 
@@ -290,7 +337,8 @@ def test_an_api_token_of_the_deployment_survives_an_outage_and_not_its_revocatio
     assert (answer.status, refused.json["code"], revoked.status) == (200, "identity_unconfirmed", 204)
     assert answer.headers[HEADER]
     assert after.json["code"] == "token_revoked"
-    assert len(failure.requests) == 2  # One for each token.
+    # One check of each token, which is repeated once.
+    assert failure.requests == [f"/v1/organizations/{ORG}/users/789"] * 2 + CHECK * 2
 
 
 def test_a_role_that_was_taken_in_this_deployment_applies_in_an_outage(service: Service, clock: TestClock) -> None:

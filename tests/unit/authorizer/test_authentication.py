@@ -88,9 +88,12 @@ class Codegen:
         self.users = {"valid": ADA}
         self.asked = 0
         self.fault: Exception | None = None
+        self.faults: list[Exception] = []
 
-    def __call__(self, token: str, deadline: float) -> Caller:
+    def __call__(self, token: str, deadline: float, known: Caller | None = None) -> Caller:
         self.asked += 1
+        if self.faults:
+            raise self.faults.pop()
         if self.fault:
             raise self.fault
         if token not in self.users:
@@ -272,12 +275,53 @@ def test_a_stale_caller_is_unconfirmed_while_the_upstream_fails(
     assert authenticator.caller("valid", deadline=5) == ADA
 
 
+def test_one_failure_of_a_check_is_no_outage(authenticator: Authenticator, clock: Clock, codegen: Codegen) -> None:
+    authenticator.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    codegen.faults = [APIConnectionError("reset")]
+
+    assert authenticator.caller("valid", deadline=5) == ADA
+    assert codegen.asked == 3
+
+
+def test_a_check_is_repeated_once_before_it_counts_as_failed_and_not_during_the_outage(
+    authenticator: Authenticator, clock: Clock, codegen: Codegen
+) -> None:
+    authenticator.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    codegen.fault = APIConnectionError("reset")
+
+    assert authenticator.caller("valid", deadline=5).unconfirmed_since
+    assert codegen.asked == 3
+    clock.sleep(FAILURE_SECONDS)
+    assert authenticator.caller("valid", deadline=5).unconfirmed_since
+    assert codegen.asked == 4
+
+
+def test_a_check_that_fails_late_is_not_repeated(table: CallersTable, clock: Clock, codegen: Codegen) -> None:
+    def hang(token: str, deadline: float, known: Caller | None) -> Caller:
+        if known is None:
+            return codegen(token, deadline)
+        codegen.asked += 1
+        clock.sleep(deadline)
+        raise APITimeoutError("timed out")
+
+    authenticator = Authenticator(table, clock, hang)
+    authenticator.caller("valid", deadline=5)
+    clock.sleep(TABLE_SECONDS)
+    asked_at = clock.now()
+
+    assert authenticator.caller("valid", deadline=28).unconfirmed_since
+    assert clock.now() - asked_at == CHECK_SECONDS
+    assert codegen.asked == 2
+
+
 def test_of_two_processes_at_the_same_time_one_checks_a_stale_caller(
     table: CallersTable, clock: Clock, codegen: Codegen
 ) -> None:
     seen = []
 
-    def meanwhile(token: str, deadline: float) -> Caller:
+    def meanwhile(token: str, deadline: float, known: Caller | None) -> Caller:
         if clock.now() > 1_000_001:
             seen.append(Authenticator(table, clock, codegen).caller("valid", deadline))
         return codegen(token, deadline)
@@ -307,7 +351,7 @@ def test_a_process_that_dies_during_its_check_delays_the_next_check_by_seconds(
     class Killed(BaseException):
         """The process is killed."""
 
-    def die(token: str, deadline: float) -> Caller:
+    def die(token: str, deadline: float, known: Caller | None) -> Caller:
         raise Killed
 
     Authenticator(table, clock, codegen).caller("valid", deadline=5)
@@ -327,7 +371,7 @@ def test_a_check_of_a_stale_caller_takes_some_seconds_at_most(
 ) -> None:
     deadlines = []
 
-    def find(token: str, deadline: float) -> Caller:
+    def find(token: str, deadline: float, known: Caller | None) -> Caller:
         deadlines.append(deadline)
         return codegen(token, deadline)
 

@@ -10,8 +10,9 @@ the callers behind the same address stay signed in.
 
 While the Codegen API fails, a stale row is used for the grace period after its last verification. The caller is then
 *unconfirmed*, and may only read (see `http.admission`). The token is checked every `FAILURE_SECONDS`, by one process:
-the row has the time of the next check, and a process claims the check by moving this time. If Codegen refuses the
-token, the row is overwritten, so that the caller is refused at once and everywhere.
+the row has the time of the next check, and a process claims the check by moving this time. A single failure is no
+outage: the first check that fails is repeated. If Codegen refuses the token, the row is overwritten, so that the caller
+is refused at once and everywhere.
 
 | pk            | attributes                                                                                  |
 |---------------|---------------------------------------------------------------------------------------------|
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Protocol, Self
 
-from codegen_api import AuthenticationError, CodegenAPIError, PermissionDeniedError
+from codegen_api import AuthenticationError, CodegenAPI, CodegenAPIError, PermissionDeniedError
 from codegen_runs import settings, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
@@ -41,6 +42,8 @@ REFUSAL_SECONDS = 60
 """How long a refusal is cached, and how long it counts for the address of the request."""
 CHECK_SECONDS = 5
 """The most seconds that a check of a stale row takes."""
+REPEAT_SECONDS = 0.5
+"""Seconds after which the first check that fails is repeated."""
 FAILURE_SECONDS = 5
 """Seconds between a check that failed and the next one."""
 
@@ -50,6 +53,10 @@ _TOKEN = re.compile(r"[!-~]{1,4096}")  # What an HTTP header can carry.
 
 class TokenRefused(Exception):  # noqa: N818 - an expected outcome
     """The token is not valid."""
+
+
+Find = Callable[[str, float, Caller | None], Caller]
+"""Returns the caller of a token within some seconds. It gets the caller as last verified; None for an unknown token."""
 
 
 class Cache(Protocol):
@@ -120,7 +127,7 @@ class Authenticator:
     Args:
         cache: The callers table.
         clock: The time.
-        find: Returns the caller of a token that is not cached, within some seconds.
+        find: Returns the caller of a token that is not cached, or that is checked again.
         grace: Seconds after the last verification for which a caller is accepted while the Codegen API fails; the
             deployment's setting by default.
         shares: Where the refused tokens of an address are counted; the cache by default.
@@ -131,7 +138,7 @@ class Authenticator:
         self,
         cache: Cache,
         clock: Clock,
-        find: Callable[[str, float], Caller] | None = None,
+        find: Find | None = None,
         *,
         grace: int | None = None,
         shares: SharesTable | None = None,
@@ -186,7 +193,7 @@ class Authenticator:
         """Find the caller of a token that is not stored."""
         attempt = self._attempt(address)
         try:
-            caller = self._find(token, deadline)
+            caller = self._find(token, deadline, None)
         except TokenRefused:
             now = self._clock.now()
             self._store(key, _Row.of(None, now))
@@ -232,8 +239,7 @@ class Authenticator:
     def _checked(self, key: str, row: _Row, known: Caller, token: str, deadline: float) -> _Remembered:
         """Find the caller of a stale row. A failure takes a few seconds at most, because the row can be used."""
         try:
-            with upstream.without_retries():
-                caller = self._find(token, min(deadline, CHECK_SECONDS))
+            caller = self._confirmed(token, known, min(deadline, CHECK_SECONDS), attempts=1 if row.failing else 2)
         except TokenRefused:
             now = self._clock.now()
             self._store(key, _Row.of(None, now))
@@ -250,6 +256,20 @@ class Authenticator:
         now = self._clock.now()
         self._store(key, _Row.of(caller, now))
         return _Remembered(caller, until=now + MEMORY_SECONDS)
+
+    def _confirmed(self, token: str, known: Caller, seconds: float, *, attempts: int) -> Caller:
+        """Find a known caller again. Raises what `find` raises in the last attempt."""
+        until = self._clock.now() + seconds
+        with upstream.without_retries():
+            for _ in range(attempts - 1):
+                try:
+                    return self._find(token, seconds, known)
+                except CodegenAPIError:
+                    seconds = until - self._clock.now() - REPEAT_SECONDS
+                    if seconds <= 0:
+                        raise
+                    self._clock.sleep(REPEAT_SECONDS)
+            return self._find(token, seconds, known)
 
     def _unchecked(self, row: _Row, known: Caller, now: float) -> _Remembered:
         """Use a stale row while another process checks it, or for some seconds after a check failed."""
@@ -311,8 +331,16 @@ def _too_many_refused(seconds: float) -> TooManyRefusedTokens:
     )
 
 
-def codegen_user(token: str, deadline: float) -> Caller:
+def codegen_user(token: str, deadline: float, known: Caller | None = None) -> Caller:
     """Return the owner of a Codegen token and the organizations of this user, from the Codegen API.
+
+    A token has one owner for good. So if only the operation that returns the owner fails, the list of organizations
+    shows whether Codegen still accepts the token of a known owner.
+
+    Args:
+        token: The token.
+        deadline: Seconds from now within which to answer.
+        known: The caller as last verified; None for an unknown token.
 
     Raises:
         TokenRefused: The Codegen API does not accept the token.
@@ -320,10 +348,22 @@ def codegen_user(token: str, deadline: float) -> Caller:
     """
     api = upstream.for_token(token, deadline)
     try:
-        user = api.users.me()
+        user_id = _owner(api, known, deadline / 2)
         organizations = frozenset(
             each.id for each in api.organizations.iter() if each.id or "id" not in each.unreadable
         )
     except (AuthenticationError, PermissionDeniedError):
         raise TokenRefused from None
-    return Caller(id=f"user:{user.id}", user_id=user.id, organizations=organizations)
+    return Caller(id=f"user:{user_id}", user_id=user_id, organizations=organizations)
+
+
+def _owner(api: CodegenAPI, known: Caller | None, seconds: float) -> int:
+    if known is None:
+        return api.users.me().id
+    try:
+        return api.with_deadline(seconds).users.me().id
+    except CodegenAPIError as error:
+        if not upstream.is_outage(error):
+            raise
+        logger.warning("The Codegen API did not return the owner of a token.", error=str(error))
+        return known.user_id

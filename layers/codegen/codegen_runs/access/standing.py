@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from codegen_runs.access import secret
-from codegen_runs.access.authentication import Authenticator, TokenRefused, codegen_user
+from codegen_runs.access.authentication import Authenticator, Find, TokenRefused, codegen_user
 from codegen_runs.access.codegen_roles import maker_of
 from codegen_runs.backend import Backend
 from codegen_runs.callers import DEPLOYMENT, Caller
@@ -33,7 +33,7 @@ class Standing:
 
     Args:
         backend: The backend; its access table, its callers table and its clock are used.
-        codegen_caller: Returns the owner of a Codegen token, within some seconds.
+        codegen_caller: Returns the owner of a Codegen token.
         maker: Returns the creator of an API token with their current organizations and roles, within some seconds.
     """
 
@@ -41,7 +41,7 @@ class Standing:
         self,
         backend: Backend,
         *,
-        codegen_caller: Callable[[str, float], Caller] = codegen_user,
+        codegen_caller: Find = codegen_user,
         maker: Callable[[ApiToken, float], Caller] = maker_of,
     ) -> None:
         self._access = backend.access
@@ -85,9 +85,9 @@ class Standing:
         if caller.kind == DEPLOYMENT:
             self._valid(self._access.token(caller.user_id, caller.token_id))
 
-    def _find(self, token: str, deadline: float) -> Caller:
+    def _find(self, token: str, deadline: float, known: Caller | None) -> Caller:
         if not secret.claims_to_be_one(token):
-            return self._codegen_caller(token, deadline)
+            return self._codegen_caller(token, deadline, known)
         if not secret.is_well_formed(token):
             raise TokenRefused
         return self._maker(self._valid(self._access.token_by_hash(secret.digest(token))), deadline)
