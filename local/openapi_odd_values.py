@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,21 +42,19 @@ def describe(answers: list[Json], schemas: Json) -> None:
         answers: The answers of the operations.
         schemas: The schemas that they refer to, by name.
     """
-    from codegen_api._models import Model
+    from codegen_api import _models
 
-    passed_on = {re.sub(r"\W", "_", model.__name__) for model in _subclasses(Model)} & schemas.keys()
+    models = {
+        name for name, each in vars(_models).items() if isinstance(each, type) and issubclass(each, _models.Model)
+    }
+    # Pydantic names a page of runs `Page_AgentRun_`.
+    passed_on = {name for name in schemas if name.partition("_")[0] in models}
     for name in passed_on:
         schemas[name]["properties"]["unreadable"] = UNREADABLE
     for part in (*answers, *(schemas[name] for name in passed_on)):
         for array in _arrays(part):
             if array["items"].get("$ref", "").removeprefix(_REFERENCE) in passed_on:
                 array["items"] = {"anyOf": [array["items"], {"$ref": f"{_REFERENCE}UnreadableItem"}]}
-
-
-def _subclasses(model: type[Any]) -> Iterator[type[Any]]:
-    for subclass in model.__subclasses__():
-        yield subclass
-        yield from _subclasses(subclass)
 
 
 def _arrays(part: Any) -> Iterator[Json]:
