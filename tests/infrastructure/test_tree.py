@@ -39,3 +39,9 @@ def test_nothing_committed_holds(what: str) -> None:
     assert {
         str(file.relative_to(ROOT)): found[0] for file, text in texts.items() if (found := pattern.search(text))
     } == {}
+
+
+def test_no_link_to_an_environment_is_committed() -> None:
+    listed = subprocess.run(["git", "ls-files", ".venv*"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert listed == ""
