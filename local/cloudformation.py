@@ -164,6 +164,9 @@ _RESOURCE_TYPES = {
         ("CodeUri", "Environment", "Events", "FunctionName", "Handler", "Layers", "MemorySize", "Runtime", "Timeout"),
         (
             "Architectures",
+            "AutoPublishAlias",
+            "AutoPublishAliasAllProperties",
+            "DeploymentPreference",
             "Description",
             "EventInvokeConfig",
             "LoggingConfig",
@@ -171,6 +174,7 @@ _RESOURCE_TYPES = {
             "ReservedConcurrentExecutions",
             "Role",
             "Tracing",
+            "VersionDeletionPolicy",
         ),
         name="FunctionName",
         arn="lambda:{region}:{account}:function:{name}",
