@@ -54,11 +54,16 @@ FULL = [*QUICK, *(Case(size, 0.5) for size in SIZES)]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One multi-run. Times are in seconds. `events` counts the history of the state machine's execution, if any."""
+    """One multi-run. Times are in seconds. `events` counts the history of the state machine's execution, if any.
+
+    `after` is the time from the end of the last candidate to the answer, without the synthesis run.
+    """
 
     wall: float
     slowest: float
     synthesis: float
+    after: float
+    run_minutes: float
     creates: int
     reads: int
     events: int
@@ -67,6 +72,11 @@ class Outcome:
     def added(self) -> float:
         """The wait in addition to the slowest candidate and the synthesis run."""
         return self.wall - self.slowest - self.synthesis
+
+    @property
+    def reads_per_minute(self) -> float:
+        """The reads of all runs, per minute that a run was at work."""
+        return self.reads / self.run_minutes
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,10 @@ class Series:
             f"{self.median('wall'):.1f}",
             f"{median(outcome.wall / outcome.slowest for outcome in self.outcomes):.2f}",
             f"{added[0]:.1f} {median(added):.1f} {added[-1]:.1f}",
+            f"{self.median('after'):.1f}",
             f"{self.median('creates'):.0f}",
             f"{self.median('reads'):.0f}",
+            f"{self.median('reads_per_minute'):.0f}",
             f"{self.median('events'):.0f}" if self.side == OURS else "-",
         ]
 
@@ -117,11 +129,15 @@ def section(*, repetitions: int, cases: Sequence[Case]) -> Section:
             "measured. (The baseline does not respect them: with them on, it fails at the eleventh candidate.)",
             f"wall: until a caller who reads every {_POLL_SECONDS} s sees the answer. ratio: wall divided by the "
             "slowest candidate. added: wall minus the slowest candidate and the synthesis: minimum, median, maximum. "
-            "reads: calls of Codegen that read a run's status. events: of the execution's history.",
+            "after: from the end of the last candidate to the answer, without the synthesis. reads: calls of Codegen "
+            "that read a run's status, also per minute of the runs. events: of the execution's history.",
         ],
-        head=("side", "candidates", "slowest s", "wall s", "ratio", "added s", "creates", "reads", "events"),
+        head=(
+            *("side", "candidates", "slowest s", "wall s", "ratio", "added s", "after s"),
+            *("creates", "reads", "a minute", "events"),
+        ),
         rows=[series.row() for series in found],
-        targets=_targets([series for series in found if series.side == OURS]),
+        targets=[*_targets([series for series in found if series.side == OURS]), *_waits(found)],
         numbers=[series.numbers() for series in found],
     )
 
@@ -133,6 +149,16 @@ def _targets(found: Sequence[Series]) -> list[Target]:
         events = (many.median("events") - few.median("events")) / (many.case.size - few.case.size)
         name = f"history events per candidate, with a slowest candidate of {many.median('slowest'):.0f} s"
         targets.append(Target(name, events, 10))
+    return targets
+
+
+def _waits(found: Sequence[Series]) -> list[Target]:
+    """Compare the time from the last candidate's end to the answer with that of the loop."""
+    targets = []
+    for ours, baseline in zip(found[::2], found[1::2], strict=True):
+        waits = [[outcome.after for outcome in side.outcomes] for side in (ours, baseline)]
+        name = f"time after the last of {ours.case.size} candidates of {ours.median('slowest'):.0f} s, against the loop"
+        targets.append(Target(name, median(waits[0]) / median(waits[1]), 1.3))
     return targets
 
 
@@ -154,13 +180,18 @@ def _measuring() -> Iterator[Callable[[str, Case], Outcome]]:
             fake.calls.clear()
             fake.creates.clear()
             multi_run_id, wall = _run(clients[side], case.size)
-            lasted = [fake.runs[create.agent_run_id].turns[-1].plan.ends_at for create in fake.creates]
+            answered = time.time()
+            turns = [fake.runs[create.agent_run_id].turns[-1] for create in fake.creates]
+            lasted = [turn.plan.ends_at for turn in turns]
             if len(lasted) != case.size + 1:
                 raise MultiRunError(f"{side}: {case.size} candidates with a synthesis made {len(lasted)} runs")
+            last_end = max(turn.started_at.timestamp() + turn.plan.ends_at for turn in turns[: case.size])
             return Outcome(
                 wall=wall,
                 slowest=max(lasted[: case.size]),
                 synthesis=lasted[-1],
+                after=answered - last_end - lasted[-1],
+                run_minutes=sum(lasted) / 60,
                 creates=fake.calls["create_agent_run"],
                 reads=sum(fake.calls[operation] for operation in _READS),
                 events=_events(stack, multi_run_id) if side == OURS else 0,

@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codegen_runs.runs.schedule import (
+    AWAITED_INTERVAL,
+    AWAITED_SECONDS,
+    COMMON_INTERVAL,
     INTERVALS,
     LOOK_PATIENCE,
     QUIET_POLLS,
@@ -103,3 +108,40 @@ def test_old_open_entries_are_read_again_once_for_100_entries_and_while_nothing_
 
     assert looks_back(seen.model_copy(update={"open": ("3:a:b:open",)})) is back
     assert not looks_back(seen)
+
+
+@given(
+    now=st.floats(NOW, NOW + 100),
+    later=st.floats(0, 1.9),
+    quiet=st.integers(0, 12),
+    at_least=st.floats(0, 30),
+)
+def test_the_candidates_of_a_multi_run_are_read_at_the_same_moments(
+    now: float, later: float, quiet: int, at_least: float
+) -> None:
+    first, second = (
+        watch(key=f"mr-1-{index}", multi_run_id="mr-1", quiet_polls=quiet, launching_since=MS) for index in range(2)
+    )
+    of_first = read_interval(first, now=now, at_least=at_least)
+    of_second = read_interval(second, now=now + later, at_least=at_least)
+
+    apart = (now + later + of_second) - (now + of_first)
+    assert abs(apart - round(apart / COMMON_INTERVAL) * COMMON_INTERVAL) < 0.01
+    usual = max(read_interval(watch(quiet_polls=quiet), now=now, at_least=0), at_least)
+    assert at_least - 0.001 <= of_first <= usual + COMMON_INTERVAL
+    assert of_first >= usual - COMMON_INTERVAL / 2 - 0.001
+
+
+def test_multi_runs_have_different_moments() -> None:
+    candidates = [watch(key=f"mr-{number}-0", multi_run_id=f"mr-{number}") for number in range(20)]
+
+    assert len({round(read_interval(each, now=NOW, at_least=0), 2) for each in candidates}) > 10
+
+
+def test_a_run_that_its_multi_run_waits_for_alone_is_read_often_at_first() -> None:
+    synthesis = watch(key="mr-1-synthesis", multi_run_id="mr-1", launching_since=MS, quiet_polls=9)
+
+    intervals = [read_interval(synthesis, now=NOW + seconds, at_least=0) for seconds in (0, AWAITED_SECONDS - 0.1)]
+    assert intervals == [AWAITED_INTERVAL] * 2
+    assert read_interval(synthesis, now=NOW + AWAITED_SECONDS, at_least=0) == INTERVALS[-1]
+    assert read_interval(synthesis, now=NOW, at_least=3) == 3

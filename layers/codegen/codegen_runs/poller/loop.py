@@ -59,6 +59,12 @@ BATCH = 8
 
 MOST_FOLLOWED = 500
 
+# The most seconds between two rounds. Work may be added at any time. A state machine whose task was completed is likely
+# to add the next run within a few seconds, and somebody waits for it.
+LONGEST_PAUSE = 1.0
+SHORT_PAUSE = 0.2
+SHORT_PAUSES_FOR = 4.0
+
 
 @dataclass(frozen=True)
 class Report:
@@ -214,8 +220,11 @@ class Poller:
                     next_turns.append(self._launches_resume_at)
                 if not next_turns or len(outlook) <= len(self._failed) or min(next_turns) / 1000 >= until:
                     break
-                # At most a second, because work may be added at any time.
-                self._clock.sleep(min(1.0, max(0.05, min(next_turns) / 1000 - self._clock.now())))
+                self._clock.sleep(min(self._longest_pause(), max(0.05, min(next_turns) / 1000 - self._clock.now())))
+
+    def _longest_pause(self) -> float:
+        is_expecting = self._clock.now() < self._resources.completed_at + SHORT_PAUSES_FOR
+        return SHORT_PAUSE if is_expecting else LONGEST_PAUSE
 
     def _followed(self, outlook: Sequence[int]) -> int:
         """Return how many runs are at work. Those that wait for something else are due later than these."""

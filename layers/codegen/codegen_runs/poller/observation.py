@@ -85,7 +85,8 @@ class Observation:
     @property
     def needs_details(self) -> bool:
         """Whether the run's pull requests and summary, which its logs do not contain, have to be read as well."""
-        return self._is_end or any(map(recorder.opens_pull_request, self._entries))
+        is_end = self._is_end and not self._watch.is_internal
+        return is_end or any(map(recorder.opens_pull_request, self._entries))
 
     def change(self, details: AgentRun | None, *, viewed_until: int | None, at_least: float) -> Change:
         """Return the run as it is to be stored.

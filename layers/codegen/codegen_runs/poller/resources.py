@@ -30,6 +30,7 @@ class Resources:
     Attributes:
         followed: How many launched runs the poller follows at the moment.
         launchable: How many queued runs may be launched next. The fault of one of several launches is no outage.
+        completed_at: When a task of a state machine was last completed, in epoch seconds.
     """
 
     runs: RunsTable
@@ -42,6 +43,7 @@ class Resources:
     clock: Clock
     followed: int = 0
     launchable: int = 0
+    completed_at: float = 0.0
     _taking: Lock = field(default_factory=Lock)
     _entries: dict[Place, tuple[int, dict[int, str]]] = field(default_factory=dict)
 

@@ -39,6 +39,7 @@ def _complete(watch: Watch, token: str, resources: Resources) -> None:
     else:
         cause = watch.status_reason or f"The run ended {watch.status}."
         resources.tokens.fail(token, f"Run.{watch.status}", cause)
+    resources.completed_at = resources.now()
     resources.store(released(watch, now=resources.now()))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import floor
+from zlib import crc32
+
 from codegen_runs.clock import milliseconds
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
@@ -12,6 +15,15 @@ VIEWED_INTERVAL = 2.0
 
 # Between two reads of a run, by how many reads in a row found nothing new.
 INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
+
+# The candidates of a multi-run are read at the same moments, which are so many seconds apart. What follows the last
+# candidate begins at the first read after its end; reads at different moments would find the ends one after the other.
+COMMON_INTERVAL = 2.0
+
+# How long, and how often, a run that its multi-run waits for alone is read at first. The three reads that this takes
+# are those that such a run does not need: two looks, and one for its pull requests.
+AWAITED_SECONDS = 6.0
+AWAITED_INTERVAL = 1.0
 
 # After the first, second, ... failure in a row.
 RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
@@ -50,6 +62,11 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
     interval = _at(INTERVALS, watch.quiet_polls)
     if (watch.viewed_until or 0) > milliseconds(now):
         interval = min(interval, VIEWED_INTERVAL)
+    if watch.is_internal:
+        is_new = milliseconds(now - AWAITED_SECONDS) < (watch.launching_since or 0)
+        return max(AWAITED_INTERVAL if is_new else interval, at_least)
+    if watch.multi_run_id is not None:
+        return _to_common_moment(watch.multi_run_id, max(interval, at_least), now=now, at_least=at_least)
     return max(interval, at_least)
 
 
@@ -113,6 +130,15 @@ def looks_back(watch: Watch) -> bool:
 def is_overdue(watch: Watch, *, now: float) -> bool:
     """Return whether the deadline of a run has passed."""
     return milliseconds(now) >= watch.deadline_at
+
+
+def _to_common_moment(multi_run_id: str, interval: float, *, now: float, at_least: float) -> float:
+    """Return the interval that ends at the nearest moment at which the candidates of a multi-run are read."""
+    # The moments of different multi-runs differ.
+    shift = crc32(multi_run_id.encode()) % 1000 / 1000 * COMMON_INTERVAL
+    moments = floor((now + interval - shift) / COMMON_INTERVAL + 0.5)
+    common = moments * COMMON_INTERVAL + shift - now
+    return common if common >= at_least else common + COMMON_INTERVAL
 
 
 def _at(intervals: tuple[float, ...], number: int) -> float:

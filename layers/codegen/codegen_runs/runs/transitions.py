@@ -372,7 +372,8 @@ def ended(
             "summary": _preview(summary),
         },
     )
-    looks = len(LOOKS) if watch.agent_run_id is not None else 0
+    # Nobody needs late outputs in the log of an internal run: its multi-run has used the answer.
+    looks = len(LOOKS) if watch.agent_run_id is not None and not watch.is_internal else 0
     ended_now = {"status": status, "finished_at": milliseconds(now), "looks_left": looks, "look_at": None}
     watch = watch.model_copy(update=ended_now)
     return _change(

@@ -1,0 +1,100 @@
+"""How fast the poller brings a multi-run to its answer, and that this costs no more reads."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from codegen_api import CodegenAPI
+from codegen_runs.poller.loop import SHORT_PAUSE, Poller
+from codegen_runs.runs.schedule import AWAITED_INTERVAL, COMMON_INTERVAL
+from local.fake_codegen import FakeCodegen, Script
+from tests.support.backend import TestClock, Tokens
+from tests.support.memory import MemoryRuns
+from tests.unit.poller.conftest import Enqueue, MakePoller, watch_of
+
+READS = ("get_agent_run", "get_agent_run_logs", "list_agent_runs")
+SYNTHESIS = "mr-1-synthesis"
+
+
+def reads(fake: FakeCodegen) -> int:
+    return sum(fake.calls[operation] for operation in READS)
+
+
+class Waking:
+    """A clock with which something happens at a time, however long the sleeper sleeps."""
+
+    def __init__(self, clock: TestClock) -> None:
+        self._clock = clock
+        self._acts: list[tuple[float, Callable[[], None]]] = []
+
+    def at(self, moment: float, act: Callable[[], None]) -> None:
+        self._acts.append((moment, act))
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        until = self._clock.now() + seconds
+        due = [act for act in self._acts if act[0] <= until]
+        self._acts = [act for act in self._acts if act not in due]
+        for moment, act in due:
+            self._clock.sleep(moment - self._clock.now())
+            act()
+        self._clock.sleep(until - self._clock.now())
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 3, 5, 9, 40])
+def test_a_run_that_its_multi_run_waits_for_alone_is_read_no_more_than_another_one(
+    memory: MemoryRuns, fake: FakeCodegen, enqueue: Enqueue, poll_until_idle: Callable[[], None], seconds: float
+) -> None:
+    counts, lags = [], []
+    for key, multi_run_id in (("other", "another"), (SYNTHESIS, "mr-1")):
+        before = reads(fake)
+        fake.script(Script(seconds=seconds, steps=2, pull_request=False))
+        enqueue(f"{multi_run_id}-0" if key == "other" else key, multi_run_id=multi_run_id)
+        poll_until_idle()
+        counts.append(reads(fake) - before)
+        ended = watch_of(memory, f"{multi_run_id}-0" if key == "other" else key)
+        assert ended.finished_at
+        assert ended.launching_since
+        lags.append(ended.finished_at / 1000 - ended.launching_since / 1000 - seconds)
+
+    assert counts[1] <= counts[0]
+    assert lags[1] <= AWAITED_INTERVAL + 0.1 or seconds > 6
+
+
+def test_the_ends_of_all_candidates_are_found_within_the_common_interval(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, enqueue: Enqueue, make_poller: MakePoller
+) -> None:
+    for index in range(2):
+        fake.script(Script(seconds=5 + index * 0.3, steps=3, pull_request=False))
+        enqueue(f"mr-1-{index}")
+        clock.sleep(0.4)
+    make_poller().tick(clock.now() + 30)
+
+    watches = [watch_of(memory, f"mr-1-{index}") for index in range(2)]
+    last_end = max((each.launching_since or 0) / 1000 + 5 + index * 0.3 for index, each in enumerate(watches))
+    assert max(each.finished_at or 0 for each in watches) / 1000 - last_end <= COMMON_INTERVAL + 0.2
+
+
+def test_the_run_that_follows_a_completed_task_is_launched_soon(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
+) -> None:
+    waking, followed = Waking(clock), []
+
+    class StateMachine(Tokens):
+        def succeed(self, token: str, output: Any) -> None:
+            if not followed:
+                # It needs a moment to decide what follows: no multiple of any pause.
+                followed.append(clock.now() + 0.33)
+                waking.at(followed[0], lambda: enqueue(SYNTHESIS))
+
+    fake.script(Script(seconds=3, steps=1, pull_request=False), times=2)
+    enqueue()
+    Poller(
+        runs=cast("Any", memory), codegen=codegen, tokens=StateMachine(), clock=waking, holder="me", concurrency=1
+    ).tick(clock.now() + 20)
+
+    launched_at = (watch_of(memory, SYNTHESIS).launching_since or 0) / 1000
+    assert launched_at - followed[0] <= SHORT_PAUSE + 0.01
