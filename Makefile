@@ -41,8 +41,9 @@ check: .venv/installed .venv-sam/installed ## Check style, types, the template a
 bench: .venv/installed build ## Measure against the baseline in benchmarks/
 	@$(python) -m benchmarks $(ARGS)
 
-openapi: .venv/installed ## Generate openapi.json from the handlers
+openapi: .venv/installed ## Generate openapi.json from the handlers, and docs/command-line.md from the commands
 	@$(python) -m local.openapi
+	@PYTHONPATH=layers/codegen $(python) -m local.command_page
 
 # SAM runs make for the layer, which must not inherit the flags of this one.
 build: .venv-sam/installed ## Build the functions and the layer into .aws-sam/ (sam build)

@@ -5,6 +5,7 @@
     python -m local.bridge            `bridge`: let the containers of `sam local` reach the system
     python -m local.fake_codegen      `fake_codegen`: a Codegen API in memory, alone
     python -m local.openapi           `openapi`: write, check or compare the OpenAPI document of the handlers
+    python -m local.command_page      `command_page`: write docs/command-line.md from the help of the command line
 
 `stack` starts the system. Its parts stand in for what AWS and Codegen do:
 

@@ -35,6 +35,7 @@ def codegen_runs(stack: Stack, tmp_path: Path) -> Run:
 def test_a_run_is_started_followed_starred_and_listed(codegen_runs: Run) -> None:
     done = codegen_runs("run", "Explain it. [[fake seconds=10 steps=3 result='It is simple.']]")
     assert (done.returncode, done.stdout) == (0, "It is simple.\n"), done.stderr
+    assert done.stderr.splitlines()[0].startswith("Run ")
     assert done.stderr.splitlines()[-1] == "completed"
 
     (newest,) = json.loads(codegen_runs("list", "--limit", "1", "--json").stdout)
@@ -58,5 +59,5 @@ def test_a_refused_cancel_names_the_consent_that_it_needs(codegen_runs: Run) -> 
     done = codegen_runs("cancel", run_id, "--allow-pr-ban", "--reason", "No need.")
 
     assert refused.returncode == 1
-    assert "allow_pr_ban" in refused.stderr
+    assert "Add --allow-pr-ban" in refused.stderr
     assert done.returncode == 0, done.stderr

@@ -94,7 +94,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("codegen_cli", "co
 def test_the_command_line_starts_where_its_extra_is(installed: Path) -> None:
     said = python(installed, "import codegen_cli; sys.argv = ['codegen-runs', '--help']; codegen_cli.main()")
 
-    for command in ("run", "watch", "multi-run", "compare", "list", "star", "cancel"):
+    for command in ("run", "watch", "multi-run", "compare", "list", "star", "cancel", "auth"):
         assert f"\n  {command} " in said
 
 

@@ -7,6 +7,7 @@ _PAGED = (
     "tests/e2e/test_checkpoint_examples.py",
     "tests/e2e/test_client.py",
     "tests/e2e/test_command_line.py",
+    "tests/e2e/test_commands.py",
     "tests/e2e/test_endpoint_examples.py",
     "tests/e2e/test_multi_run.py",
     "tests/e2e/test_run_card_examples.py",

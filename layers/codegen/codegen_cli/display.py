@@ -1,4 +1,4 @@
-"""Output of the commands: progress bars and tables on a terminal, plain lines elsewhere.
+"""Drawing on a terminal: progress, tables and Markdown; elsewhere plain lines.
 
 Progress goes to standard error, so that standard output has only the answer.
 
@@ -11,20 +11,40 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import ClassVar, TextIO
 
 import click
-from rich.console import Console
-from rich.markdown import Markdown
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
+from rich.markdown import CodeBlock, Markdown
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
-from codegen_api import ComparedCandidate, Comparison, MultiRun, Task, TaskEvent
+from codegen_api import MultiRun, Task, TaskEvent
 
+from .output import time
 from .terminal import is_terminal, visible
 
-STYLES = {"completed": "green", "complete": "green", "failed": "red", "error": "red", "running": "cyan"}
+STYLES = {
+    "cancelled": "yellow",
+    "cancelling": "yellow",
+    "completed": "green",
+    "failed": "red",
+    "incomplete": "red",
+    "passed": "green",
+    "running": "cyan",
+    "timed_out": "red",
+}
+
+MAX_LINE = 300
+"""Most characters of a line of progress. The log of the run has the whole text."""
+
+# The styles of Rich have backgrounds, which are black boxes on a light terminal.
+_THEME = Theme(
+    {"markdown.code": "cyan", "markdown.h1": "bold", "markdown.h2": "bold", "markdown.block_quote": "default"}
+)
 
 
 @contextmanager
@@ -38,7 +58,7 @@ def events(task: Task) -> Iterator[Callable[[TaskEvent], None]]:
                 progress.advance(bar)
             progress.update(bar, description=f"Run {task.id}: {task.status.value}")
             if event.type != "run.log_updated":
-                progress.console.print(Text(visible(event.text)), soft_wrap=True)
+                _line(progress.console, event.text)
 
         yield show
 
@@ -55,88 +75,65 @@ def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
             for name, state in _states(now):
                 if shown.get(name) != state:
                     shown[name] = state
-                    progress.console.print(Text(visible(f"{name}: {state}")), soft_wrap=True)
+                    _line(progress.console, f"{name}: {state}")
 
         yield show
 
 
 def answer(markdown: str) -> None:
-    """Print an answer. On a terminal its Markdown is rendered; a program reads it unchanged."""
+    """Print an answer. On a terminal its Markdown is drawn; a program reads it unchanged."""
     if is_terminal(sys.stdout):
-        # Without hyperlinks, so that each address is seen.
-        _console(sys.stdout).print(Markdown(visible(markdown), hyperlinks=False))
+        _console(sys.stdout).print(_Answer(visible(markdown), hyperlinks=False))
     else:
         click.echo(markdown)
 
 
-def runs(rows: Sequence[dict[str, Any]]) -> None:
-    """Print runs: a table on a terminal, elsewhere one line for each run with tabs between its columns."""
-    _table(("ID", "STATUS", "CREATED", "FROM", "WHAT"), [_cells(row) for row in rows])
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Draw a table. Its last column gets the rest of the width, and addresses are never cut."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    has_addresses = any("://" in row[-1] for row in rows)
+    last: OverflowMethod = "fold" if has_addresses else "ellipsis"
+    for head in heads:
+        is_last = head == heads[-1]
+        drawn.add_column(head, no_wrap=not (is_last and has_addresses), overflow=last if is_last else "fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+    _console(sys.stdout).print(drawn)
 
 
-def comparison(found: Comparison) -> None:
-    """Print the candidates of a multi-run side by side, in the same forms, and which of their answers agree."""
-    columns = ("CANDIDATE", "STATUS", "SECONDS", "STEPS", "FILES", "TESTS", "ERRORS", "PULL REQUESTS")
-    _table(columns, [_facts(candidate) for candidate in found.candidates])
-    if summary := (found.agreement or {}).get("summary"):
-        click.echo(f"Answers: {visible(str(summary))}", err=True)
+def _line(console: Console, text: str) -> None:
+    """Print one line of progress. It is cut: at the width of a terminal, and elsewhere after some sentences."""
+    line = Text(visible(text).replace("\n", " "))
+    if not console.is_terminal:
+        line.truncate(MAX_LINE, overflow="ellipsis")
+    console.print(line, soft_wrap=not console.is_terminal, no_wrap=True, overflow="ellipsis")
 
 
-def _facts(candidate: ComparedCandidate) -> tuple[str, ...]:
-    evidence = candidate.evidence or {}
-    pull_requests = (
-        each.get("url") or each.get("number") or each.get("id") for each in _objects(evidence, "pull_requests")
-    )
-    cells = (
-        candidate.index + 1,
-        candidate.status,
-        evidence.get("duration_seconds"),
-        evidence.get("steps"),
-        sum(file.get("access") == "changed" for file in _objects(evidence, "files")) if evidence else None,
-        evidence.get("tests_outcome"),
-        len(_objects(evidence, "errors")) if evidence else None,
-        " ".join(map(str, pull_requests)) or "none",
-    )
-    return tuple("unknown" if cell is None else visible(str(cell)).replace("\t", " ") for cell in cells)
+class _Code(CodeBlock):
+    """A block of code in the colour of the terminal's text, which is readable on every background."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Padding(Text(str(self.text).rstrip(), style="cyan"), (0, 0, 0, 2))
 
 
-def _objects(evidence: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = evidence.get(name)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
-    if not is_terminal(sys.stdout):
-        for line in (columns, *rows):
-            click.echo("\t".join(line))
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
-    for first, status, *others in rows:
-        table.add_row(Text(first), Text(status, STYLES.get(status, "")), *map(Text, others))
-    _console(sys.stdout).print(table)
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    what = row.get("note") or row.get("prompt") or row.get("summary") or row.get("result_preview") or ""
-    cells = (
-        row.get("id") or row.get("key") or "unknown",
-        str(row.get("status") or "").lower(),
-        str(row.get("created_at") or "")[:19].replace("T", " "),
-        row.get("source_type") or "",
-        str(what).strip().partition("\n")[0],
-    )
-    return tuple(visible(str(cell)).replace("\t", " ") for cell in cells)
+class _Answer(Markdown):
+    # Without hyperlinks, so that each address is seen.
+    elements: ClassVar = {**Markdown.elements, "fence": _Code, "code_block": _Code}
 
 
 def _states(multi_run: MultiRun) -> Iterator[tuple[str, str]]:
     for candidate in multi_run.candidates or []:
         run = f", run {candidate.agent_run_id}" if candidate.agent_run_id else ""
         reason = f": {candidate.reason}" if candidate.reason else ""
-        yield f"candidate {candidate.index + 1}", f"{candidate.status}{run}{reason}"
+        queue = getattr(candidate, "queue", None)
+        place = _place(queue) if isinstance(queue, dict) and candidate.status == "queued" else ""
+        yield f"candidate {candidate.index + 1}", f"{candidate.status}{place}{run}{reason}"
     if multi_run.synthesis:
         yield "synthesis", str(multi_run.synthesis.get("status"))
+
+
+def _place(queue: dict[str, object]) -> str:
+    return f", {queue.get('position')} runs ahead, expected at {time(queue.get('expected_at'))} UTC"
 
 
 def _progress(count: str) -> Progress:
@@ -145,7 +142,7 @@ def _progress(count: str) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=None if count == "" else 20),
         counted,
         TimeElapsedColumn(),
         console=console,
@@ -155,4 +152,6 @@ def _progress(count: str) -> Progress:
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, force_terminal=is_terminal(stream), highlight=False, markup=False, emoji=False)
+    return Console(
+        file=stream, force_terminal=is_terminal(stream), highlight=False, markup=False, emoji=False, theme=_THEME
+    )

@@ -6,11 +6,10 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import click
-
-from codegen_api._text import decode
 
 # What a terminal obeys or hides: control characters except tab and line feed, marks that change the direction of text,
 # characters without width except the joiners of scripts and emoji, other line separators, and half surrogates.
@@ -22,7 +21,12 @@ _OBEYED = re.compile(
 
 def visible(text: str) -> str:
     r"""Return a text in which each character that a terminal would obey is written out, such as `\x1b` for Escape."""
-    return _OBEYED.sub(_written_out, text.replace("\r\n", "\n"))
+    return obeyed(text.replace("\r\n", "\n"), _written_out)
+
+
+def obeyed(text: str, written: Callable[[re.Match[str]], str]) -> str:
+    """Return a text in which a function replaces each character that a terminal would obey."""
+    return _OBEYED.sub(written, text)
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -42,6 +46,8 @@ def lose_nothing() -> None:
 
 def standard_input() -> str:
     """Read standard input to its end. Raises `click.UsageError` if it is closed or is no text."""
+    from codegen_api._text import decode  # the client takes longer to import than the whole help
+
     if sys.stdin is None or sys.stdin.closed:
         raise click.UsageError("Standard input is closed. Give the prompt as an argument.")
     try:
@@ -53,6 +59,15 @@ def standard_input() -> str:
     if "\0" in text:
         raise click.UsageError("Standard input has zero bytes. If it is UTF-16, convert it to UTF-8 first.")
     return text
+
+
+def open_page(url: str | None) -> None:
+    """Open a page in the browser, and print its address. Raises `click.ClickException` if there is none."""
+    if not url or not url.startswith(("https://", "http://")):
+        raise click.ClickException("It has no page.")
+    click.echo(visible(url), err=True)
+    if click.launch(url):
+        click.echo("No browser could be started. Open the address above yourself.", err=True)
 
 
 def _written_out(match: re.Match[str]) -> str:

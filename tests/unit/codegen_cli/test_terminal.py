@@ -3,22 +3,18 @@
 import io
 import sys
 import unicodedata
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-import codegen_cli.commands
-from codegen_api import CodegenAPI, RetryPolicy
 from codegen_cli import display
-from codegen_cli.commands import commands
+from codegen_cli.cards import COLUMNS
+from codegen_cli.output import show_list
 from codegen_cli.terminal import lose_nothing, visible
-from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, ManualClock, Script
-
-Run = Callable[..., Result]
+from local.fake_codegen import FakeCodegen, Script
+from tests.unit.codegen_cli.conftest import Run
 
 HOSTILE = {
     "clear screen": "\x1b[2J",
@@ -39,37 +35,6 @@ HOSTILE = {
     "tag": "\U000e0041",
     "half a surrogate": "\ud800",
 }
-
-
-@pytest.fixture
-def world() -> FakeCodegen:
-    return FakeCodegen(clock=ManualClock())
-
-
-@pytest.fixture
-def run(world: FakeCodegen, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Run:
-    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "CODEGEN_BASE_URL", "CODEGEN_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("TERM", "xterm-256color")
-
-    def client(_org_id: str | None, *, base_url: str | None) -> CodegenAPI:
-        return CodegenAPI(
-            DEMO_ORG_ID,
-            DEMO_TOKEN,
-            base_url or "http://codegen.test",
-            transport=FakeTransport(world),
-            sleep=world.clock.advance,
-            retry=RetryPolicy(max_retries=0),
-        )
-
-    monkeypatch.setattr(codegen_cli.commands, "CodegenAPI", client)
-    return lambda *line, **options: CliRunner().invoke(commands, line, **options)
-
-
-@pytest.fixture
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _stream: True, raising=False)
 
 
 # --- text that others wrote -----------------------------------------------------------------------------------------
@@ -125,7 +90,7 @@ def test_a_table_on_a_terminal_has_no_markup_and_no_emoji(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
-    display.runs([{"id": 7, "status": "Failed", "note": "\x1b[2J[bold]x[/] main.py:100:"}])
+    show_list([{"id": 7, "status": "failed", "prompt": "\x1b[2J[bold]x[/] main.py:100:"}], None, COLUMNS, "None.")
 
     assert "\\x1b[2J[bold]x[/] main.py:100:" in capsys.readouterr().out
 
@@ -180,7 +145,7 @@ def test_an_encoding_that_lacks_a_character_loses_no_answer(encoding: str, monke
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
     lose_nothing()
     display.answer("done 🚀")
-    display.runs([{"id": 7, "status": "Complete", "note": "🚀 é"}])
+    show_list([{"id": 7, "status": "complete", "prompt": "🚀 é"}], None, COLUMNS, "None.")
     sys.stdout.flush()
 
     assert written.getvalue().startswith(b"done ?\n")
@@ -211,9 +176,7 @@ def test_a_prompt_is_read_in_every_encoding_that_names_itself(
 def test_a_prompt_is_read_in_the_encoding_of_the_terminal(
     run: Run, world: FakeCodegen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = CliRunner(charset="cp1252")
-
-    assert runner.invoke(commands, ["run", "--detach", "-"], input=b"caf\xe9").exit_code == 0
+    assert run("run", "--detach", "-", charset="cp1252", input=b"caf\xe9").exit_code == 0
     assert world.creates[-1].body["prompt"] == "café"
 
 

@@ -1,0 +1,108 @@
+"""Following a run or a multi-run to its end: progress on standard error, the answer on standard output."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import Fields, Record, as_json, show
+from .records import event_record, run_record
+from .session import FAILED, on_interrupt
+from .terminal import visible
+
+if TYPE_CHECKING:
+    from codegen_api import CodegenAPI, MultiRun, Task
+
+
+def announce_run(task: Task) -> None:
+    """Say which run was started, and where its page is."""
+    click.echo(visible(f"Run {task.id}: {task.web_url}" if task.web_url else f"Run {task.id}"), err=True)
+
+
+def follow(api: CodegenAPI, task: Task, after: str | None, fields: Fields) -> None:
+    """Show the events of a run until it ends, then its answer and its pull requests.
+
+    With `fields`, standard output gets the record of the run instead of the answer. Exits if the run did not complete.
+    """
+    from . import display
+
+    hint = f"The run continues. Follow it with: codegen-runs run watch {task.id}"
+    with on_interrupt(hint), display.events(task) as shown:
+        for event in task.stream(after=after):
+            shown(event)
+    end(api, task, fields)
+
+
+def print_events(task: Task, after: str | None, fields: Fields) -> None:
+    """Print the events of a run as JSON, one in each line, until it ends."""
+    with on_interrupt(f"The run continues. Follow it with: codegen-runs run watch {task.id}"):
+        for event in task.stream(after=after):
+            record = event_record(event)
+            click.echo(as_json({name: record.get(name) for name in fields} if fields else record))
+    _exit_unless_completed(task)
+
+
+def end(api: CodegenAPI, task: Task, fields: Fields) -> None:
+    """Show the result of a run that has ended."""
+    for link in task.pull_requests:
+        say_pull_request(link.url, link.title)
+    if fields is not None:
+        show(run_record(api, task.id), fields, lambda _record: None)
+    elif task.is_successful():
+        from . import display
+
+        display.answer(task.result or task.summary or "")
+    _exit_unless_completed(task)
+
+
+def say_pull_request(url: str | None, title: str | None) -> None:
+    """Print the address of a pull request to standard error."""
+    name = f" ({title})" if title else ""
+    click.echo(visible(f"Pull request: {url or 'without an address'}{name}"), err=True)
+
+
+def follow_multi_run(api: CodegenAPI, multi_run: MultiRun, poll_interval: float, fields: Fields) -> None:
+    """Show the candidates of a multi-run until it ends, then its answer. Exits if it did not complete."""
+    from . import display
+
+    hint = (
+        f"The multi-run continues. Follow it with: codegen-runs multi-run watch {multi_run.id}\n"
+        f"Cancel it with: codegen-runs multi-run cancel {multi_run.id}"
+    )
+    with on_interrupt(hint), display.candidates(multi_run) as shown:
+        ended = api.multi_runs.wait(multi_run.id, None, poll_interval, on_progress=shown)
+    show_result(ended, fields)
+
+
+def show_result(multi_run: MultiRun, fields: Fields) -> None:
+    """Show the answer of a multi-run, or what each candidate answered."""
+    from . import display
+
+    answer = multi_run.answer
+    for link in answer.pull_requests or [] if answer else []:
+        say_pull_request(link.get("url"), link.get("title"))
+    if fields is not None:
+        show(multi_run.model_dump(), fields, _nothing)
+    elif answer:
+        display.answer(answer.text)
+    else:
+        for candidate in multi_run.candidates or []:
+            text = candidate.result or candidate.reason or candidate.status
+            display.answer(f"## {candidate.index + 1}\n\n{text}")
+    if multi_run.is_complete() and multi_run.status != "completed":
+        reason = multi_run.reason or "no reason given"
+        click.echo(visible(f"Multi-run {multi_run.id} ended as {multi_run.status}: {reason}"), err=True)
+        sys.exit(FAILED)
+
+
+def _nothing(_record: Record) -> None:
+    pass
+
+
+def _exit_unless_completed(task: Task) -> None:
+    if not task.is_successful():
+        reason = f": {task.error}" if task.error else "."
+        click.echo(visible(f"Run {task.id} ended as {task.status.value}{reason}"), err=True)
+        sys.exit(FAILED)

@@ -1,0 +1,96 @@
+"""`codegen-runs chat`: conversations with an agent."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import deployment
+from ..options import Command, Text, json_option
+from ..output import Fields, Record, show
+from ..session import FAILED, INTERRUPTED, on_interrupt, starting, with_api
+from ..terminal import is_terminal, visible
+
+if TYPE_CHECKING:
+    from codegen_api import CodegenAPI
+
+
+@click.command(cls=Command)
+@click.argument("agent_id")
+@click.argument("message", type=Text(), required=False)
+@click.option("--session", "session_id", help="Id of the conversation to continue. Default: a new one.")
+@json_option
+@with_api
+def chat(api: CodegenAPI, agent_id: str, message: str | None, session_id: str | None, fields: Fields) -> None:
+    """Send a message to an agent and print its answer.
+
+    Without MESSAGE, hold a conversation: type a message and press Enter; Ctrl-D ends it. Use - as MESSAGE to read it
+    from standard input.
+    """
+    if message is not None:
+        answer = _send(api, agent_id, message, session_id)
+        _show(answer, fields)
+        _say_how_to_continue(answer)
+        if answer.get("status") != "completed":
+            sys.exit(FAILED)
+    elif not is_terminal(sys.stdin):
+        raise click.UsageError("There is no message. Give one as an argument, or - to read it from standard input.")
+    else:
+        _converse(api, agent_id, session_id, fields)
+
+
+def _converse(api: CodegenAPI, agent_id: str, session_id: str | None, fields: Fields) -> None:
+    answer: Record = {"agent_id": agent_id, "session_id": session_id}
+    while True:
+        try:
+            message = input("> ")
+        except EOFError:
+            click.echo("", err=True)
+            break
+        except KeyboardInterrupt:
+            _say_how_to_continue(answer)
+            sys.exit(INTERRUPTED)
+        if message.strip():
+            answer = _send(api, agent_id, message, answer.get("session_id"))
+            _show(answer, fields)
+    _say_how_to_continue(answer)
+
+
+def _send(api: CodegenAPI, agent_id: str, message: str, session_id: Any) -> Record:
+    """Send a message and wait for the answer, also for longer than one request may take."""
+    body = {"agent_id": agent_id, "message": message, "session_id": session_id}
+    with starting(api):
+        answer: dict[str, Any] = deployment.call(api, "POST", "chat", body=body)
+    if answer.get("response") is None and answer.get("metrics") is None:
+        from .. import display
+
+        task = api.get_task(answer["run_id"])
+        hint = f"The agent continues. Read its answer with: codegen-runs run view {task.id}"
+        with on_interrupt(hint), display.events(task) as shown:
+            for event in task.stream(after=answer.get("cursor")):
+                shown(event)
+        card = deployment.call(api, "GET", f"run-cards/{task.id}")
+        answer |= {"response": card.get("result"), "status": card["status"], "status_reason": card.get("status_reason")}
+    return answer
+
+
+def _show(answer: Record, fields: Fields) -> None:
+    show(answer, fields, _lines)
+
+
+def _lines(answer: Record) -> None:
+    from .. import display
+
+    if response := answer.get("response"):
+        display.answer(str(response))
+    if answer.get("status") != "completed":
+        reason = f": {answer['status_reason']}" if answer.get("status_reason") else "."
+        click.echo(visible(f"The agent's turn ended as {answer.get('status')}{reason}"), err=True)
+
+
+def _say_how_to_continue(answer: Record) -> None:
+    if session_id := answer.get("session_id"):
+        command = f"codegen-runs chat {answer.get('agent_id')} --session {session_id}"
+        click.echo(visible(f"Continue with: {command}"), err=True)

@@ -1,0 +1,222 @@
+"""`codegen-runs multi-run`: several runs of one prompt, and one answer."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import deployment
+from ..following import follow_multi_run, show_result
+from ..options import Group, Id, Text, json_option, limit_option
+from ..output import Fields, Record, details, first_line, show, show_list, table, time
+from ..session import starting, with_api
+from ..terminal import visible
+
+if TYPE_CHECKING:
+    from codegen_api import CodegenAPI
+
+COLUMNS = (
+    ("ID", lambda found: found.get("id")),
+    ("STATUS", lambda found: found.get("status")),
+    ("CREATED", lambda found: time(found.get("created_at"))[:19]),
+    ("RUNS", lambda found: found.get("requested")),
+    ("WHAT", lambda found: first_line(found.get("prompt"))),
+)
+
+
+def poll_option(command: Any) -> Any:
+    """Add `--poll-interval`."""
+    help_ = "Seconds between two polls."
+    return click.option("--poll-interval", type=float, default=2.0, show_default=True, help=help_)(command)
+
+
+def allow_ban_option(command: Any) -> Any:
+    """Add `--allow-pr-ban`."""
+    help_ = "Allow a ban of the pull requests, which stops all their agents and mutes their checks."
+    return click.option("--allow-pr-ban", is_flag=True, help=help_)(command)
+
+
+@click.group("multi-run", cls=Group, default="start")
+def multi_run() -> None:
+    """Run one prompt several times, and get one answer.
+
+    `codegen-runs multi-run PROMPT` is short for `codegen-runs multi-run start PROMPT`.
+    """
+
+
+@multi_run.command()
+@click.argument("prompt", type=Text())
+@click.option("-n", "--concurrency", type=click.IntRange(1, 20), default=3, show_default=True, help="Number of runs.")
+@click.option(
+    "--strategy", type=click.Choice(["synthesize", "select", "none"]), help="How to get one answer from several."
+)
+@click.option(
+    "--quorum", type=click.IntRange(1, 20), help="Minimum number of usable answers. With fewer, the multi-run fails."
+)
+@click.option("--repo-id", type=Id(), help="Id of the repository to work in.")
+@click.option("--model", help="Language model. Default: the organization's.")
+@click.option("--deadline", "deadline_s", type=click.IntRange(1), help="Seconds within which all runs must end.")
+@click.option("--detach", is_flag=True, help="Print the id of the multi-run and exit without waiting.")
+@poll_option
+@json_option
+@with_api
+def start(api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, fields: Fields, **options: Any) -> None:
+    """Run a prompt several times and print one answer.
+
+    Use - as PROMPT to read the prompt from standard input.
+    """
+    with starting(api):
+        started = api.multi_runs.create(prompt, **options)
+    if not detach:
+        click.echo(visible(f"Multi-run {started.id}"), err=True)
+        follow_multi_run(api, started, poll_interval, fields)
+    elif fields is None:
+        click.echo(f"Follow it with: codegen-runs multi-run watch {visible(started.id)}", err=True)
+        click.echo(visible(started.id))
+    else:
+        show(started.model_dump(), fields, details_of)
+
+
+@multi_run.command("list")
+@limit_option("multi-runs", 1000)
+@json_option
+@with_api
+def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
+    """List multi-runs, newest first."""
+    found = (each.model_dump() for each in api.multi_runs.list())
+    show_list(islice(found, limit), fields, COLUMNS, "There are no multi-runs.")
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@json_option
+@with_api
+def view(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
+    """Show a multi-run: its candidates, its synthesis and its answer."""
+    show(api.multi_runs.get(multi_run_id).model_dump(), fields, details_of)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@poll_option
+@json_option
+@with_api
+def watch(api: CodegenAPI, multi_run_id: str, poll_interval: float, fields: Fields) -> None:
+    """Show the progress of a multi-run until it ends, then print its answer."""
+    found = api.multi_runs.get(multi_run_id)
+    if found.is_complete():
+        show_result(found, fields)
+    else:
+        follow_multi_run(api, found, poll_interval, fields)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@json_option
+@with_api
+def compare(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
+    """Compare the candidates of a multi-run."""
+    show(api.multi_runs.compare(multi_run_id).model_dump(), fields, _comparison)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@allow_ban_option
+@click.option("--reason", help="Reason to keep with the multi-run.")
+@with_api
+def cancel(api: CodegenAPI, multi_run_id: str, allow_pr_ban: bool, reason: str | None) -> None:
+    """Cancel a multi-run. Runs that are at work continue, unless --allow-pr-ban stops them."""
+    client = api.with_more(body={"reason": reason}) if reason else api
+    cancelled = client.multi_runs.cancel(multi_run_id, allow_pr_ban=allow_pr_ban)
+    for run in getattr(cancelled, "cancelled_runs", None) or []:
+        name = run.get("agent_run_id") or run.get("key") or f"candidate {run.get('candidate')}"
+        click.echo(visible(f"Run {name} is {run.get('status')}. {run.get('detail') or ''}".rstrip()), err=True)
+    click.echo(visible(f"{multi_run_id} is {cancelled.status}."))
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@with_api
+def pause(api: CodegenAPI, multi_run_id: str) -> None:
+    """Launch no further run of a multi-run. Agents at work continue."""
+    _control(api, multi_run_id, "pause")
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@with_api
+def resume(api: CodegenAPI, multi_run_id: str) -> None:
+    """End the pause of a multi-run."""
+    _control(api, multi_run_id, "resume")
+
+
+def details_of(found: Record) -> None:
+    """Print a multi-run for people."""
+    from .. import display
+
+    answer = found.get("answer") or {}
+    synthesis = found.get("synthesis") or {}
+    details(
+        [
+            ("Multi-run", found.get("id")),
+            ("Status", found.get("status")),
+            ("Reason", found.get("reason")),
+            ("Prompt", first_line(found.get("prompt"))),
+            ("Created", time(found.get("created_at"))),
+            ("Synthesis", synthesis.get("status")),
+            ("Answer from", answer.get("source")),
+            ("Stands for", answer.get("stands_for")),
+            *(("Pull request", link.get("url")) for link in answer.get("pull_requests") or []),
+        ]
+    )
+    if candidates := found.get("candidates"):
+        click.echo()
+        heads = ("CANDIDATE", "STATUS", "RUN", "USABLE", "WHAT")
+        table(heads, [_candidate(candidate) for candidate in candidates])
+    if answer:
+        click.echo()
+        display.answer(str(answer.get("text") or ""))
+
+
+def _candidate(candidate: Record) -> list[Any]:
+    latest = candidate.get("reason") or candidate.get("summary") or first_line(candidate.get("result"))
+    state = [candidate.get("status"), candidate.get("agent_run_id"), candidate.get("usable")]
+    return [int(candidate.get("index") or 0) + 1, *state, latest]
+
+
+def _comparison(found: Record) -> None:
+    heads = ("CANDIDATE", "STATUS", "SECONDS", "STEPS", "FILES", "TESTS", "ERRORS", "PULL REQUESTS")
+    table(heads, [_facts(candidate) for candidate in found.get("candidates") or []])
+    if summary := (found.get("agreement") or {}).get("summary"):
+        click.echo(visible(f"Answers: {summary}"), err=True)
+
+
+def _facts(candidate: Record) -> list[Any]:
+    evidence = candidate.get("evidence") or {}
+    pull_requests = [
+        each.get("url") or each.get("number") or each.get("id") for each in _objects(evidence, "pull_requests")
+    ]
+    cells = (
+        int(candidate.get("index") or 0) + 1,
+        candidate.get("status"),
+        evidence.get("duration_seconds"),
+        evidence.get("steps"),
+        sum(file.get("access") == "changed" for file in _objects(evidence, "files")) if evidence else None,
+        evidence.get("tests_outcome"),
+        len(_objects(evidence, "errors")) if evidence else None,
+        " ".join(map(str, pull_requests)) or "none",
+    )
+    return ["unknown" if cell is None else cell for cell in cells]
+
+
+def _objects(evidence: Record, name: str) -> list[Record]:
+    found = evidence.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _control(api: CodegenAPI, multi_run_id: str, action: str) -> None:
+    found = deployment.call(api, "POST", f"multi-runs/{multi_run_id}/{action}")
+    scope = " Its agents continue; no further run is launched." if found.get("paused_scope") else ""
+    click.echo(visible(f"{found.get('id')} is {found.get('status')}.{scope}"))

@@ -1,0 +1,47 @@
+"""Runs and events as records: a run has the field names of a run card, also when it comes from the Codegen API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import deployment
+
+if TYPE_CHECKING:
+    from codegen_api import AgentRun, CodegenAPI, TaskEvent
+
+_WORDS = {"pending": "queued"}
+
+
+def run_record(api: CodegenAPI, run_id: int) -> dict[str, Any]:
+    """Read a run in full."""
+    if deployment.is_one(api):
+        card: dict[str, Any] = deployment.call(api, "GET", f"run-cards/{run_id}")
+        return card
+    return card_of(api.runs.get(run_id))
+
+
+def card_of(run: AgentRun) -> dict[str, Any]:
+    """Return a run of the Codegen API with the field names of a run card."""
+    from codegen_api._task_state import read_status
+
+    found = run.model_dump()
+    status = read_status(run.status).value
+    links = found.pop("github_pull_requests", None) or []
+    return {
+        **found,
+        "status": _WORDS.get(status, status),
+        "upstream_status": found.get("status"),
+        "pull_requests": [_link(link) for link in links if isinstance(link, dict)],
+    }
+
+
+def event_record(event: TaskEvent) -> dict[str, Any]:
+    """Return an event as a deployment returns it, and its text in one line."""
+    moment = event.at and event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"id": event.id, "type": event.type, "ts": moment, "data": event.data, "text": event.text}
+
+
+def _link(pull_request: dict[str, Any]) -> dict[str, Any]:
+    found = dict(pull_request)
+    found["branch_name"] = found.pop("head_branch_name", None)
+    return found
