@@ -54,8 +54,7 @@ class Terminal:
         words = [*line.split(), *arguments, *(["--json"] if field else [])]
         done = CliRunner().invoke(commands, words, obj=Session(self._client), input=input)
         assert done.exit_code == 0, f"{words}: {done.output}"
-        command = next(each for each in sorted(COMMANDS.values(), key=len, reverse=True) if line.startswith(each))
-        self.reached.setdefault(command, set()).update(self.called)
+        self.reached.setdefault(line, set()).update(self.called)
         return (
             json.loads(done.stdout.splitlines()[0] if "list" in line else done.stdout)[field] if field else done.stdout
         )
@@ -81,6 +80,7 @@ def terminal(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> T
     return Terminal(stack)
 
 
+@pytest.mark.full
 def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("auth login", "--local")
     terminal("auth status")
@@ -107,13 +107,18 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("checkpoint fork", checkpoint, "--detach", "--prompt", "Otherwise. [[fake seconds=1]]")
     terminal("checkpoint lineage", checkpoint)
 
+    endless = terminal("multi-run start", "Explain it. [[fake ending=NEVER]]", "-n", "2", "--detach").strip()
+    terminal("multi-run pause", endless)
+    terminal("multi-run resume", endless)
+    terminal("multi-run cancel", endless)
+
     several = terminal("multi-run start", "Explain it. [[fake seconds=5]]", "-n", "2", "--detach").strip()
-    terminal("multi-run pause", several)
-    terminal("multi-run resume", several)
+    terminal("multi-run watch", several)
     terminal("multi-run list")
     terminal("multi-run view", several)
     terminal("multi-run compare", several)
-    terminal("multi-run cancel", several)
+    terminal("multi-run pick", several, "2", "--reason", "It is short.")
+    terminal("multi-run unpick", several)
 
     terminal("agent create", "Reviewer", "--id", "terminal_reviewer", "--system-prompt", "You review code.")
     terminal("agent edit", "terminal_reviewer", "--description", "Reviews code.")

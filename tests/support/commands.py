@@ -37,6 +37,7 @@ COMMANDS = {
     "list_starred_runs": "star list",
     "pause_agent_run": "run pause",
     "pause_multi_run": "multi-run pause",
+    "pick_candidate": "multi-run pick",
     "restore_checkpoint": "checkpoint restore",
     "resume_agent_run": "run follow-up",
     "resume_agent_run_in_path": "run resume",
@@ -46,6 +47,7 @@ COMMANDS = {
     "set_webhook": "webhook set",
     "star_run": "star add",
     "test_webhook": "webhook test",
+    "unpick_candidate": "multi-run unpick",
     "update_agent": "agent edit",
     "update_user": "member set-role",
 }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import Column, Fields, Record, details, first_line, show_list, time
+from .output import Column, Fields, Record, details, show_list
+from .texts import first_line, time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI

@@ -24,8 +24,8 @@ from rich.theme import Theme
 
 from codegen_api import MultiRun, Task, TaskEvent
 
-from .output import time
 from .terminal import is_terminal, visible
+from .texts import time
 
 STYLES = {
     "cancelled": "yellow",

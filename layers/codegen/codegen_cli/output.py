@@ -72,16 +72,6 @@ def as_json(value: Any, indent: int | None = None) -> str:
     return obeyed(text, _escaped)
 
 
-def time(moment: Any) -> str:
-    """Return a time in UTC as a table shows it: without its fraction and its zone."""
-    return re.sub(r"(\.\d+)?(Z|\+00:00)?$", "", str(moment or "")).replace("T", " ")
-
-
-def first_line(text: Any) -> str:
-    """Return the first line of a text."""
-    return str(text or "").strip().partition("\n")[0].rstrip()
-
-
 def _cell(value: Any) -> str:
     if value is None:
         return ""

@@ -10,9 +10,10 @@ import click
 
 from .. import deployment
 from ..options import Group, Id, Text, json_option, limit_option
-from ..output import Fields, Record, details, show, show_list, time
+from ..output import Fields, Record, details, show, show_list
 from ..session import with_api
 from ..terminal import visible
+from ..texts import time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI

@@ -10,9 +10,10 @@ import click
 from .. import deployment
 from ..following import announce_run, follow
 from ..options import Group, Id, Text, json_option, limit_option
-from ..output import Fields, Record, details, first_line, show, show_list, table, time
+from ..output import Fields, Record, details, show, show_list, table
 from ..session import starting, with_api
 from ..terminal import visible
+from ..texts import first_line, time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI

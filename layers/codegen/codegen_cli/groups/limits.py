@@ -8,9 +8,10 @@ import click
 
 from .. import deployment
 from ..options import Command, json_option
-from ..output import Fields, Record, show, table, time
+from ..output import Fields, Record, show, table
 from ..session import with_api
 from ..terminal import visible
+from ..texts import time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI

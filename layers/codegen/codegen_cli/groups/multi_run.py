@@ -10,9 +10,10 @@ import click
 from .. import deployment
 from ..following import follow_multi_run, show_result
 from ..options import Group, Id, Text, json_option, limit_option
-from ..output import Fields, Record, details, first_line, show, show_list, table, time
+from ..output import Fields, Record, details, show, show_list, table
 from ..session import starting, with_api
 from ..terminal import visible
+from ..texts import first_line, time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI
@@ -123,6 +124,52 @@ def compare(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
 
 @multi_run.command()
 @click.argument("multi_run_id")
+@click.argument("candidate", type=click.IntRange(1))
+@click.option("--reason", help="Reason to keep with the pick.")
+@click.option(
+    "--replaces", type=click.IntRange(1), help="The candidate that is picked now. Required to replace its pick."
+)
+@click.option("--close-losers", is_flag=True, help="Close the pull requests of the other candidates.")
+@json_option
+@with_api
+def pick(
+    api: CodegenAPI,
+    multi_run_id: str,
+    candidate: int,
+    reason: str | None,
+    replaces: int | None,
+    close_losers: bool,
+    fields: Fields,
+) -> None:
+    """Make the answer of a candidate the answer of the multi-run.
+
+    CANDIDATE is its number, from 1, as `multi-run view` and `multi-run compare` show it.
+    """
+    picked = api.multi_runs.pick(
+        multi_run_id,
+        candidate - 1,
+        reason=reason,
+        replaces=None if replaces is None else replaces - 1,
+        close_losers=close_losers,
+    ).model_dump()
+    for loser in picked.get("losers") or []:
+        click.echo(visible(f"Candidate {int(loser.get('candidate') or 0) + 1}: {_outcome(loser)}"), err=True)
+    show(
+        picked, fields, lambda _record: click.echo(visible(f"{multi_run_id} has the answer of candidate {candidate}."))
+    )
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@with_api
+def unpick(api: CodegenAPI, multi_run_id: str) -> None:
+    """Undo a pick. Pull requests that were closed stay closed."""
+    api.multi_runs.unpick(multi_run_id)
+    click.echo(visible(f"{multi_run_id} has the answer that it found itself."))
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
 @allow_ban_option
 @click.option("--reason", help="Reason to keep with the multi-run.")
 @with_api
@@ -184,6 +231,11 @@ def _candidate(candidate: Record) -> list[Any]:
     latest = candidate.get("reason") or candidate.get("summary") or first_line(candidate.get("result"))
     state = [candidate.get("status"), candidate.get("agent_run_id"), candidate.get("usable")]
     return [int(candidate.get("index") or 0) + 1, *state, latest]
+
+
+def _outcome(loser: Record) -> str:
+    words = ((loser.get("pull_request") or {}).get("url"), loser.get("outcome"), loser.get("detail"))
+    return " ".join(str(word) for word in words if word)
 
 
 def _comparison(found: Record) -> None:

@@ -12,10 +12,11 @@ from .. import deployment
 from ..cards import COLUMNS, show_details, show_stars
 from ..following import announce_run, follow, print_events
 from ..options import Group, Id, RunOrMultiRun, Text, json_option, limit_option, web_option
-from ..output import Fields, Record, first_line, show, show_list, time
+from ..output import Fields, Record, show, show_list
 from ..records import card_of, run_record
 from ..session import starting, with_api
 from ..terminal import open_page
+from ..texts import first_line, time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI

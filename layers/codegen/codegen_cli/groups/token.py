@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ..options import Group, Id, json_option, limit_option
-from ..output import Fields, show, show_list, time
+from ..output import Fields, show, show_list
 from ..session import with_api
 from ..terminal import visible
+from ..texts import time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..options import Command, json_option
-from ..output import Fields, Record, details, show, table, time
+from ..output import Fields, Record, details, show, table
 from ..session import with_api
+from ..texts import time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI
