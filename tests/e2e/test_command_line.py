@@ -38,7 +38,7 @@ def test_a_run_is_started_followed_starred_and_listed(codegen_runs: Run) -> None
     assert done.stderr.splitlines()[0].startswith("Run ")
     assert done.stderr.splitlines()[-1] == "completed"
 
-    (newest,) = json.loads(codegen_runs("list", "--limit", "1", "--json").stdout)
+    newest = json.loads(codegen_runs("list", "--limit", "1", "--json").stdout)
     assert codegen_runs("star", str(newest["id"]), "--note", "Simple.").returncode == 0
     assert "Simple." in codegen_runs("list", "--starred").stdout
     assert codegen_runs("watch", str(newest["id"])).stdout == "It is simple.\n"

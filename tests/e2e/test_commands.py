@@ -137,8 +137,8 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("webhook test")
     terminal("webhook delete")
 
-    terminal("member list")
-    terminal("member set-role", "790", "member")
+    member = json.loads(terminal("member list", "--json").splitlines()[-1])
+    terminal("member set-role", str(member["id"]), member["role"])
     terminal("repo list")
     terminal("model list")
     terminal("limits")
