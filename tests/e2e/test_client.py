@@ -1,5 +1,6 @@
 """The Python client against a running stack."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,11 +65,17 @@ def test_lost_responses_lose_no_event_and_start_no_second_run(stack: Stack, netw
 
 def test_an_unchanged_response_is_not_sent_again(api: CodegenAPI) -> None:
     task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
-    before = task.refresh().result
-    api.metrics.reset()
+    deadline = time.monotonic() + 30
+    statuses: dict[int, int] = {}
+    while statuses != {304: 1}:  # The card of a run that has just ended still changes a little.
+        assert time.monotonic() < deadline, statuses
+        time.sleep(0.3)
+        before = task.refresh().result
+        api.metrics.reset()
+        assert task.refresh().result == before
+        statuses = dict(api.metrics.statuses)
 
-    assert task.refresh().result == before
-    assert (api.metrics.cache_hits, api.metrics.statuses) == (1, {304: 1})
+    assert api.metrics.cache_hits == 1
 
 
 def test_a_running_task_is_cancelled_only_with_consent_to_a_ban(api: CodegenAPI) -> None:

@@ -30,6 +30,7 @@ _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
 # The text of a token with a narrow alphabet, such as a hash, ends where its alphabet ends.
 _END = "(?![A-Za-z0-9])"
 _END_OF_BASE64 = "(?![A-Za-z0-9+/])"
+_END_OF_DATA = "(?![A-Za-z0-9+])"
 
 # The prefixes of tokens, and what follows them. They are found anywhere, also after a letter.
 _ANYWHERE = {
@@ -93,13 +94,39 @@ _ANYWHERE = {
     "AGE-SECRET-KEY-1": f"{_LETTERS}{{50,}}",
     "sha256~": f"{_WORD}{{43,}}",
     "phx_": f"{_LETTERS}{{40,}}",
+    "vercel_blob_rw_": "[A-Za-z0-9_]{20,}",
+    "vcp_ vci_ vca_ vcr_ vck_": f"{_LETTERS}{{24,}}",
+    "eyJrIjoi": f"[A-Za-z0-9+/]{{50,}}={{0,2}}{_END_OF_BASE64}",  # Grafana, before its service accounts
+    "aio_": f"{_LETTERS}{{28}}{_END}",  # Adafruit
+    "bkct_": f"{_LETTERS}{{30,}}",
+    "cfut_ cfat_": f"{_LETTERS}{{30,}}",
+    "crsr_": f"{_HEX}{{40,}}{_END}",
+    "ddapp_ ddpat_": f"{_LETTERS}{{30,}}",
+    "dnkey-": f"{_WORD}{{20,}}",
+    "FLWPUBK- FLWPUBK_TEST-": f"{_WORD}{{20,}}",
+    "s-s4t2ud- u-s4t2ud-": f"{_HEX}{{64}}{_END}",
+    "secret-live- secret-test-": f"{_WORD}{{30,}}",
+    "sm_aat_ sm_pat_ sm_sat_": f"{_LETTERS}{{16,}}",
+    "tgp_v1_": f"{_WORD}{{40,}}",
+    "BBFF-": f"{_LETTERS}{{30,}}",
+    "unkey_": f"{_LETTERS}{{20,}}",
+    "zpka_": "[A-Za-z0-9_]{30,}",
+    "pcsk_": "[A-Za-z0-9_]{40,}",
+    "napi_": f"{_LETTERS}{{40,}}",
+    "polar_pat_ polar_oat_": f"{_LETTERS}{{30,}}",
+    "jina_": f"{_LETTERS}{{40,}}",
+    "esecret_": f"{_LETTERS}{{20,}}",
+    "waka_": _UUID,
+    "SWMTKN-1- SWMKEY-1-": f"{_WORD}{{40,}}",
+    "bedrock-api-key-": "[A-Za-z0-9+/=]{40,}",
+    "secret-token:": f"{_WORD}{{20,}}",  # RFC 8959
+    "_gitlab_session=": f"{_HEX}{{32}}{_END}",
     "sk-ant-": f"{_WORD}{{12,}}",
     "sk-proj- sk-svcacct- sk-admin-": f"{_WORD}{{16,}}",
 }
 
 # Prefixes that words, paths or encoded data may contain too. They are found where a word begins.
 _WHERE_A_WORD_BEGINS = {
-    "sk-": f"{_WORD}{{16,}}",  # Codegen, OpenAI, Anthropic and others
     "hf_ api_org_": f"{_LETTERS}{{20,}}",
     "AKIA ASIA ABIA ACCA": f"[A-Z0-9]{{16}}{_END}",
     "A3T": f"[A-Z0-9]{{17}}{_END}",
@@ -133,25 +160,53 @@ _WHERE_A_WORD_BEGINS = {
     "dt0c01. dt0s01. dt0s16.": "[A-Z0-9]{24}\\.[A-Z0-9]{64}",
     "access_token$production$ access_token$sandbox$": "[a-z0-9]{16}\\$[0-9a-f]{32}",
     "v1.0-": "[0-9a-f]{24}-[0-9a-f]{100,}",
+    "csk-": f"{_LETTERS}{{40,}}",
+    "ddp_ ddo_": f"{_LETTERS}{{30,}}",
+    "endr+": "[A-Za-z0-9-]{16,}",
+    "fc-": f"{_HEX}{{32}}{_END}",
+    "cu_": f"{_HEX}{{32}}{_END}",
+    "fw_": f"{_LETTERS}{{20,}}",
+    "slk_": f"{_HEX}{{64}}{_END}",
+    "tss_": f"{_LETTERS}{{24,}}",
+    "ptk_ phk_ pck_": f"{_LETTERS}{{24,}}",
+    "sdk- mob- api-": _UUID,  # LaunchDarkly
+    "live_ test_": f"{_HEX}{{35}}{_END}",  # Lob
+    "SCW": f"[A-Z0-9]{{17}}{_END}",
+    "pat": "[A-Za-z0-9]{14}\\.[0-9a-f]{64}",  # Airtable
+    "pat. sat.": "[A-Za-z0-9_-]{22}\\.[0-9a-f]{24}\\.[A-Za-z0-9]{20}",  # Harness
+    "AIza": f"{_WORD}{{30,}}{_END_OF_DATA}",
+    "LTAI": f"{_LETTERS}{{16,24}}{_END_OF_DATA}",
+    "AKCp": f"{_LETTERS}{{60,}}{_END_OF_DATA}",
+    "ATBB": f"{_LETTERS}{{24,}}{_END_OF_DATA}",
+    "AQVN": f"{_WORD}{{35,}}{_END_OF_DATA}",
+    "EZAK EZTK": f"{_LETTERS}{{54}}{_END_OF_DATA}",
+    "oy2": f"[a-z0-9]{{43}}{_END_OF_DATA}",
+    "ZXlKaGJHY2lPaU ZXlKMGVYQWlPaU ZXlKcmFXUWlPaU": "[A-Za-z0-9+/]{60,}={0,2}",  # a JSON Web Token in base64
+    "IQoJb3JpZ2lu": "[A-Za-z0-9+/=]{100,}",
+    "FwoGZXIvYXdz": "[A-Za-z0-9+/=]{100,}",
+    "YCAJ": f"{_WORD}{{35}}{_END_OF_DATA}",
+    "ATTA": f"{_HEX}{{64}}{_LETTERS}{{8}}{_END_OF_DATA}",  # Trello
+    "cmVmdGtu": f"{_LETTERS}{{50,}}{_END_OF_DATA}",  # Artifactory
     "perm-": "[A-Za-z0-9+/=]{20,}\\.[A-Za-z0-9+/=]{4,80}\\.[A-Za-z0-9+/=]{20,}",
 }
 
 # Prefixes that look like the data of images. They are found where data in base64 begins.
 _WHERE_DATA_BEGINS = {
-    "AIza": f"{_WORD}{{30,}}{_END_OF_BASE64}",
     "EAA": f"{_WORD}{{58,}}{_END_OF_BASE64}",  # Square, Facebook
-    "LTAI": f"{_LETTERS}{{16,24}}{_END_OF_BASE64}",
     "AKID": f"{_LETTERS}{{32,40}}{_END_OF_BASE64}",
-    "AKCp": f"{_LETTERS}{{60,}}{_END_OF_BASE64}",
     "ABSK": "[A-Za-z0-9+/=]{100,}",
-    "ATBB": f"{_LETTERS}{{24,}}{_END_OF_BASE64}",
-    "AQVN": f"{_WORD}{{35,}}{_END_OF_BASE64}",
-    "EZAK EZTK": f"{_LETTERS}{{54}}{_END_OF_BASE64}",
-    "oy2": f"[a-z0-9]{{43}}{_END_OF_BASE64}",
+    "AAAAAAAAAAAAAAAAAAAAAA": f"[A-Za-z0-9%]{{80,}}{_END_OF_BASE64}",  # X, formerly Twitter
     "cio": f"{_LETTERS}{{32}}{_END_OF_BASE64}",
     "glsoat": f"{_LETTERS}{{40,}}{_END_OF_BASE64}",
-    "IQoJb3JpZ2lu": "[A-Za-z0-9+/=]{100,}",
-    "FwoGZXIvYXdz": "[A-Za-z0-9+/=]{100,}",
+}
+
+# Prefixes that ordinary names may begin with too. What follows them must look random.
+_IF_RANDOM = {
+    "s.": f"{_LETTERS}{{24}}{_END}",  # Vault, before version 1.10
+    "live_ test_": f"{_WORD}{{40,}}",  # GoCardless
+    "ptr_": "[A-Za-z0-9+/_=-]{24,}",
+    "pa-": f"{_WORD}{{40,}}",
+    "ak_": f"{_LETTERS}{{20,}}",
 }
 
 # What may stand before a word besides a character that is not part of one: the last letter of an escaped character, of
@@ -168,11 +223,11 @@ class Form(NamedTuple):
     masked: Callable[[_Found], str] | None = None
     """Returns what replaces a match; by default, the mask replaces all of it."""
     any_case: bool = False
-    """Whether hints are in lower case, and stand for texts in any case."""
-    brief: bool = False
-    """Whether such a secret may have no long word."""
+    """Whether hints are in lower case and stand for texts in any case. Such a secret may have short words only."""
     in_word: bool = False
-    """Whether a hint of word characters is the beginning of a long word."""
+    """Whether a hint of word characters is in a long word."""
+    longest_word: int = 0
+    """The text contains a word of this length if it contains such a secret; then it has no hints."""
 
 
 def _before(prefix: str, barred: str) -> str:
@@ -189,13 +244,32 @@ def _prefixed() -> list[Form]:
         for prefixes, body in _ANYWHERE.items()
         for prefix in prefixes.split()
     ]
-    for barred, table in (("A-Za-z0-9", _WHERE_A_WORD_BEGINS), ("A-Za-z0-9+/", _WHERE_DATA_BEGINS)):
+    word, data = "A-Za-z0-9", "A-Za-z0-9+/"
+    tables = ((word, _WHERE_A_WORD_BEGINS, None), (data, _WHERE_DATA_BEGINS, None), (word, _IF_RANDOM, _random))
+    for barred, table, masked in tables:
         forms += [
-            Form((prefix,), _before(prefix, barred) + body, in_word=True)
+            Form((prefix,), _before(prefix, barred) + body, masked, in_word=True)
             for prefixes, body in table.items()
             for prefix in prefixes.split()
         ]
     return forms
+
+
+_KINDS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
+
+
+def _random(found: _Found) -> str:
+    """Mask a text that changes between capitals, small letters and digits about as often as a random one does."""
+    text = found[0]
+    changes_enough = len(_KINDS.findall(text)) >= 0.4 * len(text)
+    return MASK if changes_enough and any(map(str.isdigit, text)) else text
+
+
+def _key_of_model(found: _Found) -> str:
+    """Mask `sk-...`, except for words with hyphens, such as `sk-learn-pipelines`."""
+    body = found[0].removeprefix("sk-")
+    is_random = body != body.lower() or any(map(str.isdigit, body))
+    return MASK if is_random or max(map(len, re.split("[-_]", body))) >= 16 else found[0]
 
 
 # --- private keys ---
@@ -317,17 +391,37 @@ FORMS = (
         r"(?P<head>Private-Lines: ?[0-9]{1,4}(?:\s|\\[nr]){1,8})(?:[A-Za-z0-9+/=]{2,}+(?:\s|\\[nr])*+)++",
         _putty_key,
     ),
+    Form(
+        ("OpenVPN Static key",),
+        r"-----BEGIN OpenVPN Static key V[0-9]-----[^-]*+(?:-----END OpenVPN Static key V[0-9]-----)?",
+    ),
     *_prefixed(),
+    # Codegen, OpenAI, Anthropic and others.
+    Form(("sk-",), _before("sk-", "A-Za-z0-9") + f"{_WORD}{{16,}}", _key_of_model, in_word=True),
     Form(
         ("eyJ",), _before("eyJ", "A-Za-z0-9") + r"[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+)*+", _web_token, in_word=True
     ),
+    Form(("NRAL",), f"[0-9a-f]{{36}}NRAL{_END}", in_word=True),  # New Relic
+    Form(("JQQJ99",), f"{_LETTERS}{{52}}JQQJ99{_LETTERS}{{20,}}", in_word=True),  # Azure DevOps, Azure OpenAI
+    Form(
+        ("+ASt", "+ABa", "+AMC", "+AEh", "+ARm", "+ASb", "+ACR", "ACDb", "AIoT", "AzCa"),  # Azure
+        r"(?:[A-Za-z0-9/+]{43})?[A-Za-z0-9/+]{33}(?:\+ASt|\+ABa|\+AMC|\+AEh|\+ARm|\+ASb|\+ACR|ACDb|AIoT|AzCa)[A-Za-z0-9/+]{5,9}={1,2}",
+        in_word=True,
+    ),
+    Form(("|",), r"\|(?<=[0-9]{13}\|)(?P<secret>[A-Za-z0-9_-]{27})(?![A-Za-z0-9_-])", _group),  # Facebook
+    Form(("|eyJ",), r"\|(?P<secret>eyJ[A-Za-z0-9+/=_-]{20,})", _group),  # Convex
+    Form(("/1",), r"/1[0-9]{15}:(?P<secret>[0-9a-f]{32})(?![0-9a-f])", _group),  # Asana
+    Form((":APA91b",), r":(?P<secret>APA91b[A-Za-z0-9_-]{100,})", _group),  # Firebase
+    Form(("::server:", "::node:"), r"::(?:server|node):(?P<secret>[A-Za-z0-9.]{16,})", _group),  # K3s
     Form((".atlasv1.",), rf"{_LETTERS}{{10,20}}\.atlasv1\.{_WORD}{{40,}}"),
     Form(("_mmk",), r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),
     Form(("mailgun", "Mailgun", "MAILGUN"), r"[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}(?![0-9a-f-])"),
     Form(("-us",), rf"[0-9a-f]{{32}}-us[0-9]{{1,2}}{_END}"),
     Form((":A",), r":(?<=[0-9]{6}:)(?P<secret>A[A-Za-z0-9_-]{34,})", _group),  # Telegram
     Form(
-        (".",), r"[MNO](?<![A-Za-z0-9][MNO])[A-Za-z0-9][A-Za-z0-9_-]{21,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{25,}"
+        (),
+        r"[MNO](?<![A-Za-z0-9][MNO])[A-Za-z0-9][A-Za-z0-9_-]{21,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{25,}",
+        longest_word=23,
     ),  # Discord
     Form(("Q~",), r"[0-9]Q~(?<=[A-Za-z0-9_~.]{3}[0-9]Q~)(?P<secret>[A-Za-z0-9_~.-]{31,})", _group),  # Azure
     Form(("t1.",), r"t1\.[A-Za-z0-9_-]{10,80}+={0,2}\.[A-Za-z0-9_-]{80,}={0,2}"),  # Yandex
@@ -338,13 +432,26 @@ FORMS = (
         r"webhooks/[0-9]{1,20}/|webhook\.office\.com/webhookb?2?/|hooks\.zapier\.com/hooks/)"
         r"(?P<secret>[A-Za-z0-9/+_@=%-]{8,})",
         _group,
-        brief=True,
+        any_case=True,
     ),
     Form(
         ("@",),
         r":(?://|\\/\\/)(?:(?P<user>[^\s/:@\"'`<>\\?#]*+):(?P<secret>[^\s/\"'`<>\\]*)@|(?P<alone>[A-Za-z0-9_-]{20,}+)@)",
         _password_in_url,
-        brief=True,
+        any_case=True,
+    ),
+    Form(
+        ("sig=", "sig%3d", "signature=", "signature%3d"),  # the signature of a URL: Azure, AWS, Google, CloudFront
+        r"(?i:(?:[?&;]|\\u0026|%26|%3[fF])(?:(?:x-amz-|x-goog-)?signature|sig)(?:=|%3d))"
+        r"(?P<secret>(?:[A-Za-z0-9+/=_~.-]|%(?!26)[0-9A-Fa-f]{2}){16,}+)",
+        _group,
+        any_case=True,
+    ),
+    Form(
+        ("ssws",),  # Okta
+        r"(?i:ssws)[ \t]{1,4}(?P<secret>[A-Za-z0-9_-]{20,})",
+        _group,
+        any_case=True,
     ),
     Form(
         ("bearer",),
@@ -359,25 +466,68 @@ FORMS = (
         any_case=True,
     ),
     Form(
-        ("",),
+        (),
         r"(?<![A-Za-z0-9/+_.~%-])[A-Za-z0-9/+]{40}(?<![A-Za-z0-9/+=]{20}\n[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=_%-])",
         _aws_secret,
+        longest_word=40,
     ),
 )
-
 """The forms, in the order in which they are masked."""
 
-# Words of this length make it worth while to look for tokens in a short text. In a long text, hints of such characters
-# are looked for in these words only, which are a small part of it.
-_LONG_WORD = re.compile(r"[A-Za-z0-9_=+/%~-]{12}")
+# Words of this length make it worthwhile to look for tokens. Most hints are looked for in these words only, which are a
+# small part of a text.
 _LONG_WORDS = re.compile(r"[A-Za-z0-9_=+/%~-]{12,}+")
 _OF_WORDS = re.compile(r"[A-Za-z0-9_=+/%~-]{3,}")
 _SHORT_TEXT = 2_000
+
+# Most hints have two characters and then a sign, such as the `hp_` of `ghp_`.
+_SIGNS = re.compile("(?=(..[_.-]))")
+
+
+class _Hints:
+    """Hints of forms. One search for the signs in a text and one for rare hints exclude nearly all of them."""
+
+    def __init__(self, of: Callable[[Form, str], bool]) -> None:
+        self._by_sign: dict[str, list[tuple[str, int]]] = {}
+        self._short: list[tuple[str, int]] = []
+        self._rare: list[tuple[str, int]] = []
+        for place, form in enumerate(FORMS):
+            for hint in form.hints:
+                if of(form, hint):
+                    sign = _SIGNS.search(hint)
+                    others = self._rare if len(hint) > 3 else self._short
+                    (self._by_sign.setdefault(sign[1], []) if sign else others).append((hint, place))
+        self._any_rare = re.compile("|".join(re.escape(hint) for hint, _ in self._rare))
+
+    def places(self, text: str) -> set[int]:
+        """Return the places of the forms with a hint in the text."""
+        found = {place for hint, place in self._short if hint in text}
+        if self._any_rare.search(text):
+            found.update(place for hint, place in self._rare if hint in text)
+        for sign in self._by_sign.keys() & _SIGNS.findall(text):
+            found.update(place for hint, place in self._by_sign[sign] if hint in text)
+        return found
+
+
+def _is_in_word(form: Form, hint: str) -> bool:
+    return form.in_word and _OF_WORDS.fullmatch(hint) is not None
+
+
+_OF_ANY_CASE = _Hints(lambda form, _: form.any_case)
+_IN_WORDS = _Hints(_is_in_word)
+_IN_TEXT = _Hints(lambda form, hint: not (form.any_case or _is_in_word(form, hint)))
+_BY_LENGTH = tuple((form.longest_word, place) for place, form in enumerate(FORMS) if form.longest_word)
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
+
+
+def _is_ordinary(word: str) -> bool:
+    """Return whether a word has the letters of ordinary words and paths only: no token with a prefix has so few."""
+    letters = word.replace("/", "a")
+    return letters.isalpha() and letters[1:].islower()
 
 
 def mask_forms(text: str, lower: str) -> str:
@@ -387,15 +537,13 @@ def mask_forms(text: str, lower: str) -> str:
         text: The text.
         lower: The text in lower case.
     """
-    is_short = len(text) < _SHORT_TEXT
-    is_brief = is_short and _LONG_WORD.search(text) is None
-    words = text if is_short else "\n".join(_LONG_WORDS.findall(text))
-    for form in FORMS:
-        if is_brief and not form.brief:
-            continue
-        searched = lower if form.any_case else text
-        for hint in form.hints:
-            if hint in (words if form.in_word and _OF_WORDS.fullmatch(hint) else searched):
-                text = _compiled(form.pattern).sub(form.masked or MASK, text)
-                break
+    places = _OF_ANY_CASE.places(lower)
+    long_words = [word for word in _LONG_WORDS.findall(text) if not _is_ordinary(word)]
+    if long_words or len(text) >= _SHORT_TEXT:
+        longest = max(map(len, long_words), default=0)
+        places.update(place for length, place in _BY_LENGTH if longest >= length)
+        places |= _IN_WORDS.places("\n".join(long_words)) | _IN_TEXT.places(text)
+    for place in sorted(places):
+        form = FORMS[place]
+        text = _compiled(form.pattern).sub(form.masked or MASK, text)
     return text

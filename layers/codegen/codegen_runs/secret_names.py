@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from codegen_runs.secret_forms import MASK, is_variable
 
@@ -38,7 +38,7 @@ def _value() -> re.Pattern[str]:
 @cache
 def _header() -> re.Pattern[str]:
     return re.compile(
-        r"[\"']?(?:(?:basic|bearer|token|digest|apikey|negotiate|ntlm|bot|hawk|key)[ \t]{1,3})?"
+        r"[\"']?(?:(?:basic|bearer|token|digest|apikey|ssws|negotiate|ntlm|bot|hawk|key)[ \t]{1,3})?"
         r"(?P<value>[^\s\"'`\\,;{}<>$()]++)",
         re.IGNORECASE,
     )
@@ -53,6 +53,7 @@ _KEYS = (
     *("apikey", "accesskey", "secretkey", "authkey", "privatekey", "signingkey", "encryptionkey", "sharedkey"),
     *("accountkey", "masterkey", "servicekey", "licensekey", "sessionkey", "deploykey", "jwtkey", "storagekey"),
     *("subscriptionkey", "adminkey", "appkey", "applicationkey", "clientkey", "webhookkey", "hmackey"),
+    *("iamkey", "writekey", "ingestionkey", "cipherkey", "aeskey", "vaultkey"),
 )
 _PASSWORDS = ("password", "passwd", "passphrase", "passcode", "pwd", "secret")
 
@@ -65,7 +66,8 @@ def _placeholder() -> re.Pattern[str]:
         r"|int(?:eger)?|"
         r"number|boolean|any|optional|required|object|todo|redacted|masked|hidden|passw(?:or)?d|secret|token"
         r"|api[-_ ]?key|"
-        r"key|value|credentials?|pwd|bearer|basic|self|this|input",
+        r"key|value|credentials?|pwd|bearer|basic|self|this|input|please|then|and|or|not|is|was|must|too|yes|no|ok|wrong"
+        r"|invalid|incorrect|missing|empty|failed|expired|accepted|rejected|again|below|here|matches|mismatch",
         re.IGNORECASE,
     )
 
@@ -73,6 +75,30 @@ def _placeholder() -> re.Pattern[str]:
 @cache
 def _path() -> re.Pattern[str]:
     return re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)*")
+
+
+@cache
+def _route() -> re.Pattern[str]:
+    """Return the expression of a path to a file or of a route: words, parameters and versions, and no random text."""
+    parts = r"(?:[-_.](?:[A-Za-z]+[0-9]{0,5}|[0-9]{1,4}))*+"
+    word = rf"(?:\.{{0,2}}[A-Za-z]++[0-9]{{0,3}}{parts}|[:$]\w++|\*+|\.{{1,2}}|[0-9]{{1,4}})"
+    return re.compile(rf"/(?:[A-Za-z]++{parts}|{word}(?:/{word})++)?/?(?:[?#].*)?")
+
+
+@cache
+def _elements() -> re.Pattern[str]:
+    """Return the expression of an element of XML that has a text."""
+    return re.compile(r"<(?P<name>[A-Za-z_][\w.:-]{0,60})(?:\s[^<>]{0,200})?>(?P<value>[^<>\r\n]{1,400})<\\?/")
+
+
+@cache
+def _attributes() -> re.Pattern[str]:
+    """Return the expression of a name and a value in two attributes: `<add key="Password" value="..."/>`."""
+    quote = r"\\?[\"']"
+    return re.compile(
+        rf"(?:key|name)={quote}(?P<name>[\w.:-]{{1,60}}){quote}\s{{1,4}}value={quote}(?P<value>[^\"'<>\\\r\n]{{1,400}})",
+        re.IGNORECASE,
+    )
 
 
 @cache
@@ -96,7 +122,10 @@ def mask_named(text: str, lower: str) -> str:
         text: The text.
         lower: The text in lower case.
     """
-    spans = sorted(span for core in _CORES if core in lower for span in _spans(core, text, lower))
+    cores = [core for core in _CORES if core in lower]
+    if not cores:
+        return text
+    spans = sorted([*(span for core in cores for span in _spans(core, text, lower)), *_spans_of_markup(text, lower)])
     parts: list[str] = []
     end = 0
     for start, stop in spans:
@@ -108,10 +137,19 @@ def mask_named(text: str, lower: str) -> str:
 
 def is_secret(name: str, value: str) -> bool:
     """Return whether the value of a member of this name is a secret."""
-    kind = _kind(name)
+    kind = kind_of(name)
     if kind == "header":
         return len(value) >= 4 and not _stands_for_another(value) and " " not in value.partition(" ")[2]
     return kind is not None and _quoted_secret(kind, value)
+
+
+def _spans_of_markup(text: str, lower: str) -> Iterator[tuple[int, int]]:
+    patterns = [_elements()] if "</" in text or "<\\/" in text else []
+    for pattern in [*patterns, _attributes()] if "value=" in lower else patterns:
+        for found in pattern.finditer(text):
+            kind = kind_of(found["name"].rpartition(":")[2])
+            if kind is not None and _quoted_secret(kind, found["value"]):
+                yield found.span("value")
 
 
 def _spans(core: str, text: str, lower: str) -> Iterator[tuple[int, int]]:
@@ -120,8 +158,8 @@ def _spans(core: str, text: str, lower: str) -> Iterator[tuple[int, int]]:
     while found := pattern.search(lower, position):
         position = found.end()
         name = _name(text, found.start(), found.end() if found["sign"] is None else found.start("sign"))
-        kind = _kind(name.strip("\\\"'`] \t"))
-        if kind is None or (found["sign"] is None and not name.startswith("-")):
+        kind = kind_of(name.strip("\\\"'`] \t"))
+        if kind is None or _is_in_arn(text, found.start()) or (found["sign"] is None and not name.startswith("-")):
             continue
         if kind == "header":
             value = (_cookies() if core == "cookie" else _header()).match(text, position)
@@ -155,7 +193,14 @@ def _name(text: str, start: int, end: int) -> str:
     return text[first:end]
 
 
-def _kind(name: str) -> str | None:
+def _is_in_arn(text: str, place: int) -> bool:
+    """Return whether a name is a part of the ARN of a secret: `arn:aws:secretsmanager:...:secret:...`."""
+    before = text[max(0, place - 80) : place]
+    return before.endswith(":") and "secretsmanager:" in before.split()[-1]
+
+
+@lru_cache(2048)
+def kind_of(name: str) -> str | None:
     """Return what the value of a name is: a `password`, a `token` or a `header`; None if it is no secret."""
     plain = re.sub(r"[-_. ]|[0-9]+$", "", name.lower())
     plain = re.sub(r"(?:prod|production|staging|stage|dev|test|live|old|new|primary|secondary|admin|root)$", "", plain)
@@ -185,9 +230,16 @@ def _quoted_secret(kind: str, value: str) -> bool:
     return " " not in value and _looks_random(value)
 
 
+_OF_CODE_AND_URLS = ("./", "../", "//", "/*", "/^", "http://", "https://")
+
+
+def _is_path_or_route(value: str) -> bool:
+    return value.startswith("/") and _route().fullmatch(value) is not None
+
+
 def _looks_random(value: str) -> bool:
     """Return whether a value is long, and no word, number, path or URL."""
-    if len(value) < 8 or value.startswith(("/", "./", "http://", "https://")) or value.isdecimal():
+    if len(value) < 8 or value.startswith(_OF_CODE_AND_URLS) or value.isdecimal() or _is_path_or_route(value):
         return False
     if _stands_for_another(value) or re.fullmatch("[A-Z]+(?:_[A-Z]+)+", value):
         return False
@@ -198,7 +250,7 @@ def _looks_random(value: str) -> bool:
 def _bare_secret(kind: str, name: str, value: str, following: str, sign: str | None, rest: str) -> bool:
     if len(value) < 2 or following in tuple("([{") or _stands_for_another(value):
         return False
-    if "==" in (sign or "") or value.startswith(("/", "http://", "https://")):
+    if "==" in (sign or "") or value.startswith(_OF_CODE_AND_URLS) or _is_path_or_route(value):
         return False
     is_path = _path().fullmatch(value) is not None
     has_digit = any(map(str.isdigit, value))
