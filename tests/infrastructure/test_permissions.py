@@ -331,6 +331,12 @@ def run_a_multi_run(functions: Functions) -> None:
     decide_a_multi_run(functions, multi_run)
     event = samples.read("CompareMultiRun")
     functions.run("CompareMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
+    with_an_agent = {"body": '{"prompt": "Hello!", "concurrency": 1, "agent_id": "assistant"}'}
+    functions.run("CreateAgent", body=ASSISTANT)
+    functions.run("EstimateMultiRun", **with_an_agent)
+    found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun", **with_an_agent)["body"])
+    assert found
+    functions.run("LaunchCandidate", org_id=ORG, multi_run_id=found[0])
     functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
     functions.run("ListMultiRuns")
     for name in sorted(STREAMS):
@@ -474,7 +480,7 @@ ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
 CHATS = {"SendChatMessage", "SendChatMessageLive"}
 WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
 MULTI_RUN_ENDPOINTS = {
-    *("CompareMultiRun", "CreateMultiRun", "GetMultiRun", "ListMultiRunEvents", "ListMultiRuns"),
+    *("CompareMultiRun", "CreateMultiRun", "EstimateMultiRun", "GetMultiRun", "ListMultiRunEvents", "ListMultiRuns"),
     *("CancelMultiRun", "PauseMultiRun", "PickCandidate", "ResumeMultiRun", "UnpickCandidate"),
 }
 

@@ -70,6 +70,11 @@ def most_queued_runs_of_caller() -> int:
     return _number("MAX_QUEUED_RUNS_PER_CALLER", os.environ.get("MAX_QUEUED_RUNS_PER_CALLER") or "300", int)
 
 
+def most_candidates() -> int:
+    """Return how many candidates one multi-run may have; 20 by default."""
+    return _number("MAX_CANDIDATES", os.environ.get("MAX_CANDIDATES") or "20", int)
+
+
 def identity_grace() -> int:
     """Return for how many seconds after a verification a caller is accepted while Codegen fails; at most a day."""
     hours = _number("IDENTITY_GRACE_HOURS", os.environ.get("IDENTITY_GRACE_HOURS") or "24", int)

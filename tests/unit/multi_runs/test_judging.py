@@ -57,6 +57,20 @@ def test_an_answer_that_adds_less_than_a_tenth_to_the_prompt_repeats_it(prompt: 
     assert judging.is_echo(answer, prompt) is echo
 
 
+def test_at_its_deadline_a_multi_run_fails_only_if_it_is_to() -> None:
+    in_time = (Status.COMPLETED, "Use a lock.")
+    late = (Status.TIMED_OUT, None)
+
+    def shortfall(**settings: object) -> str | None:
+        record = multi_run(candidates=[Variant()] * 3, **settings)
+        return judging.shortfall(record, judged(in_time, late, late, **settings))
+
+    assert shortfall() is None
+    assert shortfall(on_deadline="fail") == "Candidates without a result at the deadline: 1, 2."
+    assert shortfall(on_deadline="fail", deadline_at=3_600_001) is None  # Their own timeout was earlier.
+    assert str(shortfall(on_deadline="fail", quorum=2)).startswith("Usable candidates: 1, required: 2.")
+
+
 def test_the_reason_of_a_failed_candidate_is_that_of_its_run() -> None:
     record = multi_run(candidates=[Variant()])
     watch = watch_of(record.candidate_key(0), Status.TIMED_OUT, status_reason="The run reached its deadline.")

@@ -23,7 +23,7 @@ def create(  # noqa: D417 - callers do not pass `core`
     /,
     prompt: str,
     *,
-    concurrency: int = 3,
+    concurrency: int | None = None,
     strategy: str | None = None,
     quorum: int | None = None,
     repo_id: Id | None = None,
@@ -35,7 +35,7 @@ def create(  # noqa: D417 - callers do not pass `core`
 
     Args:
         prompt: The task of each run.
-        concurrency: Number of runs.
+        concurrency: Number of runs, or of runs for each of `variants`. If None: the deployment's default.
         strategy: `synthesize`, `select` or `none`.
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
         repo_id: The repository to work in.

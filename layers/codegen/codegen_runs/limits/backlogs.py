@@ -49,14 +49,23 @@ def reserve(
     now = milliseconds(backend.clock.now())
     while True:
         backlog = backend.runs.get_backlog(org_id)
-        if refusal := _refusal(backlog, len(keys), caller=caller, now=now, backend=backend):
-            raise refusal
+        if refused := _refusal(backlog, len(keys), caller=caller, now=now, backend=backend):
+            raise refused
         try:
             added = backlog.added(multi_run_id, caller.id, keys, until=until, now=now)
             backend.runs.put_backlog(org_id, added)
         except ConditionFailed:
             continue
         return
+
+
+def refusal(count: int, *, org_id: int, caller: Caller, backend: Backend) -> TooManyQueuedRuns | None:
+    """Return why a multi-run with so many runs would be refused now; None if it would not be.
+
+    Raises `StorageUnavailable`.
+    """
+    now = milliseconds(backend.clock.now())
+    return _refusal(backend.runs.get_backlog(org_id), count, caller=caller, now=now, backend=backend)
 
 
 def release(multi_run_id: str, *, org_id: int, backend: Backend) -> None:
@@ -78,12 +87,12 @@ def check(*, org_id: int, caller: Caller, backend: Backend) -> None:
     now = milliseconds(backend.clock.now())
     try:
         backlog = backend.runs.get_backlog(org_id)
-        refusal = _refusal(backlog, 1, caller=caller, now=now, backend=backend)
+        refused = _refusal(backlog, 1, caller=caller, now=now, backend=backend)
     except StorageUnavailable:
         logger.warning("Could not read how many runs are queued.", exc_info=True)
         return
-    if refusal and backlog.count(now, caller.id):
-        raise refusal
+    if refused and backlog.count(now, caller.id):
+        raise refused
 
 
 def _refusal(backlog: Backlog, more: int, *, caller: Caller, now: int, backend: Backend) -> TooManyQueuedRuns | None:

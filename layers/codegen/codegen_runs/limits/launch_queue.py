@@ -7,6 +7,8 @@ How many runs another organization has queued changes nothing that a caller sees
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from pydantic import BaseModel, Field
 
 from codegen_runs import upstream
@@ -15,7 +17,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets, limit_of
-from codegen_runs.storage.buckets import Bucket
+from codegen_runs.storage.buckets import Bucket, Closure
 
 MOST_SHOWN = 500
 
@@ -91,6 +93,33 @@ def launched_by(count: int, backend: Backend) -> int:
     runs, now = backend.runs, milliseconds(backend.clock.now())
     bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
     return bucket.opens_at(limit_of("create"), now, ahead=_ahead(count - 1, bucket), reserve=RESERVED_CREATES)
+
+
+class Outlook(NamedTuple):
+    """When further runs of an organization would be launched."""
+
+    last_at: int
+    """When the last one is launched at the latest, in epoch milliseconds."""
+    closure: Closure | None
+    """Why the upstream accepts no launches of the organization now; None if it does."""
+
+
+def outlook(more: int, org_id: int, backend: Backend) -> Outlook:
+    """Return when so many further runs of an organization would be launched if they were queued now.
+
+    The launch is at the latest then, unless further organizations or single runs get ahead. Raises
+    `StorageUnavailable`.
+    """
+    runs, now, limit = backend.runs, milliseconds(backend.clock.now()), limit_of("create")
+    bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
+    queued = len(runs.queue(org_id, MOST_SHOWN))
+    if not queued:  # The bucket counts the organizations that wait, and this one does not yet.
+        bucket = bucket.model_copy(update={"organizations": bucket.organizations + 1})
+    closure = bucket.closure(str(org_id), now)
+    ahead = _ahead(queued + more - 1, bucket)
+    return Outlook(
+        bucket.opens_at(limit, closure.until if closure else now, ahead=ahead, reserve=RESERVED_CREATES), closure
+    )
 
 
 def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:

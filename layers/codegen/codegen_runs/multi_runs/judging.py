@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from codegen_runs.searching import folded
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun, Strategy
+from codegen_runs.storage.multi_runs import MultiRun, OnDeadline, Strategy
 from codegen_runs.storage.runs import Watch
 
 
@@ -120,8 +120,14 @@ def judge(multi_run: MultiRun, watches: Mapping[str, Watch]) -> Judgement:
 
 
 def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:
-    """Return why there are too few usable candidates for an answer; None when there are enough."""
+    """Return why there are too few usable candidates for an answer; None when there are enough.
+
+    If the multi-run is to fail at its deadline, there are enough only if all candidates have ended before it.
+    """
     usable = len(judgement.usable)
+    overdue = [each.index for each in judgement.candidates if _is_overdue(multi_run, each)]
+    if usable >= multi_run.quorum and overdue and multi_run.on_deadline is OnDeadline.FAIL:
+        return f"Candidates without a result at the deadline: {', '.join(map(str, overdue))}."
     if usable >= multi_run.quorum:
         return None
     reasons = [f"Candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
@@ -136,6 +142,12 @@ def needs_synthesis(multi_run: MultiRun, judgement: Judgement) -> bool:
         and shortfall(multi_run, judgement) is None
         and len(judgement.usable) > 1
     )
+
+
+def _is_overdue(multi_run: MultiRun, candidate: Candidate) -> bool:
+    """Return whether a candidate was given up at the deadline of the multi-run, and not at its own timeout."""
+    watch = candidate.watch
+    return watch is not None and watch.status is Status.TIMED_OUT and watch.deadline_at >= multi_run.deadline_at
 
 
 def is_echo(answer: str, prompt: str) -> bool:

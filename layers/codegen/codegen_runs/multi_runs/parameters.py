@@ -2,40 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from codegen_api import Harness
-from codegen_runs.bodies import Body
-from codegen_runs.storage.multi_runs import MAX_CANDIDATES, Prompt, Strategy, SynthesisOptions, Variant
+from codegen_runs import settings
+from codegen_runs.bodies import Body, NotBlank, Warned
+from codegen_runs.checkpoints.requests import MAX_SYSTEM_PROMPT_CHARACTERS
+from codegen_runs.storage.multi_runs import OnDeadline, Prompt, Strategy, SynthesisOptions
 
+DEFAULT_CONCURRENCY = 3
 DEFAULT_DEADLINE_SECONDS = 3600
 MAX_DEADLINE_SECONDS = 24 * 3600
+
+# The most bytes of the prompts of all candidates. They are stored in one DynamoDB item, which holds 400 KB.
+MAX_PROMPT_BYTES = 300_000
+
+
+def _within_limit(count: int) -> int:
+    most = settings.most_candidates()
+    if count > most:
+        raise PydanticCustomError(
+            "less_than_equal", "Input should be less than or equal to {le}, the limit of this deployment", {"le": most}
+        )
+    return count
+
+
+Count = Annotated[int, Field(strict=True, ge=1), AfterValidator(_within_limit)]
+"""A number of candidates, at most as many as the deployment allows for one multi-run."""
+
+SystemPrompt = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SYSTEM_PROMPT_CHARACTERS),
+    NotBlank,
+]
+
+
+class VariantOptions(Body):
+    """Options of some candidates. What is left out is that of the multi-run."""
+
+    prompt: Prompt | None = None
+    model: str | None = None
+    agent_type: Harness | None = None
+    repo_id: int | None = None
+    agent_id: str | None = Field(
+        None, description="An agent of this deployment. The run gets its instructions, model and repository."
+    )
+    system_prompt: SystemPrompt | None = Field(
+        None, description="Instructions at the beginning of the prompt. They replace those of the agent."
+    )
 
 
 class CreateMultiRun(Body):
     """A prompt for several runs, and how to combine their answers."""
 
     prompt: Prompt
-    concurrency: int = Field(3, ge=1, le=MAX_CANDIDATES, description="The number of candidates.")
+    concurrency: Count | None = Field(
+        None,
+        description=(
+            f"The number of candidates; with `variants`, of each variant. Defaults to {DEFAULT_CONCURRENCY}, and to 1 "
+            "with `variants`. All candidates together are at most as many as the deployment allows: by default 20."
+        ),
+    )
     repo_id: int | None = None
     model: str | None = None
     agent_type: Harness | None = None
+    agent_id: str | None = Field(
+        None, description="An agent of this deployment. The runs get its instructions, model and repository."
+    )
+    system_prompt: SystemPrompt | None = Field(
+        None, description="Instructions at the beginning of each prompt. They replace those of the agent."
+    )
     metadata: dict[str, Any] | None = Field(None, description="Stored with every run at Codegen.")
-    variants: list[Variant] | None = Field(None, max_length=MAX_CANDIDATES)
+    variants: list[VariantOptions] | None = Field(
+        None, min_length=1, description="Different options for the candidates, each for `concurrency` of them."
+    )
     strategy: Strategy = Strategy.SYNTHESIZE
-    quorum: int = Field(
-        1,
-        ge=1,
-        le=MAX_CANDIDATES,
-        description="The number of usable answers that are required. With fewer, the multi-run fails.",
+    quorum: Count = Field(
+        1, description="The number of usable answers that are required. With fewer, the multi-run fails."
     )
     deadline_s: int = Field(
         DEFAULT_DEADLINE_SECONDS,
         ge=30,
         le=MAX_DEADLINE_SECONDS,
         description="Seconds from now by which all candidates must have ended.",
+    )
+    on_deadline: OnDeadline = Field(
+        OnDeadline.PARTIAL,
+        description=(
+            "What happens if candidates have not ended by then. `partial`: the others are enough if they meet the "
+            "quorum. `fail`: the multi-run fails."
+        ),
     )
     candidate_timeout_s: int | None = Field(
         None,
@@ -45,8 +104,52 @@ class CreateMultiRun(Body):
     )
     synthesis: SynthesisOptions = Field(default_factory=SynthesisOptions)
 
+    @property
+    def copies(self) -> int:
+        """The number of candidates of each variant."""
+        return self.concurrency or (1 if self.variants else DEFAULT_CONCURRENCY)
+
+    @property
+    def requested(self) -> int:
+        """The number of candidates."""
+        return self.copies * len(self.variants or [1])
+
+    @property
+    def all_variants(self) -> list[VariantOptions]:
+        """The variants; without any, one that leaves everything out."""
+        return self.variants or [VariantOptions()]
+
+    def without_references(self) -> CreateMultiRun:
+        """Return the request without the agents that it names."""
+        variants = self.variants and [each.model_copy(update={"agent_id": None}) for each in self.variants]
+        return self.model_copy(update={"agent_id": None, "variants": variants})
+
+    def ignored(self) -> list[Warned]:
+        """Return a warning for each unknown field, including those of the variants."""
+        within = [
+            warned.model_copy(update={"pointer": f"/variants/{number}{warned.pointer}"})
+            for number, variant in enumerate(self.variants or [])
+            for warned in variant.ignored()
+        ]
+        return super().ignored() + within
+
     @model_validator(mode="after")
-    def _check_quorum(self) -> CreateMultiRun:
-        if self.quorum > self.concurrency:
-            raise ValueError("quorum is more than concurrency")
+    def _check_counts(self) -> CreateMultiRun:
+        most = settings.most_candidates()
+        if self.requested > most:
+            raise ValueError(
+                f"{len(self.all_variants)} variants with concurrency {self.copies} are {self.requested} candidates; "
+                f"at most {most} are allowed"
+            )
+        if self.quorum > self.requested:
+            raise ValueError(f"quorum is more than the number of candidates, {self.requested}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_size(self) -> CreateMultiRun:
+        texts = [text for each in self.all_variants for text in (each.prompt, each.system_prompt)]
+        shared = [self.prompt, self.synthesis.prompt, *[self.system_prompt] * self.requested]
+        size = sum(len(text.encode(errors="replace")) for text in [*shared, *texts * self.copies] if text)
+        if size > MAX_PROMPT_BYTES:
+            raise ValueError(f"the prompts of all candidates together have {size} bytes, more than {MAX_PROMPT_BYTES}")
         return self

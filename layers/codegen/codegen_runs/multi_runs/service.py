@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from codegen_api import CodegenAPIError
-from codegen_runs import correlation, cursors
+from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs, launch_queue
 from codegen_runs.limits.permits import NoPermit
-from codegen_runs.multi_runs import executions, recording
+from codegen_runs.multi_runs import drafting, executions, recording
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
@@ -32,7 +31,7 @@ from codegen_runs.runs.actions import Means, effects_of
 from codegen_runs.runs.finding import RunEnded
 from codegen_runs.runs.following import withdraw
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Cancel, Watch
 
 # Seconds by which the state machine's timeouts are later than the poller's deadlines, as a safety net.
@@ -69,25 +68,11 @@ class MultiRunNotPaused(Conflict):
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
     """Store a multi-run and start its state machine.
 
-    Raises `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is running.
+    Raises `AgentNotFound` or `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is
+    running.
     """
     now = backend.clock.now()
-    multi_run = MultiRun(
-        org_id=org_id,
-        id=_new_id(now),
-        prompt=request.prompt,
-        candidates=_candidates(request),
-        repo_id=request.repo_id,
-        metadata=request.metadata or {},
-        strategy=request.strategy,
-        quorum=request.quorum,
-        synthesis=request.synthesis.model_copy(update={"model": request.synthesis.model or request.model}),
-        candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
-        deadline_at=milliseconds(now + request.deadline_s),
-        created_by=caller.id,
-        request_id=correlation.request_id(),
-        created_at=milliseconds(now),
-    )
+    multi_run = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
     until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
     backlogs.reserve(multi_run.id, multi_run.keys, org_id=org_id, caller=caller, until=until, backend=backend)
     with ExitStack() as on_error:
@@ -251,20 +236,3 @@ def _cancel_run(
         side_effects=effects_of(means),
         detail=detail,
     )
-
-
-def _candidates(request: CreateMultiRun) -> list[Variant]:
-    variants = request.variants or [Variant()]
-    return [
-        Variant(
-            prompt=variant.prompt,
-            model=variant.model or request.model,
-            agent_type=variant.agent_type or request.agent_type,
-        )
-        for variant in (variants[index % len(variants)] for index in range(request.concurrency))
-    ]
-
-
-def _new_id(now: float) -> str:
-    """Return an id that sorts after the ids of all earlier multi-runs."""
-    return f"mr-{milliseconds(now):012x}-{secrets.token_hex(5)}"

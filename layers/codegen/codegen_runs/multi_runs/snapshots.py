@@ -12,11 +12,12 @@ from codegen_runs.bodies import IgnoredFields
 from codegen_runs.events import shorten, timestamp
 from codegen_runs.limits.launch_queue import QueuePlace
 from codegen_runs.links import link, link_to_run
+from codegen_runs.multi_runs import costs
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.runs.actions import Action, AllowedAction, Means, SideEffect, effects_of, means_for, offered
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, MultiRunStatus, Strategy
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, MultiRunStatus, OnDeadline, Strategy
 from codegen_runs.storage.runs import OpenedPullRequest, Watch
 
 PREVIEW_CHARACTERS = 2_000
@@ -41,6 +42,10 @@ class CandidateSnapshot(RunSnapshot):
     index: int
     model: str | None = None
     agent_type: Harness | None = None
+    repo_id: int | None = None
+    agent_id: str | None = Field(None, description="The agent of this deployment whose instructions the run gets.")
+    agent_version: int | None = None
+    prompt: str | None = Field(None, description="The candidate's prompt, if that is not the prompt of the multi-run.")
     queue: QueuePlace | None = Field(None, description="The candidate's place in the launch queue.")
     usable: bool | None = Field(None, description="Null until the candidate has ended.")
     reason: str | None = Field(None, description="Why the candidate is not usable.")
@@ -68,7 +73,8 @@ class AnswerSnapshot(Answer):
 class Estimate(BaseModel):
     """The cost of a multi-run, known before it starts."""
 
-    runs: int = Field(description="The most runs at Codegen: all candidates and the synthesis.")
+    runs: int = Field(description="The most runs at Codegen: candidates, judges and synthesis.")
+    runs_at_least: int = Field(description="The fewest, if every run gives a usable answer at the first attempt.")
 
 
 class PickSnapshot(BaseModel):
@@ -92,6 +98,7 @@ class MultiRunSummary(BaseModel):
     quorum: int
     created_at: str
     deadline_at: str
+    on_deadline: OnDeadline = OnDeadline.PARTIAL
     finished_at: str | None = None
     paused_scope: Literal["queue_only"] | None = Field(
         None,
@@ -182,6 +189,7 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
         quorum=multi_run.quorum,
         created_at=timestamp(multi_run.created_at / 1000),
         deadline_at=timestamp(multi_run.deadline_at / 1000),
+        on_deadline=multi_run.on_deadline,
         finished_at=_time(multi_run.finished_at),
         paused_scope="queue_only" if multi_run.paused_at is not None and not multi_run.status.terminal else None,
         answer=multi_run.current_answer,
@@ -195,7 +203,7 @@ def state(multi_run: MultiRun) -> MultiRunState:
     answer = multi_run.current_answer
     text, is_cut = shorten(answer.text, PREVIEW_CHARACTERS) if answer else (None, False)
     return MultiRunState(
-        **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason"}),
+        **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason", "on_deadline"}),
         finished=len(multi_run.outcomes),
         usable=sum(multi_run.outcomes.values()),
         answer=AnswerPreview(
@@ -238,13 +246,14 @@ def snapshot(
     """
     judgement = judge(multi_run, watches)
     synthesis = watches.get(multi_run.synthesis_key)
+    cost = costs.of(multi_run).runs
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
         answer=_answer(answer, judgement.candidates) if (answer := multi_run.current_answer) else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
         synthesis=run_snapshot(synthesis, now=now) if synthesis else None,
-        estimate=Estimate(runs=len(multi_run.keys)),
+        estimate=Estimate(runs=cost.at_most, runs_at_least=cost.at_least),
         allowed_actions=_allowed_actions(multi_run, judgement.candidates, watches),
     )
 
@@ -302,13 +311,12 @@ def _candidate(
     multi_run: MultiRun, candidate: Candidate, queue: Mapping[str, QueuePlace], now: float
 ) -> CandidateSnapshot:
     run = run_snapshot(candidate.watch, now=now) if candidate.watch else RunSnapshot(status=Status.QUEUED)
-    opened = opened_by(candidate.watch)
+    opened, options = opened_by(candidate.watch), multi_run.candidates[candidate.index]
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
         queue=queue.get(multi_run.candidate_key(candidate.index)),
-        model=multi_run.candidates[candidate.index].model,
-        agent_type=multi_run.candidates[candidate.index].agent_type,
+        **options.model_dump(exclude={"system_prompt"}),
         usable=candidate.usable if candidate.finished else None,
         reason=candidate.reason,
         summary=candidate.watch.summary if candidate.watch else None,

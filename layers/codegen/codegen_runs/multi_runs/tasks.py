@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from codegen_api import Harness
 from codegen_runs.backend import Backend
 from codegen_runs.limits import backlogs
-from codegen_runs.multi_runs import judging, recording, synthesis, transitions, waves
+from codegen_runs.multi_runs import candidates, judging, recording, synthesis, transitions, waves
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.run_control import pausing
@@ -19,8 +18,8 @@ from codegen_runs.runs.following import enqueue, withdraw
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch
 
-# Priorities in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
-SYNTHESIS, CANDIDATE = 1, 2
+# The priority in the launch queue: before the candidates of other multi-runs.
+SYNTHESIS = candidates.PRIORITY - 1
 
 # What the state machine does next.
 LAUNCH, SYNTHESIZE, PUBLISH = "launch", "synthesize", "publish"
@@ -39,27 +38,13 @@ def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> State:
         _open(org_id, multi_run_id, backend), partial(transitions.launching, now=backend.clock.now()), backend
     )
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
-    return _state(multi_run, LAUNCH, candidates=waves.first(judgement))
+    return _state(multi_run, LAUNCH, to_launch=waves.first(judgement))
 
 
 def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backend: Backend) -> None:
     """Queue the run of one candidate. The poller answers the task token when the run has ended."""
-    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
-    variant = multi_run.candidates[index]
-    enqueue(
-        org_id=org_id,
-        key=multi_run.candidate_key(index),
-        prompt=variant.prompt or multi_run.prompt,
-        launch=_launch(multi_run, variant.model, variant.agent_type, candidate=index),
-        task_token=task_token,
-        multi_run_id=multi_run_id,
-        priority=CANDIDATE,
-        deadline=min(now + multi_run.candidate_timeout_s, multi_run.deadline_at / 1000),
-        paused=multi_run.paused_at is not None,
-        created_by=multi_run.created_by,
-        request_id=multi_run.request_id,
-        backend=backend,
-    )
+    multi_run = _open(org_id, multi_run_id, backend)
+    candidates.queue(multi_run, index, task_token, backend=backend)
     _catch_up(multi_run, multi_run.candidate_key(index), backend)
 
 
@@ -74,8 +59,8 @@ def gather(org_id: int, multi_run_id: str, waited_for: str, *, backend: Backend)
     """
     multi_run = _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
-    if candidates := waves.further(multi_run, judgement):
-        return _state(multi_run, LAUNCH, candidates=candidates)
+    if further := waves.further(multi_run, judgement):
+        return _state(multi_run, LAUNCH, to_launch=further)
     multi_run = _update(multi_run, partial(transitions.gathered, judgement=judgement, now=backend.clock.now()), backend)
     if waited_for != SYNTHESIZE and judging.needs_synthesis(multi_run, judgement):
         return _state(multi_run, SYNTHESIZE)
@@ -93,7 +78,11 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Back
         org_id=org_id,
         key=multi_run.synthesis_key,
         prompt=synthesis.compose(multi_run, chosen),
-        launch=_launch(multi_run, multi_run.synthesis.model, None, role="synthesis"),
+        launch=Launch(
+            repo_id=multi_run.repo_id,
+            model=multi_run.synthesis.model,
+            metadata=multi_run.metadata | {"multi_run_id": multi_run.id, "role": "synthesis"},
+        ),
         task_token=task_token,
         multi_run_id=multi_run_id,
         priority=SYNTHESIS,
@@ -135,12 +124,12 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     return {"multi_run_id": multi_run_id}
 
 
-def _state(multi_run: MultiRun, following: str, *, candidates: Sequence[int] = ()) -> State:
+def _state(multi_run: MultiRun, following: str, *, to_launch: Sequence[int] = ()) -> State:
     return {
         "org_id": multi_run.org_id,
         "multi_run_id": multi_run.id,
         "next": following,
-        "candidates": list(candidates),
+        "candidates": list(to_launch),
         "candidate_timeout_s": multi_run.candidate_timeout_s + NET_SECONDS,
         "internal_timeout_s": max(multi_run.candidate_timeout_s, SYNTHESIS_SECONDS) + NET_SECONDS,
     }
@@ -165,11 +154,6 @@ def _update(multi_run: MultiRun, decide: Callable[[MultiRun], Change | None], ba
     if is_changed:
         backend.kick(multi_run)
     return multi_run
-
-
-def _launch(multi_run: MultiRun, model: str | None, agent_type: Harness | None, **role: object) -> Launch:
-    metadata = multi_run.metadata | {"multi_run_id": multi_run.id} | role
-    return Launch(repo_id=multi_run.repo_id, model=model, agent_type=agent_type, metadata=metadata)
 
 
 def _catch_up(multi_run: MultiRun, key: str, backend: Backend) -> None:

@@ -50,7 +50,7 @@ def launch(watch: Watch, resources: Resources) -> None:
     try:
         with resources.call(watch):
             run = resources.codegen.runs.create(
-                watch.prompt or "",
+                asked.sent or watch.prompt or "",
                 org_id=watch.org_id,
                 repo_id=asked.repo_id,
                 model=asked.model,

@@ -28,7 +28,6 @@ _OPEN = "open"
 Action = tuple[str, dict[str, Any]]
 """A part of a transaction, as `storage.table.transact` takes it."""
 
-MAX_CANDIDATES = 20
 MAX_PROMPT_CHARACTERS = 60_000
 
 Prompt = Annotated[
@@ -47,12 +46,30 @@ class Strategy(StrEnum):
     """The answers stay side by side."""
 
 
-class Variant(BaseModel):
-    """What one candidate does differently. Variants are dealt out in turn."""
+class OnDeadline(StrEnum):
+    """What happens at the deadline if candidates have not ended."""
 
-    prompt: Prompt | None = None
+    PARTIAL = "partial"
+    """The others are enough if they meet the quorum."""
+    FAIL = "fail"
+    """The multi-run fails."""
+
+
+class Variant(BaseModel):
+    """The options of one candidate."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: str | None = None
+    """Its prompt, if that is not the prompt of the multi-run."""
     model: str | None = None
     agent_type: Harness | None = None
+    repo_id: int | None = None
+    agent_id: str | None = None
+    """The agent of this deployment whose instructions the run gets, in the version `agent_version`."""
+    agent_version: int | None = None
+    system_prompt: str | None = None
+    """Instructions in place of those of the agent."""
 
 
 class SynthesisOptions(BaseModel):
@@ -60,7 +77,7 @@ class SynthesisOptions(BaseModel):
 
     prompt: Prompt | None = Field(None, description="Instructions for the synthesis, instead of the usual ones.")
     model: str | None = Field(None, description="The model of the synthesis run; else the candidates'.")
-    top_k: int | None = Field(None, ge=2, le=MAX_CANDIDATES, description="Join the best so many answers only.")
+    top_k: int | None = Field(None, ge=2, description="Join the best so many answers only.")
 
 
 class MultiRunStatus(StrEnum):
@@ -123,7 +140,7 @@ class MultiRun(BaseModel):
     status: MultiRunStatus = MultiRunStatus.QUEUED
     prompt: str
     candidates: list[Variant]
-    """One per candidate, complete: if a variant has no prompt, model or agent type, it has those of the multi-run."""
+    """One per candidate, complete: what a variant of the request leaves out is that of the multi-run."""
     repo_id: int | None = None
     metadata: dict[str, Any] = {}
     strategy: Strategy
@@ -133,6 +150,7 @@ class MultiRun(BaseModel):
     """The indexes of the candidates in the synthesis prompt, in their order there; None before the synthesis."""
     candidate_timeout_s: int
     deadline_at: int
+    on_deadline: OnDeadline = OnDeadline.PARTIAL
     created_by: str
     request_id: str | None = None
     """The id of the request that started it: see `correlation`."""

@@ -134,6 +134,8 @@ class Launch(BaseModel):
     model: str | None = None
     agent_type: Harness | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+    sent: str | None = None
+    """The text that the upstream receives in place of the prompt; None if it receives the prompt alone."""
 
 
 class Cancel(BaseModel):

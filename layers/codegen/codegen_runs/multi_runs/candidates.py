@@ -1,0 +1,62 @@
+"""Queueing the runs of candidates."""
+
+from __future__ import annotations
+
+from codegen_runs.agents import composing, profiles
+from codegen_runs.backend import Backend
+from codegen_runs.runs.following import enqueue
+from codegen_runs.storage.multi_runs import MultiRun, Variant
+from codegen_runs.storage.runs import Launch
+
+# The priority in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
+PRIORITY = 2
+
+
+def queue(multi_run: MultiRun, index: int, task_token: str, *, backend: Backend) -> None:
+    """Queue the run of a candidate. The poller completes the task of `task_token` when the run has ended.
+
+    If the run is queued already, only the task token is replaced. Raises `AgentNotFound`, `StorageUnavailable`.
+    """
+    candidate = multi_run.candidates[index]
+    prompt = candidate.prompt or multi_run.prompt
+    enqueue(
+        org_id=multi_run.org_id,
+        key=multi_run.candidate_key(index),
+        prompt=prompt,
+        launch=_launch(multi_run, index, prompt, backend),
+        task_token=task_token,
+        multi_run_id=multi_run.id,
+        priority=PRIORITY,
+        deadline=min(backend.clock.now() + multi_run.candidate_timeout_s, multi_run.deadline_at / 1000),
+        paused=multi_run.paused_at is not None,
+        created_by=multi_run.created_by,
+        request_id=multi_run.request_id,
+        source=_agent(candidate),
+        backend=backend,
+    )
+
+
+def _launch(multi_run: MultiRun, index: int, prompt: str, backend: Backend) -> Launch:
+    candidate = multi_run.candidates[index]
+    system_prompt, configuration = candidate.system_prompt, {}
+    if candidate.agent_id is not None:
+        agent = profiles.get(
+            candidate.agent_id, org_id=multi_run.org_id, version=candidate.agent_version, backend=backend
+        )
+        system_prompt, configuration = system_prompt or agent.system_prompt, agent.configuration
+    sent = composing.compose(prompt, system_prompt=system_prompt, configuration=configuration)
+    return Launch(
+        sent=sent if sent != prompt else None,
+        # An earlier version of this deployment stored the repository with the multi-run only.
+        repo_id=candidate.repo_id if candidate.repo_id is not None else multi_run.repo_id,
+        model=candidate.model,
+        agent_type=candidate.agent_type,
+        metadata=multi_run.metadata | {"multi_run_id": multi_run.id, "candidate": index} | _agent(candidate),
+    )
+
+
+def _agent(candidate: Variant) -> dict[str, str | int]:
+    """Return the agent and its version, for the metadata of the run and the record of its prompt."""
+    if candidate.agent_id is None or candidate.agent_version is None:
+        return {}
+    return {"agent_id": candidate.agent_id, "agent_version": candidate.agent_version}

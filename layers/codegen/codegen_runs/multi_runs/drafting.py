@@ -1,0 +1,51 @@
+"""The record of a new multi-run, from its request."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from codegen_runs import correlation
+from codegen_runs.backend import Backend
+from codegen_runs.callers import Caller
+from codegen_runs.clock import milliseconds
+from codegen_runs.multi_runs import variants
+from codegen_runs.multi_runs.parameters import CreateMultiRun
+from codegen_runs.storage.multi_runs import MultiRun, Variant
+
+
+def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRun:
+    """Return the record of a new multi-run. Nothing is stored.
+
+    Raises `AgentNotFound`, `StorageUnavailable`.
+    """
+    now = backend.clock.now()
+    complete = variants.complete(request.all_variants, request, org_id=org_id, backend=backend)
+    return MultiRun(
+        org_id=org_id,
+        id=_new_id(now),
+        prompt=request.prompt,
+        candidates=variants.dealt(complete, request.copies),
+        repo_id=request.repo_id if request.repo_id is not None else _common_repo(complete),
+        metadata=request.metadata or {},
+        strategy=request.strategy,
+        quorum=request.quorum,
+        synthesis=request.synthesis.model_copy(update={"model": request.synthesis.model or request.model}),
+        candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
+        deadline_at=milliseconds(now + request.deadline_s),
+        on_deadline=request.on_deadline,
+        created_by=caller.id,
+        request_id=correlation.request_id(),
+        created_at=milliseconds(now),
+    )
+
+
+def _common_repo(candidates: Sequence[Variant]) -> int | None:
+    """Return the repository of all candidates; None if they have different ones."""
+    repos = {candidate.repo_id for candidate in candidates}
+    return repos.pop() if len(repos) == 1 else None
+
+
+def _new_id(now: float) -> str:
+    """Return an id that sorts after the ids of all earlier multi-runs."""
+    return f"mr-{milliseconds(now):012x}-{secrets.token_hex(5)}"

@@ -1,0 +1,125 @@
+"""The estimate of a multi-run that is not started."""
+
+from typing import Any
+
+import pytest
+
+from codegen_api import parse_timestamp
+from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets
+from codegen_runs.storage.buckets import MARGIN
+from codegen_runs.storage.runs import RunsTable
+from tests.support import backend, handlers
+from tests.support.events import Answer, call, current, rest
+from tests.unit.multi_runs.flow import ORG, PATH, create, get, task
+
+pytestmark = pytest.mark.usefixtures("state_machine")
+
+AT_ONCE = LIMITS["create"].calls - RESERVED_CREATES
+WINDOW = LIMITS["create"].seconds + MARGIN
+
+
+def estimate(**body: Any) -> Answer:
+    event = rest("POST", f"{PATH}/estimate", body={"prompt": "Say hello.", **body})
+    return call(handlers.handler("multi_runs/estimate"), event)
+
+
+@pytest.mark.parametrize(
+    ("body", "runs"),
+    [
+        ({}, 4),
+        ({"strategy": "none"}, 3),
+        ({"strategy": "select", "concurrency": 5}, 6),
+        ({"concurrency": 1}, 1),
+        ({"variants": [{}, {"model": "a"}], "concurrency": 3}, 7),
+    ],
+)
+def test_the_estimate_counts_all_runs_and_the_multi_run_says_the_same(body: Any, runs: int) -> None:
+    estimated = estimate(**body).json
+
+    assert (estimated["runs"], estimated["runs_at_least"]) == (runs, runs)
+    kinds = ("candidates", "judges", "syntheses")
+    assert sum(estimated[kind]["at_most"] for kind in kinds) == runs
+    assert create({"prompt": "Say hello.", **body}).json["estimate"] == {"runs": runs, "runs_at_least": runs}
+
+
+def test_an_estimate_stores_nothing_and_launches_nothing() -> None:
+    assert estimate().status == 200
+
+    assert current().multi_runs.newest(ORG, 1) == ([], None)
+    assert current().runs.get_backlog(ORG).multi_runs == {}
+
+
+def test_the_last_launch_comes_after_the_queue_and_the_budget_of_the_limit(clock: backend.TestClock) -> None:
+    def seconds(**body: Any) -> float:
+        answer = estimate(**body).json
+        at = parse_timestamp(answer["last_launch_at"]).timestamp() - clock.now()
+        assert answer["minutes_until_last_launch"] == pytest.approx(at / 60, abs=0.06)
+        return at
+
+    assert seconds(concurrency=AT_ONCE) == pytest.approx(0, abs=0.1)
+    assert seconds(concurrency=AT_ONCE + 1) == pytest.approx(WINDOW, abs=0.1)
+    waiting = create({"prompt": "Go.", "concurrency": AT_ONCE}).json["id"]
+    for index in task("plan", waiting)["candidates"]:
+        task("launch", waiting, index=index, task_token="token")
+    assert seconds(concurrency=1) == pytest.approx(WINDOW, abs=0.1)
+    assert seconds(concurrency=AT_ONCE + 1) == pytest.approx(2 * WINDOW, abs=0.1)
+
+
+def test_the_expected_launch_is_that_of_the_multi_run_once_it_waits(clock: backend.TestClock) -> None:
+    estimated = estimate(concurrency=20).json["last_launch_at"]
+    multi_run_id = create({"prompt": "Go.", "concurrency": 20}).json["id"]
+    for index in task("plan", multi_run_id)["candidates"]:
+        task("launch", multi_run_id, index=index, task_token="token")
+
+    assert max(each["queue"]["expected_at"] for each in get(multi_run_id).json["candidates"]) == estimated
+
+
+def test_a_launch_after_the_deadline_is_pointed_out() -> None:
+    assert [each["code"] for each in estimate(concurrency=20, deadline_s=60).json["warnings"]] == [
+        "launch_after_deadline"
+    ]
+    assert estimate(concurrency=20).json["warnings"] == []
+
+
+def test_too_many_queued_runs_are_refused_in_the_estimate_as_in_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_QUEUED_RUNS_PER_CALLER", "6")
+    assert estimate(concurrency=5).json["refusals"] == []
+    create({"prompt": "Go.", "concurrency": 2})
+    (refusal,) = estimate(concurrency=5).json["refusals"]
+    refused = create({"prompt": "Go.", "concurrency": 5}).json
+
+    assert refusal == {name: refused[name] for name in ("code", "detail", "remedy", "retryable")}
+    assert refusal["code"] == "too_many_queued_runs"
+
+
+def test_an_unknown_agent_is_a_refusal_beside_the_costs() -> None:
+    answer = estimate(variants=[{}, {"agent_id": "nobody"}])
+
+    assert answer.status == 200
+    assert [each["code"] for each in answer.json["refusals"]] == ["agent_not_found"]
+    assert answer.json["runs"] == 3
+
+
+def test_launches_that_codegen_refuses_now_are_a_refusal_until_they_are_accepted(
+    runs: RunsTable, clock: backend.TestClock
+) -> None:
+    buckets = Buckets(runs, runs.deployment_budget(), clock)
+    buckets.close("create", ORG, 300, "The plan is used up.")
+    answer = estimate().json
+
+    assert [each["code"] for each in answer["refusals"]] == ["launches_refused"]
+    assert "The plan is used up." in answer["refusals"][0]["detail"]
+    assert answer["minutes_until_last_launch"] == 5
+    clock.sleep(301)
+    assert estimate().json["refusals"] == []
+
+
+def test_identical_variants_are_pointed_out_with_their_defaults() -> None:
+    variants = [{}, {"model": "a"}, {"model": "b"}, {"prompt": "Other."}, {"model": "a"}]
+
+    assert estimate(model="a", variants=variants).json["identical_variants"] == [[0, 1, 4]]
+    assert estimate(concurrency=5).json["identical_variants"] == []
+
+
+def test_a_request_that_cannot_be_valid_is_refused_as_it_would_be() -> None:
+    assert estimate(concurrency=21).status == 422
