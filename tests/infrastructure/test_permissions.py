@@ -363,7 +363,7 @@ def finish_the_candidates(functions: Functions, multi_run: dict[str, Any]) -> No
     functions.run("PlanMultiRun", **multi_run)
     for index in range(3):
         functions.run("LaunchCandidate", **multi_run, index=index)
-    functions.run("PollRuns")
+        functions.run("PollRuns")  # One by one, so that each gets its own script.
 
 
 def control_a_multi_run(functions: Functions) -> None:
