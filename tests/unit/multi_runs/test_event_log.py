@@ -1,7 +1,8 @@
 """The event log of a multi-run: what is written when, and how viewers read it."""
 
 import json
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,9 @@ from codegen_runs.multi_runs import recording, transitions
 from codegen_runs.multi_runs.judging import judge
 from codegen_runs.multi_runs.snapshots import state
 from codegen_runs.multi_runs.transitions import Change
+from codegen_runs.poller.candidates import RecordedCandidates
+from codegen_runs.poller.publisher import NoViewers
+from codegen_runs.problems import StorageUnavailable
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
 from codegen_runs.storage.table import ConditionFailed
@@ -53,7 +57,7 @@ def ended() -> str:
     for index in range(3):
         watch = watch_of(f"{multi_run_id}-{index}", Status.COMPLETED, f"Hello {index}.", multi_run_id=multi_run_id)
         assert current().runs.add(watch)
-        recording.candidate_ended(watch, backend=current())
+        recording.candidates_ended([watch], backend=current())
     task("publish", multi_run_id)
     return multi_run_id
 
@@ -144,7 +148,7 @@ def test_a_change_at_the_same_time_loses_no_event_and_no_change(overtaken: str, 
     watch = watch_of(f"{multi_run_id}-1", Status.COMPLETED, "Hello.", multi_run_id=multi_run_id)
     assert current().runs.add(watch)
     racing: Any = Overtaken(
-        current().multi_runs, "advance", lambda: recording.candidate_ended(watch, backend=current())
+        current().multi_runs, "advance", lambda: recording.candidates_ended([watch], backend=current())
     )
     with working_with(Backend(clock=clock, kick=backend.Kicks(), multi_runs=racing)):
         call(handlers.handler(f"multi_runs/{overtaken}"), rest("POST", f"{PATH}/{multi_run_id}/{overtaken}"))
@@ -153,6 +157,52 @@ def test_a_change_at_the_same_time_loses_no_event_and_no_change(overtaken: str, 
         "candidate_finished", "quorum_met", {"pause": "paused", "cancel": "cancelled"}[overtaken]
     ]  # fmt: skip
     assert stored(multi_run_id).outcomes == {"1": True}
+
+
+class Writes:
+    """A multi-runs table that fails its first write if asked to, and counts the writes that another one prevented."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._table = current().multi_runs
+        self._fails = fails
+        self.prevented = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def advance(self, *args: Any, **more: Any) -> MultiRun:
+        if self._fails:
+            self._fails = False
+            raise StorageUnavailable("The table cannot be reached.")
+        try:
+            return self._table.advance(*args, **more)
+        except ConditionFailed:
+            self.prevented += 1
+            raise
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_ends_that_are_found_at_once_are_recorded_once_and_do_not_prevent_each_other(
+    clock: backend.TestClock, fails: bool
+) -> None:
+    multi_run_id = str(create({"prompt": "Say hello.", "concurrency": 8}).json["id"])
+    task("plan", multi_run_id)
+    keys = [f"{multi_run_id}-{index}" for index in range(8)]
+    watches = [watch_of(key, Status.COMPLETED, "Hello.", multi_run_id=multi_run_id) for key in keys]
+    table = Writes(fails=fails)
+    recorded = RecordedCandidates(
+        Backend(clock=clock, kick=backend.Kicks(), multi_runs=cast("Any", table), runs=current().runs), NoViewers()
+    )
+    with ThreadPoolExecutor(8) as threads:
+        failures = [end.exception() for end in [threads.submit(recorded.ended, watch) for watch in watches]]
+    for watch, failure in zip(watches, failures, strict=True):
+        if failure:  # The poller takes the step again.
+            recorded.ended(watch)
+
+    assert sum(failure is not None for failure in failures) == fails
+    assert table.prevented == 0
+    assert types(multi_run_id).count("candidate_finished") == 8
+    assert stored(multi_run_id).outcomes == {str(index): True for index in range(8)}
 
 
 def test_the_record_and_its_event_are_written_together_or_not_at_all() -> None:
@@ -175,7 +225,7 @@ def test_an_end_after_the_end_of_the_multi_run_is_not_recorded() -> None:
     assert current().runs.add(watch)
     cancel(multi_run_id)
 
-    assert recording.candidate_ended(watch, backend=current()) is None
+    assert recording.candidates_ended([watch], backend=current()) is None
     assert types(multi_run_id)[-1] == "cancelled"
 
 

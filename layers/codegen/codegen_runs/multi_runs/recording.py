@@ -6,7 +6,7 @@ The record contains what the events add up to, so each event is written once, ho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import transitions
@@ -48,18 +48,20 @@ def update(
     return multi_run, False
 
 
-def candidate_ended(watch: Watch, *, backend: Backend) -> MultiRun | None:
-    """Record the end of a candidate's run; return the multi-run if this was not recorded before.
+def candidates_ended(watches: Sequence[Watch], *, backend: Backend) -> MultiRun | None:
+    """Record the ends of runs of one multi-run; return the multi-run if this was not recorded before.
 
     Raises `StorageUnavailable`.
     """
-    multi_run = backend.multi_runs.get(watch.org_id, watch.multi_run_id or "")
-    if multi_run is None or watch.key not in multi_run.candidate_keys:
+    first, now = watches[0], backend.clock.now()
+    multi_run = backend.multi_runs.get(first.org_id, first.multi_run_id or "")
+    if multi_run is None:
         return None
-    index, now = multi_run.candidate_keys.index(watch.key), backend.clock.now()
 
     def decide(multi_run: MultiRun) -> Change | None:
-        return transitions.candidates_ended(multi_run, [candidate(multi_run, index, watch)], now=now)
+        keys = multi_run.candidate_keys
+        ended = [candidate(multi_run, keys.index(each.key), each) for each in watches if each.key in keys]
+        return transitions.candidates_ended(multi_run, ended, now=now)
 
     multi_run, is_changed = update(multi_run, decide, backend=backend)
     return multi_run if is_changed else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Protocol
 
 from codegen_runs.backend import Backend
@@ -27,6 +28,9 @@ class NoMultiRuns:
 class RecordedCandidates:
     """Records each end once, and pushes its events to the viewers of the multi-run.
 
+    The threads of a poller often find the ends of several candidates at once. One of them records all that wait, in one
+    write: otherwise they would keep each other from writing the record of the multi-run.
+
     Args:
         backend: The clock and the tables.
         publisher: Pushes the events.
@@ -35,10 +39,27 @@ class RecordedCandidates:
     def __init__(self, backend: Backend, publisher: Publisher) -> None:
         self._backend = backend
         self._publisher = publisher
+        self._waiting: dict[tuple[int, str], list[Watch]] = {}
+        self._adding = Lock()
+        self._recording = Lock()
 
     def ended(self, watch: Watch) -> None:
         """See `Candidates.ended`."""
         if watch.multi_run_id is None or watch.is_internal:
             return
-        if multi_run := recording.candidate_ended(watch, backend=self._backend):
+        place = (watch.org_id, watch.multi_run_id)
+        with self._adding:
+            self._waiting.setdefault(place, []).append(watch)
+        with self._recording:
+            with self._adding:
+                ended = self._waiting.pop(place, [])
+            if not ended:
+                return  # Another thread has recorded it.
+            try:
+                multi_run = recording.candidates_ended(ended, backend=self._backend)
+            except BaseException:
+                with self._adding:  # The other threads try it themselves.
+                    self._waiting.setdefault(place, []).extend(each for each in ended if each is not watch)
+                raise
+        if multi_run:
             self._publisher.catch_up(multi_run.org_id, multi_run.key)
