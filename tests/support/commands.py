@@ -65,6 +65,7 @@ WITHOUT = {
     "create_stream_ticket": _BROWSER,
     "edit_pull_request": _RAW,
     "edit_pull_request_of_repository": _RAW,
+    "estimate_multi_run": _RAW,
     "generate_setup_commands": _RAW,
     "generate_slack_token": _SETTING,
     "get_agent_run": "`run view` calls it at the Codegen API, and reads the run card of a deployment.",
