@@ -65,16 +65,17 @@ class _Clock:
         self.manual.advance(seconds)
 
 
-class _Tokens:
+class NoTokens:
     """Accepts no task token: no state machine waits."""
 
     def succeed(self, token: str, output: object) -> None:
+        """Fail: nothing should call this."""
         raise AssertionError(token, output)
 
     fail = succeed  # type: ignore[assignment]
 
 
-class _Deployment(NamedTuple):
+class Deployment(NamedTuple):
     """A deployment in memory, and the fake Codegen whose clock it uses."""
 
     runs: RunsTable
@@ -93,7 +94,8 @@ class _Viewer:
 
 
 @contextmanager
-def _deployment() -> Iterator[_Deployment]:
+def deployment() -> Iterator[Deployment]:
+    """Run a deployment in memory while the block runs."""
     template = load(ROOT / "template.yaml", {"CodegenOrgId": "1", "CodegenTokenSecret": ANY_SECRET})
     environment = dict(ENVIRONMENT)
     for function in template.functions.values():
@@ -109,7 +111,7 @@ def _deployment() -> Iterator[_Deployment]:
             token=DEMO_TOKEN, base_url="http://codegen.test", http_client=client, retry=RetryPolicy(max_retries=0)
         )
         assert isinstance(fake.clock, ManualClock)
-        yield _Deployment(Backend().runs, fake, _Clock(fake.clock), codegen, services, template)
+        yield Deployment(Backend().runs, fake, _Clock(fake.clock), codegen, services, template)
     os.environ.clear()
     os.environ.update(before)
 
@@ -168,13 +170,13 @@ def section() -> Section:
 
 def _watched(viewers: int) -> tuple[float, list[float]]:
     """Return the upstream calls per minute of a run, and the delays (seconds) until viewers saw its logs."""
-    with _deployment() as (runs, fake, clock, codegen, *_):
+    with deployment() as (runs, fake, clock, codegen, *_):
         fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
         run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
         fake.calls.clear()
         backend = Backend(runs=runs, clock=clock, kick=lambda *_: None)
         watch = follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, backend=backend)
-        poller = Poller(runs=runs, codegen=codegen, tokens=_Tokens(), clock=clock, holder="bench", concurrency=1)
+        poller = Poller(runs=runs, codegen=codegen, tokens=NoTokens(), clock=clock, holder="bench", concurrency=1)
         audience = [_Viewer() for _ in range(viewers)]
         began = clock.now()
         while not (current := _read(runs, watch)).status.terminal:
@@ -200,7 +202,7 @@ def _read_events(viewer: _Viewer, runs: RunsTable, watch: Watch, clock: _Clock) 
 
 
 def _naive(viewers: int) -> float:
-    with _deployment() as (_, fake, clock, codegen, *_):
+    with deployment() as (_, fake, clock, codegen, *_):
         fake.script(Script(seconds=_RUN_SECONDS, steps=_LOGS))
         run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
         fake.calls.clear()
@@ -219,7 +221,7 @@ def _throughput() -> tuple[list[float], list[float], float, float]:
     """
     appended, read = [], []
     for _ in range(5):
-        with _deployment() as (runs, _, clock, *_):
+        with deployment() as (runs, _, clock, *_):
             now = round(clock.now() * 1000)
             watch = Watch(
                 org_id=1,
@@ -251,13 +253,13 @@ def _throughput() -> tuple[list[float], list[float], float, float]:
 
 def _idle_minute() -> tuple[Counter[str], float]:
     """Return the poller's calls of DynamoDB when it has nothing to do, and how many functions the schedules invoke."""
-    with _deployment() as deployment, redirect_stdout(StringIO()):
+    with deployment() as deployed, redirect_stdout(StringIO()):
         tick = handler("poller/poll")
         for _ in range(2):  # the first tick also reads the secret, and stores which rate limits it uses
-            deployment.aws.asked.clear()
+            deployed.aws.asked.clear()
             tick({"source": "aws.scheduler"}, Context(milliseconds_left=85_000))
-        invocations = sum(60 / period(schedule.expression) for schedule in deployment.template.schedules)
-        return Counter(operation for operation in deployment.aws.asked if operation != "GetSecretValue"), invocations
+        invocations = sum(60 / period(schedule.expression) for schedule in deployed.template.schedules)
+        return Counter(operation for operation in deployed.aws.asked if operation != "GetSecretValue"), invocations
 
 
 def _read(runs: RunsTable, watch: Watch) -> Watch:
