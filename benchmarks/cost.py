@@ -1,7 +1,7 @@
 """What a deployment costs: the work of an idle month and of a thousand runs, counted, times the list prices of AWS.
 
-The poller and the functions run in simulated time against DynamoDB in memory. So requests, read and write units, and the
-seconds of the poller are counted exactly. Lambda is billed by time. The time of short functions is that of this
+The poller and the functions run in simulated time against DynamoDB in memory. So requests, read and write units, and
+the seconds of the poller are counted exactly. Lambda is billed by time. The time of short functions is that of this
 machine, which makes little difference. The work of viewers is computed: see `_viewers`.
 """
 
