@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -21,7 +21,7 @@ from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Unprocessable
 from codegen_runs.run_cards.cards import status_of
-from codegen_runs.storage.multi_runs import AnswerSource, MultiRun
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100
@@ -66,6 +66,21 @@ class Winners(BaseModel):
     agent_type: Harness | None = Field(description="Null for the organization's default.")
     candidates: int = Field(description="Such candidates in multi-runs that selected one.")
     selected: int = Field(description="Such candidates that were selected.")
+    picked: int = Field(0, description="Such candidates that a person picked, in any multi-run.")
+
+
+class Picks(BaseModel):
+    """What people picked, against what the multi-runs selected, and what became of it."""
+
+    total: int = Field(0, description="Multi-runs with a pick.")
+    same: int = Field(0, description="Picks of the candidate that had been selected.")
+    other: int = Field(0, description="Picks of another candidate than the one that had been selected.")
+    merged: int = Field(0, description="Picks whose pull request is merged.")
+    not_merged: int = Field(0, description="Picks whose pull request is not merged.")
+    merge_unknown: int = Field(
+        0,
+        description="Picks without a pull request, or for which the Codegen API does not report whether it is merged.",
+    )
 
 
 class MultiRunCounts(BaseModel):
@@ -75,6 +90,7 @@ class MultiRunCounts(BaseModel):
     by_status: dict[str, int]
     selections: int = Field(0, description="Multi-runs in which one of several usable answers was selected.")
     winners: list[Winners] = Field([], description="The selected candidates by model and agent type, the most first.")
+    picks: Picks = Picks()
 
 
 class Creations(BaseModel):
@@ -137,7 +153,7 @@ def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
         if len(page) < PAGE or counted_from < within.start:
             complete = True
             break
-    multi_runs, all_multi_runs = _multi_runs(org_id, within, backend)
+    multi_runs, all_multi_runs = _multi_runs(org_id, within, runs, backend)
     started_here = {run_id: watch for run_id, watch in followed.items() if watch.created_by}
     return Usage(
         organization_id=org_id,
@@ -182,8 +198,10 @@ def _pages(org_id: int, within: Span, codegen: CodegenAPI) -> Iterator[list[Agen
         skip += PAGE
 
 
-def _multi_runs(org_id: int, within: Span, backend: Backend) -> tuple[MultiRunCounts, bool]:
-    """Count the multi-runs of the span, and return whether all of them were counted."""
+def _multi_runs(
+    org_id: int, within: Span, runs: Mapping[int, AgentRun], backend: Backend
+) -> tuple[MultiRunCounts, bool]:
+    """Count the multi-runs of the span, and return whether all of them were counted. `runs` are given by id."""
     start, end = (milliseconds(moment.timestamp()) for moment in (within.start, within.end))
     counted: list[MultiRun] = []
     before: str | None = f"mr-{end:012x}"  # Ids are in the order of creation.
@@ -191,38 +209,77 @@ def _multi_runs(org_id: int, within: Span, backend: Backend) -> tuple[MultiRunCo
         found, before = backend.multi_runs.newest(org_id, PAGE, before)
         counted += [_without_texts(multi_run) for multi_run in found if start <= multi_run.created_at < end]
         if before is None or (found and found[-1].created_at < start):
-            return _counts(counted), True
-    return _counts(counted), False
+            return _counts(counted, runs), True
+    return _counts(counted, runs), False
 
 
 def _without_texts(multi_run: MultiRun) -> MultiRun:
     """Return a multi-run without its long texts: a thousand of them would need much memory."""
-    answer = multi_run.answer.model_copy(update={"text": ""}) if multi_run.answer else None
+    answer = _without_text(multi_run.answer) if multi_run.answer else None
+    pick = multi_run.pick and multi_run.pick.model_copy(update={"answer": _without_text(multi_run.pick.answer)})
     candidates = [candidate.model_copy(update={"prompt": None}) for candidate in multi_run.candidates]
-    return multi_run.model_copy(update={"prompt": "", "answer": answer, "candidates": candidates})
+    return multi_run.model_copy(update={"prompt": "", "answer": answer, "pick": pick, "candidates": candidates})
 
 
-def _counts(multi_runs: Sequence[MultiRun]) -> MultiRunCounts:
+def _without_text(answer: Answer) -> Answer:
+    return answer.model_copy(update={"text": ""})
+
+
+def _counts(multi_runs: Sequence[MultiRun], runs: Mapping[int, AgentRun]) -> MultiRunCounts:
     competed: Counter[tuple[str | None, Harness | None]] = Counter()
     won: Counter[tuple[str | None, Harness | None]] = Counter()
+    picked: Counter[tuple[str | None, Harness | None]] = Counter()
     selections = 0
     for multi_run in multi_runs:
         answer, kinds = multi_run.answer, [(each.model, each.agent_type) for each in multi_run.candidates]
+        if multi_run.pick:
+            picked.update(kinds[multi_run.pick.candidate : multi_run.pick.candidate + 1])
         if answer is None or answer.source is not AnswerSource.SELECTED or answer.candidate is None:
             continue
         selections += 1
         competed.update(kinds)
         won.update(kinds[answer.candidate : answer.candidate + 1])
-    kinds = sorted(competed, key=lambda kind: (-won[kind], -competed[kind], str(kind)))
+    kinds = sorted({*competed, *picked}, key=lambda kind: (-won[kind], -picked[kind], -competed[kind], str(kind)))
     return MultiRunCounts(
         total=len(multi_runs),
         by_status=dict(Counter(str(multi_run.status) for multi_run in multi_runs)),
         selections=selections,
         winners=[
-            Winners(model=model, agent_type=agent, candidates=competed[model, agent], selected=won[model, agent])
+            Winners(
+                model=model,
+                agent_type=agent,
+                candidates=competed[model, agent],
+                selected=won[model, agent],
+                picked=picked[model, agent],
+            )
             for model, agent in kinds
         ],
+        picks=_picks(multi_runs, runs),
     )
+
+
+def _picks(multi_runs: Sequence[MultiRun], runs: Mapping[int, AgentRun]) -> Picks:
+    counted: Counter[str] = Counter()
+    for multi_run in multi_runs:
+        if pick := multi_run.pick:
+            counted["total"] += 1
+            answer = multi_run.answer
+            if answer and answer.source is AnswerSource.SELECTED:
+                counted["same" if answer.candidate == pick.candidate else "other"] += 1
+            merged = _is_merged(runs.get(pick.agent_run_id or 0))
+            counted["merge_unknown" if merged is None else "merged" if merged else "not_merged"] += 1
+    return Picks(**counted)
+
+
+def _is_merged(run: AgentRun | None) -> bool | None:
+    """Return whether a pull request of a run is merged; None if Codegen does not report that.
+
+    Codegen's document has no such field, but Codegen's own client reads one.
+    """
+    pull_requests = (run.github_pull_requests if run else None) or []
+    merged = [each.model_extra.get("merged") for each in pull_requests if each.model_extra]
+    known = [each for each in merged if isinstance(each, bool)]
+    return any(known) if known else None
 
 
 def _not_known(complete: bool, all_multi_runs: bool, undated: int) -> Iterator[NotKnown]:
@@ -235,7 +292,8 @@ def _not_known(complete: bool, all_multi_runs: bool, undated: int) -> Iterator[N
         ),
     )
     yield NotKnown(
-        code="merged_pull_requests", detail="The Codegen API does not report whether a pull request was merged."
+        code="merged_pull_requests",
+        detail="The document of the Codegen API has no field that reports whether a pull request was merged.",
     )
     yield NotKnown(
         code="follow_ups", detail="A follow-up is not counted separately; it belongs to its run, at the run's start."

@@ -6,21 +6,25 @@ from typing import Any
 import pytest
 
 from codegen_runs import usage
+from codegen_runs.backend import Backend
 from codegen_runs.storage.multi_runs import (
     Answer,
     AnswerSource,
     MultiRun,
     MultiRunsTable,
     MultiRunStatus,
+    Pick,
     Strategy,
     SynthesisOptions,
     Variant,
 )
-from local.fake_codegen import FakeCodegen, Script
+from local.fake_codegen import FakeCodegen, FakeTransport, Script
+from local.fake_codegen.runs import Run
 from local.fake_codegen.schemas import ApiAgentRunSourceType
 from local.template import Template
-from tests.support.backend import TestClock
+from tests.support.backend import TestClock, codegen
 from tests.unit.access.service import ADA, ELSEWHERE, HOME, MARY, ORG, Service
+from tests.unit.multi_runs.flow import MergedPullRequests
 
 DAY = 86_400
 
@@ -36,13 +40,15 @@ def moment(clock: TestClock, ago: float) -> str:
     return (datetime.fromtimestamp(clock.now(), UTC) - timedelta(seconds=ago)).isoformat().replace("+00:00", "Z")
 
 
-def start(fake: FakeCodegen, *, ago: float, source: str = "API", ending: str = "COMPLETE") -> None:
-    fake.start(
+def start(
+    fake: FakeCodegen, *, ago: float, source: str = "API", ending: str = "COMPLETE", script: Script | None = None
+) -> Run:
+    return fake.start(
         fake.organizations[ORG],
         "x",
         user_id=792,
         source_type=ApiAgentRunSourceType(source),
-        script=Script(ending=ending),
+        script=script or Script(ending=ending),
         ago=ago,
     )
 
@@ -156,6 +162,7 @@ def test_an_organization_without_runs_has_no_usage(service: Service, nothing: No
     answer = count(service)
 
     assert answer["runs"] == {"total": 0, "by_status": {}, "by_source": {}, "by_user": {}}
+    assert not any(answer["multi_runs"].pop("picks").values())
     assert answer["multi_runs"] == {"total": 0, "by_status": {}, "selections": 0, "winners": []}
     assert answer["complete"] is True
 
@@ -201,10 +208,43 @@ def test_selected_candidates_are_counted_by_model_and_agent_type(
 
     assert (counted["total"], counted["selections"]) == (6, 3)
     assert [tuple(each.values()) for each in counted["winners"]] == [
-        ("large", None, 2, 2),
-        (None, "claude_code", 1, 1),
-        ("small", None, 4, 0),
+        ("large", None, 2, 2, 0),
+        (None, "claude_code", 1, 1, 0),
+        ("small", None, 4, 0, 0),
     ]
+
+
+def test_picks_are_compared_with_selections_and_with_merged_pull_requests(
+    fake: FakeCodegen, clock: TestClock, deployed: Template, nothing: None
+) -> None:
+    table, now = MultiRunsTable(deployed.tables["MultiRunsTable"].name), round(clock.now() * 1000)
+    small, large = Variant(model="small"), Variant(model="large")
+    merged = start(fake, ago=60, script=Script(seconds=1, pull_request=True))
+    without = start(fake, ago=60, script=Script(seconds=1, pull_request=False))
+    for ago, source, selected, picked, run in (
+        (1, AnswerSource.SELECTED, 1, 1, merged),
+        (2, AnswerSource.SELECTED, 1, 0, without),
+        (3, AnswerSource.SYNTHESIS, None, 1, None),
+        (4, AnswerSource.SELECTED, 0, None, None),
+    ):
+        made = multi_run(ORG, now - ago * 3_600_000, MultiRunStatus.COMPLETED)
+        answer = Answer(text="x", source=source, candidate=selected)
+        fields: dict[str, Any] = {"candidates": [small, large], "answer": answer}
+        if picked is not None:
+            of_pick = Answer(text="y", source=AnswerSource.PICKED, candidate=picked)
+            fields["pick"] = Pick(
+                candidate=picked, agent_run_id=run and run.id, picked_by="user:7", picked_at=now, answer=of_pick
+            )
+        table.add(made.model_copy(update=fields))
+
+    for transport, known in ((MergedPullRequests(fake), {"merged": 1}), (FakeTransport(fake), {})):
+        backend = Backend(clock=clock, codegen=codegen(transport), multi_runs=table)
+        counted = usage.report(ORG, usage.span(None, None, clock), backend=backend).multi_runs
+        expected = {"total": 3, "same": 1, "other": 1, "merged": 0, "not_merged": 0} | known
+        assert counted.picks.model_dump() == {**expected, "merge_unknown": 3 - sum(known.values())}
+        assert {(each.model, each.selected, each.picked) for each in counted.winners} == {
+            ("large", 2, 2), ("small", 1, 1)
+        }  # fmt: skip
 
 
 def multi_run(org_id: int, created_at: int, status: MultiRunStatus) -> MultiRun:

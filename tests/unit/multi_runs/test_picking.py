@@ -88,7 +88,14 @@ def test_the_answer_of_the_picked_candidate_is_the_answer_until_the_pick_is_undo
     assert picked.json["losers"] == []
     for read in (picked.json, get(multi_run_id).json):
         assert (read["answer"]["text"], read["answer"]["source"]) == ("Hi.", "picked")
-        decided = {"candidate": 1, "picked_by": "user:789", "picked_at": at, "reason": "It is shorter."}
+        run = read["candidates"][1]["agent_run_id"]
+        decided = {
+            "candidate": 1,
+            "agent_run_id": run,
+            "picked_by": "user:789",
+            "picked_at": at,
+            "reason": "It is shorter.",
+        }
         assert read["pick"] == decided
         assert offers(read)["unpick"]
     assert events(multi_run_id).json["multi_run"]["answer"]["text"] == "Hi."

@@ -91,6 +91,7 @@ def pick(
             raise AnotherIsPicked(before)
         picked = Pick(
             candidate=chosen.index,
+            agent_run_id=chosen.watch.agent_run_id if chosen.watch else None,
             picked_by=caller.id,
             picked_at=milliseconds(now),
             reason=redact(request.reason) or None,

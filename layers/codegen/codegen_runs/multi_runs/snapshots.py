@@ -81,6 +81,7 @@ class PickSnapshot(BaseModel):
     """A person's choice of a candidate, whose answer is the answer of the multi-run."""
 
     candidate: int
+    agent_run_id: int | None = Field(None, description="The run at Codegen whose answer this is.")
     picked_by: str = Field(description="The caller, such as `user:789`.")
     picked_at: str
     reason: str | None = None

@@ -123,6 +123,8 @@ class Pick(BaseModel):
     """A person's choice of a candidate. Its answer takes precedence over the one that the multi-run found."""
 
     candidate: int
+    agent_run_id: int | None = None
+    """The run at Codegen whose answer this is."""
     picked_by: str
     """The id of the caller."""
     picked_at: int
