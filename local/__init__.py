@@ -14,6 +14,7 @@
     websocket                         API Gateway: the WebSocket API and its connections
     functions                         Lambda: worker processes, the Runtime API, and a client of the Invoke API
     aws                               the other services, by moto: DynamoDB, Secrets Manager, Step Functions
+    request_log                       one readable line for each request
     scheduler                         EventBridge Scheduler
     fake_codegen                      the Codegen API
     demo_agents                       agents that a new system starts with

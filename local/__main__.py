@@ -1,7 +1,8 @@
 """Run the whole system on this machine: `python -m local`, or `python -m local demo`.
 
 With CODEGEN_API_TOKEN and CODEGEN_ORG_ID set, it uses the real Codegen API, at CODEGEN_BASE_URL if that is set; else a
-fake one. CODEGEN_TIMEOUT (seconds, at most 28) and CODEGEN_MAX_RETRIES have the same meaning as for the client.
+fake one. `demo` uses the stack of a running `make run`, if there is one with the fake. CODEGEN_TIMEOUT (seconds, at
+most 28) and CODEGEN_MAX_RETRIES have the same meaning as for the client.
 
 With the real Codegen API, `python -m local` keeps its tables in a folder; with a fake one, it begins anew each time,
 unless --data names a folder.
@@ -16,6 +17,8 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -25,12 +28,13 @@ from rich.console import Console
 
 from local import demo, demo_agents
 from local.data import default_folder
-from local.fake_codegen import FakeCodegen
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen
 from local.journal import DataError
 from local.loopback import HOST, PortTakenError
 from local.stack import Codegen, Ports, Stack
 from local.template import TemplateError
 
+_SERVICE = "codegen-runs"
 _REAL_CODEGEN = "https://api.codegen.com"
 
 # Environment variables that set parameters of the template.
@@ -55,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"The local stack cannot run: {error}", file=sys.stderr)
     return 1
 
+
+_STARTING = "Starting the API, the functions, the tables and the state machine on this machine ..."
 
 _PORTS = (
     "PORT or --port (API), WEBSOCKET_PORT or --websocket-port, CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; "
@@ -87,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     add("--prompt", default=demo.PROMPT, help="demo: the prompt of every candidate")
     add("--candidates", type=int, default=3, help="demo: the number of candidates, 1 to 20 (default: 3)")
-    add("--pace", type=float, default=1.0, help="duration of the fake's runs, as a multiple of 8 to 12 s (default: 1)")
+    add("--pace", type=float, help="duration of the fake's runs, as a multiple of 8 to 12 s (default: 1)")
     add(
         "--data",
         type=Path,
@@ -102,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="the base path of the API, such as /codegen, as behind a custom domain of API Gateway (default: none)",
     )
-    add("--verbose", action="store_true", help="print requests and the functions' logs")
+    add("--verbose", action="store_true", help="print a line for each request")
     return parser
 
 
@@ -118,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     codegen = _real_codegen()
     folder = options.data or (default_folder(codegen.base_url, codegen.org_id, os.environ) if codegen else None)
+    print(_STARTING, flush=True)
     try:
         with _stack(options, codegen, ports, folder) as stack:
             _create_agents(stack)
@@ -130,9 +137,19 @@ def _run(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     console = Console()
+    codegen = _real_codegen()
     try:
-        with _stack(options, _real_codegen(), Ports(), options.data) as stack, _api(stack, timeout=35) as api:
-            demo.run(api, stack.codegen.org_id, console=console, prompt=options.prompt, candidates=options.candidates)
+        with ExitStack() as running:
+            url = None if codegen or options.pace is not None or options.data else _running_stack(options.port)
+            if url:
+                console.print(f"Using the stack of `make run` at {url}", markup=False)
+                api, org_id = running.enter_context(_client(url, DEMO_TOKEN, timeout=35)), DEMO_ORG_ID
+            else:
+                with _starting(console):
+                    stack = running.enter_context(_stack(options, codegen, Ports(), options.data))
+                api, org_id = running.enter_context(_api(stack, timeout=35)), stack.codegen.org_id
+            demo.run(api, org_id, console=console, prompt=options.prompt, candidates=options.candidates)
+            console.print(f"\n{_afterwards(url)}", markup=False, soft_wrap=True)
     except demo.DemoError as error:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
@@ -141,8 +158,37 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _starting(console: Console) -> Iterator[None]:
+    """Show at once that something happens: on a terminal a spinner, elsewhere a line."""
+    if console.is_terminal:
+        with console.status(_STARTING):
+            yield
+    else:
+        console.print(_STARTING, markup=False)
+        yield
+
+
+def _running_stack(port: int) -> str | None:
+    """Return the address of a `make run` on this machine that accepts the token of the fake Codegen, or None."""
+    url = f"http://{HOST}:{port}"
+    try:
+        with _client(url, DEMO_TOKEN, timeout=5) as api:
+            health, user = api.get("/health"), api.get("/v1/users/me")
+            return url if health.json().get("service") == _SERVICE and user.is_success else None
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return None
+
+
+def _afterwards(url: str | None) -> str:
+    if url is None:
+        return "This stack ends now. To look at the multi-run afterwards, run `make demo` while `make run` runs."
+    list_ = f"{url}/v1/organizations/{DEMO_ORG_ID}/multi-runs?limit=1"
+    return f'It is kept while `make run` runs:\n\n  curl -s -H "Authorization: Bearer {DEMO_TOKEN}" "{list_}"'
+
+
 def _stack(options: argparse.Namespace, codegen: Codegen | None, ports: Ports, data_folder: Path | None) -> Stack:
-    fake = FakeCodegen(pace=options.pace)
+    fake = FakeCodegen(pace=1.0 if options.pace is None else options.pace)
     parameters = {"LiveStreaming": "true"} | {
         parameter: value for variable, parameter in _PARAMETERS.items() if (value := os.environ.get(variable))
     }
@@ -151,15 +197,23 @@ def _stack(options: argparse.Namespace, codegen: Codegen | None, ports: Ports, d
         fake=fake,
         ports=ports,
         parameters=parameters,
-        verbose=options.verbose,
+        on_request=_print_request if options.verbose else None,
         data_folder=data_folder,
         base_path=options.base_path,
     )
 
 
+def _print_request(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def _api(stack: Stack, *, timeout: float) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {stack.codegen.token}"}
-    return httpx.Client(base_url=stack.api_url, headers=headers, timeout=timeout, trust_env=False)
+    return _client(stack.api_url, stack.codegen.token, timeout=timeout)
+
+
+def _client(url: str, token: str, *, timeout: float) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False)
 
 
 def _create_agents(stack: Stack) -> None:
@@ -179,12 +233,13 @@ def _create_agents(stack: Stack) -> None:
 def _real_codegen() -> Codegen | None:
     """Return the Codegen API that the environment names, or None for the fake."""
     token, org_id = os.environ.get("CODEGEN_API_TOKEN"), os.environ.get("CODEGEN_ORG_ID")
-    if not token and not org_id:
+    if not token:
+        if org_id:
+            # Set for the command line, for example.
+            print("The fake Codegen is used, because CODEGEN_API_TOKEN is not set. CODEGEN_ORG_ID has no effect.")
         return None
-    if not token or not org_id:
-        sys.exit(
-            "To use the real Codegen API, set both CODEGEN_API_TOKEN and CODEGEN_ORG_ID. To use the fake, set neither."
-        )
+    if not org_id:
+        sys.exit("To use the real Codegen API, also set CODEGEN_ORG_ID. To use the fake, unset CODEGEN_API_TOKEN.")
     if not org_id.isdecimal():
         sys.exit(f"CODEGEN_ORG_ID must be a number, not {org_id!r}.")
     base_url = os.environ.get("CODEGEN_BASE_URL") or _REAL_CODEGEN
@@ -213,10 +268,11 @@ def _first_screen(stack: Stack, data_folder: Path | None) -> str:
 Codegen Runs is running on this machine.
 
   API              {stack.api_url}
+  documentation    {stack.api_url}/docs
   WebSocket        {stack.websocket_url}
   {"fake Codegen   " if stack.fake else "Codegen        "}  {stack.codegen.base_url}
   AWS stand-in     {stack.aws_url}
-  functions' logs  {stack.log_dir or "below"}
+  functions' logs  {stack.log_dir}
   data             {data_folder or "in memory until the stop; --data DIR keeps it"}
   token            {token}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
@@ -132,6 +133,25 @@ def _first_line(text: object) -> str:
     return next(iter(str(text).strip().splitlines()), "")
 
 
+def _differences(snapshot: Snapshot) -> dict[str, str]:
+    """Return for each run with a result what no other result has: its first line of its own, without Markdown."""
+    results = {name: _text_lines(run["result"]) for name, run in _runs(snapshot) if run.get("result")}
+    return {
+        name: next(
+            (line for line in lines if not any(line in others for other, others in results.items() if other != name)),
+            next(iter(lines), ""),
+        )
+        for name, lines in results.items()
+    }
+
+
+def _text_lines(markdown: object) -> list[str]:
+    """Return the lines of a text without Markdown. Its headings come last, because they repeat the prompt."""
+    written = sorted(str(markdown).splitlines(), key=lambda line: line.startswith("#"))
+    lines = (re.sub(r"[*_`#]+", "", line).strip(" -") for line in written)
+    return [line for line in lines if line]
+
+
 def _read(api: httpx.Client, url: httpx.URL, sleep: Callable[[float], None]) -> Snapshot:
     problem = ""
     for _ in range(_READ_FAILURES):
@@ -173,10 +193,13 @@ def _progress(console: Console) -> Iterator[Callable[[Snapshot], None]]:
             for line in run.get("logs", [])[log_counts[name] :]:
                 console.print(f"{name} | {line}", markup=False, soft_wrap=True)
             log_counts[name] = len(run.get("logs", []))
+        differences = _differences(snapshot)
         for name, state in _lines(snapshot):
             if states.get(name) != state:
                 states[name] = state
                 console.print(f"{name}: {state}", markup=False, soft_wrap=True)
+                if name in differences:
+                    console.print(f"{name} > {differences[name]}", markup=False, soft_wrap=True)
 
     yield show
 
@@ -207,8 +230,9 @@ def _table(snapshot: Snapshot) -> Table:
     for column in ("candidate", "status", "agent run", "logs"):
         table.add_column(column, no_wrap=True)
     table.add_column("latest", ratio=1, no_wrap=True)
+    differences = _differences(snapshot)
     for name, row in _runs(snapshot):
-        latest = row.get("reason") or row.get("result") or next(iter(row.get("logs", [])[-1:]), "")
+        latest = row.get("reason") or differences.get(name) or next(iter(row.get("logs", [])[-1:]), "")
         table.add_row(
             name.removeprefix("candidate "),
             f"[{_STYLES.get(row['status'], 'default')}]{row['status']}[/]",

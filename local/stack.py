@@ -10,7 +10,6 @@ of its own (`aws.process`), which starts the processes of the functions.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from local.data import data, origin
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Persistence, serve
 from local.functions.client import FunctionsClient
 from local.gateway import Gateway
+from local.request_log import RequestLog
 from local.template import TemplateError, load
 from local.websocket import WebSocketGateway
 
@@ -83,7 +83,7 @@ class Stack:
         ports: The ports to listen on.
         parameters: Further parameters of the template.
         log_dir: The folder in which each function writes its log. None: a temporary one.
-        verbose: Write the functions' logs and a line for each request to standard error instead.
+        on_request: Called with a readable line for each request of the API.
         python: The interpreter of the functions.
         retry_scale: The factor by which Step Functions' delays before a Retry are multiplied.
         sleep: How the scheduler waits for a number of seconds.
@@ -97,7 +97,7 @@ class Stack:
         codegen: The Codegen API that it uses, real or fake.
         fake: The fake Codegen, or None if the stack uses a real one.
         template: The template, with its parameters resolved.
-        log_dir: The folder of the functions' logs, or None with `verbose`.
+        log_dir: The folder of the functions' logs.
     """
 
     api_url: str
@@ -116,7 +116,7 @@ class Stack:
         ports: Ports = Ports(),
         parameters: Mapping[str, str] | None = None,
         log_dir: Path | None = None,
-        verbose: bool = False,
+        on_request: Callable[[str], None] | None = None,
         python: str = sys.executable,
         retry_scale: float = 1.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -130,7 +130,7 @@ class Stack:
             self.codegen = codegen
         self._ports = ports
         self._parameters = parameters or {}
-        self._verbose = verbose
+        self._on_request = on_request
         self._python = python
         self._retry_scale = retry_scale
         self._sleep = sleep
@@ -162,7 +162,7 @@ class Stack:
                     keep = persistence.keep
                 base_url = stack.enter_context(serve(self.fake, port=self._ports.codegen, keep=keep))
                 self.codegen = Codegen(base_url, DEMO_ORG_ID, DEMO_TOKEN)
-            if not self._verbose and self.log_dir is None:
+            if self.log_dir is None:
                 self.log_dir = Path(stack.enter_context(TemporaryDirectory(prefix="codegen-runs-")))
             self.api_url, self.aws_url = loopback.url(api_socket) + self._base_path, loopback.url(aws_socket)
             self.websocket_url = loopback.url(websocket_socket, "ws")
@@ -178,7 +178,7 @@ class Stack:
                 parameters=parameters,
                 variables=variables,
                 token=self.codegen.token,
-                log_dir=None if self._verbose else str(self.log_dir),
+                log_dir=str(self.log_dir),
                 python=self._python,
                 retry_scale=self._retry_scale,
                 connections=loopback.url(management_socket),
@@ -218,11 +218,13 @@ class Stack:
                 httpx.AsyncClient(base_url=self.aws_url, timeout=None, limits=httpx.Limits(), trust_env=False)
             )
             functions = FunctionsClient(http)
-            gateway = Gateway(self.template.api, functions, base_path=self._base_path)
-            await stack.enter_async_context(_http(gateway, sockets.api, access_log=self._verbose))
+            gateway: ASGIApp = Gateway(self.template.api, functions, base_path=self._base_path)
+            if self._on_request:
+                gateway = RequestLog(gateway, self._on_request)
+            await stack.enter_async_context(_http(gateway, sockets.api))
             if self.template.websocket_api:
                 websocket = WebSocketGateway(self.template.websocket_api, functions)
-                await stack.enter_async_context(_http(websocket.management, sockets.management, access_log=False))
+                await stack.enter_async_context(_http(websocket.management, sockets.management))
                 await stack.enter_async_context(websocket.serve(sockets.websocket))
             schedules = asyncio.create_task(scheduler.run(self.template.schedules, functions.send, sleep=self._sleep))
             stack.callback(schedules.cancel)
@@ -230,19 +232,18 @@ class Stack:
 
 
 @asynccontextmanager
-async def _http(app: ASGIApp, listening: socket.socket, *, access_log: bool) -> AsyncIterator[None]:
+async def _http(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
     """Serve an ASGI app on this event loop while the context lasts."""
     config = uvicorn.Config(
         app,
         http="h11",
         ws="none",
         lifespan="off",
-        log_level="info" if access_log else "warning",
+        log_level="warning",
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    logging.getLogger("uvicorn.access").addFilter(_without_query)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listening]))
     try:
@@ -250,10 +251,3 @@ async def _http(app: ASGIApp, listening: socket.socket, *, access_log: bool) -> 
     finally:
         server.should_exit = True
         await serving
-
-
-def _without_query(record: logging.LogRecord) -> bool:
-    """Remove the query from a line of the access log: it may hold a ticket."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
-    return True

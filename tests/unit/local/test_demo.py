@@ -118,6 +118,23 @@ def test_without_a_terminal_each_change_is_one_line():
     assert lines.index("mr-1: running") < lines.index("mr-1: completed")
 
 
+def test_a_finished_candidate_shows_what_differs_from_the_others():
+    done = snapshot("completed", "completed", "completed", "completed", answer=ANSWER)
+    texts = ("# Merge\n\n**Test first.**\nTidy up.", "# Merge\n\n**Measure first.**\nTidy up.", "# Merge\n\nTidy up.")
+    for candidate, text in zip(done["candidates"], texts, strict=True):
+        candidate["result"] = text
+
+    lines = play(FakeApi(snapshot("queued"), done)).splitlines()
+    table = play(FakeApi(snapshot("queued"), done), terminal=True)
+
+    assert [line for line in lines if " > " in line] == [
+        "candidate 1 > Test first.",
+        "candidate 2 > Measure first.",
+        "candidate 3 > Tidy up.",
+    ]
+    assert re.search(r"2\W+completed\W+101\W+Measure first\.", table)
+
+
 def test_a_terminal_shows_a_table():
     fake = FakeApi(snapshot("running", "running"), snapshot("completed", "completed", synthesis=None, answer=ANSWER))
 
