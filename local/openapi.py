@@ -158,14 +158,6 @@ PARAMETERS: Json = {
         "schema": {"type": "string"},
     },
 }
-# Handlers get the organization from a dependency, which also serves paths without one. Powertools does not document the
-# parameters of a dependency.
-ORGANIZATION: Json = {
-    "required": True,
-    "schema": {"type": "integer", "title": "Org Id"},
-    "name": "org_id",
-    "in": "path",
-}
 NOT_MODIFIED: Json = {"description": "The answer that you have is still current."}
 ERRORS: Json = {status: {"$ref": "#/components/responses/Problem"} for status in ("4XX", "5XX")}
 
@@ -242,9 +234,39 @@ def description(file: Path) -> Json:
         if answer := operation["responses"].get("204"):
             answer.pop("content", None)  # Powertools describes a body of null.
         operation["responses"].pop("422", None)  # Powertools describes its own form, which the edge replaces.
+        for parameter in operation.get("parameters", []):
+            parameter["schema"] = _as_sent(parameter["schema"])
+            if parameter["in"] == "header":
+                parameter["name"] = parameter["name"].title()
         if "{org_id}" in path:
-            operation["parameters"] = [ORGANIZATION, *operation.get("parameters", [])]
+            operation["parameters"] = [_organization(), *operation.get("parameters", [])]
     return document
+
+
+def _organization() -> Json:
+    """Return the parameter of a path that names an organization.
+
+    Handlers get the organization from a dependency, which also serves paths without one. Powertools does not document
+    the parameters of a dependency.
+    """
+    from codegen_runs import forms
+
+    schema = {"type": "integer", "title": "Org Id", "minimum": 0, "maximum": forms.LARGEST_ID}
+    return {"required": True, "schema": schema, "name": "org_id", "in": "path"}
+
+
+def _as_sent(schema: Json) -> Json:
+    """Return the schema of a parameter as clients send it.
+
+    Null stands for an absent parameter, and cannot be sent. Powertools writes the bounds of integers as floats.
+    """
+    match schema:
+        case {"anyOf": [dict(sent), {"type": "null"}], **others}:
+            return _as_sent(sent | others)
+        case {"type": "integer"}:
+            return {name: int(value) if isinstance(value, float) else value for name, value in schema.items()}
+        case _:
+            return schema
 
 
 def declarations() -> Iterator[tuple[Path, Json]]:

@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_api import AgentRunLogs
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Limit, Organization, Skip
+from codegen_runs.http.parameters import Id, Limit, Organization, Skip
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -19,7 +19,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/organizations/<org_id>/agent/run/<agent_run_id>/logs", include_in_schema=False)
 def get_agent_run_logs(
     org_id: Organization,
-    agent_run_id: int,
+    agent_run_id: Id,
     codegen: TransparentCodegen,
     skip: Skip = 0,
     limit: Limit = 100,

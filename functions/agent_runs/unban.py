@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.bodies import with_warnings
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
 from codegen_runs.limits.permits import permit
 from codegen_runs.runs.requests import CardOrder, StopAgentRun
 
@@ -25,7 +25,7 @@ def unban_agent_run_checks(org_id: Organization, request: StopAgentRun, caller: 
 @app.post("/v1/organizations/<org_id>/agent/run/<agent_run_id>/unban-all-checks", include_in_schema=False)
 @app.post("/organizations/<org_id>/agent/run/<agent_run_id>/unban-all-checks", include_in_schema=False)
 def unban_agent_run_checks_in_path(
-    org_id: Organization, agent_run_id: int, caller: CurrentCaller, backend: Backend, request: CardOrder | None = None
+    org_id: Organization, agent_run_id: Id, caller: CurrentCaller, backend: Backend, request: CardOrder | None = None
 ) -> Any:
     """Do the same with the run's id in the path. The body is optional."""
     request = request or CardOrder()

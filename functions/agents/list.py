@@ -5,17 +5,20 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from codegen_runs import forms
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, AgentPage
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Cursor, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many agents to return at most.")]
-Offset = Annotated[int, Query(ge=0, description="How many agents to skip.")]
-Tag = Annotated[str | None, Query(description="Only agents with this tag, in upper or lower case.")]
+Offset = Annotated[int, Query(ge=0, le=forms.LARGEST_OFFSET, description="How many agents to skip.")]
+Tag = Annotated[
+    str | None, Query(max_length=forms.LONGEST_FILTER, description="Only agents with this tag, in upper or lower case.")
+]
 
 
 @app.get("/v1/organizations/<org_id>/agents", tags=["Agents"], summary="List agents")
@@ -24,7 +27,7 @@ def list_agents(
     caller: CurrentCaller,
     backend: Backend,
     limit: Limit = 20,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     tag: Tag = None,
 ) -> CursorPage[Agent]:
     """List the agents of an organization, newest first.

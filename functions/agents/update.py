@@ -4,16 +4,19 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Header
+from pydantic import Field
 
+from codegen_runs import forms
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, UpdateAgent
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import AgentId, Backend, CurrentCaller, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
+# What is no ETag of the current version is answered with 412, whatever it is.
 IfMatch = Annotated[
-    str | None,
+    Annotated[str, Field(json_schema_extra={"pattern": forms.ENTITY_TAGS})] | None,
     Header(
         alias="If-Match",
         description="The ETag of the version to change. 412 if it is not the current one.",
@@ -25,7 +28,7 @@ IfMatch = Annotated[
 @app.patch("/api/agents/<agent_id>", include_in_schema=False)
 def update_agent(
     org_id: Organization,
-    agent_id: str,
+    agent_id: AgentId,
     request: UpdateAgent,
     caller: CurrentCaller,
     backend: Backend,

@@ -8,7 +8,7 @@ from pydantic import Field
 from codegen_runs.bodies import Body
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Organization
+from codegen_runs.http.parameters import IdInQuery, Organization
 from codegen_runs.roles import Role
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -36,7 +36,7 @@ class UpdateCheckSuiteSettings(Body):
     "/v1/organizations/<org_id>/repos/check-suite-settings", tags=["Repositories"], summary="Change the check settings"
 )
 def update_check_suite_settings(
-    org_id: Organization, repo_id: int, request: UpdateCheckSuiteSettings, codegen: TransparentCodegen
+    org_id: Organization, repo_id: IdInQuery, request: UpdateCheckSuiteSettings, codegen: TransparentCodegen
 ) -> Any:
     """Change whether and how Codegen repairs failed checks of a repository."""
     return codegen.repos.update_check_suite_settings(

@@ -6,7 +6,7 @@ from codegen_runs.checkpoints import branching
 from codegen_runs.checkpoints.requests import ForkCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CheckpointId, CurrentCaller, Organization
 from codegen_runs.links import link_to_run
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -21,7 +21,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.post("/api/checkpoints/<checkpoint_id>/fork", status_code=201, include_in_schema=False)
 def fork_checkpoint(
     org_id: Organization,
-    checkpoint_id: str,
+    checkpoint_id: CheckpointId,
     backend: Backend,
     caller: CurrentCaller,
     request: ForkCheckpoint | None = None,

@@ -9,7 +9,7 @@ from codegen_runs.checkpoints import reading
 from codegen_runs.checkpoints.snapshots import CheckpointSummary
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
+from codegen_runs.http.parameters import Backend, CurrentCaller, Cursor, Organization, RunId
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -28,7 +28,7 @@ def list_checkpoints(
     caller: CurrentCaller,
     backend: Backend,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> CursorPage[CheckpointSummary]:
     """List the checkpoints of a run, newest first.
 

@@ -3,27 +3,46 @@
 GET /v1/organizations/{org_id}/multi-runs/{multi_run_id}/logs/stream - the same for a multi-run.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from mangum import Mangum
 
+from codegen_runs import forms
 from codegen_runs.chat.view import ChatView
 from codegen_runs.live.pages import Page
 from codegen_runs.live.sse import EventStream
+from codegen_runs.live.stream_request import LONGEST_INTERVAL, SHORTEST_INTERVAL, ViewName
 
 
-def _parameter(name: str, place: str, type_: str, description: str = "") -> dict[str, Any]:
+def _parameter(name: str, place: str, schema: dict[str, Any], description: str = "") -> dict[str, Any]:
     required = {"required": True} if place == "path" else {"description": description}
-    return {"name": name, "in": place, "schema": {"type": type_}, **required}
+    return {"name": name, "in": place, "schema": schema, **required}
 
 
+_ID = {"type": "integer", "minimum": 0, "maximum": forms.LARGEST_ID}
+_PLACE = {"type": "string", "pattern": forms.AFTER}
 _AFTER = [
-    _parameter("Last-Event-ID", "header", "string", "The id of the last event that you have seen."),
-    _parameter("after", "query", "string", "The same, for clients other than an EventSource."),
-    _parameter("poll_interval", "query", "number", "Seconds between two checks for events, 0.5 to 10."),
+    _parameter("Last-Event-ID", "header", _PLACE, "The id of the last event that you have seen."),
+    _parameter("after", "query", _PLACE, "The same, for clients other than an EventSource."),
+    _parameter(
+        "poll_interval",
+        "query",
+        {"type": "number", "minimum": SHORTEST_INTERVAL, "maximum": LONGEST_INTERVAL, "default": 1},
+        "Seconds between two checks for events.",
+    ),
 ]
-_VIEW = _parameter("view", "query", "string", "`log` (the default), or `chat` for the frames of a chat.")
-_TICKET = _parameter("ticket", "query", "string", "A ticket from POST /v1/stream-tickets, instead of a token.")
+_VIEW = _parameter(
+    "view",
+    "query",
+    {"type": "string", "enum": list(get_args(ViewName)), "default": "log"},
+    "`chat` for the frames of a chat.",
+)
+_TICKET = _parameter(
+    "ticket",
+    "query",
+    {"type": "string", "pattern": forms.TICKET},
+    "A ticket from POST /v1/stream-tickets, instead of a token.",
+)
 
 
 def _operation(subject: str, **fields: Any) -> dict[str, Any]:
@@ -59,8 +78,8 @@ OPENAPI = {
                 tags=["Live"],
                 summary="Follow an agent run by server-sent events",
                 parameters=[
-                    _parameter("org_id", "path", "integer"),
-                    _parameter("agent_run_id", "path", "integer"),
+                    _parameter("org_id", "path", _ID),
+                    _parameter("agent_run_id", "path", _ID),
                     *_AFTER,
                     _VIEW,
                     _TICKET,
@@ -74,8 +93,8 @@ OPENAPI = {
                 tags=["Multi-runs"],
                 summary="Follow a multi-run by server-sent events",
                 parameters=[
-                    _parameter("org_id", "path", "integer"),
-                    _parameter("multi_run_id", "path", "string"),
+                    _parameter("org_id", "path", _ID),
+                    _parameter("multi_run_id", "path", {"type": "string", "pattern": forms.MULTI_RUN}),
                     *_AFTER,
                     _TICKET,
                 ],

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import CancelledMultiRun
 from codegen_runs.run_control.requests import CancelRun
@@ -21,7 +21,11 @@ app = APIGatewayRestResolver(enable_validation=True)
     },
 )
 def cancel_multi_run(
-    org_id: Organization, multi_run_id: str, caller: CurrentCaller, backend: Backend, request: CancelRun | None = None
+    org_id: Organization,
+    multi_run_id: MultiRunId,
+    caller: CurrentCaller,
+    backend: Backend,
+    request: CancelRun | None = None,
 ) -> Response[CancelledMultiRun]:
     """Cancel a multi-run. Returns 202 while the Codegen API is stopping runs, otherwise 200.
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import settings
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft, Views
+from codegen_runs.http.parameters import After, Backend, CurrentCaller, MultiRunId, Organization, SecondsLeft, Views
 from codegen_runs.live import multi_runs
 from codegen_runs.live.longpoll import MAX_WAIT
 from codegen_runs.live.multi_runs import MultiRunEvents
@@ -17,9 +17,6 @@ from codegen_runs.live.viewers import streaming
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-After = Annotated[
-    str | None, Query(description="The id of the last event that you have seen. Default: from the start.")
-]
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="How many events to return at most.")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait for an event if there is none yet.")]
 
@@ -31,7 +28,7 @@ Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait fo
 )
 def list_multi_run_events(
     org_id: Organization,
-    multi_run_id: str,
+    multi_run_id: MultiRunId,
     caller: CurrentCaller,
     backend: Backend,
     seconds: SecondsLeft,

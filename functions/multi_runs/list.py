@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Cursor, Organization
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunSummary
 
@@ -20,7 +20,7 @@ def list_multi_runs(
     caller: CurrentCaller,
     backend: Backend,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> CursorPage[MultiRunSummary]:
     """List the multi-runs of an organization, newest first, without their candidates."""
     return service.newest(org_id, limit=limit, cursor=cursor, caller=caller, backend=backend)

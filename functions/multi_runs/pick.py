@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, SecondsLeft
+from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization, SecondsLeft
 from codegen_runs.multi_runs import picking
 from codegen_runs.multi_runs.picking import PickCandidate, PickedMultiRun
 
@@ -17,7 +17,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 )
 def pick_candidate(
     org_id: Organization,
-    multi_run_id: str,
+    multi_run_id: MultiRunId,
     request: PickCandidate,
     caller: CurrentCaller,
     backend: Backend,

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, Organization
+from codegen_runs.http.parameters import Backend, MultiRunId, Organization
 from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
 
@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
     tags=["Multi-runs"],
     summary="Resume a paused multi-run",
 )
-def resume_multi_run(org_id: Organization, multi_run_id: str, backend: Backend) -> MultiRunSnapshot:
+def resume_multi_run(org_id: Organization, multi_run_id: MultiRunId, backend: Backend) -> MultiRunSnapshot:
     """Resume the launches of a paused multi-run."""
     return service.resume(org_id, multi_run_id, backend=backend)
 

@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization
 from codegen_runs.multi_runs import picking
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot
 
@@ -21,7 +21,7 @@ Picked = Annotated[int | None, Query(ge=0, description="Undo only the pick of th
     summary="Undo the pick of a multi-run",
 )
 def unpick_candidate(
-    org_id: Organization, multi_run_id: str, caller: CurrentCaller, backend: Backend, candidate: Picked = None
+    org_id: Organization, multi_run_id: MultiRunId, caller: CurrentCaller, backend: Backend, candidate: Picked = None
 ) -> MultiRunSnapshot:
     """Return to the answer that the multi-run found. Pull requests that were closed stay closed."""
     return picking.unpick(org_id, multi_run_id, candidate=candidate, caller=caller, backend=backend)

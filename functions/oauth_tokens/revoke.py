@@ -1,9 +1,11 @@
 """POST /v1/oauth/tokens/revoke - disconnect the caller from a provider."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from codegen_runs import forms
 from codegen_runs.http.admission import in_query
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
@@ -12,11 +14,13 @@ from codegen_runs.roles import Role
 
 app = APIGatewayRestResolver(enable_validation=True)
 
+Provider = Annotated[str, Query(pattern=forms.PROVIDER, description="The provider, such as `linear`.")]
+
 
 @app.post("/v1/oauth/tokens/revoke", tags=["OAuth"], summary="Revoke ALL your tokens for a provider")
 def revoke_oauth_token(
     named: OrganizationInQuery,  # noqa: ARG001 - for the document
-    provider: str,
+    provider: Provider,
     org_id: Organization,
     codegen: TransparentCodegen,
 ) -> Any:

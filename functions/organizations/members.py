@@ -9,7 +9,7 @@ from codegen_runs.access import members
 from codegen_runs.access.members import MemberCard
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Cursor, Organization
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -18,7 +18,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 
 @app.get("/v1/organizations/<org_id>/members", tags=["Organizations"], summary="List members with their roles")
 def list_members(
-    org_id: Organization, caller: CurrentCaller, backend: Backend, limit: Limit = 100, cursor: str | None = None
+    org_id: Organization, caller: CurrentCaller, backend: Backend, limit: Limit = 100, cursor: Cursor = None
 ) -> CursorPage[MemberCard]:
     """List the users of an organization, each with the role that applies in this deployment."""
     return members.listed(org_id, backend=backend, limit=limit, cursor=cursor, caller=caller)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import Field
 
 from codegen_runs import usage
 from codegen_runs.http.edge import endpoint
@@ -12,8 +13,10 @@ from codegen_runs.usage import Usage
 
 app = APIGatewayRestResolver(enable_validation=True)
 
-Start = Annotated[str | None, Query(description="A date or a time; 30 days before the end if absent.")]
-End = Annotated[str | None, Query(description="A date, which is included, or a time; now if absent.")]
+# It is read in `usage.span`: Pydantic would take a date as a time.
+Moment = Annotated[str, Field(json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]})]
+Start = Annotated[Moment | None, Query(description="A date or a time; 30 days before the end if absent.")]
+End = Annotated[Moment | None, Query(description="A date, which is included, or a time; now if absent.")]
 
 
 @app.get("/v1/organizations/<org_id>/usage", tags=["Organizations"], summary="Read the usage of an organization")

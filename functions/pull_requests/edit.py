@@ -6,7 +6,7 @@ from codegen_api import EditedPullRequest, PullRequestState
 from codegen_runs.bodies import Body
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
 from codegen_runs.limits.permits import permit
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -23,7 +23,7 @@ class EditPullRequest(Body):
 )
 def edit_pull_request(
     org_id: Organization,
-    pr_id: int,
+    pr_id: Id,
     request: EditPullRequest,
     codegen: TransparentCodegen,
     caller: CurrentCaller,
@@ -41,8 +41,8 @@ def edit_pull_request(
 )
 def edit_pull_request_of_repository(
     org_id: Organization,
-    repo_id: int,
-    pr_id: int,
+    repo_id: Id,
+    pr_id: Id,
     request: EditPullRequest,
     codegen: TransparentCodegen,
     caller: CurrentCaller,

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import StringConstraints
 
+from codegen_runs import forms
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.run_cards.cards import SOURCE_TYPE, STARRED
@@ -15,10 +17,11 @@ from codegen_runs.run_cards.listing import Listing, RunCardPage, RunCardRange
 app = APIGatewayRestResolver(enable_validation=True)
 
 Number = Annotated[int, Query(ge=1, le=1_000_000, description="The page, counted from 1.")]
-Offset = Annotated[int, Query(ge=0, le=100_000_000, description="How many runs to skip.")]
+Offset = Annotated[int, Query(ge=0, le=forms.LARGEST_OFFSET, description="How many runs to skip.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many runs to return at most.")]
 Status = Annotated[
-    list[str] | None, Query(description="One or more statuses, separated by commas or as several parameters.")
+    list[Annotated[str, StringConstraints(pattern=forms.STATUSES)]] | None,
+    Query(description="One or more statuses, separated by commas or as several parameters."),
 ]
 CreatedAfter = Annotated[
     datetime | None, Query(description="Runs created at this time or later. A time without a zone is in UTC.")
@@ -26,19 +29,26 @@ CreatedAfter = Annotated[
 CreatedBefore = Annotated[
     datetime | None, Query(description="Runs created before this time. A time without a zone is in UTC.")
 ]
-Repo = Annotated[str | None, Query(description="The id, name or owner/name of a repository.")]
-SourceType = Annotated[str | None, Query(description=SOURCE_TYPE)]
+Repo = Annotated[
+    str | None, Query(max_length=forms.LONGEST_FILTER, description="The id, name or owner/name of a repository.")
+]
+SourceType = Annotated[str | None, Query(pattern=forms.SOURCE_TYPE, description=SOURCE_TYPE)]
 Tag = Annotated[
-    str | None, Query(description="A tag in the run's metadata, under `tags` or `tag`, in upper or lower case.")
+    str | None,
+    Query(
+        max_length=forms.LONGEST_FILTER,
+        description="A tag in the run's metadata, under `tags` or `tag`, in upper or lower case.",
+    ),
 ]
 Starred = Annotated[bool | None, Query(description=STARRED)]
 Words = Annotated[
     str | None,
     Query(
+        max_length=forms.LONGEST_FILTER,
         description=(
             "Words that all occur in the run's prompts, summary, result, metadata or the titles of its pull requests. "
             "Upper and lower case are the same, and so are different encodings of the same character."
-        )
+        ),
     ),
 ]
 Children = Annotated[

@@ -6,7 +6,7 @@ from codegen_api import SandboxAnalysis
 from codegen_runs.bodies import Body, with_warnings
 from codegen_runs.http.admission import in_body
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
 from codegen_runs.runs import starting
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -23,7 +23,7 @@ class AnalyzeSandboxLogs(Body):
     "/v1/organizations/<org_id>/sandbox/<sandbox_id>/analyze-logs", tags=["Sandboxes"], summary="Analyze setup logs"
 )
 def analyze_sandbox_logs(
-    org_id: Organization, sandbox_id: int, caller: CurrentCaller, backend: Backend
+    org_id: Organization, sandbox_id: Id, caller: CurrentCaller, backend: Backend
 ) -> SandboxAnalysis:
     """Start a run that reads the setup logs of a sandbox. The run's result contains the findings."""
     return starting.analyze_sandbox_logs(sandbox_id, org_id=org_id, caller=caller, backend=backend)

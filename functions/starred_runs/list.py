@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs.cursors import CursorPage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Cursor, Organization
 from codegen_runs.run_cards import starred
 from codegen_runs.run_cards.starred import StarredRunCard
 
@@ -20,7 +20,7 @@ Limit = Annotated[int, Query(ge=1, le=50, description="How many to return at mos
 @app.get("/v1/starred-runs", include_in_schema=False)
 @app.get("/starred-runs", include_in_schema=False)
 def list_starred_runs(
-    org_id: Organization, caller: CurrentCaller, backend: Backend, limit: Limit = 20, cursor: str | None = None
+    org_id: Organization, caller: CurrentCaller, backend: Backend, limit: Limit = 20, cursor: Cursor = None
 ) -> CursorPage[StarredRunCard]:
     """List the runs that the caller has starred, newest star first, each with its card."""
     return starred.newest(org_id=org_id, caller=caller, backend=backend, limit=limit, cursor=cursor)

@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from codegen_runs.access import members
 from codegen_runs.access.members import UpdatedMember, UpdateUser
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
 from codegen_runs.roles import Role
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -13,7 +13,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 @app.patch("/v1/organizations/<org_id>/users/<user_id>", tags=["Users"], summary="Set the role of a user")
 def update_user(
-    org_id: Organization, user_id: int, request: UpdateUser, caller: CurrentCaller, backend: Backend
+    org_id: Organization, user_id: Id, request: UpdateUser, caller: CurrentCaller, backend: Backend
 ) -> UpdatedMember:
     """Set what a user may do in this deployment. Codegen's roles do not change.
 

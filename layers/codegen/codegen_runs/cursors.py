@@ -10,18 +10,20 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
-from codegen_runs import settings
+from codegen_runs import forms, settings
 from codegen_runs.callers import Caller
 from codegen_runs.problems import BadRequest
 
 T = TypeVar("T")
 
+_FORM = re.compile(forms.CURSOR)
 _MAC = 16  # Bytes of an HMAC-SHA-256, of which RFC 2104 requires at least half.
 
 
@@ -78,9 +80,11 @@ class Listing:
             InvalidCursor: The cursor was not made by this deployment for this list and this caller.
             SettingError: The deployment has no key for cursors.
         """
+        if not _FORM.fullmatch(cursor):
+            raise InvalidCursor("The cursor is not valid.")
         try:
             made = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
+        except binascii.Error:
             raise InvalidCursor("The cursor is not valid.") from None
         mac, content = made[:_MAC], made[_MAC:]
         if not hmac.compare_digest(mac, self._mac(content)):

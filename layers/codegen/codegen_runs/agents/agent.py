@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from codegen_runs import forms
 from codegen_runs.bodies import Body, IgnoredFields, Warned, json_text
 from codegen_runs.events import timestamp
 from codegen_runs.storage.agents import AgentProfile, AgentType
@@ -14,9 +15,6 @@ from codegen_runs.storage.agents import AgentProfile, AgentType
 MAX_SYSTEM_PROMPT = 20_000
 MAX_CONFIGURATION = 20_000
 MAX_TAGS = 20
-
-AGENT_ID = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
-"""The form of an agent's id, also in a path."""
 
 
 def _bounded(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +40,7 @@ Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), AfterValidator(_distinct
 class CreateAgent(Body):
     """A new agent."""
 
-    id: Annotated[str, StringConstraints(pattern=AGENT_ID)] | None = Field(
+    id: Annotated[str, StringConstraints(pattern=forms.AGENT)] | None = Field(
         None,
         description="The name that runs and chats use, such as `customer_support`. Generated if absent.",
     )

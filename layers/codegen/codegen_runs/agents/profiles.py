@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Iterator
 from itertools import islice
 
-from codegen_runs import cursors
-from codegen_runs.agents.agent import AGENT_ID, Agent, AgentPage, CreateAgent, UpdateAgent, shown
+from codegen_runs import cursors, forms
+from codegen_runs.agents.agent import Agent, AgentPage, CreateAgent, UpdateAgent, shown
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
@@ -62,7 +62,7 @@ def get(agent_id: str, *, org_id: int, version: int | None = None, backend: Back
     Raises `AgentNotFound`, `StorageUnavailable`.
     """
     profile = None
-    if re.fullmatch(AGENT_ID, agent_id):  # DynamoDB limits the length of a key.
+    if re.fullmatch(forms.AGENT, agent_id):  # DynamoDB limits the length of a key.
         agents = backend.agents
         profile = agents.get(org_id, agent_id) if version is None else agents.version(org_id, agent_id, version)
     if profile is None or (profile.deleted_at and version is None):
@@ -197,6 +197,6 @@ def _newest(
 
 def _created_at_and_id(text: str) -> tuple[int, str]:
     created_at, _, agent_id = text.partition(" ")
-    if not re.fullmatch(AGENT_ID, agent_id):
+    if not re.fullmatch(forms.AGENT, agent_id):
         raise ValueError(f"{agent_id!r} is no id of an agent")
     return int(created_at), agent_id

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from codegen_api import AgentRun, CodegenAPIError, NotFoundError
-from codegen_runs import cursors
+from codegen_runs import cursors, forms
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
@@ -32,7 +32,7 @@ from codegen_runs.storage.runs import Watch
 MOST_EARLIER = 50
 MOST_DESCENDANTS = 100
 
-_ID = re.compile(r"([0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,79})\.([0-9]{1,4})-([0-9]{1,10})")
+_ID = re.compile(forms.CHECKPOINT)
 
 
 class CheckpointNotFound(NotFound):

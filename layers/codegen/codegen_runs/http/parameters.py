@@ -1,11 +1,12 @@
-"""Parameters that handlers share: the caller, the organization, the backend, the id of a run, and pages."""
+"""Parameters that handlers share: the caller, the organization, the backend, ids, pages and places in logs."""
 
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Depends, Request
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import Field
 
-from codegen_runs import backend
+from codegen_runs import backend, forms
 from codegen_runs.callers import Caller
 
 
@@ -31,7 +32,7 @@ Organization = Annotated[int, Depends(_organization)]
 """The organization that the request is about, in which the edge has checked the caller's role."""
 
 
-OrganizationInQuery = Annotated[int, Query(alias="org_id", description="The organization.")]
+OrganizationInQuery = Annotated[int, Query(alias="org_id", ge=0, le=forms.LARGEST_ID, description="The organization.")]
 """The query parameter that names the organization, for the document. The edge reads it: see `Organization`."""
 
 
@@ -64,12 +65,38 @@ Views = Annotated[bool, Depends(_views)]
 RunId = Annotated[
     str,
     Path(
-        pattern=r"^([0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,79})$",
+        pattern=forms.RUN,
         description="The Codegen API's id, or the `key` of a run that has none yet.",
     ),
 ]
 """The id of a run in a path."""
 
-Skip = Annotated[int, Query(ge=0, description="How many entries to leave out.")]
+Id = Annotated[int, Path(ge=0, le=forms.LARGEST_ID)]
+"""An id of the Codegen API in a path."""
+
+IdInQuery = Annotated[int, Query(ge=0, le=forms.LARGEST_ID)]
+"""An id of the Codegen API in a query."""
+
+AgentId = Annotated[str, Path(pattern=forms.AGENT)]
+MultiRunId = Annotated[str, Path(pattern=forms.MULTI_RUN)]
+CheckpointId = Annotated[str, Path(pattern=forms.CHECKPOINT)]
+ApiTokenId = Annotated[str, Path(pattern=forms.API_TOKEN)]
+"""The ids of what this deployment stores."""
+
+Skip = Annotated[int, Query(ge=0, le=forms.LARGEST_OFFSET, description="How many entries to leave out.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many entries to return at most.")]
 """The two parameters of the upstream's pages, with its limits."""
+
+# The next two are checked where they are read, so that every fault of theirs has the same answer.
+
+Cursor = Annotated[
+    Annotated[str, Field(json_schema_extra={"pattern": forms.CURSOR})] | None,
+    Query(description="The `next_cursor` of the page before. Default: from the start."),
+]
+"""The cursor of a list."""
+
+After = Annotated[
+    Annotated[str, Field(json_schema_extra={"pattern": forms.AFTER})] | None,
+    Query(description="The id of the last event that you have seen. Default: from the start."),
+]
+"""The place in an event log after which to read."""

@@ -11,6 +11,7 @@ path of the URL, with a stage or a base path; the path in the API has neither.
 import re
 from urllib.parse import unquote
 
+from codegen_runs import forms
 from codegen_runs.http.proxy import Event
 from codegen_runs.problems import RouteNotFound, Unprocessable
 
@@ -31,7 +32,7 @@ def organization_of(event: Event) -> int | None:
 
 def read_organization(named: str) -> int:
     """Return an organization in a path as a number. Raises `Unprocessable` if it is none."""
-    if not _ORGANIZATION.fullmatch(unquote(named)):
+    if not _ORGANIZATION.fullmatch(unquote(named)) or int(unquote(named)) > forms.LARGEST_ID:
         raise Unprocessable(
             errors=[
                 {

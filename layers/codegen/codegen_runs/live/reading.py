@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from codegen_runs import forms
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.cursors import InvalidCursor
@@ -36,8 +37,7 @@ START = (0, 0)
 # Seconds between two reads while a reader waits for events.
 INTERVAL = 1.0
 
-# After the tilde there is a stream key (see `tickets`), which is not part of the cursor.
-_CURSOR = re.compile(r"([0-9]{1,4})-([0-9]{1,10})(?:~[A-Za-z0-9_-]*)?")
+_CURSOR = re.compile(forms.AFTER)
 
 
 class RunNotFollowed(NotFound):
@@ -276,9 +276,9 @@ def open_reader(
 def parse_cursor(text: str, followed: Followed) -> tuple[int, int]:
     """Return a cursor of an event log. Raises `InvalidCursor` if the log has no such event."""
     match = _CURSOR.fullmatch(text)
-    if not match:
+    if not (match and match[1]):
         raise InvalidCursor("The cursor does not have the form epoch-number.")
-    cursor = (int(match[1]), int(match[2]))
+    cursor = (int(match[2]), int(match[3]))
     if cursor > (followed.epoch, followed.seq) or cursor[1] > followed.seq:
         raise InvalidCursor("The cursor names an event that this run does not have.")
     return cursor

@@ -7,18 +7,28 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
+from codegen_runs import forms
 from codegen_runs.problems import Unprocessable
+
+SHORTEST_INTERVAL = 0.5
+LONGEST_INTERVAL = 10
+"""Bounds of the seconds between two reads of events."""
+
+ViewName = Literal["log", "chat"]
+"""How a stream shows the events of a run."""
 
 
 class StreamRequest(BaseModel):
     """A request for a stream of the events of a run, or of a multi-run."""
 
     org_id: int
-    agent_run_id: int | None = None
-    multi_run_id: str | None = None
+    agent_run_id: int | None = Field(None, ge=0, le=forms.LARGEST_ID)
+    multi_run_id: str | None = Field(None, pattern=forms.MULTI_RUN)
     after: str | None = Field(None, description="The id of the last event seen. Default: from the start.")
-    poll_interval: float = Field(1.0, ge=0.5, le=10, description="Seconds between two reads of events.")
-    view: Literal["log", "chat"] = Field("log", description="The events as stored, or the frames of a chat.")
+    poll_interval: float = Field(
+        1.0, ge=SHORTEST_INTERVAL, le=LONGEST_INTERVAL, description="Seconds between two reads of events."
+    )
+    view: ViewName = Field("log", description="The events as stored, or the frames of a chat.")
 
     @classmethod
     def read(cls, event: Mapping[str, Any], org_id: int | None) -> Self:
@@ -47,4 +57,4 @@ class StreamRequest(BaseModel):
 
 def _part(name: int | str) -> str:
     """Return the part of the request that has a parameter."""
-    return "path" if name in ("org_id", "agent_run_id") else "query"
+    return "path" if name in ("org_id", "agent_run_id", "multi_run_id") else "query"

@@ -17,7 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
-from codegen_runs import problems
+from codegen_runs import forms, problems
 from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
 from codegen_runs.cursors import InvalidCursor
@@ -75,7 +75,7 @@ class _Message(BaseModel):
 
 class _AboutRuns(_Message):
     run_id: int | None = Field(None, ge=1, lt=2**63)
-    multi_run_id: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
+    multi_run_id: str | None = Field(None, pattern=forms.MULTI_RUN)
     organization_id: int | None = Field(None, ge=0, lt=2**63)
 
     @model_validator(mode="after")
