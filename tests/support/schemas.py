@@ -1,12 +1,34 @@
 """Check values against the schemas of the OpenAPI document."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from local import openapi
+
 Json = dict[str, Any]
+
+
+@cache
+def _document() -> Json:
+    document: Json = json.loads(openapi.DOCUMENT.read_text("utf-8"))
+    return document
+
+
+def unfit(frames: Iterable[Json], schema: str) -> list[str]:
+    """Return what is wrong with frames: server-sent events, or messages of the WebSocket.
+
+    Args:
+        frames: The frames.
+        schema: The name of their schema in the document.
+    """
+    sent = [{name: value for name, value in frame.items() if name != "id" or value is not None} for frame in frames]
+    assert sent
+    return [each for frame in sent for each in faults(frame, {"$ref": f"#/components/schemas/{schema}"}, _document())]
 
 
 def faults(value: Any, schema: Json, document: Json) -> Iterator[str]:

@@ -98,7 +98,9 @@ def send(service: Service, route: str, parameter: Any, value: str, ids: dict[str
     method, path = route.split()
     operation = DOCUMENT["paths"][path][method.lower()]
     known = {each["name"]: ids.get(each["name"], str(each.get("example", ""))) for each in parameters(operation)}
-    known |= {"repo_id": known.get("repo_id") or "1", "org_id": "123", "provider": "linear"} | {parameter["name"]: value}
+    known |= {"repo_id": known.get("repo_id") or "1", "org_id": "123", "provider": "linear"} | {
+        parameter["name"]: value
+    }
     query = {
         each["name"]: known[each["name"]]
         for each in parameters(operation)

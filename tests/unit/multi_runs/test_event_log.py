@@ -26,6 +26,7 @@ from local.template import Template
 from tests.support import backend, handlers
 from tests.support.events import call, current, rest, working_with
 from tests.support.overtaken import Overtaken
+from tests.support.schemas import unfit
 from tests.support.viewers import frames, stream_live
 from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, task, types
 from tests.unit.multi_runs.records import multi_run, watch_of
@@ -314,6 +315,7 @@ def test_a_stream_has_the_snapshot_then_each_event_then_the_end(live: bool) -> N
     answer = stream_live(event) if live else call(handlers.handler("live/stream"), event)
     first, *others, end = frames(answer.text)
 
+    assert unfit([first, *others, end], "StreamFrame") == []
     assert first["event"] == "multi_run_snapshot"
     assert first["data"]["status"] == "completed"
     assert [frame["data"] for frame in others] == [

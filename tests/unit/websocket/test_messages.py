@@ -24,6 +24,7 @@ from local.template import Template
 from tests.support import handlers
 from tests.support.backend import Kicks, TestClock, Tokens
 from tests.support.events import Context, current, invoke, working_with
+from tests.support.schemas import unfit
 from tests.unit.multi_runs import records
 from tests.unit.websocket.fakes import FakeConnections, events
 
@@ -43,8 +44,18 @@ def table(deployed: Template) -> ConnectionsTable:
 
 
 @pytest.fixture
-def connections() -> FakeConnections:
-    return FakeConnections()
+def connections() -> Iterator[FakeConnections]:
+    """The connections. Every frame that a client gets has the documented form."""
+    connections = FakeConnections()
+    yield connections
+    for frames in connections.frames.values():
+        first_of_each_kind = {_kind(frame): frame for frame in reversed(frames)}.values()
+        if first_of_each_kind:
+            assert unfit(first_of_each_kind, "WebSocketFrame") == []
+
+
+def _kind(frame: dict[str, Any]) -> str:
+    return f"{frame['type']} {sorted({event['type'] for event in frame.get('events', ())})}"
 
 
 class Client:
