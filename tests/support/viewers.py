@@ -44,6 +44,11 @@ def stream(agent_run_id: Any, query: str = "", last_id: str | None = None, org_i
 
 def stream_live(event: dict[str, Any], on_part: Callable[[bytes], None] = lambda part: None) -> Answer:
     """Request a live stream, part by part. If `on_part` raises ConnectionError, the viewer disconnects."""
+    return answer_live("live/stream", event, on_part)
+
+
+def answer_live(handler: str, event: dict[str, Any], on_part: Callable[[bytes], None] = lambda part: None) -> Answer:
+    """Send a request to a handler of a gateway that streams, and take the answer part by part."""
     parts: list[bytes] = []
     start: dict[str, Any] = {}
 
@@ -65,7 +70,7 @@ def stream_live(event: dict[str, Any], on_part: Callable[[bytes], None] = lambda
     }
     # Not asyncio.run, which would close the event loop that Mangum uses.
     loop = asyncio.new_event_loop()
-    with closing(loop), suppress(ConnectionError), serving(handlers.load("live/stream").stream) as app:
+    with closing(loop), suppress(ConnectionError), serving(handlers.load(handler).stream) as app:
         loop.run_until_complete(app(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], b"".join(parts).decode(), headers)

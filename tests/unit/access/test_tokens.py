@@ -147,6 +147,13 @@ def test_tokens_are_listed_newest_first_in_pages_without_revoked_tokens(service:
     assert service.send("GET", f"{TOKENS}?cursor={first['next_cursor']}", MARY).json["code"] == "invalid_cursor"
 
 
+def test_tokens_of_one_second_are_listed_newest_first(service: Service) -> None:
+    for number in range(12):
+        service.make_token(name=f"Number {number}")
+
+    assert [item["name"] for item in listed(service)] == [f"Number {number}" for number in reversed(range(12))]
+
+
 def test_the_last_use_is_shown_and_written_once_an_hour(service: Service, clock: TestClock, table: AccessTable) -> None:
     made = service.make_token()
 
@@ -478,17 +485,18 @@ def test_tokens_that_are_made_at_the_same_time_do_not_exceed_the_cap_together(
     barrier = Barrier(6)
 
     def make(number: int) -> bool:
+        now, user_id = int(clock.now()), IDS[ADA]
         token = ApiToken(
             id=f"tok-00000000{number}-0123456789",
-            user_id=IDS[ADA],
+            user_id=user_id,
             name="Mine",
             prefix="x",
             role=Role.VIEWER,
             organizations=(ORG,),
-            created_at=int(clock.now()),
+            created_at=now,
         )
         barrier.wait()
-        return table.add_token(token, f"digest-{number}", most=2)
+        return table.add_token(lambda _: token, f"digest-{number}", user_id=user_id, now=now, most=2) is not None
 
     with ThreadPoolExecutor(6) as threads:
         assert sum(threads.map(make, range(6))) == 2

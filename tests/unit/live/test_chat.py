@@ -1,8 +1,7 @@
 """Chatting with an agent: a run's turns, told as answers and as frames."""
 
-import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +14,6 @@ from codegen_runs.chat import sessions
 from codegen_runs.chat.answering import HOLD
 from codegen_runs.chat.messages import ChatMessage
 from codegen_runs.chat.sessions import SessionBusy
-from codegen_runs.live.sse import LIVE
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs import transitions
@@ -26,10 +24,10 @@ from local.fake_codegen import DEMO_ORG_ID, EMPTY_ORG_ID, FakeCodegen, Script, T
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import TestClock
-from tests.support.events import Answer, Context, call, current, rest, serving, working_with
+from tests.support.events import Answer, call, current, rest, working_with
 from tests.support.memory import MemoryRuns
 from tests.support.overtaken import Overtaken
-from tests.support.viewers import ADA, frames, stream
+from tests.support.viewers import ADA, answer_live, frames, stream
 
 pytestmark = pytest.mark.usefixtures("polled_meanwhile")
 Poll = Callable[[float], None]
@@ -54,30 +52,7 @@ def chat(path: str = PATH, key: str | None = None, **body: Any) -> Answer:
 
 def chat_live(on_part: Callable[[bytes], None] = lambda part: None, **body: Any) -> Answer:
     """Send a message over a gateway that streams; where `on_part` raises ConnectionError, the client is gone."""
-    parts: list[bytes] = []
-    start: dict[str, Any] = {}
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            start.update(message)
-        elif message["body"]:
-            on_part(message["body"])
-            parts.append(message["body"])
-
-    scope = {
-        "type": "http",
-        "extensions": {LIVE: {}},
-        "aws.event": event(**body),
-        "aws.context": Context(milliseconds_left=900_000),
-    }
-    loop = asyncio.new_event_loop()
-    with closing(loop), suppress(ConnectionError), serving(handlers.load("chat/send").stream) as app:
-        loop.run_until_complete(app(scope, receive, send))
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], b"".join(parts).decode(), headers)
+    return answer_live("chat/send", event(**body), on_part)
 
 
 @contextmanager

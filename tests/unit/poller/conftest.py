@@ -63,6 +63,20 @@ def make_poller(memory: MemoryRuns, codegen: CodegenAPI, clock: TestClock, token
 
 
 @pytest.fixture
+def poll(upstream: Any, make_poller: MakePoller, clock: TestClock) -> Callable[[float], None]:
+    """Poll a module's own `upstream` for some seconds, each minute by another poller."""
+
+    def poll(seconds: float) -> None:
+        ends = clock.now() + seconds
+        while clock.now() < ends:
+            until = min(ends, clock.now() + 58)
+            make_poller(str(clock.now()), codegen=upstream).tick(until)
+            clock.sleep(max(0.0, until - clock.now()) + 0.5)
+
+    return poll
+
+
+@pytest.fixture
 def poll_until_idle(make_poller: MakePoller, clock: TestClock) -> Callable[[], None]:
     """Poll for twenty minutes, as the schedule does."""
 

@@ -63,28 +63,6 @@ def upstream() -> Upstream:
 
 
 @pytest.fixture
-def poll(memory: MemoryRuns, upstream: Upstream, clock: TestClock, tokens: Tokens) -> Callable[[float], None]:
-    """Poll for some seconds, each minute by another poller."""
-
-    def poll(seconds: float) -> None:
-        ends = clock.now() + seconds
-        while clock.now() < ends:
-            poller = Poller(
-                runs=cast(RunsTable, memory),
-                codegen=cast(CodegenAPI, upstream),
-                tokens=tokens,
-                clock=clock,
-                holder=str(clock.now()),
-                concurrency=1,
-            )
-            until = min(ends, clock.now() + 58)
-            poller.tick(until)
-            clock.sleep(max(0.0, until - clock.now()) + 0.5)
-
-    return poll
-
-
-@pytest.fixture
 def follow(backend: Backend) -> Callable[..., Watch]:
     def follow(status: str = "ACTIVE", prompt: Prompt | None = None) -> Watch:
         return following.follow(org_id=ORG, agent_run_id=RUN, status=status, prompt=prompt, backend=backend)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -23,14 +23,13 @@ from codegen_api import (
     ServerError,
 )
 from codegen_runs.limits.outages import PROBE_INTERVALS, Outages, no_answer
-from codegen_runs.poller.loop import Poller
 from codegen_runs.problems import CredentialsRefused, StorageUnavailable
 from codegen_runs.runs.health import RunHealth, assess
 from codegen_runs.statuses import Status
 from codegen_runs.storage.outages import Outage
-from codegen_runs.storage.runs import RunsTable, Watch
+from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, Script, Trouble
-from tests.support.backend import TestClock, Tokens
+from tests.support.backend import TestClock
 from tests.support.memory import MemoryRuns
 from tests.unit.poller.conftest import KEY, Enqueue, MakePoller, watch_of
 
@@ -80,28 +79,6 @@ def add(memory: MemoryRuns, clock: TestClock) -> Callable[..., None]:
             memory.add(Watch.model_validate(run | times | {"upstream_status": "ACTIVE"} | more))
 
     return add
-
-
-@pytest.fixture
-def poll(memory: MemoryRuns, upstream: Upstream, clock: TestClock) -> Callable[[float], None]:
-    """Poll for some seconds, each minute by another poller."""
-
-    def poll(seconds: float) -> None:
-        ends = clock.now() + seconds
-        while clock.now() < ends:
-            poller = Poller(
-                runs=cast(RunsTable, memory),
-                codegen=cast(CodegenAPI, upstream),
-                tokens=Tokens(),
-                clock=clock,
-                holder=str(clock.now()),
-                concurrency=1,
-            )
-            until = min(ends, clock.now() + 58)
-            poller.tick(until)
-            clock.sleep(max(0.0, until - clock.now()) + 0.5)
-
-    return poll
 
 
 def unreachable(memory: MemoryRuns, clock: TestClock) -> int:

@@ -133,18 +133,23 @@ def create(request: CreateApiToken, *, caller: Caller, deployment: CodegenAPI, b
     organizations = _organizations(request, caller)
     _check(request.role, organizations, caller, deployment, table)
     secret_token = secret.mint()
-    token = ApiToken(
-        id=f"tok-{now:09x}-{secrets.token_hex(5)}",
-        user_id=caller.user_id,
-        name=request.name,
-        prefix=secret_token[: secret.SHOWN],
-        role=request.role,
-        organizations=organizations,
-        created_at=now,
-        expires_at=expires_at,
-    )
+
+    def make(number: int) -> ApiToken:
+        return ApiToken(
+            # Ids sort by time. The number puts the tokens of one second into their order.
+            id=f"tok-{now:09x}-{number % 0x10000:04x}{secrets.token_hex(3)}",
+            user_id=caller.user_id,
+            name=request.name,
+            prefix=secret_token[: secret.SHOWN],
+            role=request.role,
+            organizations=organizations,
+            created_at=now,
+            expires_at=expires_at,
+        )
+
     most = settings.cap("API_TOKENS_PER_CALLER")
-    if not table.add_token(token, secret.digest(secret_token), most=most):
+    token = table.add_token(make, secret.digest(secret_token), user_id=caller.user_id, now=now, most=most)
+    if token is None:
         raise TooManyApiTokens(f"You have {most} API tokens, and no more are allowed.")
     return NewApiToken(**_members(token, now), token=secret_token, warnings=request.ignored())
 

@@ -16,7 +16,7 @@ seconds).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -88,20 +88,30 @@ class AccessTable:
     def __init__(self, name: str) -> None:
         self._table = Table(name)
 
-    def add_token(self, token: ApiToken, sha: str, *, most: int) -> bool:
-        """Store a new token under its hash, unless its user has `most` valid tokens already; then return False.
+    def add_token(
+        self, make: Callable[[int], ApiToken], sha: str, *, user_id: int, now: int, most: int
+    ) -> ApiToken | None:
+        """Store a new token under its hash, and return it; None if its user has `most` valid tokens already.
 
         Tokens that a user makes at the same time are stored one after the other. Raises `ConditionFailed` if the id or
         the hash exists already, or if other tokens are stored again and again.
+
+        Args:
+            make: Returns the token, given its number among all tokens that the user has made.
+            sha: The hash.
+            user_id: The user.
+            now: The time, in epoch seconds.
+            most: How many valid tokens the user may have.
         """
-        kept = {} if token.expires_at is None else {"forgotten_at": token.expires_at + _KEPT_ENDED}
-        item = _token_key(token.user_id, token.id) | token.model_dump(mode="json", exclude_none=True) | kept
-        pointer = _secret_key(sha) | {"user_id": token.user_id, "id": token.id} | kept
-        made = {"pk": f"user#{token.user_id}", "sk": "made"}
+        made = {"pk": f"user#{user_id}", "sk": "made"}
         for left in reversed(range(_ATTEMPTS)):
             rev = (self._table.get(made) or {}).get("rev")
-            if self._valid_tokens(token.user_id, token.created_at, most) >= most:
-                return False
+            if self._valid_tokens(user_id, now, most) >= most:
+                return None
+            token = make((rev or 0) + 1)
+            kept = {} if token.expires_at is None else {"forgotten_at": token.expires_at + _KEPT_ENDED}
+            item = _token_key(user_id, token.id) | token.model_dump(mode="json", exclude_none=True) | kept
+            pointer = _secret_key(sha) | {"user_id": user_id, "id": token.id} | kept
             unchanged = ABSENT if rev is None else Condition("#rev = :seen", {"seen": rev})
             try:
                 transact(
@@ -115,8 +125,8 @@ class AccessTable:
                 if not left:
                     raise
             else:
-                return True
-        return False
+                return token
+        return None
 
     def _valid_tokens(self, user_id: int, now: int, most: int) -> int:
         """Count the tokens of a user that have not ended, up to `most`."""
