@@ -36,6 +36,7 @@ ROOMS = (
             "cursors",
             "events",
             "fences",
+            "forms",
             "links",
             "logs",
             "metrics",

@@ -48,5 +48,5 @@ STATUSES = r"^[A-Za-z_, ]*$"
 SOURCE_TYPE = r"^[A-Za-z0-9_-]{0,64}$"
 """What started a run, as Codegen names it."""
 
-PROVIDER = r"^[A-Za-z0-9_.-]{1,64}$"
+PROVIDER = r"^[ -~]{1,100}$"
 """A provider of OAuth tokens, as Codegen names it."""

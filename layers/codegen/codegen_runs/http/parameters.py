@@ -77,11 +77,11 @@ Id = Annotated[int, Path(ge=0, le=forms.LARGEST_ID)]
 IdInQuery = Annotated[int, Query(ge=0, le=forms.LARGEST_ID)]
 """An id of the Codegen API in a query."""
 
-AgentId = Annotated[str, Path(pattern=forms.AGENT)]
 MultiRunId = Annotated[str, Path(pattern=forms.MULTI_RUN)]
-CheckpointId = Annotated[str, Path(pattern=forms.CHECKPOINT)]
 ApiTokenId = Annotated[str, Path(pattern=forms.API_TOKEN)]
-"""The ids of what this deployment stores."""
+AgentId = Annotated[str, Path(json_schema_extra={"pattern": forms.AGENT})]
+CheckpointId = Annotated[str, Path(json_schema_extra={"pattern": forms.CHECKPOINT})]
+"""The ids of what this deployment stores. No agent and no checkpoint has an id of another form: it is not found."""
 
 Skip = Annotated[int, Query(ge=0, le=forms.LARGEST_OFFSET, description="How many entries to leave out.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many entries to return at most.")]
