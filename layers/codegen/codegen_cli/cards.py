@@ -26,9 +26,7 @@ STAR_COLUMNS: tuple[Column, ...] = (*_STATE, ("NOTE", lambda card: first_line(ca
 
 def what(card: Record) -> str:
     """Return what a run is about, in one line."""
-    folded = card.get("multi_run")
-    name = f"[{folded['id']}] " if isinstance(folded, dict) and folded.get("id") else ""
-    return name + first_line(card.get("prompt") or card.get("summary") or card.get("result_preview"))
+    return first_line(card.get("prompt") or card.get("summary") or card.get("result_preview"))
 
 
 def show_details(card: Record) -> None:

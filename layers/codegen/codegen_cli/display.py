@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import ClassVar, TextIO
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.markdown import CodeBlock, Markdown
 from rich.padding import Padding
@@ -24,7 +25,7 @@ from rich.theme import Theme
 
 from codegen_api import MultiRun, Task, TaskEvent
 
-from .terminal import is_terminal, visible
+from .terminal import can_draw, is_terminal, visible
 from .texts import time
 
 STYLES = {
@@ -40,6 +41,9 @@ STYLES = {
 
 MAX_LINE = 300
 """Most characters of a line of progress. The log of the run has the whole text."""
+
+MAX_COLUMN = 40
+"""Widest column of a table, except the last one."""
 
 # The styles of Rich have backgrounds, which are black boxes on a light terminal.
 _THEME = Theme(
@@ -82,23 +86,28 @@ def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
 
 def answer(markdown: str) -> None:
     """Print an answer. On a terminal its Markdown is drawn; a program reads it unchanged."""
-    if is_terminal(sys.stdout):
+    if can_draw(sys.stdout):
         _console(sys.stdout).print(_Answer(visible(markdown), hyperlinks=False))
     else:
-        click.echo(markdown)
+        click.echo(visible(markdown) if is_terminal(sys.stdout) else markdown)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Draw a table. Its last column gets the rest of the width, and addresses are never cut."""
+    console = _console(sys.stdout)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    has_addresses = any("://" in row[-1] for row in rows)
-    last: OverflowMethod = "fold" if has_addresses else "ellipsis"
-    for head in heads:
-        is_last = head == heads[-1]
-        drawn.add_column(head, no_wrap=not (is_last and has_addresses), overflow=last if is_last else "fold")
+    *firsts, last = zip(*(heads, *rows), strict=True)
+    widths = [min(max(map(cell_len, column)), MAX_COLUMN) for column in firsts]
+    for column, width in zip(firsts, widths, strict=True):
+        drawn.add_column(column[0], no_wrap=True, overflow="ellipsis", min_width=width, max_width=width)
+    # Rich shrinks all columns that may not wrap alike, so the last one gets its width here.
+    rest = max(console.width - sum(widths) - 2 * len(widths), len(last[0]))
+    has_addresses = any("://" in cell for cell in last)
+    overflow: OverflowMethod = "fold" if has_addresses else "ellipsis"
+    drawn.add_column(last[0], no_wrap=not has_addresses, overflow=overflow, max_width=rest)
     for row in rows:
         drawn.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
-    _console(sys.stdout).print(drawn)
+    console.print(drawn)
 
 
 def _line(console: Console, text: str) -> None:
@@ -153,5 +162,5 @@ def _progress(count: str) -> Progress:
 
 def _console(stream: TextIO) -> Console:
     return Console(
-        file=stream, force_terminal=is_terminal(stream), highlight=False, markup=False, emoji=False, theme=_THEME
+        file=stream, force_terminal=can_draw(stream), highlight=False, markup=False, emoji=False, theme=_THEME
     )

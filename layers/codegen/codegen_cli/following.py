@@ -67,6 +67,10 @@ def follow_multi_run(api: CodegenAPI, multi_run: MultiRun, poll_interval: float,
     """Show the candidates of a multi-run until it ends, then its answer. Exits if it did not complete."""
     from . import display
 
+    if multi_run.is_complete():
+        show_result(multi_run, fields)
+        return
+
     hint = (
         f"The multi-run continues. Follow it with: codegen-runs multi-run watch {multi_run.id}\n"
         f"Cancel it with: codegen-runs multi-run cancel {multi_run.id}"

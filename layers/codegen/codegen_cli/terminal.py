@@ -30,11 +30,16 @@ def obeyed(text: str, written: Callable[[re.Match[str]], str]) -> str:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal that can be drawn on. Variables such as FORCE_COLOR do not make it one."""
+    """Return whether a stream is a terminal. Variables such as FORCE_COLOR do not make it one."""
     try:
-        return stream.isatty() and os.environ.get("TERM") != "dumb"
-    except ValueError:  # a closed stream
+        return stream.isatty()
+    except (AttributeError, ValueError):  # a stream that is absent or closed
         return False
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal with colours and a cursor that moves."""
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def lose_nothing() -> None:

@@ -1,6 +1,7 @@
 """What reaches the terminal, and what comes from it."""
 
 import io
+import re
 import sys
 import unicodedata
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from codegen_cli import display
 from codegen_cli.cards import COLUMNS
-from codegen_cli.output import show_list
+from codegen_cli.output import show_list, table
 from codegen_cli.terminal import lose_nothing, visible
 from local.fake_codegen import FakeCodegen, Script
 from tests.unit.codegen_cli.conftest import Run
@@ -124,11 +125,35 @@ def test_a_dumb_terminal_gets_plain_text(
     run: Run, world: FakeCodegen, on_a_terminal: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    world.script(Script(result="# Title **bold**", seconds=1))
+    world.script(Script(result="# Title **bold** \x1b[2J", seconds=1))
     done = run("run", "Do it.")
+    rows = run("list", "--limit", "2")
 
-    assert done.stdout == "# Title **bold**\n"
-    assert "\x1b" not in done.output
+    assert done.stdout == "# Title **bold** \\x1b[2J\n"
+    assert "\x1b" not in done.output + rows.output
+    assert "\t" not in rows.stdout, "people read it, so its columns are aligned"
+
+
+def test_columns_keep_their_width_and_the_last_one_is_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    card = {"id": 100001, "status": "completed", "created_at": "2026-11-27T04:17:16Z", "prompt": "word " * 40}
+    show_list([card], None, COLUMNS, "None.")
+    line = capsys.readouterr().out.splitlines()[1]
+
+    assert "100001  " in line
+    assert "2026-11-27 04:17:16" in line
+    assert line.rstrip().endswith("…\x1b[0m") or line.rstrip().endswith("…")
+
+
+def test_an_address_is_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    table(("CANDIDATE", "PULL REQUESTS"), [(1, "https://github.com/example-works/a-long-name/pull/12345")])
+
+    assert re.sub(r"\s|\x1b\[[0-9;]*m", "", capsys.readouterr().out).endswith("a-long-name/pull/12345")
 
 
 def test_each_run_of_a_list_in_a_pipe_is_one_line(run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import deployment
-from ..following import follow_multi_run, show_result
+from ..following import follow_multi_run
 from ..options import Group, Id, Text, json_option, limit_option
 from ..output import Fields, Record, details, show, show_list, table
 from ..session import starting, with_api
@@ -106,11 +106,7 @@ def view(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
 @with_api
 def watch(api: CodegenAPI, multi_run_id: str, poll_interval: float, fields: Fields) -> None:
     """Show the progress of a multi-run until it ends, then print its answer."""
-    found = api.multi_runs.get(multi_run_id)
-    if found.is_complete():
-        show_result(found, fields)
-    else:
-        follow_multi_run(api, found, poll_interval, fields)
+    follow_multi_run(api, api.multi_runs.get(multi_run_id), poll_interval, fields)
 
 
 @multi_run.command()

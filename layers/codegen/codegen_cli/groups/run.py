@@ -10,7 +10,7 @@ import click
 
 from .. import deployment
 from ..cards import COLUMNS, show_details, show_stars
-from ..following import announce_run, follow, print_events
+from ..following import announce_run, follow, follow_multi_run, print_events
 from ..options import Group, Id, RunOrMultiRun, Text, json_option, limit_option, web_option
 from ..output import Fields, Record, show, show_list
 from ..records import card_of, run_record
@@ -107,15 +107,18 @@ def view(api: CodegenAPI, run_id: int, fields: Fields, web: bool) -> None:
 
 
 @run.command()
-@click.argument("run_id", type=Id())
+@click.argument("run_id", type=RunOrMultiRun())
 @click.option("--after", help="Show only the events after the one with this id.")
 @json_option
 @with_api
-def watch(api: CodegenAPI, run_id: int, after: str | None, fields: Fields) -> None:
-    """Show all events of a run until it ends, then print its answer.
+def watch(api: CodegenAPI, run_id: int | str, after: str | None, fields: Fields) -> None:
+    """Show all events of the run or the multi-run with this id until it ends, then print its answer.
 
-    With --json, standard output has the events instead, one in each line.
+    With --json, standard output has the events of a run instead, one in each line.
     """
+    if isinstance(run_id, str):
+        follow_multi_run(api, api.multi_runs.get(run_id), 2.0, fields)
+        return
     task = api.get_task(run_id)
     if fields is None:
         follow(api, task, after, None)
