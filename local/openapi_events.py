@@ -32,8 +32,8 @@ StatusWord = Literal[
     "timed_out",
     "unknown",
 ]
-Strategy = Literal["synthesize", "select", "none"]
-AnswerSource = Literal["synthesis", "selected", "only_candidate", "fallback"]
+Strategy = Literal["synthesize", "select", "rank", "none"]
+AnswerSource = Literal["synthesis", "selected", "base", "only_candidate", "fallback"]
 EventId = Annotated[str, Field(pattern=r"^[0-9]{1,4}-[0-9]{1,10}$")]
 
 
@@ -187,12 +187,40 @@ class Degraded(Part):
     usable_count: int
 
 
+class Judging(Part):
+    """The data of `multi_run.judging`."""
+
+    judges: list[int] = Field(description="The numbers of the judge runs, from 1.")
+    candidates: list[int] = Field(description="The candidates that they rank.")
+    again: bool = Field(description="Whether they compare pairs again that earlier judges contradict.")
+
+
+class Judged(Part):
+    """The data of `multi_run.judged`."""
+
+    ranking: list[int] = Field(description="The usable candidates, the best first.")
+    by_judges: bool = Field(description="Whether verdicts of judges decided the first place; else the evidence did.")
+    reason: str | None = Field(description="Why no judge was asked, or why the verdicts do not decide.")
+    contradictions: list[tuple[int, int]] = Field(
+        description="Pairs of candidates about which the judges contradict each other; at most 20."
+    )
+    none_acceptable: bool = Field(description="Whether the judges found no candidate acceptable.")
+
+
 class Synthesizing(Part):
     """The data of `multi_run.synthesizing`."""
 
-    candidates: list[int] = Field(
-        description="The candidates whose answers are joined, or among which one is selected."
-    )
+    candidates: list[int] = Field(description="The candidates whose answers are joined.")
+    base: int | None = Field(None, description="The candidate that takes over parts of these.")
+    synthesis: int = Field(1, description="The number of the synthesis run, from 1.")
+
+
+class SynthesisRejected(Part):
+    """The data of `multi_run.synthesis_rejected`."""
+
+    synthesis: int = Field(description="The number of the synthesis run.")
+    reason: str
+    last: bool = Field(description="Whether no other synthesis follows. Then the best candidate's answer is used.")
 
 
 class MultiRunPaused(Part):
@@ -410,11 +438,32 @@ class MultiRunDegradedEvent(RunEvent):
     data: Degraded
 
 
+class MultiRunJudgingEvent(RunEvent):
+    """Judge runs enter the launch queue."""
+
+    type: Literal["multi_run.judging"]
+    data: Judging
+
+
+class MultiRunJudgedEvent(RunEvent):
+    """The usable candidates are ranked, by judges or by the evidence of their runs."""
+
+    type: Literal["multi_run.judged"]
+    data: Judged
+
+
 class MultiRunSynthesizingEvent(RunEvent):
     """The synthesis run enters the launch queue."""
 
     type: Literal["multi_run.synthesizing"]
     data: Synthesizing
+
+
+class MultiRunSynthesisRejectedEvent(RunEvent):
+    """The output of the synthesis run is not acceptable."""
+
+    type: Literal["multi_run.synthesis_rejected"]
+    data: SynthesisRejected
 
 
 class MultiRunPausedEvent(RunEvent):
@@ -587,7 +636,7 @@ def _frames() -> Json:
         "subscription": text,
         "run_id": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
         "multi_run_id": text,
-        "part": {**text, "description": "`multi_run`, the number of a candidate, or `synthesis`."},
+        "part": {**text, "description": "`multi_run`, the number of a candidate, `judge.{n}`, or `synthesis`."},
     }
     events: Json = {"anyOf": [{"$ref": _reference("EventEntry")}, {"$ref": _reference("EventPreview")}]}
     socket: dict[str, Json] = {

@@ -10,4 +10,6 @@ backend = Backend()
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> tasks.State:
     """Handle the state's input."""
-    return tasks.gather(event["org_id"], event["multi_run_id"], event["next"], backend=backend)
+    return tasks.gather(
+        event["org_id"], event["multi_run_id"], event["next"], event.get("judge_runs", []), backend=backend
+    )

@@ -1,6 +1,11 @@
 """The text of a run's result: plausible Markdown, always the same for one run and different for different runs.
 
-Three kinds of prompt are recognised, in any wording:
+These kinds of prompt are recognised, in any wording:
+
+* **A ranking.** Its instructions show a JSON object with a `ranking`. The answer is such an object: the candidate with
+  the most distinct words is the best.
+* **A graft.** Its instructions show a JSON object with a `graft`. The answer is such an object, with the first point
+  that only one candidate makes.
 
 * **A choice.** The prompt carries two or more candidates and asks for only a letter, number, label or id (`Reply with
   the letter of the best candidate only`). The answer is the label of the candidate with the most distinct words.
@@ -19,6 +24,7 @@ Candidates are recognised as
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter
@@ -29,13 +35,14 @@ _ELEMENT = re.compile(rf"<(?!{_NOUN}s\b)({_NOUN}([\w-]*))\b([^>]*)>(.*?)</\1>", 
 _LABEL_ATTRIBUTE = re.compile(r"\b(?:id|label|name|letter|number|index)\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 _MARK = r"[0-9a-f-]{6,}"
 _LABEL_LINE = re.compile(
-    rf"^[^\w\n]*(?:BEGIN\W+(?:{_MARK}\W+)?)?{_NOUN}[^\w\n]+([A-Z]|\d{{1,3}})\b\W*?(?:\([^)\n]*\)|{_MARK})?[^\w\n]*$",
+    rf"^[^\w\n]*(?:BEGIN\W+(?:{_MARK}\W+)?)?{_NOUN}[^\w\n]+([A-Z]|C?\d{{1,3}})\b\W*?(?:\([^)\n]*\)|{_MARK})?[^\w\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _END_LINE = re.compile(rf"^[^\w\n]*END\b[^\n]*(?:{_NOUN}|{_MARK}).*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _MARKED = re.compile(rf"^[^\w\n]*BEGIN\W+({_MARK})\b.*?^\W*END\W+\1\b", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n]*\n(.*?)\n\1", re.DOTALL)
 _LABEL_WORD = r"(?:letter|number|label|id|identifier|index)"
+_FORM = re.compile(r'\{"(ranking|graft)": \[')
 _TASK = re.compile(r"^#+ *Task\b[^\n]*\n", re.IGNORECASE | re.MULTILINE)
 _CHOICE = re.compile(
     rf"\b(?:only|just|nothing but|solely)\b[^.\n]{{0,60}}\b{_LABEL_WORD}\b"
@@ -129,11 +136,23 @@ def candidates(prompt: str) -> list[Candidate]:
 def answer(prompt: str, *, run_id: int, model: str) -> str:
     """Answer a prompt in Markdown."""
     found = candidates(prompt)
+    asked = form(prompt)
+    if asked == "ranking":
+        return _rank(found)
+    if asked == "graft":
+        return _graft(_sections(prompt))
     if not found:
         return _carry_out(prompt, run_id, model)
     if _CHOICE.search(_without(found, prompt)):
         return max(found, key=lambda candidate: len(set(candidate.text.lower().split()))).label
     return _merge(found)
+
+
+def form(prompt: str) -> str | None:
+    """Return whether the instructions of a prompt show the form of a `ranking` or of a `graft`; None for all others."""
+    if found := _FORM.search(prompt.partition("\nBEGIN ")[0]):
+        return found[1]
+    return None
 
 
 def topic(prompt: str) -> str:
@@ -155,6 +174,20 @@ def _carry_out(prompt: str, run_id: int, model: str) -> str:
         f"Trade-off: {approach.trade_off}\n\n"
         f"_Run {run_id}, {model}, {confidence} % confident._"
     )
+
+
+def _rank(found: list[Candidate]) -> str:
+    words = {candidate.label: len(set(candidate.text.lower().split())) for candidate in found}
+    ranking = sorted(words, key=lambda label: (-words[label], label))
+    reasons = {label: f"It has {count} distinct words." for label, count in words.items()}
+    return json.dumps({"ranking": ranking, "reasons": reasons, "disagreements": [], "none_acceptable": False})
+
+
+def _graft(found: list[Candidate]) -> str:
+    points = {candidate.label: _points(candidate.text) for candidate in found}
+    counts = Counter(point for own in points.values() for point in own)
+    alone = [(label, point) for label, own in points.items() for point in own if counts[point] == 1]
+    return json.dumps({"graft": [{"from": label, "what": point} for label, point in alone[:1]]})
 
 
 def _merge(found: list[Candidate]) -> str:

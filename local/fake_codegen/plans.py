@@ -4,9 +4,10 @@ A **script** changes how a turn goes. It comes from a test, from the control sur
 that you can try one with curl alone:
 
 * `"metadata": {"fake": {"ending": "FAILED"}}` in a create request;
-* a marker anywhere in a prompt: `[[fake ending=FAILED seconds=3]]` for a task, `[[fake-synthesis ending=ERROR]]` for a
-  prompt that carries candidates. The two differ because a synthesis usually quotes the prompt of its candidates, whose
-  marker must not apply to it. Values may be quoted: `result="I do not know"`.
+* a marker anywhere in a prompt: `[[fake ending=FAILED seconds=3]]` for a task, `[[fake-judge result=B]]` for a prompt
+  that asks for a ranking, `[[fake-synthesis ending=ERROR]]` for another prompt that carries candidates. They differ
+  because a judge and a synthesis usually get the prompt of the candidates, whose marker must not apply to them. Values
+  may be quoted: `result="I do not know"`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 NEVER = "NEVER"
 
-_MARKER = re.compile(r"\[\[fake(-synthesis)?\s+([^\]]+)\]\]")
+_MARKER = re.compile(r"\[\[fake(-synthesis|-judge)?\s+([^\]]+)\]\]")
 _CHANGES_CODE = re.compile(
     r"\b(add|build|change|create|fix|implement|migrate|pull request|refactor|remove|rename|update|upgrade|write)\b",
     re.IGNORECASE,
@@ -99,9 +100,11 @@ class Scripts:
 def _carried_script(prompt: str, metadata: dict[str, Any] | None) -> Script | None:
     if metadata and isinstance(metadata.get("fake"), dict):
         return Script.model_validate(metadata["fake"])
-    synthesis = bool(answers.candidates(prompt))
+    form = answers.form(prompt)
+    carries = form is not None or bool(answers.candidates(prompt))
+    reads = "-judge" if form == "ranking" else "-synthesis" if carries else None
     for marker in _MARKER.finditer(prompt):
-        if bool(marker[1]) == synthesis:
+        if marker[1] == reads:
             return Script.model_validate(dict(word.partition("=")[::2] for word in shlex.split(marker[2])))
     return None
 

@@ -84,15 +84,33 @@ def test_a_synthesis_that_fails_falls_back_to_a_candidate(http: httpx.Client) ->
     snapshot = follow(http, create(http, prompt=prompt, concurrency=2))
 
     assert snapshot["status"] == "completed"
-    assert snapshot["answer"]["source"] == "fallback"
+    assert (snapshot["answer"]["source"], snapshot["strategy_used"]) == ("fallback", "best_candidate")
+    assert [each["synthesis"] for each in snapshot["rejections"]] == [1, 2]
     assert snapshot["answer"]["candidate"] in (0, 1)
 
 
-def test_the_best_candidate_is_selected_in_its_own_words(http: httpx.Client) -> None:
-    snapshot = follow(http, create(http, concurrency=2, strategy="select"))
+def test_two_judges_select_the_best_candidate_in_its_own_words(http: httpx.Client) -> None:
+    snapshot = follow(http, create(http, concurrency=3, strategy="select", judge="always"))
+    judging = snapshot["judging"]
 
     assert snapshot["answer"]["source"] == "selected"
+    assert snapshot["answer"]["candidate"] == judging["ranking"][0]["candidate"]
     assert snapshot["answer"]["text"] == snapshot["candidates"][snapshot["answer"]["candidate"]]["result"].strip()
+    assert [judge["status"] for judge in judging["judges"]] == ["completed"] * 2
+    assert judging["judges"][0]["order"] == judging["judges"][1]["order"][::-1]
+    assert judging["by_judges"]
+    cards = http.get(f"/v1/organizations/{DEMO_ORG_ID}/run-cards", params={"children": True, "limit": 100}).json()
+    assert all("ranking" not in str(card) for card in cards["items"])
+
+
+def test_judges_that_prefer_the_first_place_leave_the_choice_to_the_evidence(http: httpx.Client) -> None:
+    prompt = "Say what a cache is. [[fake-judge result=A]]"
+    snapshot = follow(http, create(http, prompt=prompt, concurrency=2, strategy="select", judge="always"))
+
+    assert snapshot["status"] == "completed"
+    assert not snapshot["judging"]["by_judges"]
+    assert "The judges contradict each other about the candidates 0 and 1." in snapshot["judging"]["reason"]
+    assert len(snapshot["judging"]["judges"]) == 4
 
 
 def test_a_cancelled_multi_run_stops_and_names_the_runs_that_continue(http: httpx.Client) -> None:

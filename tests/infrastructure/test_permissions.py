@@ -323,9 +323,14 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("LaunchCandidate", **multi_run)  # Again: it is queued already.
     functions.run("PollRuns")
     functions.run("GatherCandidates", **multi_run)
-    functions.run("SynthesizeCandidates", **multi_run)
-    functions.run("SynthesizeCandidates", **multi_run)
+    for _ in range(2):
+        functions.run("AskJudge", **multi_run)
     functions.run("PollRuns")
+    functions.run("GatherCandidates", **multi_run, next="judge", judge_runs=[1])
+    for _ in range(2):
+        functions.run("SynthesizeCandidates", **multi_run)
+    functions.run("PollRuns")
+    functions.run("GatherCandidates", **multi_run, next="synthesize")
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
     decide_a_multi_run(functions, multi_run)
@@ -474,7 +479,9 @@ CALLERS = (CODEGEN, *Role)
 # The variables of Globals. Lambda reads the wrapper's.
 SHARED_VARIABLES = {*backend.template().functions["GetHealth"].environment, "AWS_LAMBDA_EXEC_WRAPPER"}
 
-TASKS = {"PlanMultiRun", "LaunchCandidate", "GatherCandidates", "SynthesizeCandidates", "PublishMultiRun"}
+TASKS = {
+    *("PlanMultiRun", "LaunchCandidate", "GatherCandidates", "AskJudge", "SynthesizeCandidates", "PublishMultiRun"),
+}
 STREAMS = {"StreamAgentRunLogs", "StreamAgentRunLogsLive"}
 ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
 CHATS = {"SendChatMessage", "SendChatMessageLive"}

@@ -11,6 +11,7 @@ import pytest
 
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import (
+    JudgeRun,
     MultiRun,
     MultiRunsTable,
     MultiRunStatus,
@@ -63,7 +64,8 @@ def ready(name: str, stack: Stack) -> str:
         with pytest.MonkeyPatch.context() as patch:
             # A `Table` calls the client of the process, which is not that of the stack; there is no parameter for it.
             patch.setattr("codegen_runs.storage.table.dynamodb", lambda: stack.aws.client("dynamodb"))
-            _store(multi_run_id, paused=name == "ResumeMultiRun")
+            judge_runs = [JudgeRun(number=1, order=[1, 0, 2])] if name == "AskJudge" else []
+            _store(multi_run_id, paused=name == "ResumeMultiRun", judge_runs=judge_runs)
         text = text.replace(MULTI_RUN, multi_run_id)
     return text
 
@@ -71,7 +73,7 @@ def ready(name: str, stack: Stack) -> str:
 def succeeded(name: str, answer: Any) -> bool:
     """Return whether a function answered its sample as expected."""
     if answer is None:
-        return name in ("LaunchCandidate", "SynthesizeCandidates")
+        return name in ("AskJudge", "LaunchCandidate", "SynthesizeCandidates")
     if "statusCode" in answer:
         return 200 <= int(answer["statusCode"]) < 300
     return "errorType" not in answer and _SAID.get(name, {}).items() <= answer.items()
@@ -132,7 +134,7 @@ def _make_checkpoint(stack: Stack) -> str:
     return str(made.raise_for_status().json()["id"])
 
 
-def _store(multi_run_id: str, *, paused: bool) -> None:
+def _store(multi_run_id: str, *, paused: bool, judge_runs: list[JudgeRun]) -> None:
     """Store a running multi-run whose three candidates have answered."""
     now = round(time.time() * 1000)
     multi_run = MultiRun(
@@ -144,6 +146,7 @@ def _store(multi_run_id: str, *, paused: bool) -> None:
         strategy=Strategy.SYNTHESIZE,
         quorum=1,
         synthesis=SynthesisOptions(),
+        judge_runs=judge_runs,
         candidate_timeout_s=3600,
         deadline_at=now + 3_600_000,
         created_by="user:789",

@@ -20,7 +20,16 @@ from codegen_runs.prompts import Prompt
 from codegen_runs.runs import transitions
 from codegen_runs.runs.following import enqueue
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Answer, AnswerSource, Pick, Variant
+from codegen_runs.storage.multi_runs import (
+    Answer,
+    AnswerSource,
+    JudgeRun,
+    Pick,
+    RankedCandidate,
+    Ranking,
+    Standing,
+    Variant,
+)
 from codegen_runs.storage.runs import Cancel, Launch, Watch
 from local import openapi, openapi_events
 from local.fake_codegen import ManualClock
@@ -75,6 +84,9 @@ def multi_run_events() -> list[Event]:
     ]
     judgement = judge(record, {watch.key: watch for watch in watches})
     answer = Answer(text="Inject a clock.", source=AnswerSource.SYNTHESIS)
+    standing = Standing(order=[2, 0])
+    places = [RankedCandidate(candidate=index, rank=rank) for rank, index in enumerate([2, 0], start=1)]
+    ranking = Ranking(candidates=places, by_judges=True)
     pick = Pick(
         candidate=2, picked_by="user:789", picked_at=int(NOW * 1000), reason="It keeps the public names.", answer=answer
     )
@@ -82,7 +94,10 @@ def multi_run_events() -> list[Event]:
         changing.created(record, now=NOW),
         changing.launching(record, now=NOW),
         changing.gathered(record, judgement, now=NOW),
-        changing.synthesizing(record, [2, 0], now=NOW),
+        changing.judging(record, standing, [JudgeRun(number=1, order=[2, 0])], now=NOW),
+        changing.judged(record, standing, ranking, now=NOW),
+        changing.synthesizing(record, None, [2, 0], now=NOW),
+        changing.synthesis_rejected(record, 1, "The output is a refusal.", is_last=False, now=NOW),
         changing.paused(record, now=NOW),
         changing.resumed(record.model_copy(update={"paused_at": 1}), now=NOW),
         changing.completed(record, answer, now=NOW),

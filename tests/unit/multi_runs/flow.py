@@ -86,6 +86,10 @@ class Runs:
             assert len(decisions) < 20, decisions
             if state["next"] == "launch":
                 self._candidates(multi_run_id, state)
+            elif state["next"] == "judge":
+                for number in 2 * state["judge_runs"]:
+                    task("ask", multi_run_id, judge_run=number, task_token=f"judge-{number}")
+                self.follow()
             elif state["next"] == "synthesize":
                 for _ in range(2):
                     task("synthesize", multi_run_id, task_token="synthesis")

@@ -77,7 +77,7 @@ def post(name: str, path: str, body: Any = None, *, caller: Caller = ADA) -> Ans
 
 
 def multi_run(concurrency: int, *, caller: Caller = ADA, **more: Any) -> Answer:
-    body = {"prompt": "Say hello.", "concurrency": concurrency, **more}
+    body = {"prompt": "Say hello.", "concurrency": concurrency, "judge": "never", **more}
     return post("multi_runs/create", f"{ORG}/multi-runs", body, caller=caller)
 
 
@@ -110,6 +110,11 @@ def test_a_multi_run_counts_with_all_its_runs_and_its_synthesis() -> None:
     assert (queued(), queued(ADA), queued(BOB)) == (4, 4, 0)
     assert multi_run(4, strategy="none").status == 202
     assert queued(ADA) == 8
+
+
+def test_a_multi_run_counts_with_its_judges() -> None:
+    assert multi_run(3, strategy="select", judge="auto").status == 202
+    assert queued(ADA) == 3 + 2
 
 
 def test_a_multi_run_over_the_cap_of_its_caller_is_refused_before_anything_is_stored(deployed: Template) -> None:

@@ -24,22 +24,30 @@ def estimate(**body: Any) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("body", "runs"),
+    ("body", "least", "most"),
     [
-        ({}, 4),
-        ({"strategy": "none"}, 3),
-        ({"strategy": "select", "concurrency": 5}, 6),
-        ({"concurrency": 1}, 1),
-        ({"variants": [{}, {"model": "a"}], "concurrency": 3}, 7),
+        ({}, (3, 0, 1), (3, 2, 2)),
+        ({"strategy": "none"}, (3, 0, 0), (3, 0, 0)),
+        ({"strategy": "select", "concurrency": 5}, (5, 0, 0), (5, 6, 0)),
+        ({"strategy": "rank", "judge": "always"}, (3, 2, 0), (3, 6, 0)),
+        ({"strategy": "rank", "judge": "always", "judges": 1}, (3, 1, 0), (3, 2, 0)),
+        ({"strategy": "select", "judge": "never"}, (3, 0, 0), (3, 0, 0)),
+        ({"strategy": "select", "concurrency": 20, "judge": "always"}, (20, 6, 0), (20, 14, 0)),
+        ({"concurrency": 1}, (1, 0, 0), (1, 0, 0)),
+        ({"variants": [{}, {"model": "a"}], "concurrency": 3}, (6, 0, 1), (6, 2, 2)),
     ],
 )
-def test_the_estimate_counts_all_runs_and_the_multi_run_says_the_same(body: Any, runs: int) -> None:
+def test_the_estimate_counts_all_runs_and_the_multi_run_says_the_same(
+    body: Any, least: tuple[int, int, int], most: tuple[int, int, int]
+) -> None:
     estimated = estimate(**body).json
+    runs = {"runs": sum(most), "runs_at_least": sum(least)}
 
-    assert (estimated["runs"], estimated["runs_at_least"]) == (runs, runs)
-    kinds = ("candidates", "judges", "syntheses")
-    assert sum(estimated[kind]["at_most"] for kind in kinds) == runs
-    assert create({"prompt": "Say hello.", **body}).json["estimate"] == {"runs": runs, "runs_at_least": runs}
+    assert {name: estimated[name] for name in runs} == runs
+    kinds = [estimated[kind] for kind in ("candidates", "judges", "syntheses")]
+    assert tuple(kind["at_least"] for kind in kinds) == least
+    assert tuple(kind["at_most"] for kind in kinds) == most
+    assert create({"prompt": "Say hello.", **body}).json["estimate"] == runs
 
 
 def test_an_estimate_stores_nothing_and_launches_nothing() -> None:
@@ -97,7 +105,7 @@ def test_an_unknown_agent_is_a_refusal_beside_the_costs() -> None:
 
     assert answer.status == 200
     assert [each["code"] for each in answer.json["refusals"]] == ["agent_not_found"]
-    assert answer.json["runs"] == 3
+    assert answer.json["runs_at_least"] == 3
 
 
 def test_launches_that_codegen_refuses_now_are_a_refusal_until_they_are_accepted(

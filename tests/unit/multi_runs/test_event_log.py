@@ -71,7 +71,7 @@ def test_each_step_has_one_event_however_often_a_task_is_called(upstream: Runs) 
     ends = [type_ for type_ in found if type_ in ("candidate_finished", "quorum_met")]
     assert sorted(ends) == ["candidate_finished"] * 3 + ["quorum_met"]
     assert [type_ for type_ in found if type_ not in ends] == [
-        "created", "launching", "degraded", "synthesizing", "completed"
+        "created", "launching", "degraded", "judged", "synthesizing", "completed"
     ]  # fmt: skip
     items = events(multi_run_id).json["items"]
     assert [event["seq"] for event in items] == list(range(1, len(items) + 1))

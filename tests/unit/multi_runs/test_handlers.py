@@ -28,7 +28,7 @@ def test_a_multi_run_is_accepted_with_its_location(deployed: Template) -> None:
     assert answer.headers["location"] == f"{PATH}/{answer.json['id']}"
     assert answer.json["status"] == "queued"
     assert answer.json["counts"]["requested"] == 3
-    assert answer.json["estimate"] == {"runs": 4, "runs_at_least": 4}
+    assert answer.json["estimate"] == {"runs": 7, "runs_at_least": 4}
     execution = boto3.client("stepfunctions").list_executions(
         stateMachineArn=deployed.state_machines["MultiRunStateMachine"].arn
     )["executions"]
@@ -213,23 +213,22 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert len([answer for answer in tokens.answers.values() if isinstance(answer, dict)]) == 2
     assert len(fake.creates) == 3
 
-    assert [task("gather", multi_run_id, next="launch")["next"] for _ in range(2)] == ["synthesize"] * 2
-    for attempt in ("first", "second"):
-        task("synthesize", multi_run_id, task_token=f"{attempt}-synthesis")
+    assert upstream.gather(multi_run_id) == ["judge", "synthesize", "publish"]
     assert get(multi_run_id).json["status"] == "synthesizing"
-    upstream.follow()
-    assert "second-synthesis" in tokens.answers
     published = [task("publish", multi_run_id) for _ in range(2)]
     assert published[0] == published[1]
 
     answer = get(multi_run_id).json
     assert answer["status"] == "completed"
-    assert answer["answer"]["source"] == "synthesis"
+    assert (answer["answer"]["source"], answer["answer"]["candidate"], answer["strategy_used"]) == ("base", 1, "base")
+    (graft,) = answer["answer"]["grafts"]
+    assert graft["candidate"] == 2
+    assert graft["what"] in answer["answer"]["follow_up"]["prompt"]
     assert answer["counts"] == {
         "requested": 3, "launched": 3, "finished": 3, "usable": 2, "failed": 1, "missing": 0
     }  # fmt: skip
     assert answer["synthesis"]["status"] == Status.COMPLETED
-    assert len(fake.creates) == 4
+    assert len(fake.creates) == 5
     assert all(candidate["web_url"] for candidate in answer["candidates"])
     failed, opening, _ = answer["candidates"]
     assert (failed["pull_requests"], failed["summary"], failed["branch_name"]) == ([], None, None)
@@ -238,7 +237,8 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert opening["branch_name"] == pull_request["branch_name"]
     assert opening["summary"]
     assert opening["link"] == f"/v1/organizations/{ORG}/agent/run/{opening['agent_run_id']}"
-    assert (answer["answer"]["pull_requests"], answer["answer"]["stands_for"][:16]) == ([], "No pull request:")
+    assert answer["answer"]["pull_requests"] == [pull_request]
+    assert answer["answer"]["stands_for"].startswith("The work of candidate 1:")
 
 
 def test_a_multi_run_whose_state_machine_failed_has_the_error_in_its_reason() -> None:

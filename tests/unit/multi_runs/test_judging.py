@@ -4,7 +4,7 @@ import pytest
 
 from codegen_runs.multi_runs import judging
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Strategy, Variant
+from codegen_runs.storage.multi_runs import Variant
 from tests.unit.multi_runs.records import multi_run, watch_of
 
 
@@ -128,25 +128,6 @@ def test_the_quorum_is_met_by_as_many_usable_candidates(quorum: int, enough: boo
     record = multi_run(quorum=quorum)
 
     assert (judging.shortfall(record, judged(*outcomes, quorum=quorum)) is None) is enough
-
-
-@pytest.mark.parametrize(
-    ("usable", "strategy", "needed"),
-    [
-        (2, Strategy.SYNTHESIZE, True),
-        (2, Strategy.SELECT, True),
-        (2, Strategy.NONE, False),
-        (1, Strategy.SYNTHESIZE, False),
-        (0, Strategy.SYNTHESIZE, False),
-    ],
-)
-def test_a_synthesis_needs_several_answers_and_a_strategy_that_combines_them(
-    usable: int, strategy: Strategy, needed: bool
-) -> None:
-    outcomes = [(Status.COMPLETED, f"Answer {n}.") for n in range(usable)] + [(Status.FAILED, None)]
-    record = multi_run(candidates=[Variant() for _ in outcomes], strategy=strategy)
-
-    assert judging.needs_synthesis(record, judged(*outcomes, strategy=strategy)) is needed
 
 
 def test_the_best_answer_has_the_median_length() -> None:

@@ -310,7 +310,8 @@ def _run_ids(message: _AboutRuns) -> Mapping[str, Any]:
 def _parts(multi_run: MultiRun) -> dict[str, str]:
     """Return the keys of the event logs of a multi-run and of its runs, by part."""
     candidates = {str(index): key for index, key in enumerate(multi_run.candidate_keys)}
-    return {PART: multi_run.key} | candidates | {"synthesis": multi_run.synthesis_key}
+    internal = {key.removeprefix(f"{multi_run.id}-"): key for key in multi_run.internal_keys}
+    return {PART: multi_run.key} | candidates | internal
 
 
 def _check_kept(reader: Reader[Any]) -> None:

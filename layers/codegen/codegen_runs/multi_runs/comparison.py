@@ -43,7 +43,7 @@ class ComparedCandidate(BaseModel):
     answer_characters: int | None = Field(None, description="The length of the answer; null if there is none.")
     evidence: Evidence | None = Field(None, description="Null until the run is queued.")
     rank: int | None = Field(None, description="From 1, the best. Null if the candidates were not ranked.")
-    rank_reasons: list[str] | None = Field(None, description="Why, as the judges put it.")
+    rank_reasons: list[str] | None = Field(None, description="Why, from its tests and as the judges put it.")
 
 
 class FileOfOne(BaseModel):
@@ -140,6 +140,8 @@ def _fitting(candidates: Sequence[Candidate], evidence: Mapping[int, Evidence]) 
 
 def _compared(multi_run: MultiRun, candidate: Candidate, evidence: Evidence | None) -> ComparedCandidate:
     watch, variant = candidate.watch, multi_run.candidates[candidate.index]
+    places = multi_run.ranking.candidates if multi_run.ranking else []
+    ranked = next((each for each in places if each.candidate == candidate.index), None)
     return ComparedCandidate(
         index=candidate.index,
         status=watch.shown_status if watch else Status.QUEUED,
@@ -150,6 +152,8 @@ def _compared(multi_run: MultiRun, candidate: Candidate, evidence: Evidence | No
         agent_run_id=watch.agent_run_id if watch else None,
         web_url=watch.web_url if watch else None,
         link=link_to_run(multi_run.org_id, watch.agent_run_id or watch.key) if watch else None,
+        rank=ranked.rank if ranked else None,
+        rank_reasons=ranked.reasons if ranked else None,
         answer_characters=len(watch.result) if watch and watch.result is not None else None,
         evidence=evidence,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
-from codegen_runs.storage.multi_runs import MultiRun, Strategy
+from codegen_runs.multi_runs import judges, synthesis
+from codegen_runs.storage.multi_runs import JudgePolicy, MultiRun, Strategy
 
 
 class Span(BaseModel):
@@ -36,10 +37,41 @@ def of(multi_run: MultiRun) -> Costs:
     least = most = len(multi_run.candidates)
     return Costs(
         candidates=Span(at_least=least, at_most=most),
-        judges=Span(at_least=0, at_most=0),
-        syntheses=Span(at_least=_syntheses(multi_run, least), at_most=_syntheses(multi_run, most)),
+        judges=Span(at_least=_fewest_judges(multi_run, least), at_most=_most_judges(multi_run, most)),
+        syntheses=Span(
+            at_least=_syntheses(multi_run, least), at_most=synthesis.MOST_TRIES * _syntheses(multi_run, most)
+        ),
     )
 
 
+def keys(multi_run: MultiRun) -> list[str]:
+    """Return the keys of the watches of the runs that are expected: the candidates, the judges, and the synthesis."""
+    count = len(multi_run.candidates)
+    first = multi_run.earlier_judge_runs + 1
+    of_judges = [multi_run.judge_key(first + number) for number in range(_expected_judges(multi_run, count))]
+    of_synthesis = [multi_run.synthesis_key] if _syntheses(multi_run, count) else []
+    return [*multi_run.candidate_keys, *of_judges, *of_synthesis]
+
+
+def _fewest_judges(multi_run: MultiRun, count: int) -> int:
+    """Return the number of judges if the evidence decides wherever it may."""
+    return judges.asked(count, multi_run.judges) if multi_run.judge is JudgePolicy.ALWAYS else 0
+
+
+def _expected_judges(multi_run: MultiRun, count: int) -> int:
+    """Return the number of judges if the evidence does not decide, no judge fails, and no candidate changes code."""
+    if multi_run.judge is JudgePolicy.AUTO and not judges.needs_ranking(multi_run, count, is_code=False):
+        return 0
+    return 0 if multi_run.judge is JudgePolicy.NEVER else judges.asked(count, multi_run.judges)
+
+
+def _most_judges(multi_run: MultiRun, count: int) -> int:
+    """Return the number of judges if each place needs a second try and two judges contradict each other."""
+    if multi_run.judge is JudgePolicy.NEVER or multi_run.strategy is Strategy.NONE or count < 2:
+        return 0
+    again = multi_run.judges if multi_run.judges > 1 else 0
+    return judges.MOST_TRIES * judges.asked(count, multi_run.judges) + again
+
+
 def _syntheses(multi_run: MultiRun, usable: int) -> int:
-    return 0 if multi_run.strategy is Strategy.NONE or usable < 2 else 1
+    return 1 if multi_run.strategy is Strategy.SYNTHESIZE and usable > 1 else 0

@@ -9,8 +9,8 @@ from codegen_runs import correlation
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
-from codegen_runs.multi_runs import variants
-from codegen_runs.multi_runs.parameters import CreateMultiRun
+from codegen_runs.multi_runs import synthesis, variants
+from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES, CreateMultiRun
 from codegen_runs.storage.multi_runs import MultiRun, Variant
 
 
@@ -29,8 +29,11 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
         repo_id=request.repo_id if request.repo_id is not None else _common_repo(complete),
         metadata=request.metadata or {},
         strategy=request.strategy,
+        judge=request.judge,
+        judges=request.judges or DEFAULT_JUDGES[request.strategy],
         quorum=request.quorum,
         synthesis=request.synthesis.model_copy(update={"model": request.synthesis.model or request.model}),
+        instructions=synthesis.instructions(request.synthesis),
         candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
         deadline_at=milliseconds(now + request.deadline_s),
         on_deadline=request.on_deadline,

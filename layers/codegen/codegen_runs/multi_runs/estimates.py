@@ -56,7 +56,7 @@ def estimate(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: B
     except (Conflict, NotFound) as problem:
         refusals.append(_refusal(problem))
         multi_run = drafting.draft(request.without_references(), org_id=org_id, caller=caller, backend=backend)
-    if refused := backlogs.refusal(len(multi_run.keys), org_id=org_id, caller=caller, backend=backend):
+    if refused := backlogs.refusal(len(costs.keys(multi_run)), org_id=org_id, caller=caller, backend=backend):
         refusals.append(_refusal(refused))
     outlook = launch_queue.outlook(len(multi_run.candidates), org_id, backend)
     if outlook.closure:

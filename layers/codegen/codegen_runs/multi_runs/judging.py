@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from codegen_runs.searching import folded
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun, OnDeadline, Strategy
+from codegen_runs.storage.multi_runs import MultiRun, OnDeadline
 from codegen_runs.storage.runs import Watch
 
 
@@ -35,6 +35,11 @@ class Candidate:
     def result(self) -> str:
         """The answer; empty if there is none."""
         return (self.watch.result or "").strip() if self.watch else ""
+
+    @property
+    def pull_requests(self) -> tuple[int, ...]:
+        """The ids of the pull requests of the run."""
+        return self.watch.pull_requests if self.watch else ()
 
     @property
     def usable(self) -> bool:
@@ -133,15 +138,6 @@ def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:
     reasons = [f"Candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
     reasons += [f"Candidate {each.index}: no result in time." for each in judgement.candidates if not each.finished]
     return " ".join([f"Usable candidates: {usable}, required: {multi_run.quorum}.", *reasons])
-
-
-def needs_synthesis(multi_run: MultiRun, judgement: Judgement) -> bool:
-    """Return whether a further run must combine several answers into one."""
-    return (
-        multi_run.strategy is not Strategy.NONE
-        and shortfall(multi_run, judgement) is None
-        and len(judgement.usable) > 1
-    )
 
 
 def _is_overdue(multi_run: MultiRun, candidate: Candidate) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,11 +11,13 @@ from codegen_api import Harness
 from codegen_runs import settings
 from codegen_runs.bodies import Body, NotBlank, Warned
 from codegen_runs.checkpoints.requests import MAX_SYSTEM_PROMPT_CHARACTERS
-from codegen_runs.storage.multi_runs import OnDeadline, Prompt, Strategy, SynthesisOptions
+from codegen_runs.storage.multi_runs import JudgePolicy, OnDeadline, Prompt, Strategy, SynthesisOptions
 
 DEFAULT_CONCURRENCY = 3
 DEFAULT_DEADLINE_SECONDS = 3600
 MAX_DEADLINE_SECONDS = 24 * 3600
+
+DEFAULT_JUDGES = {Strategy.SYNTHESIZE: 1, Strategy.SELECT: 2, Strategy.RANK: 2, Strategy.NONE: 1}
 
 # The most bytes of the prompts of all candidates. They are stored in one DynamoDB item, which holds 400 KB.
 MAX_PROMPT_BYTES = 300_000
@@ -80,6 +82,20 @@ class CreateMultiRun(Body):
         None, min_length=1, description="Different options for the candidates, each for `concurrency` of them."
     )
     strategy: Strategy = Strategy.SYNTHESIZE
+    judge: JudgePolicy = Field(
+        JudgePolicy.AUTO,
+        description=(
+            "When judges rank the usable candidates: `auto` if the strategy needs a ranking and the evidence does not "
+            "decide, `always`, or `never`."
+        ),
+    )
+    judges: Literal[1, 2, None] = Field(
+        None,
+        description=(
+            "How many judges rank the same candidates; the second one in the opposite order. Defaults to 2 for "
+            "`select` and `rank`, and to 1 for `synthesize`."
+        ),
+    )
     quorum: Count = Field(
         1, description="The number of usable answers that are required. With fewer, the multi-run fails."
     )

@@ -12,7 +12,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs, launch_queue
 from codegen_runs.limits.permits import NoPermit
-from codegen_runs.multi_runs import drafting, executions, recording
+from codegen_runs.multi_runs import costs, drafting, executions, recording
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
@@ -74,7 +74,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
     now = backend.clock.now()
     multi_run = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
     until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
-    backlogs.reserve(multi_run.id, multi_run.keys, org_id=org_id, caller=caller, until=until, backend=backend)
+    backlogs.reserve(multi_run.id, costs.keys(multi_run), org_id=org_id, caller=caller, until=until, backend=backend)
     with ExitStack() as on_error:
         on_error.callback(backlogs.release, multi_run.id, org_id=org_id, backend=backend)
         multi_run = recording.add(multi_run, backend=backend)
@@ -194,7 +194,7 @@ def find(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRun:
 
 def watches_of(multi_run: MultiRun, *, backend: Backend) -> dict[str, Watch]:
     """Read the watches of a multi-run's runs, by key. Raises `StorageUnavailable`."""
-    return backend.runs.get_many(multi_run.org_id, [*multi_run.candidate_keys, multi_run.synthesis_key])
+    return backend.runs.get_many(multi_run.org_id, [*multi_run.candidate_keys, *multi_run.internal_keys])
 
 
 def _snapshot(multi_run: MultiRun, backend: Backend) -> MultiRunSnapshot:
@@ -229,7 +229,7 @@ def _cancel_run(
             detail = error.detail
     return RunCancel(
         key=watch.key,
-        candidate=None if watch.key == multi_run.synthesis_key else multi_run.candidate_keys.index(watch.key),
+        candidate=None if watch.is_internal else multi_run.candidate_keys.index(watch.key),
         agent_run_id=watch.agent_run_id,
         status=watch.status,
         means=means,

@@ -13,14 +13,38 @@ from codegen_runs.events import shorten, timestamp
 from codegen_runs.limits.launch_queue import QueuePlace
 from codegen_runs.links import link, link_to_run
 from codegen_runs.multi_runs import costs
-from codegen_runs.multi_runs.judging import Candidate, judge
+from codegen_runs.multi_runs.grafts import follow_up
+from codegen_runs.multi_runs.judging import Candidate, Judgement, judge
+from codegen_runs.multi_runs.judging_snapshots import JudgingSnapshot, judging
+from codegen_runs.multi_runs.provenance import Provenance, measured
+from codegen_runs.redaction import redact
 from codegen_runs.runs.actions import Action, AllowedAction, Means, SideEffect, effects_of, means_for, offered
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, MultiRunStatus, OnDeadline, Strategy
+from codegen_runs.storage.multi_runs import (
+    Answer,
+    AnswerSource,
+    Instructions,
+    MultiRun,
+    MultiRunStatus,
+    OnDeadline,
+    Rejection,
+    Strategy,
+)
 from codegen_runs.storage.runs import OpenedPullRequest, Watch
 
 PREVIEW_CHARACTERS = 2_000
+
+StrategyUsed = Literal["synthesize", "select", "base", "only_candidate", "best_candidate", "pick"]
+
+_STRATEGIES_USED: Mapping[AnswerSource, StrategyUsed] = {
+    AnswerSource.SYNTHESIS: "synthesize",
+    AnswerSource.SELECTED: "select",
+    AnswerSource.BASE: "base",
+    AnswerSource.ONLY_CANDIDATE: "only_candidate",
+    AnswerSource.FALLBACK: "best_candidate",
+    AnswerSource.PICKED: "pick",
+}
 
 
 class Counts(BaseModel):
@@ -61,13 +85,22 @@ class CandidateSnapshot(RunSnapshot):
     link: str | None = Field(None, description="The path of the run in this API. Null until the run is queued.")
 
 
+class GraftFollowUp(BaseModel):
+    """A prompt that has the base of an answer take over its grafts. Send it to the run's `resume`."""
+
+    run: str = Field(description="The key of the run, which paths accept as {agent_run_id}.")
+    prompt: str
+
+
 class AnswerSnapshot(Answer):
-    """The answer, and the pull requests that it stands for."""
+    """The answer, the pull requests that it stands for, and where its words come from."""
 
     pull_requests: list[OpenedPullRequest] = Field(
         description="The pull requests of the candidate whose answer it is. Empty if it stands for none."
     )
     stands_for: str = Field(description="The same in a sentence.")
+    follow_up: GraftFollowUp | None = Field(None, description="Null if there is nothing to take over.")
+    provenance: Provenance | None = Field(None, description="Where the words come from, measured by overlap.")
 
 
 class Estimate(BaseModel):
@@ -149,7 +182,17 @@ class MultiRunSnapshot(MultiRunSummary):
     answer: AnswerSnapshot | None = None
     counts: Counts
     candidates: list[CandidateSnapshot]
-    synthesis: RunSnapshot | None = None
+    judging: JudgingSnapshot | None = Field(None, description="Null until judges are asked or a ranking exists.")
+    synthesis: RunSnapshot | None = Field(None, description="The last synthesis run.")
+    rejections: list[Rejection] = Field([], description="Outputs of synthesis runs that were not acceptable.")
+    instructions: Instructions | None = Field(None, description="The instructions of the synthesis run.")
+    strategy_used: StrategyUsed | None = Field(
+        None,
+        description=(
+            "How the answer was made: `best_candidate` if the requested strategy gave nothing usable. Null without an "
+            "answer."
+        ),
+    )
     estimate: Estimate
     allowed_actions: list[AllowedAction] = []
     warnings: IgnoredFields = Field([])
@@ -159,7 +202,7 @@ class RunCancel(BaseModel):
     """The effect of a multi-run's cancel on one of its runs."""
 
     key: str
-    candidate: int | None = Field(None, description="The index of the candidate; null for the synthesis.")
+    candidate: int | None = Field(None, description="The index of the candidate; null for a judge or the synthesis.")
     agent_run_id: int | None = None
     status: Status
     means: Means | None = Field(None, description="How the run is cancelled; null if it continues.")
@@ -245,15 +288,19 @@ def snapshot(
         queue: The places in the launch queue, by key.
         now: The time in epoch seconds.
     """
-    judgement = judge(multi_run, watches)
+    judgement, answer = judge(multi_run, watches), multi_run.current_answer
     synthesis = watches.get(multi_run.synthesis_key)
     cost = costs.of(multi_run).runs
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
-        answer=_answer(answer, judgement.candidates) if (answer := multi_run.current_answer) else None,
+        answer=_answer(answer, judgement) if answer else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
+        judging=judging(multi_run, watches, now=now),
         synthesis=run_snapshot(synthesis, now=now) if synthesis else None,
+        rejections=multi_run.rejections,
+        instructions=multi_run.instructions,
+        strategy_used=_STRATEGIES_USED[answer.source] if answer else None,
         estimate=Estimate(runs=cost.at_most, runs_at_least=cost.at_least),
         allowed_actions=_allowed_actions(multi_run, judgement.candidates, watches),
     )
@@ -288,8 +335,8 @@ def _allowed_actions(
     ]
 
 
-def _answer(answer: Answer, candidates: Sequence[Candidate]) -> AnswerSnapshot:
-    index = answer.candidate
+def _answer(answer: Answer, judgement: Judgement) -> AnswerSnapshot:
+    index, candidates = answer.candidate, judgement.candidates
     if index is None or not 0 <= index < len(candidates):
         opened, stands_for = [], "No pull request: the answer is a text of its own."
     elif opened := opened_by(candidates[index].watch):
@@ -297,7 +344,15 @@ def _answer(answer: Answer, candidates: Sequence[Candidate]) -> AnswerSnapshot:
         stands_for = f"The work of candidate {index}: {names}"
     else:
         stands_for = f"No pull request: candidate {index} has none."
-    return AnswerSnapshot(**answer.model_dump(), pull_requests=opened, stands_for=stands_for)
+    prompt = follow_up(answer.grafts, {each.index: each.watch for each in candidates})
+    base = candidates[index].watch if prompt and index is not None else None
+    return AnswerSnapshot(
+        **answer.model_dump(),
+        pull_requests=opened,
+        stands_for=stands_for,
+        follow_up=GraftFollowUp(run=base.key, prompt=prompt) if base and prompt else None,
+        provenance=measured(redact(answer.text), {each.index: redact(each.result) for each in judgement.usable}),
+    )
 
 
 def opened_by(watch: Watch | None) -> list[OpenedPullRequest]:

@@ -5,24 +5,27 @@ The state contains only ids, because a Step Functions payload is limited to 256 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from codegen_runs.backend import Backend
 from codegen_runs.limits import backlogs
-from codegen_runs.multi_runs import candidates, judging, recording, synthesis, transitions, waves
+from codegen_runs.multi_runs import candidates, judge_prompts, judges, judging, recording, synthesis, transitions, waves
+from codegen_runs.multi_runs.evidence.facts import Evidence
+from codegen_runs.multi_runs.evidence.reading import gathered
+from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.run_control import pausing
 from codegen_runs.runs.following import enqueue, withdraw
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
-from codegen_runs.storage.runs import Launch
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Ranking, Strategy
+from codegen_runs.storage.runs import Launch, Watch
 
 # The priority in the launch queue: before the candidates of other multi-runs.
-SYNTHESIS = candidates.PRIORITY - 1
+INTERNAL = candidates.PRIORITY - 1
 
 # What the state machine does next.
-LAUNCH, SYNTHESIZE, PUBLISH = "launch", "synthesize", "publish"
+LAUNCH, JUDGE, SYNTHESIZE, PUBLISH = "launch", "judge", "synthesize", "publish"
 
 State = dict[str, object]
 """The state of an execution: ids, and timeouts in seconds."""
@@ -48,51 +51,57 @@ def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backe
     _catch_up(multi_run, multi_run.candidate_key(index), backend)
 
 
-def gather(org_id: int, multi_run_id: str, waited_for: str, *, backend: Backend) -> State:
-    """Decide what follows: further candidates, a synthesis, or the end.
+def gather(
+    org_id: int, multi_run_id: str, waited_for: str, judge_runs: Sequence[int] = (), *, backend: Backend
+) -> State:
+    """Decide what follows: further candidates, judges, a synthesis, or the end.
 
     Args:
         org_id: The organization.
         multi_run_id: The multi-run.
         waited_for: The `next` of the state before: what the state machine has just waited for.
+        judge_runs: The numbers of the judge runs that it has just waited for.
         backend: The clock and the tables.
     """
-    multi_run = _open(org_id, multi_run_id, backend)
-    judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
+    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
+    watches = watches_of(multi_run, backend=backend)
+    judgement = judging.judge(multi_run, watches)
     if further := waves.further(multi_run, judgement):
         return _state(multi_run, LAUNCH, to_launch=further)
-    multi_run = _update(multi_run, partial(transitions.gathered, judgement=judgement, now=backend.clock.now()), backend)
-    if waited_for != SYNTHESIZE and judging.needs_synthesis(multi_run, judgement):
+    multi_run = _update(multi_run, partial(transitions.gathered, judgement=judgement, now=now), backend)
+    if judging.shortfall(multi_run, judgement) or len(judgement.usable) < 2 or multi_run.strategy is Strategy.NONE:
+        return _state(multi_run, PUBLISH)
+    if multi_run.ranking is None:
+        multi_run, open_ = _judge(multi_run, judgement, watches, judge_runs, backend)
+        if open_:
+            return _state(multi_run, JUDGE, judge_runs=open_)
+    if waited_for == SYNTHESIZE:
+        multi_run = _check_synthesis(multi_run, judgement, watches, backend)
+    if synthesis.needed(multi_run, judgement, has_ended=waited_for == SYNTHESIZE):
         return _state(multi_run, SYNTHESIZE)
     return _state(multi_run, PUBLISH)
+
+
+def ask(org_id: int, multi_run_id: str, number: int, task_token: str, *, backend: Backend) -> None:
+    """Queue a judge run. The poller answers the task token when the run has ended."""
+    multi_run = _open(org_id, multi_run_id, backend)
+    run = next(run for run in multi_run.judge_runs if run.number == number)
+    judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
+    candidates = [judgement.candidates[index] for index in run.order]
+    prompt = judge_prompts.compose(multi_run, candidates, _evidence(candidates, backend))
+    _enqueue_internal(multi_run, multi_run.judge_key(number), prompt, task_token, role="judge", backend=backend)
 
 
 def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Backend) -> None:
     """Queue the run that combines the usable answers. The poller answers the task token when the run has ended."""
     now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
-    order = synthesis.order(multi_run, judgement)
-    multi_run = _update(multi_run, partial(transitions.synthesizing, order=order, now=now), backend)
-    chosen = [judgement.candidates[index] for index in multi_run.synthesis_order or []]
-    enqueue(
-        org_id=org_id,
-        key=multi_run.synthesis_key,
-        prompt=synthesis.compose(multi_run, chosen),
-        launch=Launch(
-            repo_id=multi_run.repo_id,
-            model=multi_run.synthesis.model,
-            metadata=multi_run.metadata | {"multi_run_id": multi_run.id, "role": "synthesis"},
-        ),
-        task_token=task_token,
-        multi_run_id=multi_run_id,
-        priority=SYNTHESIS,
-        deadline=max(multi_run.deadline_at / 1000, now + SYNTHESIS_SECONDS),
-        paused=multi_run.paused_at is not None,
-        created_by=multi_run.created_by,
-        request_id=multi_run.request_id,
-        backend=backend,
-    )
-    _catch_up(multi_run, multi_run.synthesis_key, backend)
+    base, order = synthesis.parts(multi_run, judgement)
+    multi_run = _update(multi_run, partial(transitions.synthesizing, base=base, order=order, now=now), backend)
+    used = [multi_run.base, *(multi_run.synthesis_order or [])] if multi_run.base is not None else []
+    evidence = _evidence([judgement.candidates[index] for index in used if index is not None], backend)
+    prompt = synthesis.compose(multi_run, judgement, evidence)
+    _enqueue_internal(multi_run, multi_run.synthesis_key, prompt, task_token, role="synthesis", backend=backend)
 
 
 def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend: Backend) -> dict[str, str]:
@@ -124,15 +133,94 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     return {"multi_run_id": multi_run_id}
 
 
-def _state(multi_run: MultiRun, following: str, *, to_launch: Sequence[int] = ()) -> State:
+def _state(
+    multi_run: MultiRun, following: str, *, to_launch: Sequence[int] = (), judge_runs: Sequence[int] = ()
+) -> State:
     return {
         "org_id": multi_run.org_id,
         "multi_run_id": multi_run.id,
         "next": following,
         "candidates": list(to_launch),
+        "judge_runs": list(judge_runs),
         "candidate_timeout_s": multi_run.candidate_timeout_s + NET_SECONDS,
         "internal_timeout_s": max(multi_run.candidate_timeout_s, SYNTHESIS_SECONDS) + NET_SECONDS,
     }
+
+
+def _judge(
+    multi_run: MultiRun,
+    judgement: Judgement,
+    watches: Mapping[str, Watch],
+    waited_for: Sequence[int],
+    backend: Backend,
+) -> tuple[MultiRun, list[int]]:
+    """Record the verdicts that have come. Return the multi-run and the judge runs to wait for; none if it is ranked."""
+    now = backend.clock.now()
+    ended = {
+        run.number: judges.read(run, watches.get(multi_run.judge_key(run.number)))
+        for run in multi_run.judge_runs
+        if run.number in waited_for
+    }
+    multi_run = _update(multi_run, partial(transitions.replied, ended=ended), backend)
+    standing = multi_run.standing or judges.standing(judgement.usable, _evidence(judgement.usable, backend))
+    is_code = synthesis.is_code(multi_run, judgement.usable)
+    following = judges.following(multi_run, judgement.usable, standing, is_code=is_code)
+    if isinstance(following, Ranking):
+        judged = partial(transitions.judged, standing=standing, ranking=following, now=now)
+        return _update(multi_run, judged, backend), []
+    asked = partial(transitions.judging, standing=standing, runs=following, now=now)
+    return _update(multi_run, asked, backend), [run.number for run in following]
+
+
+def _check_synthesis(
+    multi_run: MultiRun, judgement: Judgement, watches: Mapping[str, Watch], backend: Backend
+) -> MultiRun:
+    """Record that the output of the synthesis is not acceptable, if so."""
+    if multi_run.synthesis_order is None:
+        return multi_run  # It has been rejected, and the next one has not begun.
+    reason = synthesis.fault(multi_run, judgement, watches.get(multi_run.synthesis_key))
+    if reason is None:
+        return multi_run
+    rejected = partial(
+        transitions.synthesis_rejected,
+        number=multi_run.syntheses,
+        reason=reason,
+        is_last=len(multi_run.rejections) + 1 >= synthesis.MOST_TRIES,
+        now=backend.clock.now(),
+    )
+    return _update(multi_run, rejected, backend)
+
+
+def _evidence(candidates: Sequence[Candidate], backend: Backend) -> dict[int, Evidence]:
+    """Read the facts about candidates from the event logs of their runs, by index."""
+    watches = {each.index: each.watch for each in candidates if each.watch}
+    found = gathered(list(watches.values()), backend=backend)
+    return {index: found[watch.key] for index, watch in watches.items()}
+
+
+def _enqueue_internal(
+    multi_run: MultiRun, key: str, prompt: str, task_token: str, *, role: str, backend: Backend
+) -> None:
+    now = backend.clock.now()
+    enqueue(
+        org_id=multi_run.org_id,
+        key=key,
+        prompt=prompt,
+        launch=Launch(
+            repo_id=multi_run.repo_id,
+            model=multi_run.synthesis.model,
+            metadata=multi_run.metadata | {"multi_run_id": multi_run.id, "role": role},
+        ),
+        task_token=task_token,
+        multi_run_id=multi_run.id,
+        priority=INTERNAL,
+        deadline=max(multi_run.deadline_at / 1000, now + SYNTHESIS_SECONDS),
+        paused=multi_run.paused_at is not None,
+        created_by=multi_run.created_by,
+        request_id=multi_run.request_id,
+        backend=backend,
+    )
+    _catch_up(multi_run, key, backend)
 
 
 def _open(org_id: int, multi_run_id: str, backend: Backend) -> MultiRun:

@@ -6,13 +6,22 @@ the record has the change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Position, Writer, shorten
 from codegen_runs.multi_runs.judging import Candidate, Judgement
-from codegen_runs.storage.multi_runs import Answer, MultiRun, MultiRunStatus, Pick
+from codegen_runs.storage.multi_runs import (
+    Answer,
+    JudgeRun,
+    MultiRun,
+    MultiRunStatus,
+    Pick,
+    Ranking,
+    Rejection,
+    Standing,
+)
 
 # The most characters of a reason in an event.
 REASON_CHARACTERS = 500
@@ -72,13 +81,66 @@ def gathered(multi_run: MultiRun, judgement: Judgement, *, now: float) -> Change
     return _change(multi_run.status, writer, outcomes=outcomes, gathered_at=milliseconds(now))
 
 
-def synthesizing(multi_run: MultiRun, order: Sequence[int], *, now: float) -> Change | None:
+def judging(multi_run: MultiRun, standing: Standing, runs: Sequence[JudgeRun], *, now: float) -> Change | None:
+    """Judges are asked: `runs` has those of the record that have not ended, and new ones."""
+    known = {run.number for run in multi_run.judge_runs}
+    new = [run for run in runs if run.number not in known]
+    if not new:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add(
+        "multi_run.judging",
+        {
+            "judges": [run.number for run in new],
+            "candidates": sorted({index for run in new for index in run.order}),
+            "again": all(run.again for run in new),
+        },
+    )
+    return _change(MultiRunStatus.JUDGING, writer, standing=standing, judge_runs=[*multi_run.judge_runs, *new])
+
+
+def replied(multi_run: MultiRun, ended: Mapping[int, JudgeRun]) -> Change | None:
+    """Judge runs have ended, which are given by number with their verdicts. An end that is recorded stays as it is."""
+    runs = [run if run.ended else ended.get(run.number, run) for run in multi_run.judge_runs]
+    return None if runs == multi_run.judge_runs else Change(multi_run.status, {"judge_runs": runs})
+
+
+def judged(multi_run: MultiRun, standing: Standing, ranking: Ranking, *, now: float) -> Change | None:
+    """The candidates are ranked."""
+    if multi_run.ranking is not None:
+        return None
+    writer = _writer(multi_run, now)
+    writer.add(
+        "multi_run.judged",
+        {
+            "ranking": ranking.order,
+            "by_judges": ranking.by_judges,
+            "reason": _short(ranking.reason),
+            "contradictions": [list(each.candidates) for each in ranking.contradictions if not each.settled][:20],
+            "none_acceptable": ranking.none_acceptable,
+        },
+    )
+    return _change(multi_run.status, writer, standing=standing, ranking=ranking)
+
+
+def synthesizing(multi_run: MultiRun, base: int | None, order: Sequence[int], *, now: float) -> Change | None:
     """The synthesis begins, with the candidates in this order."""
     if multi_run.synthesis_order is not None:
         return None
     writer = _writer(multi_run, now)
-    writer.add("multi_run.synthesizing", {"candidates": sorted(order)})
-    return _change(MultiRunStatus.SYNTHESIZING, writer, synthesis_order=list(order))
+    writer.add("multi_run.synthesizing", {"candidates": sorted(order), "base": base, "synthesis": multi_run.syntheses})
+    return _change(MultiRunStatus.SYNTHESIZING, writer, synthesis_order=list(order), base=base)
+
+
+def synthesis_rejected(multi_run: MultiRun, number: int, reason: str, *, is_last: bool, now: float) -> Change | None:
+    """The output of the synthesis run with this number is not acceptable. Another one may follow."""
+    if any(rejection.synthesis == number for rejection in multi_run.rejections):
+        return None
+    writer = _writer(multi_run, now)
+    writer.add("multi_run.synthesis_rejected", {"synthesis": number, "reason": _short(reason), "last": is_last})
+    rejections = [*multi_run.rejections, Rejection(synthesis=number, reason=_short(reason) or "")]
+    again: dict[str, Any] = {} if is_last else {"syntheses": number + 1, "synthesis_order": None}
+    return _change(multi_run.status, writer, rejections=rejections, **again)
 
 
 def paused(multi_run: MultiRun, *, now: float) -> Change | None:

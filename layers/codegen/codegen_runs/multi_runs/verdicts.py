@@ -81,6 +81,18 @@ def verdict(reply: str, labels: Sequence[str]) -> Verdict | NoVote:
     return Verdict((label,)) if label else NoVote("The reply is neither the JSON object nor one label.")
 
 
+def object_in(reply: str) -> dict[str, Any] | NoVote:
+    """Return the one JSON object that a reply consists of, or that is in its one block of code."""
+    text = reply.strip()
+    if len(text) > MOST_REPLY_CHARACTERS:
+        return NoVote("The reply is too long.")
+    block = _BLOCK.fullmatch(text)
+    found = _parsed(block["json"].strip() if block else text)
+    if isinstance(found, (dict, NoVote)):
+        return found
+    return NoVote("The reply is not a JSON object.")
+
+
 def choice(reply: str, labels: Collection[str]) -> str | None:
     """Return the one label that a reply chooses; None if it chooses none, several, or one that is not in `labels`.
 
@@ -100,8 +112,18 @@ class _Invalid(Exception):  # noqa: N818 - not an error: the reply is no vote
 
 
 def _in_json(content: str, labels: Sequence[str]) -> Verdict | NoVote:
+    found = _parsed(content)
+    if isinstance(found, NoVote):
+        return found
     try:
-        found = json.loads(content, object_pairs_hook=_object)
+        return _read(found, labels)
+    except _Invalid as invalid:
+        return NoVote(str(invalid))
+
+
+def _parsed(content: str) -> Any | NoVote:
+    try:
+        return json.loads(content, object_pairs_hook=_object)
     except _Invalid as invalid:
         return NoVote(str(invalid))
     except RecursionError:
@@ -109,10 +131,6 @@ def _in_json(content: str, labels: Sequence[str]) -> Verdict | NoVote:
     except ValueError as error:
         has_more = "Extra data" in str(error)
         return NoVote("There is something after the JSON." if has_more else "The JSON is incomplete or invalid.")
-    try:
-        return _read(found, labels)
-    except _Invalid as invalid:
-        return NoVote(str(invalid))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ Action = tuple[str, dict[str, Any]]
 """A part of a transaction, as `storage.table.transact` takes it."""
 
 MAX_PROMPT_CHARACTERS = 60_000
+TOP_K = 5
 
 Prompt = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS), NotBlank
@@ -41,9 +42,22 @@ class Strategy(StrEnum):
     SYNTHESIZE = "synthesize"
     """A further run joins the usable answers."""
     SELECT = "select"
-    """A further run names the best answer, which is then given as it is."""
+    """The best answer is given as it is."""
+    RANK = "rank"
+    """The answers are ranked, and a person picks one."""
     NONE = "none"
     """The answers stay side by side."""
+
+
+class JudgePolicy(StrEnum):
+    """When judges rank the candidates."""
+
+    AUTO = "auto"
+    """If the strategy needs a ranking and the evidence does not decide."""
+    ALWAYS = "always"
+    """Whenever several answers are usable."""
+    NEVER = "never"
+    """Never: the evidence alone ranks them."""
 
 
 class OnDeadline(StrEnum):
@@ -77,7 +91,105 @@ class SynthesisOptions(BaseModel):
 
     prompt: Prompt | None = Field(None, description="Instructions for the synthesis, instead of the usual ones.")
     model: str | None = Field(None, description="The model of the synthesis run; else the candidates'.")
-    top_k: int | None = Field(None, ge=2, description="Join the best so many answers only.")
+    top_k: int | None = Field(
+        None,
+        ge=2,
+        description=f"Join the best so many answers only; {TOP_K} if this is null.",
+    )
+
+    @property
+    def most(self) -> int:
+        """The most answers that are joined."""
+        return self.top_k or TOP_K
+
+
+class Standing(BaseModel):
+    """What the evidence says about the usable candidates, as it was when all had come."""
+
+    model_config = ConfigDict(frozen=True)
+
+    order: list[int]
+    """The indexes of the candidates, the best first."""
+    failed: list[int] = []
+    """Those whose tests failed, if the tests of another one passed."""
+
+    @property
+    def contenders(self) -> list[int]:
+        """The candidates that can be the best."""
+        return [index for index in self.order if index not in self.failed]
+
+
+class JudgeRun(BaseModel):
+    """A run that ranks some of the candidates, and its verdict."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    """From 1, through all judge runs of the multi-run."""
+    stage: int = 0
+    """Candidates of a large multi-run are judged in groups, the best of which are judged in the next stage."""
+    group: int = 0
+    again: bool = False
+    """Whether it judges pairs again about which the two orders contradicted each other."""
+    swapped: bool = False
+    """Whether its order is that of the first judge reversed."""
+    order: list[int]
+    """The indexes of the candidates, as the prompt has them."""
+    ranking: list[int] | None = None
+    """The candidates, the best first; those that are missing are equal. None without a verdict."""
+    reasons: dict[str, str] = {}
+    disagreements: list[str] = []
+    none_acceptable: bool = False
+    problem: str | None = None
+    """Why the run gave no verdict; None before its end and with a verdict."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has a verdict, or will have none."""
+        return self.ranking is not None or self.problem is not None
+
+
+class RankedCandidate(BaseModel):
+    """The place of a candidate."""
+
+    candidate: int
+    rank: int
+    """From 1. Candidates between which nothing decides have the same rank."""
+    points: int | None = None
+    """For each candidate that a judge ranks below it 2, for each that it ranks equal 1. None if no judge ranked it."""
+    reasons: list[str] = []
+
+
+class Contradiction(BaseModel):
+    """Two candidates that the judges ranked one way in one order and the other way in the other order."""
+
+    candidates: tuple[int, int]
+    settled: bool = False
+    """Whether the judges agreed when they compared the two again."""
+
+
+class Ranking(BaseModel):
+    """The usable candidates, the best first, and what decided."""
+
+    candidates: list[RankedCandidate]
+    by_judges: bool
+    """Whether verdicts of judges decided; otherwise the evidence did."""
+    judges_failed: bool = False
+    """Whether judges were asked and gave no usable verdict."""
+    reason: str | None = None
+    """Why no judge was asked, or why the verdicts do not decide."""
+    contradictions: list[Contradiction] = []
+    compared: int = 0
+    """The pairs of candidates that judges ranked in both orders."""
+    disagreements: list[str] = []
+    """Where the candidates contradict each other, as the judges put it."""
+    none_acceptable: bool = False
+    """Whether the judges found no candidate acceptable."""
+
+    @property
+    def order(self) -> list[int]:
+        """The indexes of the candidates, the best first."""
+        return [each.candidate for each in self.candidates]
 
 
 class MultiRunStatus(StrEnum):
@@ -85,6 +197,7 @@ class MultiRunStatus(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    JUDGING = "judging"
     SYNTHESIZING = "synthesizing"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -96,16 +209,46 @@ class MultiRunStatus(StrEnum):
         return self in (MultiRunStatus.COMPLETED, MultiRunStatus.FAILED, MultiRunStatus.CANCELLED)
 
 
+class Instructions(BaseModel):
+    """The instructions of the synthesis run; the fences around the candidates are not part of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    synthesize: str
+    """To fuse answers in words."""
+    graft: str
+    """To name what the base should take over from the others."""
+
+
+class Rejection(BaseModel):
+    """An output of a synthesis run that is not acceptable."""
+
+    model_config = ConfigDict(frozen=True)
+
+    synthesis: int
+    """The number of the synthesis run."""
+    reason: str
+
+
 class AnswerSource(StrEnum):
     """Where the final answer comes from."""
 
     SYNTHESIS = "synthesis"
     SELECTED = "selected"
+    BASE = "base"
+    """The base's, because the candidates changed code. `grafts` has what it can take over from others."""
     ONLY_CANDIDATE = "only_candidate"
     FALLBACK = "fallback"
     """The best candidate's, because the synthesis gave nothing usable."""
     PICKED = "picked"
     """A person picked the candidate."""
+
+
+class Graft(BaseModel):
+    """Something that the base of an answer can take over from another candidate."""
+
+    candidate: int = Field(description="The index of the candidate from which it comes.")
+    what: str = Field(description="What to take over, as the synthesis names it.")
 
 
 class Answer(BaseModel):
@@ -117,6 +260,7 @@ class Answer(BaseModel):
     """Index of the candidate whose words these are."""
     reason: str | None = None
     truncated: bool = False
+    grafts: list[Graft] = []
 
 
 class Pick(BaseModel):
@@ -146,10 +290,29 @@ class MultiRun(BaseModel):
     repo_id: int | None = None
     metadata: dict[str, Any] = {}
     strategy: Strategy
+    judge: JudgePolicy = JudgePolicy.AUTO
+    judges: int = 2
+    """How many judges rank the same candidates: 1, or 2 with opposite orders."""
     quorum: int
     synthesis: SynthesisOptions
+    instructions: Instructions | None = None
+    """None in a record of an earlier version."""
+    standing: Standing | None = None
+    """What the evidence says about the usable candidates; None until they are ranked or judged."""
+    judge_runs: list[JudgeRun] = []
+    """The judge runs that lead to the ranking."""
+    earlier_judge_runs: int = 0
+    """The number of judge runs of earlier rankings."""
+    ranking: Ranking | None = None
+    """None until the candidates are ranked. Fewer than two usable candidates are not ranked."""
     synthesis_order: list[int] | None = None
     """The indexes of the candidates in the synthesis prompt, in their order there; None before the synthesis."""
+    base: int | None = None
+    """The candidate that takes over parts of those in `synthesis_order`; None if all answers are fused."""
+    syntheses: int = 1
+    """The number of the synthesis run, from 1."""
+    rejections: list[Rejection] = []
+    """The outputs that are not acceptable."""
     candidate_timeout_s: int
     deadline_at: int
     on_deadline: OnDeadline = OnDeadline.PARTIAL
@@ -197,19 +360,35 @@ class MultiRun(BaseModel):
 
     @property
     def synthesis_key(self) -> str:
-        """The key of the watch of the synthesis run."""
-        return f"{self.id}-synthesis"
+        """The key of the watch of the synthesis run, of the last one if there are several."""
+        return self._synthesis_key(self.syntheses)
+
+    def _synthesis_key(self, number: int) -> str:
+        return f"{self.id}-synthesis" if number == 1 else f"{self.id}-synthesis.{number}"
+
+    def judge_key(self, number: int) -> str:
+        """Return the key of the watch of a judge run."""
+        return f"{self.id}-judge.{number}"
+
+    @property
+    def internal_keys(self) -> list[str]:
+        """The keys of the watches of all judges and syntheses so far."""
+        judges = range(1, self.earlier_judge_runs + len(self.judge_runs) + 1)
+        return [
+            *(self.judge_key(number) for number in judges),
+            *(self._synthesis_key(number) for number in range(1, self.syntheses + 1)),
+        ]
+
+    @property
+    def identities(self) -> set[str]:
+        """The names of the models and harnesses of the candidates, which a judge must not see."""
+        named = ((variant.model, variant.agent_type) for variant in self.candidates)
+        return {str(name) for names in named for name in names if name}
 
     @property
     def candidate_keys(self) -> list[str]:
         """The keys of the watches of all candidates."""
         return [self.candidate_key(index) for index in range(len(self.candidates))]
-
-    @property
-    def keys(self) -> list[str]:
-        """The keys of the watches of all runs that it may need."""
-        synthesis = [] if self.strategy is Strategy.NONE else [self.synthesis_key]
-        return [*self.candidate_keys, *synthesis]
 
 
 class MultiRunsTable:
@@ -306,7 +485,8 @@ def _plain(value: Any) -> Any:
 
 def _no_longer_needed(multi_run: MultiRun) -> dict[str, Any]:
     """Return the texts that callers wrote, masked: they are needed as they are only until all runs are launched."""
-    texts = multi_run.model_dump(mode="json", exclude_none=True, include={"prompt", "candidates", "synthesis"})
+    written = {"prompt", "candidates", "synthesis", "instructions"}
+    texts = multi_run.model_dump(mode="json", exclude_none=True, include=written)
     return {**redact(texts), "metadata": json.dumps(redact(multi_run.metadata))}
 
 
