@@ -30,7 +30,7 @@ def list_agent_runs(
     limit: Limit = 100,
 ) -> Page[AgentRun]:
     """List the agent runs of an organization, newest first."""
-    return codegen.runs.list(org_id=org_id, user_id=user_id, source_type=source_type, skip=skip, limit=limit)
+    return codegen.runs.list(org_id=org_id, user_id=user_id, source_type=source_type, skip=skip, limit=limit).first
 
 
 handler = endpoint(app, verbatim=True)

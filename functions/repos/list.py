@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/organizations/<org_id>/repos", include_in_schema=False)
 def list_repos(org_id: Organization, codegen: TransparentCodegen, skip: Skip = 0, limit: Limit = 100) -> Page[Repo]:
     """List the repositories of an organization."""
-    return codegen.repos.list(org_id=org_id, skip=skip, limit=limit)
+    return codegen.repos.list(org_id=org_id, skip=skip, limit=limit).first
 
 
 handler = endpoint(app, verbatim=True)

@@ -14,7 +14,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/organizations/<org_id>/users", include_in_schema=False)
 def list_users(org_id: Organization, codegen: TransparentCodegen, skip: Skip = 0, limit: Limit = 100) -> Page[User]:
     """List the users of an organization."""
-    return codegen.users.list(org_id=org_id, skip=skip, limit=limit)
+    return codegen.users.list(org_id=org_id, skip=skip, limit=limit).first
 
 
 handler = endpoint(app, verbatim=True)

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from codegen_api import CodegenAPI
+from codegen_api import CodegenAPI, PagedList
 from tests.support.documents import NEWEST, OFFICIAL, example, operation_of, read, resolve
 
 # What the official document of 2025-10 does not know yet.
 LATER_OPERATIONS = {"models.list", "webhooks.get", "webhooks.set", "webhooks.delete", "webhooks.test"}
-LATER_KEYS = {"runs.create": {"webhooks"}, "runs.resume": {"webhooks", "model"}}
+LATER_KEYS = {"runs.create": {"webhooks"}, "runs.follow_up": {"webhooks", "model"}}
 
 IMAGES = ["data:image/png;base64,AA=="]
 HOOKS = [{"url": "https://hook.test", "secret": "s"}]
@@ -33,7 +33,7 @@ CALLS = {
     ),
     "runs.get": lambda api: api.runs.get(7),
     "runs.list": lambda api: api.runs.list(user_id=3, source_type="API", **PAGING),
-    "runs.resume": lambda api: api.runs.resume(7, "Go on", images=IMAGES, model="m", webhooks=HOOKS),
+    "runs.follow_up": lambda api: api.runs.follow_up(7, "Go on", images=IMAGES, model="m", webhooks=HOOKS),
     "runs.ban": lambda api: api.runs.ban(7, before_card_order_id="a", after_card_order_id="b"),
     "runs.unban": lambda api: api.runs.unban(7, before_card_order_id="a", after_card_order_id="b"),
     "runs.remove_from_pr": lambda api: api.runs.remove_from_pr(7, before_card_order_id="a", after_card_order_id="b"),
@@ -140,6 +140,8 @@ def test_the_client_offers_every_parameter_and_key_of_the_document(document, nam
 
 def plain(result: Any) -> Any:
     """Return a result as JSON."""
+    if isinstance(result, PagedList):
+        return plain(result.first)
     if isinstance(result, list):
         return [plain(item) for item in result]
     return result.model_dump() if hasattr(result, "model_dump") else result

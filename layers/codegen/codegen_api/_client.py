@@ -16,7 +16,7 @@ from ._ids import Id, as_path
 from ._protocol import RawCall, Response
 from ._resource import resource_property
 from ._retry import RetryPolicy
-from ._settings import POLL_INTERVAL, TASK_TIMEOUT, Settings, read_settings
+from ._settings import POLL_INTERVAL, TASK_TIMEOUT, Settings, as_timeout, check_headers, read_settings
 
 if TYPE_CHECKING:
     from ._batch import Outcome, Progress
@@ -25,20 +25,28 @@ if TYPE_CHECKING:
     from ._task import AsyncTask, Task
     from ._task_state import RunOptions
     from .resources.agents import AgentsResource, AsyncAgentsResource
+    from .resources.chat import AsyncChatResource, ChatResource
+    from .resources.checkpoints import AsyncCheckpointsResource, CheckpointsResource
     from .resources.cli_rules import AsyncCliRulesResource, CliRulesResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
     from .resources.mcp_providers import AsyncMcpProvidersResource, McpProvidersResource
+    from .resources.members import AsyncMembersResource, MembersResource
     from .resources.models import AsyncModelsResource, ModelsResource
     from .resources.multi_runs import AsyncMultiRunsResource, MultiRunsResource
     from .resources.oauth_tokens import AsyncOauthTokensResource, OauthTokensResource
     from .resources.organizations import AsyncOrganizationsResource, OrganizationsResource
     from .resources.pull_requests import AsyncPullRequestsResource, PullRequestsResource
+    from .resources.rate_limits import AsyncRateLimitsResource, RateLimitsResource
     from .resources.repos import AsyncReposResource, ReposResource
+    from .resources.run_cards import AsyncRunCardsResource, RunCardsResource
     from .resources.runs import AsyncRunsResource, RunsResource
     from .resources.sandboxes import AsyncSandboxesResource, SandboxesResource
+    from .resources.service import AsyncServiceResource, ServiceResource
     from .resources.setup_commands import AsyncSetupCommandsResource, SetupCommandsResource
     from .resources.slack_connect import AsyncSlackConnectResource, SlackConnectResource
     from .resources.starred_runs import AsyncStarredRunsResource, StarredRunsResource
+    from .resources.stream_tickets import AsyncStreamTicketsResource, StreamTicketsResource
+    from .resources.usage import AsyncUsageResource, UsageResource
     from .resources.users import AsyncUsersResource, UsersResource
     from .resources.webhooks import AsyncWebhooksResource, WebhooksResource
 
@@ -228,31 +236,112 @@ class _Client(Generic[D]):
 
         return SlackConnectResource, AsyncSlackConnectResource
 
+    @resource_property
+    def run_cards(self) -> "tuple[type[RunCardsResource], type[AsyncRunCardsResource]]":
+        """Run cards: runs as a user interface shows them."""
+        from .resources.run_cards import AsyncRunCardsResource, RunCardsResource
+
+        return RunCardsResource, AsyncRunCardsResource
+
+    @resource_property
+    def checkpoints(self) -> "tuple[type[CheckpointsResource], type[AsyncCheckpointsResource]]":
+        """Checkpoints of runs, to restore and to fork."""
+        from .resources.checkpoints import AsyncCheckpointsResource, CheckpointsResource
+
+        return CheckpointsResource, AsyncCheckpointsResource
+
+    @resource_property
+    def chat(self) -> "tuple[type[ChatResource], type[AsyncChatResource]]":
+        """Conversations with agents."""
+        from .resources.chat import AsyncChatResource, ChatResource
+
+        return ChatResource, AsyncChatResource
+
+    @resource_property
+    def members(self) -> "tuple[type[MembersResource], type[AsyncMembersResource]]":
+        """Members of an organization and their roles."""
+        from .resources.members import AsyncMembersResource, MembersResource
+
+        return MembersResource, AsyncMembersResource
+
+    @resource_property
+    def usage(self) -> "tuple[type[UsageResource], type[AsyncUsageResource]]":
+        """The usage of an organization."""
+        from .resources.usage import AsyncUsageResource, UsageResource
+
+        return UsageResource, AsyncUsageResource
+
+    @resource_property
+    def rate_limits(self) -> "tuple[type[RateLimitsResource], type[AsyncRateLimitsResource]]":
+        """Rate limits and the launch queue."""
+        from .resources.rate_limits import AsyncRateLimitsResource, RateLimitsResource
+
+        return RateLimitsResource, AsyncRateLimitsResource
+
+    @resource_property
+    def stream_tickets(self) -> "tuple[type[StreamTicketsResource], type[AsyncStreamTicketsResource]]":
+        """Tickets that open a stream in a browser."""
+        from .resources.stream_tickets import AsyncStreamTicketsResource, StreamTicketsResource
+
+        return StreamTicketsResource, AsyncStreamTicketsResource
+
+    @resource_property
+    def service(self) -> "tuple[type[ServiceResource], type[AsyncServiceResource]]":
+        """The deployment itself."""
+        from .resources.service import AsyncServiceResource, ServiceResource
+
+        return ServiceResource, AsyncServiceResource
+
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | None = None,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_response: Callable[[Response], object] | None = None,
+    ) -> Self:
+        """Return a view of this client with other options. What is None stays.
+
+        The view uses the connections of this client: it works until this client is closed, and closing the view has no
+        effect.
+
+        Args:
+            timeout: Seconds for each phase of one attempt (connect, write, read, pool).
+            retry: Which requests to retry, and when.
+            headers: Additional headers of every request.
+            on_response: Called with each response: its `status`, `headers`, `content` and `request_id`.
+        """
+        if headers:
+            check_headers(headers)
+        core = self._driver.core.with_options(
+            timeout=as_timeout(timeout), retry=retry, headers=headers, on_response=on_response
+        )
+        return self._view(core)
+
     def with_deadline(self, seconds: float) -> Self:
         """Return a view of this client whose calls must all end within `seconds` from now.
 
         The deadline covers every attempt, every pause and every page. A call that exceeds it raises
-        DeadlineExceededError, but a response that has arrived is always returned. The view uses the connections of
-        this client: it works until this client is closed, and closing the view has no effect.
+        DeadlineExceededError, but a response that has arrived is always returned.
         """
-        view = object.__new__(type(self))
-        view._owns_http = False
-        view._driver = self._driver.with_deadline(seconds)
-        return view
+        return self._view(self._driver.core.with_deadline(seconds))
 
     def with_more(self, *, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None) -> Self:
         """Return a view of this client that sends more than its methods have arguments for.
 
         For a parameter or a field that the Codegen API has and this client does not know yet. An argument of a method
-        takes precedence over a parameter or a field of the same name. The view uses the connections of this client.
+        takes precedence over a parameter or a field of the same name.
 
         Args:
             query: Query parameters; a list is sent as repeated parameters.
             body: Fields of JSON bodies.
         """
+        return self._view(self._driver.core.with_more(query or {}, body or {}))
+
+    def _view(self, core: Core) -> Self:
         view = object.__new__(type(self))
         view._owns_http = False
-        view._driver = self._driver.with_more(query or {}, body or {})
+        view._driver = self._driver.with_core(core)
         return view
 
     @property

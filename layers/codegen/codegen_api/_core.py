@@ -31,7 +31,7 @@ from ._errors import (
     read_message,
 )
 from ._ids import Id, as_id
-from ._protocol import Call, Failure, Response, Send, without_none
+from ._protocol import Call, Failure, Response, Send, StreamCall, without_none
 from ._retry import Attempt, RetryPolicy, read_retry_after
 from ._settings import Token
 from ._version import __version__
@@ -41,8 +41,6 @@ T = TypeVar("T")
 Exchange = Generator[Send, Response | Failure, T]
 
 log = logging.getLogger("codegen_api")
-
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "cf-ray")
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ class Core:
         deadline: Time on `clock` that no call may exceed; infinite for no deadline.
         more_query: Query parameters of every request, unless the call has them itself.
         more_body: Fields of every JSON body, unless the call has them itself.
+        on_response: Called with each response; None for nothing.
     """
 
     base_url: str
@@ -76,6 +75,7 @@ class Core:
     deadline: float = math.inf
     more_query: Mapping[str, Any] = field(default_factory=dict, repr=False)
     more_body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    on_response: Callable[[Response], object] | None = None
 
     def org(self, org_id: Id | None) -> int:
         """Return the organization of a call: its own, else the client's default.
@@ -97,9 +97,36 @@ class Core:
         """Return these settings with further query parameters, and further fields of JSON bodies."""
         return replace(self, more_query={**self.more_query, **query}, more_body={**self.more_body, **body})
 
+    def with_options(
+        self,
+        *,
+        timeout: float | httpx.Timeout | None = None,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_response: Callable[[Response], object] | None = None,
+    ) -> "Core":
+        """Return these settings with other ones. What is None stays."""
+        return replace(
+            self,
+            timeout=self.timeout if timeout is None else httpx.Timeout(timeout),
+            retry=retry or self.retry,
+            headers={**self.headers, **(headers or {})},
+            on_response=on_response or self.on_response,
+        )
+
     def cut_to_deadline(self, seconds: float) -> float:
         """Return the length of a pause that ends at the deadline at the latest."""
         return max(0.0, min(seconds, self.deadline - self.clock()))
+
+    def check_deadline(self) -> None:
+        """Raise DeadlineExceededError if the deadline has passed."""
+        if self.clock() + INSTANT > self.deadline:
+            raise DeadlineExceededError("the deadline passed while the stream was read")
+
+    def stream_error(self, failure: Failure) -> CodegenAPIError:
+        """Return the exception for a stream that was cut."""
+        kind = APITimeoutError if issubclass(failure.kind, httpx.TimeoutException) else APIConnectionError
+        return kind(self.token.scrub(failure.reason))
 
     def exchange(self, call: Call[T]) -> Exchange[T]:
         """Carry out one call with all its attempts. The docstring of this module describes how to drive it.
@@ -118,7 +145,7 @@ class Core:
         while True:
             started = self.clock() + pause
             request = self._request(call, deadline)
-            outcome = yield Send(request, deadline, pause, call.max_bytes)
+            outcome = yield Send(request, deadline, pause, call.max_bytes, isinstance(call, StreamCall))
             self._record(call, outcome, number, self.clock() - started)
             if isinstance(outcome, Failure):
                 error = self._connection_error(call, outcome, deadline)
@@ -156,6 +183,8 @@ class Core:
         log.debug("%s %s -> %s (attempt %d, %.0f ms)", call.method, call.path, ended, number, seconds * 1000)
         self.state.metrics.count(status, seconds, retry=number > 1)
         if isinstance(outcome, Response):
+            if self.on_response:
+                self.on_response(outcome)
             refused = status == httpx.codes.TOO_MANY_REQUESTS
             refused_for = read_retry_after(outcome.headers, time.time()) if refused else None
             self.state.update_rate_limits(call.operation, outcome.headers, self.clock(), refused_for=refused_for)
@@ -164,7 +193,7 @@ class Core:
         headers = httpx.Headers(self.headers)
         headers.update(
             {
-                "accept": "application/json",
+                "accept": call.accept,
                 "accept-encoding": "gzip, deflate",
                 "authorization": self.token.header,
                 "user-agent": f"codegen-api-python/{__version__}",
@@ -215,7 +244,7 @@ class Core:
             message or read_message(body) or httpx.codes.get_reason_phrase(response.status),
             status_code=response.status,
             body=body,
-            request_id=next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None),
+            request_id=response.request_id,
             retry_after=read_retry_after(response.headers, time.time()),
             # A 3xx or 4xx had no effect. A 5xx may have failed halfway. A 2xx had its effect, though it is not valid.
             effect_unknown=call.may_have_effect and not 300 <= response.status < 500,

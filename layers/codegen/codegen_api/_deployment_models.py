@@ -1,11 +1,14 @@
 """The responses that only a deployment of Codegen Runs has, as Pydantic models."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from ._models import Model, Organization, User
+from ._models import AgentRunLog, Model, Organization, Page, User
+from ._statuses import MultiRunStatus, RunStatus
+from ._timestamps import Timestamp
 
 T = TypeVar("T")
 
@@ -16,6 +19,255 @@ class CursorPage(Model, Generic[T]):
     items: list[T]
     next_cursor: str | None = None
     has_more: bool = False
+
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override] # a model iterates over its fields
+        return iter(self.items)
+
+
+class AllowedAction(Model):
+    """What can be done with a run or a multi-run now: `enabled`, else the `reason` why not."""
+
+    action: str
+    enabled: bool
+    reason: str | None = None
+    means: str | None = None
+    side_effects: list[dict[str, Any]] | None = None
+
+
+class PullRequestLink(Model):
+    """A pull request that a run opened."""
+
+    id: int
+    number: int | None = None
+    title: str | None = None
+    url: str | None = None
+    branch_name: str | None = None
+    created_at: Timestamp | None = None
+
+
+class SentPrompt(Model):
+    """A prompt that was sent to a run: the first one, or a follow-up."""
+
+    number: int
+    turn: int
+    text: str
+    truncated: bool = False
+    sent_at: Timestamp | None = None
+    sent_by: str | None = None
+    follow_up: bool = False
+    model: str | None = None
+
+
+class RunCard(Model):
+    """A run as a user interface shows it. Only `get` returns `result`, `summary`, `turn` and `prompts`.
+
+    In lists, a multi-run is one card without an `id`, and `multi_run` says which.
+    """
+
+    id: int | None = None
+    key: str | None = None
+    status: RunStatus
+    status_reason: str | None = None
+    upstream_status: str | None = None
+    prompt: str | None = None
+    prompt_truncated: bool = False
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+    duration_seconds: float | None = None
+    result: str | None = None
+    result_preview: str | None = None
+    summary: str | None = None
+    turn: int | None = None
+    prompts: list[SentPrompt] | None = None
+    pull_requests: list[PullRequestLink] | None = None
+    repo_id: int | None = None
+    repo_name: str | None = None
+    branch_name: str | None = None
+    model: str | None = None
+    agent_type: str | None = None
+    source_type: str | None = None
+    metadata: dict[str, Any] | None = None
+    multi_run_id: str | None = None
+    multi_run: dict[str, Any] | None = None
+    starred: bool = False
+    starred_at: Timestamp | None = None
+    health: str | None = None
+    health_detail: str | None = None
+    last_log_at: Timestamp | None = None
+    paused_scope: str | None = None
+    web_url: str | None = None
+    allowed_actions: list[AllowedAction] | None = None
+
+
+class RunCardPage(Page[RunCard]):
+    """One page of run cards. With `truncated`, the filters were applied to the newest runs only."""
+
+    has_more: bool = False
+    total_exact: bool | None = None
+    truncated: bool | None = None
+
+
+class ToolUse(Model):
+    """How often a run used a tool."""
+
+    tool_name: str
+    calls: int
+    pending: int = 0
+    first_at: Timestamp | None = None
+    last_at: Timestamp | None = None
+
+
+class RunCardLogs(Model):
+    """A part of the log of a run, the tools that the run used, and its progress."""
+
+    id: int | None = None
+    logs: list[AgentRunLog]
+    total_logs: int
+    skip: int = 0
+    limit: int = 0
+    has_more: bool = False
+    tools: list[ToolUse] | None = None
+    tools_complete: bool | None = None
+    errors: int = 0
+    progress: dict[str, Any] | None = None
+
+
+class RunSnapshot(Model):
+    """A run that a deployment follows, as it is now."""
+
+    key: str | None = None
+    agent_run_id: int | None = None
+    status: RunStatus
+    status_reason: str | None = None
+    upstream_status: str | None = None
+    result: str | None = None
+    result_truncated: bool = False
+    web_url: str | None = None
+    health: str | None = None
+    health_detail: str | None = None
+    last_log_at: Timestamp | None = None
+    log_count: int | None = None
+    paused_scope: str | None = None
+    deadline_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
+    log_final_at: Timestamp | None = None
+    allowed_actions: list[AllowedAction] | None = None
+
+
+class ControlledRun(RunSnapshot):
+    """A run after an action on it. `detail` says in words what happened, `side_effects` what else it affects."""
+
+    detail: str
+    means: str | None = None
+    side_effects: list[dict[str, Any]] | None = None
+    cancel_deadline_at: Timestamp | None = None
+
+
+class Checkpoint(Model):
+    """A point of a run that you can return to. Only `get` and `create` return the conversation, in `chain`."""
+
+    id: str
+    agent_run_id: int
+    run: str
+    turn: int
+    reason: str
+    status: RunStatus
+    summary: str | None = None
+    created_at: Timestamp | None = None
+    created_by: str | None = None
+    tags: list[str] | None = None
+    model: str | None = None
+    repo_id: int | None = None
+    event_id: str | None = None
+    hash: str | None = None
+    chain: list[dict[str, Any]] | None = None
+    pull_requests: list[PullRequestLink] | None = None
+    branch_name: str | None = None
+
+
+class RestoredRun(RunSnapshot):
+    """The run that continues from a checkpoint."""
+
+    action: str
+    checkpoint_id: str
+    created_new_run: bool
+    detail: str
+    fidelity: str | None = None
+    replayed: dict[str, Any] | None = None
+    lineage: list[dict[str, Any]] | None = None
+
+
+class Lineage(Model):
+    """Where a checkpoint comes from and what was made of it."""
+
+    checkpoint_id: str
+    run: str
+    earlier: list[Checkpoint]
+    ancestors: list[dict[str, Any]]
+    descendants: list[dict[str, Any]]
+    truncated: bool = False
+
+
+class ChatAnswer(Model):
+    """The answer to a chat message. `response` is None while the agent works, and if it ended without an answer."""
+
+    response: str | None = None
+    response_truncated: bool = False
+    status: RunStatus
+    status_reason: str | None = None
+    session_id: str
+    run_id: int
+    turn: int
+    agent_id: str
+    agent_version: int | None = None
+    cursor: str | None = None
+    metrics: dict[str, Any] | None = None
+
+
+class StreamTicket(Model):
+    """A ticket that opens one stream or WebSocket, within `expires_in` seconds."""
+
+    ticket: str = Field(repr=False)
+    stream_path: str
+    expires_at: Timestamp | None = None
+    expires_in: int | None = None
+    agent_run_id: int | None = None
+    multi_run_id: str | None = None
+
+
+class RateLimit(Model):
+    """A rate limit of the Codegen API: how many of its `calls` in `window_seconds` remain."""
+
+    name: str
+    calls: int
+    window_seconds: float
+    remaining: int
+    opens_at: Timestamp | None = None
+    blocked_reason: str | None = None
+
+
+class QueuedRun(Model):
+    """A run that waits to start: its place in the launch queue, and when it is expected to start."""
+
+    position: int
+    run: str
+    expected_at: Timestamp | None = None
+    multi_run_id: str | None = None
+
+
+class LaunchQueue(Model):
+    """The runs that wait to start."""
+
+    length: int
+    runs: list[QueuedRun]
+
+
+class RateLimits(Model):
+    """The rate limits of the deployment's token (`background`) and of the caller's token, and the launch queue."""
+
+    background: list[RateLimit]
+    caller: list[RateLimit]
+    queue: LaunchQueue
 
 
 class OrganizationDetails(Model):
@@ -56,10 +308,14 @@ class Usage(Model):
     """The usage of an organization in a period, counted by the deployment: `runs.total`, `runs.by_status` and more."""
 
     organization_id: int
-    start_date: str
-    end_date: str
+    start_date: Timestamp | None = None
+    end_date: Timestamp | None = None
     runs: dict[str, Any]
+    multi_runs: dict[str, Any] | None = None
+    upstream_creations: dict[str, Any] | None = None
     complete: bool | None = None
+    counted_from: Timestamp | None = None
+    not_known: list[dict[str, Any]] | None = None
 
 
 class ApiToken(Model):
@@ -70,9 +326,9 @@ class ApiToken(Model):
     prefix: str | None = None
     role: str | None = None
     organizations: list[int] | None = None
-    created_at: str | None = None
-    expires_at: str | None = None
-    last_used_at: str | None = None
+    created_at: Timestamp | None = None
+    expires_at: Timestamp | None = None
+    last_used_at: Timestamp | None = None
     expired: bool | None = None
     token: str | None = Field(default=None, repr=False)
 
@@ -100,21 +356,25 @@ class AgentProfile(Model):
     model: str | None = None
     repo_id: int | None = None
     tags: list[str] | None = None
-    created_at: str | None = None
-    updated_at: str | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
 
 
 class Candidate(Model):
     """One run of a multi-run."""
 
     index: int
-    status: str
+    status: RunStatus
+    status_reason: str | None = None
     agent_run_id: int | None = None
     result: str | None = None
     reason: str | None = None
     usable: bool | None = None
     log_count: int | None = None
     summary: str | None = None
+    model: str | None = None
+    agent_type: str | None = None
+    queue: dict[str, Any] | None = None
     branch_name: str | None = None
     pull_requests: list[dict[str, Any]] | None = None
     web_url: str | None = None
@@ -137,7 +397,7 @@ class Pick(Model):
 
     candidate: int
     picked_by: str
-    picked_at: str
+    picked_at: Timestamp | None = None
     reason: str | None = None
 
 
@@ -145,30 +405,37 @@ class MultiRun(Model):
     """Several runs of one prompt and the one answer made of theirs. Lists omit the candidates."""
 
     id: str
-    status: str
+    status: MultiRunStatus
+    strategy: str | None = None
     prompt: str
     requested: int
-    created_at: str | None = None
-    finished_at: str | None = None
+    quorum: int | None = None
+    created_at: Timestamp | None = None
+    deadline_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
     answer: Answer | None = None
     pick: Pick | None = None
     reason: str | None = None
     counts: dict[str, int] | None = None
     candidates: list[Candidate] | None = None
     synthesis: dict[str, Any] | None = None
+    estimate: dict[str, Any] | None = None
+    paused_scope: str | None = None
+    cancelled_runs: list[dict[str, Any]] | None = None
+    allowed_actions: list[AllowedAction] | None = None
     losers: list[dict[str, Any]] | None = None
     """After a pick with `close_losers`: the other candidates' pull requests, each with its `outcome` and `detail`."""
 
     def is_complete(self) -> bool:
         """Return whether the multi-run has ended, successfully or not."""
-        return self.status in ("completed", "failed", "cancelled")
+        return self.status.final
 
 
 class ComparedCandidate(Model):
     """A candidate and the facts about its run, in `evidence`. Unknown values are None."""
 
     index: int
-    status: str
+    status: RunStatus
     usable: bool | None = None
     agent_run_id: int | None = None
     answer_characters: int | None = None
@@ -181,7 +448,7 @@ class Comparison(Model):
     """The candidates of a multi-run side by side."""
 
     multi_run_id: str
-    status: str
+    status: MultiRunStatus
     candidates: list[ComparedCandidate]
     files: dict[str, Any] | None = None
     agreement: dict[str, Any] | None = None
@@ -193,6 +460,16 @@ class Star(Model):
 
     agent_run_id: int
     starred: bool
-    starred_at: str | None = None
+    starred_at: Timestamp | None = None
     note: str | None = None
-    run: dict[str, Any] | None = None
+    run: RunCard | None = None
+
+
+class Health(Model):
+    """The state of a deployment."""
+
+    service: str
+    status: str
+    version: str
+    timestamp: Timestamp | None = None
+    uptime_seconds: float | None = None

@@ -1,14 +1,13 @@
 """The two drivers of the core: blocking and asynchronous. They send, sleep and iterate, and decide nothing."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 
 from ._core import Core
 from ._errors import CodegenAPIError, ConfigurationError
-from ._pagination import Listing, Walk
-from ._protocol import Call, Emit, Failure, Flow, Response, Send, Step, Stream, Wait
+from ._protocol import Call, Emit, Failure, Flow, Read, Response, Send, Step, StreamCall, StreamFlow, Wait
 
 if TYPE_CHECKING:
     from ._loops import LoopClients
@@ -58,6 +57,28 @@ def _misuse(error: RuntimeError, *, closed: bool) -> CodegenAPIError | RuntimeEr
     return error
 
 
+class _Parts:
+    """The parts of an open response, as they arrive."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._parts = response.iter_bytes()
+        self.close = response.close
+
+    def __next__(self) -> bytes:
+        return next(self._parts)
+
+
+class _AsyncParts:
+    """The parts of an open response, as they arrive."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._parts = response.aiter_bytes()
+        self.aclose = response.aclose
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._parts)
+
+
 class Driver:
     """Drives exchanges over a blocking HTTP client."""
 
@@ -66,13 +87,9 @@ class Driver:
         self.http = http
         self.sleep = sleep
 
-    def with_deadline(self, seconds: float) -> "Driver":
-        """Return a driver with a deadline that uses the same connections."""
-        return Driver(self.core.with_deadline(seconds), self.http, self.sleep)
-
-    def with_more(self, query: Mapping[str, Any], body: Mapping[str, Any]) -> "Driver":
-        """Return a driver with further query parameters and fields of JSON bodies that uses the same connections."""
-        return Driver(self.core.with_more(query, body), self.http, self.sleep)
+    def with_core(self, core: Core) -> "Driver":
+        """Return a driver with other settings that uses the same connections."""
+        return Driver(core, self.http, self.sleep)
 
     def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -92,33 +109,46 @@ class Driver:
             self._take(step, flow)
         return flow.returned
 
-    def follow(self, stream: Stream) -> Iterator[Any]:
-        """Carry out a stream while the caller iterates over its items."""
-        steps = _Steps(stream)
-        for step in steps:
-            if isinstance(step, Emit):
-                yield step.item
-            else:
+    def follow(self, flow: StreamFlow) -> Generator[Any, None, None]:
+        """Carry out a stream while the caller iterates over its items. Close its connection at the end."""
+        steps, opened = _Steps(flow), None
+        try:
+            for step in steps:
+                if isinstance(step, Emit):
+                    yield step.item
+                    continue
+                if isinstance(step, StreamCall) and opened:
+                    opened.parts.close()
                 self._take(step, steps)
-
-    def walk(self, listing: Listing[T]) -> Iterator[T]:
-        """Request the pages of a list while the caller iterates over its items."""
-        walk = Walk(listing)
-        while (call := walk.next_call()) is not None:
-            yield from walk.receive(self.perform(call))
+                if isinstance(step, StreamCall):
+                    opened = steps.result
+        finally:
+            if opened:
+                opened.parts.close()
 
     def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
         try:
             if isinstance(step, Wait):
                 self.sleep(self.core.cut_to_deadline(step.seconds))
+            elif isinstance(step, Read):
+                flow.result = self._read(step.response)
             else:
                 flow.result = self.perform(step)
         except CodegenAPIError as error:
             flow.error = error
 
+    def _read(self, response: Response) -> bytes | None:
+        try:
+            self.core.check_deadline()
+            return next(response.parts, None)
+        except httpx.RequestError as error:
+            raise self.core.stream_error(Failure.of(error)) from None
+
     def _send(self, send: Send) -> Response | Failure:
         try:
             response = self.http.send(send.request, stream=True, follow_redirects=False)
+            if send.stream and response.status_code == httpx.codes.OK:
+                return Response(response.status_code, response.headers, b"", _Parts(response))
             try:
                 content = bytearray()
                 for chunk in response.iter_bytes():
@@ -146,13 +176,9 @@ class AsyncDriver:
         self.http = http
         self.sleep = sleep
 
-    def with_deadline(self, seconds: float) -> "AsyncDriver":
-        """Return a driver with a deadline that uses the same connections."""
-        return AsyncDriver(self.core.with_deadline(seconds), self.http, self.sleep)
-
-    def with_more(self, query: Mapping[str, Any], body: Mapping[str, Any]) -> "AsyncDriver":
-        """Return a driver with further query parameters and fields of JSON bodies that uses the same connections."""
-        return AsyncDriver(self.core.with_more(query, body), self.http, self.sleep)
+    def with_core(self, core: Core) -> "AsyncDriver":
+        """Return a driver with other settings that uses the same connections."""
+        return AsyncDriver(core, self.http, self.sleep)
 
     async def perform(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -172,34 +198,46 @@ class AsyncDriver:
             await self._take(step, flow)
         return flow.returned
 
-    async def follow(self, stream: Stream) -> AsyncIterator[Any]:
-        """Carry out a stream while the caller iterates over its items."""
-        steps = _Steps(stream)
-        for step in steps:
-            if isinstance(step, Emit):
-                yield step.item
-            else:
+    async def follow(self, flow: StreamFlow) -> AsyncGenerator[Any, None]:
+        """Carry out a stream while the caller iterates over its items. Close its connection at the end."""
+        steps, opened = _Steps(flow), None
+        try:
+            for step in steps:
+                if isinstance(step, Emit):
+                    yield step.item
+                    continue
+                if isinstance(step, StreamCall) and opened:
+                    await opened.parts.aclose()
                 await self._take(step, steps)
-
-    async def walk(self, listing: Listing[T]) -> AsyncIterator[T]:
-        """Request the pages of a list while the caller iterates over its items."""
-        walk = Walk(listing)
-        while (call := walk.next_call()) is not None:
-            for item in walk.receive(await self.perform(call)):
-                yield item
+                if isinstance(step, StreamCall):
+                    opened = steps.result
+        finally:
+            if opened:
+                await opened.parts.aclose()
 
     async def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
         try:
             if isinstance(step, Wait):
                 await self.sleep(self.core.cut_to_deadline(step.seconds))
+            elif isinstance(step, Read):
+                flow.result = await self._read(step.response)
             else:
                 flow.result = await self.perform(step)
         except CodegenAPIError as error:
             flow.error = error
 
+    async def _read(self, response: Response) -> bytes | None:
+        try:
+            self.core.check_deadline()
+            return await anext(response.parts, None)
+        except httpx.RequestError as error:
+            raise self.core.stream_error(Failure.of(error)) from None
+
     async def _send(self, send: Send) -> Response | Failure:
         try:
             response = await self.http.send(send.request, stream=True, follow_redirects=False)
+            if send.stream and response.status_code == httpx.codes.OK:
+                return Response(response.status_code, response.headers, b"", _AsyncParts(response))
             try:
                 content = bytearray()
                 async for chunk in response.aiter_bytes():

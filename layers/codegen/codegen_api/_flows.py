@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ._core import Core
 from ._errors import (
@@ -18,9 +18,6 @@ from ._errors import (
 )
 from ._pagination import Listing, Walk
 from ._protocol import Call, Flow, Wait
-
-if TYPE_CHECKING:
-    from ._deployment_models import CursorPage
 
 T = TypeVar("T")
 
@@ -59,25 +56,14 @@ def perform(call: Call[T]) -> Flow[T]:
     return result
 
 
-def read_list(listing: Listing[T]) -> Flow[list[T]]:
-    """Read all items of a paged list."""
+def read_list(core: Core, listing: Listing[T, Any]) -> Flow[list[T]]:
+    """Read all items of a list."""
+    yield from listing.before(core)
     walk = Walk(listing)
     items: list[T] = []
     while (call := walk.next_call()) is not None:
         items += walk.receive((yield call))
     return items
-
-
-def read_cursor_list(call: "Callable[[str | None], Call[CursorPage[T]]]") -> Flow[list[T]]:
-    """Read all items of a list with cursors. `call` makes the call for the page at a cursor."""
-    items: list[T] = []
-    cursor = None
-    while True:
-        page = yield from perform(call(cursor))
-        items += page.items
-        if not page.has_more or page.next_cursor in (None, cursor):
-            return items
-        cursor = page.next_cursor
 
 
 def poll(
@@ -129,7 +115,7 @@ def check_poll_interval(poll_interval: float) -> None:
 def retry(flow: Callable[[], Flow[T]], *, max_failures: int) -> Flow[T]:
     """Carry out a flow, and start it again after a transient error, up to `max_failures` times in a row.
 
-    The pause before a new start is `Retry-After`, or else doubles from `RETRY_PAUSE` up to `MAX_RETRY_PAUSE`.
+    The pause before a new start is that of `retry_pause`.
     """
     limit = FailureLimit(max_failures)
     while True:
@@ -138,11 +124,19 @@ def retry(flow: Callable[[], Flow[T]], *, max_failures: int) -> Flow[T]:
         except TRANSIENT as error:
             limit.count(error)
             seconds = error.retry_after
-        yield Wait(min(MAX_RETRY_PAUSE, RETRY_PAUSE * 2 ** (limit.failures - 1)) if seconds is None else seconds)
+        yield Wait(retry_pause(limit.failures, seconds))
 
 
-def json_object(content: bytes) -> dict[str, Any]:
-    """Parse a response whose keys differ between versions of a deployment."""
+def retry_pause(failures: int, retry_after: float | None) -> float:
+    """Return the seconds to wait after a number of failures in a row.
+
+    It is `Retry-After`, or else doubles from `RETRY_PAUSE` up to `MAX_RETRY_PAUSE`.
+    """
+    return min(MAX_RETRY_PAUSE, RETRY_PAUSE * 2 ** (failures - 1)) if retry_after is None else retry_after
+
+
+def json_object(content: bytes | str) -> dict[str, Any]:
+    """Parse a JSON object. Raises ValueError if it is none."""
     parsed = json.loads(content)
     if not isinstance(parsed, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - what `Call.parse` raises

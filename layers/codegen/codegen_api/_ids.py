@@ -13,26 +13,38 @@ def as_id(value: Id) -> int:
     """Return an id as an integer, which needs no escaping in a path.
 
     Raises:
-        InvalidArgumentError: It is not a whole number.
+        InvalidArgumentError: It is not a whole number, or has more digits than any id.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST:
         return value
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _DIGITS:
         return int(value)
-    raise InvalidArgumentError(f"not an id: {value!r}")
+    raise InvalidArgumentError(f"not an id: {_shown(value)}")
 
 
 def as_name(value: str) -> str:
     """Return an id that is a name, such as that of an agent, after checking that it needs no escaping in a path.
 
     Raises:
-        InvalidArgumentError: It is empty or has other characters than ASCII letters, digits, `_` and `-`.
+        InvalidArgumentError: It is empty, begins with a dot, or has other characters than ASCII letters, digits, `_`,
+            `-` and `.`.
     """
-    if not value or not all(character.isascii() and (character.isalnum() or character in "_-") for character in value):
-        raise InvalidArgumentError(f"not an id: {value!r}")
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidArgumentError(f"not an id: {_shown(value)}")
     return value
 
 
+def _shown(value: object) -> str:
+    """Return a value for a message, shortened."""
+    if isinstance(value, int) and not -_LARGEST < value < _LARGEST:
+        return "a number that is too large"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+_DIGITS = 19
+_LARGEST = 10**_DIGITS
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SEGMENT = re.compile(r"[A-Za-z0-9_~:@!$&'()*+,=.%-]+")
 _ALLOWED = "_~:@!$&'()*+,=.-"
 

@@ -14,8 +14,7 @@ only in a response that is not an item of a list.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_origin
 
 from pydantic import (
@@ -35,6 +34,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
+
+from ._statuses import RunStatus, Status
+from ._timestamps import Timestamp
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,13 +60,41 @@ _MAX_DIGITS = 4000
 # The fields whose items or members are read as models of their own.
 _OF_MODELS = {"items", "logs", "github_pull_requests", "integrations", "providers", "models", "settings"}
 
-_EMPTY: dict[Any, Any] = {int: 0, str: "", bool: False, list: [], dict: {}}
+_EMPTY: dict[Any, Any] = {int: 0, float: 0.0, str: "", bool: False, list: [], dict: {}}
+
+# What `print` shows of an object: these fields, then the first of the texts.
+_LINE: tuple[str, ...] = (
+    "at",
+    "id",
+    "agent_run_id",
+    "checkpoint_id",
+    "index",
+    "name",
+    "full_name",
+    "status",
+    "created_at",
+)
+_LINE += ("tool_name", "message_type", "role", "url")
+_TEXTS: tuple[str, ...] = (
+    "title",
+    "prompt",
+    "text",
+    "response",
+    "result",
+    "result_preview",
+    "summary",
+    "thought",
+    "detail",
+    "description",
+)
+_TEXTS += ("note", "message", "label", "reason")
+_REPR_FIELDS = 4
 
 Harness = Literal["codegen", "claude_code"]
 """The program that runs the language model, `agent_type` in the Codegen API."""
 
 
-def parse_timestamp(value: str) -> datetime:
+def parse_timestamp(value: str) -> Timestamp:
     """Parse a timestamp of the Codegen API into an aware UTC datetime.
 
     Live responses have the format `2025-06-21 11:20:04.338398`, the documentation shows `2024-01-15T10:30:00Z`. A
@@ -73,11 +103,7 @@ def parse_timestamp(value: str) -> datetime:
     Raises:
         ValueError: The text has neither format.
     """
-    moment = datetime.fromisoformat(value.strip())
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"out of range: {value!r}") from error
+    return Timestamp.read(value)
 
 
 class Model(BaseModel):
@@ -121,6 +147,23 @@ class Model(BaseModel):
             ValueError: The response is not JSON, or has another structure.
         """
         return _read(content, cls.model_validate_json, cls.model_validate)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Return the first fields that have a value, shortened."""
+        return [(name, _short(value, 40)) for name, value in self._scalars()][:_REPR_FIELDS]
+
+    def __str__(self) -> str:
+        values = dict(self._scalars())
+        shown = [_short(values[name], 100) for name in _LINE if values.get(name)]
+        texts = [_short(values[name], 100) for name in _TEXTS if values.get(name)]
+        return "  ".join(map(str, shown + texts[:1])) or repr(self)
+
+    def _scalars(self) -> Iterator[tuple[str, Any]]:
+        """Iterate over the documented fields that have a value of their own and are no secret."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name, None)
+            if field.repr and value is not None and not isinstance(value, dict | list | Model):
+                yield name, value
 
     @model_validator(mode="wrap")
     @classmethod
@@ -169,7 +212,7 @@ class Model(BaseModel):
                 read[name] = _empty(field.annotation)
         model: Self = handler(read)
         model._odd |= {name: _mended(data[name]) for name in odd if name in data}
-        model._unread |= odd
+        model._unread |= {name for name in odd if not cls._is_other_time(name, data.get(name))}
         return model
 
     @classmethod
@@ -193,6 +236,11 @@ class Model(BaseModel):
         return field is not None and int in _types(field.annotation)
 
     @classmethod
+    def _is_other_time(cls, name: str, value: Any) -> bool:
+        """Return whether a value is a text that is no time. Codegen documents its times as texts of any form."""
+        return isinstance(value, str) and Timestamp in _types(cls.model_fields[name].annotation)
+
+    @classmethod
     def _required(cls) -> frozenset[str]:
         return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
 
@@ -203,10 +251,12 @@ class Model(BaseModel):
         received = {}
         unread, read = self._unread, self.model_fields_set
         for name in (*type(self).model_fields, *(self.model_extra or ())):
-            if name in unread:
-                if name in self._odd and not _left_out(name, info):
+            if name in self._odd:
+                if not _left_out(name, info):
                     received[name] = self._odd[name]
                 continue
+            if name in unread:
+                continue  # a required field that was not received
             if name not in read:
                 continue  # a default value that was not received
             if name in dumped:
@@ -264,6 +314,16 @@ def _integer(digits: str) -> Any:
     return int(digits) if len(digits) <= _MAX_DIGITS else digits
 
 
+def _short(value: Any, length: int) -> Any:
+    """Return a value for a line: the beginning of the first line of a text, a time without its zone."""
+    if isinstance(value, Timestamp):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if not isinstance(value, str):
+        return value
+    line, *further = value.strip().split("\n", 1)
+    return f"{line[:length]}..." if further or len(line) > length else line
+
+
 def _types(annotation: Any) -> set[Any]:
     """Return the types of a field: `int | None` is int and None."""
     return {annotation} if get_origin(annotation) in _EMPTY else {annotation, *getattr(annotation, "__args__", ())}
@@ -289,6 +349,8 @@ def _empty(annotation: Any) -> Any:
     """Return the value of a required field that could not be read."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return {}
+    if isinstance(annotation, type) and issubclass(annotation, Status):
+        return annotation("unknown")
     return _EMPTY.get(get_origin(annotation) or annotation)
 
 
@@ -297,17 +359,6 @@ def _left_out(name: str, info: SerializationInfo) -> bool:
     return (info.exclude is not None and name in info.exclude) or (
         info.include is not None and name not in info.include
     )
-
-
-class _Created(Model):
-    @property
-    def created(self) -> datetime | None:
-        """`created_at` as an aware UTC datetime; None if absent or invalid."""
-        created_at: str | None = getattr(self, "created_at", None)
-        try:
-            return parse_timestamp(created_at) if created_at else None
-        except ValueError:
-            return None
 
 
 class Page(Model, Generic[T]):
@@ -327,6 +378,9 @@ class Page(Model, Generic[T]):
         received = self._odd.get("total")
         is_known = "total" not in self._unread or _nearest(int, received) is not None
         return self.total if is_known else None
+
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override] # a model iterates over its fields
+        return iter(self.items)
 
 
 class User(Model):
@@ -383,7 +437,7 @@ class Repo(Model):
     language: str | None = None
 
 
-class PullRequest(_Created):
+class PullRequest(Model):
     """A pull request that a run opened."""
 
     essential: ClassVar[frozenset[str] | None] = frozenset({"id"})
@@ -391,11 +445,11 @@ class PullRequest(_Created):
     id: int
     title: str | None = None
     url: str | None = None
-    created_at: str | None = None
+    created_at: Timestamp | None = None
     head_branch_name: str | None = None
 
 
-class AgentRun(_Created):
+class AgentRun(Model):
     """An agent run. `result` (Markdown) is null until the run ends; `metadata` is what the creator sent."""
 
     essential: ClassVar[frozenset[str] | None] = frozenset({"id"})
@@ -403,7 +457,7 @@ class AgentRun(_Created):
     id: int
     organization_id: int
     status: str | None = None
-    created_at: str | None = None
+    created_at: Timestamp | None = None
     web_url: str | None = None
     result: str | None = None
     summary: str | None = None
@@ -411,14 +465,19 @@ class AgentRun(_Created):
     github_pull_requests: list[Annotated[PullRequest, _Kept()]] | None = None
     metadata: dict[str, Any] | None = None
 
+    @property
+    def run_status(self) -> RunStatus:
+        """The status in the vocabulary of all objects. `status` is the word of the Codegen API."""
+        return RunStatus.of(self.status)
 
-class AgentRunLog(_Created):
+
+class AgentRunLog(Model):
     """A log entry: one step of a run. Entries have no id; their position in the log identifies them."""
 
     essential: ClassVar[frozenset[str] | None] = frozenset()
 
     agent_run_id: int
-    created_at: str | None = None
+    created_at: Timestamp | None = None
     tool_name: str | None = None
     message_type: str | None = None
     thought: str | None = None
@@ -427,7 +486,7 @@ class AgentRunLog(_Created):
     tool_output: Any = None
 
 
-class AgentRunLogs(_Created):
+class AgentRunLogs(Model):
     """A run with one page of its log. It lacks the `summary`, `source_type` and pull requests of `AgentRun`."""
 
     @classmethod
@@ -438,7 +497,7 @@ class AgentRunLogs(_Created):
     id: int
     organization_id: int
     status: str | None = None
-    created_at: str | None = None
+    created_at: Timestamp | None = None
     web_url: str | None = None
     result: str | None = None
     metadata: dict[str, Any] | None = None
@@ -447,6 +506,11 @@ class AgentRunLogs(_Created):
     page: int | None = None
     size: int | None = None
     pages: int | None = None
+
+    @property
+    def run_status(self) -> RunStatus:
+        """The status in the vocabulary of all objects. `status` is the word of the Codegen API."""
+        return RunStatus.of(self.status)
 
 
 class Integration(Model):

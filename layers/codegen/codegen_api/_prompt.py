@@ -12,6 +12,8 @@ def as_prompt(value: str) -> str:
     Raises:
         InvalidArgumentError: It has nothing to read: an agent that starts with it would cost a run for nothing.
     """
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"the prompt must be a text, not {type(value).__name__}")
     if not value.translate(dict.fromkeys(map(ord, _INVISIBLE))).strip():
         raise InvalidArgumentError("the prompt is empty")
     return value

@@ -15,6 +15,8 @@ T = TypeVar("T")
 Json = Any
 """A response whose form is not documented."""
 
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "cf-ray")
+
 # Failures before the first byte was sent: the request had no effect.
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -39,6 +41,7 @@ class Call(Generic[T]):
         idempotency_key: Sent with every attempt, so that the server recognizes a repeated request. Only for a server
             that supports it, because a call with a key is retried.
         max_bytes: The most bytes that the response body may have; None for no limit.
+        accept: The media type to ask for.
     """
 
     method: str
@@ -48,6 +51,7 @@ class Call(Generic[T]):
     body: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
     max_bytes: int | None = None
+    accept: str = "application/json"
 
     @property
     def may_have_effect(self) -> bool:
@@ -87,13 +91,15 @@ class Call(Generic[T]):
 class Send(NamedTuple):
     """Wait `after` seconds, send the request, and read the response before the deadline.
 
-    If the body of the response has more than `max_bytes` bytes, the rest of it is not read.
+    If the body of the response has more than `max_bytes` bytes, the rest of it is not read. With `stream`, the body
+    of a 200 is not read but left to iterate over.
     """
 
     request: httpx.Request
     deadline: Deadline
     after: float = 0.0
     max_bytes: int | None = None
+    stream: bool = False
 
     def check(self) -> None:
         """Check the deadline before each further part of a response, so that a slow response cannot outlast it.
@@ -111,13 +117,19 @@ class Wait(NamedTuple):
     seconds: float
 
 
+class Read(NamedTuple):
+    """A step of a stream: read the next part of an open response, None at its end."""
+
+    response: "Response"
+
+
 class Emit(NamedTuple):
     """A step of a stream: hand `item` to the caller that iterates over the stream."""
 
     item: Any
 
 
-Step = Call[Any] | Wait
+Step = Call[Any] | Wait | Read
 
 Flow = Generator[Step, Any, T]
 """An operation of several calls and pauses, as a generator.
@@ -125,7 +137,7 @@ Flow = Generator[Step, Any, T]
 It yields each step, and is sent the result of the step or gets its exception thrown in.
 """
 
-Stream = Generator[Step | Emit, Any, None]
+StreamFlow = Generator[Step | Emit, Any, None]
 """A flow that also yields items for the caller while it runs."""
 
 
@@ -137,11 +149,24 @@ class Payload(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What the server answered."""
+    """A response of the server.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers.
+        content: The body; empty for a stream.
+        parts: The parts of a stream, as they arrive; None for a response that has been read.
+    """
 
     status: int
     headers: httpx.Headers
     content: bytes
+    parts: Any = None
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request, if it sent one."""
+        return next((self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None)
 
 
 class Failure(NamedTuple):
@@ -190,6 +215,18 @@ class RawCall(Call[Response]):
         return response
 
 
+@dataclass(frozen=True, slots=True)
+class StreamCall(Call[Response]):
+    """A call whose response is a stream of server-sent events. Its result is the open response."""
+
+    parse: Callable[[bytes], Response] = field(default=_not_parsed, init=False)
+    accept: str = field(default="text/event-stream", init=False)
+
+    def result(self, response: Response) -> Response:
+        """Return the response."""
+        return response
+
+
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are not None."""
     return {name: value for name, value in values.items() if value is not None}
@@ -198,3 +235,7 @@ def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 def any_json(content: bytes) -> Json:
     """Parse a response of any form; None if it is empty."""
     return json.loads(content) if content.strip() else None
+
+
+def no_content(_content: bytes) -> None:
+    """Read a response without content."""

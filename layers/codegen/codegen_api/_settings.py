@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -123,6 +125,31 @@ def _from_environment() -> dict[str, str]:
 def _trimmed(value: Any) -> Any:
     """Return a text without what editors and shells add to it: blanks, line ends and a byte order mark."""
     return value.strip().strip("\ufeff").strip() if isinstance(value, str) else value
+
+
+def as_timeout(value: float | httpx.Timeout | None) -> httpx.Timeout | None:
+    """Return a timeout in the form of the HTTP library.
+
+    Raises:
+        InvalidArgumentError: It is not a positive number of seconds.
+    """
+    if value is None or isinstance(value, httpx.Timeout):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InvalidArgumentError(f"a timeout must be a number of seconds, more than 0, not {value!r}")
+    return httpx.Timeout(value)
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise InvalidArgumentError unless the headers can be sent."""
+    for name, value in headers.items():
+        # Not quoted: a header can have a secret.
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise InvalidArgumentError(f"the header {name!r} must be printable ASCII characters")
+
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 
 def normalize_base_url(base_url: str) -> str:

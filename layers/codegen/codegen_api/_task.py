@@ -1,16 +1,23 @@
 """Tasks: agent runs to start, to wait for and to read the result of."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
-from ._models import PullRequest
+from ._events import Event, task_events
+from ._models import PullRequest, Webhooks
+from ._pagination import AsyncPagedList, PagedList
 from ._settings import POLL_INTERVAL, TASK_TIMEOUT
-from ._task_events import TaskEvent, task_events
-from ._task_flows import cancel, refresh, wait
-from ._task_state import TaskState, TaskStatus
+from ._statuses import RunStatus
+from ._streams import AsyncStream, Stream
+from ._task_flows import cancel, follow_up, fork, pause, refresh, resume, wait
+from ._task_state import TaskState
+
+if TYPE_CHECKING:
+    from ._deployment_models import Checkpoint, CursorPage
+    from ._events import EventPage
 
 D = TypeVar("D", Driver, AsyncDriver)
 
@@ -30,7 +37,7 @@ class _Task(Generic[D]):
         return self._state.id
 
     @property
-    def status(self) -> TaskStatus:
+    def status(self) -> RunStatus:
         """The status of the task when it was last refreshed."""
         return self._state.status
 
@@ -72,7 +79,9 @@ class _Task(Generic[D]):
     @property
     def progress(self) -> int | None:
         """Percentage: 0 before the task starts, 100 after it completed, else None, because agents do not report it."""
-        return {TaskStatus.PENDING: 0, TaskStatus.COMPLETED: 100}.get(self.status)
+        if self.status in (RunStatus.QUEUED, RunStatus.LAUNCHING):
+            return 0
+        return 100 if self.is_successful() else None
 
     @property
     def web_url(self) -> str | None:
@@ -95,11 +104,15 @@ class _Task(Generic[D]):
 
     def is_successful(self) -> bool:
         """Return whether the task has completed successfully."""
-        return self.status is TaskStatus.COMPLETED
+        return self.status is RunStatus.COMPLETED
 
     def is_failed(self) -> bool:
-        """Return whether the task has failed. A cancelled task has not."""
-        return self.status is TaskStatus.FAILED
+        """Return whether the task has ended without success. A cancelled task has not failed."""
+        return self.status.failed
+
+    def __str__(self) -> str:
+        text = (self.prompt or self.summary or self.result or "").strip().partition("\n")[0]
+        return "  ".join(filter(None, (str(self.id), self.status.value, text[:100])))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id}, status={self.status.value!r})"
@@ -144,18 +157,78 @@ class Task(_Task[Driver]):
         self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
         return self
 
-    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> Iterator[TaskEvent]:
+    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> Stream[Event]:
         """Iterate over the events of the task until it ends, from the first event or from the one after `after`.
 
         After a broken connection the stream continues where it was, so each event is returned exactly once. The type
-        of the last event tells how the task ended.
+        of the last event tells how the task ended. `with task.stream() as events:` ends the stream early.
 
         Args:
             after: The `id` of an event. The stream starts with the event that follows it.
             poll_interval: Seconds between two polls of the Codegen API. A deployment needs no interval: it holds each
                 request until there are new events.
         """
-        return self._driver.follow(task_events(self._driver.core, self._state, after, poll_interval))
+        return Stream(self._driver.follow(task_events(self._driver.core, self._state, after, poll_interval)))
+
+    def pause(self) -> Self:
+        """Pause the task: nothing further is sent to it. An agent that works continues. Needs a deployment."""
+        self._driver.run(pause(self._driver.core, self._state))
+        return self
+
+    def resume(self) -> Self:
+        """End the pause of the task. Needs a deployment."""
+        self._driver.run(resume(self._driver.core, self._state))
+        return self
+
+    def follow_up(
+        self,
+        prompt: str,
+        *,
+        images: Sequence[str] | None = None,
+        model: str | None = None,
+        webhooks: Webhooks | None = None,
+    ) -> Self:
+        """Send a follow-up prompt to the task, which continues under the same id. Its options are those of a start."""
+        self._driver.run(
+            follow_up(self._driver.core, self._state, prompt, images=images, model=model, webhooks=webhooks)
+        )
+        return self
+
+    def checkpoints(self) -> "PagedList[Checkpoint, CursorPage[Checkpoint]]":
+        """List the checkpoints of the task. Needs a deployment."""
+        from .resources.checkpoints import list_
+
+        return PagedList(self._driver, list_(self._driver.core, self.id, org_id=self._state.org_id))
+
+    def fork(
+        self,
+        *,
+        checkpoint_id: str | None = None,
+        prompt: str | None = None,
+        system_prompt: str | None = None,
+        model: str | None = None,
+    ) -> "Task":
+        """Start a new task from a checkpoint of this one, by default from the latest one. Needs a deployment.
+
+        The new task gets the conversation up to there, with what you change. Files are not copied.
+
+        Args:
+            checkpoint_id: The checkpoint, from `checkpoints`.
+            prompt: The next prompt, instead of the last one of the conversation.
+            system_prompt: Instructions, instead of those of the agent.
+            model: The language model.
+        """
+        changes = {"prompt": prompt, "system_prompt": system_prompt, "model": model}
+        return Task(self._driver, self._driver.run(fork(self._driver.core, self._state, checkpoint_id, **changes)))
+
+    def events(self, *, after: str | None = None) -> "PagedList[Event, EventPage]":
+        """List the events so far, from the first one or from the one after `after`. Needs a deployment.
+
+        `stream` waits for further events, and works with every server.
+        """
+        from .resources.runs import events
+
+        return PagedList(self._driver, events(self._driver.core, self.id, after=after, org_id=self._state.org_id))
 
 
 @docstrings_from(Task)
@@ -179,6 +252,68 @@ class AsyncTask(_Task[AsyncDriver]):
         await self._driver.run(cancel(self._driver.core, self._state, allow_pr_ban, reason))
         return self
 
-    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> AsyncIterator[TaskEvent]:
+    def stream(self, *, after: str | None = None, poll_interval: float = POLL_INTERVAL) -> AsyncStream[Event]:
         """Iterate over the events of the task, as `Task.stream` does."""
-        return self._driver.follow(task_events(self._driver.core, self._state, after, poll_interval))
+        return AsyncStream(self._driver.follow(task_events(self._driver.core, self._state, after, poll_interval)))
+
+    async def pause(self) -> Self:
+        """Pause the task: nothing further is sent to it. An agent that works continues. Needs a deployment."""
+        await self._driver.run(pause(self._driver.core, self._state))
+        return self
+
+    async def resume(self) -> Self:
+        """End the pause of the task. Needs a deployment."""
+        await self._driver.run(resume(self._driver.core, self._state))
+        return self
+
+    async def follow_up(
+        self,
+        prompt: str,
+        *,
+        images: Sequence[str] | None = None,
+        model: str | None = None,
+        webhooks: Webhooks | None = None,
+    ) -> Self:
+        """Send a follow-up prompt to the task, which continues under the same id. Its options are those of a start."""
+        await self._driver.run(
+            follow_up(self._driver.core, self._state, prompt, images=images, model=model, webhooks=webhooks)
+        )
+        return self
+
+    def checkpoints(self) -> "AsyncPagedList[Checkpoint, CursorPage[Checkpoint]]":
+        """List the checkpoints of the task. Needs a deployment."""
+        from .resources.checkpoints import list_
+
+        return AsyncPagedList(self._driver, list_(self._driver.core, self.id, org_id=self._state.org_id))
+
+    async def fork(
+        self,
+        *,
+        checkpoint_id: str | None = None,
+        prompt: str | None = None,
+        system_prompt: str | None = None,
+        model: str | None = None,
+    ) -> "AsyncTask":
+        """Start a new task from a checkpoint of this one, by default from the latest one. Needs a deployment.
+
+        The new task gets the conversation up to there, with what you change. Files are not copied.
+
+        Args:
+            checkpoint_id: The checkpoint, from `checkpoints`.
+            prompt: The next prompt, instead of the last one of the conversation.
+            system_prompt: Instructions, instead of those of the agent.
+            model: The language model.
+        """
+        changes = {"prompt": prompt, "system_prompt": system_prompt, "model": model}
+        return AsyncTask(
+            self._driver, await self._driver.run(fork(self._driver.core, self._state, checkpoint_id, **changes))
+        )
+
+    def events(self, *, after: str | None = None) -> "AsyncPagedList[Event, EventPage]":
+        """List the events so far, from the first one or from the one after `after`. Needs a deployment.
+
+        `stream` waits for further events, and works with every server.
+        """
+        from .resources.runs import events
+
+        return AsyncPagedList(self._driver, events(self._driver.core, self.id, after=after, org_id=self._state.org_id))

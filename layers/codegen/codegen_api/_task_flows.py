@@ -5,16 +5,25 @@ more.
 """
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Unpack
 
 from ._core import Core
 from ._deployment import is_deployment, new_idempotency_key, require_deployment
-from ._errors import CodegenAPIError, ConflictError, NotSupportedError, TaskTimeoutError
+from ._errors import (
+    CodegenAPIError,
+    ConflictError,
+    InvalidResponseError,
+    NotFoundError,
+    NotSupportedError,
+    TaskTimeoutError,
+)
 from ._flows import check_poll_interval, json_object, perform, poll
 from ._ids import Id, as_id
+from ._models import Webhooks
 from ._protocol import Call, Flow
-from ._task_state import RunOptions, TaskState, TaskStatus
+from ._task_state import RunOptions, TaskState
 from .resources import runs
 
 _ERROR_SEARCH_ENTRIES = 20
@@ -49,7 +58,7 @@ def refresh(core: Core, state: TaskState) -> Flow[None]:
         state.update_from_card((yield Call("GET", path, json_object)))
     else:
         state.update_from_run((yield runs.get(core, state.id, org_id=state.org_id)))
-    if state.status is TaskStatus.FAILED and state.error is None:
+    if state.status.failed and state.error is None:
         yield from _find_error(core, state)
 
 
@@ -89,6 +98,72 @@ def cancel(core: Core, state: TaskState, allow_pr_ban: bool, reason: str | None)
             "which also stops every other agent on it and mutes its checks"
         )
     yield from refresh(core, state)
+
+
+def pause(core: Core, state: TaskState) -> Flow[None]:
+    """Pause a task."""
+    yield from runs.pause(core, state.id, org_id=state.org_id)
+    yield from refresh(core, state)
+
+
+def resume(core: Core, state: TaskState) -> Flow[None]:
+    """End the pause of a task."""
+    yield from runs.resume(core, state.id, org_id=state.org_id)
+    yield from refresh(core, state)
+
+
+def follow_up(
+    core: Core,
+    state: TaskState,
+    prompt: str,
+    *,
+    images: Sequence[str] | None,
+    model: str | None,
+    webhooks: Webhooks | None,
+) -> Flow[None]:
+    """Send a follow-up prompt. On a deployment an idempotency key ensures that retries send it only once."""
+    key = new_idempotency_key() if (yield from is_deployment(core)) else None
+    state.update_from_run(
+        (
+            yield runs.follow_up(
+                core,
+                state.id,
+                prompt,
+                org_id=state.org_id,
+                images=images,
+                model=model,
+                webhooks=webhooks,
+                idempotency_key=key,
+            )
+        )
+    )
+
+
+def fork(
+    core: Core,
+    state: TaskState,
+    checkpoint_id: str | None,
+    *,
+    prompt: str | None,
+    system_prompt: str | None,
+    model: str | None,
+) -> Flow[TaskState]:
+    """Start a task from a checkpoint of another one, by default from the latest."""
+    from .resources import checkpoints
+
+    if checkpoint_id is None:
+        newest_first = checkpoints.list_(core, state.id, limit=1, org_id=state.org_id)
+        yield from newest_first.before(core)
+        latest = yield from perform(newest_first.call(None))
+        if not latest.items:
+            raise NotFoundError(f"task {state.id} has no checkpoint")
+        checkpoint_id = latest.items[0].id
+    forked = yield from checkpoints.fork(
+        core, checkpoint_id, prompt=prompt, system_prompt=system_prompt, model=model, org_id=state.org_id
+    )
+    if forked.agent_run_id is None:
+        raise InvalidResponseError("the server did not return the id of the new run")
+    return (yield from find(core, forked.agent_run_id, state.org_id))
 
 
 def _find_error(core: Core, state: TaskState) -> Flow[None]:

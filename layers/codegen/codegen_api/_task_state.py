@@ -2,51 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
 from ._ids import Id
 from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, Webhooks, parse_timestamp
-
-
-class TaskStatus(StrEnum):
-    """The status of a task. The last three are final, unless the run gets a follow-up."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether the task has ended."""
-        return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-
-
-# The Codegen API documents no statuses. These come from its clients, from live responses and from deployments. Any
-# other status counts as running.
-_STATUSES = {
-    "pending": TaskStatus.PENDING,
-    "queued": TaskStatus.PENDING,
-    "launching": TaskStatus.PENDING,
-    "complete": TaskStatus.COMPLETED,
-    "completed": TaskStatus.COMPLETED,
-    "error": TaskStatus.FAILED,
-    "failed": TaskStatus.FAILED,
-    "incomplete": TaskStatus.FAILED,
-    "max_iterations_reached": TaskStatus.FAILED,
-    "out_of_tokens": TaskStatus.FAILED,
-    "timeout": TaskStatus.FAILED,
-    "timed_out": TaskStatus.FAILED,
-    "cancelled": TaskStatus.CANCELLED,
-    "stopped": TaskStatus.CANCELLED,
-}
-
-
-def read_status(raw_status: str | None) -> TaskStatus:
-    """Map the server's status, in upper or lower case."""
-    return _STATUSES.get((raw_status or "").lower(), TaskStatus.RUNNING)
+from ._statuses import RunStatus
 
 
 class RunOptions(TypedDict):
@@ -72,7 +32,7 @@ class TaskState:
 
     id: int
     org_id: int
-    status: TaskStatus = TaskStatus.PENDING
+    status: RunStatus = RunStatus.QUEUED
     raw_status: str | None = None
     prompt: str | None = None
     result: str | None = None
@@ -90,14 +50,19 @@ class TaskState:
 
     def set_status(self, raw_status: str | None) -> None:
         """Set the status. A task that is not failed has no error."""
-        self.raw_status, self.status = raw_status, read_status(raw_status)
-        if self.status is not TaskStatus.FAILED:
+        self.raw_status, self.status = raw_status, RunStatus.of(raw_status)
+        if not self.status.failed:
             self.error = None
 
     def update_from_run(self, run: AgentRun | AgentRunLogs) -> None:
         """Copy what the Codegen API returns for a run."""
         self.set_status(run.status)
-        self.result, self.created_at, self.web_url, self.metadata = run.result, run.created, run.web_url, run.metadata
+        self.result, self.created_at, self.web_url, self.metadata = (
+            run.result,
+            run.created_at,
+            run.web_url,
+            run.metadata,
+        )
         if isinstance(run, AgentRun):
             self.summary, self.pull_requests = run.summary, run.github_pull_requests or []
 
@@ -112,7 +77,7 @@ class TaskState:
         self.updated_at = _read_timestamp(card.get("updated_at"))
         self.result, self.summary = card.get("result"), card.get("summary")
         self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
-        if self.status is TaskStatus.FAILED:
+        if self.status.failed:
             self.error = card.get("status_reason") or self.error
         self.pull_requests = [
             PullRequest.model_validate({**link, "head_branch_name": link.get("branch_name")})

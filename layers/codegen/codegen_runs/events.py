@@ -249,7 +249,7 @@ def _beginning(text: str, limit: int) -> str:
 
 def _step(log: AgentRunLog) -> str:
     """Return a hash of the fields that stay the same while an entry is filled in."""
-    return _digest([log.created_at, log.message_type, log.tool_name, log.tool_input])
+    return _digest([log.created_at and log.created_at.text, log.message_type, log.tool_name, log.tool_input])
 
 
 def fingerprints(imprints: Iterable[str]) -> dict[int, str]:

@@ -145,11 +145,11 @@ def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
     followed: dict[int, Watch] = {}
     undated, complete, counted_from = 0, False, within.end
     for page in _pages(org_id, within, backend.codegen):
-        undated += sum(run.created is None for run in page)
-        found = {run.id: run for run in page if run.created and within.holds(run.created)}
+        undated += sum(run.created_at is None for run in page)
+        found = {run.id: run for run in page if run.created_at and within.holds(run.created_at)}
         runs |= found
         followed |= backend.runs.find_many(org_id, list(found))
-        counted_from = min([counted_from, *(run.created for run in page if run.created)])
+        counted_from = min([counted_from, *(run.created_at for run in page if run.created_at)])
         if len(page) < PAGE or counted_from < within.start:
             complete = True
             break
@@ -181,13 +181,13 @@ def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
 
 def _pages(org_id: int, within: Span, codegen: CodegenAPI) -> Iterator[list[AgentRun]]:
     """Read the runs page by page, from the end of the span backwards."""
-    first = codegen.runs.list(org_id=org_id, limit=PAGE)
+    first = codegen.runs.list(org_id=org_id, limit=PAGE).first
 
     def is_before_the_end(skip: int) -> bool:
         found = codegen.runs.list(org_id=org_id, skip=skip, limit=1).items
-        return not found or found[0].created is None or found[0].created < within.end
+        return not found or found[0].created_at is None or found[0].created_at < within.end
 
-    if first.items and first.items[-1].created and first.items[-1].created >= within.end:
+    if first.items and first.items[-1].created_at and first.items[-1].created_at >= within.end:
         # The runs are in the order of their creation, so a binary search finds the first of the span in a dozen calls.
         skip = bisect_left(range(first.total), True, lo=PAGE, key=is_before_the_end)
     else:

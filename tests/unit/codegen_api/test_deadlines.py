@@ -17,6 +17,7 @@ from codegen_api import (
     ServerError,
 )
 from codegen_api._deadline import Deadline, PhaseTimeouts
+from tests.support.lists import items_of
 
 REPO = {"full_name": "a/r", "github_id": "1", "organization_id": 42, "setup_status": "done"}
 
@@ -98,7 +99,7 @@ def test_the_deadline_of_a_view_covers_all_pages_of_an_iterator(client, wire):
         wire.answers(200, page, after=3)
 
     with pytest.raises(DeadlineExceededError):
-        client(lambda api: api.with_deadline(5).repos.iter())
+        client(lambda api: items_of(api.with_deadline(5).repos.list()))
     assert len(wire.requests) == 2
 
 

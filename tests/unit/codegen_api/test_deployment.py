@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 import codegen_api
-from codegen_api import AgentType, ConflictError, NotFoundError, RetryPolicy, ServerError, TaskStatus
+from codegen_api import AgentType, ConflictError, NotFoundError, RetryPolicy, RunStatus, ServerError, TaskStatus
+from tests.support.lists import items_of
 
 HEALTH = {"service": "codegen-runs", "status": "healthy"}
 PROFILE = {
@@ -138,7 +139,7 @@ def test_a_task_on_a_deployment_has_the_data_of_its_run_card(client, wire, run):
         assert task.updated_at == datetime(2025, 6, 21, 11, 21, 4, tzinfo=UTC)
         assert task.pull_requests[0].head_branch_name == "it"
         yield task.wait_for_completion()
-        assert (task.status, task.error, task.result) == (TaskStatus.FAILED, "It took too long.", "Half of it.")
+        assert (task.status, task.error, task.result) == (RunStatus.TIMED_OUT, "It took too long.", "Half of it.")
 
     client.play(script)
     assert wire.requests[-1].url.path == "/v1/organizations/42/run-cards/7"
@@ -150,7 +151,7 @@ def test_a_task_that_waits_to_start_is_pending(client, wire, word):
 
     def script(api):
         task = yield api.get_task(7)
-        assert (task.status, task.progress) == (TaskStatus.PENDING, 0)
+        assert (task.status, task.progress) == (word, 0)
 
     client.play(script)
 
@@ -263,7 +264,7 @@ def test_the_response_to_a_post_is_not_cached(client, wire):
 
     def script(api):
         yield api.starred_runs.star(7)
-        assert (yield api.starred_runs.list()) == []
+        assert (yield api.starred_runs.list()).items == []
 
     client.play(script)
     assert "if-none-match" not in wire.requests[-1].headers
@@ -284,8 +285,8 @@ def test_a_list_is_read_until_its_last_cursor(client, wire):
 
 
 def test_a_repeated_cursor_ends_the_list(client, wire):
-    for _ in range(2):
-        wire.answers(200, {"items": [PROFILE], "next_cursor": "abc", "has_more": True})
+    for name in ("a", "b"):
+        wire.answers(200, {"items": [PROFILE | {"id": name}], "next_cursor": "abc", "has_more": True})
 
     def script(api):
         assert len((yield api.agents.list_agents())) == 2
@@ -351,7 +352,7 @@ def test_multi_runs_are_read_listed_and_cancelled(client, wire):
 
     def script(api):
         assert (yield api.multi_runs.get("mr-1")).requested == 3
-        assert [found.id for found in (yield api.multi_runs.list())] == ["mr-1"]
+        assert [found.id for found in (yield items_of(api.multi_runs.list()))] == ["mr-1"]
         assert (yield api.multi_runs.cancel("mr-1", allow_pr_ban=True)).status == "cancelled"
 
     client.play(script)
@@ -390,7 +391,13 @@ def test_the_candidates_of_a_multi_run_are_compared(client, wire):
 
 def test_the_operations_on_an_organization_and_its_members(client, wire):
     organization = {"id": 42, "name": "Works", "settings": {"feature_x": True}, "members_count": 3}
-    usage = {"organization_id": 42, "start_date": "a", "end_date": "b", "runs": {"total": 5}, "complete": True}
+    usage = {
+        "organization_id": 42,
+        "start_date": "2024-01-01",
+        "end_date": "2024-01-31",
+        "runs": {"total": 5},
+        "complete": True,
+    }
     member = {"id": 789, "name": "Ada", "email": "ada@example.com", "role": "admin", "permissions": ["read"]}
     wire.answers(200, organization).answers(200, usage)
     wire.answers(200, {"items": [member], "has_more": False}).answers(200, organization).answers(200, member)

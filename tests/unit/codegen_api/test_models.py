@@ -1,6 +1,8 @@
 """The models accept live responses, and dump to exactly what was received."""
 
+import copy
 import json
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -192,17 +194,26 @@ def test_the_response_to_a_ban_may_be_empty(client, wire, body):
 def test_both_formats_of_timestamp_are_read_as_utc(text, moment):
     run = AgentRun.model_validate({"id": 7, "organization_id": 42, "created_at": text})
 
-    assert run.created == moment == parse_timestamp(text)
-    assert run.created.tzinfo is UTC
-    assert run.created_at == text
+    assert run.created_at == moment == parse_timestamp(text)
+    assert run.created_at.tzinfo is UTC
+    assert run.created_at.text == run.model_dump()["created_at"] == text
 
 
 @pytest.mark.parametrize("text", [None, "", "yesterday", "0001-01-01T00:00:00+14:00"])
-def test_an_invalid_timestamp_only_makes_created_none(text):
-    run = AgentRun.model_validate({"id": 7, "organization_id": 42, "created_at": text})
+def test_a_text_that_is_no_time_is_none_and_is_dumped_as_it_was_received(text):
+    received = {"id": 7, "organization_id": 42, "created_at": text}
+    run = AgentRun.model_validate(received)
 
-    assert run.created is None
-    assert run.created_at == text
+    assert (run.created_at, run.unreadable) == (None, [])
+    assert run.model_dump() == received
+
+
+def test_a_time_keeps_its_text_when_it_is_copied_and_pickled():
+    moment = parse_timestamp("2025-06-21 11:20:04.338398")
+
+    for copied in (copy.deepcopy(moment), pickle.loads(pickle.dumps(moment))):
+        assert (copied, copied.text) == (moment, moment.text)
+    assert (moment + timedelta(0)).text == "2025-06-21T11:20:04.338398+00:00"
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])))

@@ -20,6 +20,7 @@ from codegen_api import (
     User,
 )
 from codegen_api._models import Model
+from tests.support.lists import items_of
 
 FINE = {"agent_run_id": 1, "message_type": "ACTION", "thought": "fine"}
 RUN = {"id": 7, "organization_id": 42, "status": "COMPLETE"}
@@ -171,7 +172,7 @@ def test_a_run_with_an_id_is_started_whatever_else_its_answer_has(client: Any, w
 def test_a_follow_up_was_sent_although_its_answer_has_no_id(client: Any, wire: Any, answer: Any) -> None:
     wire.answers(body=answer)
 
-    run = client(lambda api: api.runs.resume(7, "x"))
+    run = client(lambda api: api.runs.follow_up(7, "x"))
 
     assert (run.id, "id" in run.unreadable) == (7, True)
 
@@ -188,7 +189,7 @@ def test_an_iteration_does_not_take_a_missing_list_for_the_end(client: Any, wire
     wire.answers(body={"items": None, "total": total, "page": 1, "size": 1, "pages": 1})
     wire.answers(body={"id": 7, "organization_id": 42, "logs": None, "total_logs": total})
 
-    for iterate in (lambda api: api.runs.iter(), lambda api: api.runs.iter_logs(7)):
+    for iterate in (lambda api: items_of(api.runs.list()), lambda api: items_of(api.runs.iter_logs(7))):
         with pytest.raises(InvalidResponseError, match="without its list"):
             client(iterate)
 
@@ -196,7 +197,7 @@ def test_an_iteration_does_not_take_a_missing_list_for_the_end(client: Any, wire
 def test_null_and_a_total_of_0_are_an_empty_list(client: Any, wire: Any) -> None:
     wire.answers(body={"items": None, "total": 0, "page": 1, "size": 1, "pages": 0})
 
-    assert client(lambda api: api.runs.iter()) == []
+    assert client(lambda api: items_of(api.runs.list())) == []
 
 
 @pytest.mark.parametrize("answer", [{}, {"items": "x"}, {"items": {}}, {"items": 3}])
@@ -213,14 +214,14 @@ def test_a_list_whose_total_cannot_be_read_is_read_to_its_end(client: Any, wire:
     wire.answers(body=page(RUN | {"id": 8}, total=total))
     wire.answers(body=page(total=total))
 
-    assert [run.id for run in client(lambda api: api.runs.iter())] == [7, 8]
+    assert [run.id for run in client(lambda api: items_of(api.runs.list()))] == [7, 8]
 
 
 def test_items_without_an_id_and_with_the_same_id_are_all_returned(client: Any, wire: Any) -> None:
     wire.answers(body=page(RUN, RUN, {"status": "A"}, total=5))
     wire.answers(body=page({"status": "B"}, 3, total=5))
 
-    assert len(client(lambda api: api.runs.iter())) == 5
+    assert len(client(lambda api: items_of(api.runs.list()))) == 5
 
 
 def test_not_a_number_is_not_an_integer() -> None:

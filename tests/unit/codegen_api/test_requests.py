@@ -91,8 +91,8 @@ OPERATIONS = [
         PAGE,
     ),
     (
-        "runs.resume",
-        lambda api: api.runs.resume("7", "And then?", images=[], model="claude"),
+        "runs.follow_up",
+        lambda api: api.runs.follow_up("7", "And then?", images=[], model="claude"),
         "POST /v1/organizations/42/agent/run/resume",
         {},
         {"agent_run_id": 7, "prompt": "And then?", "images": [], "model": "claude"},
@@ -262,6 +262,7 @@ def test_each_operation_sends_the_documented_request_and_returns_the_response(
     assert f"{request.method} {request.url.path}" == line
     assert dict(request.url.params) == query
     assert (json.loads(request.content) if request.content else None) == body
+    result = getattr(result, "first", result)
     assert (result.model_dump() if hasattr(result, "model_dump") else result) == answer
 
 
@@ -590,8 +591,8 @@ def test_the_auth_of_a_shared_http_client_can_replace_the_token(wire):
 @pytest.mark.parametrize("prompt", ["", " ", "\n\t", "\u00a0\u2003", "\u200b\ufeff"])
 @pytest.mark.parametrize(
     "operation",
-    [lambda api, prompt: api.runs.create(prompt), lambda api, prompt: api.runs.resume(1, prompt)],
-    ids=["create", "resume"],
+    [lambda api, prompt: api.runs.create(prompt), lambda api, prompt: api.runs.follow_up(1, prompt)],
+    ids=["create", "follow_up"],
 )
 def test_an_empty_prompt_is_refused_before_it_is_sent(client, wire, operation, prompt):
     with pytest.raises(InvalidArgumentError, match="the prompt is empty"):

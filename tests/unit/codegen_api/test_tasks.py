@@ -46,19 +46,20 @@ def test_a_task_runs_until_it_has_a_result(codegen, clock):
         ("COMPLETE", "completed"),
         ("FAILED", "failed"),
         ("ERROR", "failed"),
-        ("TIMEOUT", "failed"),
-        ("MAX_ITERATIONS_REACHED", "failed"),
-        ("OUT_OF_TOKENS", "failed"),
+        ("TIMEOUT", "timed_out"),
+        ("MAX_ITERATIONS_REACHED", "incomplete"),
+        ("OUT_OF_TOKENS", "incomplete"),
         ("CANCELLED", "cancelled"),
     ],
 )
-def test_every_final_status_is_one_of_three(codegen, ending, status):
+def test_every_final_word_of_codegen_is_a_final_status(codegen, ending, status):
     def script(api):
         task = yield api.run_task(f"Do it. [[fake seconds=1 ending={ending}]]")
         yield task.wait_for_completion(poll_interval=1)
 
-        assert task.status == status
-        assert (task.is_successful(), task.is_failed()) == (status == "completed", status == "failed")
+        assert (task.status, task.raw_status) == (status, ending)
+        assert task.is_successful() == (status == "completed")
+        assert task.is_failed() == (status in ("failed", "timed_out", "incomplete"))
         assert (task.error is not None) == task.is_failed()
 
     codegen.play(script)
@@ -81,7 +82,7 @@ def test_a_follow_up_makes_a_failed_task_run_again(codegen):
     def script(api):
         task = yield api.run_task("Do it. [[fake seconds=1 ending=ERROR]]")
         yield task.wait_for_completion(poll_interval=1)
-        yield api.runs.resume(task.id, "Once more. [[fake seconds=1 ending=FAILED]]")
+        yield api.runs.follow_up(task.id, "Once more. [[fake seconds=1 ending=FAILED]]")
         yield task.refresh()
         assert (task.status, task.error) == (TaskStatus.RUNNING, None)
         yield task.wait_for_completion(poll_interval=1)
@@ -90,13 +91,13 @@ def test_a_follow_up_makes_a_failed_task_run_again(codegen):
     codegen.play(script)
 
 
-@pytest.mark.parametrize("word", ["PAUSED", "SOMETHING_NEW"])
-def test_an_unknown_status_counts_as_running(codegen, word):
+@pytest.mark.parametrize(("word", "status"), [("PAUSED", "paused"), ("SOMETHING_NEW", "unknown")])
+def test_an_unknown_status_is_not_final(codegen, word, status):
     def script(api):
         task = yield api.run_task(f"Do it. [[fake seconds=1 ending={word}]]")
         with pytest.raises(TaskTimeoutError):
             yield task.wait_for_completion(timeout=30)
-        assert (task.status, task.raw_status) == (TaskStatus.RUNNING, word)
+        assert (task.status, task.raw_status) == (status, word)
 
     codegen.play(script)
 

@@ -74,7 +74,7 @@ def test_a_client_that_iterates_gets_every_entry_once_and_in_order(wire: Wire, s
         if name == "logs":
             read = [entry.model_dump()["number"] for entry in api.runs.iter_logs(7)]
         else:
-            read = [run.id for run in api.runs.iter()]
+            read = [run.id for run in api.runs.list()]
 
         assert read == list(range(len(sizes)))
         assert api.metrics.as_dict()["requests"] == upstream.reads

@@ -213,7 +213,7 @@ def test_a_follow_up_continues_the_stream_after_the_end(codegen: CodegenAPI, pol
     assert page["multiValueHeaders"]["Content-Type"] == [None]
     assert "content-type" not in page["headers"]
 
-    resumed = codegen.runs.resume(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
+    resumed = codegen.runs.follow_up(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
     follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status, backend=current())
     assert stream(run.id, last_id=cursor).status == 200
     poll(60)

@@ -242,7 +242,7 @@ def test_a_follow_up_opens_the_next_turn(
     run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
     following.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=run.status, backend=backend)
     poll_until_idle()
-    resumed = codegen.runs.resume(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
+    resumed = codegen.runs.follow_up(run.id, "And goodbye.", org_id=DEMO_ORG_ID)
     following.follow(org_id=DEMO_ORG_ID, agent_run_id=run.id, status=resumed.status, backend=backend)
     poll_until_idle()
 

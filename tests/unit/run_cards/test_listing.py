@@ -232,7 +232,7 @@ def test_each_of_several_statuses_is_checked(query: str) -> None:
 
 def test_created_after_is_inclusive_and_created_before_exclusive(empty: FakeCodegen, codegen: CodegenAPI) -> None:
     runs = [start(empty, ago=number * HOUR) for number in range(4)]
-    created = [run.created for run in codegen.runs.list(org_id=DEMO_ORG_ID).items]
+    created = [run.created_at for run in codegen.runs.list(org_id=DEMO_ORG_ID).items]
     after, before = [moment.isoformat() for moment in (created[2], created[1]) if moment]
 
     assert ids(list_(created_after=after)) == runs[:3]

@@ -231,7 +231,7 @@ def test_a_run_that_received_a_follow_up_elsewhere_is_stopped_in_its_new_turn(
     agent_run_id = stored(runs).agent_run_id
     assert agent_run_id is not None
     fake.script(Script(ending="NEVER"))
-    codegen.runs.resume(agent_run_id, "Go on.", org_id=DEMO_ORG_ID)
+    codegen.runs.follow_up(agent_run_id, "Go on.", org_id=DEMO_ORG_ID)
     answer = act("cancel", agent_run_id, CONSENT)
     poll(30)
 

@@ -7,10 +7,11 @@ from .._agent import Agent, AsyncAgent
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import AgentProfile, AgentType, CursorPage
-from .._flows import perform, read_cursor_list
+from .._flows import perform, read_list
 from .._ids import Id, as_id, as_name
-from .._protocol import Call, Flow
-from .._resource import AsyncResource, Resource, awaitable, blocking
+from .._pagination import PAGE_SIZE, Listing, by_cursor
+from .._protocol import Call, Flow, no_content
+from .._resource import AsyncResource, Resource, async_listing, awaitable, blocking, listing
 
 FEATURE = "agents"
 
@@ -18,22 +19,27 @@ OwnedAgent = tuple[AgentProfile, int]
 """An agent, and the id of its organization."""
 
 
+def profiles(
+    core: Core, *, tag: str | None = None, limit: int = PAGE_SIZE, org_id: Id | None = None
+) -> Listing[AgentProfile, CursorPage[AgentProfile]]:
+    """List the agents of an organization, or those with a tag, newest first. `limit` is the size of a page."""
+    path, read = f"/v1/organizations/{core.org(org_id)}/agents", CursorPage[AgentProfile].read
+    params = {"tag": tag, "limit": limit}
+    return by_cursor(FEATURE, lambda cursor: Call("GET", path, read, params={**params, "cursor": cursor}))
+
+
+def versions(
+    core: Core, agent_id: str, *, limit: int = PAGE_SIZE, org_id: Id | None = None
+) -> Listing[AgentProfile, CursorPage[AgentProfile]]:
+    """List the versions of an agent, latest first. `limit` is the size of a page."""
+    path, read = f"{_path(core.org(org_id), agent_id)}/versions", CursorPage[AgentProfile].read
+    return by_cursor(FEATURE, lambda cursor: Call("GET", path, read, params={"cursor": cursor, "limit": limit}))
+
+
 def list_agents(core: Core, *, tag: str | None = None, org_id: Id | None = None) -> Flow[list[OwnedAgent]]:
-    """Read all agents of an organization, or those with a tag, newest first."""
-    yield from require_deployment(core, FEATURE)
+    """Read all agents of an organization, or those with a tag, newest first. They can run tasks."""
     org = core.org(org_id)
-
-    def page(cursor: str | None) -> "Call[CursorPage[AgentProfile]]":
-        params = {"tag": tag, "limit": 100, "cursor": cursor}
-        return Call(
-            "GET",
-            f"/v1/organizations/{org}/agents",
-            CursorPage[AgentProfile].read,
-            params=params,
-        )
-
-    profiles = yield from read_cursor_list(page)
-    return [(profile, org) for profile in profiles]
+    return [(profile, org) for profile in (yield from read_list(core, profiles(core, tag=tag, org_id=org)))]
 
 
 def get_agent(core: Core, agent_id: str, *, version: int | None = None, org_id: Id | None = None) -> Flow[OwnedAgent]:
@@ -116,7 +122,7 @@ def update_agent(
 def delete_agent(core: Core, agent_id: str, *, org_id: Id | None = None) -> Flow[None]:
     """Delete an agent. Its versions stay readable, for the tasks that used them."""
     yield from require_deployment(core, FEATURE)
-    yield Call("DELETE", _path(core.org(org_id), agent_id), _no_content)
+    yield Call("DELETE", _path(core.org(org_id), agent_id), no_content)
 
 
 def _fields(
@@ -141,33 +147,49 @@ def _path(org_id: int, agent_id: str) -> str:
     return f"/v1/organizations/{org_id}/agents/{as_name(agent_id)}"
 
 
-def _no_content(_content: bytes) -> None:
-    return None
-
-
 def _bind(driver: Any, agent: OwnedAgent) -> Agent:
     return Agent(driver, *agent)
+
+
+def _bind_all(driver: Any, agents: list[OwnedAgent]) -> list[Agent]:
+    return [Agent(driver, *agent) for agent in agents]
 
 
 def _bind_async(driver: Any, agent: OwnedAgent) -> AsyncAgent:
     return AsyncAgent(driver, *agent)
 
 
+def _bind_all_async(driver: Any, agents: list[OwnedAgent]) -> list[AsyncAgent]:
+    return [AsyncAgent(driver, *agent) for agent in agents]
+
+
 class AgentsResource(Resource):
     """Agents."""
 
-    list_agents = blocking(list_agents, lambda driver, agents: [Agent(driver, *each) for each in agents])
+    list = listing(profiles)
+    versions = listing(versions)
+    list_agents = blocking(list_agents, _bind_all)
     get_agent = blocking(get_agent, _bind)
     create_agent = blocking(create_agent, _bind)
     update_agent = blocking(update_agent, _bind)
     delete_agent = blocking(delete_agent)
+    get = get_agent
+    create = create_agent
+    update = update_agent
+    delete = delete_agent
 
 
 class AsyncAgentsResource(AsyncResource):
     """Agents."""
 
-    list_agents = awaitable(list_agents, lambda driver, agents: [AsyncAgent(driver, *each) for each in agents])
+    list = async_listing(profiles)
+    versions = async_listing(versions)
+    list_agents = awaitable(list_agents, _bind_all_async)
     get_agent = awaitable(get_agent, _bind_async)
     create_agent = awaitable(create_agent, _bind_async)
     update_agent = awaitable(update_agent, _bind_async)
     delete_agent = awaitable(delete_agent)
+    get = get_agent
+    create = create_agent
+    update = update_agent
+    delete = delete_agent

@@ -1,59 +1,107 @@
 """Multi-runs: `api.multi_runs`. Only a deployment has them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import Comparison, CursorPage, MultiRun
 from .._errors import TaskTimeoutError
-from .._flows import check_poll_interval, perform, poll, read_cursor_list
+from .._events import Event, EventPage, event_list, event_stream
+from .._flows import check_poll_interval, perform, poll
 from .._ids import Id, as_id, as_name
+from .._models import Harness
+from .._pagination import PAGE_SIZE, Listing, by_cursor
 from .._prompt import as_prompt
-from .._protocol import Call, Flow
-from .._resource import AsyncResource, Resource, awaitable, blocking
+from .._protocol import Call, Flow, StreamFlow
+from .._resource import (
+    AsyncResource,
+    Resource,
+    async_listing,
+    async_streaming,
+    awaitable,
+    blocking,
+    listing,
+    streaming,
+)
 from .._settings import POLL_INTERVAL, TASK_TIMEOUT
 
 FEATURE = "multi-runs"
 
 
+class Variant(TypedDict, total=False):
+    """What differs for some candidates of a multi-run."""
+
+    prompt: str
+    model: str
+    agent_type: Harness
+
+
+class SynthesisOptions(TypedDict, total=False):
+    """How the answer is made: more instructions, the language model, and how many of the best answers are used."""
+
+    prompt: str
+    model: str
+    top_k: int
+
+
+Strategy = Literal["synthesize", "select", "none"]
+
+
 def create(  # noqa: D417 - callers do not pass `core`
     core: Core,
-    /,
     prompt: str,
     *,
     concurrency: int | None = None,
-    strategy: str | None = None,
+    strategy: Strategy | None = None,
     quorum: int | None = None,
+    variants: Sequence[Variant] | None = None,
+    synthesis: SynthesisOptions | None = None,
+    deadline_s: int | None = None,
+    candidate_timeout_s: int | None = None,
     repo_id: Id | None = None,
     model: str | None = None,
+    agent_type: Harness | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
     org_id: Id | None = None,
-    **options: Any,
 ) -> Flow[MultiRun]:
-    """Start several runs of one prompt, to get one answer made of theirs.
+    """Start several runs of one prompt, to get one answer made of theirs. Retries start it only once.
 
     Args:
         prompt: The task of each run.
         concurrency: Number of runs, or of runs for each of `variants`. If None: the deployment's default.
-        strategy: `synthesize`, `select` or `none`.
+        strategy: `synthesize`, `select` or `none`. If None: `synthesize`.
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
+        variants: Other prompts, models or agent types. Each gets `concurrency` runs.
+        synthesis: How the answer is made.
+        deadline_s: Seconds within which all runs must end.
+        candidate_timeout_s: Seconds that one run may take.
         repo_id: The repository to work in.
         model: The language model: a `value` from `api.models.list()`.
+        agent_type: `codegen` or `claude_code`. If None: the organization's default.
+        metadata: Any JSON object, which is stored with each run.
+        idempotency_key: A key of your own, if you retry yourself.
         org_id: The organization. If None: the client's default.
-        options: Other fields of the deployment's operation, such as `variants` and `deadline_s`.
     """
-    yield from require_deployment(core, FEATURE)
     body = {
         "prompt": as_prompt(prompt),
         "concurrency": concurrency,
         "strategy": strategy,
         "quorum": quorum,
+        "variants": None if variants is None else list(variants),
+        "synthesis": synthesis,
+        "deadline_s": deadline_s,
+        "candidate_timeout_s": candidate_timeout_s,
         "repo_id": None if repo_id is None else as_id(repo_id),
         "model": model,
-        **options,
+        "agent_type": agent_type,
+        "metadata": metadata,
     }
-    return (yield from perform(_post(_path(core.org(org_id)), body)))
+    path = _path(core.org(org_id))
+    yield from require_deployment(core, FEATURE)
+    return (yield from perform(_post(path, body, idempotency_key)))
 
 
 def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
@@ -65,22 +113,52 @@ def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Mult
 def compare(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Comparison]:
     """Compare the candidates of a multi-run: facts from their logs, agreement of their answers, and provenance."""
     yield from require_deployment(core, FEATURE)
-    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/compare"
+    path = f"{_path(core.org(org_id), multi_run_id)}/compare"
     return (yield from perform(Call("GET", path, Comparison.read)))
 
 
-def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[MultiRun]]:
-    """Read all multi-runs, newest first, without their candidates."""
-    yield from require_deployment(core, FEATURE)
+def list_(core: Core, *, limit: int = PAGE_SIZE, org_id: Id | None = None) -> Listing[MultiRun, CursorPage[MultiRun]]:
+    """List multi-runs, newest first, without their candidates. `limit` is the size of a page."""
     path, read = _path(core.org(org_id)), CursorPage[MultiRun].read
-    return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
+    return by_cursor(FEATURE, lambda cursor: Call("GET", path, read, params={"cursor": cursor, "limit": limit}))
 
 
-def cancel(core: Core, multi_run_id: str, *, allow_pr_ban: bool = False, org_id: Id | None = None) -> Flow[MultiRun]:
-    """Cancel a multi-run. Running candidates continue, unless `allow_pr_ban` allows a ban of their pull requests."""
+def cancel(
+    core: Core, multi_run_id: str, *, allow_pr_ban: bool = False, reason: str | None = None, org_id: Id | None = None
+) -> Flow[MultiRun]:
+    """Cancel a multi-run. Running candidates continue, unless `allow_pr_ban` allows a ban of their pull requests.
+
+    `cancelled_runs` of the result says what happened to each run.
+    """
+    body = {"allow_pr_ban": allow_pr_ban, "reason": reason}
+    return (yield from _act(core, multi_run_id, "cancel", body, org_id))
+
+
+def pause(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
+    """Pause a multi-run: no further run is started. Agents that work continue, and deadlines stay as they are."""
+    return (yield from _act(core, multi_run_id, "pause", None, org_id))
+
+
+def resume(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
+    """End the pause of a multi-run."""
+    return (yield from _act(core, multi_run_id, "resume", None, org_id))
+
+
+def events(
+    core: Core, multi_run_id: str, *, after: str | None = None, limit: int = PAGE_SIZE, org_id: Id | None = None
+) -> Listing[Event, EventPage]:
+    """List the events of a multi-run so far, from the first one or from the one after `after`."""
+    return event_list(FEATURE, f"{_path(core.org(org_id), multi_run_id)}/events", after, limit)
+
+
+def stream(core: Core, multi_run_id: str, *, after: str | None = None, org_id: Id | None = None) -> StreamFlow:
+    """Iterate over the events of a multi-run as they happen, until it ends.
+
+    The events arrive over one connection. If it is cut, the stream continues after the last event.
+    """
+    path = f"{_path(core.org(org_id), multi_run_id)}/logs/stream"
     yield from require_deployment(core, FEATURE)
-    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/cancel"
-    return (yield from perform(_post(path, {"allow_pr_ban": allow_pr_ban})))
+    yield from event_stream(path, after)
 
 
 def pick(  # noqa: D417 - callers do not pass `core`
@@ -103,15 +181,14 @@ def pick(  # noqa: D417 - callers do not pass `core`
         close_losers: Close the pull requests of the other candidates. `losers` of the result has the outcomes.
         org_id: The organization. If None: the client's default.
     """
-    yield from require_deployment(core, FEATURE)
     body = {"candidate": candidate, "reason": reason, "replaces": replaces, "close_losers": close_losers}
-    return (yield from perform(_post(f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/pick", body)))
+    return (yield from _act(core, multi_run_id, "pick", body, org_id))
 
 
 def unpick(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
     """Undo the pick of a multi-run. Pull requests that were closed stay closed."""
+    path = f"{_path(core.org(org_id), multi_run_id)}/pick"
     yield from require_deployment(core, FEATURE)
-    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/pick"
     return (yield from perform(Call("DELETE", path, MultiRun.read)))
 
 
@@ -150,15 +227,24 @@ def _timeout_error(multi_run_id: str, timeout: float) -> TaskTimeoutError:
 
 
 def _read(core: Core, multi_run_id: str, org_id: Id | None) -> Call[MultiRun]:
-    return Call("GET", f"{_path(core.org(org_id))}/{as_name(multi_run_id)}", MultiRun.read)
+    return Call("GET", _path(core.org(org_id), multi_run_id), MultiRun.read)
 
 
-def _post(path: str, body: dict[str, Any]) -> Call[MultiRun]:
-    return Call("POST", path, MultiRun.read, body=body, idempotency_key=new_idempotency_key())
+def _act(
+    core: Core, multi_run_id: str, action: str, body: Mapping[str, Any] | None, org_id: Id | None
+) -> Flow[MultiRun]:
+    path = f"{_path(core.org(org_id), multi_run_id)}/{action}"
+    yield from require_deployment(core, FEATURE)
+    return (yield from perform(_post(path, body)))
 
 
-def _path(org_id: int) -> str:
-    return f"/v1/organizations/{org_id}/multi-runs"
+def _post(path: str, body: Mapping[str, Any] | None, idempotency_key: str | None = None) -> Call[MultiRun]:
+    return Call("POST", path, MultiRun.read, body=body, idempotency_key=idempotency_key or new_idempotency_key())
+
+
+def _path(org_id: int, multi_run_id: str | None = None) -> str:
+    one = "" if multi_run_id is None else f"/{as_name(multi_run_id)}"
+    return f"/v1/organizations/{org_id}/multi-runs{one}"
 
 
 class MultiRunsResource(Resource):
@@ -166,9 +252,13 @@ class MultiRunsResource(Resource):
 
     create = blocking(create)
     get = blocking(get)
+    list = listing(list_)
     compare = blocking(compare)
-    list = blocking(list_)
     cancel = blocking(cancel)
+    pause = blocking(pause)
+    resume = blocking(resume)
+    events = listing(events)
+    stream = streaming(stream)
     pick = blocking(pick)
     unpick = blocking(unpick)
     wait = blocking(wait)
@@ -179,9 +269,13 @@ class AsyncMultiRunsResource(AsyncResource):
 
     create = awaitable(create)
     get = awaitable(get)
+    list = async_listing(list_)
     compare = awaitable(compare)
-    list = awaitable(list_)
     cancel = awaitable(cancel)
+    pause = awaitable(pause)
+    resume = awaitable(resume)
+    events = async_listing(events)
+    stream = async_streaming(stream)
     pick = awaitable(pick)
     unpick = awaitable(unpick)
     wait = awaitable(wait)

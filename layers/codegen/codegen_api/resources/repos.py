@@ -5,24 +5,17 @@ from collections.abc import Mapping, Sequence
 from .._core import Core
 from .._ids import Id, as_id
 from .._models import CheckSuiteSettings, Page, Repo
-from .._pagination import PAGE_SIZE, Listing
+from .._pagination import PAGE_SIZE, Listing, by_position
 from .._protocol import Call, Json, any_json
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._resource import AsyncResource, Resource, async_listing, awaitable, blocking, listing
 
 
-def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[Repo]]":
-    """Read one page of the repositories of an organization."""
-    return Call(
-        "GET",
-        f"/v1/organizations/{core.org(org_id)}/repos",
-        Page[Repo].read,
-        params={"skip": skip, "limit": limit},
-    )
-
-
-def iter_(core: Core, *, org_id: Id | None = None, skip: int = 0) -> Listing[Repo]:
-    """Iterate over all repositories of an organization, page by page."""
-    return Listing.of_pages(lambda skip: list_(core, org_id=org_id, skip=skip), skip)
+def list_(
+    core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE
+) -> "Listing[Repo, Page[Repo]]":
+    """List the repositories of an organization. `limit` is the size of a page."""
+    path, read = f"/v1/organizations/{core.org(org_id)}/repos", Page[Repo].read
+    return by_position(lambda skip: Call("GET", path, read, params={"skip": skip, "limit": limit}), skip)
 
 
 def check_suite_settings(core: Core, repo_id: Id, *, org_id: Id | None = None) -> Call[CheckSuiteSettings]:
@@ -79,8 +72,7 @@ def _check_suite_settings(core: Core, org_id: Id | None) -> str:
 class ReposResource(Resource):
     """Repositories."""
 
-    list = blocking(list_)
-    iter = iterating(iter_)
+    list = listing(list_)
     check_suite_settings = blocking(check_suite_settings)
     update_check_suite_settings = blocking(update_check_suite_settings)
 
@@ -88,7 +80,6 @@ class ReposResource(Resource):
 class AsyncReposResource(AsyncResource):
     """Repositories."""
 
-    list = awaitable(list_)
-    iter = async_iterating(iter_)
+    list = async_listing(list_)
     check_suite_settings = awaitable(check_suite_settings)
     update_check_suite_settings = awaitable(update_check_suite_settings)

@@ -1,17 +1,33 @@
 """Agent runs: `api.runs`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
 from .._core import Core
+from .._deployment import new_idempotency_key, require_deployment
+from .._flows import perform
 from .._ids import Id, as_id
-from .._models import AgentRun, AgentRunLog, AgentRunLogs, Harness, Page, Webhook, Webhooks
-from .._pagination import PAGE_SIZE, Listing
+from .._models import AgentRun, AgentRunLog, AgentRunLogs, Harness, Page, Webhooks
+from .._pagination import PAGE_SIZE, Listing, by_position, is_last
 from .._prompt import as_prompt
-from .._protocol import Call, Json, any_json
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._protocol import Call, Flow, Json, StreamFlow, any_json
+from .._resource import (
+    AsyncResource,
+    Resource,
+    async_listing,
+    async_streaming,
+    awaitable,
+    blocking,
+    listing,
+    streaming,
+)
+from ._webhooks import webhook_bodies
+
+if TYPE_CHECKING:
+    from .._deployment_models import ControlledRun
+    from .._events import Event, EventPage
 
 
 def create(  # noqa: D417 - callers do not pass `core`
@@ -62,7 +78,7 @@ def create(  # noqa: D417 - callers do not pass `core`
             "repo_id": repo_id if repo_id is None else as_id(repo_id),
             "model": model,
             "agent_type": agent_type,
-            "webhooks": _webhook_bodies(webhooks),
+            "webhooks": webhook_bodies(webhooks),
             "agent_id": agent_id,
         },
         idempotency_key=idempotency_key,
@@ -71,11 +87,7 @@ def create(  # noqa: D417 - callers do not pass `core`
 
 def get(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> Call[AgentRun]:
     """Read one run."""
-    return Call(
-        "GET",
-        f"/v1/organizations/{core.org(org_id)}/agent/run/{as_id(agent_run_id)}",
-        AgentRun.read,
-    )
+    return Call("GET", _path(core, agent_run_id, org_id), AgentRun.read)
 
 
 def list_(
@@ -86,31 +98,17 @@ def list_(
     source_type: str | None = None,
     skip: int = 0,
     limit: int = PAGE_SIZE,
-) -> "Call[Page[AgentRun]]":
-    """Read one page of runs, newest first. The API can filter by user and source, but not by status or time."""
-    return Call(
-        "GET",
-        f"/v1/organizations/{core.org(org_id)}/agent/runs",
-        Page[AgentRun].read,
-        params={
-            "user_id": user_id if user_id is None else as_id(user_id),
-            "source_type": source_type,
-            "skip": skip,
-            "limit": limit,
-        },
-    )
+) -> "Listing[AgentRun, Page[AgentRun]]":
+    """List runs, newest first. `limit` is the size of a page. Runs that start meanwhile are not included.
+
+    The Codegen API can filter by user and source, but not by status or time. A deployment can: `api.run_cards.list()`.
+    """
+    filters = {"user_id": None if user_id is None else as_id(user_id), "source_type": source_type, "limit": limit}
+    path, read = f"/v1/organizations/{core.org(org_id)}/agent/runs", Page[AgentRun].read
+    return by_position(lambda skip: Call("GET", path, read, params={**filters, "skip": skip}), skip)
 
 
-def iter_(
-    core: Core, *, org_id: Id | None = None, user_id: Id | None = None, source_type: str | None = None, skip: int = 0
-) -> Listing[AgentRun]:
-    """Iterate over all runs, newest first, page by page. Runs that start meanwhile are not included."""
-    return Listing.of_pages(
-        lambda skip: list_(core, org_id=org_id, user_id=user_id, source_type=source_type, skip=skip), skip
-    )
-
-
-def resume(
+def follow_up(
     core: Core,
     agent_run_id: Id,
     prompt: str,
@@ -135,10 +133,63 @@ def resume(
             "prompt": as_prompt(prompt),
             "images": images and list(images),
             "model": model,
-            "webhooks": _webhook_bodies(webhooks),
+            "webhooks": webhook_bodies(webhooks),
         },
         idempotency_key=idempotency_key,
     )
+
+
+def pause(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> "Flow[ControlledRun]":
+    """Pause a run: nothing further is sent to it. An agent that works continues.
+
+    Raise NotSupportedError if the server is the Codegen API.
+    """
+    return (yield from _control(core, agent_run_id, "pause", None, org_id))
+
+
+def resume(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> "Flow[ControlledRun]":
+    """End the pause of a run. Raise NotSupportedError if the server is the Codegen API.
+
+    The Codegen API means a follow-up prompt by "resume": that is `follow_up`.
+    """
+    return (yield from _control(core, agent_run_id, "resume", None, org_id))
+
+
+def cancel(
+    core: Core, agent_run_id: Id, *, allow_pr_ban: bool = False, reason: str | None = None, org_id: Id | None = None
+) -> "Flow[ControlledRun]":
+    """Cancel a run. Raise NotSupportedError if the server is the Codegen API, which can only `ban` a pull request.
+
+    A run that waits to start is cancelled at once. The only way to stop a running agent is to ban its pull request,
+    which also stops every other agent on it and mutes its checks. So it needs `allow_pr_ban=True`; without it,
+    ConflictError is raised. `detail` and `side_effects` of the result say what was done.
+    """
+    body = {"allow_pr_ban": allow_pr_ban, "reason": reason}
+    return (yield from _control(core, agent_run_id, "cancel", body, org_id))
+
+
+def events(
+    core: Core, agent_run_id: Id, *, after: str | None = None, limit: int = PAGE_SIZE, org_id: Id | None = None
+) -> "Listing[Event, EventPage]":
+    """List the events of a run so far, from the first one or from the one after `after`.
+
+    Only a deployment has events. `api.get_task(id).stream()` waits for further ones, and works with every server.
+    """
+    from .._events import event_list
+
+    return event_list("events", f"{_path(core, agent_run_id, org_id)}/events", after, limit)
+
+
+def stream(core: Core, agent_run_id: Id, *, after: str | None = None, org_id: Id | None = None) -> StreamFlow:
+    """Iterate over the events of a run as they happen, until it ends. Only a deployment has events.
+
+    The events arrive over one connection. If it is cut, the stream continues after the last event.
+    """
+    from .._events import event_stream
+
+    path = f"{_path(core, agent_run_id, org_id)}/logs/stream"
+    yield from require_deployment(core, "events")
+    yield from event_stream(path, after)
 
 
 def ban(
@@ -203,16 +254,37 @@ def logs(
 
 def iter_logs(
     core: Core, agent_run_id: Id, *, org_id: Id | None = None, skip: int = 0, reverse: bool = False
-) -> Listing[AgentRunLog]:
-    """Iterate over the log entries of a run from position `skip` on, page by page.
+) -> "Listing[AgentRunLog, AgentRunLogs]":
+    """List the log entries of a run from position `skip` on.
 
     Entries have no id. So with `reverse`, a new entry that is written meanwhile makes another entry appear twice.
     """
+
+    def following(page: AgentRunLogs, _position: int, read: int) -> int | None:
+        return None if is_last(page.logs, page.total_logs, read) else read
+
     return Listing(
         lambda skip: logs(core, agent_run_id, org_id=org_id, skip=skip, reverse=reverse),
-        lambda page: (page.logs, page.total_logs),
+        lambda page: page.logs,
+        lambda page: page.total_logs,
+        following,
         skip,
     )
+
+
+def _control(
+    core: Core, agent_run_id: Id, action: str, body: Mapping[str, Any] | None, org_id: Id | None
+) -> "Flow[ControlledRun]":
+    from .._deployment_models import ControlledRun
+
+    path = f"{_path(core, agent_run_id, org_id)}/{action}"
+    yield from require_deployment(core, f"{action} of a run")
+    call = Call("POST", path, ControlledRun.read, body=body, idempotency_key=new_idempotency_key())
+    return (yield from perform(call))
+
+
+def _path(core: Core, agent_run_id: Id, org_id: Id | None) -> str:
+    return f"/v1/organizations/{core.org(org_id)}/agent/run/{as_id(agent_run_id)}"
 
 
 def _resumed(content: bytes, agent_run_id: int) -> AgentRun:
@@ -242,25 +314,23 @@ def _pull_request_action(
     )
 
 
-def _webhook_bodies(webhooks: Webhooks | None) -> list[dict[str, Any]] | None:
-    if webhooks is None:
-        return None
-    return [hook.model_dump() if isinstance(hook, Webhook) else dict(hook) for hook in webhooks]
-
-
 class RunsResource(Resource):
     """Agent runs."""
 
     create = blocking(create)
     get = blocking(get)
-    list = blocking(list_)
-    iter = iterating(iter_)
+    list = listing(list_)
+    follow_up = blocking(follow_up)
+    pause = blocking(pause)
     resume = blocking(resume)
+    cancel = blocking(cancel)
+    events = listing(events)
+    stream = streaming(stream)
+    logs = blocking(logs)
+    iter_logs = listing(iter_logs)
     ban = blocking(ban)
     unban = blocking(unban)
     remove_from_pr = blocking(remove_from_pr)
-    logs = blocking(logs)
-    iter_logs = iterating(iter_logs)
 
 
 class AsyncRunsResource(AsyncResource):
@@ -268,11 +338,15 @@ class AsyncRunsResource(AsyncResource):
 
     create = awaitable(create)
     get = awaitable(get)
-    list = awaitable(list_)
-    iter = async_iterating(iter_)
+    list = async_listing(list_)
+    follow_up = awaitable(follow_up)
+    pause = awaitable(pause)
     resume = awaitable(resume)
+    cancel = awaitable(cancel)
+    events = async_listing(events)
+    stream = async_streaming(stream)
+    logs = awaitable(logs)
+    iter_logs = async_listing(iter_logs)
     ban = awaitable(ban)
     unban = awaitable(unban)
     remove_from_pr = awaitable(remove_from_pr)
-    logs = awaitable(logs)
-    iter_logs = async_iterating(iter_logs)

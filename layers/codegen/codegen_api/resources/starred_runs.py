@@ -3,36 +3,34 @@
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import CursorPage, Star
-from .._flows import perform, read_cursor_list
+from .._flows import perform
 from .._ids import Id, as_id
-from .._protocol import Call, Flow
-from .._resource import AsyncResource, Resource, awaitable, blocking
+from .._pagination import PAGE_SIZE, Listing, by_cursor
+from .._protocol import Call, Flow, no_content
+from .._resource import AsyncResource, Resource, async_listing, awaitable, blocking, listing
 
 FEATURE = "starred runs"
 
 
 def star(core: Core, agent_run_id: Id, *, note: str | None = None, org_id: Id | None = None) -> Flow[Star]:
-    """Star a run, with an optional note. Starring it again has no further effect."""
-    return (yield from _set(core, agent_run_id, True, note, org_id))
-
-
-def unstar(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> Flow[Star]:
-    """Remove the star of a run."""
-    return (yield from _set(core, agent_run_id, False, None, org_id))
-
-
-def list_(core: Core, *, org_id: Id | None = None) -> Flow[list[Star]]:
-    """Read all starred runs of the caller, with their run cards, latest star first."""
-    yield from require_deployment(core, FEATURE)
-    path, read = _path(core.org(org_id)), CursorPage[Star].read
-    return (yield from read_cursor_list(lambda cursor: Call("GET", path, read, params={"cursor": cursor})))
-
-
-def _set(core: Core, agent_run_id: Id, starred: bool, note: str | None, org_id: Id | None) -> Flow[Star]:
-    yield from require_deployment(core, FEATURE)
-    body = {"agent_run_id": as_id(agent_run_id), "starred": starred, "note": note}
+    """Star a run, with an optional note. Starring it again changes the note only."""
+    body = {"agent_run_id": as_id(agent_run_id), "starred": True, "note": note}
     path, key = _path(core.org(org_id)), new_idempotency_key()
+    yield from require_deployment(core, FEATURE)
     return (yield from perform(Call("POST", path, Star.read, body=body, idempotency_key=key)))
+
+
+def unstar(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> Flow[None]:
+    """Remove the star of a run."""
+    path = f"{_path(core.org(org_id))}/{as_id(agent_run_id)}"
+    yield from require_deployment(core, FEATURE)
+    yield Call("DELETE", path, no_content)
+
+
+def list_(core: Core, *, limit: int = PAGE_SIZE, org_id: Id | None = None) -> Listing[Star, CursorPage[Star]]:
+    """List the starred runs of the caller, with their run cards, latest star first. `limit` is the size of a page."""
+    path, read = _path(core.org(org_id)), CursorPage[Star].read
+    return by_cursor(FEATURE, lambda cursor: Call("GET", path, read, params={"cursor": cursor, "limit": limit}))
 
 
 def _path(org_id: int) -> str:
@@ -44,7 +42,7 @@ class StarredRunsResource(Resource):
 
     star = blocking(star)
     unstar = blocking(unstar)
-    list = blocking(list_)
+    list = listing(list_)
 
 
 class AsyncStarredRunsResource(AsyncResource):
@@ -52,4 +50,4 @@ class AsyncStarredRunsResource(AsyncResource):
 
     star = awaitable(star)
     unstar = awaitable(unstar)
-    list = awaitable(list_)
+    list = async_listing(list_)

@@ -6,31 +6,25 @@ from typing import TYPE_CHECKING
 
 from .._core import Core
 from .._deployment import require_deployment
-from .._flows import perform, read_cursor_list, read_list
+from .._flows import perform, read_list
 from .._ids import Id, as_id, as_name
 from .._models import Page, User
-from .._pagination import PAGE_SIZE, Listing
-from .._protocol import Call, Flow
-from .._resource import AsyncResource, Resource, async_iterating, awaitable, blocking, iterating
+from .._pagination import PAGE_SIZE, Listing, by_cursor, by_position
+from .._protocol import Call, Flow, no_content
+from .._resource import AsyncResource, Resource, async_listing, awaitable, blocking, listing
+from . import members
 from ._dates import iso_8601
 
 if TYPE_CHECKING:
-    from .._deployment_models import ApiToken, Member
+    from .._deployment_models import ApiToken, CursorPage
 
 
-def list_(core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE) -> "Call[Page[User]]":
-    """Read one page of the users of an organization."""
-    return Call(
-        "GET",
-        f"/v1/organizations/{core.org(org_id)}/users",
-        Page[User].read,
-        params={"skip": skip, "limit": limit},
-    )
-
-
-def iter_(core: Core, *, org_id: Id | None = None, skip: int = 0) -> Listing[User]:
-    """Iterate over all users of an organization, page by page."""
-    return Listing.of_pages(lambda skip: list_(core, org_id=org_id, skip=skip), skip)
+def list_(
+    core: Core, *, org_id: Id | None = None, skip: int = 0, limit: int = PAGE_SIZE
+) -> "Listing[User, Page[User]]":
+    """List the users of an organization. `limit` is the size of a page."""
+    path, read = f"/v1/organizations/{core.org(org_id)}/users", Page[User].read
+    return by_position(lambda skip: Call("GET", path, read, params={"skip": skip, "limit": limit}), skip)
 
 
 def get(core: Core, user_id: Id, *, org_id: Id | None = None) -> Call[User]:
@@ -45,28 +39,7 @@ def me(_core: Core) -> Call[User]:
 
 def list_users(core: Core, *, org_id: Id | None = None) -> Flow[list[User]]:
     """Read all users of an organization, as the Codegen API returns them."""
-    return (yield from read_list(iter_(core, org_id=org_id)))
-
-
-def update_user(
-    core: Core,
-    user_id: Id,
-    *,
-    role: str | None = None,
-    permissions: Sequence[str] | None = None,
-    org_id: Id | None = None,
-) -> "Flow[Member]":
-    """Change what a user may do on a deployment.
-
-    `role` is viewer, member or admin. `permissions` can restrict it further. Raise NotSupportedError if the server is
-    the Codegen API.
-    """
-    from .._deployment_models import Member
-
-    yield from require_deployment(core, "changes to a user")
-    path = f"/v1/organizations/{core.org(org_id)}/users/{as_id(user_id)}"
-    body = {"role": role, "permissions": None if permissions is None else list(permissions)}
-    return (yield from perform(Call("PATCH", path, Member.read, body=body)))
+    return (yield from read_list(core, list_(core, org_id=org_id)))
 
 
 def create_api_token(  # noqa: D417 - callers do not pass `core`
@@ -101,22 +74,26 @@ def create_api_token(  # noqa: D417 - callers do not pass `core`
     return (yield from perform(Call("POST", TOKENS_PATH, ApiToken.read, body=body)))
 
 
+def api_tokens(_core: Core, *, limit: int = PAGE_SIZE) -> "Listing[ApiToken, CursorPage[ApiToken]]":
+    """List the API tokens of the caller, newest first, without their secrets. `limit` is the size of a page."""
+    from .._deployment_models import ApiToken, CursorPage
+
+    read = CursorPage[ApiToken].read
+    return by_cursor(TOKENS, lambda cursor: Call("GET", TOKENS_PATH, read, params={"cursor": cursor, "limit": limit}))
+
+
 def list_api_tokens(core: Core) -> "Flow[list[ApiToken]]":
     """Read all API tokens of the caller, newest first, without their secrets.
 
     Raise NotSupportedError if the server is the Codegen API.
     """
-    from .._deployment_models import ApiToken, CursorPage
-
-    yield from require_deployment(core, TOKENS)
-    read = CursorPage[ApiToken].read
-    return (yield from read_cursor_list(lambda cursor: Call("GET", TOKENS_PATH, read, params={"cursor": cursor})))
+    return (yield from read_list(core, api_tokens(core)))
 
 
 def revoke_api_token(core: Core, token_id: str) -> Flow[None]:
     """Revoke an API token of the caller. Raise NotSupportedError if the server is the Codegen API."""
     yield from require_deployment(core, TOKENS)
-    yield Call("DELETE", f"{TOKENS_PATH}/{as_name(token_id)}", lambda _content: None)
+    yield Call("DELETE", f"{TOKENS_PATH}/{as_name(token_id)}", no_content)
 
 
 TOKENS = "the management of API tokens"
@@ -126,14 +103,14 @@ TOKENS_PATH = "/v1/users/me/api-tokens"
 class UsersResource(Resource):
     """Users."""
 
-    list = blocking(list_)
-    iter = iterating(iter_)
+    list = listing(list_)
     get = blocking(get)
     me = blocking(me)
     get_current_user = me
     list_users = blocking(list_users)
-    update_user = blocking(update_user)
+    update_user = blocking(members.update)
     create_api_token = blocking(create_api_token)
+    api_tokens = listing(api_tokens)
     list_api_tokens = blocking(list_api_tokens)
     revoke_api_token = blocking(revoke_api_token)
 
@@ -141,13 +118,13 @@ class UsersResource(Resource):
 class AsyncUsersResource(AsyncResource):
     """Users."""
 
-    list = awaitable(list_)
-    iter = async_iterating(iter_)
+    list = async_listing(list_)
     get = awaitable(get)
     me = awaitable(me)
     get_current_user = me
     list_users = awaitable(list_users)
-    update_user = awaitable(update_user)
+    update_user = awaitable(members.update)
     create_api_token = awaitable(create_api_token)
+    api_tokens = async_listing(api_tokens)
     list_api_tokens = awaitable(list_api_tokens)
     revoke_api_token = awaitable(revoke_api_token)

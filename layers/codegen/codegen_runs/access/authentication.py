@@ -350,7 +350,7 @@ def codegen_user(token: str, deadline: float, known: Caller | None = None) -> Ca
     try:
         user_id = _owner(api, known, deadline / 2)
         organizations = frozenset(
-            each.id for each in api.organizations.iter() if each.id or "id" not in each.unreadable
+            each.id for each in api.organizations.list() if each.id or "id" not in each.unreadable
         )
     except (AuthenticationError, PermissionDeniedError):
         raise TokenRefused from None

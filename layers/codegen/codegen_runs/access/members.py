@@ -100,7 +100,7 @@ def listed(
     """
     listing = cursors.Listing.of(caller, "members", org_id)
     skip = listing.position(cursor, int) if cursor else 0
-    users = backend.codegen.users.list(org_id=org_id, skip=skip, limit=limit)
+    users = backend.codegen.users.list(org_id=org_id, skip=skip, limit=limit).first
     given = backend.access.members(org_id, [user.id for user in users.items])
     following = skip + len(users.items)
     more = bool(users.items) and following < users.total
@@ -172,7 +172,7 @@ def _changed(
 
 def _another_admin(org_id: int, user_id: int, codegen: CodegenAPI, table: AccessTable) -> bool:
     for skip in range(0, MOST_SEARCHED, PAGE):
-        users = codegen.users.list(org_id=org_id, skip=skip, limit=PAGE)
+        users = codegen.users.list(org_id=org_id, skip=skip, limit=PAGE).first
         given = table.members(org_id, [user.id for user in users.items])
         for user in users.items:
             member = given.get(user.id)

@@ -133,7 +133,7 @@ class SettingsTooLarge(Conflict):
 
 
 def _at_codegen(org_id: int, codegen: CodegenAPI) -> Organization:
-    for organization in islice(codegen.organizations.iter(), _MOST_SEARCHED):
+    for organization in islice(codegen.organizations.list(), _MOST_SEARCHED):
         if organization.id == org_id:
             return organization
     raise NotAMember
@@ -156,7 +156,7 @@ def _members(organization: Organization, record: OrganizationRecord, codegen: Co
         "id": organization.id,
         "name": record.name or organization.name,
         "settings": at_codegen.settings | record.settings,
-        "members_count": codegen.users.list(org_id=organization.id, limit=1).total,
+        "members_count": codegen.users.list(org_id=organization.id, limit=1).first.total,
         "updated_at": timestamp(record.updated_at) if record.updated_at else None,
         "updated_by": record.updated_by,
         "codegen": at_codegen,

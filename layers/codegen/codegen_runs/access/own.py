@@ -23,8 +23,8 @@ def user(caller: Caller, codegen: CodegenAPI) -> User:
 def organizations(caller: Caller, codegen: CodegenAPI, *, skip: int, limit: int) -> Page[Organization]:
     """Return a page of the caller's organizations. Raises `CodegenAPIError`."""
     if caller.kind != DEPLOYMENT:
-        return codegen.organizations.list(skip=skip, limit=limit)
-    own = [organization for organization in codegen.organizations.iter() if caller.is_in(organization.id)]
+        return codegen.organizations.list(skip=skip, limit=limit).first
+    own = [organization for organization in codegen.organizations.list() if caller.is_in(organization.id)]
     return Page[Organization](
         items=own[skip : skip + limit],
         total=len(own),

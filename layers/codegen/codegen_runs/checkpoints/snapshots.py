@@ -182,7 +182,7 @@ def pull_requests_then(run: AgentRun, checkpoint: Checkpoint) -> list[PullReques
     return [
         PullRequestThen(id=each.id, url=each.url, title=each.title, branch_name=each.head_branch_name)
         for each in run.github_pull_requests or []
-        if each.created is None or each.created.timestamp() * 1000 <= checkpoint.created_at
+        if each.created_at is None or each.created_at.timestamp() * 1000 <= checkpoint.created_at
     ]
 
 

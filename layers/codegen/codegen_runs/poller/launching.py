@@ -126,13 +126,13 @@ def _find(watch: Watch, resources: Resources) -> AgentRun | None:
     oldest = (watch.launching_since or 0) / 1000 - MAX_CLOCK_SKEW
     for number in range(ADOPTION_PAGES):
         with resources.call(watch):
-            page = resources.codegen.runs.list(org_id=watch.org_id, skip=number * 100)
+            page = resources.codegen.runs.list(org_id=watch.org_id, skip=number * 100).first
         if "items" in page.unreadable:
             raise InvalidResponseError("the list of runs cannot be read")
         for run in page.items:
             if client_run_id(run) == watch.key:
                 return run
-        last = next((run.created for run in reversed(page.items) if run.created), None)
+        last = next((run.created_at for run in reversed(page.items) if run.created_at), None)
         if not page.items or (last and last.timestamp() < oldest):
             break
     return None

@@ -263,5 +263,5 @@ def _has_log(answer: AgentRunLogs) -> bool:
 
 def _newest(answer: AgentRunLogs) -> int | None:
     """Return when the newest entry was written, in epoch milliseconds; None where Codegen does not date it."""
-    created = answer.logs[-1].created if answer.logs else None
+    created = answer.logs[-1].created_at if answer.logs else None
     return milliseconds(created.timestamp()) if created else None

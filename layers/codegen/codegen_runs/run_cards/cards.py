@@ -123,7 +123,7 @@ def card(
         now: The time in epoch seconds, for the health.
     """
     status = status_of(run.status, watch)
-    created = run.created.timestamp() if run.created else None
+    created = run.created_at.timestamp() if run.created_at else None
     updated = _updated(watch) if watch else None
     current = watch.model_copy(update={"status": status}) if watch else None
     pull_requests = [_link(pull_request) for pull_request in run.github_pull_requests or []]
@@ -280,7 +280,7 @@ def _link(pull_request: PullRequest) -> PullRequestLink:
         title=pull_request.title,
         url=pull_request.url,
         branch_name=pull_request.head_branch_name,
-        created_at=_time(pull_request.created.timestamp()) if pull_request.created else None,
+        created_at=_time(pull_request.created_at.timestamp()) if pull_request.created_at else None,
     )
 
 

@@ -106,9 +106,9 @@ def _read_log(card: RunCard, run: AgentRun, codegen: CodegenAPI, org_id: int, *,
             fields |= {"prompt": redact(prompt), "prompt_truncated": shortened}
         if card.updated_at is None:
             last = codegen.runs.logs(run.id, org_id=org_id, limit=1, reverse=True).logs
-            if last and last[0].created:
-                updated = last[0].created.timestamp()
-                created = run.created.timestamp() if run.created else None
+            if last and last[0].created_at:
+                updated = last[0].created_at.timestamp()
+                created = run.created_at.timestamp() if run.created_at else None
                 fields |= {"updated_at": timestamp(updated), "last_log_at": timestamp(updated)}
                 fields |= {"duration_seconds": duration(created, updated)}
     except CodegenAPIError:

@@ -84,7 +84,7 @@ class Filters:
     def admits(self, run: AgentRun, starred: frozenset[int]) -> bool:
         """Return whether a run can match, by the upstream's data and the stars alone."""
         return (
-            self._admits_moment(run.created)
+            self._admits_moment(run.created_at)
             and (self.starred is None or self.starred == (run.id in starred))
             and (self.tag is None or self.tag in tags(run.metadata))
         )

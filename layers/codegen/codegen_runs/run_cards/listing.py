@@ -141,7 +141,7 @@ class Listing:
             ]  # New runs push others onto the next page.
             seen |= {run.id for run in runs}
             waiting = _still_unknown(waiting, runs)
-            oldest = answer.items[-1].created if answer.items else None
+            oldest = answer.items[-1].created_at if answer.items else None
             last = (number + 1) * PAGE >= answer.total or self._filters.past(oldest) or self._has_all_stars(seen)
             due = [watch for watch in waiting if last or (oldest and watch.created_at >= oldest.timestamp() * 1000)]
             waiting = waiting[len(due) :]
@@ -186,7 +186,9 @@ class Listing:
 
     def _page(self, skip: int, limit: int) -> Page[AgentRun]:
         source_type = self._filters.source_type
-        answer = self._backend.codegen.runs.list(org_id=self._org_id, source_type=source_type, skip=skip, limit=limit)
+        answer = self._backend.codegen.runs.list(
+            org_id=self._org_id, source_type=source_type, skip=skip, limit=limit
+        ).first
         if answer.known_total is not None:
             return answer
         # Without a total, a full page shows that there may be more.
@@ -205,11 +207,11 @@ def _merged(runs: Sequence[AgentRun], waiting: Sequence[Watch]) -> list[Found]:
     merged: list[Found] = []
     left = list(waiting)
     for run in runs:
-        while left and run.created and left[0].created_at >= run.created.timestamp() * 1000:
+        while left and run.created_at and left[0].created_at >= run.created_at.timestamp() * 1000:
             merged.append(left.pop(0))
         merged.append(run)
     return merged + left
 
 
 def _is_newer(run: AgentRun, moment: datetime) -> bool:
-    return run.created is not None and run.created >= moment
+    return run.created_at is not None and run.created_at >= moment

@@ -127,10 +127,10 @@ def _empty(watch: Watch | None, skip: int, limit: int) -> RunCardLogs:
 
 
 def _elapsed(answer: AgentRunLogs, latest: AgentRunLog | None, status: Status, now: float) -> float | None:
-    if answer.created is None:
+    if answer.created_at is None:
         return None
-    ended = latest.created.timestamp() if latest and latest.created else None
-    return duration(answer.created.timestamp(), ended if status.terminal else now)
+    ended = latest.created_at.timestamp() if latest and latest.created_at else None
+    return duration(answer.created_at.timestamp(), ended if status.terminal else now)
 
 
 def _tools(logs: Sequence[AgentRunLog]) -> list[ToolUse]:
@@ -160,4 +160,4 @@ def _step(log: AgentRunLog) -> Step:
 
 
 def _moment(log: AgentRunLog) -> str | None:
-    return timestamp(log.created.timestamp()) if log.created else None
+    return timestamp(log.created_at.timestamp()) if log.created_at else None

@@ -26,7 +26,7 @@ def names(*, org_id: int, caller: Caller, backend: Backend) -> Mapping[int, str]
     now = backend.clock.now()
     read_at, found = _remembered.get((org_id, caller.id), (float("-inf"), {}))
     if now - read_at > REMEMBERED:
-        found = {repo.id: repo.full_name for repo in islice(backend.codegen.repos.iter(org_id=org_id), MOST)}
+        found = {repo.id: repo.full_name for repo in islice(backend.codegen.repos.list(org_id=org_id), MOST)}
         _remembered[org_id, caller.id] = now, found
     return found
 

@@ -125,7 +125,7 @@ def resume(
     from codegen_runs.limits import backlogs
 
     backlogs.check(org_id=org_id, caller=caller, backend=backend)
-    run = backend.codegen.with_more(body=request.unknown()).runs.resume(
+    run = backend.codegen.with_more(body=request.unknown()).runs.follow_up(
         _run_to_follow_up(run_id, org_id=org_id, backend=backend),
         sent or request.prompt,
         org_id=org_id,
