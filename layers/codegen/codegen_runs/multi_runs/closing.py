@@ -77,7 +77,7 @@ class _Seen:
         opened = next((each for each in _pull_requests(run) if each.id == loser.pull_request.id), None)
         if run is None or opened is None:
             return "Codegen does not list it with the candidate's run, so it cannot be checked."
-        if run.created is None or opened.created is None or opened.created < run.created:
+        if run.created_at is None or opened.created_at is None or opened.created_at < run.created_at:
             return "It was not opened by the candidate's run, but before, or Codegen does not report when."
         if others := [each for each in self.runs.values() if each.id != run.id and _works_on(each, opened.id)]:
             names = ", ".join(f"{each.id} ({each.source_type or 'unknown source'})" for each in others[:3])
@@ -139,11 +139,11 @@ def _runs_since(multi_run: MultiRun, caller: Caller, backend: Backend) -> _Seen:
     try:
         for number in range(MOST_PAGES):
             with permit("standard", caller, multi_run.org_id, backend):
-                page = backend.codegen.runs.list(org_id=multi_run.org_id, skip=number * PAGE, limit=PAGE)
+                page = backend.codegen.runs.list(org_id=multi_run.org_id, skip=number * PAGE, limit=PAGE).first
             runs |= {run.id: run for run in page.items}
             if "items" in page.unreadable:
                 return _Seen(runs, "Codegen's list of runs cannot be read.")
-            oldest = min((run.created.timestamp() for run in page.items if run.created), default=0.0)
+            oldest = min((run.created_at.timestamp() for run in page.items if run.created_at), default=0.0)
             if len(page.items) < PAGE or oldest < multi_run.created_at / 1000:
                 return _Seen(runs)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
