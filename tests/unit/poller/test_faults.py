@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -274,8 +275,8 @@ def test_a_launch_without_an_answer_is_not_repeated_early_by_a_poller_whose_cloc
 
     def listed(**query: Any) -> Any:
         """List runs late, as an index that is behind."""
-        page = real(**query)
-        return page if clock.now() >= shown_at else page.model_copy(update={"items": []})
+        page = real(**query).first
+        return SimpleNamespace(first=page if clock.now() >= shown_at else page.model_copy(update={"items": []}))
 
     monkeypatch.setattr(codegen.runs, "list", listed)
     fake.trouble("create_agent_run", Trouble("lost_answer"))

@@ -1,6 +1,7 @@
 """Logs with values of another type than the documented one: each entry has its event, and the run its true status."""
 
 from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,9 +95,10 @@ class Lists:
         """Make a call."""
         return nullcontext()
 
-    def list(self, **_: Any) -> Page[AgentRun]:
+    def list(self, **_: Any) -> SimpleNamespace:
         """Return the list."""
-        return Page[AgentRun].model_validate({"items": self._items, "total": 1, "page": 1, "size": 1, "pages": 1})
+        page = {"items": self._items, "total": 1, "page": 1, "size": 1, "pages": 1}
+        return SimpleNamespace(first=Page[AgentRun].model_validate(page))
 
 
 def test_a_lost_launch_is_not_repeated_while_the_list_of_runs_cannot_be_read() -> None:
