@@ -133,5 +133,5 @@ def test_what_starts_fast_imports_nothing_that_it_may_not_need() -> None:
     ).stdout
 
     core = ("client", "client_state", "core", "deadline", "docstrings", "driver", "errors", "ids", "metrics", "models")
-    core += ("pagination", "protocol", "resource", "retry", "settings", "version")
+    core += ("pagination", "protocol", "resource", "retry", "settings", "statuses", "timestamps", "version")
     assert said == f"{[f'codegen_api._{name}' for name in core]}\n"

@@ -27,7 +27,7 @@ def read(name: str) -> Json:
 def operation_of(document: dict[str, Any], request: httpx.Request) -> tuple[str, dict[str, Any]]:
     """Find the operation a request would reach: a fixed path before one with a placeholder."""
     for path in sorted(document["paths"], key=lambda path: path.count("{")):
-        pattern = re.sub(r"{\w+}", r"\\d+", path)
+        pattern = re.sub(r"{\w+}", r"[0-9][\\w.-]*", path)
         if re.fullmatch(pattern, request.url.path) and request.method.lower() in document["paths"][path]:
             return path, document["paths"][path][request.method.lower()]
     raise AssertionError(f"not in the document: {request.method} {request.url.path}")
@@ -46,6 +46,10 @@ def example(document: dict[str, Any], schema: dict[str, Any], full: bool) -> Any
         options = [resolve(document, option) for option in schema["anyOf"]]
         nullable = any(option.get("type") == "null" for option in options)
         return None if nullable and not full else example(document, options[0], full)
+    if "oneOf" in schema:
+        return example(document, schema["oneOf"][0], full)
+    if "const" in schema:
+        return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
     match schema.get("type"):
@@ -55,11 +59,15 @@ def example(document: dict[str, Any], schema: dict[str, Any], full: bool) -> Any
         case "object" if isinstance(schema.get("additionalProperties"), dict):
             return {"name": example(document, schema["additionalProperties"], full)} if full else {}
         case "array":
-            return [example(document, schema["items"], full)]
+            return [example(document, schema["items"], full)] if "items" in schema else []
         case "integer":
             return 7
+        case "number":
+            return 1.5
         case "boolean":
             return True
+        case "string" if schema.get("format") == "date-time":
+            return "2026-01-02T03:04:05Z"
         case "string":
             return "text"
         case _:

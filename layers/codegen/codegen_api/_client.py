@@ -59,6 +59,7 @@ def _core(
     caching: bool,
     pacing: bool,
 ) -> Core:
+    check_headers(headers or {})
     return Core(
         *settings,
         call_seconds=deadline,
@@ -311,8 +312,7 @@ class _Client(Generic[D]):
             headers: Additional headers of every request.
             on_response: Called with each response: its `status`, `headers`, `content` and `request_id`.
         """
-        if headers:
-            check_headers(headers)
+        check_headers(headers or {})
         core = self._driver.core.with_options(
             timeout=as_timeout(timeout), retry=retry, headers=headers, on_response=on_response
         )

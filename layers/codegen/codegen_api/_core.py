@@ -7,6 +7,7 @@ the asynchronous client share every decision.
 
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ from ._errors import (
     error_class,
     read_body,
     read_message,
+    read_remedy,
+    read_retryable,
 )
 from ._ids import Id, as_id
 from ._protocol import Call, Failure, Response, Send, StreamCall, without_none
@@ -39,6 +42,8 @@ from ._version import __version__
 T = TypeVar("T")
 
 Exchange = Generator[Send, Response | Failure, T]
+
+_ORGANIZATION = re.compile(r"/v1/(?:alpha/)?organizations/(\d+)(?:/|$)")
 
 log = logging.getLogger("codegen_api")
 
@@ -53,6 +58,7 @@ class Core:
         org_id: The default organization of calls.
         timeout: Timeouts of one attempt.
         retry: Decides which requests are retried.
+        sources: Where each of these values comes from, for messages.
         call_seconds: Seconds that each call may take with all its retries; None for no limit.
         clock: Returns monotonic seconds.
         headers: Additional headers of every request.
@@ -68,6 +74,7 @@ class Core:
     org_id: int | None
     timeout: httpx.Timeout
     retry: RetryPolicy
+    sources: Mapping[str, str] = field(repr=False)
     call_seconds: float | None
     clock: Callable[[], float]
     headers: Mapping[str, str] = field(repr=False)
@@ -126,7 +133,14 @@ class Core:
     def stream_error(self, failure: Failure) -> CodegenAPIError:
         """Return the exception for a stream that was cut."""
         kind = APITimeoutError if issubclass(failure.kind, httpx.TimeoutException) else APIConnectionError
-        return kind(self.token.scrub(failure.reason))
+        return kind(self.token.scrub(failure.reason), remedy=self._reachable(failure))
+
+    def _reachable(self, failure: Failure) -> str | None:
+        """Return what can be done about a failed connection."""
+        if issubclass(failure.kind, httpx.DecodingError):
+            return None
+        server = f"{self.base_url}, from {self.sources.get('base_url', 'the argument base_url')}"
+        return f"Check that the server is running and that its address is right: {server}."
 
     def exchange(self, call: Call[T]) -> Exchange[T]:
         """Carry out one call with all its attempts. The docstring of this module describes how to drive it.
@@ -165,7 +179,7 @@ class Core:
                     sent=isinstance(outcome, Response) or outcome.sent,
                     status=error.status_code,
                     retry_after=error.retry_after,
-                    retryable=error.retryable,
+                    retryable=read_retryable(error.body),
                 )
             )
             if wait is None or wait + INSTANT >= deadline.remaining:
@@ -204,14 +218,17 @@ class Core:
             headers["content-type"] = payload.media_type
         if call.idempotency_key is not None:
             headers["idempotency-key"] = _printable("an idempotency key", call.idempotency_key)
-        request = httpx.Request(
-            call.method,
-            self.base_url + call.path,
-            params={**self.more_query, **without_none(call.params)} or None,
-            headers=headers,
-            content=payload and payload.content,
-            extensions={"timeout": PhaseTimeouts(self.timeout.as_dict(), deadline)},
-        )
+        try:
+            request = httpx.Request(
+                call.method,
+                self.base_url + call.path,
+                params={**self.more_query, **without_none(call.params)} or None,
+                headers=headers,
+                content=payload and payload.content,
+                extensions={"timeout": PhaseTimeouts(self.timeout.as_dict(), deadline)},
+            )
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise InvalidArgumentError(f"an argument cannot be sent: {type(error).__name__}") from None
         if call.method == "GET" and (cached := self.state.cached(str(request.url))):
             request.headers["if-none-match"] = cached.etag
         return request
@@ -236,12 +253,28 @@ class Core:
             )
         return self._response_error(error_class(response.status), call, response)
 
+    def _remedy(self, call: Call[Any], response: Response, body: Any) -> str | None:
+        """Return what can be done about an error response."""
+        token, organization = self.sources.get("token", "the token"), _ORGANIZATION.match(call.path)
+        if response.status == httpx.codes.UNAUTHORIZED:
+            # Not what the server advises: to send a token does not help, because one was sent.
+            return (
+                f"The server {self.base_url} refused {token}: check that it is a token of this server and not expired."
+            )
+        if response.status == httpx.codes.FORBIDDEN and organization:
+            source = self.sources.get("org_id", "the argument org_id")
+            chosen = source if self.org_id == int(organization[1]) else "the argument org_id"
+            about = f"This is about organization {organization[1]}, from {chosen}."
+            return " ".join(filter(None, (read_remedy(body), about)))
+        return read_remedy(body)
+
     def _response_error(
         self, kind: type[CodegenAPIError], call: Call[Any], response: Response, message: str | None = None
     ) -> CodegenAPIError:
         body = read_body(self.token.scrub(response.content.decode("utf-8", errors="replace")))
         return kind(
             message or read_message(body) or httpx.codes.get_reason_phrase(response.status),
+            remedy=None if message else self._remedy(call, response, body),
             status_code=response.status,
             body=body,
             request_id=response.request_id,
@@ -260,6 +293,7 @@ class Core:
             kind = DeadlineExceededError if deadline.passed else APITimeoutError
         return kind(
             self.token.scrub(failure.reason),
+            remedy=None if kind is DeadlineExceededError else self._reachable(failure),
             effect_unknown=failure.sent and call.may_have_effect,
             method=call.method,
             path=call.path,

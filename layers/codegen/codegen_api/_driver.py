@@ -118,13 +118,13 @@ class Driver:
                     yield step.item
                     continue
                 if isinstance(step, StreamCall) and opened:
-                    opened.parts.close()
+                    opened.close()
                 self._take(step, steps)
                 if isinstance(step, StreamCall):
-                    opened = steps.result
+                    opened = steps.result and steps.result.parts
         finally:
             if opened:
-                opened.parts.close()
+                opened.close()
 
     def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
         try:
@@ -207,13 +207,13 @@ class AsyncDriver:
                     yield step.item
                     continue
                 if isinstance(step, StreamCall) and opened:
-                    await opened.parts.aclose()
+                    await opened.aclose()
                 await self._take(step, steps)
                 if isinstance(step, StreamCall):
-                    opened = steps.result
+                    opened = steps.result and steps.result.parts
         finally:
             if opened:
-                await opened.parts.aclose()
+                await opened.aclose()
 
     async def _take(self, step: Step, flow: _Steps[Any, Any]) -> None:
         try:

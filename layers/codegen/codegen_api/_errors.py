@@ -26,17 +26,18 @@ pickled.
 """
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 MAX_BODY = 16_384
 """Maximum length of the response body in an exception, in characters."""
 
 
 class CodegenAPIError(Exception):
-    """Base class of the exceptions of this client.
+    """Base class of the exceptions of this client. Its text says what happened and what you can do.
 
     Attributes:
         message: What happened, in words: the server's own message if it sent one.
+        remedy: What you can do: the server's own advice, else what the client knows; None for nothing.
         status_code: The HTTP status, or None without a response.
         body: The response body: parsed JSON, else text (cut to `MAX_BODY`), else None.
         request_id: The server's id of the request, if it sent one.
@@ -47,10 +48,14 @@ class CodegenAPIError(Exception):
         path: The path of the failed request, relative to the base URL.
     """
 
+    _passes: ClassVar[bool] = False
+    """Whether a retry may succeed, unless the server says something else."""
+
     def __init__(
         self,
         message: str = "",
         *,
+        remedy: str | None = None,
         status_code: int | None = None,
         body: Any = None,
         request_id: str | None = None,
@@ -61,6 +66,7 @@ class CodegenAPIError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.remedy = remedy
         self.status_code = status_code
         self.body = body
         self.request_id = request_id
@@ -70,13 +76,27 @@ class CodegenAPIError(Exception):
         self.path = path
 
     @property
-    def retryable(self) -> bool | None:
-        """Whether a retry may succeed, according to the server; None if it does not say so."""
-        answer = self.body.get("retryable") if isinstance(self.body, dict) else None
-        return answer if isinstance(answer, bool) else None
+    def code(self) -> str | None:
+        """The code of the error, such as `run_not_found`; None if the server sent none."""
+        code = self.body.get("code") if isinstance(self.body, dict) else None
+        return code if isinstance(code, str) else None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry may succeed: what the server says, else what is known of this kind of error."""
+        said = read_retryable(self.body)
+        return self._passes if said is None else said
+
+    @property
+    def summary(self) -> str:
+        """The status and the message, without the remedy."""
+        return self.message if self.status_code is None else f"{self.status_code}: {self.message}"
 
     def __str__(self) -> str:
-        return self.message if self.status_code is None else f"{self.status_code}: {self.message}"
+        if not self.remedy or self.remedy in self.message:
+            return self.summary
+        end = "" if self.summary.endswith((".", "!", "?")) else "."
+        return f"{self.summary}{end} {self.remedy}"
 
 
 class ConfigurationError(CodegenAPIError):
@@ -93,6 +113,8 @@ class NotSupportedError(CodegenAPIError):
 
 class TaskTimeoutError(CodegenAPIError, TimeoutError):
     """A task did not end within the given timeout. It continues: you can wait again or cancel it."""
+
+    _passes = True
 
 
 class APIStatusError(CodegenAPIError):
@@ -130,13 +152,19 @@ class ValidationError(APIStatusError):
 class RateLimitError(APIStatusError):
     """429: too many requests. This one had no effect."""
 
+    _passes = True
+
 
 class ServerError(APIStatusError):
     """5xx: the server failed."""
 
+    _passes = True
+
 
 class APIConnectionError(CodegenAPIError):
     """Could not reach the server, or the connection broke before the response was complete."""
+
+    _passes = True
 
 
 class APITimeoutError(APIConnectionError):
@@ -185,6 +213,18 @@ def read_body(text: str) -> Any:
         except (ValueError, RecursionError):
             pass
     return text[:MAX_BODY] or None
+
+
+def read_retryable(body: Any) -> bool | None:
+    """Return whether a retry may succeed, according to the body of an error response; None if it does not say so."""
+    said = body.get("retryable") if isinstance(body, dict) else None
+    return said if isinstance(said, bool) else None
+
+
+def read_remedy(body: Any) -> str | None:
+    """Return the advice in the body of an error response, or None."""
+    remedy = body.get("remedy") if isinstance(body, dict) else None
+    return remedy if isinstance(remedy, str) and remedy else None
 
 
 def read_message(body: Any) -> str | None:

@@ -15,6 +15,7 @@ from ._errors import (
     RateLimitError,
     ServerError,
     TaskTimeoutError,
+    read_retryable,
 )
 from ._pagination import Listing, Walk
 from ._protocol import Call, Flow, Wait
@@ -41,7 +42,7 @@ class FailureLimit:
     def count(self, error: CodegenAPIError) -> None:
         """Count an error. Raise it if it is one too many, if a retry cannot succeed, or at the caller's deadline."""
         self.failures += 1
-        is_final = error.retryable is False or isinstance(error, DeadlineExceededError)
+        is_final = read_retryable(error.body) is False or isinstance(error, DeadlineExceededError)
         if self.failures > self._maximum or is_final:
             raise error
 

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 
 from ._protocol import Response
-from ._resource import AsyncResource, Resource
 
 
 class RawResponse:
@@ -31,7 +30,7 @@ class RawResponse:
 class RawMethods:
     """The methods of a resource, which return the response."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Any) -> None:
         self._resource = resource
 
     def __getattr__(self, name: str) -> Callable[..., RawResponse]:
@@ -48,7 +47,7 @@ class RawMethods:
 class AsyncRawMethods:
     """The methods of a resource, which return the response."""
 
-    def __init__(self, resource: AsyncResource) -> None:
+    def __init__(self, resource: Any) -> None:
         self._resource = resource
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, RawResponse]]:

@@ -119,9 +119,9 @@ class _Operation:
 
 def _returned(annotation: Any, names: Mapping[str, str]) -> Any:
     """Return what the caller of a method gets, from what its operation returns."""
+    if isinstance(annotation, type):
+        return _Written(annotation.__name__)
     text = annotation if isinstance(annotation, str) else _ADDRESS.sub("", str(annotation))
-    if text.startswith("<class"):
-        return annotation
     for pattern, replacement in names.items():
         text = re.sub(pattern, replacement, text)
     return _Written(text)
@@ -148,7 +148,8 @@ def _method(
     operation: Callable[..., Any], method: Callable[..., Any], names: Mapping[str, str], bind: Any = None
 ) -> Callable[..., Any]:
     """Give a method the name, the docstring and the signature of its operation."""
-    update_wrapper(method, operation, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    update_wrapper(method, operation, assigned=("__module__", "__qualname__", "__doc__"))
+    method.__name__ = operation.__name__.rstrip("_")
     method.__wrapped__ = _Operation(operation, bind, names)  # type: ignore[attr-defined]
     return method
 
@@ -225,7 +226,7 @@ def streaming(
 
         return Stream(self._driver.follow(operation(self._driver.core, *args, **kwargs)))
 
-    return _method(operation, method, {".*": "Stream[Event]"})
+    return _method(operation, method, {"^.+$": "Stream[Event]"})
 
 
 def async_streaming(
@@ -238,4 +239,4 @@ def async_streaming(
 
         return AsyncStream(self._driver.follow(operation(self._driver.core, *args, **kwargs)))
 
-    return _method(operation, method, {".*": "AsyncStream[Event]"})
+    return _method(operation, method, {"^.+$": "AsyncStream[Event]"})

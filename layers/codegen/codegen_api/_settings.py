@@ -21,6 +21,9 @@ TASK_TIMEOUT = 3600.0
 POLL_INTERVAL = 5.0
 """Seconds between two polls of a task or a multi-run by default."""
 
+SHORTEST_SECRET = 8
+"""Characters of the shortest token that is replaced wherever it stands."""
+
 _VARIABLES = {
     "token": ("CODEGEN_API_TOKEN", "CODEGEN_TOKEN"),
     "org_id": ("CODEGEN_ORG_ID",),
@@ -30,16 +33,25 @@ _VARIABLES = {
 }
 
 
+_ARGUMENTS = {"max_retries": "retry"}
+_DEFAULTS: dict[str, tuple[Any, str]] = {
+    "base_url": (DEFAULT_BASE_URL, "the default"),
+    "org_id": (None, "nowhere"),
+    "timeout": (DEFAULT_TIMEOUT, "the default"),
+    "max_retries": (RetryPolicy().max_retries, "the default"),
+}
+
+
 class Token:
     """A bearer token. Only the `Authorization` header shows its value."""
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, source: str = "the token") -> None:
         value = _trimmed(value) or ""  # secrets stored from a shell end with a newline
         # Refused here, because the HTTP library would quote an invalid header value in its error.
         if not value or not all("!" <= character <= "~" for character in value):
-            raise ConfigurationError("the token must be visible ASCII characters without spaces")
+            raise ConfigurationError(f"{source} must be visible ASCII characters without spaces")
         self._value = value
 
     @property
@@ -48,8 +60,13 @@ class Token:
         return f"Bearer {self._value}"
 
     def scrub(self, text: str) -> str:
-        """Replace the token in a text, in case a server or a proxy echoes it."""
-        return text.replace(self._value, "[token]")
+        """Replace the token in a text, in case a server or a proxy echoes it.
+
+        A very short token is part of ordinary words and numbers. It is replaced only where it is a word of its own.
+        """
+        if len(self._value) >= SHORTEST_SECRET:
+            return text.replace(self._value, "[token]")
+        return re.sub(rf"(?<![\w-]){re.escape(self._value)}(?![\w-])", "[token]", text)
 
     def __repr__(self) -> str:
         return "Token(...)"
@@ -67,6 +84,7 @@ class Settings(NamedTuple):
         org_id: The default organization; None if there is none.
         timeout: Limits of one attempt.
         retry: Decides what is sent again.
+        sources: Where each value comes from, by its name.
     """
 
     base_url: str
@@ -74,6 +92,7 @@ class Settings(NamedTuple):
     org_id: int | None
     timeout: httpx.Timeout
     retry: RetryPolicy
+    sources: Mapping[str, str]
 
 
 def read_settings(
@@ -89,36 +108,42 @@ def read_settings(
         ConfigurationError: There is no token, or a value cannot be used.
     """
     # Only None selects the environment. An empty token is an error: it must not become somebody else's token.
-    env = _from_environment()
-    stored: dict[str, Any] = {}
+    given: dict[str, Any] = {
+        "org_id": org_id,
+        "token": token,
+        "base_url": base_url or None,
+        "timeout": timeout,
+        "max_retries": retry,
+    }
+    found = {name: (value, f"the argument {_ARGUMENTS.get(name, name)}") for name, value in given.items()}
+    found = {name: source for name, source in found.items() if source[0] is not None}
+    found = {**_from_environment(), **found}
     if token is None:
         # A caller that passes a token, such as a Lambda function, does not pay for the file or for this import.
         from ._config_file import read
 
-        given = {"org_id": org_id, "token": token, "base_url": base_url}
-        stored = read(needed=any(value is None and name not in env for name, value in given.items()))
-        token = env.get("token", stored.get("token"))
-    if token is None:
+        stored = read(needed=any(name not in found for name in ("org_id", "token", "base_url")))
+        found = {**{name: (value, f"{name} in ~/.codegen/config.json") for name, value in stored.items()}, **found}
+    if "token" not in found:
         raise ConfigurationError("no token: pass token, set CODEGEN_API_TOKEN or write ~/.codegen/config.json")
-    found = {**stored, **env}
-    if timeout is None:
-        timeout = _number("CODEGEN_TIMEOUT", found.get("timeout", DEFAULT_TIMEOUT))
-    if retry is None:
-        retry = RetryPolicy()
-        if "max_retries" in found:
-            retry = RetryPolicy(max_retries=int(_number("CODEGEN_MAX_RETRIES", found["max_retries"])))
-    base_url = base_url or found.get("base_url", DEFAULT_BASE_URL)
-    org_id = found.get("org_id") if org_id is None else org_id
-    return Settings(normalize_base_url(base_url), Token(token), _organization(org_id), httpx.Timeout(timeout), retry)
+    found = {**_DEFAULTS, **found}
+    return Settings(
+        normalize_base_url(*found["base_url"]),
+        Token(*found["token"]),
+        _organization(*found["org_id"]),
+        _timeout(*found["timeout"]),
+        retry or RetryPolicy(max_retries=int(_number(*found["max_retries"]))),
+        {name: source for name, (_, source) in found.items()},
+    )
 
 
-def _from_environment() -> dict[str, str]:
-    """Return the settings that variables of the environment have, without blanks around them."""
-    found: dict[str, str] = {}
+def _from_environment() -> dict[str, tuple[Any, str]]:
+    """Return the settings that variables of the environment have, with the names of the variables."""
+    found: dict[str, tuple[Any, str]] = {}
     for name, variables in _VARIABLES.items():
         for variable in variables:
             if value := _trimmed(os.environ.get(variable)):
-                found.setdefault(name, value)
+                found.setdefault(name, (value, variable))
     return found
 
 
@@ -152,7 +177,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 
-def normalize_base_url(base_url: str) -> str:
+def normalize_base_url(base_url: str, source: str = "the base URL") -> str:
     """Return the URL that `/v1/...` is appended to: without `/v1` and a trailing slash, with any other path kept.
 
     Raises:
@@ -164,27 +189,33 @@ def normalize_base_url(base_url: str) -> str:
         url = httpx.URL(
             urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
         )
-    except (ValueError, httpx.InvalidURL):
-        raise ConfigurationError("the base URL is not a valid URL") from None
+    except (ValueError, TypeError, AttributeError, httpx.InvalidURL):
+        raise ConfigurationError(f"{source} is not a valid URL") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError("the base URL must start with http:// or https:// and name a host")
+        raise ConfigurationError(f"{source} must start with http:// or https:// and name a host")
     if url.userinfo or parts.query or parts.fragment:
-        raise ConfigurationError("the base URL must not have credentials, a query or a fragment")
+        raise ConfigurationError(f"{source} must not have credentials, a query or a fragment")
     return str(url)
 
 
-def _organization(org_id: Id | None) -> int | None:
+def _organization(org_id: Id | None, source: str) -> int | None:
     try:
         return None if org_id is None else as_id(_trimmed(org_id))
     except InvalidArgumentError:
-        raise ConfigurationError(f"an organization's id must be a whole number, not {org_id!r}") from None
+        raise ConfigurationError(
+            f"{source} must be the id of an organization, a whole number, not {org_id!r}"
+        ) from None
 
 
-def _number(name: str, value: Any) -> float:
+def _timeout(value: Any, source: str) -> httpx.Timeout:
+    return value if isinstance(value, httpx.Timeout) else httpx.Timeout(_number(value, source))
+
+
+def _number(value: Any, source: str) -> float:
     try:
         number = float(_trimmed(value))
-    except ValueError:
+    except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number < math.inf:
-        raise ConfigurationError(f"{name} must be a number of 0 or more")
+        raise ConfigurationError(f"{source} must be a number of 0 or more")
     return number

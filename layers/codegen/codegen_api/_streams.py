@@ -9,7 +9,7 @@ from contextlib import aclosing, closing
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from ._errors import InvalidResponseError
+from ._errors import CodegenAPIError, InvalidResponseError
 from ._flows import RETRY_PAUSE, TRANSIENT, FailureLimit, retry_pause
 from ._protocol import Emit, Read, StreamCall, StreamFlow, Wait
 
@@ -141,31 +141,39 @@ def follow_frames(
     """
     limit = FailureLimit(MAX_FAILURES)
     while True:
-        pause, arrived = RETRY_PAUSE, False
         try:
             response = yield call(after)
-            if response.parts is None:
-                return  # 204: there is no further event
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise InvalidResponseError("the server did not return a stream of events")
-            reader = FrameReader()
-            while (part := (yield Read(response))) is not None:
-                for frame in reader.feed(part):
-                    arrived = True
-                    limit.reset()
-                    if frame.event == "stream_end":
-                        return
-                    if frame.id is not None:
-                        after, pause = frame.id, 0.0
-                    if (item := _read(read, frame)) is not None:
-                        yield Emit(item)
-            if not arrived:
-                raise InvalidResponseError("the stream ended before its first event")
         except TRANSIENT as error:
             limit.count(error)
-            pause = retry_pause(limit.failures, error.retry_after)
-        if pause:
-            yield Wait(pause)
+            yield Wait(retry_pause(limit.failures, error.retry_after))
+            continue
+        if response.parts is None:
+            return  # 204: there is no further event
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise InvalidResponseError("the server did not return a stream of events")
+        reader, before, arrived = FrameReader(), after, False
+        cut: CodegenAPIError = InvalidResponseError("the stream ended before its first event")
+        while True:
+            try:
+                part = yield Read(response)
+            except TRANSIENT as error:
+                cut = error
+                break
+            if part is None:
+                break
+            for frame in reader.feed(part):
+                if frame.event == "stream_end":
+                    return
+                arrived = True
+                limit.reset()
+                item = _read(read, frame)
+                after = frame.id or after
+                if item is not None:
+                    yield Emit(item)
+        if not arrived:
+            limit.count(cut)
+        if after == before:
+            yield Wait(RETRY_PAUSE)
 
 
 def _read(read: Callable[[Frame], Any], frame: Frame) -> Any:

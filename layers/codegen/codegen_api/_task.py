@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ._docstrings import docstrings_from
 from ._driver import AsyncDriver, Driver
-from ._events import Event, task_events
+from ._events import Event
 from ._models import PullRequest, Webhooks
 from ._pagination import AsyncPagedList, PagedList
 from ._settings import POLL_INTERVAL, TASK_TIMEOUT
 from ._statuses import RunStatus
 from ._streams import AsyncStream, Stream
+from ._task_events import task_events
 from ._task_flows import cancel, follow_up, fork, pause, refresh, resume, wait
 from ._task_state import TaskState
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
 from ._ids import Id
-from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, Webhooks, parse_timestamp
+from ._models import AgentRun, AgentRunLogs, Harness, PullRequest, Webhooks
 from ._statuses import RunStatus
+from ._timestamps import Timestamp
 
 
 class RunOptions(TypedDict):
@@ -73,8 +74,8 @@ class TaskState:
         """
         self.set_status(card.get("status"))
         self.prompt = self.prompt or card.get("prompt")
-        self.created_at = _read_timestamp(card.get("created_at"))
-        self.updated_at = _read_timestamp(card.get("updated_at"))
+        self.created_at = Timestamp.of(card.get("created_at"))
+        self.updated_at = Timestamp.of(card.get("updated_at"))
         self.result, self.summary = card.get("result"), card.get("summary")
         self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
         if self.status.failed:
@@ -83,10 +84,3 @@ class TaskState:
             PullRequest.model_validate({**link, "head_branch_name": link.get("branch_name")})
             for link in card.get("pull_requests") or []
         ]
-
-
-def _read_timestamp(text: str | None) -> datetime | None:
-    try:
-        return parse_timestamp(text) if text else None
-    except ValueError:
-        return None

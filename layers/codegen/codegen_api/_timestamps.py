@@ -31,6 +31,14 @@ class Timestamp(datetime):
         moment.__dict__["text"] = text
         return moment
 
+    @classmethod
+    def of(cls, value: Any) -> Self | None:
+        """Return the time in a value; None if it is no text or no time."""
+        try:
+            return cls.read(value) if isinstance(value, str) else None
+        except ValueError:
+            return None
+
     def __reduce_ex__(self, _protocol: Any) -> Any:
         return type(self).read, (self.text,)
 

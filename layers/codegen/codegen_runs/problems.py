@@ -86,6 +86,11 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         self.extra = extra
         super().__init__(self.detail)
 
+    @property
+    def summary(self) -> str:
+        """The detail, as `CodegenAPIError.summary` is for errors of the Codegen API."""
+        return self.detail
+
 
 class BadRequest(Problem):
     """The request is malformed."""

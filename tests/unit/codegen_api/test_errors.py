@@ -65,7 +65,8 @@ def test_each_error_status_raises_its_own_exception(client, wire, status, kind):
 
     assert type(error) is kind
     assert (error.status_code, error.body, error.request_id, error.message) == (status, body, "r-1", "No.")
-    assert str(error) == f"{status}: No."
+    assert error.summary == f"{status}: No."
+    assert str(error).startswith(error.summary)
     assert (error.method, error.path) == ("GET", "/v1/organizations/42/agent/run/7")
 
 
@@ -168,7 +169,7 @@ def test_a_missing_response_raises_an_error_with_the_reason(client, wire, failur
     error = refused(client)
 
     assert type(error) is kind
-    assert str(error) == failure.__name__ + suffix
+    assert error.summary == failure.__name__ + suffix
     assert error.status_code is None
 
 

@@ -1,9 +1,19 @@
 """Streams of task events: each event exactly once, in spite of broken connections."""
 
+import json
+
 import httpx
 import pytest
 
-from codegen_api import APIConnectionError, APIStatusError, RetryPolicy, TaskEvent, TaskStatus
+from codegen_api import (
+    APIConnectionError,
+    APIStatusError,
+    DeadlineExceededError,
+    InvalidResponseError,
+    RetryPolicy,
+    TaskEvent,
+    TaskStatus,
+)
 from local.fake_codegen import Trouble
 
 STEPS = "Do it. [[fake seconds=60 steps=9]]"
@@ -211,3 +221,168 @@ def test_an_expired_cursor_is_an_error_and_no_silent_gap(client, wire, run):
         assert caught.value.status_code == 410
 
     client.play(script)
+
+
+def frame(number, type_="run.log"):
+    event = {"id": f"0-{number}", "type": type_, "ts": "2026-01-02T03:04:05Z", "data": {"log": None}}
+    return f"id: 0-{number}\nevent: {type_.replace('.', '_', 1)}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+SNAPSHOT = b': keep\n\nevent: run_snapshot\ndata: {"key": "7"}\n\n'
+END = b'event: stream_end\ndata: {"cursor": "0-9"}\n\n'
+SSE = {"content-type": "text/event-stream; charset=utf-8"}
+
+
+def parts(*pieces):
+    return httpx.Response(200, headers=SSE, stream=Pieces(pieces))
+
+
+class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body in pieces. An exception among them cuts it."""
+
+    def __init__(self, pieces):
+        self.pieces, self.closed = pieces, False
+
+    def __iter__(self):
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def __aiter__(self):
+        for piece in self:
+            yield piece
+
+    def close(self):
+        self.closed = True
+
+    async def aclose(self):
+        self.closed = True
+
+
+@pytest.fixture
+def deployment(wire):
+    return wire.answers(200, HEALTH)
+
+
+def test_a_stream_that_is_cut_continues_after_the_last_event(client, deployment):
+    whole = SNAPSHOT + frame(1) + frame(2)
+    deployment.does(lambda _: parts(whole[:70], whole[70:], httpx.ReadError("cut")))
+    deployment.does(lambda _: parts(SNAPSHOT, frame(3).replace(b"\n", b"\r\n")))
+    deployment.does(lambda _: parts(frame(4, "run.completed") + END))
+
+    events = client(lambda api: api.runs.stream(7))
+
+    assert [event.id for event in events] == ["0-1", "0-2", "0-3", "0-4"]
+    assert [request.url.params.get("after") for request in deployment.requests[1:]] == [None, "0-2", "0-3"]
+    assert deployment.requests[1].headers["accept"] == "text/event-stream"
+    assert str(events[-1]) == "03:04:05 completed"
+
+
+def test_a_stream_that_waited_in_vain_is_opened_again(client, deployment, clock):
+    deployment.does(lambda _: parts(SNAPSHOT)).does(lambda _: httpx.Response(204))
+
+    assert client(lambda api: api.runs.stream(7, after="0-4")) == []
+    assert [request.url.params["after"] for request in deployment.requests[1:]] == ["0-4", "0-4"]
+    assert clock.sleeps == [2.0]
+
+
+def test_a_stream_that_stays_silent_ends_with_an_error(client, deployment):
+    for _ in range(11):
+        deployment.does(lambda _: parts())
+
+    with pytest.raises(InvalidResponseError, match="before its first event"):
+        client(lambda api: api.multi_runs.stream("mr-1"))
+
+
+@pytest.mark.parametrize("body", [b"data: [1]\nid: 0-1\n\n", b"data: x\nid: 0-1\n\n"])
+def test_a_frame_that_is_no_event_is_an_error_of_the_client(client, deployment, body):
+    for _ in range(11):
+        deployment.does(lambda _: parts(body))
+
+    with pytest.raises(InvalidResponseError):
+        client(lambda api: api.runs.stream(7))
+
+
+def test_an_error_of_a_stream_is_raised(client, deployment):
+    deployment.answers(404, {"message": "There is no run 7."})
+
+    with pytest.raises(APIStatusError, match="There is no run 7"):
+        client(lambda api: api.runs.stream(7))
+
+
+def test_leaving_a_stream_closes_its_connection(client, deployment):
+    opened = Pieces([frame(1), frame(2), frame(3)])
+    deployment.does(lambda _: httpx.Response(200, headers=SSE, stream=opened))
+
+    def leave(api):
+        if client.asynchronous:
+            return leave_async(api)
+        with api.runs.stream(7) as events:
+            return next(events).id
+
+    async def leave_async(api):
+        async with api.runs.stream(7) as events:
+            return (await anext(events)).id
+
+    assert client(leave) == "0-1"
+    assert opened.closed
+
+
+def test_a_stream_keeps_the_deadline_of_its_view(client, deployment, clock):
+    seen = []
+
+    def note(event):
+        clock.advance(3)
+        seen.append(event.id)
+        return event
+
+    deployment.does(lambda _: parts(*[frame(number) for number in range(1, 9)]))
+
+    with pytest.raises(DeadlineExceededError):
+        client(lambda api: api.with_deadline(5).runs.stream(7).through(note))
+    assert seen == ["0-1", "0-2"]
+
+
+def chat_frame(name, data, number=None):
+    id_ = "" if number is None else f"id: 0-{number}\n"
+    return f"{id_}event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+GREETING = chat_frame(
+    "run_started",
+    {
+        "run_id": 7,
+        "session_id": "chat-1",
+        "links": {"stream": "/v1/organizations/42/agent/run/7/logs/stream?after=0-2"},
+    },
+)
+
+
+def test_a_chat_that_is_cut_continues_and_keeps_its_session(client, deployment):
+    deployment.does(lambda _: parts(GREETING, frame(3), httpx.ReadError("cut")))
+    answer = chat_frame("content_delta", {"content": "Hello."}, 4)
+    last = chat_frame("run_completed", {"status": "completed", "response": "Hello."}, 5)
+    deployment.does(lambda _: parts(GREETING, answer, last, END))
+    deployment.answers(200, {"status": "completed", "session_id": "chat-1", "run_id": 7, "turn": 2, "agent_id": "a"})
+
+    def script(api):
+        session = api.chat.session("assistant")
+        events = yield session.stream("Hi")
+        assert [event.type for event in events] == ["run.started", "run.log", "content.delta", "run.completed"]
+        assert (events[2].data["content"], events[2].text) == ("Hello.", "content delta: Hello.")
+        assert session.id == "chat-1"
+        assert (yield session.send("And then?")).turn == 2
+
+    client.play(script)
+    _, first, second, third = deployment.requests
+    assert (first.method, json.loads(first.content)) == (
+        "POST",
+        {"agent_id": "assistant", "message": "Hi", "stream": True},
+    )
+    assert first.headers["idempotency-key"]
+    assert (second.url.path, dict(second.url.params)) == (
+        "/v1/organizations/42/agent/run/7/logs/stream",
+        {"view": "chat", "after": "0-3"},
+    )
+    assert json.loads(third.content)["session_id"] == "chat-1"

@@ -73,7 +73,7 @@ class _Turn:
             self._run_id = as_id(data["run_id"])
             link = (data.get("links") or {}).get("stream") or ""
             self._begin = httpx.URL(link).params.get("after")
-        at = Timestamp.read(data["ts"]) if isinstance(data.get("ts"), str) else None
+        at = Timestamp.of(data.get("ts"))
         if isinstance(data.get("data"), dict):  # an event of the run, as in its log
             return Event(frame.id, str(data.get("type")), data["data"], at)
         return Event(frame.id, frame.event.replace("_", ".", 1), data, at)

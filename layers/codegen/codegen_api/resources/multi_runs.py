@@ -185,11 +185,11 @@ def pick(  # noqa: D417 - callers do not pass `core`
     return (yield from _act(core, multi_run_id, "pick", body, org_id))
 
 
-def unpick(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
-    """Undo the pick of a multi-run. Pull requests that were closed stay closed."""
+def unpick(core: Core, multi_run_id: str, *, candidate: int | None = None, org_id: Id | None = None) -> Flow[MultiRun]:
+    """Undo the pick of a multi-run, or only the pick of a candidate. Pull requests that were closed stay closed."""
     path = f"{_path(core.org(org_id), multi_run_id)}/pick"
     yield from require_deployment(core, FEATURE)
-    return (yield from perform(Call("DELETE", path, MultiRun.read)))
+    return (yield from perform(Call("DELETE", path, MultiRun.read, params={"candidate": candidate})))
 
 
 def wait(

@@ -83,7 +83,7 @@ def get(checkpoint_id: str, *, org_id: int, backend: Backend) -> CheckpointSnaps
     try:
         run = run_of(checkpoint, backend=backend)
     except (CodegenAPIError, CredentialsRefused) as error:
-        detail = f"Could not read the pull requests from the Codegen API: {error}"
+        detail = f"Could not read the pull requests from the Codegen API: {error.summary}"
         return snapshot(checkpoint, conversation, [], [Warned(code="pull_requests_unknown", pointer="", detail=detail)])
     return snapshot(checkpoint, conversation, pull_requests_then(run, checkpoint) if run else [], [])
 

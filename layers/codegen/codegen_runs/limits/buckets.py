@@ -236,7 +236,7 @@ class Buckets:
 
     def block_after(self, name: str, error: RateLimitError) -> int:
         """Give no permits for as long as a 429 of the upstream says; return the end in epoch milliseconds."""
-        return self.block(name, error.retry_after or DEFAULT_RETRY_AFTER, str(error))
+        return self.block(name, error.retry_after or DEFAULT_RETRY_AFTER, error.summary)
 
     def opens_at(self, name: str, *, ahead: int = 0, reserve: int = 0) -> int:
         """Return when the next permit can be given, after `ahead` others, in epoch milliseconds."""

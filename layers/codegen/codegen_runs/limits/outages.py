@@ -124,7 +124,7 @@ class Outages:
         first = self._outage.probes % len(runs) if runs and self._outage.since is not None else 0
         return [*runs[first:], *runs[:first]]
 
-    def _failed(self, run: str, of: int, error: Exception) -> None:
+    def _failed(self, run: str, of: int, error: CodegenAPIError | CredentialsRefused) -> None:
         with self._lock:
             self._suspects.add(run)
             before = self._outage
@@ -142,7 +142,7 @@ class Outages:
                         "since": before.since or now,
                         "probes": before.probes + 1,
                         "probe_at": now + milliseconds(interval),
-                        "reason": str(error),
+                        "reason": error.summary,
                     }
                 )
             )

@@ -147,7 +147,7 @@ def _runs_since(multi_run: MultiRun, caller: Caller, backend: Backend) -> _Seen:
             if len(page.items) < PAGE or oldest < multi_run.created_at / 1000:
                 return _Seen(runs)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
-        return _Seen(runs, f"Codegen's list of runs cannot be read: {error}")
+        return _Seen(runs, f"Codegen's list of runs cannot be read: {error.summary}")
     return _Seen(runs, f"There were more than {PAGE * MOST_PAGES} runs since.")
 
 
@@ -156,7 +156,7 @@ def _close(loser: _Loser, org_id: int, caller: Caller, backend: Backend) -> tupl
         with permit("pull_requests", caller, org_id, backend):
             edited = backend.codegen.pull_requests.edit(loser.pull_request.id, "closed", org_id=org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
-        return Outcome.FAILED, f"Codegen did not close it: {error}"
+        return Outcome.FAILED, f"Codegen did not close it: {error.summary}"
     if not edited.success:
         return Outcome.FAILED, f"Codegen did not close it: {edited.error or 'without a reason.'}"
     return Outcome.CLOSED, "It was closed now."

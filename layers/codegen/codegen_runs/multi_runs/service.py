@@ -224,7 +224,7 @@ def _cancel_run(
         except CancelNeedsBan:
             detail = "The run continues at Codegen, without its multi-run. Only a ban can stop it; none was allowed."
         except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
-            detail = f"The run continues at Codegen, because the Codegen API refused to stop it: {error}"
+            detail = f"The run continues at Codegen, because the Codegen API refused to stop it: {error.summary}"
         except RunEnded as error:
             detail = error.detail
     return RunCancel(

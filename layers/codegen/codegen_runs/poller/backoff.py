@@ -44,7 +44,7 @@ def within_limit(limit: str, step: Step, watch: Watch, resources: Resources) -> 
             _not_found(watch, error, resources)
         elif no_answer(error) and resources.outages.current.since is not None:
             _hold(watch, resources)
-        elif not _give_up(watch, str(error), resources):
+        elif not _give_up(watch, error.summary, resources):
             _retry(watch, error, resources)
 
 
@@ -78,7 +78,7 @@ def _give_up(watch: Watch, reason: str, resources: Resources) -> bool:
     return True
 
 
-def _retry(watch: Watch, error: Exception, resources: Resources) -> None:
+def _retry(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources: Resources) -> None:
     resources.store(retried_later(watch, error, now=resources.now(), viewed_until=resources.viewed_until(watch)))
 
 

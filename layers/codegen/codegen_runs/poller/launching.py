@@ -92,7 +92,7 @@ def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources
             resources.buckets.block_after("create", error)
             _requeue(watch, error, resources)
         case CredentialsRefused():
-            resources.buckets.block("create", CREDENTIALS_PAUSE, str(error))
+            resources.buckets.block("create", CREDENTIALS_PAUSE, error.summary)
             _requeue(watch, error, resources)
         case CodegenAPIError(effect_unknown=True):
             logger.warning("The answer to a launch was lost.", extra={"run_key": watch.key}, exc_info=error)
@@ -101,12 +101,12 @@ def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources
             resources.store(transitions.launch_failed(watch, error, now=resources.now()))
         case _:
             if isinstance(error, QuotaExceededError):  # the organization's next launches would be refused as well
-                resources.buckets.close("create", watch.org_id, QUOTA_PAUSE, str(error))
-            reason = f"The Codegen API refused the run: {error}"
+                resources.buckets.close("create", watch.org_id, QUOTA_PAUSE, error.summary)
+            reason = f"The Codegen API refused the run: {error.summary}"
             end(transitions.ended(watch, Status.FAILED, reason=reason, now=resources.now()), resources)
 
 
-def _requeue(watch: Watch, error: Exception, resources: Resources) -> None:
+def _requeue(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources: Resources) -> None:
     resources.store(transitions.requeued(watch, error, now=resources.now()))
 
 

@@ -135,7 +135,7 @@ def _stop(watch: Watch, before: Status, *, caller: Caller, backend: Backend) -> 
             backend.codegen.runs.ban(watch.agent_run_id, org_id=watch.org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
         if transitions.ban_outcome_unknown(error):
-            detail = f"It is not certain that the Codegen API accepted the ban: {error}"
+            detail = f"It is not certain that the Codegen API accepted the ban: {error.summary}"
             return Cancelled(watch, *_under_way(watch), [Warned(code="effect_unknown", pointer="", detail=detail)])
         refusal = error
 

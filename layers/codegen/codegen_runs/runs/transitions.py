@@ -13,6 +13,7 @@ from codegen_api import AgentRun, CodegenAPIError
 from codegen_runs import prompts
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, Writer, shorten
+from codegen_runs.problems import Problem
 from codegen_runs.prompts import Prompt
 from codegen_runs.redaction import redact
 from codegen_runs.runs.schedule import (
@@ -46,6 +47,9 @@ LAUNCH_GRACE = 30.0
 # DynamoDB limits an item to 400 KB, and a character can take 4 bytes; the prompts take their share.
 MAX_RESULT_CHARACTERS = 60_000
 MAX_PREVIEW_CHARACTERS = 500
+
+Failed = CodegenAPIError | Problem
+"""Why a call of the Codegen API had no result."""
 
 QUEUE_ONLY = "queue_only"
 """The scope of every pause: it holds what would be sent to Codegen, but not an agent that already works there."""
@@ -107,7 +111,7 @@ def launched(watch: Watch, run: AgentRun, *, now: float, at_least: float, viewed
     )
 
 
-def requeued(watch: Watch, error: Exception, *, now: float) -> Change:
+def requeued(watch: Watch, error: Failed, *, now: float) -> Change:
     """Return a run to its place in the launch queue, because Codegen accepts no launches now."""
     return _change(
         watch,
@@ -119,7 +123,7 @@ def requeued(watch: Watch, error: Exception, *, now: float) -> Change:
     )
 
 
-def launch_failed(watch: Watch, error: Exception, *, now: float) -> Change:
+def launch_failed(watch: Watch, error: Failed, *, now: float) -> Change:
     """Hold a run whose launch failed: it returns to the launch queue after a while, behind the runs that wait then."""
     return _change(
         watch,
@@ -159,7 +163,7 @@ def postponed(watch: Watch, due_at: int | None, *, now: float) -> Change:
     return _change(watch, now, due_at=due_at)
 
 
-def retried_later(watch: Watch, error: Exception, *, now: float, viewed_until: int | None) -> Change:
+def retried_later(watch: Watch, error: Failed, *, now: float, viewed_until: int | None) -> Change:
     """Record that Codegen could not be reached about a run, and try again after a while.
 
     Args:
@@ -258,9 +262,9 @@ def ban_outcome_unknown(error: Exception) -> bool:
     return isinstance(error, CodegenAPIError) and error.effect_unknown
 
 
-def ban_refused(watch: Watch, status: Status, error: Exception, *, now: float) -> Change:
+def ban_refused(watch: Watch, status: Status, error: Failed, *, now: float) -> Change:
     """Give a cancel up because Codegen refused the ban: the run goes on in `status`."""
-    return cancel_unconfirmed(watch, status, f"The Codegen API refused to stop the run: {error}", now=now)
+    return cancel_unconfirmed(watch, status, f"The Codegen API refused to stop the run: {error.summary}", now=now)
 
 
 def cancel_unconfirmed(
@@ -480,8 +484,8 @@ def _hold(watch: Watch, now: float) -> dict[str, Any]:
     return {"failures": watch.failures + 1, "held_until": held_until, "due_at": min(held_until, watch.deadline_at)}
 
 
-def _unreachable(error: Exception) -> str:
-    return f"Could not reach the Codegen API: {error}"
+def _unreachable(error: Failed) -> str:
+    return f"Could not reach the Codegen API: {error.summary}"
 
 
 def _preview(text: str | None) -> str | None:
