@@ -431,6 +431,20 @@ class MultiRun(Model):
         return self.status.final
 
 
+class MultiRunEstimate(Model):
+    """What a multi-run would cost: at most `runs` runs. `refusals` says why it would be refused now."""
+
+    runs: int
+    runs_at_least: int | None = None
+    candidates: dict[str, Any] | None = None
+    judges: dict[str, Any] | None = None
+    syntheses: dict[str, Any] | None = None
+    last_launch_at: Timestamp | None = None
+    minutes_until_last_launch: float | None = None
+    refusals: list[dict[str, Any]] | None = None
+    identical_variants: list[list[int]] | None = None
+
+
 class ComparedCandidate(Model):
     """A candidate and the facts about its run, in `evidence`. Unknown values are None."""
 

@@ -141,6 +141,7 @@ _CALLS = {
     r"^Call\[(.*)\]$": r"\1",
     r"^Flow\[(.*)\]$": r"\1",
     r"^Generator\[.*, Any, (.*)\]$": r"\1",
+    r"^NoneType$": "None",
 }
 
 

@@ -22,10 +22,8 @@ def run_record(api: CodegenAPI, run_id: int) -> dict[str, Any]:
 
 def card_of(run: AgentRun) -> dict[str, Any]:
     """Return a run of the Codegen API with the field names of a run card."""
-    from codegen_api._task_state import read_status
-
     found = run.model_dump()
-    status = read_status(run.status).value
+    status = run.run_status.value
     links = found.pop("github_pull_requests", None) or []
     return {
         **found,

@@ -266,7 +266,7 @@ def test_an_error_that_says_nothing_is_retried(client: Any, wire: Any) -> None:
     with pytest.raises(ServerError) as caught:
         client(lambda api: api.runs.list())
 
-    assert caught.value.retryable is None
+    assert caught.value.retryable is True
     assert len(wire.requests) == 4
 
 

@@ -48,6 +48,23 @@ AGENT: dict[str, Any] = {
     "tags": ["t"],
 }
 
+MULTI_RUN: dict[str, Any] = {
+    "concurrency": 2,
+    "variants": [{"model": "m"}],
+    "strategy": "select",
+    "quorum": 1,
+    "synthesis": {"top_k": 2},
+    "deadline_s": 600,
+    "on_deadline": "partial",
+    "candidate_timeout_s": 300,
+    "repo_id": 9,
+    "model": "m",
+    "agent_type": "codegen",
+    "agent_id": "assistant",
+    "system_prompt": "s",
+    "metadata": {"a": 1},
+}
+
 CALLS = [
     lambda api: api.service.health(),
     lambda api: api.service.openapi(),
@@ -137,20 +154,8 @@ CALLS = [
     lambda api: api.checkpoints.lineage("7.0-1"),
     lambda api: api.checkpoints.restore("7.0-1", create_new_run=False, **CHANGES),
     lambda api: api.checkpoints.fork("7.0-1", **CHANGES),
-    lambda api: api.multi_runs.create(
-        "Do it",
-        concurrency=2,
-        strategy="select",
-        quorum=1,
-        variants=[{"model": "m"}],
-        synthesis={"top_k": 2},
-        deadline_s=600,
-        candidate_timeout_s=300,
-        repo_id=9,
-        model="m",
-        agent_type="codegen",
-        metadata={"a": 1},
-    ),
+    lambda api: api.multi_runs.create("Do it", **MULTI_RUN),
+    lambda api: api.multi_runs.estimate("Do it", **MULTI_RUN),
     lambda api: api.multi_runs.list(**PAGE),
     lambda api: api.multi_runs.get("7mr"),
     lambda api: api.multi_runs.compare("7mr"),

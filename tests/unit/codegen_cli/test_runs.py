@@ -245,16 +245,13 @@ def test_stars_are_added_removed_and_listed(at_deployment: Run, answers: list[An
     starred = {"agent_run_id": 7, "starred": True, "note": "Nice."}
     answers += [starred]
     assert at_deployment("star", "7", "--note", "Nice.").stdout == "7 is starred.\n"
-    answers += [{"service": "codegen-runs"}, starred | {"starred": False}]
+    answers += [{"service": "codegen-runs"}, httpx.Response(204)]
     assert at_deployment("star", "7", "--remove").stdout == "7 is not starred.\n"
     answers += [{"service": "codegen-runs"}, {"items": [starred | {"run": {"status": "completed"}}]}]
     assert at_deployment("list", "--starred").stdout.splitlines()[1].split() == ["7", "completed", "Nice."]
 
-    stars = [body for method, _, body in sent if method == "POST"]
-    assert stars == [
-        {"agent_run_id": 7, "starred": True, "note": "Nice."},
-        {"agent_run_id": 7, "starred": False},
-    ]
+    assert [body for method, _, body in sent if method == "POST"] == [starred]
+    assert [url for method, url, _ in sent if method == "DELETE"] == ["/v1/organizations/123/starred-runs/7"]
 
 
 def test_a_refused_cancel_shows_the_remedy(at_deployment: Run, answers: list[Any]) -> None:

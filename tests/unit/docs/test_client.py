@@ -23,11 +23,11 @@ def test_an_example_runs(
         serve(FakeCodegen(pace=0)) as url,
         codegen_api.CodegenAPI(DEMO_ORG_ID, DEMO_TOKEN, url, sleep=lambda _seconds: None) as api,
     ):
-        namespace: dict[str, Any] = {"api": api, "prompts": ["One.", "Two."]}
+        namespace: dict[str, Any] = {"api": api, "prompts": ["One.", "Two."], "task": api.run_task("Do it.")}
         exec(source.replace("http://127.0.0.1:3000", url), namespace)
 
     output = capsys.readouterr().out
-    assert "completed" in output
+    assert "complete" in output.lower()
 
 
 def test_every_error_that_is_named_is_exported() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
-from .._deployment_models import Comparison, CursorPage, MultiRun
+from .._deployment_models import Comparison, CursorPage, MultiRun, MultiRunEstimate
 from .._errors import TaskTimeoutError
 from .._events import Event, EventPage, event_list, event_stream
 from .._flows import check_poll_interval, perform, poll
@@ -36,6 +36,9 @@ class Variant(TypedDict, total=False):
     prompt: str
     model: str
     agent_type: Harness
+    repo_id: int
+    agent_id: str
+    system_prompt: str
 
 
 class SynthesisOptions(TypedDict, total=False):
@@ -47,6 +50,7 @@ class SynthesisOptions(TypedDict, total=False):
 
 
 Strategy = Literal["synthesize", "select", "none"]
+OnDeadline = Literal["partial", "fail"]
 
 
 def create(  # noqa: D417 - callers do not pass `core`
@@ -54,15 +58,18 @@ def create(  # noqa: D417 - callers do not pass `core`
     prompt: str,
     *,
     concurrency: int | None = None,
+    variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
     quorum: int | None = None,
-    variants: Sequence[Variant] | None = None,
     synthesis: SynthesisOptions | None = None,
     deadline_s: int | None = None,
+    on_deadline: OnDeadline | None = None,
     candidate_timeout_s: int | None = None,
     repo_id: Id | None = None,
     model: str | None = None,
     agent_type: Harness | None = None,
+    agent_id: str | None = None,
+    system_prompt: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
     org_id: Id | None = None,
@@ -72,36 +79,89 @@ def create(  # noqa: D417 - callers do not pass `core`
     Args:
         prompt: The task of each run.
         concurrency: Number of runs, or of runs for each of `variants`. If None: the deployment's default.
+        variants: Other options for some runs. Each variant gets `concurrency` runs.
         strategy: `synthesize`, `select` or `none`. If None: `synthesize`.
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
-        variants: Other prompts, models or agent types. Each gets `concurrency` runs.
         synthesis: How the answer is made.
         deadline_s: Seconds within which all runs must end.
+        on_deadline: What happens if some have not: with `partial` the others count, with `fail` the multi-run fails.
         candidate_timeout_s: Seconds that one run may take.
         repo_id: The repository to work in.
         model: The language model: a `value` from `api.models.list()`.
         agent_type: `codegen` or `claude_code`. If None: the organization's default.
+        agent_id: An agent of the deployment. The runs get its instructions, model and repository.
+        system_prompt: Instructions at the beginning of each prompt, instead of the agent's.
         metadata: Any JSON object, which is stored with each run.
         idempotency_key: A key of your own, if you retry yourself.
         org_id: The organization. If None: the client's default.
     """
-    body = {
-        "prompt": as_prompt(prompt),
-        "concurrency": concurrency,
-        "strategy": strategy,
-        "quorum": quorum,
-        "variants": None if variants is None else list(variants),
-        "synthesis": synthesis,
-        "deadline_s": deadline_s,
-        "candidate_timeout_s": candidate_timeout_s,
-        "repo_id": None if repo_id is None else as_id(repo_id),
-        "model": model,
-        "agent_type": agent_type,
-        "metadata": metadata,
-    }
+    body = _body(
+        prompt,
+        concurrency=concurrency,
+        variants=variants,
+        strategy=strategy,
+        quorum=quorum,
+        synthesis=synthesis,
+        deadline_s=deadline_s,
+        on_deadline=on_deadline,
+        candidate_timeout_s=candidate_timeout_s,
+        repo_id=repo_id,
+        model=model,
+        agent_type=agent_type,
+        agent_id=agent_id,
+        system_prompt=system_prompt,
+        metadata=metadata,
+    )
     path = _path(core.org(org_id))
     yield from require_deployment(core, FEATURE)
     return (yield from perform(_post(path, body, idempotency_key)))
+
+
+def estimate(
+    core: Core,
+    prompt: str,
+    *,
+    concurrency: int | None = None,
+    variants: Sequence[Variant] | None = None,
+    strategy: Strategy | None = None,
+    quorum: int | None = None,
+    synthesis: SynthesisOptions | None = None,
+    deadline_s: int | None = None,
+    on_deadline: OnDeadline | None = None,
+    candidate_timeout_s: int | None = None,
+    repo_id: Id | None = None,
+    model: str | None = None,
+    agent_type: Harness | None = None,
+    agent_id: str | None = None,
+    system_prompt: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    org_id: Id | None = None,
+) -> Flow[MultiRunEstimate]:
+    """Return what a multi-run would cost, and why it would be refused. Nothing is started.
+
+    The arguments are those of `create`.
+    """
+    body = _body(
+        prompt,
+        concurrency=concurrency,
+        variants=variants,
+        strategy=strategy,
+        quorum=quorum,
+        synthesis=synthesis,
+        deadline_s=deadline_s,
+        on_deadline=on_deadline,
+        candidate_timeout_s=candidate_timeout_s,
+        repo_id=repo_id,
+        model=model,
+        agent_type=agent_type,
+        agent_id=agent_id,
+        system_prompt=system_prompt,
+        metadata=metadata,
+    )
+    path = f"{_path(core.org(org_id))}/estimate"
+    yield from require_deployment(core, FEATURE)
+    key = new_idempotency_key()  # an estimate has no effect, so it may be repeated
+    return (yield from perform(Call("POST", path, MultiRunEstimate.read, body=body, idempotency_key=key)))
 
 
 def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
@@ -226,6 +286,16 @@ def _timeout_error(multi_run_id: str, timeout: float) -> TaskTimeoutError:
     return TaskTimeoutError(f"multi-run {multi_run_id} has not ended after {timeout:g} s")
 
 
+def _body(prompt: str, *, variants: Sequence[Variant] | None, repo_id: Id | None, **options: Any) -> dict[str, Any]:
+    """Return the body of a new multi-run."""
+    return {
+        "prompt": as_prompt(prompt),
+        "variants": None if variants is None else list(variants),
+        "repo_id": None if repo_id is None else as_id(repo_id),
+        **options,
+    }
+
+
 def _read(core: Core, multi_run_id: str, org_id: Id | None) -> Call[MultiRun]:
     return Call("GET", _path(core.org(org_id), multi_run_id), MultiRun.read)
 
@@ -251,6 +321,7 @@ class MultiRunsResource(Resource):
     """Multi-runs."""
 
     create = blocking(create)
+    estimate = blocking(estimate)
     get = blocking(get)
     list = listing(list_)
     compare = blocking(compare)
@@ -268,6 +339,7 @@ class AsyncMultiRunsResource(AsyncResource):
     """Multi-runs."""
 
     create = awaitable(create)
+    estimate = awaitable(estimate)
     get = awaitable(get)
     list = async_listing(list_)
     compare = awaitable(compare)

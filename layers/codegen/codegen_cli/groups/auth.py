@@ -48,7 +48,7 @@ def login(session: Session, local: bool, with_token: bool) -> None:
     token = LOCAL["token"] if local else _token(with_token=with_token)
     with session.client(base_url=base_url, token=token) as api:
         user = api.users.me()
-        org_id = _organization(session, list(api.organizations.iter()), local=local, is_asked=is_asked)
+        org_id = _organization(session, list(api.organizations.list()), local=local, is_asked=is_asked)
         kind = "a deployment of Codegen Runs" if deployment.is_one(api) else "the Codegen API"
     from ..configuration import change
 

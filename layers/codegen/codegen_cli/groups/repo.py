@@ -34,5 +34,5 @@ def repo() -> None:
 @with_api
 def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
     """List the repositories of the organization."""
-    found = (each.model_dump() for each in api.repos.iter())
+    found = (each.model_dump() for each in api.repos.list())
     show_list(islice(found, limit), fields, COLUMNS, "The organization has no repositories.")

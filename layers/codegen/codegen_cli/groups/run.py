@@ -88,7 +88,7 @@ def list_(
         name = "search" if "q" in filters else next(iter(filters)).replace("_", "-")
         raise click.UsageError(f"--{name} needs a deployment of Codegen Runs. Name one with --base-url.")
     else:
-        found = map(card_of, api.runs.iter(source_type=source_type))
+        found = map(card_of, api.runs.list(source_type=source_type))
     show_list(islice(found, limit), fields, COLUMNS, "There are no such runs.")
 
 
@@ -198,7 +198,7 @@ def follow_up(api: CodegenAPI, run_id: int, prompt: str, detach: bool, fields: F
     task = api.get_task(run_id)
     after = last_event_id(api, run_id)
     with starting(api):
-        api.runs.resume(run_id, prompt)
+        api.runs.follow_up(run_id, prompt)
     task.refresh()
     announce_run(task)
     if not detach:
