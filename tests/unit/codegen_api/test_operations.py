@@ -247,3 +247,39 @@ def test_every_operation_has_a_method_with_all_its_parameters_and_fields(client)
             continue
         bodies = [json.loads(request.content) for request in requests if request.content]
         assert {name for body in bodies for name in body} == fields_of(operation), (method, path)
+
+
+def test_the_default_size_of_a_page_is_one_that_the_server_accepts(client):
+    deployment = Deployment()
+    lists = [
+        lambda api: api.users.list(),
+        lambda api: api.users.api_tokens(),
+        lambda api: api.members.list(),
+        lambda api: api.organizations.list(),
+        lambda api: api.repos.list(),
+        lambda api: api.runs.list(),
+        lambda api: api.runs.logs(7),
+        lambda api: api.runs.events(7),
+        lambda api: api.run_cards.list(),
+        lambda api: api.run_cards.logs(7),
+        lambda api: api.starred_runs.list(),
+        lambda api: api.agents.list(),
+        lambda api: api.agents.versions("7a"),
+        lambda api: api.checkpoints.list(7),
+        lambda api: api.multi_runs.list(),
+        lambda api: api.multi_runs.events("7mr"),
+    ]
+
+    client.each(*lists, transport=httpx.MockTransport(deployment))
+
+    paged = {key for key in operations() if limit_of(key)}
+    assert paged <= set(deployment.called)
+    for key in paged:
+        for request in deployment.called[key]:
+            assert int(request.url.params["limit"]) <= limit_of(key), key
+
+
+def limit_of(key: tuple[str, str]) -> int:
+    """Return the largest page that an operation accepts; 0 if it has no pages."""
+    parameters = DOCUMENT["paths"][key[1]][key[0]].get("parameters", [])
+    return next((each["schema"]["maximum"] for each in parameters if each.get("name") == "limit"), 0)

@@ -29,7 +29,7 @@ def profiles(
 
 
 def versions(
-    core: Core, agent_id: str, *, limit: int = PAGE_SIZE, org_id: Id | None = None
+    core: Core, agent_id: str, *, limit: int = 50, org_id: Id | None = None
 ) -> Listing[AgentProfile, CursorPage[AgentProfile]]:
     """List the versions of an agent, latest first. `limit` is the size of a page."""
     path, read = f"{_path(core.org(org_id), agent_id)}/versions", CursorPage[AgentProfile].read

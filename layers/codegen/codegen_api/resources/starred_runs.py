@@ -5,11 +5,13 @@ from .._deployment import new_idempotency_key, require_deployment
 from .._deployment_models import CursorPage, Star
 from .._flows import perform
 from .._ids import Id, as_id
-from .._pagination import PAGE_SIZE, Listing, by_cursor
+from .._pagination import Listing, by_cursor
 from .._protocol import Call, Flow, no_content
 from .._resource import AsyncResource, Resource, async_listing, awaitable, blocking, listing
 
 FEATURE = "starred runs"
+MOST_STARS = 50
+"""The largest page, because each star comes with its run card."""
 
 
 def star(core: Core, agent_run_id: Id, *, note: str | None = None, org_id: Id | None = None) -> Flow[Star]:
@@ -27,7 +29,7 @@ def unstar(core: Core, agent_run_id: Id, *, org_id: Id | None = None) -> Flow[No
     yield Call("DELETE", path, no_content)
 
 
-def list_(core: Core, *, limit: int = PAGE_SIZE, org_id: Id | None = None) -> Listing[Star, CursorPage[Star]]:
+def list_(core: Core, *, limit: int = MOST_STARS, org_id: Id | None = None) -> Listing[Star, CursorPage[Star]]:
     """List the starred runs of the caller, with their run cards, latest star first. `limit` is the size of a page."""
     path, read = _path(core.org(org_id)), CursorPage[Star].read
     return by_cursor(FEATURE, lambda cursor: Call("GET", path, read, params={"cursor": cursor, "limit": limit}))
