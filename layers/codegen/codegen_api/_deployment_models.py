@@ -418,7 +418,10 @@ class MultiRun(Model):
     reason: str | None = None
     counts: dict[str, int] | None = None
     candidates: list[Candidate] | None = None
+    judging: dict[str, Any] | None = None
     synthesis: dict[str, Any] | None = None
+    rejections: list[dict[str, Any]] | None = None
+    strategy_used: str | None = None
     estimate: dict[str, Any] | None = None
     paused_scope: str | None = None
     cancelled_runs: list[dict[str, Any]] | None = None

@@ -70,6 +70,7 @@ class MultiRunStatus(Status):
 
     QUEUED = "queued"
     RUNNING = "running"
+    JUDGING = "judging"
     SYNTHESIZING = "synthesizing"
     UNKNOWN = "unknown"
     COMPLETED = "completed"

@@ -3,10 +3,13 @@
 import json
 from collections.abc import AsyncIterable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
+import pytest
 
+from codegen_api import AgentType, MultiRunStatus, RunStatus
+from codegen_api.resources import multi_runs
 from tests.support.documents import example, operation_of, resolve
 from tests.support.lists import items_of
 
@@ -53,6 +56,8 @@ MULTI_RUN: dict[str, Any] = {
     "variants": [{"model": "m"}],
     "strategy": "select",
     "quorum": 1,
+    "judge": "always",
+    "judges": 2,
     "synthesis": {"top_k": 2},
     "deadline_s": 600,
     "on_deadline": "partial",
@@ -277,6 +282,21 @@ def test_the_default_size_of_a_page_is_one_that_the_server_accepts(client):
     for key in paged:
         for request in deployment.called[key]:
             assert int(request.url.params["limit"]) <= limit_of(key), key
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Status", set(RunStatus)),
+        ("MultiRunStatus", set(MultiRunStatus) - {MultiRunStatus.UNKNOWN}),
+        ("AgentType", set(AgentType)),
+        ("Strategy", set(get_args(multi_runs.Strategy))),
+        ("JudgePolicy", set(get_args(multi_runs.JudgePolicy))),
+        ("OnDeadline", set(get_args(multi_runs.OnDeadline))),
+    ],
+)
+def test_the_client_has_every_word_of_the_document(name, words):
+    assert words == set(DOCUMENT["components"]["schemas"][name]["enum"])
 
 
 def limit_of(key: tuple[str, str]) -> int:

@@ -49,7 +49,8 @@ class SynthesisOptions(TypedDict, total=False):
     top_k: int
 
 
-Strategy = Literal["synthesize", "select", "none"]
+Strategy = Literal["synthesize", "select", "rank", "none"]
+JudgePolicy = Literal["auto", "always", "never"]
 OnDeadline = Literal["partial", "fail"]
 
 
@@ -61,6 +62,8 @@ def create(  # noqa: D417 - callers do not pass `core`
     variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
     quorum: int | None = None,
+    judge: JudgePolicy | None = None,
+    judges: Literal[1, 2] | None = None,
     synthesis: SynthesisOptions | None = None,
     deadline_s: int | None = None,
     on_deadline: OnDeadline | None = None,
@@ -80,8 +83,10 @@ def create(  # noqa: D417 - callers do not pass `core`
         prompt: The task of each run.
         concurrency: Number of runs, or of runs for each of `variants`. If None: the deployment's default.
         variants: Other options for some runs. Each variant gets `concurrency` runs.
-        strategy: `synthesize`, `select` or `none`. If None: `synthesize`.
+        strategy: `synthesize`, `select`, `rank` or `none`. If None: `synthesize`.
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
+        judge: When judges rank the usable answers: `auto`, `always` or `never`. If None: `auto`.
+        judges: How many judges. The second one reads the answers in the opposite order.
         synthesis: How the answer is made.
         deadline_s: Seconds within which all runs must end.
         on_deadline: What happens if some have not: with `partial` the others count, with `fail` the multi-run fails.
@@ -101,6 +106,8 @@ def create(  # noqa: D417 - callers do not pass `core`
         variants=variants,
         strategy=strategy,
         quorum=quorum,
+        judge=judge,
+        judges=judges,
         synthesis=synthesis,
         deadline_s=deadline_s,
         on_deadline=on_deadline,
@@ -125,6 +132,8 @@ def estimate(
     variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
     quorum: int | None = None,
+    judge: JudgePolicy | None = None,
+    judges: Literal[1, 2] | None = None,
     synthesis: SynthesisOptions | None = None,
     deadline_s: int | None = None,
     on_deadline: OnDeadline | None = None,
@@ -147,6 +156,8 @@ def estimate(
         variants=variants,
         strategy=strategy,
         quorum=quorum,
+        judge=judge,
+        judges=judges,
         synthesis=synthesis,
         deadline_s=deadline_s,
         on_deadline=on_deadline,
