@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -16,13 +16,19 @@ from . import advice
 from .terminal import visible
 
 if TYPE_CHECKING:
-    from codegen_api import CodegenAPI
+    from codegen_api import CodegenAPI, CodegenAPIError
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 FAILED = 1
 UNUSABLE = 2
 INTERRUPTED = 130
+
+# How often a start that the rate limit refuses is repeated, beside the retries of the client, and for which codes. The
+# Codegen API has none.
+_PATIENCE = 10
+_PASSING = (None, "limit_used_up", "rate_limited")
 
 # A shorter pause needs no explanation.
 _NOTICED_SECONDS = 2.0
@@ -64,7 +70,7 @@ class Session:
         """Make a client. Warnings about its configuration go to standard error."""
         from codegen_api import CodegenAPI, ConfigurationWarning
 
-        settings: dict[str, Any] = {"org_id": self.org_id, "base_url": self.base_url, "sleep": self._sleep, **more}
+        settings: dict[str, Any] = {"org_id": self.org_id, "base_url": self.base_url, "sleep": self.sleep, **more}
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", ConfigurationWarning)
             api = (self._make or CodegenAPI)(**settings)
@@ -81,7 +87,8 @@ class Session:
         finally:
             self._on_pause = None
 
-    def _sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and announce a long pause."""
         announce, self._on_pause = self._on_pause, None  # the announcement may call the server and pause itself
         if announce and seconds >= _NOTICED_SECONDS:
             announce(seconds)
@@ -99,11 +106,20 @@ def with_api(command: Callable[Concatenate[CodegenAPI, P], None]) -> Callable[P,
     return update_wrapper(run, command)
 
 
-@contextmanager
-def starting(api: CodegenAPI) -> Iterator[None]:
-    """Start runs in the block. A pause for a rate limit is announced."""
-    with Session.current().announcing(lambda seconds: _announce(api, seconds)):
-        yield
+def starting(api: CodegenAPI, start: Callable[[], T]) -> T:
+    """Start a run, however long the rate limit lets it wait. Each pause is announced."""
+    from codegen_api import RateLimitError
+
+    session = Session.current()
+    with session.announcing(lambda seconds: _announce(api, seconds)):
+        for _ in range(_PATIENCE):
+            try:
+                return start()
+            except RateLimitError as error:
+                if error.retry_after is None or _code(error) not in _PASSING:
+                    raise
+                session.sleep(error.retry_after)
+        return start()
 
 
 def log_requests(context: click.Context) -> None:
@@ -148,16 +164,26 @@ def _announce(api: CodegenAPI, seconds: float) -> None:
 
     from . import deployment
 
-    waiting = ""
+    reason, queue = "The server accepts no new run now.", ""
     try:
         limits = deployment.rate_limits(api.with_deadline(5))
     except CodegenAPIError:
-        reason = "The server accepts no new run now."
+        pass  # the pause is announced without its reason
     else:
-        create = next((limit for limit in limits["caller"] if limit["name"] == "create"), None)
-        reason = (create and create.get("blocked_reason")) or "Codegen's limit of new runs is used up."
-        if create and not create.get("blocked_reason"):
-            window = f"{create['window_seconds']:g} s"
-            reason = f"Codegen accepts {create['calls']} new runs in {window}, and {create['remaining']} are left now."
-        waiting = f" {limits['queue']['length']} runs of the organization are in the launch queue."
-    click.echo(visible(f"{reason} The next attempt is in {seconds:.0f} s.{waiting}"), err=True)
+        reason = _reason(limits) or reason
+        if length := limits["queue"]["length"]:
+            queue = f" {length} runs of the organization wait in the launch queue."
+    click.echo(visible(f"{reason} The next attempt is in {seconds:.0f} s.{queue}"), err=True)
+
+
+def _code(error: CodegenAPIError) -> Any:
+    return error.body.get("code") if isinstance(error.body, dict) else None
+
+
+def _reason(limits: dict[str, Any]) -> str | None:
+    """Return why no run can be created now, as far as the limits show it."""
+    create = next((limit for limit in limits["caller"] if limit["name"] == "create"), None)
+    if create is None or create["remaining"]:
+        return None
+    blocked: str | None = create.get("blocked_reason")
+    return blocked or f"Codegen's limit of {create['calls']} new runs in {create['window_seconds']:g} s is used up."

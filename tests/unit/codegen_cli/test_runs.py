@@ -374,8 +374,9 @@ def test_the_log_is_a_list(run: Run) -> None:
 # --- waiting --------------------------------------------------------------------------------------------------------
 
 
-def test_a_start_that_the_rate_limit_delays_says_how_long(world: FakeCodegen) -> None:
-    patient = runner(FakeTransport(world), world.clock.advance, retry=RetryPolicy(max_retries=3))
+@pytest.mark.parametrize("retries", [0, 3])
+def test_a_start_that_the_rate_limit_delays_says_how_long(world: FakeCodegen, retries: int) -> None:
+    patient = runner(FakeTransport(world), world.clock.advance, retry=RetryPolicy(max_retries=retries))
     for _ in range(10):
         assert patient("run", "--detach", "Do it.").exit_code == 0
 
@@ -399,8 +400,8 @@ def test_a_delayed_start_tells_the_limit_and_the_launch_queue(answers: list[Any]
     done = patient("run", "--detach", "Do it.")
 
     assert done.stdout == "7\n"
-    assert "Codegen accepts 10 new runs in 60 s, and 0 are left now. The next attempt is in 34 s." in done.stderr
-    assert "4 runs of the organization are in the launch queue." in done.stderr
+    assert "Codegen's limit of 10 new runs in 60 s is used up. The next attempt is in 34 s." in done.stderr
+    assert "4 runs of the organization wait in the launch queue." in done.stderr
 
 
 def test_a_queued_candidate_shows_its_place(at_deployment: Run, answers: list[Any]) -> None:

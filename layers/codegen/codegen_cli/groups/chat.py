@@ -61,8 +61,7 @@ def _converse(api: CodegenAPI, agent_id: str, session_id: str | None, fields: Fi
 def _send(api: CodegenAPI, agent_id: str, message: str, session_id: Any) -> Record:
     """Send a message and wait for the answer, also for longer than one request may take."""
     body = {"agent_id": agent_id, "message": message, "session_id": session_id}
-    with starting(api):
-        answer: dict[str, Any] = deployment.call(api, "POST", "chat", body=body)
+    answer: dict[str, Any] = starting(api, lambda: deployment.call(api, "POST", "chat", body=body))
     if answer.get("response") is None and answer.get("metrics") is None:
         from .. import display
 

@@ -127,10 +127,8 @@ def _continue(
     fields: Fields,
 ) -> None:
     given = {name: value for name, value in modifications.items() if value is not None}
-    with starting(api):
-        started = deployment.call(
-            api, "POST", f"{_path(checkpoint_id)}/{action}", body={**body, "modifications": given or None}
-        )
+    path, sent = f"{_path(checkpoint_id)}/{action}", {**body, "modifications": given or None}
+    started = starting(api, lambda: deployment.call(api, "POST", path, body=sent))
     run_id = started.get("agent_run_id")
     if detail := started.get("detail"):
         click.echo(visible(str(detail)), err=True)

@@ -68,8 +68,7 @@ def start(api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, f
 
     Use - as PROMPT to read the prompt from standard input.
     """
-    with starting(api):
-        started = api.multi_runs.create(prompt, **options)
+    started = starting(api, lambda: api.multi_runs.create(prompt, **options))
     if not detach:
         click.echo(visible(f"Multi-run {started.id}"), err=True)
         follow_multi_run(api, started, poll_interval, fields)

@@ -45,8 +45,7 @@ def start(api: CodegenAPI, /, prompt: str, detach: bool, web: bool, fields: Fiel
 
     Use - as PROMPT to read the prompt from standard input.
     """
-    with starting(api):
-        task = api.run_task(prompt, **options)
+    task = starting(api, lambda: api.run_task(prompt, **options))
     announce_run(task)
     if web:
         open_page(task.web_url)
@@ -197,8 +196,7 @@ def follow_up(api: CodegenAPI, run_id: int, prompt: str, detach: bool, fields: F
     """
     task = api.get_task(run_id)
     after = last_event_id(api, run_id)
-    with starting(api):
-        api.runs.follow_up(run_id, prompt)
+    starting(api, lambda: task.follow_up(prompt))
     task.refresh()
     announce_run(task)
     if not detach:
