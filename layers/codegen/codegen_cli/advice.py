@@ -6,6 +6,7 @@ these errors is in `OWN`.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,24 +80,56 @@ OWN = {
 # By the status, for an error without a `code`: the Codegen API has none.
 _BY_STATUS = {401: _LOG_IN, 402: "Upgrade the organization's plan at Codegen.", 404: _CHECK_ID, 429: _WAIT}
 
+# What the client says to programs, and what it means here.
+_FOR_PROGRAMS = {
+    "no token: pass token, set CODEGEN_API_TOKEN or write ~/.codegen/config.json": (
+        "there is no token. Log in with `codegen-runs auth login`, or set CODEGEN_API_TOKEN"
+    ),
+    "no organization: pass org_id or set CODEGEN_ORG_ID": (
+        "there is no organization. Name it with --org-id, or set CODEGEN_ORG_ID"
+    ),
+    "the argument org_id": "--org-id",
+    "the argument base_url": "--base-url",
+    "set base_url to": "set --base-url to",
+}
+
+
+# Where a value was in the request.
+_PLACE = re.compile(r"\b(?:query|body|path)\.([\w.]+):")
+
 
 def message(error: CodegenAPIError) -> str:
     """Return the message of an error, with advice."""
-    return " ".join(filter(None, (error.message.rstrip(), _advice(error), _request_id(error))))
+    parts = (_sentence(part) for part in (error.message, _known(error), _advice(error)) if part)
+    text = " ".join([*parts, *_request_id(error)])
+    for programs, people in _FOR_PROGRAMS.items():
+        text = re.sub(re.escape(programs), people, text, flags=re.IGNORECASE)
+    text = _PLACE.sub(lambda match: f"{match[1].replace('_', '-')}:", text)
+    return text[:1].upper() + text[1:]
+
+
+def _known(error: CodegenAPIError) -> str:
+    """Return what the client knows about an error beside the server's remedy, such as the setting behind it."""
+    return (error.remedy or "").replace(_remedy(error), "").strip()
 
 
 def _advice(error: CodegenAPIError) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    code, remedy = body.get("code"), body.get("remedy")
-    if code in OWN:
-        return OWN[code]
-    if isinstance(remedy, str):
-        return remedy
-    if error.message.startswith("no token"):
-        return _LOG_IN
-    return _BY_STATUS.get(error.status_code or 0, "")
+    if error.code is not None:
+        return OWN.get(error.code, _remedy(error))
+    return _remedy(error) or _BY_STATUS.get(error.status_code or 0, "")
 
 
-def _request_id(error: CodegenAPIError) -> str:
+def _remedy(error: CodegenAPIError) -> str:
+    remedy = error.body.get("remedy") if isinstance(error.body, dict) else None
+    return remedy if isinstance(remedy, str) else ""
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    is_open = text[-1:].isalnum() and "codegen-runs" not in text
+    return f"{text}." if is_open else text
+
+
+def _request_id(error: CodegenAPIError) -> list[str]:
     is_failure = error.status_code is not None and error.status_code >= 500
-    return f"(request id: {error.request_id})" if is_failure and error.request_id else ""
+    return [f"(request id: {error.request_id})"] if is_failure and error.request_id else []

@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from codegen_api import MultiRun, Task, TaskEvent
+from codegen_api import Event, MultiRun, Task
 
 from .terminal import can_draw, is_terminal, visible
 from .texts import time
@@ -52,15 +52,22 @@ _THEME = Theme(
 
 
 @contextmanager
-def events(task: Task) -> Iterator[Callable[[TaskEvent], None]]:
+def events(task: Task) -> Iterator[Callable[[Event], None]]:
     """Yield a function that shows an event. A progress bar counts the steps of the agent."""
-    with _progress("{task.completed} steps") as progress:
-        bar = progress.add_task(f"Run {task.id}", total=None)
+    with steps(f"Run {task.id}", lambda: f"Run {task.id}: {task.status}") as show:
+        yield show
 
-        def show(event: TaskEvent) -> None:
+
+@contextmanager
+def steps(name: str, described: Callable[[], str] | None = None) -> Iterator[Callable[[Event], None]]:
+    """Yield a function that shows an event, with a bar that counts the steps."""
+    with _progress("{task.completed} steps") as progress:
+        bar = progress.add_task(name, total=None)
+
+        def show(event: Event) -> None:
             if event.type == "run.log":
                 progress.advance(bar)
-            progress.update(bar, description=f"Run {task.id}: {task.status.value}")
+            progress.update(bar, description=described() if described else name)
             if event.type != "run.log_updated":
                 _line(progress.console, event.text)
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import deployment
-
 if TYPE_CHECKING:
-    from codegen_api import AgentRun, CodegenAPI, TaskEvent
-
-_WORDS = {"pending": "queued"}
+    from codegen_api import AgentRun, CodegenAPI, Event
 
 
 def run_record(api: CodegenAPI, run_id: int) -> dict[str, Any]:
     """Read a run in full."""
-    if deployment.is_one(api):
-        card: dict[str, Any] = deployment.call(api, "GET", f"run-cards/{run_id}")
-        return card
-    return card_of(api.runs.get(run_id))
+    from codegen_api import NotSupportedError
+
+    try:
+        return api.run_cards.get(run_id).model_dump()
+    except NotSupportedError:
+        return card_of(api.runs.get(run_id))
 
 
 def card_of(run: AgentRun) -> dict[str, Any]:
@@ -27,16 +25,21 @@ def card_of(run: AgentRun) -> dict[str, Any]:
     links = found.pop("github_pull_requests", None) or []
     return {
         **found,
-        "status": _WORDS.get(status, status),
+        "status": status,
         "upstream_status": found.get("status"),
         "pull_requests": [_link(link) for link in links if isinstance(link, dict)],
     }
 
 
-def event_record(event: TaskEvent) -> dict[str, Any]:
+def event_record(event: Event) -> dict[str, Any]:
     """Return an event as a deployment returns it, and its text in one line."""
-    moment = event.at and event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"id": event.id, "type": event.type, "ts": moment, "data": event.data, "text": event.text}
+    return {
+        "id": event.id,
+        "type": event.type,
+        "ts": event.at and event.at.text,
+        "data": event.data,
+        "text": event.text,
+    }
 
 
 def _link(pull_request: dict[str, Any]) -> dict[str, Any]:

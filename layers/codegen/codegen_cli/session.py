@@ -16,7 +16,7 @@ from . import advice
 from .terminal import visible
 
 if TYPE_CHECKING:
-    from codegen_api import CodegenAPI, CodegenAPIError
+    from codegen_api import CodegenAPI, RateLimits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,7 +116,7 @@ def starting(api: CodegenAPI, start: Callable[[], T]) -> T:
             try:
                 return start()
             except RateLimitError as error:
-                if error.retry_after is None or _code(error) not in _PASSING:
+                if error.retry_after is None or error.code not in _PASSING:
                     raise
                 session.sleep(error.retry_after)
         return start()
@@ -162,28 +162,22 @@ def errors_as_messages() -> Iterator[None]:
 def _announce(api: CodegenAPI, seconds: float) -> None:
     from codegen_api import CodegenAPIError
 
-    from . import deployment
-
     reason, queue = "The server accepts no new run now.", ""
     try:
-        limits = deployment.rate_limits(api.with_deadline(5))
+        limits = api.with_deadline(5).rate_limits.get()
     except CodegenAPIError:
         pass  # the pause is announced without its reason
     else:
         reason = _reason(limits) or reason
-        if length := limits["queue"]["length"]:
-            queue = f" {length} runs of the organization wait in the launch queue."
+        if limits.queue.length:
+            queue = f" {limits.queue.length} runs of the organization wait in the launch queue."
     click.echo(visible(f"{reason} The next attempt is in {seconds:.0f} s.{queue}"), err=True)
 
 
-def _code(error: CodegenAPIError) -> Any:
-    return error.body.get("code") if isinstance(error.body, dict) else None
-
-
-def _reason(limits: dict[str, Any]) -> str | None:
+def _reason(limits: RateLimits) -> str | None:
     """Return why no run can be created now, as far as the limits show it."""
-    create = next((limit for limit in limits["caller"] if limit["name"] == "create"), None)
-    if create is None or create["remaining"]:
+    create = next((limit for limit in limits.caller if limit.name == "create"), None)
+    if create is None or create.remaining:
         return None
-    blocked: str | None = create.get("blocked_reason")
-    return blocked or f"Codegen's limit of {create['calls']} new runs in {create['window_seconds']:g} s is used up."
+    used_up = f"Codegen's limit of {create.calls} new runs in {create.window_seconds:g} s is used up."
+    return create.blocked_reason or used_up

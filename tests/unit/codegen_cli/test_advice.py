@@ -79,9 +79,42 @@ def test_a_failure_of_the_server_names_its_request(at_deployment: Run, answers: 
     assert "(request id: req-7)" in done.stderr
 
 
-@pytest.mark.parametrize("status", [401, 402, 404])
-def test_errors_of_the_codegen_api_have_advice_too(at_deployment: Run, answers: list[Any], status: int) -> None:
-    answers += [httpx.Response(status, json={"message": "Refused.", "status_code": status})]
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "Refused. The server http://codegen.test refused CODEGEN_TOKEN: "),
+        (402, "Refused. Upgrade the organization's plan at Codegen."),
+        (403, "Refused. This is about organization 123, from CODEGEN_ORG_ID."),
+        (404, "Refused. Check the id."),
+    ],
+)
+def test_errors_of_the_codegen_api_have_advice_too(
+    at_deployment: Run, answers: list[Any], status: int, advice: str
+) -> None:
+    answers += [httpx.Response(status, json={"message": "Refused", "status_code": status})]
 
-    assert at_deployment("multi-run", "list").stderr.startswith("Error: Refused. ")
-    assert not at_deployment.__doc__
+    assert at_deployment("multi-run", "list").stderr.startswith(f"Error: {advice}")
+
+
+def test_a_setting_that_is_missing_names_the_command_or_the_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CODEGEN_ORG_ID")
+    no_organization = run("list")
+    monkeypatch.delenv("CODEGEN_TOKEN")
+    no_token = run("list")
+
+    assert no_organization.stderr == (
+        "Error: There is no organization. Name it with --org-id, or set CODEGEN_ORG_ID.\n"
+    )
+    assert no_token.stderr == (
+        "Error: There is no token. Log in with `codegen-runs auth login`, or set CODEGEN_API_TOKEN.\n"
+    )
+    assert (no_organization.exit_code, no_token.exit_code) == (2, 2)
+
+
+def test_an_invalid_value_is_named_as_the_option_is(at_deployment: Run, answers: list[Any]) -> None:
+    fault = {"loc": ["query", "created_after"], "msg": "Input should be a date", "type": "date"}
+    answers += [httpx.Response(422, json={"code": "validation_failed", "detail": [fault], "remedy": "Correct it."})]
+
+    refused = at_deployment("run", "list", "--created-after", "2026")
+
+    assert refused.stderr == "Error: Created-after: Input should be a date.\n"

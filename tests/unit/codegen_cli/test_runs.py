@@ -111,7 +111,7 @@ def test_a_command_that_needs_a_deployment_says_so(run: Run, line: list[str]) ->
     done = run(*line)
 
     assert done.exit_code == 2
-    assert "set base_url to a deployment of Codegen Runs" in done.stderr
+    assert "set --base-url to a deployment of Codegen Runs" in done.stderr
 
 
 def test_a_cancel_needs_consent_to_a_ban(run: Run) -> None:

@@ -210,8 +210,8 @@ def test_a_prompt_is_read_in_the_encoding_of_the_terminal(
     [
         (b"caf\xe9", "Standard input is not UTF-8."),
         ("hello".encode("utf-16-le"), "Standard input has zero bytes."),
-        (b"", "the prompt is empty"),
-        (b"\xef\xbb\xbf \n", "the prompt is empty"),
+        (b"", "The prompt is empty"),
+        (b"\xef\xbb\xbf \n", "The prompt is empty"),
     ],
 )
 def test_standard_input_without_a_prompt_starts_no_run(
@@ -242,7 +242,7 @@ def test_a_blank_prompt_starts_no_run(run: Run, world: FakeCodegen, line: list[s
     done = run(*line)
 
     assert done.exit_code == 2
-    assert "the prompt is empty" in done.stderr
+    assert "The prompt is empty" in done.stderr
     assert not world.creates
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import deployment
 from ..options import Group, Id, Text, json_option, limit_option
 from ..output import Fields, Record, details, show, show_list
 from ..session import with_api
@@ -71,7 +70,7 @@ def agent() -> None:
 @with_api
 def list_(api: CodegenAPI, limit: int, tag: str | None, fields: Fields) -> None:
     """List agents, newest first."""
-    found = (agent.profile.model_dump() for agent in api.agents.list_agents(tag=tag))
+    found = (profile.model_dump() for profile in api.agents.list(tag=tag))
     show_list(islice(found, limit), fields, COLUMNS, "There are no agents.")
 
 
@@ -82,7 +81,7 @@ def list_(api: CodegenAPI, limit: int, tag: str | None, fields: Fields) -> None:
 @with_api
 def view(api: CodegenAPI, agent_id: str, version: int | None, fields: Fields) -> None:
     """Show an agent: its instructions, model and repository."""
-    show(api.agents.get_agent(agent_id, version=version).profile.model_dump(), fields, _lines)
+    show(api.agents.get(agent_id, version=version).profile.model_dump(), fields, _lines)
 
 
 @agent.command()
@@ -92,7 +91,7 @@ def view(api: CodegenAPI, agent_id: str, version: int | None, fields: Fields) ->
 @with_api
 def versions(api: CodegenAPI, agent_id: str, limit: int, fields: Fields) -> None:
     """List the versions of an agent, newest first, also of a deleted one."""
-    found = deployment.items(api, f"agents/{deployment.name(agent_id)}/versions")
+    found = (profile.model_dump() for profile in api.agents.versions(agent_id))
     show_list(islice(found, limit), fields, COLUMNS, "There are no versions.")
 
 
@@ -108,7 +107,7 @@ def create(api: CodegenAPI, /, name: str, agent_id: str | None, fields: Fields, 
     NAME is the name that people see.
     """
     options["agent_type"] = options["agent_type"] or "general"
-    made = api.agents.create_agent(name, agent_id=agent_id, **_given(options))
+    made = api.agents.create(name, agent_id=agent_id, **_given(options))
     show(made.profile.model_dump(), fields, lambda record: click.echo(visible(str(record["id"]))))
 
 
@@ -121,7 +120,7 @@ def create(api: CodegenAPI, /, name: str, agent_id: str | None, fields: Fields, 
 @with_api
 def edit(api: CodegenAPI, /, agent_id: str, fields: Fields, **options: Any) -> None:
     """Change an agent, which makes its next version. What no option names stays."""
-    changed = api.agents.update_agent(agent_id, **_given(options))
+    changed = api.agents.update(agent_id, **_given(options))
     said = visible(f"{changed.id} has version {changed.version}.")
     show(changed.profile.model_dump(), fields, lambda _record: click.echo(said))
 
@@ -131,7 +130,7 @@ def edit(api: CodegenAPI, /, agent_id: str, fields: Fields, **options: Any) -> N
 @with_api
 def delete(api: CodegenAPI, agent_id: str) -> None:
     """Delete an agent. Its versions stay readable."""
-    api.agents.delete_agent(agent_id)
+    api.agents.delete(agent_id)
     click.echo(visible(f"{agent_id} is deleted."))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import deployment
 from ..options import Group, json_option
 from ..output import Fields, Record, details, show
 from ..session import Session, with_api
@@ -49,7 +48,7 @@ def login(session: Session, local: bool, with_token: bool) -> None:
     with session.client(base_url=base_url, token=token) as api:
         user = api.users.me()
         org_id = _organization(session, list(api.organizations.list()), local=local, is_asked=is_asked)
-        kind = "a deployment of Codegen Runs" if deployment.is_one(api) else "the Codegen API"
+        kind = "a deployment of Codegen Runs" if _is_deployment(api) else "the Codegen API"
     from ..configuration import change
 
     file = change({"base_url": base_url, "org_id": org_id, "token": token})
@@ -70,7 +69,7 @@ def status(api: CodegenAPI, fields: Fields) -> None:
     settings = {setting.name: setting for setting in read_origins(session.org_id, session.base_url)}
     found = {
         "base_url": settings["base_url"].value,
-        "deployment": deployment.is_one(api),
+        "deployment": _is_deployment(api),
         "org_id": settings["org_id"].value,
         "user": user.model_dump(),
         "token": settings["token"].value,
@@ -118,6 +117,16 @@ def _organization(session: Session, found: list[Organization], *, local: bool, i
     if given not in ids:
         raise click.ClickException(f"The token has no access to the organization {given}.")
     return int(given)
+
+
+def _is_deployment(api: CodegenAPI) -> bool:
+    from codegen_api import NotSupportedError
+
+    try:
+        api.service.health()
+    except NotSupportedError:
+        return False
+    return True
 
 
 def _warn_of_variables(*settings: str) -> None:

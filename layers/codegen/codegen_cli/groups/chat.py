@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import deployment
 from ..options import Command, Text, json_option
 from ..output import Fields, Record, show
 from ..session import FAILED, INTERRUPTED, on_interrupt, starting, with_api
 from ..terminal import is_terminal, visible
 
 if TYPE_CHECKING:
-    from codegen_api import CodegenAPI
+    from codegen_api import CodegenAPI, Event
+
+_ANSWER = ("run.started", "run.completed", "run.failed", "run.incomplete", "run.cancelled", "run.timed_out")
 
 
 @click.command(cls=Command)
@@ -59,20 +62,24 @@ def _converse(api: CodegenAPI, agent_id: str, session_id: str | None, fields: Fi
 
 
 def _send(api: CodegenAPI, agent_id: str, message: str, session_id: Any) -> Record:
-    """Send a message and wait for the answer, also for longer than one request may take."""
-    body = {"agent_id": agent_id, "message": message, "session_id": session_id}
-    answer: dict[str, Any] = starting(api, lambda: deployment.call(api, "POST", "chat", body=body))
-    if answer.get("response") is None and answer.get("metrics") is None:
-        from .. import display
+    """Send a message, show what the agent does, and return its answer."""
+    from .. import display
 
-        task = api.get_task(answer["run_id"])
-        hint = f"The agent continues. Read its answer with: codegen-runs run view {task.id}"
-        with on_interrupt(hint), display.events(task) as shown:
-            for event in task.stream(after=answer.get("cursor")):
-                shown(event)
-        card = deployment.call(api, "GET", f"run-cards/{task.id}")
-        answer |= {"response": card.get("result"), "status": card["status"], "status_reason": card.get("status_reason")}
-    return answer
+    answer: dict[str, Any] = {}
+    with display.steps(f"Agent {agent_id}") as shown:
+        events = starting(api, lambda: _begun(api.chat.stream(agent_id, message, session_id=session_id)))
+        with on_interrupt("The agent continues. Its runs are listed by: codegen-runs run list"):
+            for event in events:
+                answer |= event.data if event.type in _ANSWER else {}
+                if event.type != "content.delta":
+                    shown(event)
+    return {name: value for name, value in answer.items() if name != "links"}
+
+
+def _begun(events: Iterator[Event]) -> Iterator[Event]:
+    """Return a stream whose first event has arrived, so that a refusal of the message is noticed."""
+    first = next(events)
+    return chain([first], events)
 
 
 def _show(answer: Record, fields: Fields) -> None:

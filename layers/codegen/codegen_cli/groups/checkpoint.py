@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import deployment
 from ..following import announce_run, follow
 from ..options import Group, Id, Text, json_option, limit_option
 from ..output import Fields, Record, details, show, show_list, table
@@ -16,7 +15,7 @@ from ..terminal import visible
 from ..texts import first_line, time
 
 if TYPE_CHECKING:
-    from codegen_api import CodegenAPI
+    from codegen_api import CodegenAPI, RestoredRun
 
 COLUMNS = (
     ("ID", lambda found: found.get("id")),
@@ -35,9 +34,7 @@ def modification_options(command: Any) -> Any:
         click.option("--detach", is_flag=True, help="Print the id of the run and exit without waiting."),
         click.option("--model", help="Language model of the run."),
         click.option("--system-prompt", type=Text(), help="Instructions of the run, or - for standard input."),
-        click.option(
-            "--prompt", "modified_query", type=Text(), help="Prompt to continue with, or - for standard input."
-        ),
+        click.option("--prompt", type=Text(), help="Prompt to continue with, or - for standard input."),
     ):
         command = option(command)
     return command
@@ -55,7 +52,7 @@ def checkpoint() -> None:
 @with_api
 def list_(api: CodegenAPI, run_id: int, limit: int, fields: Fields) -> None:
     """List the checkpoints of a run, newest first."""
-    found = deployment.items(api, f"agent/run/{run_id}/checkpoints")
+    found = (checkpoint.model_dump() for checkpoint in api.checkpoints.list(run_id))
     show_list(islice(found, limit), fields, COLUMNS, "The run has no checkpoints.")
 
 
@@ -65,7 +62,7 @@ def list_(api: CodegenAPI, run_id: int, limit: int, fields: Fields) -> None:
 @with_api
 def view(api: CodegenAPI, checkpoint_id: str, fields: Fields) -> None:
     """Show a checkpoint with the conversation until then."""
-    show(deployment.call(api, "GET", _path(checkpoint_id)), fields, _lines)
+    show(api.checkpoints.get(checkpoint_id).model_dump(), fields, _lines)
 
 
 @checkpoint.command()
@@ -76,9 +73,8 @@ def view(api: CodegenAPI, checkpoint_id: str, fields: Fields) -> None:
 @with_api
 def create(api: CodegenAPI, run_id: int, description: str | None, tags: tuple[str, ...], fields: Fields) -> None:
     """Make a checkpoint of a run as it is now, and print its id."""
-    body = {"description": description, "tags": list(tags)}
-    made = deployment.call(api, "POST", f"agent/run/{run_id}/checkpoints", body=body)
-    show(made, fields, lambda record: click.echo(visible(str(record["id"]))))
+    made = api.checkpoints.create(run_id, description=description, tags=tags)
+    show(made.model_dump(), fields, lambda record: click.echo(visible(str(record["id"]))))
 
 
 @checkpoint.command()
@@ -93,7 +89,8 @@ def restore(
 
     The run gets the conversation until then again. The files of its sandbox are not rewound.
     """
-    _continue(api, checkpoint_id, "restore", {"create_new_run": not same_run}, modifications, detach, fields)
+    options = {**modifications, "create_new_run": not same_run}
+    _follow(api, starting(api, lambda: api.checkpoints.restore(checkpoint_id, **options)), detach, fields)
 
 
 @checkpoint.command()
@@ -105,7 +102,7 @@ def fork(api: CodegenAPI, /, checkpoint_id: str, detach: bool, fields: Fields, *
 
     The run of the checkpoint does not change.
     """
-    _continue(api, checkpoint_id, "fork", {}, modifications, detach, fields)
+    _follow(api, starting(api, lambda: api.checkpoints.fork(checkpoint_id, **modifications)), detach, fields)
 
 
 @checkpoint.command()
@@ -114,34 +111,18 @@ def fork(api: CodegenAPI, /, checkpoint_id: str, detach: bool, fields: Fields, *
 @with_api
 def lineage(api: CodegenAPI, checkpoint_id: str, fields: Fields) -> None:
     """Show which runs a checkpoint came from, and which runs came from it."""
-    show(deployment.call(api, "GET", f"{_path(checkpoint_id)}/lineage"), fields, _lineage)
+    show(api.checkpoints.lineage(checkpoint_id).model_dump(), fields, _lineage)
 
 
-def _continue(
-    api: CodegenAPI,
-    checkpoint_id: str,
-    action: str,
-    body: Record,
-    modifications: Record,
-    detach: bool,
-    fields: Fields,
-) -> None:
-    given = {name: value for name, value in modifications.items() if value is not None}
-    path, sent = f"{_path(checkpoint_id)}/{action}", {**body, "modifications": given or None}
-    started = starting(api, lambda: deployment.call(api, "POST", path, body=sent))
-    run_id = started.get("agent_run_id")
-    if detail := started.get("detail"):
-        click.echo(visible(str(detail)), err=True)
-    if detach or run_id is None:
-        show(started, fields, lambda _record: click.echo(run_id or started.get("key")))
+def _follow(api: CodegenAPI, started: RestoredRun, detach: bool, fields: Fields) -> None:
+    """Follow the run that continues from a checkpoint, unless it waits for its launch."""
+    click.echo(visible(started.detail), err=True)
+    if detach or started.agent_run_id is None:
+        show(started.model_dump(), fields, lambda _record: click.echo(started.agent_run_id or started.key))
         return
-    task = api.get_task(run_id)
+    task = api.get_task(started.agent_run_id)
     announce_run(task)
     follow(api, task, None, fields)
-
-
-def _path(checkpoint_id: str) -> str:
-    return f"checkpoints/{deployment.name(checkpoint_id)}"
 
 
 def _lines(found: Record) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import deployment
 from ..options import Command, json_option
 from ..output import Fields, Record, show, table
 from ..session import with_api
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 @with_api
 def limits(api: CodegenAPI, fields: Fields) -> None:
     """Show rate limits and the launch queue."""
-    show(deployment.rate_limits(api), fields, _lines)
+    show(api.rate_limits.get().model_dump(), fields, _lines)
 
 
 def _lines(found: Record) -> None:

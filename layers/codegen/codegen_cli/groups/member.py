@@ -34,7 +34,7 @@ def member() -> None:
 @with_api
 def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
     """List the members of the organization with their roles."""
-    found = (each.model_dump() for each in api.organizations.get_organization_members())
+    found = (each.model_dump() for each in api.members.list())
     show_list(islice(found, limit), fields, COLUMNS, "The organization has no members.")
 
 
@@ -44,5 +44,5 @@ def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
 @with_api
 def set_role(api: CodegenAPI, user_id: int, role: str) -> None:
     """Set what a member may do on the deployment."""
-    changed = api.users.update_user(user_id, role=role)
+    changed = api.members.update(user_id, role=role)
     click.echo(visible(f"{changed.name or changed.id} has the role {changed.role}."))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import deployment
 from ..following import follow_multi_run
 from ..options import Group, Id, Text, json_option, limit_option
 from ..output import Fields, Record, details, show, show_list, table
@@ -183,7 +182,7 @@ def cancel(api: CodegenAPI, multi_run_id: str, allow_pr_ban: bool, reason: str |
 @with_api
 def pause(api: CodegenAPI, multi_run_id: str) -> None:
     """Launch no further run of a multi-run. Agents at work continue."""
-    _control(api, multi_run_id, "pause")
+    _show_control(api.multi_runs.pause(multi_run_id).model_dump())
 
 
 @multi_run.command()
@@ -191,7 +190,7 @@ def pause(api: CodegenAPI, multi_run_id: str) -> None:
 @with_api
 def resume(api: CodegenAPI, multi_run_id: str) -> None:
     """End the pause of a multi-run."""
-    _control(api, multi_run_id, "resume")
+    _show_control(api.multi_runs.resume(multi_run_id).model_dump())
 
 
 def details_of(found: Record) -> None:
@@ -263,7 +262,6 @@ def _objects(evidence: Record, name: str) -> list[Record]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
-def _control(api: CodegenAPI, multi_run_id: str, action: str) -> None:
-    found = deployment.call(api, "POST", f"multi-runs/{multi_run_id}/{action}")
+def _show_control(found: Record) -> None:
     scope = " Its agents continue; no further run is launched." if found.get("paused_scope") else ""
     click.echo(visible(f"{found.get('id')} is {found.get('status')}.{scope}"))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import deployment
 from ..cards import COLUMNS, show_details, show_stars
 from ..following import announce_run, follow, follow_multi_run, print_events
 from ..options import Group, Id, RunOrMultiRun, Text, json_option, limit_option, web_option
 from ..output import Fields, Record, show, show_list
 from ..records import card_of, run_record
-from ..session import starting, with_api
+from ..session import Unusable, starting, with_api
 from ..terminal import open_page
 from ..texts import first_line, time
 
@@ -62,7 +61,7 @@ def start(api: CodegenAPI, /, prompt: str, detach: bool, web: bool, fields: Fiel
 @click.option("--status", help="Only with this status; several with commas, such as queued,running.")
 @click.option("--repo", help="Only in this repository: its id, name or owner/name.")
 @click.option("--source", "source_type", help="Only started from here: API, SLACK, GITHUB, ...")
-@click.option("--search", "q", help="Only with these words in the prompts, the result or the pull requests.")
+@click.option("--search", "query", help="Only with these words in the prompts, the result or the pull requests.")
 @click.option("--tag", help="Only with this tag.")
 @click.option("--created-after", help="Only created after this time, such as 2026-01-31.")
 @click.option("--created-before", help="Only created before this time.")
@@ -81,14 +80,7 @@ def list_(
     if starred:
         show_stars(api, limit, fields)
         return
-    if deployment.is_one(api):
-        found: Iterator[Record] = _cards(api, {**filters, "source_type": source_type})
-    elif filters:
-        name = "search" if "q" in filters else next(iter(filters)).replace("_", "-")
-        raise click.UsageError(f"--{name} needs a deployment of Codegen Runs. Name one with --base-url.")
-    else:
-        found = map(card_of, api.runs.list(source_type=source_type))
-    show_list(islice(found, limit), fields, COLUMNS, "There are no such runs.")
+    show_list(islice(_records(api, source_type, filters), limit), fields, COLUMNS, "There are no such runs.")
 
 
 @run.command()
@@ -172,7 +164,7 @@ def pause(api: CodegenAPI, run_id: int) -> None:
 
     An agent that is at work continues.
     """
-    _show_control(deployment.call(api, "POST", f"agent/run/{run_id}/pause"))
+    _show_control(api.runs.pause(run_id).model_dump())
 
 
 @run.command()
@@ -180,7 +172,7 @@ def pause(api: CodegenAPI, run_id: int) -> None:
 @with_api
 def resume(api: CodegenAPI, run_id: int) -> None:
     """End the pause of a run."""
-    _show_control(deployment.call(api, "POST", f"agent/run/{run_id}/resume", body={}))
+    _show_control(api.runs.resume(run_id).model_dump())
 
 
 @run.command("follow-up")
@@ -217,25 +209,29 @@ def open_(api: CodegenAPI, run_id: int) -> None:
 
 def last_event_id(api: CodegenAPI, run_id: int) -> str | None:
     """Return the id of the newest event of a run; None if it has none."""
-    if not deployment.is_one(api):
-        return f"0-{api.runs.logs(run_id, limit=1).total_logs or 0}"
-    after = None
-    while True:
-        page = deployment.call(api, "GET", f"agent/run/{run_id}/events", params={"after": after, "limit": 100})
-        after = page["next_cursor"]
-        if not page["has_more"]:
-            return str(after) if after else None
+    from codegen_api import NotSupportedError
+
+    last = None
+    try:
+        for event in api.runs.events(run_id):
+            last = event.id
+    except NotSupportedError:
+        # The ids that the client gives to the entries of a log are their numbers.
+        last = f"0-{api.runs.logs(run_id, limit=1).total_logs or 0}"
+    return last
 
 
-def _cards(api: CodegenAPI, filters: Record) -> Iterator[Record]:
-    """Read the run cards page by page."""
-    page = 1
-    while True:
-        found = deployment.call(api, "GET", "run-cards", params={**filters, "page": page, "limit": 100})
-        yield from found["items"]
-        if not found["has_more"]:
-            return
-        page += 1
+def _records(api: CodegenAPI, source_type: str | None, filters: dict[str, Any]) -> Iterator[Record]:
+    """Read runs as records: the cards of a deployment, or the runs of the Codegen API."""
+    from codegen_api import NotSupportedError
+
+    try:
+        return (card.model_dump() for card in api.run_cards.list(source_type=source_type, **filters))
+    except NotSupportedError:
+        if filters:
+            name = "search" if "query" in filters else next(iter(filters)).replace("_", "-")
+            raise Unusable(f"--{name} needs a deployment of Codegen Runs. Name one with --base-url.") from None
+        return map(card_of, api.runs.list(source_type=source_type))
 
 
 def _content(entry: Record) -> Any:

@@ -36,7 +36,7 @@ def token() -> None:
 @with_api
 def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
     """List your API tokens, newest first, without their secrets."""
-    found = (each.model_dump() for each in api.users.list_api_tokens())
+    found = (each.model_dump() for each in api.users.api_tokens())
     show_list(islice(found, limit), fields, COLUMNS, "You have no API tokens.")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @with_api
 def usage(api: CodegenAPI, since: str | None, until: str | None, fields: Fields) -> None:
     """Count the runs of the organization."""
-    show(api.organizations.get_organization_usage(since, until).model_dump(), fields, _lines)
+    show(api.usage.get(since, until).model_dump(), fields, _lines)
 
 
 def _lines(found: Record) -> None:
