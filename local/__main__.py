@@ -19,6 +19,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -61,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 _STARTING = "Starting the API, the functions, the tables and the state machine on this machine ..."
+
+_CONSOLE_TOKEN_LASTS = timedelta(hours=12)
 
 _PORTS = (
     "PORT or --port (API), WEBSOCKET_PORT or --websocket-port, CODEGEN_PORT or --codegen-port, AWS_PORT or --aws-port; "
@@ -128,7 +131,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with _stack(options, codegen, ports, folder) as stack:
             _create_agents(stack)
-            print(_first_screen(stack, folder), flush=True)
+            print(_first_screen(stack, folder, _console_address(stack)), flush=True)
             stack.wait()
     except KeyboardInterrupt:
         print("\nStopped.")
@@ -230,6 +233,25 @@ def _create_agents(stack: Stack) -> None:
         print(f"The demo agents were not created: {error}", file=sys.stderr)
 
 
+def _console_address(stack: Stack) -> str:
+    """Return the address of the console. It signs in by itself, with the fake's token or a new API token.
+
+    A real Codegen token must not appear on the screen. The API token is valid for a few hours and can be revoked.
+    """
+    console = f"{stack.api_url}/console"
+    if stack.fake:
+        return f"{console}#token={stack.codegen.token}"
+    expires_at = (datetime.now(UTC) + _CONSOLE_TOKEN_LASTS).isoformat()
+    token = {"name": "Console of make run", "role": "member", "expires_at": expires_at}
+    try:
+        with _api(stack, timeout=10) as api:
+            created = api.post("/v1/users/me/api-tokens", json=token | {"organizations": [stack.codegen.org_id]})
+            return f"{console}#token={created.raise_for_status().json()['token']}"
+    except httpx.HTTPError as error:
+        print(f"No API token was created for the console, so it asks for one: {error}", file=sys.stderr)
+        return console
+
+
 def _real_codegen() -> Codegen | None:
     """Return the Codegen API that the environment names, or None for the fake."""
     token, org_id = os.environ.get("CODEGEN_API_TOKEN"), os.environ.get("CODEGEN_ORG_ID")
@@ -256,7 +278,7 @@ def _names_a_host(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _first_screen(stack: Stack, data_folder: Path | None) -> str:
+def _first_screen(stack: Stack, data_folder: Path | None, console: str) -> str:
     organization = f"{stack.api_url}/v1/organizations/{stack.codegen.org_id}"
     # A real token must not appear on the screen; the variable works as well when pasted.
     token = stack.codegen.token if stack.fake else "$CODEGEN_API_TOKEN"
@@ -266,6 +288,8 @@ def _first_screen(stack: Stack, data_folder: Path | None) -> str:
     curl = f"curl --noproxy {HOST}" if is_proxied else "curl"
     return f"""
 Codegen Runs is running on this machine.
+
+  console          {console}
 
   API              {stack.api_url}
   documentation    {stack.api_url}/docs

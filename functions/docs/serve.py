@@ -1,14 +1,14 @@
 """GET /openapi.json, GET /docs, GET /redoc - serve the OpenAPI document, and show it in Swagger UI."""
 
-from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from codegen_runs.http import files
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.etags import tag_of
 from codegen_runs.problems import NotFound
 
 app = APIGatewayRestResolver()
@@ -17,11 +17,11 @@ HERE = Path(__file__).parent
 SWAGGER = resources.files("aws_lambda_powertools.event_handler.openapi") / "swagger_ui"
 
 # The files that /docs?asset= serves to both pages. Swagger UI itself is a part of Powertools.
-ASSETS = {
-    "swagger-ui-bundle.min.js": (SWAGGER / "swagger-ui-bundle.min.js", "text/javascript; charset=utf-8"),
-    "swagger-ui.min.css": (SWAGGER / "swagger-ui.min.css", "text/css; charset=utf-8"),
-    "swagger.js": (HERE / "swagger.js", "text/javascript; charset=utf-8"),
-    "reader.js": (HERE / "reader.js", "text/javascript; charset=utf-8"),
+ASSETS: dict[str, Traversable] = {
+    "swagger-ui-bundle.min.js": SWAGGER / "swagger-ui-bundle.min.js",
+    "swagger-ui.min.css": SWAGGER / "swagger-ui.min.css",
+    "swagger.js": HERE / "swagger.js",
+    "reader.js": HERE / "reader.js",
 }
 
 # The pages work without a connection to the Internet: everything comes from this deployment.
@@ -39,9 +39,7 @@ POLICY = (
 )
 def get_document() -> Response[str]:
     """Read this document."""
-    response = _response(_text(HERE / "openapi.json"), "application/json", "no-cache")
-    response.headers["ETag"] = _tag()
-    return response
+    return files.answer(HERE / "openapi.json", files.REVALIDATED)
 
 
 @app.get(
@@ -57,7 +55,7 @@ def get_swagger_ui() -> Response[str]:
         return _page("API", "swagger.js")
     if query["asset"] not in ASSETS:
         raise NotFound("No such asset.")
-    return _asset(query["asset"], query.get("version"))
+    return _asset(ASSETS[query["asset"]], query.get("version"))
 
 
 @app.get(
@@ -77,47 +75,18 @@ def _page(title: str, script: str) -> Response[str]:
         "swagger_ui": _address("swagger-ui-bundle.min.js"),
         "script": _address(script),
     }
-    page = Template(_text(HERE / "page.html")).substitute(addresses, title=title)
-    response = _response(page, "text/html; charset=utf-8", "no-cache")
-    response.headers["Content-Security-Policy"] = POLICY
-    return response
+    page = Template(files.text(HERE / "page.html")).substitute(addresses, title=title)
+    return files.text_answer(page, ".html", files.REVALIDATED, Content_Security_Policy=POLICY)
 
 
 def _address(name: str) -> str:
     """Return the address of an asset. It changes with the content, so browsers may keep what they have."""
-    return f"docs?asset={name}&amp;version={_version(name)}"
+    return f"docs?asset={name}&amp;version={files.version(ASSETS[name])}"
 
 
-def _asset(name: str, version: str | None) -> Response[str]:
+def _asset(file: Traversable, version: str | None) -> Response[str]:
     # During a deployment, the page of one version may request an asset from the other.
-    is_current = version == _version(name)
-    caching = "public, max-age=31536000, immutable" if is_current else "no-cache"
-    return _response(_content(name), ASSETS[name][1], caching)
-
-
-def _response(text: str, content_type: str, cache_control: str) -> Response[str]:
-    headers: dict[str, str | list[str]] = {"Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
-    return Response(200, content_type, text, headers)
-
-
-@cache
-def _content(name: str) -> str:
-    return ASSETS[name][0].read_text("utf-8")
-
-
-@cache
-def _version(name: str) -> str:
-    return tag_of(_content(name)).strip('"')
-
-
-@cache
-def _text(file: Path) -> str:
-    return file.read_text("utf-8")
-
-
-@cache
-def _tag() -> str:
-    return tag_of(_text(HERE / "openapi.json"))
+    return files.answer(file, files.IMMUTABLE if version == files.version(file) else files.REVALIDATED)
 
 
 handler = endpoint(app, verbatim=True, public=True)

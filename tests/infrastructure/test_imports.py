@@ -140,6 +140,7 @@ def test_what_ships_imports_nothing_that_does_not_ship() -> None:
     runtime = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_lambda"}
     runtime |= {"mypy_boto3_secretsmanager", "mypy_boto3_stepfunctions"}  # for types only
     layer = {"aws_lambda_powertools", "httpx", "mangum", "pydantic", "pydantic_core"}
+    console = {"markdown_it", "pygments"}  # in the package of the function itself: functions/console/requirements.txt
     files = [
         *sources.modules(FUNCTIONS),
         *sources.modules(LAYER / "codegen_api"),
@@ -148,7 +149,8 @@ def test_what_ships_imports_nothing_that_does_not_ship() -> None:
 
     outside = set().union(*map(sources.packages, files)) - OURS - set(sys.stdlib_module_names)
 
-    assert outside <= runtime | layer
+    assert outside <= runtime | layer | console
+    assert {file for file in files if sources.packages(file) & console} == {FUNCTIONS / "console" / "render.py"}
 
 
 def test_no_module_of_a_function_hides_one_that_ships() -> None:

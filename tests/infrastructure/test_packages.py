@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.sources import LAYER, ROOT
+from tests.support.sources import FUNCTIONS, LAYER, ROOT
 
 GROUPS: dict[str, list[Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
 LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
@@ -84,6 +84,14 @@ def test_the_layer_ships_what_its_packages_need_in_the_tested_versions() -> None
     tested = pins(ROOT / "constraints.txt")
 
     assert shipped == {name: tested[name] for name in closure(group("runtime"), "3.13")}
+
+
+def test_the_console_ships_what_it_needs_besides_the_layer_in_the_tested_versions() -> None:
+    shipped = pins(FUNCTIONS / "console" / "requirements.txt")
+    tested = pins(ROOT / "constraints.txt")
+    needed = closure([Requirement("markdown-it-py"), Requirement("pygments")], "3.13")
+
+    assert shipped == {name: tested[name] for name in needed}
 
 
 def test_the_layer_hides_no_package_that_the_runtime_brings() -> None:

@@ -12,7 +12,7 @@ CHANGES = {"post", "put", "patch", "delete"}
 
 # They change API tokens of the caller, not an organization. Every caller may revoke their own tokens; the role of a new
 # token is checked where the token is created.
-OF_THE_CALLER = {"create_api_token", "revoke_api_token"}
+OF_THE_CALLER = {"create_api_token", "render_markdown", "revoke_api_token"}
 
 
 def changing() -> Iterator[tuple[Path, ast.FunctionDef, str]]:

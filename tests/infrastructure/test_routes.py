@@ -16,6 +16,7 @@ from tests.support.events import rest
 from tests.support.sources import FUNCTIONS, ROOT
 
 DOCUMENT = json.loads((ROOT / "openapi.json").read_text("utf-8"))
+CONSOLE = {"/", "/console", "/console/markdown", "/console/{version}/{file}"}
 VERBS = {"get", "post", "put", "patch", "delete"}
 API = backend.template().api
 assert API
@@ -58,13 +59,14 @@ def test_the_document_has_the_routes_of_the_template() -> None:
     assert sorted(documented) == sorted(SERVED)
 
 
-def test_only_health_and_documentation_have_no_version_in_their_path() -> None:
+def test_only_health_documentation_and_the_console_have_no_version_in_their_path() -> None:
     unversioned = {path for path in DOCUMENT["paths"] if not path.startswith("/v1/")}
 
-    assert unversioned == {"/health", "/openapi.json", "/docs", "/redoc"}
+    assert unversioned - CONSOLE == {"/health", "/openapi.json", "/docs", "/redoc"}
+    assert unversioned >= CONSOLE
 
 
-def test_only_health_documentation_and_unknown_paths_are_public(template: Template) -> None:
+def test_only_health_documentation_the_console_and_unknown_paths_are_public(template: Template) -> None:
     assert template.api
 
     assert {route.path for route in template.api.routes if route.authorizer is None} == {
@@ -74,6 +76,7 @@ def test_only_health_documentation_and_unknown_paths_are_public(template: Templa
         "/docs",
         "/redoc",
         "/{proxy+}",
+        *(CONSOLE - {"/console/markdown"}),
     }
 
 
@@ -111,13 +114,14 @@ def test_the_path_parameter_at_one_place_has_one_name() -> None:
             prefix += f"/{segment}"
 
 
-def test_every_post_is_idempotent_unless_its_response_is_a_secret() -> None:
+def test_every_post_is_idempotent_unless_it_changes_nothing_or_its_response_is_a_secret() -> None:
     posts = [route.function for route in ROUTES if route.method == "POST"]
 
     assert {function.logical_id for function in posts if "IDEMPOTENCY_TABLE" not in function.environment} == {
         "CreateApiToken",
         "CreateStreamTicket",
         "GenerateSlackToken",
+        "RenderMarkdown",
         "SetWebhook",
         "TestWebhook",
     }

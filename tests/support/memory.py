@@ -177,6 +177,10 @@ class MemoryRuns:
         log = self.log.get((org_id, key), [])
         return [event for event in log if _place(event) > after and (now is None or _expires_at(event) > now)][:limit]
 
+    def events_before(self, org_id: int, key: str, *, before: tuple[int, int], limit: int, now: float) -> list[Event]:
+        log = self.log.get((org_id, key), [])
+        return [event for event in log if _place(event) < before and _expires_at(event) > now][-limit:]
+
     def imprints(self, org_id: int, key: str, epoch: int) -> list[str]:
         return [event.imprint for event in self.log.get((org_id, key), []) if event.epoch == epoch and event.imprint]
 

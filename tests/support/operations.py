@@ -19,6 +19,7 @@ Place = Literal["public", "path", "body", "query", "default", "none"]
 ROLES = {
     "api_tokens/revoke.py": Role.VIEWER,
     "check_suite_settings/update.py": Role.ADMIN,
+    "console/render.py": Role.VIEWER,
     "live/create_ticket.py": Role.VIEWER,
     "oauth_tokens/revoke.py": Role.VIEWER,
     "organizations/update.py": Role.ADMIN,

@@ -33,6 +33,9 @@ AFTER = r"^(([0-9]{1,4})-([0-9]{1,10})(~[A-Za-z0-9_-]*)?)?$"
 After the tilde there is a stream key (see `live.tickets`).
 """
 
+BEFORE = r"^(latest|([0-9]{1,4})-([0-9]{1,10})(~[A-Za-z0-9_-]*)?)$"
+"""The id of an event before which a log is read, as in `AFTER`; or `latest`, for its end."""
+
 CURSOR = r"^([A-Za-z0-9_-]{22,1000})?$"
 """A cursor of a list; nothing for its start."""
 
@@ -47,6 +50,12 @@ STATUSES = r"^[A-Za-z_, ]*$"
 
 SOURCE_TYPE = r"^[A-Za-z0-9_-]{0,64}$"
 """What started a run, as Codegen names it."""
+
+CONSOLE_VERSION = r"^(latest|[0-9a-f]{12})$"
+"""A version of the console: a hash of its files; or `latest`."""
+
+CONSOLE_FILE = r"^[a-z_]+\.[a-z]+$"
+"""A file of the console."""
 
 PROVIDER = r"^[ -~]{1,100}$"
 """A provider of OAuth tokens, as Codegen names it."""

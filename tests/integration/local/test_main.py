@@ -82,6 +82,9 @@ def test_the_printed_commands_work_and_sigint_ends_every_process():
     with running(AWS_PROFILE="another", **proxies) as (process, screen):
         _, runs, multi_run = re.findall(r"^  (curl .*)$", screen, re.MULTILINE)
 
+        (console,) = re.findall(r"^  console +(\S+)#token=YOUR_TOKEN$", screen, re.MULTILINE)
+        assert curl(f"curl --noproxy 127.0.0.1 {console}", **proxies)[0] == 200
+
         assert curl(runs, **proxies)[0] == 200
         assert curl(multi_run, **proxies)[0] == 202
         agents = curl(runs.replace("/agent/runs", "/agents"), **proxies)[1]
@@ -118,6 +121,8 @@ def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown(tmp_
         assert "/v1/organizations/42/" in screen
         assert '"Authorization: Bearer $CODEGEN_API_TOKEN"' in screen
         assert "not-a-real-token" not in screen + rest
+        assert "No API token was created for the console" in screen
+        assert re.search(r"^  console +\S+/console$", screen, re.MULTILINE)
         assert f"  data             {tmp_path}/codegen-runs/api.codegen.com/42\n" in screen
 
 

@@ -217,7 +217,7 @@ AUTHENTICATED = [
 ]
 """The functions whose sample is a request of an authenticated caller."""
 
-OWN_DATA = {"StarRun", "UnstarRun", "RevokeApiToken", "CreateStreamTicket"}
+OWN_DATA = {"StarRun", "UnstarRun", "RevokeApiToken", "CreateStreamTicket", "RenderMarkdown"}
 
 
 @pytest.fixture

@@ -33,6 +33,25 @@ def test_pages_follow_one_another_to_the_end(codegen: CodegenAPI, poll: Poll, fa
     assert list_events(run.id, f"?after={ids[-1]}").json["ended"]
 
 
+def test_the_newest_events_come_first_and_then_the_earlier_ones(
+    codegen: CodegenAPI, poll: Poll, fake: FakeCodegen
+) -> None:
+    fake.script(Script(steps=20, seconds=5))
+    run = codegen.runs.create("Say hello.", org_id=DEMO_ORG_ID)
+    list_events(run.id)
+    poll(30)
+    every = [item["id"] for item in list_events(run.id).json["items"]]
+
+    pages = [list_events(run.id, "?before=latest&limit=10").json]
+    while pages[-1]["has_more"]:
+        pages.append(list_events(run.id, f"?limit=10&before={pages[-1]['items'][0]['id']}").json)
+
+    assert [item["id"] for page in reversed(pages) for item in page["items"]] == every
+    assert pages[0]["next_cursor"] == every[-1]
+    assert list_events(run.id, f"?before={every[0]}").json["items"] == []
+    assert list_events(run.id, "?before=9-9").status == 400
+
+
 def test_a_request_waits_for_the_first_news_only(
     codegen: CodegenAPI, fake: FakeCodegen, clock: TestClock, polled_meanwhile: None
 ) -> None:

@@ -203,6 +203,22 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
             assert len(aws.asked) == 1, name
 
 
+def test_the_newest_events_before_a_place_are_read_oldest_first(runs: Runs) -> None:
+    runs.add(watch())
+    stored = runs.write(watch(), events(6))
+    runs.write(stored, events(3, first=7, epoch=1))
+
+    def before(epoch: int, seq: int, limit: int = 3) -> list[tuple[int, int]]:
+        found = runs.events_before(ORG, "mr-1-0", before=(epoch, seq), limit=limit, now=NOW)
+        return [(event.epoch, event.seq) for event in found]
+
+    assert before(9999, 0) == [(1, 7), (1, 8), (1, 9)]
+    assert before(1, 8) == [(0, 5), (0, 6), (1, 7)]
+    assert before(0, 2) == [(0, 1)]
+    assert before(0, 1) == []
+    assert runs.events_before(ORG, "mr-1-0", before=(9999, 0), limit=3, now=NOW + 10**9) == []
+
+
 def test_the_marks_of_an_epoch_are_listed_in_the_order_of_its_events(runs: Runs) -> None:
     runs.add(watch())
     made = [

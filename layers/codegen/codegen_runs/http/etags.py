@@ -18,8 +18,8 @@ def tag_of(body: str) -> str:
 def compared(answer: Answer, if_none_match: str | None) -> Answer:
     """Return the answer to a GET with its ETag, or 304 if the client already has this version.
 
-    Answers that are not JSON with status 200, and answers with `no-store`, do not change. ETag and Cache-Control of the
-    handler stay.
+    Only answers with status 200 change, if they are JSON or have an ETag already, and not those with `no-store`. ETag
+    and Cache-Control of the handler stay.
 
     Args:
         answer: The answer in the form of API Gateway.
@@ -27,7 +27,7 @@ def compared(answer: Answer, if_none_match: str | None) -> Answer:
     """
     headers: dict[str, list[str]] = answer["multiValueHeaders"]
     kind = (headers.get("Content-Type") or [""])[0]
-    if answer["statusCode"] != 200 or not kind.startswith("application/json"):
+    if answer["statusCode"] != 200 or not (kind.startswith("application/json") or "ETag" in headers):
         return answer
     if headers.get("Cache-Control") == ["no-store"]:
         return answer

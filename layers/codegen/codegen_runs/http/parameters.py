@@ -87,7 +87,7 @@ Skip = Annotated[int, Query(ge=0, le=forms.LARGEST_OFFSET, description="How many
 Limit = Annotated[int, Query(ge=1, le=100, description="How many entries to return at most.")]
 """The two parameters of the upstream's pages, with its limits."""
 
-# The next two are checked where they are read, so that every fault of theirs has the same answer.
+# The next three are checked where they are read, so that every fault of theirs has the same answer.
 
 Cursor = Annotated[
     Annotated[str, Field(json_schema_extra={"pattern": forms.CURSOR})] | None,
@@ -100,3 +100,9 @@ After = Annotated[
     Query(description="The id of the last event that you have seen. Default: from the start."),
 ]
 """The place in an event log after which to read."""
+
+Before = Annotated[
+    Annotated[str, Field(json_schema_extra={"pattern": forms.BEFORE})] | None,
+    Query(description="The id of an event, for the events before it; or `latest`, for the newest events."),
+]
+"""The place in an event log before which to read."""

@@ -61,6 +61,8 @@ def path_of(event: Event) -> str:
         RouteNotFound: The path does not end with the path of the route.
     """
     resource, path = event["resource"], event["path"]
+    if resource == "/":
+        return "/"
     if resource.endswith("+}"):
         return _path_of_rest(resource, path, event.get("pathParameters") or {})
     # Each parameter is one segment, so the route has as many segments as its resource. API Gateway ignores a slash at

@@ -172,6 +172,13 @@ class Reader(ABC, Generic[T]):
         self._terminal |= any(self.ends(event) for event in events)
         return events
 
+    def before(self, cursor: tuple[int, int], limit: int = PAGE) -> tuple[Sequence[Event], bool]:
+        """Read the newest events before a cursor, oldest first, and whether there are earlier ones."""
+        followed, now = self.followed, self.backend.clock.now()
+        events = self.backend.runs.events_before(followed.org_id, followed.key, before=cursor, limit=limit + 1, now=now)
+        self.after = (events[-1].epoch, events[-1].seq) if events else START
+        return events[-limit:], len(events) > limit
+
     def wait(self, until: float, limit: int = PAGE, interval: float = INTERVAL) -> Sequence[Event]:
         """Read the next events. If there are none yet, wait for them until the epoch second `until`.
 
@@ -271,6 +278,10 @@ def open_reader(
     if views:
         view(watch, backend=backend)
     return RunReader(backend, watch, cursor, views=views)
+
+
+LATEST = (9999, 0)
+"""The cursor after all events."""
 
 
 def parse_cursor(text: str, followed: Followed) -> tuple[int, int]:

@@ -492,6 +492,23 @@ class RunsTable:
             if kept or start is None:
                 return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in kept]
 
+    def events_before(self, org_id: int, key: str, *, before: tuple[int, int], limit: int, now: float) -> list[Event]:
+        """Read the newest events before an (epoch, seq), oldest first. Expired events are left out: see `events`."""
+        first, last = _event_key(0, 0), _event_key(*before)
+        condition = Condition(
+            "#pk = :pk AND #sk BETWEEN :first AND :last",
+            {"pk": run_partition(org_id, key), "first": first, "last": last},
+        )
+        found: list[Item] = []
+        start: Item | None = None
+        while True:
+            # One more, because the event at the end of the range is not before it.
+            items, start = self._table.query(condition, limit=limit + 1, newest_first=True, start=start)
+            found += [item for item in items if item["sk"] < last and item.get("expires_at", now + 1) > now]
+            if len(found) >= limit or start is None:
+                newest = reversed(found[:limit])
+                return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in newest]
+
     def event_actions(self, org_id: int, key: str, events: Sequence[Event]) -> list[tuple[str, dict[str, Any]]]:
         """Return the actions of a transaction that append events to a log: that of a run, or of a multi-run."""
         actions = []

@@ -1,0 +1,150 @@
+// Conversations with agents. A conversation is one run; each message is a turn of it.
+
+import { api, inOrganization, send } from "./api.js";
+import { fill, h, icon } from "./elements.js";
+import { LIVE, firstLine } from "./format.js";
+import { describe } from "./log.js";
+import { markdown } from "./markdown.js";
+import { buttons } from "./run.js";
+import { follow } from "./stream.js";
+import { attempt, choice, empty, heading, since, skeleton, status } from "./widgets.js";
+
+export async function show({ main, signal, titled, address, parameters: [id], query }) {
+  titled("Chat");
+  fill(main, skeleton(8));
+  const [agents, recent] = await Promise.all([
+    api.get(inOrganization("agents"), { limit: 100 }, signal),
+    api.get(inOrganization("run-cards"), { limit: 100, children: true }, signal),
+  ]);
+  if (signal.aborted) return;
+  if (!agents.items.length) {
+    return fill(main, heading("Chat"), empty("agent", "No agents yet", "A conversation is with an agent: instructions, a model and a repository.", h("a.button.primary", { href: address("agents") }, "Create an agent")));
+  }
+  const sessions = recent.items.filter((each) => each.metadata?.session_id);
+  const nameOf = (card) => agents.items.find((each) => each.id === agentOf(card))?.name ?? "Agent";
+  const list = h("nav.sessions", { "aria-label": "Conversations" },
+    h("a.button", { href: address("chat") }, icon("plus"), "New conversation"),
+    h("ul", sessions.map((each) => h("li", { data: { entry: "" } }, h("a", { href: address(`chat/${each.id}`), "aria-current": String(each.id) === id ? "page" : undefined },
+      h("b", firstLine(each.prompt) || `Conversation ${each.id}`), h("span.muted", nameOf(each), " · ", since(each.created_at)))))),
+    !sessions.length && h("p.muted", "Conversations appear here."));
+  const place = h("section.conversation", { "aria-label": "Conversation" });
+  fill(main, heading("Chat"), h("div.chat", list, place));
+  if (id) await conversation({ id, place, signal, titled, agents: agents.items, address });
+  else begin({ place, agents: agents.items, chosen: query.get("agent"), address });
+}
+
+function agentOf(card) {
+  return card.metadata?.agent_id ?? card.metadata?.agent?.id ?? null;
+}
+
+function composer(placeholder, act, ...more) {
+  const text = h("textarea", { rows: 3, name: "message", "aria-label": "Message", placeholder, required: true });
+  const submit = h("button.button.primary", { type: "submit" }, "Send");
+  const form = h("form.composer", {
+    on: {
+      submit: async (event) => {
+        event.preventDefault();
+        submit.disabled = true;
+        const message = text.value.trim();
+        if (message && (await attempt(() => act(message)))) text.value = "";
+        submit.disabled = false;
+        text.focus();
+      },
+    },
+  }, text, h("div.actions", more, submit));
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+  return form;
+}
+
+function begin({ place, agents, chosen, address }) {
+  const agent = choice("agent", agents.map((each) => [each.id, each.name]), chosen ?? agents[0].id);
+  agent.setAttribute("aria-label", "Agent");
+  fill(place, h("div.grow", empty("chat", "Ask an agent", "It works on your message as a run. You see what it does, and can stop it.")),
+    composer("Write a message", async (message) => {
+      const run = await say({ agent_id: agent.value, message });
+      location.hash = address(`chat/${run}`);
+    }, agent));
+}
+
+/** Send a message, and return the id of its run as soon as the agent has it. The answer comes from the run's events. */
+async function say(body) {
+  const reading = new AbortController();
+  const response = await send("POST", inOrganization("chat"), { body: { ...body, stream: true }, headers: { Accept: "text/event-stream" }, signal: reading.signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (true) {
+    const { done, value } = await reader.read();
+    text += value ?? "";
+    const found = /event: run_started\ndata: (.*)\n/.exec(text);
+    if (found) {
+      reader.cancel().catch(() => { /* The rest is read elsewhere. */ });
+      reading.abort();
+      return JSON.parse(found[1]).run_id;
+    }
+    if (done) throw new Error("The agent did not begin.");
+  }
+}
+
+async function conversation({ id, place, signal, titled, agents, address }) {
+  fill(place, skeleton(6));
+  let card = await api.get(inOrganization(`run-cards/${encodeURIComponent(id)}`), undefined, signal);
+  const session = card.metadata?.session_id;
+  const source = card.prompts?.map((each) => each.source).find((each) => each?.agent_id);
+  const agent = agents.find((each) => each.id === (agentOf(card) ?? source?.agent_id));
+  titled(`Chat: ${firstLine(card.prompt)}`);
+  const messages = h("div.messages", { role: "log", "aria-label": "Messages" });
+  const doing = h("p.sentence", { role: "status" });
+  const name = agent?.name ?? "Agent";
+  const write = session && agent && composer(`Write to ${name}`, async (message) => {
+    await say({ agent_id: agent.id, message, session_id: session });
+    replay();
+  });
+  fill(place, h("header.row", h("h2", icon("agent"), " ", name), h("a", { href: address(`runs/${id}?tab=log`) }, "Log")), messages, doing, write || h("p.muted", "This conversation cannot be continued here."));
+
+  let following = new AbortController();
+  signal.addEventListener("abort", () => following.abort());
+  replay();
+
+  function replay() {
+    following.abort();
+    following = new AbortController();
+    const parts = [];
+    let latest = null;
+    fill(messages);
+    const now = () => fill(doing, LIVE.has(card.status) && [status(card.status), h("span.doing", latest?.doing ?? "At work"), h("span.spacer"), buttons(card, { changed: refresh })]);
+    const refresh = async () => {
+      card = await api.get(inOrganization(`run-cards/${encodeURIComponent(id)}`), undefined, signal).catch(() => card);
+      now();
+      if (parts.length < (card.prompts ?? []).length * 2 - 1) prompts();
+    };
+    const told = new Set();
+    const prompts = () => {
+      for (const each of card.prompts ?? []) if (!told.has(each.turn)) { told.add(each.turn); add("person", each.text); }
+    };
+    const add = (kind, text) => {
+      parts.push(kind);
+      messages.append(h(`article.message.${kind}`, { "aria-label": kind === "person" ? "You" : name }, kind === "person" ? h("p.said-text", text) : markdown(text)));
+      messages.scrollTop = messages.scrollHeight;
+    };
+    follow(`agent/run/${id}`, {
+      signal: following.signal,
+      onSnapshot: () => attempt(refresh),
+      onState: () => {},
+      onProblem: (error) => fill(doing, error.message),
+      onEvent: (event) => {
+        const { log } = event.data;
+        if (event.type === "run.started" || event.type === "run.queued") { const turn = event.data.turn; const prompt = card.prompts?.find((each) => each.turn === turn); if (prompt && !told.has(turn)) { told.add(turn); add("person", prompt.text); } }
+        if (event.type === "run.log" && log?.message_type === "FINAL_ANSWER") add("agent", log.observation ?? log.thought ?? "");
+        else if (event.type === "run.log" && log) latest = describe(log);
+        else if (/^run\.(failed|incomplete|cancelled|timed_out)$/.test(event.type)) messages.append(h("p.ended", status(event.data.status), " ", event.data.reason));
+        if (event.type.startsWith("run.") && event.type !== "run.log") attempt(refresh);
+        now();
+      },
+    });
+  }
+}

@@ -1,0 +1,288 @@
+// A log: the events of a run as lines, which stay in the document so that the browser's own search finds them.
+
+import { external, fill, h, icon, visible } from "./elements.js";
+import { bytes, capital, clock, count, duration, firstLine, instant } from "./format.js";
+
+// Longer values are shown in part, with their size.
+const LONG = 4000;
+const SHOWN = 1500;
+const BASE64 = /^(data:[^,]{0,100};base64,)?[A-Za-z0-9+/\s_-]{600,}={0,2}\s*$/;
+// Lines that are added in one frame, so that no frame takes long.
+const PER_FRAME = 60;
+
+const KINDS = {
+  USER_MESSAGE: ["person", "Prompt"],
+  PLAN_EVALUATION: ["plan", "Plan"],
+  FINAL_ANSWER: ["answer", "Answer"],
+  ERROR: ["failed", "Error"],
+};
+const TOOLS = [[/search|grep|find|list/, "search"], [/edit|write|create|replace|patch/, "edit"], [/view|read|open|file/, "file"], [/command|bash|shell|exec|run|test/, "terminal"], [/pr|pull|git|branch|commit/, "pull_request"]];
+const VERBS = { search: "Searching", file: "Reading", edit: "Editing", terminal: "Running", pull_request: "Working on a pull request:", tool: "Using" };
+const MAIN_INPUTS = ["command", "cmd", "path", "file_path", "filepath", "file", "query", "pattern", "url", "title", "message", "name"];
+
+/** The events that end a turn. */
+export const ENDS = new Set(["run.completed", "run.incomplete", "run.failed", "run.cancelled", "run.timed_out"]);
+
+/** What an entry of a log is about, in a few words. */
+export function describe(log) {
+  const kind = log.message_type;
+  const input = mainInput(log.tool_input);
+  const failed = isFailure(log);
+  if (log.tool_name && kind !== "USER_MESSAGE" && log.tool_name !== "user_input") {
+    const symbol = TOOLS.find(([pattern]) => pattern.test(log.tool_name))?.[1] ?? "tool";
+    return { symbol, name: log.tool_name, input, said: firstLine(log.thought ?? textOf(log.observation)), failed, doing: `${VERBS[symbol]} ${input || log.tool_name}` };
+  }
+  const [symbol, name] = KINDS[kind] ?? ["flag", capital(String(kind ?? "entry").toLowerCase().replaceAll("_", " "))];
+  const said = log.thought ?? textOf(log.observation) ?? input;
+  return { symbol, name, input: "", said: firstLine(said || input), failed, doing: kind === "PLAN_EVALUATION" ? "Planning" : kind === "FINAL_ANSWER" ? "Writing its answer" : name };
+}
+
+function mainInput(input) {
+  if (typeof input === "string") return firstLine(input);
+  if (!input || typeof input !== "object") return "";
+  const name = MAIN_INPUTS.find((each) => typeof input[each] === "string");
+  const value = name ? input[name] : Object.values(input).find((each) => typeof each === "string");
+  return value ? firstLine(value).slice(0, 300) : "";
+}
+
+function textOf(value) {
+  if (value === null || value === undefined) return null;
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+/** Whether an entry shows that something failed. */
+export function isFailure(log) {
+  if (log.message_type === "ERROR") return true;
+  const output = log.tool_output;
+  if (!output || typeof output !== "object") return false;
+  return Boolean(output.error) || output.success === false || output.ok === false || output.status === "error" || (Number.isFinite(output.exit_code) && output.exit_code !== 0);
+}
+
+/** The lines of one log. */
+export class Log {
+  /**
+   * addressOf: the address of the entry with an event id. onFork: forks a checkpoint. onChange: called when the counts change.
+   */
+  constructor({ addressOf, onFork, onChange = () => {} }) {
+    this.addressOf = addressOf;
+    this.onFork = onFork;
+    this.onChange = onChange;
+    this.events = [];
+    this.lines = new Map();
+    this.updates = new Map();
+    this.failures = 0;
+    this.element = h("ol.log", { role: "list" });
+    this.waiting = [];
+    this.frame = 0;
+    this.needle = "";
+    this.following = false;
+  }
+
+  /** Add events that follow those that are shown. Many are drawn over several frames. */
+  add(events) {
+    this.waiting.push(...events);
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    this.frame = 0;
+    const atEnd = this.isAtEnd();
+    const events = this.waiting.splice(0, PER_FRAME);
+    this.events.push(...events);
+    const lines = events.map((event) => this.#take(event)).filter(Boolean);
+    this.element.append(...lines);
+    if (atEnd && this.following && lines.length) this.toEnd();
+    this.onChange();
+    if (this.waiting.length) this.frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Put events before those that are shown. What is on the screen stays where it is. */
+  prepend(events) {
+    const anchor = [...this.element.children].find((line) => line.getBoundingClientRect().bottom > 0);
+    const before = anchor?.getBoundingClientRect().top;
+    const lines = events.map((event) => this.#take(event, true)).filter(Boolean);
+    this.events.unshift(...events);
+    this.element.prepend(...lines);
+    if (anchor) {
+      const moved = anchor.getBoundingClientRect().top - before;
+      if (Math.abs(moved) > 1) scrollBy(0, moved);
+    }
+    this.onChange();
+  }
+
+  /** Whether the end of the log is on the screen. */
+  isAtEnd() {
+    return this.element.getBoundingClientRect().bottom < innerHeight + 120;
+  }
+
+  toEnd() {
+    scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+  }
+
+  /** Show only the lines with a text in them. Returns their number. */
+  search(text) {
+    this.needle = text.toLowerCase();
+    let found = 0;
+    for (const line of this.element.children) found += this.#match(line) ? 1 : 0;
+    return found;
+  }
+
+  #match(line) {
+    const matches = !this.needle || line.textContent.toLowerCase().includes(this.needle);
+    line.classList.toggle("other", !matches);
+    return matches;
+  }
+
+  onlyFailures(on) {
+    this.element.classList.toggle("only-failures", on);
+  }
+
+  clear() {
+    this.events = [];
+    this.lines.clear();
+    this.updates.clear();
+    this.failures = 0;
+    this.element.replaceChildren();
+  }
+
+  /** The last entry that says what the agent does. */
+  get latest() {
+    const event = this.events.findLast((each) => each.type === "run.log" || each.type === "run.log_updated");
+    return event?.data.log ? describe(event.data.log) : null;
+  }
+
+  get size() {
+    return this.lines.size;
+  }
+
+  #take(event, older = false) {
+    const { position } = event.data;
+    if (event.type === "run.log_updated") {
+      const line = this.lines.get(position);
+      if (!line) {
+        this.updates.set(position, event);
+        return null;
+      }
+      const next = this.#entry(event);
+      this.failures += Number(next.classList.contains("failed")) - Number(line.classList.contains("failed"));
+      next.querySelector("details").open = line.querySelector("details")?.open ?? false;
+      line.replaceWith(next);
+      this.lines.set(position, next);
+      this.#measure(position + 1);
+      return null;
+    }
+    let line;
+    if (event.type === "run.log") {
+      const newer = older ? this.updates.get(position) : null;
+      line = this.#entry(newer ?? event);
+      this.lines.set(position, line);
+      if (line.classList.contains("failed")) this.failures += 1;
+      this.#measure(position);
+      this.#measure(position + 1);
+    } else if (event.type === "stream.reset") {
+      this.clear();
+      this.events = [event];
+      line = this.#mark(event, "flag", "Codegen has rewritten the log. It begins again here.");
+    } else if (event.type === "checkpoint.created") {
+      line = this.#mark(event, "flag", `Checkpoint: ${event.data.reason.replaceAll("_", " ")}`, "checkpoint",
+        this.onFork && h("button.quiet", { type: "button", on: { click: () => this.onFork(event.data.checkpoint_id, event.data) } }, icon("fork"), "Fork from here"));
+    } else {
+      line = this.#lifecycle(event);
+    }
+    if (line && this.needle) this.#match(line);
+    return line;
+  }
+
+  /** The time until the next entry is how long an entry took. */
+  #measure(position) {
+    const [before, after] = [this.lines.get(position - 1), this.lines.get(position)];
+    const place = before?.querySelector(".took");
+    const seconds = (after?.dataset.at - before?.dataset.at) / 1000;
+    if (place && seconds >= 0) place.textContent = duration(seconds);
+  }
+
+  #entry(event) {
+    const { position, log } = event.data;
+    if (!log) return this.#mark(event, "flag", "This entry is too large to show here.", "large");
+    const { symbol, name, input, said, failed } = describe(log);
+    const speaks = log.message_type === "FINAL_ANSWER" || log.message_type === "USER_MESSAGE" || (!log.tool_name && (log.thought ?? textOf(log.observation) ?? "").includes("\n"));
+    const parts = [["Thought", log.tool_name ? log.thought : null], ["Input", log.tool_input], ["Output", log.tool_output], ["Observation", log.tool_name || !speaks ? log.observation : null]]
+      .filter(([, value]) => value !== null && value !== undefined && value !== "" && !(typeof value === "object" && !Object.keys(value).length));
+    const whole = !log.tool_name || log.message_type === "USER_MESSAGE" ? textOf(log.thought ?? log.observation) ?? mainInputWhole(log.tool_input) : null;
+    const summary = h("summary", icon(symbol, failed ? "failed" : symbol), h("b", name), input && h("code", input), said && said !== input && h("span.said", said),
+      failed && h("span.failure", "failed"), h("span.took"));
+    return h(`li.entry.of-${symbol}${failed ? ".failed" : ""}`, { id: `entry-${event.seq}`, data: { at: instant(log.created_at), entry: "", position } },
+      this.#time(event, log.created_at),
+      h("details", summary, whole && whole !== said ? h("div.io", value("Text", whole)) : h("div.io", parts.map(([label, each]) => value(label, each)))));
+  }
+
+  #time(event, at) {
+    return h("a.time", { href: this.addressOf(event.id), "aria-label": `Address of entry ${event.seq}`, title: at ?? event.ts }, clock(at ?? event.ts));
+  }
+
+  #mark(event, symbol, text, kind = "", ...more) {
+    return h(`li.mark${kind ? `.${kind}` : ""}`, { id: `entry-${event.seq}` }, this.#time(event, null), h("p", icon(symbol), text, event.data.summary && kind === "checkpoint" && h("span.said", firstLine(event.data.summary)), more));
+  }
+
+  #lifecycle(event) {
+    const { data } = event;
+    switch (event.type) {
+      case "run.queued": return this.#mark(event, "queued", data.paused_scope ? "Held back: the queue is paused." : "Waiting for its launch.");
+      case "run.started": return this.#mark(event, "running", data.turn > 1 ? `Turn ${data.turn} began.` : "The agent began.");
+      case "run.status_changed": return data.from === data.to ? null : this.#mark(event, data.to, `From ${data.from.replaceAll("_", " ")} to ${data.to.replaceAll("_", " ")}.`);
+      case "run.pr_opened": return this.#mark(event, "pull_request", "Opened a pull request: ", "good", external(data.pull_request.url, data.pull_request.title ?? "Pull request"));
+      case "run.cancel_requested": return this.#mark(event, "cancelled", `Cancel requested by ${data.requested_by}${data.reason ? `: ${data.reason}` : "."}`);
+      case "run.cancel_unconfirmed": return this.#mark(event, "incomplete", `The cancel was not confirmed: ${data.reason}`, "bad");
+      default:
+        if (ENDS.has(event.type)) return this.#mark(event, data.status, `${capital(data.status.replaceAll("_", " "))}${data.reason ? `: ${data.reason}` : "."}`, data.status === "completed" ? "good" : "bad");
+        return null;
+    }
+  }
+}
+
+function mainInputWhole(input) {
+  if (typeof input === "string") return input;
+  const strings = Object.values(input ?? {}).filter((each) => typeof each === "string");
+  return strings.length === 1 ? strings[0] : textOf(input);
+}
+
+/** A value with its name. A very long one is shown in part, with its size. */
+function value(label, content) {
+  const text = textOf(content);
+  const size = bytes(new Blob([text]).size);
+  const body = h("pre");
+  if (BASE64.test(text)) fill(body, h("span.muted", `Base64 data, ${size} `), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, "Show"));
+  else if (text.length > LONG) fill(body, text.slice(0, SHOWN), h("span.muted", "\n… "), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, `Show all (${size})`));
+  else fill(body, lines(content, text));
+  return h("div.value", h("h3", label), body);
+}
+
+/** An object of plain values reads best as lines. */
+function lines(content, text) {
+  if (!content || typeof content !== "object" || Array.isArray(content)) return text;
+  const pairs = Object.entries(content);
+  if (pairs.length > 12 || pairs.some(([, each]) => each !== null && typeof each === "object")) return text;
+  return pairs.map(([name, each], at) => [at > 0 && "\n", h("span.key", name), " ", String(each)]);
+}
+
+/** A log as Markdown. */
+export function asMarkdown(title, events) {
+  const parts = events.filter((each) => each.type === "run.log" && each.data.log).map(({ data: { log } }) => {
+    const { name, input, said, failed } = describe(log);
+    if (log.message_type === "FINAL_ANSWER") return `## Answer\n\n${log.observation ?? log.thought ?? ""}`;
+    if (log.message_type === "USER_MESSAGE") return `## Prompt\n\n${mainInputWhole(log.tool_input) ?? log.thought ?? ""}`;
+    const output = textOf(log.tool_output);
+    return `- ${clock(log.created_at)} **${name}**${input ? ` \`${input.replaceAll("`", "'")}\`` : ""}${failed ? " (failed)" : ""}${said ? `: ${said}` : ""}${output && output !== "{}" ? `\n\n  \`\`\`\n${visible(output).split("\n").map((line) => `  ${line}`).join("\n")}\n  \`\`\`` : ""}`;
+  });
+  return `# ${title}\n\n${parts.join("\n\n")}\n`;
+}
+
+/** A log as JSON lines. */
+export function asLines(events) {
+  return events.map((event) => JSON.stringify(event)).join("\n") + "\n";
+}
+
+/** How many entries there are, in words. */
+export function sizeOf(log) {
+  return count(log.size, "entry", "entries");
+}

@@ -1,0 +1,248 @@
+// A multi-run: its candidates side by side, how they compare, and the answer with where it comes from.
+
+import { api, inOrganization } from "./api.js";
+import { fill, h, icon } from "./elements.js";
+import { LIVE, capital, clock, count, duration, firstLine, word } from "./format.js";
+import { describe } from "./log.js";
+import { markdown } from "./markdown.js";
+import { follow } from "./stream.js";
+import { ask, attempt, button, empty, field, heading, loaded, pullRequests, since, skeleton, status, tabs, ticking, toast } from "./widgets.js";
+
+const OPEN = new Set(["queued", "launching", "running", "synthesizing"]);
+const LOOK = 2000;
+const LAST_LINES = 7;
+const SOURCES = { synthesis: "Joined from the usable answers", selected: "Selected by a judge", only_candidate: "The only usable answer", fallback: "The best answer, because the synthesis failed", picked: "Picked by a person" };
+
+export async function show({ main, signal, titled, address, parameters: [id], query }) {
+  fill(main, skeleton(10));
+  const here = `multi-runs/${encodeURIComponent(id)}`;
+  const path = inOrganization(here);
+  let multiRun = await api.get(path, undefined, signal);
+  if (signal.aborted) return;
+  titled(firstLine(multiRun.prompt));
+
+  const tab = query.get("tab") ?? (OPEN.has(multiRun.status) || !multiRun.answer ? "candidates" : "answer");
+  const sentence = h("p.sentence", { role: "status" });
+  const actions = h("div.actions");
+  const connection = h("span.connection", { role: "status" });
+  const navigation = h("div");
+  const content = h("div.content");
+  const panes = new Map();
+  const grid = h("div.candidates-grid");
+
+  fill(main, heading(firstLine(multiRun.prompt), { back: [h("a", { href: address("runs") }, "Runs"), " / Multi-run"], actions: [actions], below: sentence }), navigation, content);
+  draw();
+
+  const views = {
+    candidates: () => fill(content, h("div.log-bar", h("span.muted", countsOf(multiRun)), h("span.spacer"), connection), grid),
+    compare: () => loaded(content, async () => comparison(await api.get(`${path}/compare`, undefined, signal), address), signal),
+    answer: () => loaded(content, () => answer(multiRun, path, signal, address), signal),
+    prompt: () => fill(content, h("pre.prompt", multiRun.prompt)),
+  };
+  await (views[tab] ?? views.candidates)();
+
+  // --- live: one connection for the group, and short reads of what its candidates did ---
+
+  let timer = 0;
+  const look = async () => {
+    clearTimeout(timer);
+    try {
+      const before = multiRun.status;
+      if (!document.hidden) multiRun = await api.get(path, undefined, signal);
+      draw();
+      if (before !== multiRun.status && !OPEN.has(multiRun.status)) {
+        if (tab === "answer" || tab === "compare") await views[tab]();
+        else if (multiRun.answer && !query.get("tab")) toast("The answer is here.");
+      }
+    } catch (error) {
+      if (error.name === "AbortError" || signal.aborted) return;
+      if (error.status === undefined) console.error(error);
+    }
+    if (!signal.aborted && (OPEN.has(multiRun.status) || multiRun.candidates.some((each) => LIVE.has(each.status)))) timer = setTimeout(look, LOOK);
+  };
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  if (OPEN.has(multiRun.status)) timer = setTimeout(look, LOOK);
+  follow(here, {
+    signal,
+    onEvent: () => { clearTimeout(timer); timer = setTimeout(look, 100); },
+    onState: (state, until) => fill(connection, {
+      connecting: () => ["Connecting …"],
+      live: () => [h("span.dot"), "Live"],
+      waiting: () => [icon("offline"), "Reconnecting in ", h("span", { data: { until } }, duration((until - Date.now()) / 1000)), ". Nothing is lost."],
+      ended: () => [],
+    }[state]()),
+    onProblem: (error) => fill(connection, icon("failed"), error.message),
+  });
+
+  // --- drawing ---
+
+  function draw() {
+    fill(sentence, status(multiRun.status, multiRun.reason), h("span.doing", doing(multiRun)));
+    fill(actions, buttons());
+    fill(navigation, tabs("Parts of the multi-run", [
+      ["candidates", "Candidates", address(`${here}?tab=candidates`), multiRun.requested],
+      ["compare", "Compare", address(`${here}?tab=compare`)],
+      ["answer", "Answer", address(`${here}?tab=answer`)],
+      ["prompt", "Prompt", address(`${here}?tab=prompt`)],
+    ], tab));
+    if (!["compare", "answer", "prompt"].includes(tab)) drawPanes();
+  }
+
+  function drawPanes() {
+    for (const candidate of multiRun.candidates) pane(`c${candidate.index}`, `Candidate ${candidate.index + 1}`, candidate, candidate.index);
+    if (multiRun.synthesis) pane("synthesis", multiRun.strategy === "select" ? "Selection" : "Synthesis", multiRun.synthesis, null);
+    for (const judge of multiRun.judges ?? []) pane(`j${judge.index ?? judge.key}`, `Judge ${(judge.index ?? 0) + 1}`, judge, null);
+  }
+
+  function pane(key, name, run, index) {
+    let known = panes.get(key);
+    if (!known) {
+      known = { lines: h("ol.lines"), head: h("header"), foot: h("footer"), count: -1, state: "" };
+      known.element = h("article.candidate", { data: { entry: "" }, tabindex: "-1", "aria-label": name }, known.head, known.lines, known.foot);
+      panes.set(key, known);
+      grid.append(known.element);
+    }
+    const picked = multiRun.pick && multiRun.pick.candidate === index && index !== null;
+    const chosen = multiRun.answer && index !== null && multiRun.answer.candidate === index;
+    const state = JSON.stringify([run, picked, chosen, multiRun.allowed_actions]);
+    if (state !== known.state) {
+      known.state = state;
+      known.element.classList.toggle("chosen", Boolean(picked || chosen));
+      known.element.classList.toggle("live", LIVE.has(run.status));
+      fill(known.head, h("h2.name", run.agent_run_id ?? run.key ? h("a", { href: address(`runs/${encodeURIComponent(run.agent_run_id ?? run.key)}`) }, name) : name,
+        picked ? h("span.tag", "Picked") : chosen && h("span.tag", "Answer"), run.rank && h("span.tag", `Rank ${run.rank}`)),
+      status(run.status, run.status_reason),
+      h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${run.queue.position} in the queue, about ${clock(run.queue.expected_at)}`),
+        run.log_count > 0 && h("span", count(run.log_count, "entry", "entries")), run.health && run.health !== "ok" && h("span.health", run.health_detail),
+        run.usable === false && h("span.health", run.reason ?? "Not usable")));
+      fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, 1200))), h("div.actions", pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
+    }
+    if (run.agent_run_id && run.log_count !== known.count) {
+      known.count = run.log_count;
+      lines(run.agent_run_id, known.lines);
+    }
+  }
+
+  async function lines(runId, list) {
+    const page = await api.get(inOrganization(`agent/run/${runId}/events`), { before: "latest", limit: 16 }, signal).catch(() => null);
+    if (!page) return;
+    const entries = page.items.filter((each) => each.type === "run.log" && each.data.log && !["USER_MESSAGE", "FINAL_ANSWER"].includes(each.data.log.message_type)).slice(-LAST_LINES);
+    fill(list, entries.map(({ data: { log } }) => {
+      const { symbol, name, input, said, failed } = describe(log);
+      return h(`li${failed ? ".failed" : ""}`, icon(symbol, failed ? "failed" : symbol), h("b", name), " ", h("span", input || said));
+    }));
+  }
+
+  function pickButton(run, index, picked) {
+    const allowed = multiRun.allowed_actions.find((each) => each.action === "pick");
+    if (!allowed?.enabled || picked || !run.result) return null;
+    return button("Pick", () => pick(index, allowed), { kind: "small", symbol: "trophy" });
+  }
+
+  async function pick(index, allowed) {
+    const losers = multiRun.candidates.filter((each) => each.index !== index).flatMap((each) => each.pull_requests ?? []);
+    const answered = await ask({
+      title: `Pick candidate ${index + 1}?`,
+      confirm: "Pick",
+      content: [h("p", "Its answer becomes the answer of this multi-run. You can change that later."),
+        allowed.side_effects?.length > 0 && h("ul.effects", allowed.side_effects.map((each) => h("li", icon("incomplete"), each.detail))),
+        losers.length > 0 && h("label.check", h("input", { type: "checkbox", name: "close" }), `Close the ${count(losers.length, "pull request")} of the others`),
+        field("Reason", h("input", { name: "reason", maxlength: "200" }))],
+      act: (form) => api.post(`${path}/pick`, { candidate: index, reason: form.get("reason") || null, close_losers: form.get("close") === "on", replaces: multiRun.pick?.candidate ?? null }),
+    });
+    if (!answered) return;
+    const failed = (answered.losers ?? []).filter((each) => each.closed === false || each.error);
+    toast(failed.length ? `Picked. ${count(failed.length, "pull request")} could not be closed.` : "Picked.");
+    await look();
+  }
+
+  function buttons() {
+    const names = { cancel: ["Cancel", "danger"], pause: ["Pause", ""], resume: ["Resume", ""], retry: ["Retry", ""], resynthesize: ["Join again", ""], unpick: ["Undo the pick", ""] };
+    return multiRun.allowed_actions.filter((each) => each.enabled && names[each.action]).map((allowed) => {
+      const [label, kind] = names[allowed.action];
+      return button(label, async () => {
+        const effects = allowed.side_effects?.length > 0 && h("ul.effects", allowed.side_effects.map((each) => h("li", icon("incomplete"), each.detail)));
+        if (allowed.action === "cancel") {
+          const bans = allowed.means === "pr_ban" || allowed.side_effects?.some((each) => /ban/.test(each.code));
+          const answered = await ask({
+            title: "Cancel this multi-run?", kind: "danger", confirm: "Cancel it",
+            content: [h("p", "Candidates that wait are never started. Those at work are stopped as far as possible."), effects, bans && h("label.check", h("input", { type: "checkbox", name: "ban" }), "I accept these side effects"), field("Reason", h("input", { name: "reason", maxlength: "200" }))],
+            act: (form) => api.post(`${path}/cancel`, { allow_pr_ban: form.get("ban") === "on", reason: form.get("reason") || null }),
+          });
+          if (answered) await look();
+        } else if (allowed.action === "unpick") {
+          if (await attempt(() => api.delete(`${path}/pick`), "The pick was undone.")) await look();
+        } else if (await attempt(() => api.post(`${path}/${allowed.action}`), `${label}: done.`)) await look();
+      }, { kind });
+    });
+  }
+}
+
+function countsOf(multiRun) {
+  const { counts } = multiRun;
+  return `${counts.finished} of ${counts.requested} finished, ${counts.usable} usable, ${multiRun.quorum} needed`;
+}
+
+function doing(multiRun) {
+  if (multiRun.paused_scope) return "Paused: nothing more is launched until it is resumed.";
+  if (multiRun.reason) return multiRun.reason;
+  if (OPEN.has(multiRun.status)) return [multiRun.status === "synthesizing" ? "A further run joins the usable answers" : countsOf(multiRun), " · ", ticking(multiRun.created_at)];
+  return [multiRun.answer ? SOURCES[multiRun.answer.source] ?? word(multiRun.answer.source) : "No answer", ", ", since(multiRun.finished_at)];
+}
+
+/** The answer. Each part shows of whose answers it contains the words. */
+async function answer(multiRun, path, signal, address) {
+  if (!multiRun.answer) {
+    return empty(multiRun.status, OPEN.has(multiRun.status) ? "No answer yet" : "No answer", OPEN.has(multiRun.status)
+      ? "It appears here when the candidates have finished." : multiRun.reason ?? "The candidates' answers are side by side under Candidates.");
+  }
+  const told = [h("h2.visually-hidden", "Answer"), h("p.stands", multiRun.answer.stands_for || SOURCES[multiRun.answer.source]), multiRun.pick?.reason && h("p.muted", `Reason: ${multiRun.pick.reason}`), multiRun.answer.reason && h("p.muted", multiRun.answer.reason)];
+  const { provenance } = await api.get(`${path}/compare`, undefined, signal).catch(() => ({ provenance: null }));
+  if (!provenance || provenance.truncated || !provenance.blocks.length || multiRun.answer.source !== "synthesis") {
+    return h("section.answer", { "aria-label": "Answer" }, told, markdown(multiRun.answer.text), h("div.actions", pullRequests(multiRun.answer.pull_requests)));
+  }
+  const chips = (block) => block.sources.length
+    ? block.sources.map(({ candidate, score }) => h("a.chip", { href: address(`runs/${encodeURIComponent(multiRun.candidates[candidate]?.agent_run_id ?? "")}`), data: { candidate: candidate % 8 }, title: `Candidate ${candidate + 1}: ${Math.round(score * 100)} % of the words` }, candidate + 1))
+    : block.kind !== "heading" && h("span.chip.novel", { title: "In no candidate's answer" }, "new");
+  return h("section.answer", { "aria-label": "Answer" }, told,
+    h("p.muted.legend", "The numbers say whose words a part contains. It is measured, not claimed."),
+    h("div.blocks", provenance.blocks.map((block) => h("div.block", { data: { candidate: block.sources[0] ? block.sources[0].candidate % 8 : "none" } }, h("div.chips", chips(block)), markdown(restored(block))))),
+    provenance.left_out.some((each) => each.texts.length) && [h("h2", "Not taken"), provenance.left_out.filter((each) => each.texts.length).map((each) => h("details.left-out",
+      h("summary", icon("chevron"), `Candidate ${each.candidate + 1}`, h("span.muted", `${each.taken} of ${count(each.blocks, "part")} taken`)), h("ul", each.texts.map((text) => h("li", firstLine(text))))))]);
+}
+
+/** A part of the answer as Markdown of its kind. */
+function restored({ kind, text }) {
+  if (kind === "heading" && !/^#/.test(text)) return `### ${text}`;
+  if (kind === "list_item" && !/^\s*([-*+]|\d+[.)])\s/.test(text)) return `- ${text}`;
+  if (kind === "code" && !/^```/.test(text)) return `\`\`\`\n${text}\n\`\`\``;
+  return text;
+}
+
+function comparison(found, address) {
+  const all = found.candidates;
+  const evidence = (read) => (each) => (each.evidence ? read(each.evidence) : null);
+  const rows = [
+    ["Status", (each) => status(each.status, each.reason)],
+    ["Usable", (each) => each.usable === null ? null : each.usable ? "Yes" : h("span.health", each.reason ?? "No")],
+    ["Rank", (each) => each.rank && [h("b", each.rank), (each.rank_reasons ?? []).map((reason) => h("p.muted", reason))]],
+    ["Model", (each) => each.model],
+    ["Duration", evidence((e) => duration(e.duration_seconds))],
+    ["Steps", evidence((e) => e.steps)],
+    ["Tools", evidence((e) => e.tools.slice(0, 6).map((tool) => h("p", h("code", tool.name), ` × ${tool.calls}`)))],
+    ["Files changed", evidence((e) => { const files = e.files.filter((file) => file.access === "changed"); return files.length ? files.slice(0, 8).map((file) => h("p", h("code", file.path))) : null; })],
+    ["Tests", evidence((e) => e.tests_outcome && [status(e.tests_outcome), e.changed_after_tests && h("p.muted", "Then changed again")])],
+    ["Checks", evidence((e) => e.checks.map((check) => h("p", `${check.name}: ${check.conclusion}`)))],
+    ["Errors", evidence((e) => e.errors.length ? [h("span.bad", count(e.errors.length, "error")), h("p.muted", firstLine(e.errors[0].text))] : "None")],
+    ["Pull requests", evidence((e) => pullRequests(e.pull_requests))],
+    ["Open ends", evidence((e) => e.open_ends.length ? e.open_ends.slice(0, 4).map((end) => h("p", firstLine(end.text))) : null)],
+    ["Answer", (each) => each.answer_characters !== null && each.answer_characters !== undefined && count(each.answer_characters, "character")],
+  ].map(([name, read]) => [name, all.map(read)]).filter(([, cells]) => cells.some((cell) => cell !== null && cell !== undefined && cell !== false && cell !== "" && !(Array.isArray(cell) && !cell.length)));
+  return [
+    found.agreement && h("p.stands", capital(found.agreement.summary), h("span.muted", ", by their words")),
+    h("div.scrolls", { tabindex: "0", role: "group", "aria-label": "Comparison" }, h("table.compare",
+      h("thead", h("tr", h("th", { scope: "col" }, h("span.visually-hidden", "Property")), all.map((each) => h("th", { scope: "col" }, each.agent_run_id ? h("a", { href: address(`runs/${each.agent_run_id}`) }, `Candidate ${each.index + 1}`) : `Candidate ${each.index + 1}`)))),
+      h("tbody", rows.map(([name, cells]) => h("tr", h("th", { scope: "row" }, name), cells.map((cell) => h("td", cell ?? h("span.muted", "–")))))))),
+    found.files.changed_by_all.length > 0 && h("p.stands", "All changed: ", found.files.changed_by_all.map((file, at) => [at > 0 && ", ", h("code", file)])),
+  ];
+}

@@ -1,0 +1,112 @@
+// The form that starts a run, or several runs of one prompt.
+
+import { api, inOrganization } from "./api.js";
+import { fill, h, icon } from "./elements.js";
+import { count } from "./format.js";
+import { choice, field, heading, skeleton } from "./widgets.js";
+
+const STRATEGIES = [["synthesize", "Join the answers into one"], ["select", "Select the best answer"], ["none", "Leave the answers side by side"]];
+const MOST = 20;
+
+export async function show({ main, signal, titled, address, query }) {
+  titled("New run");
+  fill(main, skeleton(8));
+  const none = () => ({ items: [], providers: [] });
+  const [repos, agents, models, limits] = await Promise.all([
+    api.get(inOrganization("repos"), { limit: 100 }, signal).catch(none),
+    api.get(inOrganization("agents"), { limit: 100 }, signal).catch(none),
+    api.get(inOrganization("models"), undefined, signal).catch(none),
+    api.get(inOrganization("rate-limits"), undefined, signal).catch(() => null),
+  ]);
+  if (signal.aborted) return;
+  const modelChoices = (first) => [["", first], ...models.providers.map((each) => [each.name, each.models.map(({ value, label }) => [value, label])])];
+
+  const prompt = h("textarea", { name: "prompt", rows: 6, required: true, placeholder: "What should the agent do?" });
+  prompt.value = query.get("prompt") ?? "";
+  const candidates = h("input", { type: "number", name: "concurrency", min: 1, max: MOST, value: query.get("candidates") ?? "1", required: true, on: { input: change } });
+  const quorum = h("input", { type: "number", name: "quorum", min: 1, max: MOST, value: "1" });
+  const deadline = h("input", { type: "number", name: "deadline", min: 1, max: 1440, value: "60" });
+  const agent = choice("agent", [["", "None"], ...agents.items.map((each) => [each.id, each.name])], query.get("agent") ?? "");
+  const variants = h("div.variants");
+  const several = h("fieldset.several", h("legend", "Several candidates"),
+    h("div.fields",
+      field("Then", choice("strategy", STRATEGIES, "synthesize", change)),
+      field("Quorum", quorum, "How many usable answers are needed"),
+      field("Deadline in minutes", deadline)),
+    h("details", h("summary", icon("chevron"), "A model or a prompt of its own for each candidate"), variants));
+  const estimate = h("p.estimate", { role: "status" });
+  const fault = h("div.fault", { role: "alert" });
+  const send = h("button.button.primary", { type: "submit" });
+  const form = h("form.new", { on: { submit: start } },
+    field("Prompt", prompt),
+    h("div.fields",
+      field("Repository", choice("repo", [["", "None"], ...repos.items.map((each) => [String(each.id), each.full_name ?? each.name])], "")),
+      field("Model", choice("model", modelChoices("Default"), "")),
+      field("Candidates", candidates, "More than one is a multi-run"),
+      h("div.single", field("Agent", agent))),
+    several, fault, h("div.actions", send, estimate));
+  fill(main, heading("New run", { back: [h("a", { href: address("runs") }, "Runs"), " / New"] }), form);
+  prompt.focus();
+  change();
+
+  function change() {
+    const number = Math.max(1, Math.min(MOST, Number(candidates.value) || 1));
+    const isSeveral = number > 1;
+    several.hidden = !isSeveral;
+    form.querySelector(".single").hidden = isSeveral;
+    quorum.max = number;
+    while (variants.children.length > number) variants.lastChild.remove();
+    while (variants.children.length < number) {
+      const at = variants.children.length + 1;
+      variants.append(h("div.variant", h("span.muted", at),
+        labelled(`Model of candidate ${at}`, choice(`model-${at}`, modelChoices("As above"), "")),
+        labelled(`Prompt of candidate ${at}`, h("input", { name: `prompt-${at}`, placeholder: "Prompt, if another" }))));
+    }
+    const joins = isSeveral && form.elements.strategy.value !== "none";
+    const runs = number + (joins ? 1 : 0);
+    fill(send, icon("plus"), isSeveral ? `Start ${number} candidates` : "Start the run");
+    fill(estimate, isSeveral && `${count(runs, "run")} in total${joins ? `, ${form.elements.strategy.value === "select" ? "the selection" : "the synthesis"} included` : ""}. `, wait(limits, number));
+  }
+
+  async function start(event) {
+    event.preventDefault();
+    send.disabled = true;
+    fill(fault);
+    const data = new FormData(form);
+    const number = Number(data.get("concurrency"));
+    const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null };
+    try {
+      if (number === 1) {
+        const run = await api.post(inOrganization("agent/run"), { ...common, agent_id: data.get("agent") || undefined });
+        location.hash = address(`runs/${run.id}`);
+      } else {
+        const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
+        const multiRun = await api.post(inOrganization("multi-runs"), {
+          ...common, concurrency: number, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), deadline_s: Number(data.get("deadline")) * 60,
+          ...(own.some((each) => each.model || each.prompt) ? { variants: own } : {}),
+        });
+        location.hash = address(`multi-runs/${encodeURIComponent(multiRun.id)}`);
+      }
+    } catch (error) {
+      if (error.status === undefined) console.error(error);
+      fill(fault, h("p", error.message), error.remedy && h("p.remedy", error.remedy));
+    } finally {
+      send.disabled = false;
+    }
+  }
+}
+
+function labelled(label, control) {
+  control.setAttribute("aria-label", label);
+  return control;
+}
+
+/** When the last of some runs begins, as far as Codegen's limits say. */
+function wait(limits, number) {
+  const create = limits?.background.find((each) => each.name === "create");
+  if (!create) return "";
+  const ahead = limits.queue.length;
+  const windows = Math.max(0, Math.ceil((ahead + number - create.remaining) / create.calls));
+  const queued = ahead ? `${count(ahead, "run")} wait in the queue. ` : "";
+  return `${queued}${number > 1 ? "The last one begins" : "It begins"} ${windows ? `in about ${count(Math.ceil((windows * create.window_seconds) / 60), "minute")}` : "at once"}.`;
+}

@@ -1,0 +1,216 @@
+// The small parts that every view uses.
+
+import { Offline } from "./api.js";
+import { add, external, fill, h, icon } from "./elements.js";
+import { ago, duration, instant, moment, word } from "./format.js";
+
+/** A status as icon and word. */
+export function status(name, title) {
+  return h(`span.status.status-${name}`, { title }, icon(name, name), h("span.word", word(name)));
+}
+
+/** A time that keeps saying how long ago it was. */
+export function since(text) {
+  if (!text) return h("span.muted", "–");
+  return h("time", { datetime: text, title: moment(text), data: { ago: text } }, ago(text));
+}
+
+/** A duration that ticks from a start until now. */
+export function ticking(start) {
+  return h("span.ticking", { data: { start: instant(start) } }, duration((Date.now() - instant(start)) / 1000));
+}
+
+setInterval(() => {
+  if (document.hidden) return;
+  const now = Date.now();
+  for (const element of document.querySelectorAll("[data-ago]")) write(element, ago(element.dataset.ago, now));
+  for (const element of document.querySelectorAll("[data-start]")) write(element, duration((now - element.dataset.start) / 1000));
+  for (const element of document.querySelectorAll("[data-until]")) write(element, duration(Math.max(0, element.dataset.until - now) / 1000));
+}, 1000);
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** A button. */
+export function button(label, act, { kind = "", symbol, title, disabled } = {}) {
+  return h(`button.button${kind ? `.${kind}` : ""}`, { type: "button", title, disabled, on: { click: act } }, symbol && icon(symbol), label && h("span", label));
+}
+
+/** A button with an icon alone; its label is for screen readers and the tooltip. */
+export function iconButton(symbol, label, act, options = {}) {
+  return h("button.icon-button", { type: "button", title: label, "aria-label": label, ...options, on: { click: act } }, icon(symbol));
+}
+
+/** What a view shows when there is nothing, with what to do about it. */
+export function empty(symbol, title, text, ...actions) {
+  return h("div.state", icon(symbol), h("h2", title), text && h("p", text), actions.length > 0 && h("div.actions", actions));
+}
+
+/** A problem with its detail and remedy, and a way to try again. */
+export function problem(error, again) {
+  const offline = error instanceof Offline || error.status === 0;
+  const title = offline ? "No connection" : error.status === 403 ? "Not allowed" : error.status === 404 ? "Not found" : error.title ?? "Something went wrong";
+  return h("div.state.problem", { role: "alert" }, icon(offline ? "offline" : "failed"),
+    h("h2", title), h("p", error.message), error.remedy && h("p.remedy", error.remedy),
+    h("div.actions", again && button("Try again", again), error.code === "console_updated" && button("Reload", () => location.reload(), { kind: "primary" })),
+    error.requestId && h("p.request-id", "Request ", h("code", error.requestId)));
+}
+
+/** Lines that stand for what is being loaded. */
+export function skeleton(lines = 6) {
+  return h("div.skeleton", { role: "status" }, h("span.visually-hidden", "Loading"), Array.from({ length: lines }, () => h("div")));
+}
+
+/** Replace the content of `place` by what `load` returns; shows loading and problems. */
+export async function loaded(place, load, signal) {
+  const again = async () => {
+    fill(place, skeleton());
+    try {
+      const content = await load();
+      if (!signal.aborted) fill(place, content);
+    } catch (error) {
+      if (error.name === "AbortError" || signal.aborted) return;
+      if (error.status === undefined) console.error(error);
+      fill(place, problem(error, again));
+    }
+  };
+  await again();
+}
+
+const toasts = h("div.toasts", { role: "status", "aria-live": "polite" });
+
+/** Say something for a moment. */
+export function toast(text, kind = "") {
+  if (!toasts.isConnected) document.body.append(toasts);
+  const line = h(`div.toast${kind ? `.${kind}` : ""}`, text);
+  toasts.append(line);
+  setTimeout(() => line.remove(), kind === "bad" ? 9000 : 4000);
+}
+
+/** Do something that may fail; a problem is shown for a moment. Returns whether it succeeded. */
+export async function attempt(act, success) {
+  try {
+    await act();
+    if (success) toast(success);
+    return true;
+  } catch (error) {
+    if (error.name === "AbortError") return false; // The view was left.
+    if (error.status === undefined) console.error(error);
+    toast([error.message, error.remedy].filter(Boolean).join(" "), "bad");
+    return false;
+  }
+}
+
+/**
+ * Ask in a dialog. `act` gets the form's data when it is confirmed; a problem is shown in the dialog, which stays.
+ * Resolves to what `act` returned, or null if the dialog was closed.
+ */
+export function ask({ title, content = [], confirm = "Save", kind = "primary", act, wide = false }) {
+  return new Promise((resolve) => {
+    const fault = h("div.fault", { role: "alert" });
+    const send = h(`button.button.${kind}`, { type: "submit" }, confirm);
+    let answer = null;
+    const form = h("form", {
+      method: "dialog",
+      on: {
+        submit: async (event) => {
+          event.preventDefault();
+          send.disabled = true;
+          fill(fault);
+          try {
+            answer = await act(new FormData(form));
+            dialog.close();
+          } catch (error) {
+            if (error.status === undefined) console.error(error);
+            fill(fault, h("p", error.message), error.remedy && h("p.remedy", error.remedy));
+          } finally {
+            send.disabled = false;
+          }
+        },
+      },
+    }, h("h2", { id: "dialog-title" }, title), content, fault,
+    h("div.actions", button("Cancel", () => dialog.close()), send));
+    const dialog = h(`dialog${wide ? ".wide" : ""}`, {
+      "aria-labelledby": "dialog-title",
+      on: { close: () => { dialog.remove(); resolve(answer); } },
+    }, form);
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** A labelled field of a form. */
+export function field(label, control, hint) {
+  const id = control.id || `field-${Math.random().toString(36).slice(2, 9)}`;
+  control.id = id;
+  if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
+  return h("div.field", h("label", { for: id }, label), control, hint && h("p.hint", { id: `${id}-hint` }, hint));
+}
+
+/** A choice. Options are pairs of value and label, or groups: [label, [pairs]]. */
+export function choice(name, options, value, act) {
+  const made = (pairs) => pairs.map(([each, label]) => Array.isArray(label)
+    ? h("optgroup", { label: each }, made(label)) : h("option", { value: each, selected: each === value }, label));
+  return h("select", { name, on: act ? { change: (event) => act(event.target.value) } : {} }, made(options));
+}
+
+/** Links to pull requests. */
+export function pullRequests(list) {
+  return (list ?? []).map((each) => {
+    const number = each.number ?? /\/pull\/(\d+)/.exec(each.url ?? "")?.[1];
+    const link = external(each.url, icon("pull_request"), number ? `#${number}` : each.title ?? "Pull request");
+    link.classList.add("pull-request");
+    if (each.title) link.title = each.title;
+    return link;
+  });
+}
+
+/** A star that can be set. */
+export function star(run, act) {
+  const element = h("button.icon-button.star", {
+    type: "button",
+    "aria-pressed": String(Boolean(run.starred)),
+    "aria-label": `Star run ${run.id}`,
+    title: run.starred ? "Remove the star" : "Star this run",
+    on: {
+      click: async (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        const starred = element.getAttribute("aria-pressed") !== "true";
+        element.setAttribute("aria-pressed", String(starred));
+        if (!(await attempt(() => act(starred)))) element.setAttribute("aria-pressed", String(!starred));
+      },
+    },
+  }, icon("star"));
+  return element;
+}
+
+/** The heading of a view, with its actions. */
+export function heading(title, { actions = [], below, back } = {}) {
+  return h("header.heading", back && h("p.back", back), h("div.row", h("h1", title), h("div.actions", actions)), below);
+}
+
+/** Tabs as links. `current` is the key of the open one. */
+export function tabs(label, items, current) {
+  return h("nav.tabs", { "aria-label": label }, items.map(([key, name, href, number]) =>
+    h("a", { href, "aria-current": key === current ? "page" : undefined }, name, number !== undefined && h("span.number", number))));
+}
+
+/** Terms and their values. */
+export function facts(pairs) {
+  return h("dl.facts", pairs.filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false)
+    .map(([term, value]) => h("div", h("dt", term), add(h("dd"), [value]))));
+}
+
+/** Copy a text to the clipboard, and say so. */
+export async function copy(text, what) {
+  await attempt(() => navigator.clipboard.writeText(text), `${what} copied.`);
+}
+
+/** Let the person download a text as a file. */
+export function download(text, name, type) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
