@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-PROMPT = "Write a function that merges two sorted lists, and say how you would test it."
+PROMPT = "Explain how to merge two sorted lists, and say how you would test it."
 
 _SETTLED = {"completed", "failed", "cancelled"}
 _POLL_SECONDS = 0.5
@@ -61,8 +61,10 @@ def run(
     Raises:
         DemoError: the multi-run was refused, failed, or cannot be read.
     """
+    # Judges rank the answers in both orders, although a synthesis of three needs no ranking: the demo shows it.
+    body = {"prompt": prompt, "concurrency": candidates, "judge": "always", "judges": 2}
     try:
-        created = api.post(f"/v1/organizations/{org_id}/multi-runs", json={"prompt": prompt, "concurrency": candidates})
+        created = api.post(f"/v1/organizations/{org_id}/multi-runs", json=body)
     except httpx.TransportError as error:
         raise DemoError(f"the API does not respond: {error!r}") from error
     if created.status_code != httpx.codes.ACCEPTED:
@@ -91,6 +93,11 @@ def run(
         console.print(Markdown(answer["text"]))
     else:
         console.print(answer["text"], markup=False, soft_wrap=True)
+    for title, lines in (("ranking", _ranking(snapshot)), ("provenance", _provenance(snapshot))):
+        if found := list(lines):
+            console.rule(title)
+            for line in found:
+                console.print(line, markup=False, soft_wrap=True)
 
 
 class _Logs:
@@ -206,15 +213,38 @@ def _progress(console: Console) -> Iterator[Callable[[Snapshot], None]]:
 
 def _runs(snapshot: Snapshot) -> list[tuple[str, dict[str, Any]]]:
     runs = [(f"candidate {candidate['index'] + 1}", candidate) for candidate in snapshot["candidates"]]
+    runs += [(f"judge {judge['number']}", judge) for judge in (snapshot.get("judging") or {}).get("judges", [])]
     return runs + ([("synthesis", snapshot["synthesis"])] if snapshot.get("synthesis") else [])
 
 
+def _ranking(snapshot: Snapshot) -> Iterator[str]:
+    """Yield a line for each ranked candidate, and one about the judges."""
+    judging = snapshot.get("judging") or {}
+    for place in judging.get("ranking") or []:
+        points = "" if place["points"] is None else f" ({place['points']} points)"
+        reason = f": {place['reasons'][0]}" if place["reasons"] else ""
+        yield f"{place['rank']}. candidate {place['candidate'] + 1}{points}{reason}"
+    if pairs := judging.get("pairs_in_both_orders"):
+        flipped = len(judging["contradictions"])
+        yield f"Of {pairs} pairs, the judges ranked {flipped} differently in the opposite order."
+    if judging.get("by_judges") is False:
+        yield "The evidence decides the first place, not the judges."
+
+
+def _provenance(snapshot: Snapshot) -> Iterator[str]:
+    """Yield a line for each block of the answer, with the candidates that it overlaps with."""
+    provenance = snapshot["answer"].get("provenance") or {}
+    for block in provenance.get("blocks", []):
+        sources = [f"{source['candidate'] + 1} ({source['score']:.0%})" for source in block["sources"]]
+        yield f"{_first_line(block['text'])[:70]} <- {'candidates ' + ', '.join(sources) if sources else 'novel'}"
+    for left in provenance.get("left_out", []):
+        yield f"Of candidate {left['candidate'] + 1}, the answer has {left['taken']} of {left['blocks']} blocks."
+
+
 def _lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    for candidate in snapshot["candidates"]:
-        run_id = candidate.get("agent_run_id")
-        yield f"candidate {candidate['index'] + 1}", candidate["status"] + (f", agent run {run_id}" if run_id else "")
-    if synthesis := snapshot.get("synthesis"):
-        yield "synthesis", str(synthesis["status"])
+    for name, run in _runs(snapshot):
+        run_id = run.get("agent_run_id")
+        yield name, run["status"] + (f", agent run {run_id}" if run_id else "")
     yield snapshot["id"], snapshot["status"]
 
 

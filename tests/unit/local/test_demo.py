@@ -67,7 +67,7 @@ def test_it_starts_a_multi_run_and_prints_its_answer():
 
     create, *reads = fake.requests
     assert (create.method, create.url.path) == ("POST", "/v1/organizations/123/multi-runs")
-    assert json.loads(create.content) == {"prompt": "Say hi", "concurrency": 3}
+    assert json.loads(create.content) == {"prompt": "Say hi", "concurrency": 3, "judge": "always", "judges": 2}
     assert {(read.method, read.url.path) for read in reads} == {("GET", "/v1/organizations/123/multi-runs/mr-1")}
     location = "/v1/organizations/123/multi-runs/mr-1"
     assert shown.startswith(f"POST /v1/organizations/123/multi-runs -> 202, Location: {location}\nPrompt: Say hi\n")
@@ -143,6 +143,40 @@ def test_a_terminal_shows_a_table():
     assert "candidate" in shown
     assert re.search(r"1\W+completed\W+100\W+\[red\] and more", shown)
     assert "mr-1: completed" in shown
+
+
+def test_the_ranking_and_the_provenance_follow_the_answer():
+    places = [
+        {"candidate": 1, "rank": 1, "points": 3, "reasons": ["It is tested."]},
+        {"candidate": 0, "rank": 2, "points": None, "reasons": []},
+    ]
+    judging = {
+        "judges": [{"number": 1, "status": "completed", "agent_run_id": 103}],
+        "ranking": places,
+        "by_judges": False,
+        "pairs_in_both_orders": 1,
+        "contradictions": [{}],
+    }
+    blocks = [
+        {"text": "Merge them.\nSlowly.", "sources": [{"candidate": 1, "score": 0.5}, {"candidate": 0, "score": 0.25}]},
+        {"text": "Ship [it].", "sources": []},
+    ]
+    provenance = {"blocks": blocks, "left_out": [{"candidate": 0, "taken": 1, "blocks": 4}]}
+    done = snapshot("completed", "completed", answer=ANSWER | {"provenance": provenance}, judging=judging)
+
+    lines = play(FakeApi(snapshot("queued"), done)).splitlines()
+
+    assert "judge 1: completed, agent run 103" in lines
+    shown = [line for line in lines[lines.index("The [bold] answer") + 1 :] if not line.startswith("\u2500")]
+    assert shown == [
+        "1. candidate 2 (3 points): It is tested.",
+        "2. candidate 1",
+        "Of 1 pairs, the judges ranked 1 differently in the opposite order.",
+        "The evidence decides the first place, not the judges.",
+        "Merge them. <- candidates 2 (50%), 1 (25%)",
+        "Ship [it]. <- novel",
+        "Of candidate 1, the answer has 1 of 4 blocks.",
+    ]
 
 
 def test_the_failure_of_a_multi_run_is_reported_with_its_reasons():
