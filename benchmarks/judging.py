@@ -28,7 +28,6 @@ from codegen_runs.storage.runs import Watch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from codegen_runs.storage.multi_runs import JudgeRun
 
 FIVE, TWENTY = 5, 20
 ACCURACIES = (0.65, 0.8, 0.9)
@@ -98,9 +97,7 @@ def section(*, trials: int) -> Section:
     for candidates in (FIVE, TWENTY):
         for accuracy in ACCURACIES:
             for bias in BIASES:
-                one, both = (
-                    wins(candidates, orders, accuracy=accuracy, bias=bias, trials=trials) for orders in (1, 2)
-                )
+                one, both = (wins(candidates, orders, accuracy=accuracy, bias=bias, trials=trials) for orders in (1, 2))
                 numbers[f"{candidates} {accuracy} {bias}"] = {"one": one, "both": both}
                 shares = [f"{share * 100:.0f}" for share, _ in (one, both)]
                 costs = [f"{runs:.1f}" for _, runs in (one, both)]
@@ -113,10 +110,20 @@ def section(*, trials: int) -> Section:
             f"{trials} multi-runs for each row. The judges are simulated, and the evidence says nothing.",
             "Up to ten candidates are one group; twenty are two groups, whose best five are judged again.",
         ],
-        head=("candidates", "accuracy", "bias", "best wins %, 1 order", "both orders", "judge runs, 1 order", "both orders"),
+        head=(
+            "candidates",
+            "accuracy",
+            "bias",
+            "best wins %, 1 order",
+            "both orders",
+            "judge runs, 1 order",
+            "both orders",
+        ),
         rows=rows,
         targets=[
-            Target("wins with one order / with both, accuracy 0.8, bias 0.8", strong["one"][0] / strong["both"][0], 0.8),
+            Target(
+                "wins with one order / with both, accuracy 0.8, bias 0.8", strong["one"][0] / strong["both"][0], 0.8
+            ),
             Target("the same without bias", none["one"][0] / none["both"][0], 1.0),
         ],
         numbers=numbers,
@@ -124,6 +131,4 @@ def section(*, trials: int) -> Section:
 
 
 def _ended(key: str, result: str) -> Watch:
-    return Watch(
-        org_id=1, key=key, status=Status.COMPLETED, result=result, created_at=0, updated_at=0, deadline_at=0
-    )
+    return Watch(org_id=1, key=key, status=Status.COMPLETED, result=result, created_at=0, updated_at=0, deadline_at=0)

@@ -286,6 +286,14 @@ class PullRequestKept(Part):
     reason: str = Field(description="Why it was not closed.")
 
 
+class Grafted(Part):
+    """The data of `multi_run.grafted`."""
+
+    candidate: int | None = Field(description="The base.")
+    outcome: Literal["sent", "not_sent", "unknown"]
+    problem: str | None
+
+
 class RunEvent(Part):
     """The fields of every event."""
 
@@ -527,6 +535,13 @@ class MultiRunPullRequestKeptEvent(RunEvent):
 
     type: Literal["multi_run.pull_request_kept"]
     data: PullRequestKept
+
+
+class MultiRunGraftedEvent(RunEvent):
+    """The base was sent what it should take over from other candidates, or could not be sent it."""
+
+    type: Literal["multi_run.grafted"]
+    data: Grafted
 
 
 EVENTS: tuple[type[RunEvent], ...] = tuple(RunEvent.__subclasses__())

@@ -176,6 +176,7 @@ def functions() -> Iterator[Functions]:
         continue_from_a_checkpoint(functions)
         control_a_run(functions)
         run_a_multi_run(functions)
+        graft(functions)
         control_a_multi_run(functions)
         lose_a_state_machine(functions)
         follow_by_websocket(functions)
@@ -371,6 +372,19 @@ def finish_the_candidates(functions: Functions, multi_run: dict[str, Any]) -> No
         functions.run("PollRuns")  # One by one, so that each gets its own script.
 
 
+def graft(functions: Functions) -> None:
+    """Have the deployment send the base of a multi-run what it should take over."""
+    body = {"prompt": "Explain how to test a cache", "synthesis": {"graft": True}, "judge": "never"}
+    multi_run = start_a_multi_run(functions, body=json.dumps(body))
+    functions.fake.script(Script(pull_request=True))
+    finish_the_candidates(functions, multi_run)
+    functions.run("GatherCandidates", **multi_run)
+    functions.run("SynthesizeCandidates", **multi_run)
+    functions.run("PollRuns")
+    functions.run("PublishMultiRun", **multi_run)
+    assert '"outcome":"sent"' in read_a_multi_run(functions, multi_run).replace(" ", "")
+
+
 def control_a_multi_run(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions)
     functions.run("PlanMultiRun", **multi_run)
@@ -504,8 +518,8 @@ def start_upstream(functions: Functions) -> int:
         return codegen.runs.create("Say hello.", org_id=ORG).id
 
 
-def start_a_multi_run(functions: Functions) -> dict[str, Any]:
-    found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun")["body"])
+def start_a_multi_run(functions: Functions, **changes: Any) -> dict[str, Any]:
+    found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun", **changes)["body"])
     assert found
     return {"org_id": ORG, "multi_run_id": found[0]}
 

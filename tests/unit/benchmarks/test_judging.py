@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import judging
-from local.stack import ROOT
 
-PAGE = Path(ROOT) / "docs" / "multi-runs.md"
+PAGE = Path(__file__).parents[3] / "docs" / "multi-runs.md"
 
 
 def test_both_orders_find_the_best_more_often_than_one_order_of_a_biased_judge() -> None:
@@ -28,7 +27,5 @@ def test_the_plot_in_the_documentation_is_what_the_simulation_gives() -> None:
     one, both = re.findall(r"^    line \[(.+)\]$", PAGE.read_text("utf-8"), re.MULTILINE)
 
     for orders, line in ((1, one), (2, both)):
-        shares = [
-            judging.wins(5, orders, accuracy=0.8, bias=bias, trials=judging.TRIALS)[0] for bias in judging.BIASES
-        ]
+        shares = [judging.wins(5, orders, accuracy=0.8, bias=bias, trials=judging.TRIALS)[0] for bias in judging.BIASES]
         assert [int(number) for number in line.split(", ")] == [round(share * 100) for share in shares]

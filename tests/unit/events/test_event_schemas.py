@@ -23,6 +23,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import (
     Answer,
     AnswerSource,
+    GraftOutcome,
     JudgeRun,
     Pick,
     RankedCandidate,
@@ -107,6 +108,12 @@ def multi_run_events() -> list[Event]:
         changing.pull_request_closed(record, 0, 9001, by="user:789", now=NOW),
         changing.pull_request_kept(record, 1, 9002, "It is merged.", now=NOW),
         changing.cancelled(record, by="user:789", reason="Not needed any more.", now=NOW),
+        changing.grafted(
+            record.model_copy(update={"answer": answer.model_copy(update={"candidate": 2})}),
+            outcome=GraftOutcome.SENT,
+            problem=None,
+            now=NOW,
+        ),
     ]
     return [event for change in changes if change for event in change.events]
 

@@ -7,16 +7,17 @@ import boto3
 import pytest
 
 from codegen_api import parse_timestamp
+from codegen_runs.backend import Backend
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES
 from codegen_runs.multi_runs.tasks import MultiRunGone
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRunStatus
 from codegen_runs.storage.runs import RunsTable
-from local.fake_codegen import FakeCodegen, Script
+from local.fake_codegen import FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
 from tests.support import backend, handlers
-from tests.support.events import CALLER, call, current, rest
-from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, get, task
+from tests.support.events import CALLER, call, current, rest, working_with
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, get, task, types
 
 pytestmark = pytest.mark.usefixtures("state_machine")
 
@@ -239,6 +240,32 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert opening["link"] == f"/v1/organizations/{ORG}/agent/run/{opening['agent_run_id']}"
     assert answer["answer"]["pull_requests"] == [pull_request]
     assert answer["answer"]["stands_for"].startswith("The work of candidate 1:")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "problem"),
+    [(None, "sent", None), (402, "not_sent", "Upgrade your plan."), (500, "unknown", "It broke.")],
+)
+def test_the_base_is_sent_what_it_should_take_over_once(
+    upstream: Runs, clock: backend.TestClock, status: int | None, outcome: str, problem: str | None
+) -> None:
+    fake = upstream.fake
+    fake.script(Script(pull_request=True))
+    if status:
+        fake.trouble("resume_agent_run", Trouble("error", status=status, message=problem))
+    with working_with(Backend(clock=clock, kick=backend.Kicks(), codegen=backend.codegen(FakeTransport(fake)))):
+        multi_run_id = create({"prompt": "Say hello.", "concurrency": 2, "synthesis": {"graft": True}}).json["id"]
+        upstream.launch(multi_run_id)
+        upstream.gather(multi_run_id)
+        for _ in range(2):
+            task("publish", multi_run_id)
+        answer = get(multi_run_id).json["answer"]
+
+    assert answer["follow_up"]["outcome"] == outcome
+    assert (problem or "") in (answer["follow_up"]["problem"] or "")
+    assert fake.calls["resume_agent_run"] == 1
+    assert types(multi_run_id)[-2:] == ["completed", "grafted"]
+    assert [block for block in answer["provenance"]["blocks"] if block["novel"]] == []
 
 
 def test_a_multi_run_whose_state_machine_failed_has_the_error_in_its_reason() -> None:

@@ -50,8 +50,16 @@ def multi_run() -> None:
 @click.argument("prompt", type=Text())
 @click.option("-n", "--concurrency", type=click.IntRange(1, 20), default=3, show_default=True, help="Number of runs.")
 @click.option(
-    "--strategy", type=click.Choice(["synthesize", "select", "none"]), help="How to get one answer from several."
+    "--strategy",
+    type=click.Choice(["synthesize", "select", "rank", "none"]),
+    help="How to get one answer from several.",
 )
+@click.option(
+    "--judge",
+    type=click.Choice(["auto", "always", "never"]),
+    help="When judges rank the answers. Default: if the strategy needs it.",
+)
+@click.option("--judges", type=click.IntRange(1, 2), help="Number of judges. The second has the opposite order.")
 @click.option(
     "--quorum", type=click.IntRange(1, 20), help="Minimum number of usable answers. With fewer, the multi-run fails."
 )

@@ -24,11 +24,13 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import (
     Answer,
     AnswerSource,
+    GraftOutcome,
     Instructions,
     MultiRun,
     MultiRunStatus,
     OnDeadline,
     Rejection,
+    SentGraft,
     Strategy,
 )
 from codegen_runs.storage.runs import OpenedPullRequest, Watch
@@ -90,6 +92,8 @@ class GraftFollowUp(BaseModel):
 
     run: str = Field(description="The key of the run, which paths accept as {agent_run_id}.")
     prompt: str
+    outcome: GraftOutcome | None = Field(None, description="Whether it was sent. Null without `synthesis.graft`.")
+    problem: str | None = Field(None, description="Why it was not sent, or why that is unknown.")
 
 
 class AnswerSnapshot(Answer):
@@ -293,7 +297,7 @@ def snapshot(
     cost = costs.of(multi_run).runs
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
-        answer=_answer(answer, judgement) if answer else None,
+        answer=_answer(answer, judgement, multi_run.graft) if answer else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
         judging=judging(multi_run, watches, now=now),
@@ -335,7 +339,7 @@ def _allowed_actions(
     ]
 
 
-def _answer(answer: Answer, judgement: Judgement) -> AnswerSnapshot:
+def _answer(answer: Answer, judgement: Judgement, sent: SentGraft | None) -> AnswerSnapshot:
     index, candidates = answer.candidate, judgement.candidates
     if index is None or not 0 <= index < len(candidates):
         opened, stands_for = [], "No pull request: the answer is a text of its own."
@@ -344,14 +348,19 @@ def _answer(answer: Answer, judgement: Judgement) -> AnswerSnapshot:
         stands_for = f"The work of candidate {index}: {names}"
     else:
         stands_for = f"No pull request: candidate {index} has none."
+    texts = {each.index: each.result for each in judgement.usable}
+    if index is not None:
+        texts[index] = answer.text  # Its run may have got a follow-up since.
     prompt = follow_up(answer.grafts, {each.index: each.watch for each in candidates})
     base = candidates[index].watch if prompt and index is not None else None
     return AnswerSnapshot(
         **answer.model_dump(),
         pull_requests=opened,
         stands_for=stands_for,
-        follow_up=GraftFollowUp(run=base.key, prompt=prompt) if base and prompt else None,
-        provenance=measured(redact(answer.text), {each.index: redact(each.result) for each in judgement.usable}),
+        follow_up=GraftFollowUp(run=base.key, prompt=prompt, **(sent.model_dump() if sent else {}))
+        if base and prompt
+        else None,
+        provenance=measured(redact(answer.text), {index: redact(text) for index, text in sorted(texts.items())}),
     )
 
 

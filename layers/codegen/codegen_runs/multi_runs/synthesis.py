@@ -82,6 +82,7 @@ def restarted(multi_run: MultiRun) -> dict[str, Any]:
         "synthesis_order": None,
         "base": None,
         "rejections": [],
+        "graft": None,
         "syntheses": multi_run.syntheses + 1 if begun else multi_run.syntheses,
     }
 

@@ -130,6 +130,12 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     multi_run, _ = recording.update(multi_run, settle, backend=backend)
     backend.kick(multi_run)
     backlogs.release(multi_run_id, org_id=org_id, backend=backend)
+    if answer and answer.grafts and multi_run.synthesis.graft and not error:
+        # Imported here, because only this sends something to the Codegen API.
+        from codegen_runs.multi_runs import grafting
+
+        # The run of the base begins its next turn, so the answer is stored before.
+        backend.kick(grafting.send(multi_run, answer, judgement, backend=backend))
     return {"multi_run_id": multi_run_id}
 
 

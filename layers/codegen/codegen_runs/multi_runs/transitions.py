@@ -14,12 +14,14 @@ from codegen_runs.events import Event, Position, Writer, shorten
 from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.storage.multi_runs import (
     Answer,
+    GraftOutcome,
     JudgeRun,
     MultiRun,
     MultiRunStatus,
     Pick,
     Ranking,
     Rejection,
+    SentGraft,
     Standing,
 )
 
@@ -231,6 +233,17 @@ def pull_request_kept(multi_run: MultiRun, candidate: int, pull_request: int, re
     data = {"candidate": candidate, "pull_request_id": pull_request, "reason": _short(reason)}
     writer.add("multi_run.pull_request_kept", data)
     return _change(multi_run.status, writer)
+
+
+def grafted(multi_run: MultiRun, *, outcome: GraftOutcome, problem: str | None, now: float) -> Change:
+    """The base is sent what it should take over. Before that, and if there is no answer, the outcome is unknown."""
+    sent = SentGraft(outcome=outcome, problem=_short(problem))
+    if outcome is GraftOutcome.UNKNOWN and problem is None:
+        return Change(multi_run.status, {"graft": sent})
+    writer = _writer(multi_run, now)
+    base = multi_run.answer.candidate if multi_run.answer else None
+    writer.add("multi_run.grafted", {"candidate": base, "outcome": str(outcome), "problem": _short(problem)})
+    return _change(multi_run.status, writer, graft=sent)
 
 
 def _ended(multi_run: MultiRun, candidates: Sequence[Candidate], writer: Writer) -> dict[str, bool]:

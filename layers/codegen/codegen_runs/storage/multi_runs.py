@@ -97,6 +97,11 @@ class SynthesisOptions(BaseModel):
         description=f"Join the best so many answers only; {TOP_K} if this is null.",
     )
 
+    graft: bool = Field(
+        False,
+        description="Whether to send the base what it should take over from others, as a follow-up to its run.",
+    )
+
     @property
     def most(self) -> int:
         """The most answers that are joined."""
@@ -251,6 +256,22 @@ class Graft(BaseModel):
     what: str = Field(description="What to take over, as the synthesis names it.")
 
 
+class GraftOutcome(StrEnum):
+    """Whether the base has received what it should take over."""
+
+    SENT = "sent"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+    """It was sent, and there was no answer."""
+
+
+class SentGraft(BaseModel):
+    """A follow-up to the run of the base."""
+
+    outcome: GraftOutcome
+    problem: str | None = Field(None, description="Why it was not sent, or why that is unknown.")
+
+
 class Answer(BaseModel):
     """The answer of a multi-run."""
 
@@ -313,6 +334,8 @@ class MultiRun(BaseModel):
     """The number of the synthesis run, from 1."""
     rejections: list[Rejection] = []
     """The outputs that are not acceptable."""
+    graft: SentGraft | None = None
+    """None if no follow-up was sent to the base."""
     candidate_timeout_s: int
     deadline_at: int
     on_deadline: OnDeadline = OnDeadline.PARTIAL
