@@ -63,6 +63,82 @@ def test_lost_responses_lose_no_event_and_start_no_second_run(stack: Stack, netw
     assert events[-1].type == "run.completed"
 
 
+def test_the_events_of_a_run_are_the_same_in_a_list_in_a_stream_and_in_pages(api: CodegenAPI) -> None:
+    task = api.run_task("Say hello. [[fake seconds=5 steps=4]]")
+    with api.runs.stream(task.id) as stream:
+        streamed = list(stream)
+
+    listed = list(task.events())
+    assert streamed == listed[: len(streamed)] == list(task.stream())
+    assert str(streamed[-1]).endswith(" completed")
+    assert list(api.runs.stream(task.id, after=streamed[-2].id)) == streamed[-1:]
+    assert [event.id for page in api.runs.events(task.id, limit=2).pages() for event in page.items] == [
+        event.id for event in listed
+    ]
+
+
+def test_a_task_gets_a_follow_up_and_is_forked(api: CodegenAPI) -> None:
+    task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
+    task.follow_up("And goodbye. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
+    forked = task.fork(prompt="Say hello in French. [[fake seconds=1]]")
+
+    assert forked.id != task.id
+    assert forked.wait_for_completion(timeout=30, poll_interval=0.3).is_successful()
+    newest, *_, first = task.checkpoints()
+    assert (newest.turn, first.turn) == (2, 1)
+    assert api.checkpoints.lineage(newest.id).descendants[0]["child"] == str(forked.id)
+
+
+def test_a_task_is_paused_and_continues(api: CodegenAPI) -> None:
+    task = api.run_task("Say hello. [[fake seconds=30]]").pause()
+    assert api.run_cards.get(task.id).paused_scope == "queue_only"
+
+    task.resume()
+
+    assert api.run_cards.get(task.id).paused_scope is None
+
+
+def test_a_conversation_is_streamed_and_continued(api: CodegenAPI) -> None:
+    api.agents.create("Assistant", agent_id="client_chat")
+    chat = api.chat.session("client_chat")
+    with chat.stream("Hello. [[fake seconds=3 steps=3]]") as events:
+        types = [event.type for event in events]
+    assert types[0] == "run.started"
+    assert types.count("content.delta") == 1
+    assert types[-1] == "run.completed"
+
+    answer = chat.send("And goodbye. [[fake seconds=1]]")
+
+    assert (answer.session_id, answer.turn, answer.status) == (chat.id, 2, "completed")
+    assert answer.response
+
+
+def test_a_multi_run_is_estimated_started_and_followed(api: CodegenAPI) -> None:
+    prompt = "Say hello. [[fake seconds=2]]"
+    assert api.multi_runs.estimate(prompt, concurrency=2).runs >= 3
+    started = api.multi_runs.create(prompt, concurrency=2, strategy="none")
+
+    events = list(api.multi_runs.stream(started.id))
+
+    assert events[-1].type == "multi_run.completed"
+    assert events == list(api.multi_runs.events(started.id))
+    assert api.multi_runs.get(started.id).status.final
+    assert started.id in {found.id for found in api.multi_runs.list(limit=1)}
+
+
+def test_run_cards_are_filtered_and_all_pages_are_read(api: CodegenAPI) -> None:
+    for number in range(3):
+        api.run_cards.create(f"Paint it. [[fake seconds=1]] {number}", metadata={"tags": ["of the client"]})
+
+    found = api.run_cards.list(query="paint", limit=2)
+
+    assert len(list(found)) == 3
+    assert len(found.items) == 2
+    assert api.run_cards.with_raw_response.list(limit=1).request_id
+    assert {limit.name for limit in api.rate_limits.get().background} >= {"create", "logs"}
+    assert api.service.openapi()["info"]["title"]
+
+
 def test_an_unchanged_response_is_not_sent_again(api: CodegenAPI) -> None:
     task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
     deadline = time.monotonic() + 30
