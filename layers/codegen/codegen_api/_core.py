@@ -301,6 +301,6 @@ class Core:
 
 
 def _printable(name: str, value: str) -> str:
-    if not value or not all(" " <= character <= "~" for character in value):
+    if not isinstance(value, str) or not value or not all(" " <= character <= "~" for character in value):
         raise InvalidArgumentError(f"{name} must be printable ASCII characters, not {value!r}")
     return value

@@ -26,6 +26,7 @@ def connect(kind: Callable[..., C], base_url: str) -> C:
     Raises:
         ConfigurationError: A variable of the environment cannot be used. The message names it.
     """
+    _check_key_log()
     verify = _certificates()
     url = httpx.URL(base_url)
     name = None if is_direct(url.host, url.port) else _proxy_variable(url.scheme)
@@ -48,6 +49,15 @@ def is_direct(host: str, port: int | None) -> bool:
     if host == "localhost" or host.endswith(".localhost") or (address and address.is_loopback):
         return True
     return any(_matches(entry.strip(), host, port) for entry in getproxies().get("no", "").split(","))
+
+
+def _check_key_log() -> None:
+    """Check the file that Python writes the keys of connections to, for debugging."""
+    if file := os.environ.get("SSLKEYLOGFILE"):
+        try:
+            Path(file).open("a").close()
+        except OSError as error:
+            raise ConfigurationError(f"SSLKEYLOGFILE cannot be used: {file} ({error.strerror})") from None
 
 
 def _certificates() -> ssl.SSLContext | bool:

@@ -48,7 +48,7 @@ class Token:
     __slots__ = ("_value",)
 
     def __init__(self, value: str, source: str = "the token") -> None:
-        value = _trimmed(value) or ""  # secrets stored from a shell end with a newline
+        value = _trimmed(value) if isinstance(value, str) else ""  # secrets stored from a shell end with a newline
         # Refused here, because the HTTP library would quote an invalid header value in its error.
         if not value or not all("!" <= character <= "~" for character in value):
             raise ConfigurationError(f"{source} must be visible ASCII characters without spaces")
@@ -189,12 +189,18 @@ def normalize_base_url(base_url: str, source: str = "the base URL") -> str:
         url = httpx.URL(
             urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))
         )
+        host, port = url.host, url.port
     except (ValueError, TypeError, AttributeError, httpx.InvalidURL):
         raise ConfigurationError(f"{source} is not a valid URL") from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise ConfigurationError(f"{source} must start with http:// or https:// and name a host")
     if url.userinfo or parts.query or parts.fragment:
         raise ConfigurationError(f"{source} must not have credentials, a query or a fragment")
+    # Errors of the socket library when it connects.
+    if not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        raise ConfigurationError(f"{source} has a host that no server can have")
+    if port is not None and not 0 < port < 65536:
+        raise ConfigurationError(f"{source} has a port that no server can have")
     return str(url)
 
 

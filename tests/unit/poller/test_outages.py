@@ -281,7 +281,7 @@ def test_launches_wait_during_an_outage_and_a_list_of_runs_probes(
         clock.sleep(0.5)
     assert memory.outage.since is not None
     assert (calls.count("create"), calls.count("logs")) == (3, 0)
-    assert 40 < calls.count("list_") <= 300 / PROBE_INTERVALS[-1] + len(PROBE_INTERVALS)
+    assert 40 < calls.count("list") <= 300 / PROBE_INTERVALS[-1] + len(PROBE_INTERVALS)
     make_poller(codegen=api).tick(clock.now() + 12)
 
     assert {watch_of(memory, f"mr-1-{number}").status for number in range(5)} == {Status.RUNNING}

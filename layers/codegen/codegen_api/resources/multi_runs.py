@@ -184,7 +184,7 @@ def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Mult
 def compare(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[Comparison]:
     """Compare the candidates of a multi-run: facts from their logs, agreement of their answers, and provenance."""
     yield from require_deployment(core, FEATURE)
-    path = f"{_path(core.org(org_id), multi_run_id)}/compare"
+    path = f"{_one(core.org(org_id), multi_run_id)}/compare"
     return (yield from perform(Call("GET", path, Comparison.read)))
 
 
@@ -219,7 +219,7 @@ def events(
     core: Core, multi_run_id: str, *, after: str | None = None, limit: int = PAGE_SIZE, org_id: Id | None = None
 ) -> Listing[Event, EventPage]:
     """List the events of a multi-run so far, from the first one or from the one after `after`."""
-    return event_list(FEATURE, f"{_path(core.org(org_id), multi_run_id)}/events", after, limit)
+    return event_list(FEATURE, f"{_one(core.org(org_id), multi_run_id)}/events", after, limit)
 
 
 def stream(core: Core, multi_run_id: str, *, after: str | None = None, org_id: Id | None = None) -> StreamFlow:
@@ -227,7 +227,7 @@ def stream(core: Core, multi_run_id: str, *, after: str | None = None, org_id: I
 
     The events arrive over one connection. If it is cut, the stream continues after the last event.
     """
-    path = f"{_path(core.org(org_id), multi_run_id)}/logs/stream"
+    path = f"{_one(core.org(org_id), multi_run_id)}/logs/stream"
     yield from require_deployment(core, FEATURE)
     yield from event_stream(path, after)
 
@@ -258,7 +258,7 @@ def pick(  # noqa: D417 - callers do not pass `core`
 
 def unpick(core: Core, multi_run_id: str, *, candidate: int | None = None, org_id: Id | None = None) -> Flow[MultiRun]:
     """Undo the pick of a multi-run, or only the pick of a candidate. Pull requests that were closed stay closed."""
-    path = f"{_path(core.org(org_id), multi_run_id)}/pick"
+    path = f"{_one(core.org(org_id), multi_run_id)}/pick"
     yield from require_deployment(core, FEATURE)
     return (yield from perform(Call("DELETE", path, MultiRun.read, params={"candidate": candidate})))
 
@@ -308,13 +308,13 @@ def _body(prompt: str, *, variants: Sequence[Variant] | None, repo_id: Id | None
 
 
 def _read(core: Core, multi_run_id: str, org_id: Id | None) -> Call[MultiRun]:
-    return Call("GET", _path(core.org(org_id), multi_run_id), MultiRun.read)
+    return Call("GET", _one(core.org(org_id), multi_run_id), MultiRun.read)
 
 
 def _act(
     core: Core, multi_run_id: str, action: str, body: Mapping[str, Any] | None, org_id: Id | None
 ) -> Flow[MultiRun]:
-    path = f"{_path(core.org(org_id), multi_run_id)}/{action}"
+    path = f"{_one(core.org(org_id), multi_run_id)}/{action}"
     yield from require_deployment(core, FEATURE)
     return (yield from perform(_post(path, body)))
 
@@ -323,9 +323,12 @@ def _post(path: str, body: Mapping[str, Any] | None, idempotency_key: str | None
     return Call("POST", path, MultiRun.read, body=body, idempotency_key=idempotency_key or new_idempotency_key())
 
 
-def _path(org_id: int, multi_run_id: str | None = None) -> str:
-    one = "" if multi_run_id is None else f"/{as_name(multi_run_id)}"
-    return f"/v1/organizations/{org_id}/multi-runs{one}"
+def _path(org_id: int) -> str:
+    return f"/v1/organizations/{org_id}/multi-runs"
+
+
+def _one(org_id: int, multi_run_id: str) -> str:
+    return f"{_path(org_id)}/{as_name(multi_run_id)}"
 
 
 class MultiRunsResource(Resource):
