@@ -18,6 +18,10 @@ DOCUMENT = json.loads(Path("functions/docs/openapi.json").read_text("utf-8"))
 NOT_CALLED = {
     ("get", "/docs"): "a page for a browser",
     ("get", "/redoc"): "a page for a browser",
+    ("get", "/"): "leads a browser to the console",
+    ("get", "/console"): "a page for a browser",
+    ("get", "/console/{version}/{file}"): "a file of that page",
+    ("post", "/console/markdown"): "draws Markdown for that page",
     ("post", "/v1/organizations/{org_id}/agent/run/{agent_run_id}/resume"): "called in the test below: the same path "
     "ends a pause and, with a prompt, is the follow-up that `runs.follow_up` sends",
 }
