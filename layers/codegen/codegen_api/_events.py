@@ -87,14 +87,16 @@ def read_event_page(content: bytes) -> EventPage:
         raise ValueError(f"not a page of events: {error}") from None
 
 
-def event_list(feature: str, path: str, after: str | None, limit: int = PAGE_SIZE) -> Listing[Event, EventPage]:
-    """Describe the list of the events so far."""
+def event_list(
+    feature: str, path: str, after: str | None, limit: int = PAGE_SIZE, before: str | None = None
+) -> Listing[Event, EventPage]:
+    """Describe the list of the events so far; with `before`, only the page before an event."""
 
     def call(cursor: str | None) -> Call[EventPage]:
-        return Call("GET", path, read_event_page, params={"after": cursor, "limit": limit})
+        return Call("GET", path, read_event_page, params={"after": cursor, "before": before, "limit": limit})
 
     def following(page: EventPage, _position: str | None, _read: int) -> str | None:
-        return page.next_cursor if page.has_more else None
+        return page.next_cursor if page.has_more and before is None else None
 
     return Listing(call, lambda page: page.items, lambda _: None, following, after, feature)
 

@@ -125,6 +125,7 @@ CALLS = [
     lambda api: api.runs.pause(7),
     lambda api: api.runs.cancel(7, allow_pr_ban=True, reason="No need."),
     lambda api: api.runs.events(7, after="0-1", limit=9),
+    lambda api: api.runs.events(7, before="latest"),
     lambda api: api.runs.stream(7, after="0-1"),
     lambda api: api.runs.ban(7, before_card_order_id="a", after_card_order_id="b"),
     lambda api: api.runs.unban(7, before_card_order_id="a", after_card_order_id="b"),

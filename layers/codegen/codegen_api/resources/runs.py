@@ -169,15 +169,23 @@ def cancel(
 
 
 def events(
-    core: Core, agent_run_id: Id, *, after: str | None = None, limit: int = PAGE_SIZE, org_id: Id | None = None
+    core: Core,
+    agent_run_id: Id,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    limit: int = PAGE_SIZE,
+    org_id: Id | None = None,
 ) -> "Listing[Event, EventPage]":
-    """List the events of a run so far, from the first one or from the one after `after`.
+    """List the events of a run so far, oldest first, from the first one or from the one after `after`.
+
+    With the id of an event as `before`, the list is the one page of events before it; with `latest`, the newest events.
 
     Only a deployment has events. `api.get_task(id).stream()` waits for further ones, and works with every server.
     """
     from .._events import event_list
 
-    return event_list("events", f"{_path(core, agent_run_id, org_id)}/events", after, limit)
+    return event_list("events", f"{_path(core, agent_run_id, org_id)}/events", after, limit, before)
 
 
 def stream(core: Core, agent_run_id: Id, *, after: str | None = None, org_id: Id | None = None) -> StreamFlow:
