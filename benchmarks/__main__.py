@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks import cold, command_line, cost, judging, live, multi_run, provenance, size, warm
+from benchmarks import client, cold, command_line, cost, judging, live, multi_run, provenance, size, warm
 from benchmarks.artifacts import ROOT, NotBuiltError, artifacts
 from benchmarks.multi_run import MultiRunError
 from benchmarks.worker import WorkerError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.artifacts import Artifacts
     from benchmarks.report import Section
 
-SECTIONS = ("cold", "warm", "size", "multi-run", "live", "provenance", "judging", "command-line", "cost")
+SECTIONS = ("cold", "warm", "size", "multi-run", "live", "provenance", "judging", "client", "command-line", "cost")
 
 
 def main() -> None:
@@ -71,6 +71,8 @@ def _measure(built: Artifacts, sections: tuple[str, ...], *, quick: bool) -> Ite
         yield provenance.section(repetitions=1 if quick else 3)
     if "judging" in sections:
         yield judging.section(trials=60 if quick else judging.TRIALS)
+    if "client" in sections:
+        yield client.section(repetitions=10 if quick else 40)
     if "command-line" in sections:
         yield command_line.section(repetitions=10 if quick else 40)
     if "cost" in sections:

@@ -5,7 +5,7 @@
     with CodegenAPI(org_id=1, token="YOUR_TOKEN") as api:
         task = api.run_task("Fix the flaky test in tests/test_clock.py")
         for event in task.stream():
-            print(event.text)
+            print(event)
         print(task.result)
 
 `AsyncCodegenAPI` is the same with `await`. Every failure raises a `CodegenAPIError`. `api.with_deadline(5)` returns the
@@ -40,40 +40,9 @@ from ._errors import (
     ValidationError,
 )
 from ._ids import Id, as_path
-from ._models import (
-    AgentRun,
-    AgentRunLog,
-    AgentRunLogs,
-    CheckSuiteSettings,
-    CliRules,
-    EditedPullRequest,
-    Harness,
-    Integration,
-    Integrations,
-    ModelOption,
-    ModelProvider,
-    Models,
-    OAuthProvider,
-    OAuthProviders,
-    Organization,
-    OrganizationSettings,
-    Page,
-    PullRequest,
-    PullRequestState,
-    Repo,
-    SandboxAnalysis,
-    SetupCommands,
-    SlackToken,
-    User,
-    Webhook,
-    WebhookConfig,
-    parse_timestamp,
-)
 from ._pagination import AsyncPagedList, PagedList
 from ._protocol import Response
 from ._retry import Attempt, RetryPolicy
-from ._statuses import MultiRunStatus, RunStatus, TaskStatus
-from ._timestamps import Timestamp
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -119,18 +88,52 @@ if TYPE_CHECKING:
     from ._events import Event, EventPage
     from ._events import Event as TaskEvent
     from ._metrics import Metrics
+    from ._models import (
+        AgentRun,
+        AgentRunLog,
+        AgentRunLogs,
+        CheckSuiteSettings,
+        CliRules,
+        EditedPullRequest,
+        Harness,
+        Integration,
+        Integrations,
+        ModelOption,
+        ModelProvider,
+        Models,
+        OAuthProvider,
+        OAuthProviders,
+        Organization,
+        OrganizationSettings,
+        Page,
+        PullRequest,
+        PullRequestState,
+        Repo,
+        SandboxAnalysis,
+        SetupCommands,
+        SlackToken,
+        User,
+        Webhook,
+        WebhookConfig,
+        parse_timestamp,
+    )
     from ._rate_limits import Allowance
     from ._raw import RawResponse
     from ._shortcuts import create_async_client, create_client, run_task, run_task_async
+    from ._statuses import MultiRunStatus, RunStatus, TaskStatus
     from ._streams import AsyncStream, Stream
     from ._task import AsyncTask, Task
+    from ._timestamps import Timestamp
     from .resources.chat import AsyncChatSession, ChatSession
     from .resources.multi_runs import SynthesisOptions, Variant
 
-# Imported on first use, so that programs without them, such as Lambda functions, start faster.
+# Imported on first use, so that a program starts faster. The models import Pydantic, which takes as long as httpx.
 _LAZY = {
     "Agent": "_agent",
     "AgentProfile": "_deployment_models",
+    "AgentRun": "_models",
+    "AgentRunLog": "_models",
+    "AgentRunLogs": "_models",
     "AgentType": "_deployment_models",
     "Allowance": "_rate_limits",
     "AllowedAction": "_deployment_models",
@@ -143,45 +146,73 @@ _LAZY = {
     "Candidate": "_deployment_models",
     "ChatAnswer": "_deployment_models",
     "ChatSession": "resources.chat",
+    "CheckSuiteSettings": "_models",
     "Checkpoint": "_deployment_models",
+    "CliRules": "_models",
     "ComparedCandidate": "_deployment_models",
     "Comparison": "_deployment_models",
     "ConfigurationWarning": "_config_file",
     "ControlledRun": "_deployment_models",
     "CursorPage": "_deployment_models",
+    "EditedPullRequest": "_models",
     "Event": "_events",
     "EventPage": "_events",
+    "Harness": "_models",
     "Health": "_deployment_models",
+    "Integration": "_models",
+    "Integrations": "_models",
     "LaunchQueue": "_deployment_models",
     "Lineage": "_deployment_models",
     "Member": "_deployment_models",
     "Metrics": "_metrics",
+    "ModelOption": "_models",
+    "ModelProvider": "_models",
+    "Models": "_models",
     "MultiRun": "_deployment_models",
     "MultiRunEstimate": "_deployment_models",
+    "MultiRunStatus": "_statuses",
+    "OAuthProvider": "_models",
+    "OAuthProviders": "_models",
+    "Organization": "_models",
     "OrganizationDetails": "_deployment_models",
+    "OrganizationSettings": "_models",
     "Outcome": "_batch",
+    "Page": "_models",
     "Pick": "_deployment_models",
+    "PullRequest": "_models",
     "PullRequestLink": "_deployment_models",
+    "PullRequestState": "_models",
     "QueuedRun": "_deployment_models",
     "RateLimit": "_deployment_models",
     "RateLimits": "_deployment_models",
     "RawResponse": "_raw",
+    "Repo": "_models",
     "RestoredRun": "_deployment_models",
     "RunCard": "_deployment_models",
     "RunCardLogs": "_deployment_models",
     "RunCardPage": "_deployment_models",
     "RunSnapshot": "_deployment_models",
+    "RunStatus": "_statuses",
+    "SandboxAnalysis": "_models",
     "SentPrompt": "_deployment_models",
+    "SetupCommands": "_models",
+    "SlackToken": "_models",
     "Star": "_deployment_models",
     "Stream": "_streams",
     "StreamTicket": "_deployment_models",
     "SynthesisOptions": "resources.multi_runs",
     "Task": "_task",
+    "TaskStatus": "_statuses",
+    "Timestamp": "_timestamps",
     "ToolUse": "_deployment_models",
     "Usage": "_deployment_models",
+    "User": "_models",
     "Variant": "resources.multi_runs",
+    "Webhook": "_models",
+    "WebhookConfig": "_models",
     "create_async_client": "_shortcuts",
     "create_client": "_shortcuts",
+    "parse_timestamp": "_models",
     "run_task": "_shortcuts",
     "run_task_async": "_shortcuts",
 }

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import httpx
-import pydantic
 
 from ._client_state import ClientState
 from ._deadline import INSTANT, Deadline, PhaseTimeouts
@@ -239,11 +238,8 @@ class Core:
             raise self._response_error(ResponseTooLargeError, call, response, message)
         try:
             return call.result(response)
-        except pydantic.ValidationError as error:
-            # Not str(error), which quotes the values: they may be confidential.
-            reason = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()[:3])
         except (ValueError, RecursionError) as error:
-            reason = str(error)
+            reason = _reason(error)
         raise self._response_error(InvalidResponseError, call, response, f"the response is not valid: {reason}")
 
     def _status_error(self, call: Call[Any], response: Response) -> CodegenAPIError:
@@ -304,3 +300,12 @@ def _printable(name: str, value: str) -> str:
     if not isinstance(value, str) or not value or not all(" " <= character <= "~" for character in value):
         raise InvalidArgumentError(f"{name} must be printable ASCII characters, not {value!r}")
     return value
+
+
+def _reason(error: Exception) -> str:
+    """Return why a response cannot be read."""
+    faults = getattr(error, "errors", None)  # of Pydantic, which is not imported for this
+    if faults is None:
+        return str(error)
+    # Not str(error), which quotes the values: they may be confidential.
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults()[:3])

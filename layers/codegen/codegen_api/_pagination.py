@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ._errors import InvalidArgumentError, InvalidResponseError
-from ._models import Page
 from ._protocol import Call, Flow
 
 if TYPE_CHECKING:
     from ._core import Core
     from ._deployment_models import CursorPage
     from ._driver import AsyncDriver, Driver
+    from ._models import Page
 
 T = TypeVar("T")
 P = TypeVar("P")
