@@ -245,6 +245,9 @@ class RateLimit(Model):
     opens_at: Timestamp | None = None
     blocked_reason: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.remaining} of {self.calls} calls in {self.window_seconds:g} s remain"
+
 
 class QueuedRun(Model):
     """A run that waits to start: its place in the launch queue, and when it is expected to start."""
@@ -268,6 +271,9 @@ class RateLimits(Model):
     background: list[RateLimit]
     caller: list[RateLimit]
     queue: LaunchQueue
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.background), f"launch queue: {self.queue.length} runs"])
 
 
 class OrganizationDetails(Model):
@@ -316,6 +322,11 @@ class Usage(Model):
     complete: bool | None = None
     counted_from: Timestamp | None = None
     not_known: list[dict[str, Any]] | None = None
+
+    def __str__(self) -> str:
+        if not self.start_date or not self.end_date:
+            return repr(self)
+        return f"{self.runs.get('total')} runs from {self.start_date:%Y-%m-%d} to {self.end_date:%Y-%m-%d}"
 
 
 class ApiToken(Model):

@@ -342,6 +342,8 @@ def _nearest(annotation: Any, value: Any) -> Any:
         return str(value)
     if get_origin(annotation) is list and value is None:
         return []
+    if isinstance(value, str) and isinstance(annotation, type) and issubclass(annotation, Status):
+        return annotation("unknown")
     return None
 
 

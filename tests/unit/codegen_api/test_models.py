@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import codegen_api
 from codegen_api import (
     AgentRun,
     AgentRunLogs,
@@ -16,12 +17,14 @@ from codegen_api import (
     InvalidResponseError,
     Organization,
     Page,
+    RunStatus,
     User,
     Webhook,
     parse_timestamp,
 )
 
 ORGANIZATION = {"id": 42, "name": "Acme", "settings": {"enable_pr_creation": True, "new_setting": None}}
+SHORT_RUN = {"id": 7, "organization_id": 42, "status": "COMPLETE", "created_at": "2025-06-21 11:20:04.338398"}
 LOGS = {
     "id": 7,
     "organization_id": 42,
@@ -224,3 +227,72 @@ def test_any_time_can_be_written_and_read_again(moment):
         return
     assert parse_timestamp(moment.isoformat()) == moment
     assert parse_timestamp(str(utc.replace(tzinfo=None))) == moment
+
+
+@pytest.mark.parametrize(
+    ("kind", "received", "short", "line"),
+    [
+        (
+            "AgentRun",
+            SHORT_RUN | {"result": "Done.\nAll of it.", "web_url": "https://codegen.test/" + "x" * 900},
+            "AgentRun(id=7, organization_id=42, status='COMPLETE', created_at='2025-06-21 11:20:04')",
+            "7  COMPLETE  2025-06-21 11:20:04  Done....",
+        ),
+        (
+            "AgentRunLog",
+            {"agent_run_id": 7, "tool_name": "ripgrep", "thought": "Look.", "observation": {"a": ["wall"] * 900}},
+            "AgentRunLog(agent_run_id=7, tool_name='ripgrep', thought='Look.')",
+            "7  ripgrep  Look.",
+        ),
+        (
+            "RunCard",
+            {"id": 7, "status": "running", "prompt": "Explain " * 900, "new_field": "x" * 900},
+            f"RunCard(id=7, status='running', prompt={('Explain ' * 5 + '...')!r}, prompt_truncated=False)",
+            f"7  running  {('Explain ' * 13)[:100]}...",
+        ),
+        (
+            "StreamTicket",
+            {"ticket": "secret", "stream_path": "/v1/x"},
+            "StreamTicket(stream_path='/v1/x')",
+            "StreamTicket(stream_path='/v1/x')",
+        ),
+        (
+            "RateLimit",
+            {"name": "create", "calls": 10, "window_seconds": 60, "remaining": 3},
+            "RateLimit(name='create', calls=10, window_seconds=60.0, remaining=3)",
+            "create: 3 of 10 calls in 60 s remain",
+        ),
+        (
+            "Usage",
+            {"organization_id": 1, "start_date": "2026-01-01", "end_date": "2026-02-01", "runs": {"total": 5}},
+            "Usage(organization_id=1, start_date='2026-01-01 00:00:00', end_date='2026-02-01 00:00:00')",
+            "5 runs from 2026-01-01 to 2026-02-01",
+        ),
+    ],
+)
+def test_an_object_has_a_short_repr_and_prints_as_one_line(kind, received, short, line):
+    found = getattr(codegen_api, kind).model_validate(received)
+
+    assert (repr(found), str(found)) == (short, line)
+    assert found.model_dump() == received
+
+
+@pytest.mark.parametrize("word", ["ACTIVE", "active", "EVALUATION", "COMPLETE", "completed", "TIMEOUT", None, "NEW"])
+def test_every_object_has_the_same_words_for_a_status(word):
+    status = AgentRun.model_validate(SHORT_RUN | {"status": word}).run_status
+
+    assert status is RunStatus.of(word) is RunStatus(status.value)
+    assert status.final == ((word or "").lower() in ("complete", "completed", "timeout"))
+
+
+def test_a_status_that_is_new_is_unknown_and_is_dumped_as_it_was_received():
+    card = codegen_api.RunCard.model_validate({"id": 7, "status": "dreaming"})
+
+    assert (card.status, card.status.final, card.unreadable) == (RunStatus.UNKNOWN, False, ["status"])
+    assert card.model_dump()["status"] == "dreaming"
+
+
+def test_a_page_iterates_over_its_items():
+    page = Page[AgentRun].model_validate({"items": [SHORT_RUN], "total": 1, "page": 1, "size": 1, "pages": 1})
+
+    assert [run.id for run in page] == [7]
