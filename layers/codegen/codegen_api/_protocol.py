@@ -168,6 +168,9 @@ class Response(NamedTuple):
         """The server's id of the request, if it sent one."""
         return next((self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None)
 
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, request_id={self.request_id!r}, {len(self.content)} bytes)"
+
 
 class Failure(NamedTuple):
     """Why there is no response.

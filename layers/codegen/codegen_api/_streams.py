@@ -105,13 +105,12 @@ class FrameReader:
     """Reads server-sent events from the parts of a response. What is incomplete waits for the next part."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._rest = b""
 
     def feed(self, part: bytes) -> list[Frame]:
         """Return the frames that a further part completes."""
-        self._rest += part.replace(b"\r\n", b"\n")
-        *blocks, rest = bytes(self._rest).split(b"\n\n")
-        self._rest = bytearray(rest)
+        # The two characters of a line end may arrive in two parts.
+        *blocks, self._rest = (self._rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
         return [frame for block in blocks if (frame := _frame(block.decode("utf-8", errors="replace")))]
 
 

@@ -14,6 +14,7 @@ from codegen_api import (
     TaskEvent,
     TaskStatus,
 )
+from codegen_api._streams import FrameReader
 from local.fake_codegen import Trouble
 
 STEPS = "Do it. [[fake seconds=60 steps=9]]"
@@ -386,3 +387,20 @@ def test_a_chat_that_is_cut_continues_and_keeps_its_session(client, deployment):
         {"view": "chat", "after": "0-3"},
     )
     assert json.loads(third.content)["session_id"] == "chat-1"
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_frames_are_read_wherever_their_parts_are_cut(line_end):
+    whole = (SNAPSHOT + frame(1) + "event: a\ndata: \u00e9\ndata: 2\nid: x\n\n".encode() + END).replace(b"\n", line_end)
+
+    for cut in range(len(whole) + 1):
+        reader = FrameReader()
+        frames = [found for part in (whole[:cut], whole[cut:]) for found in reader.feed(part)]
+
+        assert [(found.event, found.id) for found in frames] == [
+            ("run_snapshot", None),
+            ("run_log", "0-1"),
+            ("a", "x"),
+            ("stream_end", None),
+        ]
+        assert frames[2].data == "\u00e9\n2"

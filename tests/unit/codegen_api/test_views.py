@@ -41,6 +41,7 @@ def test_every_response_is_handed_over_with_its_request_id(client, wire, run):
     client(lambda api: api.with_options(on_response=seen.append).runs.get(7))
 
     assert [(response.status, response.request_id) for response in seen] == [(503, "r-1"), (200, "r-2")]
+    assert repr(seen[0]) == "Response(status=503, request_id='r-1', 2 bytes)"
 
 
 @pytest.mark.parametrize("headers", [{"x-team": "Zoë"}, {"x team": "blue"}, {"x-team": "a\nb: c"}])
