@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
+from tests.e2e.test_browser import CuttingProxy
 from tests.support.console import CHROMIUM, chromium, console
 
 pytestmark = [
@@ -134,3 +136,121 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
             found[view] = opened.violations()
 
     assert {view: each for view, each in found.items() if each} == {}
+
+
+def test_a_cut_connection_is_resumed_and_nothing_is_missing(live: Stack, browser: Browser) -> None:
+    api = urlsplit(live.api_url)
+    proxy = CuttingProxy((str(api.hostname), int(api.port or 0)))
+    run_id = start(live, "Count the stars", seconds=300, steps=30)
+    with console(browser, proxy.url) as opened:
+        opened.expected = ["ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource"]
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        expect(page.locator(".log .entry.of-answer")).to_be_visible(timeout=90_000)
+        positions = [int(each.get_attribute("data-position") or -1) for each in page.locator(".log .entry").all()]
+    proxy.close()
+
+    assert proxy.cut
+    assert positions == list(range(len(positions)))
+    streams = [request for request in proxy.requests if "/logs/stream" in request.split("\r\n")[0]]
+    assert len(streams) > 1
+    assert all("last-event-id: " in request.lower() for request in streams)
+
+
+def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser: Browser) -> None:
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        opened.open(f"{DEMO_ORG_ID}/new?candidates=3")
+        page.get_by_label("Prompt", exact=True).fill("Write a limerick [[fake seconds=100 steps=8]]")
+        expect(page.get_by_text(re.compile("runs in total"))).to_be_visible()
+        page.get_by_role("button", name="Start 3 candidates").click()
+        expect(page.locator(".candidate")).to_have_count(3)
+
+        expect(page.locator(".candidate").first.locator(".status-completed")).to_be_visible(timeout=90_000)
+        expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
+
+        page.get_by_role("link", name="Compare").click()
+        expect(page.get_by_role("rowheader", name="Duration")).to_be_visible()
+        page.get_by_role("link", name="Answer", exact=True).click()
+        expect(page.locator(".grafts, .block").first).to_be_visible()
+
+        page.get_by_role("link", name=re.compile("^Candidates")).click()
+        page.get_by_role("button", name="Pick").nth(1).click()
+        page.get_by_role("dialog").get_by_label("Reason").fill("It rhymes")
+        page.get_by_role("dialog").get_by_role("button", name="Pick").click()
+        expect(page.get_by_role("article", name="Candidate 2").get_by_text("Picked")).to_be_visible()
+        expect(page.locator(".sentence")).to_contain_text("Picked by a person")
+
+
+def test_a_run_is_starred_filtered_and_forked(live: Stack, browser: Browser) -> None:
+    run_id = start(live, "Describe a heron", seconds=5, steps=4)
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.get_by_role("button", name=f"Star run {run_id}").click()
+        expect(page.get_by_role("button", name=f"Star run {run_id}")).to_have_attribute("aria-pressed", "true")
+        page.get_by_label("Search").fill("heron")
+        expect(page).to_have_url(re.compile(r"q=heron"))
+        expect(page.locator(".run")).to_have_count(1)
+        page.reload()
+        expect(page.locator(".run")).to_have_count(1)
+
+        page.locator(".run .title").click()
+        page.get_by_role("button", name="Fork", exact=True).first.click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Instead of the last prompt").fill("Describe a crane")
+        dialog.get_by_role("button", name="Start the run").click()
+        expect(page).not_to_have_url(re.compile(rf"runs/{run_id}"))
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+@pytest.mark.parametrize("kind", ["live", "paged"])
+def test_a_person_chats_with_an_agent(kind: str, either: Stack, browser: Browser) -> None:
+    post(either, "/agents", {"name": "Librarian"})
+    with console(browser, either.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        opened.open(f"{DEMO_ORG_ID}/chat")
+        page.get_by_role("textbox", name="Message").fill("Recommend a book")
+        page.get_by_role("button", name="Send").click()
+
+        messages = page.get_by_role("log", name="Messages")
+        expect(messages.locator(".person")).to_have_text("Recommend a book")
+        expect(messages.locator(".agent ol")).to_be_visible(timeout=60_000)
+        page.get_by_role("textbox", name="Message").fill("Another one")
+        page.get_by_role("button", name="Send").click()
+        expect(messages.locator(".agent")).to_have_count(2, timeout=60_000)
+        expect(messages.locator(".person").nth(1)).to_have_text("Another one")
+
+
+PLANTED = (
+    "<img src=x onerror=window.planted=1><script>window.planted=1</script>"
+    '<svg onload="window.planted=1"> [a link](javascript:window.planted=1) \u202egnp.exe \x1b'
+)
+
+
+def test_nothing_that_an_agent_writes_is_alive(live: Stack, browser: Browser) -> None:
+    run_id = start(live, f"Planted: {PLANTED}", seconds=5, steps=3, result=f"# {PLANTED}\n\n{PLANTED}")
+    post(live, "/agents", {"name": f"Planted {PLANTED}"[:90], "description": PLANTED, "system_prompt": PLANTED})
+    multi_run = post(live, "/multi-runs", {"prompt": PLANTED, "concurrency": 2})["id"]
+    views = [f"runs/{run_id}?tab={tab}" for tab in ("log", "answer", "prompt")]
+    views += [f"multi-runs/{multi_run}?tab={tab}" for tab in ("candidates", "compare", "answer", "prompt")]
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        for view in [*views, "runs", "agents", "chat"]:
+            opened.open(f"{DEMO_ORG_ID}/{view}")
+            page.locator("main h1").first.wait_for()
+            page.locator(".skeleton").first.wait_for(state="detached")
+            expect(page.locator("main")).to_contain_text("onerror")
+            page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
+            alive = "main img, main script, main iframe, main svg[onload], main [onerror], main a[href^='javascript']"
+            assert page.locator(alive).count() == 0
+            assert page.evaluate("window.planted") is None
+            assert "\u202e" not in page.locator("main").inner_text()

@@ -113,36 +113,53 @@ async function conversation({ id, place, signal, titled, agents, address }) {
   function replay() {
     following.abort();
     following = new AbortController();
-    const parts = [];
+    const asked = new Map();
+    let turn = 0;
     let latest = null;
     fill(messages);
     const now = () => fill(doing, LIVE.has(card.status) && [status(card.status), h("span.doing", latest?.doing ?? "At work"), h("span.spacer"), buttons(card, { changed: refresh })]);
-    const refresh = async () => {
-      card = await api.get(inOrganization(`run-cards/${encodeURIComponent(id)}`), undefined, signal).catch(() => card);
-      now();
-      if (parts.length < (card.prompts ?? []).length * 2 - 1) prompts();
-    };
-    const told = new Set();
-    const prompts = () => {
-      for (const each of card.prompts ?? []) if (!told.has(each.turn)) { told.add(each.turn); add("person", each.text); }
-    };
-    const add = (kind, text) => {
-      parts.push(kind);
-      messages.append(h(`article.message.${kind}`, { "aria-label": kind === "person" ? "You" : name }, kind === "person" ? h("p.said-text", text) : markdown(text)));
+    const put = (element) => {
+      messages.append(element);
       messages.scrollTop = messages.scrollHeight;
     };
+    // The place of a message is known from the events, its text from the card, in either order.
+    const begin = (number) => {
+      turn = Math.max(turn, number);
+      for (let each = 1; each <= turn; each += 1) {
+        if (!asked.has(each)) {
+          asked.set(each, h("article.message.person", { "aria-label": "You", hidden: true }, h("p.said-text")));
+          put(asked.get(each));
+        }
+      }
+      tell();
+    };
+    const tell = () => {
+      for (const { turn: number, text } of card.prompts ?? []) {
+        const place = asked.get(number);
+        if (!place?.hidden) continue;
+        place.hidden = false;
+        fill(place.firstChild, text);
+      }
+    };
+    const refresh = async () => {
+      card = await api.get(inOrganization(`run-cards/${encodeURIComponent(id)}`), undefined, signal);
+      now();
+      tell();
+    };
+    begin(1);
     follow(`agent/run/${id}`, {
       signal: following.signal,
       onSnapshot: () => attempt(refresh),
       onState: () => {},
       onProblem: (error) => fill(doing, error.message),
       onEvent: (event) => {
-        const { log } = event.data;
-        if (event.type === "run.started" || event.type === "run.queued") { const turn = event.data.turn; const prompt = card.prompts?.find((each) => each.turn === turn); if (prompt && !told.has(turn)) { told.add(turn); add("person", prompt.text); } }
-        if (event.type === "run.log" && log?.message_type === "FINAL_ANSWER") add("agent", log.observation ?? log.thought ?? "");
-        else if (event.type === "run.log" && log) latest = describe(log);
-        else if (/^run\.(failed|incomplete|cancelled|timed_out)$/.test(event.type)) messages.append(h("p.ended", status(event.data.status), " ", event.data.reason));
-        if (event.type.startsWith("run.") && event.type !== "run.log") attempt(refresh);
+        const { data, type } = event;
+        if (data.turn) begin(data.turn);
+        if (type === "run.log" && data.log?.message_type === "FINAL_ANSWER") {
+          put(h("article.message.agent", { "aria-label": name }, markdown(data.log.observation ?? data.log.thought ?? "")));
+        } else if (type === "run.log" && data.log) latest = describe(data.log);
+        else if (/^run\.(failed|incomplete|cancelled|timed_out)$/.test(type)) put(h("p.ended", status(data.status), " ", data.reason));
+        if (type.startsWith("run.") && type !== "run.log") attempt(refresh);
         now();
       },
     });

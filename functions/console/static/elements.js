@@ -124,6 +124,7 @@ ICONS.no_tests = ICONS.unknown;
 ICONS.launching = ICONS.running;
 ICONS.cancelling = ICONS.running;
 ICONS.synthesizing = ICONS.running;
+ICONS.judging = ICONS.running;
 
 /** Make an icon. It is hidden from screen readers: a word always stands beside it. */
 export function icon(name, kind = name) {

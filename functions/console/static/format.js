@@ -1,8 +1,8 @@
 // Times, durations, sizes and words, as people read them.
 
-export const LIVE = new Set(["queued", "launching", "running", "cancelling", "unknown", "paused", "synthesizing"]);
+export const LIVE = new Set(["queued", "launching", "running", "cancelling", "unknown", "paused", "judging", "synthesizing"]);
 
-const WORDS = { API: "API", GITHUB: "GitHub", GITHUB_CHECK_SUITE: "GitHub checks", CLICKUP: "ClickUp", synthesizing: "Joining answers" };
+const WORDS = { API: "API", GITHUB: "GitHub", GITHUB_CHECK_SUITE: "GitHub checks", CLICKUP: "ClickUp", judging: "Judging", synthesizing: "Joining answers" };
 
 /** A word of the API, for people: `timed_out` becomes "Timed out". */
 export function word(name) {

@@ -8,10 +8,10 @@ import { markdown } from "./markdown.js";
 import { follow } from "./stream.js";
 import { ask, attempt, button, empty, field, heading, loaded, pullRequests, since, skeleton, status, tabs, ticking, toast } from "./widgets.js";
 
-const OPEN = new Set(["queued", "launching", "running", "synthesizing"]);
+const OPEN = new Set(["queued", "launching", "running", "judging", "synthesizing"]);
 const LOOK = 2000;
 const LAST_LINES = 7;
-const SOURCES = { synthesis: "Joined from the usable answers", selected: "Selected by a judge", only_candidate: "The only usable answer", fallback: "The best answer, because the synthesis failed", picked: "Picked by a person" };
+const SOURCES = { synthesis: "Joined from the usable answers", selected: "The best answer", base: "The best answer, with what is worth taking over from the others", only_candidate: "The only usable answer", fallback: "The best answer, because the synthesis failed", picked: "Picked by a person" };
 
 export async function show({ main, signal, titled, address, parameters: [id], query }) {
   fill(main, skeleton(10));
@@ -91,7 +91,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   function drawPanes() {
     for (const candidate of multiRun.candidates) pane(`c${candidate.index}`, `Candidate ${candidate.index + 1}`, candidate, candidate.index);
     if (multiRun.synthesis) pane("synthesis", multiRun.strategy === "select" ? "Selection" : "Synthesis", multiRun.synthesis, null);
-    for (const judge of multiRun.judges ?? []) pane(`j${judge.index ?? judge.key}`, `Judge ${(judge.index ?? 0) + 1}`, judge, null);
+    for (const judge of multiRun.judging?.judges ?? []) pane(`j${judge.number}`, `Judge ${judge.number}`, judge, null);
   }
 
   function pane(key, name, run, index) {
@@ -102,19 +102,21 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       panes.set(key, known);
       grid.append(known.element);
     }
+    const rank = index === null ? null : (multiRun.judging?.ranking ?? []).find((each) => each.candidate === index);
     const picked = multiRun.pick && multiRun.pick.candidate === index && index !== null;
     const chosen = multiRun.answer && index !== null && multiRun.answer.candidate === index;
-    const state = JSON.stringify([run, picked, chosen, multiRun.allowed_actions]);
+    const state = JSON.stringify([run, rank, picked, chosen, multiRun.allowed_actions]);
     if (state !== known.state) {
       known.state = state;
       known.element.classList.toggle("chosen", Boolean(picked || chosen));
       known.element.classList.toggle("live", LIVE.has(run.status));
       fill(known.head, h("h2.name", run.agent_run_id ?? run.key ? h("a", { href: address(`runs/${encodeURIComponent(run.agent_run_id ?? run.key)}`) }, name) : name,
-        picked ? h("span.tag", "Picked") : chosen && h("span.tag", "Answer"), run.rank && h("span.tag", `Rank ${run.rank}`)),
+        picked ? h("span.tag", "Picked") : chosen && h("span.tag", "Answer"), rank && h("span.tag", { title: rank.reasons.join(" ") }, `Rank ${rank.rank}`)),
       status(run.status, run.status_reason),
       h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${run.queue.position} in the queue, about ${clock(run.queue.expected_at)}`),
         run.log_count > 0 && h("span", count(run.log_count, "entry", "entries")), run.health && run.health !== "ok" && h("span.health", run.health_detail),
-        run.usable === false && h("span.health", run.reason ?? "Not usable")));
+        run.usable === false && h("span.health", run.reason ?? "Not usable"), run.problem && h("span.health", run.problem)),
+      rank?.reasons.length > 0 && h("p.why", rank.reasons[0]));
       fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, 1200))), h("div.actions", pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
     }
     if (run.agent_run_id && run.log_count !== known.count) {
@@ -186,7 +188,8 @@ function countsOf(multiRun) {
 function doing(multiRun) {
   if (multiRun.paused_scope) return "Paused: nothing more is launched until it is resumed.";
   if (multiRun.reason) return multiRun.reason;
-  if (OPEN.has(multiRun.status)) return [multiRun.status === "synthesizing" ? "A further run joins the usable answers" : countsOf(multiRun), " · ", ticking(multiRun.created_at)];
+  const steps = { judging: "Judges rank the usable answers", synthesizing: "A further run joins the usable answers" };
+  if (OPEN.has(multiRun.status)) return [steps[multiRun.status] ?? countsOf(multiRun), " · ", ticking(multiRun.created_at)];
   return [multiRun.answer ? SOURCES[multiRun.answer.source] ?? word(multiRun.answer.source) : "No answer", ", ", since(multiRun.finished_at)];
 }
 
@@ -197,7 +200,15 @@ async function answer(multiRun, path, signal, address) {
       ? "It appears here when the candidates have finished." : multiRun.reason ?? "The candidates' answers are side by side under Candidates.");
   }
   const told = [h("h2.visually-hidden", "Answer"), h("p.stands", multiRun.answer.stands_for || SOURCES[multiRun.answer.source]), multiRun.pick?.reason && h("p.muted", `Reason: ${multiRun.pick.reason}`), multiRun.answer.reason && h("p.muted", multiRun.answer.reason)];
-  const { provenance } = await api.get(`${path}/compare`, undefined, signal).catch(() => ({ provenance: null }));
+  const { grafts = [], follow_up: followUp } = multiRun.answer;
+  const provenance = multiRun.answer.provenance ?? (await api.get(`${path}/compare`, undefined, signal).catch(() => ({ provenance: null }))).provenance;
+  if (grafts.length) {
+    told.push(h("section.grafts", { "aria-label": "Worth taking over" }, h("h3", "Worth taking over"), h("ul", grafts.map((each) => h("li", h("span.chip", { data: { candidate: each.candidate % 8 }, title: `From candidate ${each.candidate + 1}` }, each.candidate + 1), " ", each.what))),
+      followUp?.outcome ? h("p.muted", followUp.problem ?? `The follow-up with it: ${word(followUp.outcome).toLowerCase()}.`) : followUp && button("Send it to the agent as a follow-up", async () => {
+        const run = multiRun.candidates[multiRun.answer.candidate]?.agent_run_id ?? followUp.run;
+        if (await attempt(() => api.post(inOrganization(`agent/run/${run}/resume`), { prompt: followUp.prompt }), "Sent. The agent continues.")) location.hash = address(`runs/${encodeURIComponent(run)}?tab=log`);
+      }, { symbol: "fork" })));
+  }
   if (!provenance || provenance.truncated || !provenance.blocks.length || multiRun.answer.source !== "synthesis") {
     return h("section.answer", { "aria-label": "Answer" }, told, markdown(multiRun.answer.text), h("div.actions", pullRequests(multiRun.answer.pull_requests)));
   }

@@ -5,7 +5,7 @@ import { fill, h, icon } from "./elements.js";
 import { count } from "./format.js";
 import { choice, field, heading, skeleton } from "./widgets.js";
 
-const STRATEGIES = [["synthesize", "Join the answers into one"], ["select", "Select the best answer"], ["none", "Leave the answers side by side"]];
+const STRATEGIES = [["synthesize", "Join the answers into one"], ["select", "Select the best answer"], ["rank", "Rank the answers"], ["none", "Leave the answers side by side"]];
 const MOST = 20;
 
 export async function show({ main, signal, titled, address, query }) {
@@ -23,6 +23,8 @@ export async function show({ main, signal, titled, address, query }) {
 
   const prompt = h("textarea", { name: "prompt", rows: 6, required: true, placeholder: "What should the agent do?" });
   prompt.value = query.get("prompt") ?? "";
+  let asking = 0;
+  signal.addEventListener("abort", () => clearTimeout(asking));
   const candidates = h("input", { type: "number", name: "concurrency", min: 1, max: MOST, value: query.get("candidates") ?? "1", required: true, on: { input: change } });
   const quorum = h("input", { type: "number", name: "quorum", min: 1, max: MOST, value: "1" });
   const deadline = h("input", { type: "number", name: "deadline", min: 1, max: 1440, value: "60" });
@@ -62,29 +64,42 @@ export async function show({ main, signal, titled, address, query }) {
         labelled(`Model of candidate ${at}`, choice(`model-${at}`, modelChoices("As above"), "")),
         labelled(`Prompt of candidate ${at}`, h("input", { name: `prompt-${at}`, placeholder: "Prompt, if another" }))));
     }
-    const joins = isSeveral && form.elements.strategy.value !== "none";
-    const runs = number + (joins ? 1 : 0);
     fill(send, icon("plus"), isSeveral ? `Start ${number} candidates` : "Start the run");
-    fill(estimate, isSeveral && `${count(runs, "run")} in total${joins ? `, ${form.elements.strategy.value === "select" ? "the selection" : "the synthesis"} included` : ""}. `, wait(limits, number));
+    clearTimeout(asking);
+    if (isSeveral) asking = setTimeout(foretell, 300);
+    else fill(estimate, wait(limits, number));
+  }
+
+  /** Ask the API what the multi-run would take. */
+  async function foretell() {
+    const { runs, runs_at_least: least, minutes_until_last_launch: minutes, refusals = [] } = await api.post(inOrganization("multi-runs/estimate"), { ...wanted(), prompt: prompt.value.trim() || "An estimate" })
+      .catch((error) => ({ refusals: [{ detail: error.message }] }));
+    if (signal.aborted || Number(candidates.value) === 1) return;
+    fill(estimate, runs && `${least === runs ? count(runs, "run") : `${least} to ${count(runs, "run")}`} in total. `,
+      minutes !== undefined && `The last one begins ${minutes < 1 ? "within a minute" : `in about ${count(Math.ceil(minutes), "minute")}`}. `,
+      refusals.map((each) => h("span.bad", each.detail ?? each.message, " ")));
+  }
+
+  /** The request as the form has it. */
+  function wanted() {
+    const data = new FormData(form);
+    const number = Number(data.get("concurrency"));
+    const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null };
+    if (number === 1) return { ...common, agent_id: data.get("agent") || undefined };
+    const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
+    return { ...common, concurrency: number, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), deadline_s: Number(data.get("deadline")) * 60, ...(own.some((each) => each.model || each.prompt) ? { variants: own } : {}) };
   }
 
   async function start(event) {
     event.preventDefault();
     send.disabled = true;
     fill(fault);
-    const data = new FormData(form);
-    const number = Number(data.get("concurrency"));
-    const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null };
     try {
-      if (number === 1) {
-        const run = await api.post(inOrganization("agent/run"), { ...common, agent_id: data.get("agent") || undefined });
+      if (Number(candidates.value) === 1) {
+        const run = await api.post(inOrganization("agent/run"), wanted());
         location.hash = address(`runs/${run.id}`);
       } else {
-        const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
-        const multiRun = await api.post(inOrganization("multi-runs"), {
-          ...common, concurrency: number, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), deadline_s: Number(data.get("deadline")) * 60,
-          ...(own.some((each) => each.model || each.prompt) ? { variants: own } : {}),
-        });
+        const multiRun = await api.post(inOrganization("multi-runs"), wanted());
         location.hash = address(`multi-runs/${encodeURIComponent(multiRun.id)}`);
       }
     } catch (error) {
