@@ -304,6 +304,13 @@ def test_the_client_has_every_word_of_the_document(name, words):
     assert words == set(DOCUMENT["components"]["schemas"][name]["enum"])
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("VariantOptions", multi_runs.Variant), ("SynthesisOptions", multi_runs.SynthesisOptions)]
+)
+def test_the_client_has_every_option_of_the_document(name, kind):
+    assert set(kind.__annotations__) == set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
 def limit_of(key: tuple[str, str]) -> int:
     """Return the largest page that an operation accepts; 0 if it has no pages."""
     parameters = DOCUMENT["paths"][key[1]][key[0]].get("parameters", [])

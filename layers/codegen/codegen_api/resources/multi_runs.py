@@ -42,11 +42,16 @@ class Variant(TypedDict, total=False):
 
 
 class SynthesisOptions(TypedDict, total=False):
-    """How the answer is made: more instructions, the language model, and how many of the best answers are used."""
+    """How the answer is made.
+
+    `prompt` has more instructions, and `top_k` is how many of the best answers are used. With `graft`, the chosen run
+    gets what it should take over from others as a follow-up.
+    """
 
     prompt: str
     model: str
     top_k: int
+    graft: bool
 
 
 Strategy = Literal["synthesize", "select", "rank", "none"]
