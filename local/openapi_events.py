@@ -133,6 +133,18 @@ class CheckpointCreated(InTurn):
     position: int | None = Field(None, description="The log entry after which the checkpoint was made.")
 
 
+class BudgetWarning(Part):
+    """The data of `budget.warning`."""
+
+    budget: Literal[
+        "runs_per_day", "runs_per_month", "follow_ups_per_day", "concurrent_runs", "candidates_per_multi_run"
+    ]
+    scope: Literal["organization", "caller"] = Field(description="`caller` for the budget of who started the run.")
+    limit: int
+    used: int
+    resets_at: str | None = Field(description="When the count begins again at 0; null if it does not depend on time.")
+
+
 class Reset(Part):
     """The data of `stream.reset`."""
 
@@ -402,6 +414,13 @@ class CheckpointCreatedEvent(RunEvent):
 
     type: Literal["checkpoint.created"]
     data: CheckpointCreated
+
+
+class BudgetWarningEvent(RunEvent):
+    """With this run or multi-run, a budget is used to 80 % or more."""
+
+    type: Literal["budget.warning"]
+    data: BudgetWarning
 
 
 class StreamResetEvent(RunEvent):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from codegen_runs import usage
 from codegen_runs.http.edge import endpoint
-from codegen_runs.http.parameters import Backend, Organization
+from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.usage import Usage
 
 app = APIGatewayRestResolver(enable_validation=True)
@@ -21,10 +21,10 @@ End = Annotated[Moment | None, Query(description="A date, which is included, or 
 
 @app.get("/v1/organizations/<org_id>/usage", tags=["Organizations"], summary="Read the usage of an organization")
 def get_organization_usage(
-    org_id: Organization, backend: Backend, start_date: Start = None, end_date: End = None
+    org_id: Organization, caller: CurrentCaller, backend: Backend, start_date: Start = None, end_date: End = None
 ) -> Usage:
     """Count runs by status, source and user, multi-runs, and runs created at Codegen; list what cannot be counted."""
-    return usage.report(org_id, usage.span(start_date, end_date, backend.clock), backend=backend)
+    return usage.report(org_id, usage.span(start_date, end_date, backend.clock), caller=caller, backend=backend)
 
 
 handler = endpoint(app)

@@ -59,6 +59,7 @@ ROOMS = (
     {"storage"},
     {"upstream"},
     {"backend"},
+    {"budgets"},
     {"limits"},
     {"access"},
     {"http"},

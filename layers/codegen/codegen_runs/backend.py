@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from codegen_runs.callers import Caller
     from codegen_runs.storage.access import AccessTable
     from codegen_runs.storage.agents import AgentsTable
+    from codegen_runs.storage.budgets import BudgetsTable
     from codegen_runs.storage.checkpoints import Checkpoints
     from codegen_runs.storage.connections import ConnectionsTable
     from codegen_runs.storage.idempotency import IdempotencyTable
@@ -43,6 +44,7 @@ class Parts(TypedDict, total=False):
     kick: Kick
     access: AccessTable
     agents: AgentsTable
+    budgets: BudgetsTable
     callers: Table
     checkpoints: Checkpoints
     connections: ConnectionsTable
@@ -113,6 +115,13 @@ class Backend:
         from codegen_runs.storage.agents import AgentsTable
 
         return AgentsTable(settings.required("AGENTS_TABLE"))
+
+    @cached_property
+    def budgets(self) -> BudgetsTable:
+        """The budgets of organizations, in the runs table."""
+        from codegen_runs.storage.budgets import BudgetsTable
+
+        return BudgetsTable(settings.required("RUNS_TABLE"))
 
     @cached_property
     def callers(self) -> Table:

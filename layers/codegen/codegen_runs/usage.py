@@ -17,6 +17,9 @@ from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPI, Harness
 from codegen_runs.backend import Backend
+from codegen_runs.budgets import limits
+from codegen_runs.budgets.counting import BudgetUse
+from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Unprocessable
@@ -122,6 +125,7 @@ class Usage(BaseModel):
         description="The time from which runs were counted; `start_date` if the whole span was counted."
     )
     not_known: list[NotKnown]
+    budgets: list[BudgetUse] = Field(description="The use of each budget now, whatever the span is.")
 
 
 def span(start_date: str | None, end_date: str | None, clock: Clock) -> Span:
@@ -139,7 +143,7 @@ def span(start_date: str | None, end_date: str | None, clock: Clock) -> Span:
     return Span(start, end)
 
 
-def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
+def report(org_id: int, within: Span, *, caller: Caller, backend: Backend) -> Usage:
     """Count the runs and multi-runs of an organization. Raises `CodegenAPIError`, `StorageUnavailable`."""
     runs: dict[int, AgentRun] = {}
     followed: dict[int, Watch] = {}
@@ -176,6 +180,7 @@ def report(org_id: int, within: Span, *, backend: Backend) -> Usage:
         complete=complete and all_multi_runs,
         counted_from=timestamp((within.start if complete else counted_from).timestamp()),
         not_known=list(_not_known(complete, all_multi_runs, undated)),
+        budgets=limits.get(org_id=org_id, caller=caller, backend=backend).used,
     )
 
 

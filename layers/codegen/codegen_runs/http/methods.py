@@ -20,6 +20,7 @@ _SHARED = {
     "/v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints": ("GET", "POST"),
     "/v1/organizations/{org_id}/agents": ("GET", "POST"),
     "/v1/organizations/{org_id}/agents/{agent_id}": ("GET", "PATCH", "DELETE"),
+    "/v1/organizations/{org_id}/budgets": ("GET", "PUT"),
     "/v1/organizations/{org_id}/multi-runs": ("GET", "POST"),
     "/v1/organizations/{org_id}/multi-runs/{multi_run_id}/pick": ("POST", "DELETE"),
     "/v1/organizations/{org_id}/repos/check-suite-settings": ("GET", "PUT"),

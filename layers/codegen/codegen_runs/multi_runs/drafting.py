@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from codegen_runs import correlation
 from codegen_runs.backend import Backend
+from codegen_runs.budgets.counting import Need
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
-from codegen_runs.multi_runs import synthesis, variants
+from codegen_runs.multi_runs import costs, synthesis, variants
 from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES, CreateMultiRun
 from codegen_runs.storage.multi_runs import MultiRun, Variant
 
@@ -40,6 +41,18 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
         created_by=caller.id,
         request_id=correlation.request_id(),
         created_at=milliseconds(now),
+    )
+
+
+def need(multi_run: MultiRun, until: int) -> Need:
+    """Return what a multi-run needs of the budgets: all runs that it may start, until it has ended in any case."""
+    return Need(
+        caller=multi_run.created_by,
+        key=multi_run.id,
+        runs=costs.of(multi_run).runs.at_most,
+        concurrent=len(multi_run.candidates),
+        candidates=len(multi_run.candidates),
+        until=until,
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned, Warnings
+from codegen_runs.budgets import spending
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import timestamp
@@ -58,6 +59,9 @@ def estimate(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: B
         multi_run = drafting.draft(request.without_references(), org_id=org_id, caller=caller, backend=backend)
     if refused := backlogs.refusal(len(costs.keys(multi_run)), org_id=org_id, caller=caller, backend=backend):
         refusals.append(_refusal(refused))
+    need = drafting.need(multi_run, multi_run.deadline_at)
+    if exhausted := spending.refused(need, org_id=org_id, backend=backend):
+        refusals.append(_refusal(exhausted))
     outlook = launch_queue.outlook(len(multi_run.candidates), org_id, backend)
     if outlook.closure:
         refusals.append(_closed(outlook.closure.reason))

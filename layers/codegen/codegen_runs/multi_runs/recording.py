@@ -7,6 +7,7 @@ The record contains what the events add up to, so each event is written once, ho
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import transitions
@@ -17,9 +18,12 @@ from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.table import ConditionFailed
 
 
-def add(multi_run: MultiRun, *, backend: Backend) -> MultiRun:
-    """Store a new multi-run with its first event. Raises `ConditionFailed` if the id exists already."""
-    change = transitions.created(multi_run, now=backend.clock.now())
+def add(multi_run: MultiRun, more: Sequence[tuple[str, dict[str, Any]]] = (), *, backend: Backend) -> MultiRun:
+    """Store a new multi-run with its first events; `more` are the types and data of those after the first.
+
+    Raises `ConditionFailed` if the id exists already.
+    """
+    change = transitions.created(multi_run, more, now=backend.clock.now())
     multi_run = multi_run.model_copy(update=change.fields)
     also = backend.runs.event_actions(multi_run.org_id, multi_run.key, change.events)
     backend.multi_runs.add(multi_run, also=also)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from codegen_api import CodegenAPIError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
+from codegen_runs.budgets import spending
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs, launch_queue
@@ -68,16 +69,19 @@ class MultiRunNotPaused(Conflict):
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
     """Store a multi-run and start its state machine.
 
-    Raises `AgentNotFound` or `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is
-    running.
+    Raises `AgentNotFound`, `BudgetExhausted` or `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`;
+    then nothing is running.
     """
     now = backend.clock.now()
     multi_run = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
     until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
-    backlogs.reserve(multi_run.id, costs.keys(multi_run), org_id=org_id, caller=caller, until=until, backend=backend)
     with ExitStack() as on_error:
+        spent = spending.take(drafting.need(multi_run, until), org_id=org_id, backend=backend)
+        on_error.callback(spent.give_back)
+        keys = costs.keys(multi_run)
+        backlogs.reserve(multi_run.id, keys, org_id=org_id, caller=caller, until=until, backend=backend)
         on_error.callback(backlogs.release, multi_run.id, org_id=org_id, backend=backend)
-        multi_run = recording.add(multi_run, backend=backend)
+        multi_run = recording.add(multi_run, spent.events, backend=backend)
         try:
             executions.start(multi_run)
         except StorageUnavailable:
@@ -139,6 +143,7 @@ def cancel(
     with ThreadPoolExecutor(CONCURRENCY) as threads:
         outcomes = list(threads.map(cancel_one, running))
     backlogs.release(multi_run.id, org_id=org_id, backend=backend)
+    spending.release(multi_run.id, org_id=org_id, backend=backend)
     backend.kick(multi_run, *running)
     return CancelledMultiRun(
         **_snapshot(multi_run, backend).model_dump() | {"warnings": request.ignored()},

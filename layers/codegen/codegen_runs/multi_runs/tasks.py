@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from codegen_runs.backend import Backend
+from codegen_runs.budgets import spending
 from codegen_runs.limits import backlogs
 from codegen_runs.multi_runs import candidates, judge_prompts, judges, judging, recording, synthesis, transitions, waves
 from codegen_runs.multi_runs.evidence.facts import Evidence
@@ -130,6 +131,7 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     multi_run, _ = recording.update(multi_run, settle, backend=backend)
     backend.kick(multi_run)
     backlogs.release(multi_run_id, org_id=org_id, backend=backend)
+    spending.release(multi_run_id, org_id=org_id, backend=backend)
     if answer and answer.grafts and multi_run.synthesis.graft and not error:
         # Imported here, because only this sends something to the Codegen API.
         from codegen_runs.multi_runs import grafting

@@ -38,8 +38,8 @@ class Change(NamedTuple):
     events: Sequence[Event] = ()
 
 
-def created(multi_run: MultiRun, *, now: float) -> Change:
-    """A caller created the multi-run."""
+def created(multi_run: MultiRun, more: Sequence[tuple[str, dict[str, Any]]] = (), *, now: float) -> Change:
+    """A caller created the multi-run. `more` are the types and data of further events."""
     writer = _writer(multi_run, now)
     writer.add(
         "multi_run.created",
@@ -50,6 +50,8 @@ def created(multi_run: MultiRun, *, now: float) -> Change:
             "created_by": multi_run.created_by,
         },
     )
+    for type_, data in more:
+        writer.add(type_, data)
     return _change(multi_run.status, writer)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from codegen_runs import correlation, statuses
 from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
@@ -73,6 +76,20 @@ def follow(
         except ConditionFailed:
             continue
         return watch
+
+
+def note(watch: Watch, events: Sequence[tuple[str, dict[str, Any]]], *, backend: Backend) -> None:
+    """Append events, given as types and data, to the log of a run. Raises `StorageUnavailable`."""
+    while events:
+        writer = Writer(watch.position, run_id=watch.agent_run_id, now=backend.clock.now())
+        for type_, data in events:
+            writer.add(type_, data)
+        try:
+            backend.runs.write(watch.at(writer.position), writer.events)
+        except ConditionFailed:
+            watch = backend.runs.get(watch.org_id, watch.key) or watch
+            continue
+        return
 
 
 def first_watch(*, org_id: int, agent_run_id: int, status: str | None, now: float) -> Watch:

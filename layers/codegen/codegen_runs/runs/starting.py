@@ -14,6 +14,7 @@ from codegen_runs.problems import Conflict, StorageUnavailable
 from codegen_runs.runs.requests import CreateAgentRun, FollowUp, GenerateSetupCommands
 
 if TYPE_CHECKING:
+    from codegen_runs.budgets.spending import Spent
     from codegen_runs.prompts import Source
     from codegen_runs.storage.agents import AgentProfile
 
@@ -49,10 +50,12 @@ def start(
     Raises:
         AgentNotFound: There is no such agent.
         CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
+        BudgetExhausted: A budget of the organization or the caller is used up; nothing was sent.
         NoPermit: The upstream's limit is used up for longer than a caller can wait.
         TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
     """
     # Imported here and below, because the operations that start nothing share this module and need no storage.
+    from codegen_runs.budgets import spending
     from codegen_runs.limits import backlogs
     from codegen_runs.limits.permits import permit
 
@@ -67,7 +70,10 @@ def start(
 
         completed = _completed_by(agent, request)
         source = {**(source or {}), **composing.named(agent)}
-    with permit("create", caller, org_id, backend):
+    with (
+        spending.for_run(org_id=org_id, caller=caller, backend=backend) as spent,
+        permit("create", caller, org_id, backend),
+    ):
         run = backend.codegen.with_more(body=request.unknown()).runs.create(
             sent or completed.prompt,
             org_id=org_id,
@@ -89,9 +95,10 @@ def start(
         model=completed.model,
         agent_type=completed.agent_type,
         source=source,
+        spent=spent,
         backend=backend,
     )
-    return with_warnings(run, request.passed_on() + unfollowed)
+    return with_warnings(run, request.passed_on() + spent.warned + unfollowed)
 
 
 def resume(
@@ -116,23 +123,27 @@ def resume(
         sent: The text that the upstream receives in place of the prompt. The record keeps the prompt alone.
 
     Raises:
+        BudgetExhausted: A budget of the organization or the caller is used up; nothing was sent.
         CodegenAPIError: The upstream did not accept the prompt, or may have (`effect_unknown`).
         FollowUpHeld: The run is paused, being cancelled, or not launched.
         RunNotFound: There is no run with this key.
         TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
         StorageUnavailable: Could not read whether the run is paused; nothing was sent.
     """
+    from codegen_runs.budgets import spending
     from codegen_runs.limits import backlogs
 
     backlogs.check(org_id=org_id, caller=caller, backend=backend)
-    run = backend.codegen.with_more(body=request.unknown()).runs.follow_up(
-        _run_to_follow_up(run_id, org_id=org_id, backend=backend),
-        sent or request.prompt,
-        org_id=org_id,
-        images=request.images,
-        model=request.model,
-        webhooks=request.webhooks,
-    )
+    to = _run_to_follow_up(run_id, org_id=org_id, backend=backend)
+    with spending.for_run(org_id=org_id, caller=caller, backend=backend, follow_up_to=to) as spent:
+        run = backend.codegen.with_more(body=request.unknown()).runs.follow_up(
+            to,
+            sent or request.prompt,
+            org_id=org_id,
+            images=request.images,
+            model=request.model,
+            webhooks=request.webhooks,
+        )
     unfollowed = _follow(
         run.id,
         run.status,
@@ -143,9 +154,10 @@ def resume(
         model=request.model,
         follow_up=True,
         source=source,
+        spent=spent,
         backend=backend,
     )
-    return with_warnings(run, request.passed_on() + unfollowed)
+    return with_warnings(run, request.passed_on() + spent.warned + unfollowed)
 
 
 def _run_to_follow_up(run_id: str, *, org_id: int, backend: Backend) -> int:
@@ -176,14 +188,19 @@ def generate_setup_commands(
 
     Raises:
         CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
+        BudgetExhausted: A budget of the organization or the caller is used up; nothing was sent.
         NoPermit: The upstream's limit is used up for longer than a caller can wait.
         TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
     """
+    from codegen_runs.budgets import spending
     from codegen_runs.limits import backlogs
     from codegen_runs.limits.permits import permit
 
     backlogs.check(org_id=org_id, caller=caller, backend=backend)
-    with permit("setup", caller, org_id, backend):
+    with (
+        spending.for_run(org_id=org_id, caller=caller, backend=backend) as spent,
+        permit("setup", caller, org_id, backend),
+    ):
         run = backend.codegen.with_more(body=request.unknown()).setup_commands.generate(
             request.repo_id, request.prompt, request.trigger_source, org_id=org_id
         )
@@ -195,9 +212,10 @@ def generate_setup_commands(
         web_url=run.url,
         prompt=request.prompt,
         repo_id=request.repo_id,
+        spent=spent,
         backend=backend,
     )
-    return with_warnings(run, request.passed_on() + unfollowed)
+    return with_warnings(run, request.passed_on() + spent.warned + unfollowed)
 
 
 def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backend: Backend) -> SandboxAnalysis:
@@ -205,16 +223,22 @@ def analyze_sandbox_logs(sandbox_id: int, *, org_id: int, caller: Caller, backen
 
     Raises:
         CodegenAPIError: The upstream did not start the run, or may have (`effect_unknown`).
+        BudgetExhausted: A budget of the organization or the caller is used up; nothing was sent.
         NoPermit: The upstream's limit is used up for longer than a caller can wait.
         TooManyQueuedRuns: The caller has too many queued runs; nothing was sent.
     """
+    from codegen_runs.budgets import spending
     from codegen_runs.limits import backlogs
     from codegen_runs.limits.permits import permit
 
     backlogs.check(org_id=org_id, caller=caller, backend=backend)
-    with permit("setup", caller, org_id, backend):
+    with (
+        spending.for_run(org_id=org_id, caller=caller, backend=backend) as spent,
+        permit("setup", caller, org_id, backend),
+    ):
         run = backend.codegen.sandboxes.analyze_logs(sandbox_id, org_id=org_id)
-    return with_warnings(run, _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller, backend=backend))
+    unfollowed = _follow(run.agent_run_id, run.status, org_id=org_id, caller=caller, spent=spent, backend=backend)
+    return with_warnings(run, spent.warned + unfollowed)
 
 
 def _completed_by(agent: "AgentProfile", request: CreateAgentRun) -> CreateAgentRun:
@@ -238,6 +262,7 @@ def _follow(
     *,
     org_id: int,
     caller: Caller,
+    spent: "Spent",
     web_url: str | None = None,
     prompt: str | None = None,
     repo_id: int | None = None,
@@ -249,7 +274,7 @@ def _follow(
 ) -> list[Warned]:
     """Have the poller follow a run. The run exists in any case, so a failure is only a warning."""
     from codegen_runs.prompts import Prompt
-    from codegen_runs.runs.following import follow
+    from codegen_runs.runs.following import follow, note
     from codegen_runs.storage.runs import Launch
 
     sent_prompt = (
@@ -264,8 +289,9 @@ def _follow(
         if prompt is not None
         else None
     )
+    spent.started(agent_run_id)
     try:
-        follow(
+        watch = follow(
             org_id=org_id,
             agent_run_id=agent_run_id,
             status=status,
@@ -275,6 +301,7 @@ def _follow(
             prompt=sent_prompt,
             backend=backend,
         )
+        note(watch, spent.events, backend=backend)
     except StorageUnavailable:
         logger.exception("Could not follow a run that was started.", agent_run_id=agent_run_id)
         metrics.add(Metric.RUNS_NOT_FOLLOWED)
