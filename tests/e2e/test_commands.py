@@ -143,6 +143,9 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("model list")
     terminal("limits")
     terminal("usage")
+    terminal("budget set", "--organization", "runs_per_day=1000", "--caller", "concurrent_runs=50")
+    terminal("budget view")
+    terminal("budget set")
     assert json.loads(terminal("limits", "--json", "queue"))["queue"]["length"] >= 0
 
     missed = {name: line for name, line in COMMANDS.items() if name not in terminal.reached.get(line, ())}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._task import AsyncTask, Task
     from ._task_state import RunOptions
     from .resources.agents import AgentsResource, AsyncAgentsResource
+    from .resources.budgets import AsyncBudgetsResource, BudgetsResource
     from .resources.chat import AsyncChatResource, ChatResource
     from .resources.checkpoints import AsyncCheckpointsResource, CheckpointsResource
     from .resources.cli_rules import AsyncCliRulesResource, CliRulesResource
@@ -271,6 +272,13 @@ class _Client(Generic[D]):
         from .resources.usage import AsyncUsageResource, UsageResource
 
         return UsageResource, AsyncUsageResource
+
+    @resource_property
+    def budgets(self) -> "tuple[type[BudgetsResource], type[AsyncBudgetsResource]]":
+        """The budgets of an organization."""
+        from .resources.budgets import AsyncBudgetsResource, BudgetsResource
+
+        return BudgetsResource, AsyncBudgetsResource
 
     @resource_property
     def rate_limits(self) -> "tuple[type[RateLimitsResource], type[AsyncRateLimitsResource]]":

@@ -329,6 +329,17 @@ class Usage(Model):
         return f"{self.runs.get('total')} runs from {self.start_date:%Y-%m-%d} to {self.end_date:%Y-%m-%d}"
 
 
+class Budgets(Model):
+    """The budgets of an organization: the limits of all callers and of each one, and what is used of them."""
+
+    organization_id: int
+    organization: dict[str, int | None]
+    caller: dict[str, int | None]
+    used: list[dict[str, Any]]
+    updated_at: Timestamp | None = None
+    updated_by: str | None = None
+
+
 class ApiToken(Model):
     """An API token of a deployment. Only `create_api_token` returns its secret, in `token`."""
 

@@ -427,6 +427,23 @@ def test_the_operations_on_an_organization_and_its_members(client, wire):
     )
 
 
+def test_budgets_are_read_and_set(client, wire):
+    budgets = {"organization_id": 42, "organization": {"runs_per_day": 9}, "caller": {}, "used": [{"used": 3}]}
+    wire.answers(200, budgets).answers(200, budgets)
+
+    def script(api):
+        assert (yield api.budgets.get()).used == [{"used": 3}]
+        changed = yield api.budgets.set({"runs_per_day": 9}, org_id=42)
+        assert changed.organization == {"runs_per_day": 9}
+
+    client.play(script)
+    assert sent(wire.requests[2]) == (
+        "PUT",
+        "/v1/organizations/42/budgets",
+        {"organization": {"runs_per_day": 9}, "caller": {}},
+    )
+
+
 def test_api_tokens_are_created_listed_and_revoked(client, wire):
     token = {"id": "tok-1", "name": "mine", "prefix": "crt_a"}
     wire.answers(201, token | {"token": "crt_a-secret"}).answers(200, {"items": [token], "has_more": False})

@@ -89,6 +89,17 @@ CALLS = [
     lambda api: api.organizations.get(),
     lambda api: api.organizations.update(name="A", settings={"a": 1}),
     lambda api: api.usage.get("2026-01-01", "2026-02-01"),
+    lambda api: api.budgets.get(),
+    lambda api: api.budgets.set(
+        organization={
+            "candidates_per_multi_run": 1,
+            "runs_per_day": 1,
+            "runs_per_month": 1,
+            "follow_ups_per_day": 1,
+            "concurrent_runs": 1,
+        },
+        caller={"runs_per_day": 1},
+    ),
     lambda api: api.rate_limits.get(),
     lambda api: api.stream_tickets.create(agent_run_id=7),
     lambda api: api.stream_tickets.create(multi_run_id="7mr"),

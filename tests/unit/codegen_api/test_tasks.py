@@ -222,6 +222,8 @@ def test_operations_of_a_deployment_are_not_supported_by_the_codegen_api(codegen
             lambda: api.agents.update_agent("reviewer", name="Reviewer"),
             lambda: api.agents.delete_agent("reviewer"),
             lambda: api.organizations.get_organization_usage(),
+            lambda: api.budgets.get(),
+            lambda: api.budgets.set({"runs_per_day": 1}),
             lambda: api.organizations.update_organization(name="Works"),
             lambda: api.users.update_user(789, role="admin"),
             lambda: api.users.create_api_token("mine"),
