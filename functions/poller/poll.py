@@ -29,8 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         publisher(backend).catch_up(org_id, key)
     publisher(backend).check()
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
-    budget = upstream.deployment_budget()
-    backend.runs.note_deployment_budget(budget)
+    quota = upstream.deployment_quota()
+    backend.runs.note_deployment_quota(quota)
     poller = Poller(
         runs=backend.runs,
         codegen=upstream.for_deployment(max_retries=0),
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         holder=context.aws_request_id,
         publisher=publisher(backend),
         candidates=RecordedCandidates(backend, publisher(backend)),
-        budget=budget,
+        quota=quota,
     )
     report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)
     metrics.add(Metric.POLLS, report.polls)

@@ -10,10 +10,11 @@ from datetime import datetime
 from codegen_runs.events import Event
 from codegen_runs.storage.backlogs import Backlog
 from codegen_runs.storage.buckets import Bucket
+from codegen_runs.storage.budgets import Budgets
 from codegen_runs.storage.checkpoints import Checkpoint
 from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import (
-    DEFAULT_BUDGET,
+    DEFAULT_QUOTA,
     MAX_CLOCK_SKEW,
     RETENTION,
     Lease,
@@ -62,7 +63,7 @@ class MemoryRuns:
         self.buckets: dict[tuple[str, str], Bucket] = {}
         self.backlogs: dict[int, Backlog] = {}
         self.outage = Outage()
-        self.budget = DEFAULT_BUDGET
+        self.quota = DEFAULT_QUOTA
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
         # As sparse as the indexes of the table.
@@ -149,19 +150,19 @@ class MemoryRuns:
         ]
         return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)[:most]
 
-    def deployment_budget(self) -> str:
-        return self.budget
+    def deployment_quota(self) -> str:
+        return self.quota
 
-    def note_deployment_budget(self, budget: str) -> None:
-        self.budget = budget
+    def note_deployment_quota(self, quota: str) -> None:
+        self.quota = quota
 
-    def get_bucket(self, budget: str, name: str) -> Bucket:
-        return self.buckets.get((budget, name), Bucket())
+    def get_bucket(self, quota: str, name: str) -> Bucket:
+        return self.buckets.get((quota, name), Bucket())
 
-    def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
-        if self.get_bucket(budget, name).rev != bucket.rev:
+    def put_bucket(self, quota: str, name: str, bucket: Bucket) -> None:
+        if self.get_bucket(quota, name).rev != bucket.rev:
             raise ConditionFailed
-        self.buckets[budget, name] = bucket.model_copy(update={"rev": bucket.rev + 1})
+        self.buckets[quota, name] = bucket.model_copy(update={"rev": bucket.rev + 1})
 
     def get_outage(self) -> Outage:
         return self.outage
@@ -227,6 +228,21 @@ def _place(each: Event | Checkpoint) -> tuple[int, int]:
 
 def _expires_at(event: Event) -> int:
     return int(datetime.fromisoformat(event.ts).timestamp()) + RETENTION
+
+
+class MemoryBudgets:
+    """The budgets of organizations in memory."""
+
+    def __init__(self) -> None:
+        self.budgets: dict[int, Budgets] = {}
+
+    def get(self, org_id: int) -> Budgets:
+        return self.budgets.get(org_id, Budgets())
+
+    def put(self, org_id: int, budgets: Budgets) -> None:
+        if budgets.rev != self.get(org_id).rev:
+            raise ConditionFailed
+        self.budgets[org_id] = budgets.model_copy(update={"rev": budgets.rev + 1})
 
 
 class MemoryItems:

@@ -7,6 +7,7 @@ import pytest
 
 from codegen_runs import usage
 from codegen_runs.backend import Backend
+from codegen_runs.callers import Caller
 from codegen_runs.storage.multi_runs import (
     Answer,
     AnswerSource,
@@ -239,7 +240,8 @@ def test_picks_are_compared_with_selections_and_with_merged_pull_requests(
 
     for transport, known in ((MergedPullRequests(fake), {"merged": 1}), (FakeTransport(fake), {})):
         backend = Backend(clock=clock, codegen=codegen(transport), multi_runs=table)
-        counted = usage.report(ORG, usage.span(None, None, clock), backend=backend).multi_runs
+        caller = Caller("user:7", 7, frozenset({ORG}), "token")
+        counted = usage.report(ORG, usage.span(None, None, clock), caller=caller, backend=backend).multi_runs
         expected = {"total": 3, "same": 1, "other": 1, "merged": 0, "not_merged": 0} | known
         assert counted.picks.model_dump() == {**expected, "merge_unknown": 3 - sum(known.values())}
         assert {(each.model, each.selected, each.picked) for each in counted.winners} == {

@@ -268,9 +268,11 @@ def test_a_published_multi_run_is_concurrent_no_longer() -> None:
 
 
 def test_a_multi_run_counts_with_all_runs_that_it_may_start() -> None:
-    put(caller={"runs_per_day": 7})
+    body = {"prompt": "x", "concurrency": 3}
+    runs = send("POST", "multi_runs/estimate", f"{ORG}/multi-runs/estimate", body).json["runs"]
+    put(caller={"runs_per_day": runs + 3})
     assert multi_run(3).status == 202
-    assert used() == {("runs_per_day", "caller"): 4}
+    assert used() == {("runs_per_day", "caller"): runs}
     assert multi_run(3).status == 402
     assert multi_run(3, strategy="none").status == 202
 
@@ -290,7 +292,7 @@ def test_what_was_not_started_is_given_back(fake: FakeCodegen, deployed: Templat
     boto3.client("stepfunctions").delete_state_machine(
         stateMachineArn=deployed.state_machines["MultiRunStateMachine"].arn
     )
-    assert multi_run(3).status >= 500
+    assert multi_run(3, strategy="none").status >= 500
 
     assert used() == {("runs_per_day", "caller"): 0, ("concurrent_runs", "caller"): 0}
 
@@ -329,7 +331,7 @@ def test_a_budget_that_is_used_to_80_percent_is_an_event_and_a_warning_once() ->
 
 def test_a_multi_run_that_uses_a_budget_to_80_percent_has_the_event() -> None:
     put(caller={"runs_per_month": 5})
-    created = multi_run(3).json["id"]
+    created = multi_run(4, strategy="none").json["id"]
 
     assert [event.type for event in events_of(created)] == ["multi_run.created", "budget.warning"]
 

@@ -37,7 +37,7 @@ class Clock:
 class UnavailableRuns(MemoryRuns):
     """A table without buckets."""
 
-    def get_bucket(self, budget: str, name: str) -> Bucket:
+    def get_bucket(self, quota: str, name: str) -> Bucket:
         raise StorageUnavailable
 
 
@@ -50,7 +50,7 @@ def table(*opens_in: float) -> MemoryRuns:
     """Return a table whose permits to create runs can be given again after these seconds."""
     runs = MemoryRuns()
     given = tuple(round((START + seconds - 62) * 1000) for seconds in opens_in)
-    runs.put_bucket(upstream.budget_of(CALLER), "create", Bucket(given=given))
+    runs.put_bucket(upstream.quota_of(CALLER), "create", Bucket(given=given))
     return runs
 
 
@@ -62,7 +62,7 @@ def test_a_request_waits_up_to_eight_seconds_for_a_permit(clock: Clock, seconds:
         assert clock.time - START == pytest.approx(seconds, abs=0.002)
 
     assert noted["create"].left == 0
-    assert len(runs.get_bucket(upstream.budget_of(CALLER), "create").given) == 10
+    assert len(runs.get_bucket(upstream.quota_of(CALLER), "create").given) == 10
 
 
 def test_a_request_that_would_wait_longer_is_refused_at_once(clock: Clock) -> None:
@@ -80,7 +80,7 @@ def test_a_request_that_would_wait_longer_is_refused_at_once(clock: Clock) -> No
 
 def test_a_request_whose_permit_is_taken_while_it_waits_is_refused_for_at_least_a_second(clock: Clock) -> None:
     runs = table(7.9, 8.3, *[60] * 8)
-    clock.meanwhile = lambda: Buckets(runs, upstream.budget_of(CALLER), clock).take("create")
+    clock.meanwhile = lambda: Buckets(runs, upstream.quota_of(CALLER), clock).take("create")
 
     with pytest.raises(NoPermit) as refused, permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
         pytest.fail("The call was made.")
@@ -111,7 +111,7 @@ def test_a_429_blocks_the_bucket_for_all_functions(clock: Clock) -> None:
     with pytest.raises(RateLimitError), permit("create", CALLER, 123, Backend(runs=runs, clock=clock)):
         raise RateLimitError("Slow down.", status_code=429, retry_after=30)
 
-    bucket = runs.get_bucket(upstream.budget_of(CALLER), "create")
+    bucket = runs.get_bucket(upstream.quota_of(CALLER), "create")
     assert bucket.blocked_until == (START + 30) * 1000
     assert bucket.blocked_reason == "429: Slow down."
 
@@ -128,7 +128,7 @@ def claim(name: str, organization: str = "1", *, caller: str | None = None, seco
 def opening(clock: Clock, count: int) -> tuple[MemoryRuns, Buckets]:
     """Return a bucket that has `count` permits in a second, and none before."""
     runs = table(*[1] * count, *[60] * (10 - count))
-    return runs, Buckets(runs, upstream.budget_of(CALLER), clock)
+    return runs, Buckets(runs, upstream.quota_of(CALLER), clock)
 
 
 def test_callers_get_permits_in_turn_however_many_requests_one_of_them_sends(clock: Clock) -> None:
@@ -189,13 +189,13 @@ def test_the_number_of_stored_claims_is_limited_for_each_caller_and_for_all(cloc
     runs, buckets = opening(clock, 1)
     for number in range(20):
         buckets.claim("create", claim(f"flood-{number}", caller="flooder"))
-    assert len(runs.get_bucket(upstream.budget_of(CALLER), "create").claims) == CLAIMS_PER_CALLER
-    bucket = runs.get_bucket(upstream.budget_of(CALLER), "create")
+    assert len(runs.get_bucket(upstream.quota_of(CALLER), "create").claims) == CLAIMS_PER_CALLER
+    bucket = runs.get_bucket(upstream.quota_of(CALLER), "create")
     many = tuple(claim(f"caller-{number}") for number in range(MOST_CLAIMS - 1))
-    runs.put_bucket(upstream.budget_of(CALLER), "create", bucket.model_copy(update={"claims": many}))
+    runs.put_bucket(upstream.quota_of(CALLER), "create", bucket.model_copy(update={"claims": many}))
     assert not any(buckets.claim("create", claim(name)) for name in ("last", "late"))
 
-    assert runs.get_bucket(upstream.budget_of(CALLER), "create").claims == (*many, claim("last"))
+    assert runs.get_bucket(upstream.quota_of(CALLER), "create").claims == (*many, claim("last"))
 
 
 def flood(buckets: Buckets, count: int) -> int:
@@ -212,7 +212,7 @@ def test_a_refused_caller_keeps_its_turn_for_ten_seconds_after_the_time_of_retry
     with pytest.raises(NoPermit) as refused, permit("create", CALLER, 123, shared):
         pytest.fail("The call was made.")
     clock.time += (refused.value.retry_after or 0) + late
-    buckets = Buckets(runs, upstream.budget_of(CALLER), clock)
+    buckets = Buckets(runs, upstream.quota_of(CALLER), clock)
 
     assert flood(buckets, 20) == flooded
     assert buckets.claim("create", claim("again", "123", caller=CALLER.id, seconds=999)) is (flooded == 9)
@@ -220,7 +220,7 @@ def test_a_refused_caller_keeps_its_turn_for_ten_seconds_after_the_time_of_retry
 
 def test_nine_refused_callers_who_send_again_each_get_a_permit_before_the_second_of_a_flooder(clock: Clock) -> None:
     runs = table(*[60] * 10)
-    buckets = Buckets(runs, upstream.budget_of(CALLER), clock)
+    buckets = Buckets(runs, upstream.quota_of(CALLER), clock)
     for number in range(9):
         buckets.give_up(
             "create", claim(f"first-{number}", f"1{number}", caller=f"user:{number}"), round((START + 70) * 1000)
@@ -237,13 +237,13 @@ def test_nine_refused_callers_who_send_again_each_get_a_permit_before_the_second
 
 def test_a_caller_has_one_turn_to_continue_however_many_of_its_requests_are_refused(clock: Clock) -> None:
     runs = table(*[60] * 10)
-    buckets = Buckets(runs, upstream.budget_of(CALLER), clock)
+    buckets = Buckets(runs, upstream.quota_of(CALLER), clock)
     for number in range(5):
         request = claim(f"refused-{number}", caller="user:1")
         assert not buckets.claim("create", request)
         buckets.give_up("create", request, round((START + 70) * 1000))
 
-    (kept,) = runs.get_bucket(upstream.budget_of(CALLER), "create").claims
+    (kept,) = runs.get_bucket(upstream.quota_of(CALLER), "create").claims
     assert kept.given_up
 
 

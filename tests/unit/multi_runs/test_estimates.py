@@ -57,7 +57,7 @@ def test_an_estimate_stores_nothing_and_launches_nothing() -> None:
     assert current().runs.get_backlog(ORG).multi_runs == {}
 
 
-def test_the_last_launch_comes_after_the_queue_and_the_budget_of_the_limit(clock: backend.TestClock) -> None:
+def test_the_last_launch_comes_after_the_queue_and_the_quota_of_the_limit(clock: backend.TestClock) -> None:
     def seconds(**body: Any) -> float:
         answer = estimate(**body).json
         at = parse_timestamp(answer["last_launch_at"]).timestamp() - clock.now()
@@ -111,7 +111,7 @@ def test_an_unknown_agent_is_a_refusal_beside_the_costs() -> None:
 def test_launches_that_codegen_refuses_now_are_a_refusal_until_they_are_accepted(
     runs: RunsTable, clock: backend.TestClock
 ) -> None:
-    buckets = Buckets(runs, runs.deployment_budget(), clock)
+    buckets = Buckets(runs, runs.deployment_quota(), clock)
     buckets.close("create", ORG, 300, "The plan is used up.")
     answer = estimate().json
 

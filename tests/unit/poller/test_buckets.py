@@ -33,7 +33,7 @@ def most_in_a_window(times: list[float], seconds: float) -> int:
 @given(st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12), st.integers(0, 3)), max_size=60))
 def test_no_window_holds_more_calls_than_the_limit(asks: list[tuple[float, int, int]]) -> None:
     clock, given_at = Clock(), list[float]()
-    buckets = Buckets(MemoryRuns(), "budget", clock)
+    buckets = Buckets(MemoryRuns(), "quota", clock)
     for pause, wanted, reserve in asks:
         clock.sleep(pause)
         given_at += [clock.now()] * buckets.take("create", wanted, reserve=reserve)
@@ -71,7 +71,7 @@ def test_a_deployment_can_have_a_multiple_of_the_limits(monkeypatch: pytest.Monk
     monkeypatch.setenv("CODEGEN_LIMIT_FACTOR", "3")
 
     assert limit_of("create") == Limit(calls=30, seconds=60)
-    assert Buckets(MemoryRuns(), "budget", Clock()).take("create", 40) == 30
+    assert Buckets(MemoryRuns(), "quota", Clock()).take("create", 40) == 30
 
 
 def test_a_bucket_with_more_permits_than_its_limit_has_no_room() -> None:
@@ -88,7 +88,7 @@ def test_one_permit_at_a_time_is_given_even_if_all_of_them_are_reserved(reserve:
 
 
 def test_by_default_a_bucket_is_empty_and_nothing_is_reserved() -> None:
-    limit, now, buckets = Limit(calls=6, seconds=60), 1_000_000, Buckets(MemoryRuns(), "budget", Clock())
+    limit, now, buckets = Limit(calls=6, seconds=60), 1_000_000, Buckets(MemoryRuns(), "quota", Clock())
     buckets.take("create", 9)
 
     assert Bucket(given=(now,) * 5).opens_at(limit, now) == now
@@ -109,7 +109,7 @@ def test_the_oldest_permit_of_the_window_is_the_first_to_return() -> None:
 
 def test_what_is_left_of_a_limit_is_known_once_its_bucket_was_read() -> None:
     clock = Clock()
-    buckets = Buckets(MemoryRuns(), "budget", clock)
+    buckets = Buckets(MemoryRuns(), "quota", clock)
     assert buckets.allowance("create") is None
 
     buckets.take("create", 4)
@@ -122,7 +122,7 @@ def test_what_is_left_of_a_limit_is_known_once_its_bucket_was_read() -> None:
 
 
 def test_reserved_permits_are_left_for_others() -> None:
-    buckets = Buckets(MemoryRuns(), "budget", Clock())
+    buckets = Buckets(MemoryRuns(), "quota", Clock())
 
     assert buckets.take("create", 20, reserve=2) == 8
     assert buckets.take("create", 20) == 2
@@ -130,8 +130,8 @@ def test_reserved_permits_are_left_for_others() -> None:
 
 def test_a_refusal_by_codegen_blocks_all_functions_until_it_is_over() -> None:
     store, clock = MemoryRuns(), Clock()
-    Buckets(store, "budget", clock).block("create", 17, "Rate limit exceeded.")
-    other = Buckets(store, "budget", clock)
+    Buckets(store, "quota", clock).block("create", 17, "Rate limit exceeded.")
+    other = Buckets(store, "quota", clock)
 
     assert other.take("create") == 0
     assert other.opens_at("create") == round((clock.now() + 17) * 1000)
@@ -141,12 +141,12 @@ def test_a_refusal_by_codegen_blocks_all_functions_until_it_is_over() -> None:
 
 def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
     store = MemoryRuns()
-    buckets = Buckets(store, "budget", Clock())
+    buckets = Buckets(store, "quota", Clock())
 
     assert buckets.block("create", 60, "Quota.") == buckets.block("create", 5, "Rate limit exceeded.")
     assert buckets.block("create", 60, "Rate limit exceeded.") == 1_750_000_060_000
-    assert store.get_bucket("budget", "create").blocked_reason == "Quota."
-    assert store.get_bucket("budget", "create").rev == 1
+    assert store.get_bucket("quota", "create").blocked_reason == "Quota."
+    assert store.get_bucket("quota", "create").rev == 1
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(17.0, 17), (None, 10), (0.0, 10)])
@@ -154,24 +154,24 @@ def test_a_429_blocks_for_as_long_as_it_says_or_for_ten_seconds(retry_after: flo
     store, clock = MemoryRuns(), Clock()
     error = RateLimitError("Rate limit exceeded.", status_code=429, retry_after=retry_after)
 
-    assert Buckets(store, "budget", clock).block_after("create", error) == (1_750_000_000 + seconds) * 1000
-    assert store.get_bucket("budget", "create").blocked_reason == str(error)
+    assert Buckets(store, "quota", clock).block_after("create", error) == (1_750_000_000 + seconds) * 1000
+    assert store.get_bucket("quota", "create").blocked_reason == str(error)
 
 
 def test_another_function_that_writes_first_loses_nothing() -> None:
     store, clock = MemoryRuns(), Clock()
-    other = Buckets(store, "budget", clock)
+    other = Buckets(store, "quota", clock)
 
     overtaken = Overtaken(store, "put_bucket", lambda: other.take("create", 7))
-    assert Buckets(overtaken, "budget", clock).take("create", 7) == 3
+    assert Buckets(overtaken, "quota", clock).take("create", 7) == 3
 
     overtaken = Overtaken(store, "put_bucket", lambda: other.block("create", 5, "Rate limit exceeded."))
-    assert Buckets(overtaken, "budget", clock).block("create", 60, "Quota.") == 1_750_000_060_000
-    assert store.get_bucket("budget", "create").blocked_reason == "Quota."
-    assert len(store.get_bucket("budget", "create").given) == 10
+    assert Buckets(overtaken, "quota", clock).block("create", 60, "Quota.") == 1_750_000_060_000
+    assert store.get_bucket("quota", "create").blocked_reason == "Quota."
+    assert len(store.get_bucket("quota", "create").given) == 10
 
 
-def test_budgets_and_limits_are_independent() -> None:
+def test_quotas_and_limits_are_independent() -> None:
     store, clock = MemoryRuns(), Clock()
     Buckets(store, "one", clock).take("create", 10)
 
@@ -181,7 +181,7 @@ def test_budgets_and_limits_are_independent() -> None:
 
 def test_permits_return_after_the_window_and_a_margin() -> None:
     clock = Clock()
-    buckets = Buckets(MemoryRuns(), "budget", clock)
+    buckets = Buckets(MemoryRuns(), "quota", clock)
     buckets.take("create", 10)
     clock.sleep(61.999)
     assert buckets.take("create") == 0
@@ -192,6 +192,6 @@ def test_permits_return_after_the_window_and_a_margin() -> None:
 def test_functions_that_take_permits_at_the_same_time_share_the_limit(runs: RunsTable) -> None:
     clock = Clock()
     with ThreadPoolExecutor(6) as threads:
-        granted = list(threads.map(lambda _: Buckets(runs, "budget", clock).take("create", 3), range(6)))
+        granted = list(threads.map(lambda _: Buckets(runs, "quota", clock).take("create", 3), range(6)))
 
     assert sum(granted) == LIMITS["create"].calls

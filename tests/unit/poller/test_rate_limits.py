@@ -93,7 +93,7 @@ def test_the_number_of_waiting_organizations_is_shown_only_roughly(runs: RunsTab
 
 
 def test_a_refusal_by_codegen_is_shown_with_its_message(runs: RunsTable, clock: TestClock) -> None:
-    runs.note_deployment_budget("a-token")
+    runs.note_deployment_quota("a-token")
     Buckets(runs, "a-token", clock).block("create", 300, "Upgrade your plan.")
     (create,) = [limit for limit in read().json["background"] if limit["name"] == "create"]
 
@@ -103,7 +103,7 @@ def test_a_refusal_by_codegen_is_shown_with_its_message(runs: RunsTable, clock: 
 
 
 def test_a_refusal_for_one_organization_is_shown_to_that_one_alone(runs: RunsTable, clock: TestClock) -> None:
-    runs.note_deployment_budget("a-token")
+    runs.note_deployment_quota("a-token")
     Buckets(runs, "a-token", clock).close("create", DEMO_ORG_ID, 300, "Upgrade your plan.")
     shown = [[limit for limit in read(org_id).json["background"] if limit["name"] == "create"] for org_id in (123, 124)]
 

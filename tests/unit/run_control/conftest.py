@@ -11,12 +11,13 @@ from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.poller.loop import Poller
 from codegen_runs.runs.following import enqueue
+from codegen_runs.storage.budgets import BudgetsTable
 from codegen_runs.storage.runs import Launch, RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, Script
 from tests.support import handlers
 from tests.support.backend import Kicks, TestClock, Tokens, template
 from tests.support.events import Answer, call, rest, working_with
-from tests.support.memory import MemoryRuns
+from tests.support.memory import MemoryBudgets, MemoryRuns
 from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, stored
 
 
@@ -48,7 +49,8 @@ def act(
         path = f"/v1/organizations/{org_id}/agent/run/{run}/{verb}"
         return call(handlers.handler(f"agent_runs/{verb}"), rest("POST", path, body=body, caller=caller))
 
-    backend = Backend(runs=cast(RunsTable, runs), clock=clock, kick=kicks)
+    budgets = cast(BudgetsTable, MemoryBudgets())
+    backend = Backend(runs=cast(RunsTable, runs), budgets=budgets, clock=clock, kick=kicks)
     with upstream.over(FakeTransport(fake)), working_with(backend):
         yield act
 

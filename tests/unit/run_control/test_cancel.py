@@ -170,8 +170,8 @@ def test_a_refused_ban_is_reported_and_the_run_keeps_its_status(
 def test_a_ban_over_the_rate_limit_is_refused_and_the_run_keeps_its_status(
     running: Watch, act: Act, fake: FakeCodegen, runs: MemoryRuns, clock: TestClock
 ) -> None:
-    budget = upstream.budget_of(ADA)
-    Buckets(runs, budget, clock).take("standard", LIMITS["standard"].calls)
+    quota = upstream.quota_of(ADA)
+    Buckets(runs, quota, clock).take("standard", LIMITS["standard"].calls)
     answer = act("cancel", running.agent_run_id, CONSENT)
 
     assert (answer.status, answer.json["code"]) == (429, "limit_used_up")
@@ -180,7 +180,7 @@ def test_a_ban_over_the_rate_limit_is_refused_and_the_run_keeps_its_status(
     assert stored(runs).status is Status.RUNNING
     clock.sleep(60)
     assert act("cancel", running.agent_run_id, CONSENT).status == 202
-    assert len(runs.get_bucket(budget, "standard").given) == 1
+    assert len(runs.get_bucket(quota, "standard").given) == 1
 
 
 @pytest.mark.parametrize("ending", ["COMPLETE", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_TOKENS"])

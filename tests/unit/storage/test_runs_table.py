@@ -12,7 +12,7 @@ from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Reason
 from codegen_runs.storage.outages import Outage
 from codegen_runs.storage.runs import (
-    DEFAULT_BUDGET,
+    DEFAULT_QUOTA,
     EVENTS_PER_WRITE,
     MAX_CLOCK_SKEW,
     RETENTION,
@@ -183,8 +183,8 @@ def test_each_method_that_the_poller_calls_is_one_call_to_dynamodb(monkeypatch: 
         "outlook": [10],
         "imprints": [ORG, "mr-1-0", 0],
         "heads": [8],
-        "get_bucket": ["budget", "create"],
-        "put_bucket": ["budget", "create", Bucket()],
+        "get_bucket": ["quota", "create"],
+        "put_bucket": ["quota", "create", Bucket()],
         "get_outage": [],
         "put_outage": [Outage()],
         "acquire_lease": ["poller", "one", MS, MS],
@@ -384,31 +384,31 @@ def test_watches_that_codegen_does_not_know_are_listed_newest_first(runs: Runs) 
 # --- limits ---
 
 
-def test_the_budget_of_the_deployment_is_stored(runs: Runs) -> None:
-    assert runs.deployment_budget() == DEFAULT_BUDGET
-    runs.note_deployment_budget("a-token")
-    runs.note_deployment_budget("a-token")
+def test_the_quota_of_the_deployment_is_stored(runs: Runs) -> None:
+    assert runs.deployment_quota() == DEFAULT_QUOTA
+    runs.note_deployment_quota("a-token")
+    runs.note_deployment_quota("a-token")
 
-    assert runs.deployment_budget() == "a-token"
+    assert runs.deployment_quota() == "a-token"
 
 
 def test_a_bucket_is_empty_until_it_is_written(runs: Runs) -> None:
-    assert runs.get_bucket("budget", "create") == Bucket()
-    runs.put_bucket("budget", "create", Bucket(given=(MS,), blocked_until=MS, blocked_reason="No."))
+    assert runs.get_bucket("quota", "create") == Bucket()
+    runs.put_bucket("quota", "create", Bucket(given=(MS,), blocked_until=MS, blocked_reason="No."))
 
-    assert runs.get_bucket("budget", "create") == Bucket(given=(MS,), blocked_until=MS, blocked_reason="No.", rev=1)
-    assert runs.get_bucket("budget", "logs") == runs.get_bucket("another", "create") == Bucket()
+    assert runs.get_bucket("quota", "create") == Bucket(given=(MS,), blocked_until=MS, blocked_reason="No.", rev=1)
+    assert runs.get_bucket("quota", "logs") == runs.get_bucket("another", "create") == Bucket()
 
 
 def test_a_bucket_that_was_written_since_it_was_read_is_not_replaced(runs: Runs) -> None:
-    runs.put_bucket("budget", "create", Bucket(given=(1,)))
+    runs.put_bucket("quota", "create", Bucket(given=(1,)))
     with pytest.raises(ConditionFailed):
-        runs.put_bucket("budget", "create", Bucket(given=(2,)))
-    runs.put_bucket("budget", "create", Bucket(given=(3,), rev=1))
+        runs.put_bucket("quota", "create", Bucket(given=(2,)))
+    runs.put_bucket("quota", "create", Bucket(given=(3,), rev=1))
     with pytest.raises(ConditionFailed):
-        runs.put_bucket("budget", "create", Bucket(given=(4,), rev=1))
+        runs.put_bucket("quota", "create", Bucket(given=(4,), rev=1))
 
-    assert runs.get_bucket("budget", "create") == Bucket(given=(3,), rev=2)
+    assert runs.get_bucket("quota", "create") == Bucket(given=(3,), rev=2)
 
 
 # --- the event log ---

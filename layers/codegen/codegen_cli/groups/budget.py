@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 NAMES = ("runs_per_day", "runs_per_month", "follow_ups_per_day", "concurrent_runs", "candidates_per_multi_run")
 
 
-class Limit(click.ParamType):
+class Limit(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
     """A limit as it is written in the command line: `runs_per_day=100`."""
 
     name = "name=number"
 
-    def convert(
-        self, value: str, param: click.Parameter | None, context: click.Context | None
-    ) -> tuple[str, int]:
+    def convert(self, value: str, param: click.Parameter | None, context: click.Context | None) -> tuple[str, int]:
         """Return the name and the number."""
         name, _, number = value.replace("-", "_").partition("=")
         if name not in NAMES or not number.isdecimal():

@@ -60,11 +60,11 @@ def limit_of(name: str) -> Limit:
 class BucketStore(Protocol):
     """Stores buckets."""
 
-    def get_bucket(self, budget: str, name: str) -> Bucket:
+    def get_bucket(self, quota: str, name: str) -> Bucket:
         """Return a bucket; an empty one if it is not stored."""
         ...
 
-    def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
+    def put_bucket(self, quota: str, name: str, bucket: Bucket) -> None:
         """Replace a bucket. Raises `ConditionFailed` if it was written since it was read."""
         ...
 
@@ -74,13 +74,13 @@ class Buckets:
 
     Args:
         store: Where they are stored.
-        budget: A name for the token, not the token itself.
+        quota: A name for the token, not the token itself.
         clock: The time.
     """
 
-    def __init__(self, store: BucketStore, budget: str, clock: Clock) -> None:
+    def __init__(self, store: BucketStore, quota: str, clock: Clock) -> None:
         self._store = store
-        self._budget = budget
+        self._quota = quota
         self._clock = clock
         self._seen: dict[str, Bucket] = {}
 
@@ -95,7 +95,7 @@ class Buckets:
                 return 0
             drawn = bucket.give(limit, now, granted)
             try:
-                self._store.put_bucket(self._budget, name, drawn)
+                self._store.put_bucket(self._quota, name, drawn)
             except ConditionFailed:
                 continue
             self._seen[name] = drawn
@@ -116,7 +116,7 @@ class Buckets:
             until = now + round(QUEUE_WAITS * 1000) if queue else 0
             changed = bucket.model_copy(update={"organizations": rounded, "queue_waits_until": until})
             try:
-                self._store.put_bucket(self._budget, "create", changed)
+                self._store.put_bucket(self._quota, "create", changed)
             except ConditionFailed:
                 logger.info("Another function wrote the bucket; the next round notes the queue.")
         return bucket.launch_turns.order(queue, most)
@@ -138,7 +138,7 @@ class Buckets:
                 turns = turns.served(each, now)
             drawn = bucket.give(limit, now, len(launched)).model_copy(update={"launch_turns": turns})
             try:
-                self._store.put_bucket(self._budget, "create", drawn)
+                self._store.put_bucket(self._quota, "create", drawn)
             except ConditionFailed:
                 continue
             self._seen["create"] = drawn
@@ -172,7 +172,7 @@ class Buckets:
             else:
                 following = bucket.model_copy(update={"claims": (*others, wait)})
             try:
-                self._store.put_bucket(self._budget, name, following)
+                self._store.put_bucket(self._quota, name, following)
             except ConditionFailed:
                 continue
             self._seen[name] = following
@@ -199,7 +199,7 @@ class Buckets:
             if not has_one and _may_be_stored(wait, others):
                 others = (*others, wait.model_copy(update={"given_up": True, "until": until}))
             try:
-                self._store.put_bucket(self._budget, name, bucket.model_copy(update={"claims": others}))
+                self._store.put_bucket(self._quota, name, bucket.model_copy(update={"claims": others}))
             except ConditionFailed:
                 continue
             return
@@ -217,7 +217,7 @@ class Buckets:
                 return bucket.blocked_until
             try:
                 blocked = bucket.model_copy(update={"blocked_until": until, "blocked_reason": reason})
-                self._store.put_bucket(self._budget, name, blocked)
+                self._store.put_bucket(self._quota, name, blocked)
             except ConditionFailed:
                 continue
             self._seen[name] = blocked
@@ -229,7 +229,7 @@ class Buckets:
             now, bucket = self._now(), self.read(name)
             closure = Closure(until=now + math.ceil(seconds * 1000), reason=reason)
             try:
-                self._store.put_bucket(self._budget, name, bucket.closing(str(org_id), closure, now))
+                self._store.put_bucket(self._quota, name, bucket.closing(str(org_id), closure, now))
             except ConditionFailed:
                 continue
             return
@@ -244,7 +244,7 @@ class Buckets:
 
     def read(self, name: str) -> Bucket:
         """Return one bucket."""
-        self._seen[name] = bucket = self._store.get_bucket(self._budget, name)
+        self._seen[name] = bucket = self._store.get_bucket(self._quota, name)
         return bucket
 
     def allowance(self, name: str) -> Allowance | None:

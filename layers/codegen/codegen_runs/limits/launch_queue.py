@@ -74,7 +74,7 @@ def places(org_id: int, backend: Backend) -> dict[str, QueuePlace]:
     This reads the bucket and the part of the queue's index that belongs to the organization.
     """
     runs, now, limit = backend.runs, milliseconds(backend.clock.now()), limit_of("create")
-    bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
+    bucket = Buckets(runs, runs.deployment_quota(), backend.clock).read("create")
     queued = bucket.launch_turns.order(runs.queue(org_id, MOST_SHOWN))
     ahead = [_ahead(position, bucket) for position in range(len(queued))]
     closure = bucket.closure(str(org_id), now)
@@ -91,7 +91,7 @@ def launched_by(count: int, backend: Backend) -> int:
     It is the time of `expected_at`. Raises `StorageUnavailable`.
     """
     runs, now = backend.runs, milliseconds(backend.clock.now())
-    bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
+    bucket = Buckets(runs, runs.deployment_quota(), backend.clock).read("create")
     return bucket.opens_at(limit_of("create"), now, ahead=_ahead(count - 1, bucket), reserve=RESERVED_CREATES)
 
 
@@ -111,7 +111,7 @@ def outlook(more: int, org_id: int, backend: Backend) -> Outlook:
     `StorageUnavailable`.
     """
     runs, now, limit = backend.runs, milliseconds(backend.clock.now()), limit_of("create")
-    bucket = Buckets(runs, runs.deployment_budget(), backend.clock).read("create")
+    bucket = Buckets(runs, runs.deployment_quota(), backend.clock).read("create")
     queued = len(runs.queue(org_id, MOST_SHOWN))
     if not queued:  # The bucket counts the organizations that wait, and this one does not yet.
         bucket = bucket.model_copy(update={"organizations": bucket.organizations + 1})
@@ -125,9 +125,9 @@ def outlook(more: int, org_id: int, backend: Backend) -> Outlook:
 def rate_limits(*, org_id: int, caller: Caller, backend: Backend) -> RateLimits:
     """Return the limits and the queue for a member of an organization. Raises `StorageUnavailable`."""
     runs, clock = backend.runs, backend.clock
-    # The poller stores the name of the deployment's budget, so that no other function needs the deployment's token.
-    deployment = runs.deployment_budget()
-    own = upstream.budget_of(caller) if caller.token else deployment
+    # The poller stores the name of the deployment's quota, so that no other function needs the deployment's token.
+    deployment = runs.deployment_quota()
+    own = upstream.quota_of(caller) if caller.token else deployment
     queued = places(org_id, backend)
     watches = runs.get_many(org_id, list(queued))
     return RateLimits(

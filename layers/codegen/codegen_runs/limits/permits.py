@@ -42,7 +42,7 @@ def permit(limit: str, caller: Caller, org_id: int, backend: Backend) -> Iterato
     request again when Retry-After says. What is left of the limit is noted for the
     answer. If the buckets cannot be read, the call is made without a permit. Raises `NoPermit`.
     """
-    buckets = Buckets(backend.runs, upstream.budget_of(caller), backend.clock)
+    buckets = Buckets(backend.runs, upstream.quota_of(caller), backend.clock)
     try:
         try:
             _wait(buckets, limit, _claim(caller, org_id, backend.clock), backend.clock)

@@ -48,7 +48,7 @@ from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs import transitions
 from codegen_runs.runs.schedule import INTERVALS, is_overdue
 from codegen_runs.statuses import Status
-from codegen_runs.storage.runs import DEFAULT_BUDGET, Queued, RunsTable, Watch
+from codegen_runs.storage.runs import DEFAULT_QUOTA, Queued, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Poller:
         tokens: Completes the tasks of state machines.
         clock: The time.
         holder: Names this poller in the lease.
-        budget: Names the token whose limits the poller uses.
+        quota: Names the token whose limits the poller uses.
         publisher: Pushes events to connected viewers.
         candidates: Records the ends of candidates.
         concurrency: How many steps are taken at the same time.
@@ -99,12 +99,12 @@ class Poller:
         tokens: TaskTokens,
         clock: Clock,
         holder: str,
-        budget: str = DEFAULT_BUDGET,
+        quota: str = DEFAULT_QUOTA,
         publisher: Publisher | None = None,
         candidates: Candidates | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
-        buckets = Buckets(runs, budget, clock)
+        buckets = Buckets(runs, quota, clock)
         self._runs = runs
         self._clock = clock
         self._buckets = buckets

@@ -8,8 +8,8 @@
 | `run#{org}#{key}`         | `checkpoint#{epoch}#{seq}`   | one `Checkpoint`, see `storage.checkpoints`     |
 | `agent_run#{org}#{id}`    | `watch`                      | the key of the watch of an upstream run         |
 | `lease#{name}`            | `lease`                      | the holder of the lease, and its end            |
-| `bucket#{budget}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
-| `budget`                  | `deployment`                 | the name of the deployment's budget             |
+| `bucket#{quota}#{name}`  | `bucket`                     | one `Bucket` of a token's limits                |
+| `quota`                  | `deployment`                 | the name of the deployment's quota             |
 | `outage`                  | `codegen`                    | the `Outage` of the upstream                    |
 | `backlog#{org}`           | `backlog`                    | the `Backlog` of an organization                |
 
@@ -59,8 +59,8 @@ logger = logging.getLogger(__name__)
 _DUE = "due"
 _QUEUE = "queue"
 
-DEFAULT_BUDGET = "deployment"
-_BUDGET_KEY = {"pk": "budget", "sk": "deployment"}
+DEFAULT_QUOTA = "deployment"
+_QUOTA_KEY = {"pk": "quota", "sk": "deployment"}
 _OUTAGE_KEY = {"pk": "outage", "sk": "codegen"}
 
 # A rank in the index `queue` consists of these parts, from the last digits to the first: the time in milliseconds, the
@@ -437,26 +437,26 @@ class RunsTable:
         waiting = [watch for watch in watches if watch.agent_run_id is None and not watch.status.terminal]
         return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)
 
-    def deployment_budget(self) -> str:
-        """Read the name of the budget for background work, which the poller stores; a default before its first run."""
-        item = self._table.get(_BUDGET_KEY)
-        return str(item["budget"]) if item else DEFAULT_BUDGET
+    def deployment_quota(self) -> str:
+        """Read the name of the quota for background work, which the poller stores; a default before its first run."""
+        item = self._table.get(_QUOTA_KEY)
+        return str(item["quota"]) if item else DEFAULT_QUOTA
 
-    def note_deployment_budget(self, budget: str) -> None:
-        """Store the name of the budget for background work, for functions that may not read the deployment's token."""
-        if self.deployment_budget() != budget:
-            self._table.put(_BUDGET_KEY | {"budget": budget})
+    def note_deployment_quota(self, quota: str) -> None:
+        """Store the name of the quota for background work, for functions that may not read the deployment's token."""
+        if self.deployment_quota() != quota:
+            self._table.put(_QUOTA_KEY | {"quota": quota})
 
-    def get_bucket(self, budget: str, name: str) -> Bucket:
+    def get_bucket(self, quota: str, name: str) -> Bucket:
         """Read a bucket; an empty one if it is not stored."""
-        item = self._table.get(_bucket_key(budget, name))
+        item = self._table.get(_bucket_key(quota, name))
         return Bucket.model_validate(item) if item else Bucket()
 
-    def put_bucket(self, budget: str, name: str, bucket: Bucket) -> None:
+    def put_bucket(self, quota: str, name: str, bucket: Bucket) -> None:
         """Replace a bucket. Raises `ConditionFailed` if it was written since it was read."""
         following = bucket.model_copy(update={"rev": bucket.rev + 1})
         unchanged = Condition("#rev = :rev", {"rev": bucket.rev}) if bucket.rev else ABSENT
-        item = _bucket_key(budget, name) | following.model_dump(mode="json", exclude_none=True)
+        item = _bucket_key(quota, name) | following.model_dump(mode="json", exclude_none=True)
         self._table.put(item, unchanged)
 
     def get_outage(self) -> Outage:
@@ -637,8 +637,8 @@ def _pointer(org_id: int, agent_run_id: int) -> dict[str, str]:
     return {"pk": f"agent_run#{org_id}#{agent_run_id}", "sk": "watch"}
 
 
-def _bucket_key(budget: str, name: str) -> dict[str, str]:
-    return {"pk": f"bucket#{budget}#{name}", "sk": "bucket"}
+def _bucket_key(quota: str, name: str) -> dict[str, str]:
+    return {"pk": f"bucket#{quota}#{name}", "sk": "bucket"}
 
 
 def _backlog_key(org_id: int) -> dict[str, str]:

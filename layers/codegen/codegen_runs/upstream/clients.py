@@ -70,25 +70,25 @@ def for_deployment(deadline: float | None = None, *, max_retries: int | None = N
     return _client(deployment_token.read(), auth=_DeploymentAuth(), deadline=deadline, max_retries=max_retries)
 
 
-def budget_of(caller: Caller) -> str:
-    """Return the name of the budget for a caller's requests. The Codegen API counts the calls of each token.
+def quota_of(caller: Caller) -> str:
+    """Return the name of the quota for a caller's requests. The Codegen API counts the calls of each token.
 
     Raises:
         StorageUnavailable: The caller has no token, and the deployment's cannot be read.
     """
-    return _budget(caller.token) if caller.token else deployment_budget()
+    return _quota(caller.token) if caller.token else deployment_quota()
 
 
-def deployment_budget() -> str:
-    """Return the name of the budget for background work.
+def deployment_quota() -> str:
+    """Return the name of the quota for background work.
 
     Raises:
         StorageUnavailable: The deployment's token cannot be read.
     """
-    return _budget(deployment_token.read())
+    return _quota(deployment_token.read())
 
 
-def _budget(token: str) -> str:
+def _quota(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
