@@ -9,17 +9,18 @@ import pytest
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.problems import CredentialsRefused
+from codegen_runs.storage.budgets import BudgetsTable
 from codegen_runs.storage.runs import RunsTable
 from tests.support.events import CALLER, REQUEST_ID, Answer, Context, call, rest, working_with
 from tests.support.handlers import handler
-from tests.support.memory import MemoryRuns
+from tests.support.memory import MemoryBudgets, MemoryRuns
 from tests.support.wire import Reply, Wire
 
 
 @pytest.fixture(autouse=True)
 def _permits() -> Iterator[None]:
     """Keep the token buckets in memory."""
-    with working_with(Backend(runs=cast(RunsTable, MemoryRuns()))):
+    with working_with(Backend(runs=cast(RunsTable, MemoryRuns()), budgets=cast(BudgetsTable, MemoryBudgets()))):
         yield
 
 

@@ -8,11 +8,12 @@ import httpx
 import pytest
 
 from codegen_runs.backend import Backend
+from codegen_runs.storage.budgets import BudgetsTable
 from codegen_runs.storage.runs import RunsTable
 from tests.support.backend import template
 from tests.support.events import CALLER, TOKEN, call, rest, working_with
 from tests.support.handlers import FUNCTIONS, handler
-from tests.support.memory import MemoryRuns
+from tests.support.memory import MemoryBudgets, MemoryRuns
 from tests.support.wire import Wire
 
 ORG = "/v1/organizations/123"
@@ -293,7 +294,7 @@ REQUESTS = [(operation, path, body) for operation in OPERATIONS for path, body i
 def runs() -> Iterator[MemoryRuns]:
     """The token buckets, for the operations that use a limit of the Codegen API."""
     runs = MemoryRuns()
-    with working_with(Backend(runs=cast(RunsTable, runs))):
+    with working_with(Backend(runs=cast(RunsTable, runs), budgets=cast(BudgetsTable, MemoryBudgets()))):
         yield runs
 
 
