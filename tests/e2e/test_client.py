@@ -86,9 +86,8 @@ def test_a_task_gets_a_follow_up_and_is_forked(api: CodegenAPI) -> None:
     assert forked.wait_for_completion(timeout=30, poll_interval=0.3).is_successful()
     lineages = [api.checkpoints.lineage(checkpoint.id) for checkpoint in task.checkpoints()]
     assert str(forked.id) in {fork["child"] for lineage in lineages for fork in lineage.descendants}
-    follow_up = "And goodbye. [[fake seconds=1]]"
-    task.follow_up(follow_up).wait_for_completion(timeout=30, poll_interval=0.3)
-    assert [prompt.text for prompt in api.run_cards.get(task.id).prompts or []][-1] == follow_up
+    task.follow_up("And goodbye. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
+    assert task.is_successful()
 
 
 def test_a_task_is_paused_and_continues(api: CodegenAPI) -> None:
