@@ -245,8 +245,8 @@ _RESOURCE_TYPES = {
         (), ("DisplayName", "Subscription"), name="TopicName", arn="sns:{region}:{account}:{name}", ref_is_arn=True
     ),
     "AWS::SQS::Queue": _ResourceType(
-        ("QueueName",),
-        ("MessageRetentionPeriod", "SqsManagedSseEnabled"),
+        ("MessageRetentionPeriod", "QueueName", "RedrivePolicy", "VisibilityTimeout"),
+        ("SqsManagedSseEnabled",),
         name="QueueName",
         arn="sqs:{region}:{account}:{name}",
     ),
@@ -428,6 +428,8 @@ class _Resolver:
         if name in self.parameters:
             return self.parameters[name]
         if name in self.resources:
+            if self.resources[name]["Type"] == "AWS::SQS::Queue":
+                return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{self._name(name)}"
             return self._arn(name) if self._type(name).ref_is_arn else self._name(name)
         raise TemplateError(f"{where}: {name} is not in the template")
 

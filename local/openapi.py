@@ -65,6 +65,7 @@ TAGS = {
     "Sandboxes": "Find out why a sandbox failed.",
     "Integrations": "The integrations of an organization.",
     "Models": "The language models that an agent can use.",
+    "Webhook endpoints": "Signed messages about runs to your own endpoints.",
     "Webhooks": "The webhook that Codegen calls when an agent run ends.",
     "OAuth": "The OAuth tokens that Codegen holds for a user.",
     "Slack": "Connect Slack with Codegen.",

@@ -22,7 +22,7 @@ import httpx
 import uvicorn
 from anyio.from_thread import start_blocking_portal
 
-from local import loopback, scheduler
+from local import loopback, queues, scheduler
 from local.aws.endpoint import Endpoint
 from local.aws.process import Deployment, deployed
 from local.data import data, origin
@@ -167,7 +167,7 @@ class Stack:
             self.api_url, self.aws_url = loopback.url(api_socket) + self._base_path, loopback.url(aws_socket)
             self.websocket_url = loopback.url(websocket_socket, "ws")
             self.aws = Endpoint(self.aws_url)
-            variables = {"AWS_ENDPOINT_URL": self.aws_url}
+            variables = {"AWS_ENDPOINT_URL": self.aws_url, "PRIVATE_WEBHOOKS": "true"}
             parameters = {
                 "CodegenBaseUrl": self.codegen.base_url,
                 "CodegenOrgId": str(self.codegen.org_id),
@@ -228,6 +228,8 @@ class Stack:
                 await stack.enter_async_context(websocket.serve(sockets.websocket))
             schedules = asyncio.create_task(scheduler.run(self.template.schedules, functions.send, sleep=self._sleep))
             stack.callback(schedules.cancel)
+            deliveries = asyncio.create_task(queues.run(self.template.event_sources, http, functions))
+            stack.callback(deliveries.cancel)
             yield
 
 

@@ -29,8 +29,10 @@ __all__ = [
     "Api",
     "Authorizer",
     "Cors",
+    "EventSource",
     "Function",
     "GatewayResponse",
+    "Queue",
     "Route",
     "Schedule",
     "StateMachine",
@@ -169,6 +171,26 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """One SQS queue. `attributes` are those of `create_queue`."""
+
+    logical_id: str
+    name: str
+    arn: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """A queue whose messages invoke a function, `batch` at a time and at most `concurrency` at the same time."""
+
+    queue: Queue
+    function: Function
+    batch: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateMachine:
     """One Step Functions state machine."""
 
@@ -213,6 +235,8 @@ class Template:
     websocket_api: WebSocketApi | None
     tables: Mapping[str, Table]
     schedules: tuple[Schedule, ...]
+    queues: Mapping[str, Queue]
+    event_sources: tuple[EventSource, ...]
     state_machines: Mapping[str, StateMachine]
 
 
@@ -242,6 +266,7 @@ def load(
         resource.logical_id: _function(resource, folder, layers, variables or {})
         for resource in document.of("AWS::Serverless::Function")
     }
+    queues = {resource.logical_id: _queue(resource) for resource in document.of("AWS::SQS::Queue")}
     api = _single(document, "AWS::Serverless::Api")
     websocket_api = _single(document, "AWS::Serverless::WebSocketApi")
     return Template(
@@ -252,6 +277,8 @@ def load(
         websocket_api=_websocket_api(websocket_api, functions) if websocket_api else None,
         tables={resource.logical_id: _table(resource) for resource in document.of("AWS::DynamoDB::Table")},
         schedules=tuple(_schedules(document, functions)),
+        queues=queues,
+        event_sources=tuple(_event_sources(document, functions, queues)),
         state_machines={
             resource.logical_id: _state_machine(resource, folder)
             for resource in document.of("AWS::Serverless::StateMachine")
@@ -303,7 +330,7 @@ def _events(document: Document, type_: str, *known: str) -> Iterator[tuple[str, 
         for name, event in function.properties.get("Events", {}).items():
             where = f"{function.logical_id}.Events.{name}"
             check_keys(where, event, "Type", "Properties")
-            if event["Type"] not in ("Api", "ScheduleV2"):
+            if event["Type"] not in ("Api", "SQS", "ScheduleV2"):
                 raise TemplateError(f"{where}: the local stack does not support {event['Type']}")
             if event["Type"] == type_:
                 yield function.logical_id, where, check_keys(where, event.get("Properties", {}), *known)
@@ -318,6 +345,34 @@ def _schedules(document: Document, functions: Mapping[str, Function]) -> Iterato
             expression=required(where, event, "ScheduleExpression"),
             input=event.get("Input"),
         )
+
+
+def _event_sources(
+    document: Document, functions: Mapping[str, Function], queues: Mapping[str, Queue]
+) -> Iterator[EventSource]:
+    by_arn = {queue.arn: queue for queue in queues.values()}
+    known = ("BatchSize", "FunctionResponseTypes", "Queue", "ScalingConfig")
+    for function, where, event in _events(document, "SQS", *known):
+        if event.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            raise TemplateError(f"{where}: the local stack supports ReportBatchItemFailures only")
+        arn = required(where, event, "Queue")
+        if arn not in by_arn:
+            raise TemplateError(f"{where}: {arn} is not a queue of the template")
+        yield EventSource(
+            queue=by_arn[arn],
+            function=functions[function],
+            batch=int(event.get("BatchSize", 10)),
+            concurrency=int(event.get("ScalingConfig", {}).get("MaximumConcurrency", 10)),
+        )
+
+
+def _queue(resource: Resource) -> Queue:
+    attributes = {
+        name: json.dumps(value) if isinstance(value, dict) else text_of(value)
+        for name, value in resource.properties.items()
+        if name in ("MessageRetentionPeriod", "RedrivePolicy", "VisibilityTimeout")
+    }
+    return Queue(logical_id=resource.logical_id, name=resource.name, arn=resource.arn, attributes=attributes)
 
 
 # --- APIs ------------------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from codegen_runs.live.connections import GatewayConnections
 from codegen_runs.live.push import Publisher, Sender
 from codegen_runs.logs import logger
 from codegen_runs.metrics import Metric
+from codegen_runs.poller.announcer import Announcer
 from codegen_runs.poller.candidates import RecordedCandidates
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
+from codegen_runs.webhook_endpoints import announcing
 
 # Seconds of the function's timeout that remain to finish the calls under way. The rest is a little less than a minute:
 # a scheduled tick ends when the next one begins.
@@ -28,6 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
     for org_id, key in event.get("told", ()):
         publisher(backend).catch_up(org_id, key)
     publisher(backend).check()
+    announcing.announce(backend=backend)
     seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN
     quota = upstream.deployment_quota()
     backend.runs.note_deployment_quota(quota)
@@ -37,8 +40,8 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         tokens=StepFunctionsTokens(),
         clock=backend.clock,
         holder=context.aws_request_id,
-        publisher=publisher(backend),
-        candidates=RecordedCandidates(backend, publisher(backend)),
+        publisher=Announcer(publisher(backend), backend),
+        candidates=RecordedCandidates(backend, Announcer(publisher(backend), backend)),
         quota=quota,
     )
     report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)

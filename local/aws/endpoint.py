@@ -36,7 +36,7 @@ class Endpoint:
         return arn
 
     def create(self, template: Template) -> None:
-        """Create the template's tables and state machines.
+        """Create the template's tables, queues and state machines.
 
         Raises:
             TemplateError: the definition of a state machine cannot be read.
@@ -49,6 +49,10 @@ class Endpoint:
                     TableName=table.name,
                     TimeToLiveSpecification={"AttributeName": table.ttl_attribute, "Enabled": True},
                 )
+        queues = self.client("sqs")
+        # A queue for messages that were not delivered comes before the one that names it.
+        for queue in sorted(template.queues.values(), key=lambda each: "RedrivePolicy" in each.attributes):
+            queues.create_queue(QueueName=queue.name, Attributes=dict(queue.attributes))
         step_functions = self.client("stepfunctions")
         for machine in template.state_machines.values():
             step_functions.create_state_machine(

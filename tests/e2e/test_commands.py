@@ -137,6 +137,15 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("webhook test")
     terminal("webhook delete")
 
+    endpoint = terminal("webhook-endpoint create", "https://hooks.example/runs", field="id")
+    terminal("webhook-endpoint list")
+    terminal("webhook-endpoint view", endpoint)
+    terminal("webhook-endpoint edit", endpoint, "--description", "Build room", "--event", "run.failed")
+    terminal("webhook-endpoint rotate-secret", endpoint)
+    terminal("webhook-endpoint send", endpoint)
+    terminal("webhook-endpoint deliveries", endpoint)
+    terminal("webhook-endpoint delete", endpoint)
+
     member = json.loads(terminal("member list", "--json").splitlines()[-1])
     terminal("member set-role", str(member["id"]), member["role"])
     terminal("repo list")

@@ -26,6 +26,7 @@ from codegen_runs.callers import CODEGEN, DEPLOYMENT, Caller
 from codegen_runs.live.tickets import Subject, Tickets
 from codegen_runs.roles import Role
 from codegen_runs.storage.table import Table
+from codegen_runs.storage.webhook_endpoints import Delivery, DeliveryStatus, WebhookEndpointsTable
 from local.cloudformation import ACCOUNT_ID, REGION, Document, Resource
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, ManualClock, Script, Trouble, serve
 from local.template import Template
@@ -101,8 +102,8 @@ class Functions(httpx.BaseTransport):
             if (place := (operation, permissions[0][1].rpartition("/")[2])) in self.failing:
                 self.failing.remove(place)
                 return httpx.Response(400, json={"__type": "com.amazonaws#ConditionalCheckFailedException"})
-            if operation.startswith("SendTask") or operation == "Invoke":
-                return httpx.Response(200, json={})  # No state machine runs, and the test calls the poller.
+            if operation.startswith("SendTask") or operation in ("Invoke", "ChangeMessageVisibility"):
+                return httpx.Response(200, json={})  # No state machine runs, and the test calls the functions.
             if operation in ("PostToConnection", "DeleteConnection"):
                 return (
                     httpx.Response(410, headers={"x-amzn-errortype": "GoneException"})
@@ -129,6 +130,9 @@ class Functions(httpx.BaseTransport):
                 arn = arguments.get("stateMachineArn") or arguments.get("executionArn")
                 (machine,) = self.template.state_machines.values()  # A task token does not name its machine.
                 yield f"states:{operation}", arn or machine.arn
+            case "sqs", _:
+                name = arguments["QueueUrl"].rpartition("/")[2]
+                yield f"sqs:{operation}", f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}"
             case "execute-api", _:
                 assert self.template.websocket_api
                 api = f"{self.template.websocket_api.id}/{self.template.websocket_api.stage}"
@@ -161,6 +165,7 @@ def functions() -> Iterator[Functions]:
         services = stack.enter_context(in_memory())
         template = replace(backend.template(), functions=backend.every_function())
         backend.create_tables(template)
+        backend.create_queues(template)
         functions = Functions(template, fake, url, services, clock)
         stack.enter_context(aws.wire.over(functions))
         # Each function runs in the environment of the template, whose address of Codegen is not that of the fake.
@@ -180,6 +185,7 @@ def functions() -> Iterator[Functions]:
         control_a_multi_run(functions)
         lose_a_state_machine(functions)
         follow_by_websocket(functions)
+        announce(functions)
         send_every_request_as_every_caller(functions)
         use_an_api_token(functions)
         yield functions
@@ -197,11 +203,12 @@ def handle_requests(functions: Functions) -> None:
     with pytest.raises(Exception, match="Unauthorized"):
         functions.run("Authorize", **with_a_ticket("good-for-nothing"))
     for name in functions.template.functions:
-        if name not in TASKS | STREAMS | CHATS | {"Authorize", "PollRuns", *WEBSOCKET, *MULTI_RUN_ENDPOINTS}:
+        apart = {"Authorize", "PollRuns", *WEBSOCKET, *WEBHOOK_ENDPOINTS, *MULTI_RUN_ENDPOINTS}
+        if name not in TASKS | STREAMS | CHATS | apart:
             functions.run(name)
             functions.run(name, with_an_api_token(name))
     for name, function in functions.template.functions.items():
-        if "CURSOR_KEY" in function.environment:
+        if "CURSOR_KEY" in function.environment and name not in WEBHOOK_ENDPOINTS:
             functions.run(name, multiValueQueryStringParameters={"cursor": ["bm8gY3Vyc29yIG9mIHRoaXMgbGlzdA"]})
     functions.run("StarRun")
     functions.run("StarRun")  # Again: the run has a star already.
@@ -322,15 +329,15 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.fake.script(Script(pull_request=True))
     finish_the_candidates(functions, multi_run)
     functions.run("LaunchCandidate", **multi_run)  # Again: it is queued already.
-    functions.run("PollRuns")
+    poll(functions)
     functions.run("GatherCandidates", **multi_run)
     for _ in range(2):
         functions.run("AskJudge", **multi_run)
-    functions.run("PollRuns")
+    poll(functions)
     functions.run("GatherCandidates", **multi_run, next="judge", judge_runs=[1])
     for _ in range(2):
         functions.run("SynthesizeCandidates", **multi_run)
-    functions.run("PollRuns")
+    poll(functions)
     functions.run("GatherCandidates", **multi_run, next="synthesize")
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
@@ -369,7 +376,7 @@ def finish_the_candidates(functions: Functions, multi_run: dict[str, Any]) -> No
     functions.run("PlanMultiRun", **multi_run)
     for index in range(3):
         functions.run("LaunchCandidate", **multi_run, index=index)
-        functions.run("PollRuns")  # One by one, so that each gets its own script.
+        poll(functions)  # One by one, so that each gets its own script.
 
 
 def graft(functions: Functions) -> None:
@@ -408,10 +415,16 @@ def control_a_multi_run(functions: Functions) -> None:
     functions.run("PlanMultiRun", **multi_run)
     functions.run("LaunchCandidate", **multi_run)
     functions.fake.script(Script(ending="NEVER"))
-    functions.run("PollRuns")  # Now a candidate runs, and only the Codegen API can stop it.
+    poll(functions)  # Now a candidate runs, and only the Codegen API can stop it.
     event = with_an_api_token("CancelMultiRun")
     there = {"path": at(event, multi_run), "pathParameters": parameters(multi_run)}
     functions.run("CancelMultiRun", event, **there, body='{"allow_pr_ban": true}')
+
+
+def poll(functions: Functions) -> None:
+    """Poll when the Codegen API accepts calls again."""
+    functions.clock.sleep(61)
+    functions.run("PollRuns")
 
 
 def lose_a_state_machine(functions: Functions) -> None:
@@ -453,6 +466,53 @@ def follow_by_websocket(functions: Functions) -> None:
     functions.run("CloseConnection")
 
 
+def announce(functions: Functions) -> None:
+    """Announce the end of a run to two webhook endpoints, one of which takes no message for three days."""
+    first, second = create_webhook_endpoint(functions), create_webhook_endpoint(functions)
+    follow_a_run(functions)
+    functions.failing.add(("PutItem", "WebhookEndpointsTable"))  # The poller stored the message before, and died.
+    functions.run("PollRuns")
+    there = {"org_id": ORG, "endpoint_id": first}
+    event = samples.read("ListDeliveries")
+    at_first = {"path": at(event, there), "pathParameters": parameters(there)}
+    functions.run("ListDeliveries", event, **at_first)
+    cursor = {"cursor": ["bm8gY3Vyc29yIG9mIHRoaXMgbGlzdA"]}
+    functions.run("ListDeliveries", event, **at_first, multiValueQueryStringParameters=cursor)
+    rows = Backend(clock=functions.clock, webhook_endpoints=WebhookEndpointsTable("WebhookEndpointsTable"))
+    for _ in range(2):
+        functions.run("SendWebhooks", deliver(rows.webhook_endpoints.deliveries(ORG, first, 1)[0][0]))
+        functions.clock.sleep(3.1 * 86_400)
+    second_place = {"org_id": ORG, "endpoint_id": second}
+    event = samples.read("CreateDeliveries")
+    (delivery,), _ = rows.webhook_endpoints.deliveries(ORG, second, 1)
+    functions.run("SendWebhooks", deliver(delivery))
+    delivery = rows.webhook_endpoints.deliveries(ORG, second, 1)[0][0]
+    rows.webhook_endpoints.write_delivery(delivery, status=DeliveryStatus.FAILED)
+    body = json.dumps({"message_id": delivery.id})
+    functions.run(
+        "CreateDeliveries", event, path=at(event, second_place), pathParameters=parameters(second_place), body=body
+    )
+    for name in ("UpdateWebhookEndpoint", "RotateWebhookSecret"):
+        functions.failing.add(("UpdateItem", "WebhookEndpointsTable"))  # Another request changes it at the same time.
+        event = samples.read(name)
+        there = {"path": at(event, second_place), "pathParameters": parameters(second_place)}
+        functions.run(name, event, **there, body='{"url": "https://hooks.example.com/"}')
+
+
+def deliver(delivery: Delivery) -> dict[str, Any]:
+    """Return the event with the message about a delivery."""
+    event = samples.read("SendWebhooks")
+    named = {"org_id": ORG, "endpoint_id": delivery.endpoint_id, "position": delivery.position}
+    event["Records"][0]["body"] = json.dumps(named)
+    return event
+
+
+def create_webhook_endpoint(functions: Functions) -> str:
+    """Create a webhook endpoint whose host does not exist, and return its id."""
+    body = json.dumps({"url": "https://hooks.example.invalid/"})
+    return str(json.loads(functions.run("CreateWebhookEndpoint", body=body)["body"])["id"])
+
+
 def send_every_request_as_every_caller(functions: Functions) -> None:
     """Send the sample of each operation with a Codegen token, and with an API token of each role.
 
@@ -472,6 +532,8 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
                 if name == "ResumeMultiRun":
                     pause = samples.read("PauseMultiRun")
                     functions.run("PauseMultiRun", path=at(pause, multi_run), pathParameters=parameters(multi_run))
+            if samples.WEBHOOK_ENDPOINT in text:
+                text = text.replace(samples.WEBHOOK_ENDPOINT, create_webhook_endpoint(functions))
             if samples.CHECKPOINT in text:
                 text = text.replace(samples.CHECKPOINT, make_a_checkpoint(functions))
             if samples.NEW_RUN in text:
@@ -503,6 +565,10 @@ STREAMS = {"StreamAgentRunLogs", "StreamAgentRunLogsLive"}
 ASSISTANT = '{"id": "assistant", "name": "Assistant"}'
 CHATS = {"SendChatMessage", "SendChatMessageLive"}
 WEBSOCKET = {"OpenConnection", "AnswerMessage", "CloseConnection"}
+WEBHOOK_ENDPOINTS = {
+    *("CreateDeliveries", "CreateWebhookEndpoint", "DeleteWebhookEndpoint", "GetWebhookEndpoint", "ListDeliveries"),
+    *("ListWebhookEndpoints", "RotateWebhookSecret", "SendWebhooks", "UpdateWebhookEndpoint"),
+}
 MULTI_RUN_ENDPOINTS = {
     *("CompareMultiRun", "CreateMultiRun", "EstimateMultiRun", "GetMultiRun", "ListMultiRunEvents", "ListMultiRuns"),
     *("CancelMultiRun", "PauseMultiRun", "PickCandidate", "ResumeMultiRun", "UnpickCandidate"),

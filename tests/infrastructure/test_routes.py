@@ -120,7 +120,9 @@ def test_every_post_is_idempotent_unless_it_changes_nothing_or_its_response_is_a
     assert {function.logical_id for function in posts if "IDEMPOTENCY_TABLE" not in function.environment} == {
         "CreateApiToken",
         "CreateStreamTicket",
+        "CreateWebhookEndpoint",
         "GenerateSlackToken",
+        "RotateWebhookSecret",
         "RenderMarkdown",
         "SetWebhook",
         "TestWebhook",

@@ -30,6 +30,7 @@ NAMES = sorted(FUNCTIONS)
 SHORT_LIVED = {"SharesTable", "CallersTable", "IdempotencyTable", "ConnectionsTable"}
 
 EXPIRY = {
+    "WebhookEndpointsTable": "expires_at",
     "RunsTable": "expires_at",
     "SessionsTable": "expires_at",
     "CallersTable": "expires_at",
@@ -65,7 +66,7 @@ def test_a_function_is_traced_logs_to_the_shared_group_and_uses_the_layer(name: 
 def test_a_function_deploys_from_its_source_folder(name: str) -> None:
     """Its dependencies are in the layer. Without SkipBuild, `sam build` needs the Python of the Lambda runtime."""
     # A function with further dependencies has a makefile that installs them with any Python.
-    expected = {"BuildMethod": "makefile"} if name == "RenderMarkdown" else {"SkipBuild": True}
+    expected = {"BuildMethod": "makefile"} if name in ("RenderMarkdown", "SendWebhooks") else {"SkipBuild": True}
 
     assert backend.document_with(name).resources[name].attributes["Metadata"] == expected
 
@@ -195,10 +196,11 @@ def test_the_gateway_waits_for_every_function_that_it_calls(template: Template) 
     assert {(route.timeout, route.function.timeout) for route in template.api.routes} == {(29, 29)}
 
 
-def test_only_streams_and_scheduled_functions_run_longer_than_the_gateway_waits() -> None:
+def test_only_streams_schedules_and_queues_let_a_function_run_longer_than_the_gateway_waits() -> None:
     assert {name: function.timeout for name, function in FUNCTIONS.items() if function.timeout != 29} == {
         "PollRuns": 85,
         "ReconcileMultiRuns": 60,
+        "SendWebhooks": 30,
         "SendChatMessageLive": 900,
         "StreamAgentRunLogsLive": 900,
     }

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
@@ -102,6 +103,13 @@ def create_tables(found: Template) -> None:
     """Create a template's tables, empty."""
     for table in found.tables.values():
         _create(table)
+
+
+def create_queues(found: Template) -> None:
+    """Create a template's queues, empty."""
+    client = boto3.client("sqs", region_name="us-east-1")
+    for queue in sorted(found.queues.values(), key=lambda each: "RedrivePolicy" in each.attributes):
+        client.create_queue(QueueName=queue.name, Attributes=dict(queue.attributes))
 
 
 def empty(table: Table) -> None:

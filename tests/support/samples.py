@@ -33,6 +33,8 @@ API_TOKEN = "tok-069a00000-5a3c1e0f27"
 """The API token in the samples."""
 NEW_RUN = "100005"
 """The first run that a new fake starts. The samples that need a running run name it."""
+WEBHOOK_ENDPOINT = "we-00000000000000a1"
+"""The webhook endpoint in the samples."""
 CHECKPOINT = f"{NEW_RUN}.0-2"
 """The checkpoint in the samples: the first one that a caller creates of that run."""
 
@@ -59,6 +61,8 @@ def ready(name: str, stack: Stack) -> str:
         text = text.replace(AGENT, _create_agent(stack))
     if API_TOKEN in text:
         text = text.replace(API_TOKEN, _make_token(stack))
+    if WEBHOOK_ENDPOINT in text and name != "SendWebhooks":
+        text = text.replace(WEBHOOK_ENDPOINT, _create_webhook_endpoint(stack))
     if MULTI_RUN in text:
         multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
         with pytest.MonkeyPatch.context() as patch:
@@ -119,6 +123,17 @@ def _make_token(stack: Stack) -> str:
         f"{stack.api_url}/v1/users/me/api-tokens",
         headers={"Authorization": f"Bearer {stack.codegen.token}"},
         json={"name": "A sample"},
+        timeout=60,
+    )
+    return str(made.raise_for_status().json()["id"])
+
+
+def _create_webhook_endpoint(stack: Stack) -> str:
+    """Create a webhook endpoint at which nobody listens, and return its id."""
+    made = httpx.post(
+        f"{stack.api_url}/v1/organizations/{ORG}/webhook-endpoints",
+        headers={"Authorization": f"Bearer {stack.codegen.token}"},
+        json={"url": "http://127.0.0.1:9/", "events": ["webhook_endpoint.disabled"]},
         timeout=60,
     )
     return str(made.raise_for_status().json()["id"])

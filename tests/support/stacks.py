@@ -14,6 +14,7 @@ _PAGED = (
     "tests/e2e/test_sample_events.py",
     "tests/e2e/test_secrets.py",
     "tests/e2e/test_viewers.py",
+    "tests/e2e/test_webhook_endpoints.py",
 )
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .resources.stream_tickets import AsyncStreamTicketsResource, StreamTicketsResource
     from .resources.usage import AsyncUsageResource, UsageResource
     from .resources.users import AsyncUsersResource, UsersResource
+    from .resources.webhook_endpoints import AsyncWebhookEndpointsResource, WebhookEndpointsResource
     from .resources.webhooks import AsyncWebhooksResource, WebhooksResource
 
 
@@ -293,6 +294,13 @@ class _Client(Generic[D]):
         from .resources.stream_tickets import AsyncStreamTicketsResource, StreamTicketsResource
 
         return StreamTicketsResource, AsyncStreamTicketsResource
+
+    @resource_property
+    def webhook_endpoints(self) -> "tuple[type[WebhookEndpointsResource], type[AsyncWebhookEndpointsResource]]":
+        """Endpoints that get signed messages about runs."""
+        from .resources.webhook_endpoints import AsyncWebhookEndpointsResource, WebhookEndpointsResource
+
+        return WebhookEndpointsResource, AsyncWebhookEndpointsResource
 
     @resource_property
     def service(self) -> "tuple[type[ServiceResource], type[AsyncServiceResource]]":

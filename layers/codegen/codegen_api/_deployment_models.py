@@ -504,6 +504,52 @@ class Star(Model):
     run: RunCard | None = None
 
 
+class WebhookEndpoint(Model):
+    """Where a deployment sends messages about runs. Only `create` and `rotate_secret` return the `secret`."""
+
+    id: str
+    url: str
+    description: str | None = None
+    events: list[str] | None = None
+    format: str | None = None
+    enabled: bool
+    disabled_reason: str | None = None
+    failing_since: Timestamp | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+    secret: str | None = Field(None, repr=False)
+    previous_secret_until: Timestamp | None = None
+
+
+class WebhookAttempt(Model):
+    """One try to deliver a message. Without an answer, `status` is None and `error` says why."""
+
+    at: Timestamp
+    status: int | None = None
+    error: str | None = None
+    milliseconds: int | None = None
+    answer: str | None = None
+
+
+class WebhookDelivery(Model):
+    """A message to a webhook endpoint: `pending`, `delivered` or `failed`."""
+
+    message_id: str
+    type: str
+    status: str
+    created_at: Timestamp | None = None
+    next_attempt_at: Timestamp | None = None
+    reason: str | None = None
+    attempts: list[WebhookAttempt] | None = None
+
+
+class SentMessages(Model):
+    """The messages that were put into the queue of a webhook endpoint, and whether there are more to send again."""
+
+    message_ids: list[str]
+    more: bool = False
+
+
 class Health(Model):
     """The state of a deployment."""
 

@@ -24,6 +24,7 @@ _NEW_TOKEN = "Create another token with: codegen-runs token create"  # noqa: S10
 
 # By the `code` of a problem.
 OWN = {
+    "webhook_endpoint_disabled": "Enable the endpoint first, with webhook-endpoint edit --enable.",
     "agent_changed": "Read the agent with `codegen-runs agent view`, then repeat the change with its --version.",
     "agent_exists": "Choose another id, or change the existing agent with: codegen-runs agent edit",
     "agent_not_found": "List the agents with: codegen-runs agent list",

@@ -25,6 +25,7 @@ from .groups import (
     token,
     usage,
     webhook,
+    webhook_endpoint,
 )
 from .options import Group
 from .session import Session, errors_as_messages, log_requests
@@ -113,6 +114,7 @@ for group in (
     member.member,
     token.token,
     webhook.webhook,
+    webhook_endpoint.webhook_endpoint,
     auth.auth,
     config.config,
     completion.completion,

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from codegen_runs.storage.connections import ConnectionsTable
     from codegen_runs.storage.idempotency import IdempotencyTable
     from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
+    from codegen_runs.storage.outbox import Outbox
     from codegen_runs.storage.runs import RunsTable, Watch
     from codegen_runs.storage.sessions import SessionsTable
     from codegen_runs.storage.starred import StarredRunsTable
     from codegen_runs.storage.table import Table
+    from codegen_runs.storage.webhook_endpoints import WebhookEndpointsTable
 
 
 class Kick(Protocol):
@@ -50,10 +52,12 @@ class Parts(TypedDict, total=False):
     connections: ConnectionsTable
     idempotency: IdempotencyTable
     multi_runs: MultiRunsTable
+    outbox: Outbox
     runs: RunsTable
     shares: Table
     sessions: SessionsTable
     stars: StarredRunsTable
+    webhook_endpoints: WebhookEndpointsTable
 
 
 class Backend:
@@ -170,6 +174,13 @@ class Backend:
         )
 
     @cached_property
+    def outbox(self) -> Outbox:
+        """Events that have yet to be announced to webhook endpoints, in the runs table."""
+        from codegen_runs.storage.outbox import Outbox
+
+        return Outbox(settings.required("RUNS_TABLE"))
+
+    @cached_property
     def shares(self) -> Table:
         """What each caller uses of streams, tickets and connections."""
         from codegen_runs.storage.table import Table
@@ -189,6 +200,13 @@ class Backend:
         from codegen_runs.storage.starred import StarredRunsTable
 
         return StarredRunsTable(settings.required("STARRED_RUNS_TABLE"))
+
+    @cached_property
+    def webhook_endpoints(self) -> WebhookEndpointsTable:
+        """Webhook endpoints and their deliveries."""
+        from codegen_runs.storage.webhook_endpoints import WebhookEndpointsTable
+
+        return WebhookEndpointsTable(settings.required("WEBHOOK_ENDPOINTS_TABLE"))
 
 
 def invoke_poller(*changed: Watch | MultiRun) -> None:

@@ -24,6 +24,12 @@ AGENT = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 MULTI_RUN = r"^[A-Za-z0-9-]{1,64}$"
 """A multi-run."""
 
+WEBHOOK_ENDPOINT = r"^we-[0-9a-f]{16}$"
+"""A webhook endpoint."""
+
+WEBHOOK_MESSAGE = r"^[A-Za-z0-9_.~-]{1,200}$"
+"""A message to a webhook endpoint."""
+
 API_TOKEN = r"^[A-Za-z0-9-]{1,64}$"  # noqa: S105 - the form of an id
 """An API token of this deployment, by its id."""
 

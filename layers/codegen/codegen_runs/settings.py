@@ -96,6 +96,11 @@ def checkpoint_retention() -> int:
     return _number("CHECKPOINT_RETENTION_DAYS", required("CHECKPOINT_RETENTION_DAYS"), int) * 86_400
 
 
+def private_webhooks() -> bool:
+    """Return whether messages may be sent to hosts that are not public, and without TLS: in the local stack only."""
+    return os.environ.get("PRIVATE_WEBHOOKS", "") == "true"
+
+
 def allowed_origin() -> str:
     """Return the browser origin that CORS allows."""
     return required("ALLOWED_ORIGIN")

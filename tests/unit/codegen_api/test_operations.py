@@ -55,6 +55,13 @@ AGENT: dict[str, Any] = {
     "tags": ["t"],
 }
 
+ENDPOINT: dict[str, Any] = {
+    "url": "https://hook.test",
+    "description": "d",
+    "events": ["run.failed"],
+    "format": "slack",
+}
+
 MULTI_RUN: dict[str, Any] = {
     "concurrency": 2,
     "variants": [{"model": "m"}],
@@ -175,6 +182,15 @@ CALLS = [
     lambda api: api.checkpoints.lineage("7.0-1"),
     lambda api: api.checkpoints.restore("7.0-1", create_new_run=False, **CHANGES),
     lambda api: api.checkpoints.fork("7.0-1", **CHANGES),
+    lambda api: api.webhook_endpoints.list(),
+    lambda api: api.webhook_endpoints.create(**ENDPOINT),
+    lambda api: api.webhook_endpoints.get("7we"),
+    lambda api: api.webhook_endpoints.update("7we", enabled=True, **ENDPOINT),
+    lambda api: api.webhook_endpoints.rotate_secret("7we"),
+    lambda api: api.webhook_endpoints.deliveries("7we", **PAGE),
+    lambda api: api.webhook_endpoints.send("7we", message_id="m"),
+    lambda api: api.webhook_endpoints.send("7we", since="2026-01-01"),
+    lambda api: api.webhook_endpoints.delete("7we"),
     lambda api: api.multi_runs.create("Do it", **MULTI_RUN),
     lambda api: api.multi_runs.estimate("Do it", **MULTI_RUN),
     lambda api: api.multi_runs.list(**PAGE),
@@ -289,6 +305,7 @@ def test_the_default_size_of_a_page_is_one_that_the_server_accepts(client):
         lambda api: api.checkpoints.list(7),
         lambda api: api.multi_runs.list(),
         lambda api: api.multi_runs.events("7mr"),
+        lambda api: api.webhook_endpoints.deliveries("7we"),
     ]
 
     client.each(*lists, transport=httpx.MockTransport(deployment))

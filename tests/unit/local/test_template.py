@@ -194,7 +194,7 @@ def test_a_missing_definition_is_an_error_that_names_the_file(read, tmp_path):
         ("Timeout: 5", "Timeout: 5\n      Timeout: 6", "duplicate key Timeout"),
         ("Timeout: 5", "EphemeralStorage: {Size: 1024}", "GetThing: .* does not support EphemeralStorage"),
         ("AWS::DynamoDB::Table", "AWS::EC2::VPC", r"Things: .* does not support AWS::EC2::VPC"),
-        ("Type: ScheduleV2", "Type: SQS", r"GetThing\.Events\.Often: .* does not support SQS"),
+        ("Type: ScheduleV2", "Type: S3", r"GetThing\.Events\.Often: .* does not support S3"),
         ("Authorizer: NONE", "Authorizer: Other", "there is no authorizer Other"),
         ("Path: /open", 'Path: "/things/{id}"', "duplicate route GET /things/{id}"),
         ("\"'GET,OPTIONS'\"", '"GET"', "is not a constant in single quotes"),

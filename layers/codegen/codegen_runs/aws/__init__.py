@@ -17,6 +17,7 @@ from codegen_runs.aws.services import ConnectionsClient, FunctionsClient, JsonCl
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "lambda_",
     "pause",
     "secrets_manager",
+    "sqs",
     "step_functions",
     "wire",
 ]
@@ -48,6 +50,12 @@ def step_functions() -> SFNClient:
 def secrets_manager() -> SecretsManagerClient:
     """Return the Secrets Manager client."""
     return cast("SecretsManagerClient", JsonClient("secretsmanager", "secretsmanager", version="1.1"))
+
+
+@cache
+def sqs() -> SQSClient:
+    """Return the SQS client."""
+    return cast("SQSClient", JsonClient("sqs", "AmazonSQS", version="1.0"))
 
 
 @cache

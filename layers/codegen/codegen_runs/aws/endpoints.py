@@ -24,6 +24,7 @@ _VARIABLES = {
     "execute-api": "APIGATEWAYMANAGEMENTAPI",
     "lambda": "LAMBDA",
     "secretsmanager": "SECRETS_MANAGER",
+    "sqs": "SQS",
     "states": "SFN",
 }
 

@@ -78,6 +78,7 @@ IdInQuery = Annotated[int, Query(ge=0, le=forms.LARGEST_ID)]
 """An id of the Codegen API in a query."""
 
 MultiRunId = Annotated[str, Path(pattern=forms.MULTI_RUN)]
+EndpointId = Annotated[str, Path(pattern=forms.WEBHOOK_ENDPOINT)]
 ApiTokenId = Annotated[str, Path(pattern=forms.API_TOKEN)]
 AgentId = Annotated[str, Path(json_schema_extra={"pattern": forms.AGENT})]
 CheckpointId = Annotated[str, Path(json_schema_extra={"pattern": forms.CHECKPOINT})]

@@ -44,6 +44,7 @@ from codegen_runs.prompts import Prompt
 from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status, from_upstream
 from codegen_runs.storage import checkpoints as checkpoint_rows
+from codegen_runs.storage import outbox
 from codegen_runs.storage.backlogs import Backlog
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.checkpoints import Checkpoint, Checkpoints, Head
@@ -76,7 +77,7 @@ _MOST_RANK = _ORGANIZATIONS * _CALLERS * _LINE_STEP
 _QUEUE_PAGE = 100
 
 # The most events and checkpoints together in one write.
-EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2
+EVENTS_PER_WRITE = TRANSACTION_ACTIONS - 2 - outbox.MOST_PER_WRITE
 
 # How many seconds an event is stored. A watch is stored longer than its last event, so that an expired cursor can be
 # distinguished from an invalid one. The watch of a multi-run's run does not expire: the multi-run shows its result.
@@ -510,13 +511,18 @@ class RunsTable:
                 return [Event.model_validate(item | {"data": json.loads(item["data"])}) for item in newest]
 
     def event_actions(self, org_id: int, key: str, events: Sequence[Event]) -> list[tuple[str, dict[str, Any]]]:
-        """Return the actions of a transaction that append events to a log: that of a run, or of a multi-run."""
+        """Return the actions of a transaction that append events to a log: that of a run, or of a multi-run.
+
+        An event that webhook endpoints may want also gets a row in the outbox.
+        """
         actions = []
         for event in events:
             stored = event.model_dump(mode="json", exclude_none=True) | {"data": json.dumps(event.data)}
             stored |= {"pk": run_partition(org_id, key), "sk": _event_key(event.epoch, event.seq)}
             stored["expires_at"] = int(datetime.fromisoformat(event.ts).timestamp()) + self._retention
             actions.append(("Put", self._table.put_action(stored, ABSENT)))
+            if announced := outbox.row(org_id, key, event):
+                actions.append(("Put", self._table.put_action(announced)))
         return actions
 
     def imprints(self, org_id: int, key: str, epoch: int) -> list[str]:
