@@ -257,7 +257,8 @@ def test_the_gateway_streams_for_as_long_as_the_function_runs(live: str) -> None
 
 
 def policies(name: str) -> Any:
-    return backend.document_with(name).resources[name].properties["Policies"]
+    properties = backend.document_with(name).resources[name].properties
+    return properties.get("Role") or properties["Policies"]
 
 
 def paths(name: str) -> set[str]:

@@ -41,7 +41,7 @@ def store(work: Backend, *events: Event) -> None:
     "url",
     [
         *("http://hooks.example.com/", "ftp://hooks.example.com/", "https://", "https:///path", "hooks.example.com"),
-        *("https://user:pass@hooks.example.com/", "https://hooks.example.com/#part", "https://127.0.0.1/"),
+        *("https://user@hooks.example.com/", "https://hooks.example.com/#part", "https://127.0.0.1/"),
         *("https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest", "https://localhost/"),
         *("https://printer.local/", "https://metadata.google.internal/", "https://hooks.example.com:0/"),
         *("https://hooks.example.com:99999/", "https://[::1", "https://a b.example/", "", 7),

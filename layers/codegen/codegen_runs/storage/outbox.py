@@ -25,7 +25,7 @@ ENDS = frozenset(
         *("multi_run.completed", "multi_run.failed", "multi_run.cancelled"),
     }
 )
-NEEDS_ATTENTION = frozenset({"run.cancel_unconfirmed", "multi_run.degraded"})
+NEEDS_ATTENTION = frozenset({"run.cancel_unconfirmed", "multi_run.degraded", "budget.warning"})
 ANNOUNCED = ENDS | NEEDS_ATTENTION | {"multi_run.picked"}
 """The types of events that are sent to webhook endpoints. Each has at most two of them in one write."""
 
@@ -35,7 +35,12 @@ MOST_PER_WRITE = 2
 _RETENTION = 7 * 86_400
 
 # The members of an event's data that a message has: numbers and short words, never what an agent wrote.
-_MEMBERS = frozenset({"turn", "candidate", "source", "usable_count", "quorum", "requested_by"})
+_MEMBERS = frozenset(
+    {
+        *("turn", "candidate", "source", "usable_count", "quorum", "requested_by"),
+        *("budget", "scope", "limit", "used", "resets_at"),
+    }
+)
 
 
 class Notice(BaseModel):

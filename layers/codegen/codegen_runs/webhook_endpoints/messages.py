@@ -24,6 +24,7 @@ _WORDS = {
     "multi_run.cancelled": "Multi-run {id} was cancelled",
     "multi_run.degraded": "Multi-run {id} has candidates without a usable answer",
     "multi_run.picked": "A candidate of multi-run {id} was picked",
+    "budget.warning": "A budget is nearly used up by run {id}",
     PING: "This is a test message",
     DISABLED: "Webhook endpoint {id} was disabled",
 }
@@ -31,7 +32,7 @@ _WORDS = {
 
 def announcing(notice: Notice) -> dict[str, Any]:
     """Return the message about an event."""
-    if notice.type.startswith("multi_run."):
+    if notice.key.startswith("mr-") and notice.run_id is None:
         path = link(f"/v1/organizations/{notice.org_id}/multi-runs/{notice.key}")
         ids: dict[str, Any] = {"multi_run_id": notice.key}
     else:
