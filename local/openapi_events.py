@@ -166,6 +166,23 @@ class Launching(Part):
     candidates: list[int] = Field(description="The indexes of the candidates.")
 
 
+class CandidateAdded(Part):
+    """The data of `multi_run.candidate_added`."""
+
+    candidate: int
+    model: str | None
+    agent_type: str | None
+    requested_by: str
+
+
+class CandidatesDropped(Part):
+    """The data of `multi_run.candidates_dropped`."""
+
+    candidates: list[int]
+    reason: str
+    requested_by: str | None = Field(description="The caller; null if the multi-run does not need them.")
+
+
 class CandidateFinished(Part):
     """The data of `multi_run.candidate_finished`."""
 
@@ -438,7 +455,7 @@ class MultiRunCreatedEvent(RunEvent):
 
 
 class MultiRunLaunchingEvent(RunEvent):
-    """The candidates enter the launch queue."""
+    """Candidates enter the launch queue: all of them, or with `adaptive` those of the next wave."""
 
     type: Literal["multi_run.launching"]
     data: Launching
@@ -449,6 +466,20 @@ class MultiRunCandidateFinishedEvent(RunEvent):
 
     type: Literal["multi_run.candidate_finished"]
     data: CandidateFinished
+
+
+class MultiRunCandidateAddedEvent(RunEvent):
+    """A caller added a candidate."""
+
+    type: Literal["multi_run.candidate_added"]
+    data: CandidateAdded
+
+
+class MultiRunCandidatesDroppedEvent(RunEvent):
+    """Candidates do not count any more. Those that are not launched are cancelled; others may continue at Codegen."""
+
+    type: Literal["multi_run.candidates_dropped"]
+    data: CandidatesDropped
 
 
 class MultiRunQuorumMetEvent(RunEvent):

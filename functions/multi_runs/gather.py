@@ -11,5 +11,10 @@ backend = Backend()
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> tasks.State:
     """Handle the state's input."""
     return tasks.gather(
-        event["org_id"], event["multi_run_id"], event["next"], event.get("judge_runs", []), backend=backend
+        event["org_id"],
+        event["multi_run_id"],
+        event["next"],
+        event.get("wave"),
+        event.get("judge_runs", []),
+        backend=backend,
     )

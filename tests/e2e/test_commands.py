@@ -110,6 +110,9 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     endless = terminal("multi-run start", "Explain it. [[fake ending=NEVER]]", "-n", "2", "--detach").strip()
     terminal("multi-run pause", endless)
     terminal("multi-run resume", endless)
+    terminal("multi-run estimate", "Explain it.", "-n", "2")
+    terminal("multi-run add", endless, "--prompt", "Explain it shortly. [[fake seconds=1]]")
+    terminal("multi-run drop", endless, "2", "--reason", "It went astray.")
     terminal("multi-run cancel", endless)
 
     several = terminal("multi-run start", "Explain it. [[fake seconds=5]]", "-n", "2", "--detach").strip()

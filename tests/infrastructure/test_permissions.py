@@ -350,6 +350,7 @@ def run_a_multi_run(functions: Functions) -> None:
     found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun", **with_an_agent)["body"])
     assert found
     functions.run("LaunchCandidate", org_id=ORG, multi_run_id=found[0])
+    change_the_candidates(functions)
     functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
     functions.run("ListMultiRuns")
     for name in sorted(STREAMS):
@@ -360,6 +361,28 @@ def run_a_multi_run(functions: Functions) -> None:
     event = samples.read("ListMultiRunEvents") | waiting
     functions.run("ListMultiRunEvents", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     functions.run("CreateStreamTicket", body=json.dumps({"multi_run_id": multi_run["multi_run_id"]}))
+
+
+def change_the_candidates(functions: Functions) -> None:
+    """Add candidates to a running multi-run and drop some: one that is not launched, and one that is at work."""
+    functions.clock.sleep(61)  # By now the Codegen API accepts launches again.
+    functions.run("PollRuns")  # Other runs that wait get no script of this multi-run.
+    multi_run = start_a_multi_run(functions)
+    functions.run("PlanMultiRun", **multi_run)
+    functions.fake.script(Script(ending="NEVER"))
+    functions.run("LaunchCandidate", **multi_run, index=0)
+    functions.run("PollRuns")
+    there = {"path": at(samples.read("AddCandidate"), multi_run), "pathParameters": parameters(multi_run)}
+    functions.failing |= {("TransactWriteItems", "MultiRunsTable")}  # The poller writes at the same time.
+    functions.run("AddCandidate", **there, body='{"agent_id": "assistant"}')
+    for index in (0, 1, 3):
+        place = multi_run | {"index": index}
+        event = with_an_api_token("DropCandidate")
+        there = {"path": at(event, place), "pathParameters": parameters(place)}
+        functions.failing |= {("TransactWriteItems", table) for table in ("MultiRunsTable", "RunsTable")}
+        query = {"allow_pr_ban": ["true"]} if index == 0 else None
+        functions.run("DropCandidate", event, **there, multiValueQueryStringParameters=query)
+    functions.run("PollRuns")
 
 
 def decide_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> None:
@@ -570,7 +593,16 @@ WEBHOOK_ENDPOINTS = {
     *("ListWebhookEndpoints", "RotateWebhookSecret", "SendWebhooks", "UpdateWebhookEndpoint"),
 }
 MULTI_RUN_ENDPOINTS = {
-    *("CompareMultiRun", "CreateMultiRun", "EstimateMultiRun", "GetMultiRun", "ListMultiRunEvents", "ListMultiRuns"),
+    *(
+        "AddCandidate",
+        "CompareMultiRun",
+        "CreateMultiRun",
+        "DropCandidate",
+        "EstimateMultiRun",
+        "GetMultiRun",
+        "ListMultiRunEvents",
+        "ListMultiRuns",
+    ),
     *("CancelMultiRun", "PauseMultiRun", "PickCandidate", "ResumeMultiRun", "UnpickCandidate"),
 }
 

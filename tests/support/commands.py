@@ -1,6 +1,7 @@
 """Which command of `codegen-runs` calls which operation, and why some operations have none."""
 
 COMMANDS = {
+    "add_candidate": "multi-run add",
     "cancel_agent_run": "run cancel",
     "cancel_multi_run": "multi-run cancel",
     "compare_multi_run": "multi-run compare",
@@ -14,6 +15,8 @@ COMMANDS = {
     "delete_agent": "agent delete",
     "delete_webhook": "webhook delete",
     "delete_webhook_endpoint": "webhook-endpoint delete",
+    "drop_candidate": "multi-run drop",
+    "estimate_multi_run": "multi-run estimate",
     "fork_checkpoint": "checkpoint fork",
     "get_agent": "agent view",
     "get_agent_run_logs": "run logs",
@@ -75,7 +78,6 @@ WITHOUT = {
     "create_stream_ticket": _BROWSER,
     "edit_pull_request": _RAW,
     "edit_pull_request_of_repository": _RAW,
-    "estimate_multi_run": _RAW,
     "generate_setup_commands": _RAW,
     "get_console": _BROWSER,
     "get_file": _BROWSER,

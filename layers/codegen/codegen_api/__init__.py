@@ -130,7 +130,7 @@ if TYPE_CHECKING:
     from ._task import AsyncTask, Task
     from ._timestamps import Timestamp
     from .resources.chat import AsyncChatSession, ChatSession
-    from .resources.multi_runs import SynthesisOptions, Variant
+    from .resources.multi_runs import AdaptiveOptions, SynthesisOptions, Variant
 
 # Imported on first use, so that a program starts faster. The models import Pydantic, which takes as long as httpx.
 _LAZY = {
@@ -207,6 +207,7 @@ _LAZY = {
     "Star": "_deployment_models",
     "Stream": "_streams",
     "StreamTicket": "_deployment_models",
+    "AdaptiveOptions": "resources.multi_runs",
     "SynthesisOptions": "resources.multi_runs",
     "Task": "_task",
     "TaskStatus": "_statuses",
@@ -246,6 +247,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AdaptiveOptions",
     "Agent",
     "AgentProfile",
     "AgentRun",

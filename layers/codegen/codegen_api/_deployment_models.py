@@ -392,6 +392,8 @@ class Candidate(Model):
     result: str | None = None
     reason: str | None = None
     usable: bool | None = None
+    dropped: dict[str, Any] | None = None
+    """Set if it does not count: the `reason`, and who dropped it when."""
     log_count: int | None = None
     summary: str | None = None
     model: str | None = None

@@ -360,6 +360,27 @@ def test_multi_runs_are_read_listed_and_cancelled(client, wire):
     assert sent(wire.requests[-1]) == ("POST", f"{path}/cancel", {"allow_pr_ban": True})
 
 
+def test_a_multi_run_is_estimated_and_its_candidates_are_added_and_dropped(client, wire):
+    wire.answers(200, {"runs": 6, "runs_at_least": 3, "refusals": []}).answers(201, MULTI_RUN).answers(200, MULTI_RUN)
+
+    def script(api):
+        estimate = yield api.multi_runs.estimate("Do it", variants=[{"model": "a"}], concurrency=5)
+        assert (estimate.runs, estimate.runs_at_least, estimate.refusals) == (6, 3, [])
+        assert (yield api.multi_runs.add_candidate("mr-1", model="b")).id == "mr-1"
+        assert (yield api.multi_runs.drop_candidate("mr-1", 2, reason="Astray", allow_pr_ban=True)).id == "mr-1"
+
+    client.play(script)
+    path = "/v1/organizations/42/multi-runs"
+    body = {"prompt": "Do it", "concurrency": 5, "variants": [{"model": "a"}]}
+    estimate, added, dropped = wire.requests[1:]
+    assert sent(estimate) == ("POST", f"{path}/estimate", body)
+    assert "idempotency-key" not in estimate.headers
+    assert sent(added) == ("POST", f"{path}/mr-1/candidates", {"model": "b"})
+    assert added.headers["idempotency-key"]
+    assert (dropped.method, dropped.url.path) == ("DELETE", f"{path}/mr-1/candidates/2")
+    assert dict(dropped.url.params) == {"reason": "Astray", "allow_pr_ban": "true"}
+
+
 def test_a_candidate_is_picked_and_the_pick_is_undone(client, wire):
     pick = {"candidate": 1, "picked_by": "user:7", "picked_at": "2026-11-26T09:12:40.118Z", "reason": None}
     closed = {"candidate": 0, "outcome": "closed"}

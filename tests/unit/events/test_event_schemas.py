@@ -93,8 +93,11 @@ def multi_run_events() -> list[Event]:
     )
     changes = [
         changing.created(record, now=NOW),
-        changing.launching(record, now=NOW),
-        changing.gathered(record, judgement, now=NOW),
+        changing.launching(record, [0, 1, 2], now=NOW),
+        changing.candidates_ended(record, judgement.candidates, now=NOW),
+        changing.gathered(record.model_copy(update={"seq": 4}), judgement, now=NOW),
+        changing.candidate_added(record, Variant(model="claude-4-5-sonnet", added=True), by="user:789", now=NOW),
+        changing.candidate_dropped(record, 1, by="user:789", reason="It went astray.", now=NOW),
         changing.judging(record, standing, [JudgeRun(number=1, order=[2, 0])], now=NOW),
         changing.judged(record, standing, ranking, now=NOW),
         changing.synthesizing(record, None, [2, 0], now=NOW),

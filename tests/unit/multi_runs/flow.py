@@ -79,7 +79,7 @@ class Runs:
 
     def gather(self, multi_run_id: str) -> list[str]:
         """Do what `Gather` decides, until it decides to publish; return its decisions. Each task is called twice."""
-        decisions, state = [], {"next": "launch"}
+        decisions, state = [], {"next": "launch", "wave": 1}
         while state["next"] != "publish":
             state, _ = (task("gather", multi_run_id, **_without_ids(state)) for _ in range(2))
             decisions.append(state["next"])

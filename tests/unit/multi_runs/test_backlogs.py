@@ -329,7 +329,7 @@ def test_a_backlog_counts_each_run_once(steps: list[tuple[int, int, bool]]) -> N
         if adds:
             keys = [f"{name}-{number}" for number in range(run)] + [f"{name}-synthesis"]
             backlog = backlog.added(name, f"user:{multi_run_number % 2}", keys, until=10, now=0)
-            expected[name] = set(keys)
+            expected[name] = expected.get(name, set()) | set(keys)
         else:
             key = f"{name}-{run}" if run else None
             backlog = backlog.without(name, key)

@@ -106,7 +106,7 @@ def test_a_candidate_that_the_poller_did_not_record_is_recorded_when_all_have_co
     for index, status in enumerate((Status.COMPLETED, Status.TIMED_OUT)):
         watch = watch_of(f"{multi_run_id}-{index}", status, "Hello." if index == 0 else None, multi_run_id=multi_run_id)
         assert current().runs.add(watch)
-    task("gather", multi_run_id, next="launch")
+    task("gather", multi_run_id, next="launch", wave=1)
 
     assert types(multi_run_id) == [
         "created", "launching", "candidate_finished", "quorum_met", "candidate_finished", "degraded"
@@ -209,7 +209,7 @@ def test_ends_that_are_found_at_once_are_recorded_once_and_do_not_prevent_each_o
 def test_the_record_and_its_event_are_written_together_or_not_at_all() -> None:
     multi_run_id = str(create().json["id"])
     record = stored(multi_run_id)
-    change = transitions.launching(record, now=current().clock.now())
+    change = transitions.launching(record, [0, 1, 2], now=current().clock.now())
     assert change is not None
     also = current().runs.event_actions(ORG, multi_run_id, change.events)
     current().multi_runs.advance(record, change.status, also=also, **change.fields)
@@ -226,7 +226,8 @@ def test_an_end_after_the_end_of_the_multi_run_is_not_recorded() -> None:
     assert current().runs.add(watch)
     cancel(multi_run_id)
 
-    assert recording.candidates_ended([watch], backend=current()) is None
+    _, is_changed = recording.candidates_ended([watch], backend=current())
+    assert not is_changed
     assert types(multi_run_id)[-1] == "cancelled"
 
 

@@ -226,7 +226,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert graft["candidate"] == 2
     assert graft["what"] in answer["answer"]["follow_up"]["prompt"]
     assert answer["counts"] == {
-        "requested": 3, "launched": 3, "finished": 3, "usable": 2, "failed": 1, "missing": 0
+        "requested": 3, "launched": 3, "finished": 3, "usable": 2, "failed": 1, "missing": 0, "dropped": 0
     }  # fmt: skip
     assert answer["synthesis"]["status"] == Status.COMPLETED
     assert len(fake.creates) == 5

@@ -102,7 +102,15 @@ def test_candidates_are_counted_by_their_state() -> None:
         *[(Status.QUEUED, None)] * 3,
     ).counts()
 
-    assert counts == {"requested": 7, "launched": 4, "finished": 3, "usable": 1, "failed": 2, "missing": 4}
+    assert counts == {
+        "requested": 7,
+        "launched": 4,
+        "finished": 3,
+        "usable": 1,
+        "failed": 2,
+        "missing": 4,
+        "dropped": 0,
+    }
 
 
 def test_below_the_quorum_every_candidate_has_its_reason() -> None:

@@ -162,7 +162,7 @@ def test_a_multi_run_that_failed_or_is_at_work_can_be_decided_by_a_pick(upstream
 
 def test_a_pick_during_the_synthesis_outlasts_it(upstream: Runs) -> None:
     multi_run_id = started(upstream, HELLO, HI, strategy="synthesize")
-    assert task("gather", multi_run_id, next="launch")["next"] == "synthesize"
+    assert task("gather", multi_run_id, next="launch", wave=1)["next"] == "synthesize"
     task("synthesize", multi_run_id, task_token="synthesis")
     pick(multi_run_id, candidate=0)
     upstream.follow(1, seconds=20)

@@ -54,6 +54,13 @@ class SynthesisOptions(TypedDict, total=False):
     graft: bool
 
 
+class AdaptiveOptions(TypedDict, total=False):
+    """How many runs are launched first, and how many answers must agree so that no further run is."""
+
+    start: int
+    agree: int
+
+
 Strategy = Literal["synthesize", "select", "rank", "none"]
 JudgePolicy = Literal["auto", "always", "never"]
 OnDeadline = Literal["partial", "fail"]
@@ -67,6 +74,8 @@ def create(  # noqa: D417 - callers do not pass `core`
     variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
     quorum: int | None = None,
+    first_k: int | None = None,
+    adaptive: AdaptiveOptions | None = None,
     judge: JudgePolicy | None = None,
     judges: Literal[1, 2] | None = None,
     synthesis: SynthesisOptions | None = None,
@@ -90,6 +99,8 @@ def create(  # noqa: D417 - callers do not pass `core`
         variants: Other options for some runs. Each variant gets `concurrency` runs.
         strategy: `synthesize`, `select`, `rank` or `none`. If None: `synthesize`.
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
+        first_k: Number of usable answers that are enough. Runs that have not ended then do not count.
+        adaptive: How many runs are launched first, and how many answers must agree so that no further one is.
         judge: When judges rank the usable answers: `auto`, `always` or `never`. If None: `auto`.
         judges: How many judges. The second one reads the answers in the opposite order.
         synthesis: How the answer is made.
@@ -111,6 +122,8 @@ def create(  # noqa: D417 - callers do not pass `core`
         variants=variants,
         strategy=strategy,
         quorum=quorum,
+        first_k=first_k,
+        adaptive=adaptive,
         judge=judge,
         judges=judges,
         synthesis=synthesis,
@@ -137,6 +150,8 @@ def estimate(
     variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
     quorum: int | None = None,
+    first_k: int | None = None,
+    adaptive: AdaptiveOptions | None = None,
     judge: JudgePolicy | None = None,
     judges: Literal[1, 2] | None = None,
     synthesis: SynthesisOptions | None = None,
@@ -161,6 +176,8 @@ def estimate(
         variants=variants,
         strategy=strategy,
         quorum=quorum,
+        first_k=first_k,
+        adaptive=adaptive,
         judge=judge,
         judges=judges,
         synthesis=synthesis,
@@ -178,6 +195,49 @@ def estimate(
     yield from require_deployment(core, FEATURE)
     key = new_idempotency_key()  # an estimate has no effect, so it may be repeated
     return (yield from perform(Call("POST", path, MultiRunEstimate.read, body=body, idempotency_key=key)))
+
+
+def add_candidate(
+    core: Core,
+    multi_run_id: str,
+    *,
+    prompt: str | None = None,
+    model: str | None = None,
+    agent_type: Harness | None = None,
+    repo_id: Id | None = None,
+    agent_id: str | None = None,
+    system_prompt: str | None = None,
+    idempotency_key: str | None = None,
+    org_id: Id | None = None,
+) -> Flow[MultiRun]:
+    """Add a candidate to a running multi-run. Options that are left out are those of the multi-run."""
+    yield from require_deployment(core, FEATURE)
+    body = {
+        "prompt": prompt,
+        "model": model,
+        "agent_type": agent_type,
+        "repo_id": None if repo_id is None else as_id(repo_id),
+        "agent_id": agent_id,
+        "system_prompt": system_prompt,
+    }
+    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/candidates"
+    return (yield from perform(_post(path, body, idempotency_key)))
+
+
+def drop_candidate(
+    core: Core,
+    multi_run_id: str,
+    index: int,
+    *,
+    reason: str | None = None,
+    allow_pr_ban: bool = False,
+    org_id: Id | None = None,
+) -> Flow[MultiRun]:
+    """Drop a candidate, which then does not count. Its run continues, unless `allow_pr_ban` allows a ban."""
+    yield from require_deployment(core, FEATURE)
+    path = f"{_path(core.org(org_id))}/{as_name(multi_run_id)}/candidates/{index}"
+    params = {"reason": reason, "allow_pr_ban": "true" if allow_pr_ban else None}
+    return (yield from perform(Call("DELETE", path, MultiRun.read, params=params)))
 
 
 def get(core: Core, multi_run_id: str, *, org_id: Id | None = None) -> Flow[MultiRun]:
@@ -341,6 +401,8 @@ class MultiRunsResource(Resource):
 
     create = blocking(create)
     estimate = blocking(estimate)
+    add_candidate = blocking(add_candidate)
+    drop_candidate = blocking(drop_candidate)
     get = blocking(get)
     list = listing(list_)
     compare = blocking(compare)
@@ -359,6 +421,8 @@ class AsyncMultiRunsResource(AsyncResource):
 
     create = awaitable(create)
     estimate = awaitable(estimate)
+    add_candidate = awaitable(add_candidate)
+    drop_candidate = awaitable(drop_candidate)
     get = awaitable(get)
     list = async_listing(list_)
     compare = awaitable(compare)

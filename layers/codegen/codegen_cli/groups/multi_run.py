@@ -15,7 +15,7 @@ from ..terminal import visible
 from ..texts import first_line, time
 
 if TYPE_CHECKING:
-    from codegen_api import CodegenAPI
+    from codegen_api import CodegenAPI, MultiRun
 
 COLUMNS = (
     ("ID", lambda found: found.get("id")),
@@ -84,6 +84,47 @@ def start(api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, f
         click.echo(visible(started.id))
     else:
         show(started.model_dump(), fields, details_of)
+
+
+@multi_run.command()
+@click.argument("prompt", type=Text())
+@click.option("-n", "--concurrency", type=click.IntRange(1, 200), help="Number of runs. Default: 3.")
+@click.option(
+    "--strategy", type=click.Choice(["synthesize", "select", "none"]), help="How to get one answer from several."
+)
+@json_option
+@with_api
+def estimate(api: CodegenAPI, /, prompt: str, fields: Fields, **options: Any) -> None:
+    """Show what a multi-run would cost, when its last run would be launched, and why it would be refused."""
+    show(api.multi_runs.estimate(prompt, **options).model_dump(), fields, _estimate)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@click.option("--prompt", help="Its prompt, instead of that of the multi-run.")
+@click.option("--model", help="Its language model, instead of that of the multi-run.")
+@click.option("--agent-id", help="The agent whose instructions it gets.")
+@with_api
+def add(api: CodegenAPI, /, multi_run_id: str, **options: Any) -> None:
+    """Add a candidate to a running multi-run."""
+    added = api.multi_runs.add_candidate(multi_run_id, **options)
+    click.echo(visible(f"{multi_run_id} has {added.requested} candidates."))
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@click.argument("candidate", type=click.IntRange(1))
+@allow_ban_option
+@click.option("--reason", help="Reason to keep with the candidate.")
+@with_api
+def drop(api: CodegenAPI, multi_run_id: str, candidate: int, allow_pr_ban: bool, reason: str | None) -> None:
+    """Drop a candidate: its answer does not count. CANDIDATE is its number, from 1.
+
+    Its run continues, unless --allow-pr-ban stops it.
+    """
+    dropped = api.multi_runs.drop_candidate(multi_run_id, candidate - 1, reason=reason, allow_pr_ban=allow_pr_ban)
+    _report_cancelled_runs(dropped)
+    click.echo(visible(f"Candidate {candidate} of {multi_run_id} does not count."))
 
 
 @multi_run.command("list")
@@ -179,9 +220,7 @@ def cancel(api: CodegenAPI, multi_run_id: str, allow_pr_ban: bool, reason: str |
     """Cancel a multi-run. Runs that are at work continue, unless --allow-pr-ban stops them."""
     client = api.with_more(body={"reason": reason}) if reason else api
     cancelled = client.multi_runs.cancel(multi_run_id, allow_pr_ban=allow_pr_ban)
-    for run in getattr(cancelled, "cancelled_runs", None) or []:
-        name = run.get("agent_run_id") or run.get("key") or f"candidate {run.get('candidate')}"
-        click.echo(visible(f"Run {name} is {run.get('status')}. {run.get('detail') or ''}".rstrip()), err=True)
+    _report_cancelled_runs(cancelled)
     click.echo(visible(f"{multi_run_id} is {cancelled.status}."))
 
 
@@ -227,6 +266,23 @@ def details_of(found: Record) -> None:
     if answer:
         click.echo()
         display.answer(str(answer.get("text") or ""))
+
+
+def _estimate(found: Record) -> None:
+    details(
+        [
+            ("Runs", f"{found.get('runs_at_least')} to {found.get('runs')}"),
+            ("Last launch", time(found.get("last_launch_at"))),
+            ("Minutes until then", found.get("minutes_until_last_launch")),
+            *(("Refused", refusal.get("detail")) for refusal in found.get("refusals") or []),
+        ]
+    )
+
+
+def _report_cancelled_runs(multi_run: MultiRun) -> None:
+    for run in getattr(multi_run, "cancelled_runs", None) or []:
+        name = run.get("agent_run_id") or run.get("key") or f"candidate {run.get('candidate')}"
+        click.echo(visible(f"Run {name} is {run.get('status')}. {run.get('detail') or ''}".rstrip()), err=True)
 
 
 def _candidate(candidate: Record) -> list[Any]:

@@ -142,10 +142,13 @@ def release(multi_run_id: str, *, org_id: int, backend: Backend) -> None:
     """Count a multi-run as concurrent no longer, because it has ended. If this fails, it counts until its deadline."""
 
     def remove(budgets: Budgets) -> Budgets:
-        if multi_run_id not in budgets.running:
-            return budgets
-        running = {key: each for key, each in budgets.running.items() if key != multi_run_id}
-        return budgets.model_copy(update={"running": running})
+        # A candidate that was added later counts by its own key.
+        running = {
+            key: each
+            for key, each in budgets.running.items()
+            if key != multi_run_id and not key.startswith(f"{multi_run_id}-")
+        }
+        return budgets.model_copy(update={"running": running}) if len(running) < len(budgets.running) else budgets
 
     try:
         _update(org_id, remove, backend)

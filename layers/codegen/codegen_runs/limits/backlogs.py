@@ -32,13 +32,13 @@ class TooManyQueuedRuns(RateLimited):
 def reserve(
     multi_run_id: str, keys: Sequence[str], *, org_id: int, caller: Caller, until: int, backend: Backend
 ) -> None:
-    """Count the runs of a new multi-run as queued, all of them or none.
+    """Count runs of a multi-run as queued, all of them or none.
 
     Args:
         multi_run_id: The multi-run.
-        keys: The keys of all its runs.
+        keys: The keys of the runs.
         org_id: The organization.
-        caller: The caller who creates it.
+        caller: The caller who starts them.
         until: When it has ended in any case, in epoch milliseconds.
         backend: The clock and the runs table.
 
@@ -68,13 +68,13 @@ def refusal(count: int, *, org_id: int, caller: Caller, backend: Backend) -> Too
     return _refusal(backend.runs.get_backlog(org_id), count, caller=caller, now=now, backend=backend)
 
 
-def release(multi_run_id: str, *, org_id: int, backend: Backend) -> None:
-    """Count none of the runs of a multi-run as queued any more, because it has ended.
+def release(multi_run_id: str, key: str | None = None, *, org_id: int, backend: Backend) -> None:
+    """Count a run of a multi-run as queued no more; without its key, none of its runs, because it has ended.
 
     If the table cannot be reached, they count until the multi-run's latest end.
     """
     try:
-        backend.runs.leave_backlog(org_id, multi_run_id)
+        backend.runs.leave_backlog(org_id, multi_run_id, key)
     except StorageUnavailable:
         logger.warning("The runs of a multi-run still count as queued.", extra={"multi_run_id": multi_run_id})
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from codegen_runs.agents import composing, profiles
 from codegen_runs.backend import Backend
-from codegen_runs.runs.following import enqueue
-from codegen_runs.storage.multi_runs import MultiRun, Variant
-from codegen_runs.storage.runs import Launch
+from codegen_runs.multi_runs import leaving
+from codegen_runs.run_control import pausing
+from codegen_runs.runs.following import enqueue, withdraw
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
+from codegen_runs.storage.runs import Launch, Watch
 
 # The priority in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
 PRIORITY = 2
 
 
-def queue(multi_run: MultiRun, index: int, task_token: str, *, backend: Backend) -> None:
+def queue(multi_run: MultiRun, index: int, task_token: str | None, *, backend: Backend) -> None:
     """Queue the run of a candidate. The poller completes the task of `task_token` when the run has ended.
 
-    If the run is queued already, only the task token is replaced. Raises `AgentNotFound`, `StorageUnavailable`.
+    If the run is queued already, only the task token is replaced, if there is one. Raises `AgentNotFound`,
+    `StorageUnavailable`.
     """
     candidate = multi_run.candidates[index]
     prompt = candidate.prompt or multi_run.prompt
@@ -34,6 +39,25 @@ def queue(multi_run: MultiRun, index: int, task_token: str, *, backend: Backend)
         source=_agent(candidate),
         backend=backend,
     )
+    catch_up(multi_run, multi_run.candidate_key(index), backend=backend)
+
+
+def catch_up(multi_run: MultiRun, key: str, *, backend: Backend) -> None:
+    """Apply to a run that was just queued what happened to the multi-run between our read and our write."""
+    current = backend.multi_runs.get(multi_run.org_id, multi_run.id) or multi_run
+    if current.status is MultiRunStatus.CANCELLED:
+        act: Callable[..., Watch] = withdraw
+    elif current.dropped.keys() - multi_run.dropped.keys():
+        backend.kick(*leaving.carry_out(current, backend=backend))
+        return
+    elif current.paused_at is not None:
+        act = pausing.hold
+    elif multi_run.paused_at is not None:
+        act = pausing.release
+    else:
+        return
+    if watch := backend.runs.get(multi_run.org_id, key):
+        backend.kick(act(watch, backend=backend))
 
 
 def _launch(multi_run: MultiRun, index: int, prompt: str, backend: Backend) -> Launch:

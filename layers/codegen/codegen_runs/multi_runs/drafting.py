@@ -11,8 +11,8 @@ from codegen_runs.budgets.counting import Need
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.multi_runs import costs, synthesis, variants
-from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES, CreateMultiRun
-from codegen_runs.storage.multi_runs import MultiRun, Variant
+from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES, CreateMultiRun, VariantOptions
+from codegen_runs.storage.multi_runs import Adaptive, MultiRun, Variant
 
 
 def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRun:
@@ -21,18 +21,23 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
     Raises `AgentNotFound`, `StorageUnavailable`.
     """
     now = backend.clock.now()
-    complete = variants.complete(request.all_variants, request, org_id=org_id, backend=backend)
+    *complete, defaults = variants.complete(
+        [*request.all_variants, VariantOptions()], request, org_id=org_id, backend=backend
+    )
     return MultiRun(
         org_id=org_id,
         id=_new_id(now),
         prompt=request.prompt,
         candidates=variants.dealt(complete, request.copies),
+        defaults=defaults,
         repo_id=request.repo_id if request.repo_id is not None else _common_repo(complete),
         metadata=request.metadata or {},
         strategy=request.strategy,
         judge=request.judge,
         judges=request.judges or DEFAULT_JUDGES[request.strategy],
         quorum=request.quorum,
+        first_k=request.first_k,
+        adaptive=Adaptive(start=request.adaptive.start, agree=request.adaptive.agree) if request.adaptive else None,
         synthesis=request.synthesis.model_copy(update={"model": request.synthesis.model or request.model}),
         instructions=synthesis.instructions(request.synthesis),
         candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),

@@ -20,6 +20,8 @@ class Candidate:
     prompt: str
     watch: Watch | None
     """The watch of the candidate's run; None before the run is queued."""
+    dropped: str | None = None
+    """Why the candidate does not count; None if it does."""
 
     @property
     def finished(self) -> bool:
@@ -48,7 +50,9 @@ class Candidate:
 
     @property
     def reason(self) -> str | None:
-        """Why a finished candidate is not usable, in a sentence; None for all others."""
+        """Why a candidate that has finished or was dropped is not usable, in a sentence; None for all others."""
+        if self.dropped:
+            return self.dropped
         if not self.finished or self.watch is None:
             return None
         if self.watch.status is not Status.COMPLETED:
@@ -63,8 +67,15 @@ class Candidate:
 
     @property
     def gap(self) -> str | None:
-        """Why there is no usable answer, whether the run has ended or not; None if there is one."""
+        """Why a candidate that counts has no usable answer, whether the run has ended or not; None if it has one."""
+        if self.dropped:
+            return None
         return self.reason if self.finished else "No result in time."
+
+    @property
+    def pending(self) -> bool:
+        """Whether a result can still come that counts."""
+        return not self.finished and not self.dropped
 
     @property
     def unpickable(self) -> str | None:
@@ -88,18 +99,20 @@ class Judgement:
         return [candidate for candidate in self.candidates if candidate.usable]
 
     def counts(self) -> dict[str, int]:
-        """Return how many candidates are requested, launched, finished, usable, failed and missing.
+        """Return how many candidates are requested, launched, finished, usable, failed, missing and dropped.
 
-        A failed candidate has finished and is not usable; a missing one has not finished.
+        A failed candidate has finished and is not usable; a missing one has not finished. A dropped candidate is
+        neither.
         """
-        finished = sum(candidate.finished for candidate in self.candidates)
+        finished = sum(candidate.finished and not candidate.dropped for candidate in self.candidates)
         return {
             "requested": len(self.candidates),
             "launched": sum(candidate.launched for candidate in self.candidates),
             "finished": finished,
             "usable": len(self.usable),
             "failed": finished - len(self.usable),
-            "missing": len(self.candidates) - finished,
+            "missing": sum(candidate.pending for candidate in self.candidates),
+            "dropped": sum(candidate.dropped is not None for candidate in self.candidates),
         }
 
     def best(self, count: int) -> list[Candidate]:
@@ -115,7 +128,10 @@ class Judgement:
 
 def candidate(multi_run: MultiRun, index: int, watch: Watch | None) -> Candidate:
     """Return a candidate of a multi-run with its watch."""
-    return Candidate(index, multi_run.candidates[index].prompt or multi_run.prompt, watch)
+    drop = multi_run.dropped.get(str(index))
+    return Candidate(
+        index, multi_run.candidates[index].prompt or multi_run.prompt, watch, drop.reason if drop else None
+    )
 
 
 def judge(multi_run: MultiRun, watches: Mapping[str, Watch]) -> Judgement:
@@ -136,13 +152,19 @@ def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:
     if usable >= multi_run.quorum:
         return None
     reasons = [f"Candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
-    reasons += [f"Candidate {each.index}: no result in time." for each in judgement.candidates if not each.finished]
+    reasons += [f"Candidate {each.index}: no result in time." for each in judgement.candidates if each.pending]
     return " ".join([f"Usable candidates: {usable}, required: {multi_run.quorum}.", *reasons])
+
+
+OVERDUE = "The candidate was not launched before the deadline."
+"""Why a candidate was dropped that was still to launch at the deadline."""
 
 
 def _is_overdue(multi_run: MultiRun, candidate: Candidate) -> bool:
     """Return whether a candidate was given up at the deadline of the multi-run, and not at its own timeout."""
     watch = candidate.watch
+    if candidate.dropped:
+        return candidate.dropped == OVERDUE
     return watch is not None and watch.status is Status.TIMED_OUT and watch.deadline_at >= multi_run.deadline_at
 
 

@@ -57,6 +57,15 @@ class VariantOptions(Body):
     )
 
 
+class AdaptiveOptions(Body):
+    """How many candidates are launched first, and how many answers must agree so that no further one is."""
+
+    start: Count = Field(2, description="The number of candidates that are launched first.")
+    agree: Annotated[int, Field(strict=True, ge=2), AfterValidator(_within_limit)] = Field(
+        2, description="The number of answers that must agree so that no further candidate is launched."
+    )
+
+
 class CreateMultiRun(Body):
     """A prompt for several runs, and how to combine their answers."""
 
@@ -98,6 +107,16 @@ class CreateMultiRun(Body):
     )
     quorum: Count = Field(
         1, description="The number of usable answers that are required. With fewer, the multi-run fails."
+    )
+    first_k: Count | None = Field(
+        None,
+        description=(
+            "The number of usable answers that are enough. The multi-run then waits for no further candidate: those "
+            "that are not launched are cancelled, and launched ones continue at Codegen without it."
+        ),
+    )
+    adaptive: AdaptiveOptions | None = Field(
+        None, description="Launch a few candidates first, and the others only while the answers disagree."
     )
     deadline_s: int = Field(
         DEFAULT_DEADLINE_SECONDS,
@@ -141,11 +160,16 @@ class CreateMultiRun(Body):
         return self.model_copy(update={"agent_id": None, "variants": variants})
 
     def ignored(self) -> list[Warned]:
-        """Return a warning for each unknown field, including those of the variants."""
+        """Return a warning for each unknown field, including those of the variants and of `adaptive`."""
+        parts: list[tuple[str, Body]] = [
+            (f"/variants/{number}", variant) for number, variant in enumerate(self.variants or [])
+        ]
+        if self.adaptive:
+            parts.append(("/adaptive", self.adaptive))
         within = [
-            warned.model_copy(update={"pointer": f"/variants/{number}{warned.pointer}"})
-            for number, variant in enumerate(self.variants or [])
-            for warned in variant.ignored()
+            warned.model_copy(update={"pointer": f"{place}{warned.pointer}"})
+            for place, part in parts
+            for warned in part.ignored()
         ]
         return super().ignored() + within
 
@@ -159,6 +183,10 @@ class CreateMultiRun(Body):
             )
         if self.quorum > self.requested:
             raise ValueError(f"quorum is more than the number of candidates, {self.requested}")
+        if self.first_k is not None and not self.quorum <= self.first_k <= self.requested:
+            raise ValueError(f"first_k is less than quorum, or more than the number of candidates, {self.requested}")
+        if self.adaptive and max(self.adaptive.start, self.adaptive.agree) > self.requested:
+            raise ValueError(f"adaptive needs more candidates than there are, {self.requested}")
         return self
 
     @model_validator(mode="after")

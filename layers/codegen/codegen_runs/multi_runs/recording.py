@@ -52,20 +52,22 @@ def update(
     return multi_run, False
 
 
-def candidates_ended(watches: Sequence[Watch], *, backend: Backend) -> MultiRun | None:
-    """Record the ends of runs of one multi-run; return the multi-run if this was not recorded before.
+def candidates_ended(watches: Sequence[Watch], *, backend: Backend) -> tuple[MultiRun | None, bool]:
+    """Record the ends of runs of one multi-run.
+
+    Returns:
+        The multi-run, None if there is none; and whether this changed it.
 
     Raises `StorageUnavailable`.
     """
     first, now = watches[0], backend.clock.now()
     multi_run = backend.multi_runs.get(first.org_id, first.multi_run_id or "")
     if multi_run is None:
-        return None
+        return None, False
 
     def decide(multi_run: MultiRun) -> Change | None:
         keys = multi_run.candidate_keys
         ended = [candidate(multi_run, keys.index(each.key), each) for each in watches if each.key in keys]
         return transitions.candidates_ended(multi_run, ended, now=now)
 
-    multi_run, is_changed = update(multi_run, decide, backend=backend)
-    return multi_run if is_changed else None
+    return update(multi_run, decide, backend=backend)

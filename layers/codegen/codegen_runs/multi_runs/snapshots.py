@@ -22,6 +22,7 @@ from codegen_runs.runs.actions import Action, AllowedAction, Means, SideEffect, 
 from codegen_runs.runs.snapshots import RunSnapshot, run_snapshot
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import (
+    Adaptive,
     Answer,
     AnswerSource,
     GraftOutcome,
@@ -60,6 +61,15 @@ class Counts(BaseModel):
     )
     failed: int = Field(description="Candidates that have ended without a usable answer.")
     missing: int = Field(description="Candidates that have not ended.")
+    dropped: int = Field(0, description="Candidates that do not count, because they were dropped or are not needed.")
+
+
+class DropSnapshot(BaseModel):
+    """Why a candidate does not count."""
+
+    reason: str
+    dropped_by: str | None = Field(description="The caller, such as `user:789`; null if it is not needed.")
+    dropped_at: str
 
 
 class CandidateSnapshot(RunSnapshot):
@@ -72,8 +82,12 @@ class CandidateSnapshot(RunSnapshot):
     agent_id: str | None = Field(None, description="The agent of this deployment whose instructions the run gets.")
     agent_version: int | None = None
     prompt: str | None = Field(None, description="The candidate's prompt, if that is not the prompt of the multi-run.")
+    added: bool = Field(False, description="Whether a caller added it to the running multi-run.")
+    dropped: DropSnapshot | None = Field(
+        None, description="Set if the candidate does not count. Its run may continue at Codegen: see `status`."
+    )
     queue: QueuePlace | None = Field(None, description="The candidate's place in the launch queue.")
-    usable: bool | None = Field(None, description="Null until the candidate has ended.")
+    usable: bool | None = Field(None, description="Null until the candidate has ended or is dropped.")
     reason: str | None = Field(None, description="Why the candidate is not usable.")
     summary: str | None = Field(None, description="The beginning of the agent's summary of what it did.")
     pull_requests: list[OpenedPullRequest] = Field(
@@ -137,6 +151,8 @@ class MultiRunSummary(BaseModel):
     created_at: str
     deadline_at: str
     on_deadline: OnDeadline = OnDeadline.PARTIAL
+    first_k: int | None = Field(None, description="The number of usable answers that are enough.")
+    adaptive: Adaptive | None = None
     finished_at: str | None = None
     paused_scope: Literal["queue_only"] | None = Field(
         None,
@@ -170,6 +186,7 @@ class MultiRunState(BaseModel):
     quorum: int
     finished: int = Field(description="Candidates that have ended, successfully or not.")
     usable: int = Field(description="Candidates with a usable answer.")
+    dropped: int = Field(0, description="Candidates that do not count, because they were dropped or are not needed.")
     created_at: str
     deadline_at: str
     finished_at: str | None = None
@@ -238,6 +255,8 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
         created_at=timestamp(multi_run.created_at / 1000),
         deadline_at=timestamp(multi_run.deadline_at / 1000),
         on_deadline=multi_run.on_deadline,
+        first_k=multi_run.first_k,
+        adaptive=multi_run.adaptive,
         finished_at=_time(multi_run.finished_at),
         paused_scope="queue_only" if multi_run.paused_at is not None and not multi_run.status.terminal else None,
         answer=multi_run.current_answer,
@@ -251,9 +270,10 @@ def state(multi_run: MultiRun) -> MultiRunState:
     answer = multi_run.current_answer
     text, is_cut = shorten(answer.text, PREVIEW_CHARACTERS) if answer else (None, False)
     return MultiRunState(
-        **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason", "on_deadline"}),
-        finished=len(multi_run.outcomes),
-        usable=sum(multi_run.outcomes.values()),
+        **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason", "on_deadline", "first_k", "adaptive"}),
+        finished=multi_run.ended_count,
+        usable=multi_run.usable_count,
+        dropped=len(multi_run.dropped),
         answer=AnswerPreview(
             source=answer.source, candidate=answer.candidate, text=text or "", truncated=is_cut or answer.truncated
         )
@@ -375,14 +395,19 @@ def opened_by(watch: Watch | None) -> list[OpenedPullRequest]:
 def _candidate(
     multi_run: MultiRun, candidate: Candidate, queue: Mapping[str, QueuePlace], now: float
 ) -> CandidateSnapshot:
-    run = run_snapshot(candidate.watch, now=now) if candidate.watch else RunSnapshot(status=Status.QUEUED)
+    drop = multi_run.dropped.get(str(candidate.index))
+    unlaunched = RunSnapshot(status=Status.CANCELLED if drop else Status.QUEUED)
+    run = run_snapshot(candidate.watch, now=now) if candidate.watch else unlaunched
     opened, options = opened_by(candidate.watch), multi_run.candidates[candidate.index]
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
         queue=queue.get(multi_run.candidate_key(candidate.index)),
         **options.model_dump(exclude={"system_prompt"}),
-        usable=candidate.usable if candidate.finished else None,
+        dropped=DropSnapshot(reason=drop.reason, dropped_by=drop.by, dropped_at=timestamp(drop.at / 1000))
+        if drop
+        else None,
+        usable=None if candidate.pending else candidate.usable,
         reason=candidate.reason,
         summary=candidate.watch.summary if candidate.watch else None,
         pull_requests=opened,

@@ -17,9 +17,8 @@ from codegen_runs.multi_runs.evidence.reading import gathered
 from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.multi_runs.transitions import Change
-from codegen_runs.run_control import pausing
-from codegen_runs.runs.following import enqueue, withdraw
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Ranking, Strategy
+from codegen_runs.runs.following import enqueue
+from codegen_runs.storage.multi_runs import MultiRun, Ranking, Strategy
 from codegen_runs.storage.runs import Launch, Watch
 
 # The priority in the launch queue: before the candidates of other multi-runs.
@@ -36,24 +35,41 @@ class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution
     """The multi-run has ended or does not exist, so its state machine has nothing left to do."""
 
 
+class CandidateDropped(Exception):  # noqa: N818 - the error name that the execution history shows
+    """The candidate was dropped, so its state machine does not wait for it."""
+
+
 def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> State:
     """Mark a multi-run as running and list the candidates to launch."""
-    multi_run = _update(
-        _open(org_id, multi_run_id, backend), partial(transitions.launching, now=backend.clock.now()), backend
-    )
-    judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
-    return _state(multi_run, LAUNCH, to_launch=waves.first(judgement))
+    multi_run = _open(org_id, multi_run_id, backend)
+    watches = watches_of(multi_run, backend=backend)
+
+    def decide(multi_run: MultiRun) -> Change | None:
+        to_launch = waves.first(multi_run, judging.judge(multi_run, watches))
+        return transitions.launching(multi_run, to_launch, now=backend.clock.now())
+
+    return _state(_update(multi_run, decide, backend), LAUNCH)
 
 
 def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backend: Backend) -> None:
-    """Queue the run of one candidate. The poller answers the task token when the run has ended."""
+    """Queue the run of one candidate. The poller answers the task token when the run has ended.
+
+    Raises `CandidateDropped`, which ends the branch of the candidate.
+    """
     multi_run = _open(org_id, multi_run_id, backend)
+    if str(index) in multi_run.dropped:
+        raise CandidateDropped(multi_run.candidate_key(index))
     candidates.queue(multi_run, index, task_token, backend=backend)
-    _catch_up(multi_run, multi_run.candidate_key(index), backend)
 
 
 def gather(
-    org_id: int, multi_run_id: str, waited_for: str, judge_runs: Sequence[int] = (), *, backend: Backend
+    org_id: int,
+    multi_run_id: str,
+    waited_for: str,
+    wave: int | None,
+    judge_runs: Sequence[int] = (),
+    *,
+    backend: Backend,
 ) -> State:
     """Decide what follows: further candidates, judges, a synthesis, or the end.
 
@@ -61,15 +77,28 @@ def gather(
         org_id: The organization.
         multi_run_id: The multi-run.
         waited_for: The `next` of the state before: what the state machine has just waited for.
+        wave: How often the state machine has launched candidates; None if it began in an earlier version.
         judge_runs: The numbers of the judge runs that it has just waited for.
         backend: The clock and the tables.
     """
     now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
     watches = watches_of(multi_run, backend=backend)
+    told = len(multi_run.waves) if wave is None else wave
+
+    def decide(multi_run: MultiRun) -> Change | None:
+        judgement = judging.judge(multi_run, watches)
+        if len(multi_run.waves) > told:  # An earlier attempt of this task decided, and its answer was lost.
+            return None
+        if change := transitions.candidates_ended(multi_run, judgement.candidates, now=now):
+            return change
+        if multi_run.gathered_at is None and (further := waves.further(multi_run, judgement, now=now)):
+            return transitions.launching(multi_run, further, now=now)
+        return transitions.gathered(multi_run, judgement, *waves.unneeded(multi_run, judgement, now=now), now=now)
+
+    multi_run = _update_until_settled(multi_run, decide, backend)
+    if len(multi_run.waves) > told:
+        return _state(multi_run, LAUNCH)
     judgement = judging.judge(multi_run, watches)
-    if further := waves.further(multi_run, judgement):
-        return _state(multi_run, LAUNCH, to_launch=further)
-    multi_run = _update(multi_run, partial(transitions.gathered, judgement=judgement, now=now), backend)
     if judging.shortfall(multi_run, judgement) or len(judgement.usable) < 2 or multi_run.strategy is Strategy.NONE:
         return _state(multi_run, PUBLISH)
     if multi_run.ranking is None:
@@ -141,14 +170,13 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     return {"multi_run_id": multi_run_id}
 
 
-def _state(
-    multi_run: MultiRun, following: str, *, to_launch: Sequence[int] = (), judge_runs: Sequence[int] = ()
-) -> State:
+def _state(multi_run: MultiRun, following: str, *, judge_runs: Sequence[int] = ()) -> State:
     return {
         "org_id": multi_run.org_id,
         "multi_run_id": multi_run.id,
         "next": following,
-        "candidates": list(to_launch),
+        "candidates": multi_run.waves[-1] if following == LAUNCH else [],
+        "wave": len(multi_run.waves),
         "judge_runs": list(judge_runs),
         "candidate_timeout_s": multi_run.candidate_timeout_s + NET_SECONDS,
         "internal_timeout_s": max(multi_run.candidate_timeout_s, SYNTHESIS_SECONDS) + NET_SECONDS,
@@ -228,7 +256,7 @@ def _enqueue_internal(
         request_id=multi_run.request_id,
         backend=backend,
     )
-    _catch_up(multi_run, key, backend)
+    candidates.catch_up(multi_run, key, backend=backend)
 
 
 def _open(org_id: int, multi_run_id: str, backend: Backend) -> MultiRun:
@@ -252,18 +280,12 @@ def _update(multi_run: MultiRun, decide: Callable[[MultiRun], Change | None], ba
     return multi_run
 
 
-def _catch_up(multi_run: MultiRun, key: str, backend: Backend) -> None:
-    """Apply to a run that was just queued what a caller did to the multi-run between our read and our write."""
-    current = backend.multi_runs.get(multi_run.org_id, multi_run.id)
-    cancelled = current is not None and current.status is MultiRunStatus.CANCELLED
-    paused = current is not None and current.paused_at is not None
-    if not (cancelled or paused or multi_run.paused_at):
-        return
-    if watch := backend.runs.get(multi_run.org_id, key):
-        if cancelled:
-            withdraw(watch, backend=backend)
-        elif paused:
-            pausing.hold(watch, backend=backend)
-        else:
-            pausing.release(watch, backend=backend)
-        backend.kick(watch)
+def _update_until_settled(
+    multi_run: MultiRun, decide: Callable[[MultiRun], Change | None], backend: Backend
+) -> MultiRun:
+    """Store one change after the other until nothing is left to change."""
+    rev = -1
+    while multi_run.rev != rev:
+        rev = multi_run.rev
+        multi_run = _update(multi_run, decide, backend)
+    return multi_run

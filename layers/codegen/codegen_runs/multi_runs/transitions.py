@@ -14,6 +14,7 @@ from codegen_runs.events import Event, Position, Writer, shorten
 from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.storage.multi_runs import (
     Answer,
+    Drop,
     GraftOutcome,
     JudgeRun,
     MultiRun,
@@ -23,10 +24,14 @@ from codegen_runs.storage.multi_runs import (
     Rejection,
     SentGraft,
     Standing,
+    Variant,
 )
 
 # The most characters of a reason in an event.
 REASON_CHARACTERS = 500
+
+# The most ends of candidates in one change. A transaction has at most 100 actions, and an end has up to two events.
+MOST_ENDS = 40
 
 
 class Change(NamedTuple):
@@ -55,34 +60,72 @@ def created(multi_run: MultiRun, more: Sequence[tuple[str, dict[str, Any]]] = ()
     return _change(multi_run.status, writer)
 
 
-def launching(multi_run: MultiRun, *, now: float) -> Change | None:
-    """The state machine begins to launch the candidates."""
-    if multi_run.status is not MultiRunStatus.QUEUED:
+def launching(multi_run: MultiRun, candidates: Sequence[int], *, now: float) -> Change | None:
+    """The state machine begins to launch candidates."""
+    if multi_run.waves[-1:] == [list(candidates)]:
         return None
     writer = _writer(multi_run, now)
-    writer.add("multi_run.launching", {"candidates": list(range(len(multi_run.candidates)))})
-    return _change(MultiRunStatus.RUNNING, writer)
+    if candidates:
+        writer.add("multi_run.launching", {"candidates": list(candidates)})
+    status = MultiRunStatus.RUNNING if multi_run.status is MultiRunStatus.QUEUED else multi_run.status
+    return _change(
+        status,
+        writer,
+        waves=[*multi_run.waves, list(candidates)],
+        launched=sorted({*multi_run.launched, *candidates}),
+    )
 
 
 def candidates_ended(multi_run: MultiRun, candidates: Sequence[Candidate], *, now: float) -> Change | None:
-    """Candidates have ended. Those that have not ended, or whose end is recorded, are left out."""
+    """Candidates have ended, at most `MOST_ENDS`. Those that have not ended, or whose end is recorded, are left out.
+
+    If the multi-run has as many usable answers as are enough, it drops the candidates that have not ended.
+    """
     if multi_run.status.terminal:
         return None
     writer = _writer(multi_run, now)
     outcomes = _ended(multi_run, candidates, writer)
-    return _change(multi_run.status, writer, outcomes=outcomes) if writer.events else None
+    after = multi_run.model_copy(update={"outcomes": outcomes})
+    dropped = multi_run.dropped
+    if multi_run.first_k is not None and after.usable_count >= multi_run.first_k:
+        others = [index for index in range(len(multi_run.candidates)) if str(index) not in outcomes]
+        reason = f"Not needed any more: {after.usable_count} usable answers are enough."
+        dropped = _dropped(after, others, writer, by=None, reason=reason, now=now)
+    return _change(multi_run.status, writer, outcomes=outcomes, dropped=dropped) if writer.events else None
 
 
-def gathered(multi_run: MultiRun, judgement: Judgement, *, now: float) -> Change | None:
-    """All candidates that can still come have come."""
+def candidate_added(multi_run: MultiRun, candidate: Variant, *, by: str, now: float) -> Change:
+    """A caller added a candidate."""
+    writer = _writer(multi_run, now)
+    data = {"candidate": len(multi_run.candidates), "model": candidate.model, "agent_type": candidate.agent_type}
+    writer.add("multi_run.candidate_added", data | {"requested_by": by})
+    return _change(multi_run.status, writer, candidates=[*multi_run.candidates, candidate])
+
+
+def candidate_dropped(multi_run: MultiRun, index: int, *, by: str, reason: str | None, now: float) -> Change | None:
+    """A caller dropped a candidate."""
+    writer = _writer(multi_run, now)
+    reason = f"Dropped by a caller: {reason}" if reason else "Dropped by a caller."
+    dropped = _dropped(multi_run, [index], writer, by=by, reason=reason, now=now)
+    return _change(multi_run.status, writer, dropped=dropped) if writer.events else None
+
+
+def gathered(
+    multi_run: MultiRun, judgement: Judgement, unneeded: Sequence[int] = (), reason: str = "", *, now: float
+) -> Change | None:
+    """All candidates that can still come have come. `unneeded` are those that are not launched, for that `reason`."""
     if multi_run.gathered_at is not None:
         return None
     writer = _writer(multi_run, now)
-    outcomes = _ended(multi_run, judgement.candidates, writer)
-    gaps = [{"candidate": each.index, "reason": _short(each.gap)} for each in judgement.candidates if not each.usable]
+    dropped = _dropped(multi_run, unneeded, writer, by=None, reason=reason, now=now)
+    gaps = [
+        {"candidate": each.index, "reason": _short(each.gap)}
+        for each in judgement.candidates
+        if each.gap and each.index not in unneeded
+    ]
     if gaps and len(judgement.usable) >= multi_run.quorum:
         writer.add("multi_run.degraded", {"gaps": gaps, "usable_count": len(judgement.usable)})
-    return _change(multi_run.status, writer, outcomes=outcomes, gathered_at=milliseconds(now))
+    return _change(multi_run.status, writer, dropped=dropped, gathered_at=milliseconds(now))
 
 
 def judging(multi_run: MultiRun, standing: Standing, runs: Sequence[JudgeRun], *, now: float) -> Change | None:
@@ -252,10 +295,13 @@ def _ended(multi_run: MultiRun, candidates: Sequence[Candidate], writer: Writer)
     """Append the events for the ends that are not recorded yet; return the outcomes of all ended candidates."""
     outcomes = dict(multi_run.outcomes)
     for candidate in candidates:
-        if not candidate.finished or candidate.watch is None or str(candidate.index) in outcomes:
+        if len(outcomes) - len(multi_run.outcomes) == MOST_ENDS:
+            break
+        if candidate.dropped or not candidate.finished or candidate.watch is None or str(candidate.index) in outcomes:
             continue
         outcomes[str(candidate.index)] = candidate.usable
-        usable = sum(outcomes.values())
+        after = multi_run.model_copy(update={"outcomes": outcomes})
+        usable = after.usable_count
         writer.add(
             "multi_run.candidate_finished",
             {
@@ -264,13 +310,24 @@ def _ended(multi_run: MultiRun, candidates: Sequence[Candidate], writer: Writer)
                 "status": str(candidate.watch.status),
                 "usable": candidate.usable,
                 "reason": _short(candidate.reason),
-                "finished_count": len(outcomes),
+                "finished_count": after.ended_count,
                 "usable_count": usable,
             },
         )
         if candidate.usable and usable == multi_run.quorum:
             writer.add("multi_run.quorum_met", {"quorum": multi_run.quorum, "usable_count": usable})
     return outcomes
+
+
+def _dropped(
+    multi_run: MultiRun, indexes: Sequence[int], writer: Writer, *, by: str | None, reason: str, now: float
+) -> dict[str, Drop]:
+    """Append the event for candidates that are not dropped yet; return all that are dropped."""
+    new = [index for index in indexes if str(index) not in multi_run.dropped]
+    if new:
+        writer.add("multi_run.candidates_dropped", {"candidates": new, "reason": _short(reason), "requested_by": by})
+    drop = Drop(at=milliseconds(now), by=by, reason=reason)
+    return multi_run.dropped | {str(index): drop for index in new}
 
 
 def _writer(multi_run: MultiRun, now: float) -> Writer:

@@ -15,13 +15,18 @@ from codegen_runs.storage.multi_runs import Variant
 
 
 class Defaults(Protocol):
-    """The options of candidates whose variant leaves them out: those of a request."""
+    """The options of candidates whose variant leaves them out: those of a request, or of a multi-run."""
 
-    model: str | None
-    agent_type: Harness | None
-    repo_id: int | None
-    agent_id: str | None
-    system_prompt: str | None
+    @property
+    def model(self) -> str | None: ...  # noqa: D102
+    @property
+    def agent_type(self) -> Harness | None: ...  # noqa: D102
+    @property
+    def repo_id(self) -> int | None: ...  # noqa: D102
+    @property
+    def agent_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def system_prompt(self) -> str | None: ...  # noqa: D102
 
 
 def complete(variants: Sequence[VariantOptions], defaults: Defaults, *, org_id: int, backend: Backend) -> list[Variant]:

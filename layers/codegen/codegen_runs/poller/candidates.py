@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Protocol
 
 from codegen_runs.backend import Backend
-from codegen_runs.multi_runs import recording
+from codegen_runs.multi_runs import leaving, recording
 from codegen_runs.poller.publisher import Publisher
 from codegen_runs.storage.runs import Watch
 
@@ -56,10 +56,13 @@ class RecordedCandidates:
             if not ended:
                 return  # Another thread has recorded it.
             try:
-                multi_run = recording.candidates_ended(ended, backend=self._backend)
+                multi_run, is_changed = recording.candidates_ended(ended, backend=self._backend)
             except BaseException:
                 with self._adding:  # The other threads try it themselves.
                     self._waiting.setdefault(place, []).extend(each for each in ended if each is not watch)
                 raise
-        if multi_run:
+        if multi_run is None:
+            return
+        if is_changed:
             self._publisher.catch_up(multi_run.org_id, multi_run.key)
+        leaving.carry_out(multi_run, backend=self._backend)

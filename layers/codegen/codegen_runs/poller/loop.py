@@ -13,6 +13,7 @@ one more, however many runs they have; it is one page while fewer than a hundred
 |----------------------------------|-----------------------------------------------------------------------------|
 | has ended                        | `settling`: complete its task; read a cancelled run once more               |
 | has ended lately                 | `observing`: compare its whole log once more                                |
+| its multi-run does not wait for  | `settling`: complete its task; it continues                                 |
 | is not launched, and cancelled   | end it                                                                      |
 | is not launched at its deadline  | end it                                                                      |
 | is not launched                  | hold it if it is paused, or for a while if its launch failed; otherwise     |
@@ -42,7 +43,7 @@ from codegen_runs.poller.lease import PollerLease
 from codegen_runs.poller.observing import look, observe
 from codegen_runs.poller.publisher import NoViewers, Publisher
 from codegen_runs.poller.resources import Place, Resources
-from codegen_runs.poller.settling import end, settle
+from codegen_runs.poller.settling import end, let_go, settle
 from codegen_runs.poller.stopping import stop
 from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs import transitions
@@ -172,6 +173,8 @@ class Poller:
             within_limit("logs", look, watch, resources)
         elif watch.status.terminal:
             settle(watch, resources)
+        elif watch.unawaited and watch.task_token:
+            let_go(watch, watch.task_token, resources)
         elif watch.unlaunched and watch.cancel:
             end(transitions.cancelled(watch, watch.cancel, now=now), resources)
         elif watch.agent_run_id is None and is_overdue(watch, now=now):

@@ -7,6 +7,7 @@ import logging
 from codegen_api import CodegenAPIError
 from codegen_runs.poller.resources import Resources
 from codegen_runs.problems import CredentialsRefused
+from codegen_runs.runs import transitions
 from codegen_runs.runs.schedule import next_look_at
 from codegen_runs.runs.transitions import Change, held, postponed, read_after_cancel, released
 from codegen_runs.statuses import Status
@@ -20,6 +21,13 @@ def end(change: Change, resources: Resources) -> None:
     watch = resources.store(change)
     if watch.task_token:
         _complete(watch, watch.task_token, resources)
+
+
+def let_go(watch: Watch, token: str, resources: Resources) -> None:
+    """Complete the task that waits for a run which continues without its multi-run."""
+    resources.tokens.fail(token, "Run.dropped", "The multi-run no longer waits for this run.")
+    resources.completed_at = resources.now()
+    resources.store(transitions.let_go(watch, now=resources.now()))
 
 
 def settle(watch: Watch, resources: Resources) -> None:

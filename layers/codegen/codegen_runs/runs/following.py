@@ -11,7 +11,7 @@ from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
 from codegen_runs.runs.schedule import VIEW_SECONDS, VIEWED_INTERVAL
-from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled, prompted, reopened
+from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled, prompted, reopened, unawaited
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
 from codegen_runs.storage.table import ConditionFailed
@@ -113,7 +113,7 @@ def enqueue(
     key: str,
     prompt: str,
     launch: Launch,
-    task_token: str,
+    task_token: str | None,
     multi_run_id: str,
     deadline: float,
     priority: int = 0,
@@ -125,8 +125,8 @@ def enqueue(
 ) -> None:
     """Queue a run under a key of ours, which ends by `deadline` (epoch seconds).
 
-    When the key is already queued, only the task token is replaced. The run with the lowest priority is launched first;
-    among equals, the oldest. A paused run waits until it is resumed. Raises `StorageUnavailable`.
+    When the key is already queued, only the task token is replaced, if there is one. The run with the lowest priority
+    is launched first; among equals, the oldest. A paused run waits until it is resumed. Raises `StorageUnavailable`.
     """
     now, runs = backend.clock.now(), backend.runs
     watch = Watch(
@@ -155,7 +155,7 @@ def enqueue(
     )
     writer = Writer(watch.position, run_id=None, now=now)
     writer.add("run.queued", {"turn": watch.turn, "paused_scope": QUEUE_ONLY} if paused else {"turn": watch.turn})
-    if not runs.add(watch.at(writer.position), writer.events):
+    if not runs.add(watch.at(writer.position), writer.events) and task_token is not None:
         _renew_token(runs, org_id, key, task_token, now)
     backend.kick(watch)
 
@@ -193,6 +193,21 @@ def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) ->
     while watch.task_token or watch.unlaunched:
         without_token = watch.model_copy(update={"task_token": None, "updated_at": milliseconds(now)})
         change = cancelled(without_token, cancel, now=now) if watch.unlaunched else Change(without_token, ())
+        try:
+            return runs.write(*change)
+        except ConditionFailed:
+            watch = runs.get(watch.org_id, watch.key) or watch
+    return watch
+
+
+def leave(watch: Watch, cancel: Cancel, *, backend: Backend) -> Watch:
+    """Cancel a run that is not launched; of any other run that has not ended, let its state machine not wait for it.
+
+    The poller completes the task. Return the run's new state. Raises `StorageUnavailable`.
+    """
+    now, runs = backend.clock.now(), backend.runs
+    while not watch.status.terminal and not watch.unawaited:
+        change = cancelled(watch, cancel, now=now) if watch.unlaunched else unawaited(watch, now=now)
         try:
             return runs.write(*change)
         except ConditionFailed:

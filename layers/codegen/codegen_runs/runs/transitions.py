@@ -395,6 +395,18 @@ def ended(
     )
 
 
+def unawaited(watch: Watch, *, now: float) -> Change:
+    """Record that the state machine no longer waits for a run, which continues. The poller completes its task next."""
+    # A launch that is under way is left alone as long as its answer may come.
+    wait = ADOPTION_INTERVAL if watch.status is Status.LAUNCHING else 0
+    return _change(watch, now, unawaited=True, due_at=milliseconds(now + wait))
+
+
+def let_go(watch: Watch, *, now: float) -> Change:
+    """Forget the task token of a run that continues, once its state machine has received that it does not wait."""
+    return _change(watch, now, task_token=None, due_at=milliseconds(now))
+
+
 def released(watch: Watch, *, now: float) -> Change:
     """Forget the task token of a run that has ended, once its state machine has received the outcome."""
     return _change(watch, now, task_token=None, due_at=next_look_at(watch))

@@ -40,12 +40,13 @@ class Backlog(BaseModel):
         return len({entry.caller for entry in self.multi_runs.values() if entry.until > now})
 
     def added(self, multi_run_id: str, caller: str, keys: Iterable[str], *, until: int, now: int) -> Backlog:
-        """Return the backlog with the runs of a further multi-run, and without multi-runs that have ended."""
+        """Return the backlog with runs of a multi-run, and without multi-runs that have ended."""
         open_ = {name: entry for name, entry in self.multi_runs.items() if entry.until > now}
-        runs = tuple(key.removeprefix(f"{multi_run_id}-") for key in keys)
-        return self.model_copy(
-            update={"multi_runs": open_ | {multi_run_id: Entry(caller=caller, runs=runs, until=until)}}
-        )
+        entry = open_.get(multi_run_id, Entry(caller=caller, runs=(), until=until))
+        # A run that is reserved twice counts once.
+        runs = dict.fromkeys([*entry.runs, *(key.removeprefix(f"{multi_run_id}-") for key in keys)])
+        entry = entry.model_copy(update={"runs": tuple(runs), "until": max(until, entry.until)})
+        return self.model_copy(update={"multi_runs": open_ | {multi_run_id: entry}})
 
     def without(self, multi_run_id: str, key: str | None = None) -> Backlog:
         """Return the backlog without a run of a multi-run, or without all its runs; the same if it has none of them."""

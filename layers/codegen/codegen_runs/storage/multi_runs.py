@@ -84,6 +84,8 @@ class Variant(BaseModel):
     agent_version: int | None = None
     system_prompt: str | None = None
     """Instructions in place of those of the agent."""
+    added: bool = False
+    """Whether a caller added the candidate to the multi-run when it was running."""
 
 
 class SynthesisOptions(BaseModel):
@@ -284,6 +286,28 @@ class Answer(BaseModel):
     grafts: list[Graft] = []
 
 
+class Adaptive(BaseModel):
+    """Launch a few candidates first, and the others only while the answers disagree."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: int
+    """How many candidates are launched first."""
+    agree: int
+    """How many answers must agree so that no further candidate is launched."""
+
+
+class Drop(BaseModel):
+    """Why a candidate does not count any more. Its run may continue at Codegen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: int
+    by: str | None = None
+    """The caller who dropped it; None if the multi-run itself did."""
+    reason: str
+
+
 class Pick(BaseModel):
     """A person's choice of a candidate. Its answer takes precedence over the one that the multi-run found."""
 
@@ -308,6 +332,8 @@ class MultiRun(BaseModel):
     prompt: str
     candidates: list[Variant]
     """One per candidate, complete: what a variant of the request leaves out is that of the multi-run."""
+    defaults: Variant = Variant()
+    """The options of a candidate that leaves everything out."""
     repo_id: int | None = None
     metadata: dict[str, Any] = {}
     strategy: Strategy
@@ -339,6 +365,15 @@ class MultiRun(BaseModel):
     candidate_timeout_s: int
     deadline_at: int
     on_deadline: OnDeadline = OnDeadline.PARTIAL
+    first_k: int | None = None
+    """The number of usable answers after which it waits for no further candidate; None: for all of them."""
+    adaptive: Adaptive | None = None
+    waves: list[list[int]] = []
+    """The candidates that the state machine was told to launch, each time."""
+    launched: list[int] = []
+    """All of these. A candidate that is not among them, and is needed, is launched next."""
+    dropped: dict[str, Drop] = {}
+    """The candidates that do not count, by their index."""
     created_by: str
     request_id: str | None = None
     """The id of the request that started it: see `correlation`."""
@@ -366,6 +401,16 @@ class MultiRun(BaseModel):
     def key(self) -> str:
         """The key of its event log."""
         return self.id
+
+    @property
+    def ended_count(self) -> int:
+        """The number of candidates that have ended and count."""
+        return sum(index not in self.dropped for index in self.outcomes)
+
+    @property
+    def usable_count(self) -> int:
+        """The number of usable answers whose candidates count."""
+        return sum(usable for index, usable in self.outcomes.items() if index not in self.dropped)
 
     @property
     def current_answer(self) -> Answer | None:

@@ -202,6 +202,8 @@ class Watch(BaseModel):
     launching_since: int | None = None
     multi_run_id: str | None = None
     task_token: str | None = None
+    unawaited: bool = False
+    """Whether its state machine no longer waits for it, although it continues."""
     pull_requests: tuple[int, ...] = ()
     """The upstream's ids of the pull requests that have an event."""
     opened: tuple[OpenedPullRequest, ...] = ()
