@@ -201,6 +201,10 @@ CALLS = [
     lambda api: api.multi_runs.pause("7mr"),
     lambda api: api.multi_runs.resume("7mr"),
     lambda api: api.multi_runs.cancel("7mr", allow_pr_ban=True, reason="No need."),
+    lambda api: api.multi_runs.add_candidate(
+        "7mr", prompt="Go", model="m", agent_type="codegen", repo_id=9, agent_id="assistant", system_prompt="s"
+    ),
+    lambda api: api.multi_runs.drop_candidate("7mr", 1, reason="Slow.", allow_pr_ban=True),
     lambda api: api.multi_runs.pick("7mr", 1, reason="Good", replaces=0, close_losers=True),
     lambda api: api.multi_runs.unpick("7mr", candidate=1),
 ]
