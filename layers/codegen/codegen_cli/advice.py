@@ -70,6 +70,7 @@ OWN = {
     "token_expired": _LOG_IN,
     "token_revoked": _LOG_IN,
     "too_many_api_tokens": "Revoke a token that you no longer use with: codegen-runs token revoke",
+    "too_many_candidates": "Start another multi-run with: codegen-runs multi-run start",
     "too_many_refused_tokens": "Wait for a minute. Then log in with a valid token: codegen-runs auth login",
     "too_many_requests": _WAIT,
     "unauthorized": _LOG_IN,

@@ -62,11 +62,21 @@ ENDPOINT: dict[str, Any] = {
     "format": "slack",
 }
 
+VARIANT: dict[str, Any] = {
+    "prompt": "Do it otherwise",
+    "model": "m",
+    "agent_type": "codegen",
+    "repo_id": 9,
+    "agent_id": "a",
+    "system_prompt": "Be brief.",
+}
 MULTI_RUN: dict[str, Any] = {
     "concurrency": 2,
     "variants": [{"model": "m"}],
     "strategy": "select",
     "quorum": 1,
+    "first_k": 2,
+    "adaptive": {"start": 2, "agree": 2},
     "judge": "always",
     "judges": 2,
     "synthesis": {"top_k": 2},
@@ -201,10 +211,8 @@ CALLS = [
     lambda api: api.multi_runs.pause("7mr"),
     lambda api: api.multi_runs.resume("7mr"),
     lambda api: api.multi_runs.cancel("7mr", allow_pr_ban=True, reason="No need."),
-    lambda api: api.multi_runs.add_candidate(
-        "7mr", prompt="Go", model="m", agent_type="codegen", repo_id=9, agent_id="assistant", system_prompt="s"
-    ),
-    lambda api: api.multi_runs.drop_candidate("7mr", 1, reason="Slow.", allow_pr_ban=True),
+    lambda api: api.multi_runs.add_candidate("7mr", **VARIANT),
+    lambda api: api.multi_runs.drop_candidate("7mr", 1, reason="Astray", allow_pr_ban=True),
     lambda api: api.multi_runs.pick("7mr", 1, reason="Good", replaces=0, close_losers=True),
     lambda api: api.multi_runs.unpick("7mr", candidate=1),
 ]

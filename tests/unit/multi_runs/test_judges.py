@@ -66,7 +66,10 @@ def decide(
         assert following
         rounds.append(following)
         ended = [
-            judges.read(run, watch_of(record.judge_key(run.number), Status.COMPLETED, reply(run))) for run in following
+            judges.read(
+                run, watch_of(record.judge_key(run.number), Status.COMPLETED, reply(run)), len(record.candidates)
+            )
+            for run in following
         ]
         record = record.model_copy(update={"judge_runs": [*record.judge_runs, *ended]})
     pytest.fail("The judges never come to an end.")
@@ -345,6 +348,18 @@ def test_the_best_candidate_wins_and_the_cost_is_known_before(count: int, both: 
     assert sum(len(runs) for runs in rounds) == judges.asked(count, record.judges)
     assert len(costs.keys(record)) == count + judges.asked(count, record.judges)
     assert max(len(run.order) for runs in rounds for run in runs) <= judges.GROUP
+
+
+def test_the_stored_reasons_of_many_candidates_are_short_enough_for_one_item() -> None:
+    def reply(run: JudgeRun) -> str:
+        reasons = dict.fromkeys(labels_for(len(run.order)), "r" * 600)
+        return verdict(run.order, run.order, reasons=reasons, disagreements=["d" * 600] * 20)
+
+    record = record_of(200)
+    ranking, rounds = decide(record, reply)
+    stored = record.model_copy(update={"ranking": ranking, "judge_runs": [run for runs in rounds for run in runs]})
+
+    assert len(stored.model_dump_json(exclude_none=True)) < 120_000
 
 
 def test_a_ranking_that_begins_anew_continues_the_numbers() -> None:

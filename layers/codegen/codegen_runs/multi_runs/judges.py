@@ -40,13 +40,22 @@ GROUP = 10
 MOST_TRIES = 2
 """How many judges are asked until there is a verdict."""
 
-# The most characters of a reason, and the most disagreements, that are stored.
-REASON_CHARACTERS = 300
-MOST_DISAGREEMENTS = 10
+# The most characters of all reasons of one round of judges, the least and the most of one reason, and the most
+# disagreements. They are stored in the item of the multi-run, which holds 400 KB.
+REASONS_CHARACTERS = 6_000
+FEWEST_CHARACTERS, MOST_CHARACTERS = 40, 300
+MOST_DISAGREEMENTS = 5
 
 
-def read(run: JudgeRun, watch: Watch | None) -> JudgeRun:
-    """Return a judge run with its verdict, or with the reason why there is none."""
+def read(run: JudgeRun, watch: Watch | None, candidates: int = GROUP) -> JudgeRun:
+    """Return a judge run with its verdict, or with the reason why there is none.
+
+    Args:
+        run: The judge run.
+        watch: The watch of the run; None if it was never queued.
+        candidates: The number of candidates of the multi-run. The more there are, the shorter are the stored reasons.
+    """
+    most = max(FEWEST_CHARACTERS, min(MOST_CHARACTERS, REASONS_CHARACTERS // max(1, candidates)))
     if watch is None or not watch.status.terminal:
         return _without_verdict(run, "No reply in time.")
     if watch.status is not Status.COMPLETED:
@@ -58,8 +67,8 @@ def read(run: JudgeRun, watch: Watch | None) -> JudgeRun:
     return run.model_copy(
         update={
             "ranking": [labels[label] for label in found.ranking],
-            "reasons": {str(labels[label]): _short(reason) for label, reason in found.reasons.items() if reason},
-            "disagreements": [_short(each) for each in found.disagreements[:MOST_DISAGREEMENTS]],
+            "reasons": {str(labels[label]): _short(reason, most) for label, reason in found.reasons.items() if reason},
+            "disagreements": [_short(each, most) for each in found.disagreements[:MOST_DISAGREEMENTS]],
             "none_acceptable": found.none_acceptable,
         }
     )
@@ -246,11 +255,10 @@ class _Decided:
             judges_failed=self.last.problem is not None,
             reason=self._reason(count, first if points else []),
             contradictions=[
-                Contradiction(candidates=pair, settled=settled)
-                for board in boards
-                for pair, settled in board.count.contradictions.items()
+                Contradiction(candidates=pair, settled=settled) for pair, settled in count.contradictions.items()
             ],
             compared=sum(board.count.compared for board in boards),
+            flipped=sum(len(board.count.contradictions) for board in boards),
             disagreements=list(dict.fromkeys(each for run in runs for each in run.disagreements))[:MOST_DISAGREEMENTS],
             none_acceptable=_is_none_acceptable(self.last),
         )
@@ -328,5 +336,5 @@ def _without_verdict(run: JudgeRun, problem: str) -> JudgeRun:
     return run.model_copy(update={"problem": _short(problem)})
 
 
-def _short(text: str) -> str:
-    return shorten(text, REASON_CHARACTERS)[0] or ""
+def _short(text: str, most: int = MOST_CHARACTERS) -> str:
+    return shorten(text, most)[0] or ""

@@ -57,7 +57,7 @@ class JudgingSnapshot(BaseModel):
         None, description="Whether verdicts of judges decided the first place. Otherwise the evidence did."
     )
     reason: str | None = Field(None, description="Why no judge was asked, or why the verdicts do not decide.")
-    contradictions: list[ContradictionSnapshot] = []
+    contradictions: list[ContradictionSnapshot] = Field([], description="Those of the last stage.")
     pairs_in_both_orders: int = Field(0, description="The pairs of candidates that judges ranked in both orders.")
     flip_rate: float | None = Field(
         None, description="The share of these pairs that the judges ranked differently in the opposite order."
@@ -87,7 +87,7 @@ def judging(multi_run: MultiRun, watches: Mapping[str, Watch], *, now: float) ->
         reason=ranking.reason,
         contradictions=[ContradictionSnapshot(**each.model_dump()) for each in ranking.contradictions],
         pairs_in_both_orders=ranking.compared,
-        flip_rate=round(len(ranking.contradictions) / ranking.compared, 3) if ranking.compared else None,
+        flip_rate=round(ranking.flipped / ranking.compared, 3) if ranking.compared else None,
         disagreements=ranking.disagreements,
         none_acceptable=ranking.none_acceptable,
         judges=judges,

@@ -193,7 +193,7 @@ def _judge(
     """Record the verdicts that have come. Return the multi-run and the judge runs to wait for; none if it is ranked."""
     now = backend.clock.now()
     ended = {
-        run.number: judges.read(run, watches.get(multi_run.judge_key(run.number)))
+        run.number: judges.read(run, watches.get(multi_run.judge_key(run.number)), len(multi_run.candidates))
         for run in multi_run.judge_runs
         if run.number in waited_for
     }

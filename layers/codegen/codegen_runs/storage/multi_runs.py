@@ -186,8 +186,11 @@ class Ranking(BaseModel):
     reason: str | None = None
     """Why no judge was asked, or why the verdicts do not decide."""
     contradictions: list[Contradiction] = []
+    """Those of the last stage."""
     compared: int = 0
-    """The pairs of candidates that judges ranked in both orders."""
+    """The pairs of candidates that judges ranked in both orders, in all stages."""
+    flipped: int = 0
+    """The pairs among them that they ranked differently."""
     disagreements: list[str] = []
     """Where the candidates contradict each other, as the judges put it."""
     none_acceptable: bool = False
