@@ -93,6 +93,7 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("run follow-up", run, "And test it. [[fake seconds=5 steps=3]]")
     terminal("star add", run, "--note", "Good.")
     terminal("star list")
+    terminal("star remove", run)
 
     endless = terminal("run start", "--detach", "Fix it. [[fake ending=NEVER pull_request=true seconds=1]]").strip()
     terminal("run pause", endless)
@@ -117,6 +118,8 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
 
     several = terminal("multi-run start", "Explain it. [[fake seconds=5]]", "-n", "2", "--detach").strip()
     terminal("multi-run watch", several)
+    terminal("multi-run estimate", "Explain it.", "--variant", "model=claude-sonnet", "--variant", "agent_type=codegen")
+    terminal("multi-run events", several)
     terminal("multi-run list")
     terminal("multi-run view", several)
     terminal("multi-run compare", several)

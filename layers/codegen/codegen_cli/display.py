@@ -96,7 +96,8 @@ def answer(markdown: str) -> None:
     if can_draw(sys.stdout):
         _console(sys.stdout).print(_Answer(visible(markdown), hyperlinks=False))
     else:
-        click.echo(visible(markdown) if is_terminal(sys.stdout) else markdown)
+        # `color` keeps click from removing what looks like a colour: the answer may be a file.
+        click.echo(visible(markdown) if is_terminal(sys.stdout) else markdown, color=True)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

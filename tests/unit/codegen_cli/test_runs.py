@@ -424,3 +424,24 @@ def test_a_detached_multi_run_can_be_watched_later(at_deployment: Run, answers: 
     assert started.stdout == "mr-1\n"
     assert "codegen-runs multi-run watch mr-1" in started.stderr
     assert watched.stdout == "Both.\n"
+
+
+@pytest.mark.parametrize("text", ["color=red", "model", "model=", "=x", "repo_id=seven"])
+def test_what_is_no_variant_is_a_usage_error(run: Run, text: str) -> None:
+    assert run("multi-run", "estimate", "Do it", "--variant", text).exit_code == 2
+
+
+def test_variants_and_an_estimate(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+    refusal = {"code": "too_many_queued_runs", "detail": "Too many runs wait.", "remedy": "", "retryable": True}
+    answers += [{"runs": 6, "runs_at_least": 5, "refusals": [refusal]}]
+    options = ["-n", "2", "--variant", "model=a,repo_id=7", "--variant", "agent_type=claude_code"]
+
+    shown = at_deployment("multi-run", "estimate", "Do it", *options)
+
+    assert shown.stdout == "Runs at most:  6\nRuns at least: 5\n"
+    assert shown.stderr == "It would be refused: Too many runs wait.\n"
+    assert sent[-1][2] == {
+        "prompt": "Do it",
+        "concurrency": 2,
+        "variants": [{"model": "a", "repo_id": 7}, {"agent_type": "claude_code"}],
+    }

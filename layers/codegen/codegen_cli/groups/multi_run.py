@@ -10,12 +10,17 @@ import click
 from ..following import follow_multi_run
 from ..options import Group, Id, Text, json_option, limit_option
 from ..output import Fields, Record, details, show, show_list, table
+from ..records import event_record
 from ..session import starting, with_api
 from ..terminal import visible
 from ..texts import first_line, time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI, MultiRun
+
+SECONDS = click.IntRange(1)
+HARNESSES = ("codegen", "claude_code")
+VARIES = ("prompt", "model", "agent_type", "repo_id", "agent_id", "system_prompt")
 
 COLUMNS = (
     ("ID", lambda found: found.get("id")),
@@ -24,6 +29,20 @@ COLUMNS = (
     ("RUNS", lambda found: found.get("requested")),
     ("WHAT", lambda found: first_line(found.get("prompt"))),
 )
+
+
+class Variant(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
+    """What differs for some runs: `NAME=VALUE`, with commas between them."""
+
+    name = "variant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        """Return the names and values."""
+        pairs = [part.partition("=") for part in value.split(",")]
+        variant = {name.strip(): text.strip() for name, _, text in pairs}
+        if not all(variant.values()) or not variant.keys() <= set(VARIES):
+            self.fail(f"{value!r} is not a variant, such as model=NAME. There are: {', '.join(VARIES)}", param, ctx)
+        return {name: Id().convert(text, param, ctx) if name == "repo_id" else text for name, text in variant.items()}
 
 
 def poll_option(command: Any) -> Any:
@@ -38,6 +57,46 @@ def allow_ban_option(command: Any) -> Any:
     return click.option("--allow-pr-ban", is_flag=True, help=help_)(command)
 
 
+def definition_options(command: Any) -> Any:
+    """Add the options for what a multi-run consists of."""
+    strategies = click.Choice(["synthesize", "select", "rank", "none"])
+    for option in (
+        click.option("--candidate-timeout", "candidate_timeout_s", type=SECONDS, help="Seconds that one run may take."),
+        click.option(
+            "--on-deadline",
+            type=click.Choice(["partial", "fail"]),
+            help="Count the other runs, or fail. Default: partial.",
+        ),
+        click.option("--deadline", "deadline_s", type=SECONDS, help="Seconds within which all runs must end."),
+        click.option("--system-prompt", type=Text(), help="Instructions at the beginning of each prompt, or -."),
+        click.option("--agent", "agent_id", help="Id of an agent of the deployment."),
+        click.option(
+            "--agent-type", type=click.Choice(["codegen", "claude_code"]), help="Program that drives the model."
+        ),
+        click.option("--model", help="Language model. Default: the organization's."),
+        click.option("--repo-id", type=Id(), help="Id of the repository to work in."),
+        click.option("--quorum", type=click.IntRange(1), help="How many usable answers it needs, to not fail."),
+        click.option("--judges", type=click.IntRange(1, 2), help="Number of judges."),
+        click.option("--judge", type=click.Choice(["auto", "always", "never"]), help="Whether runs rank the answers."),
+        click.option("--strategy", type=strategies, help="How to get one answer from several. Default: synthesize."),
+        click.option(
+            "--variant",
+            "variants",
+            type=Variant(),
+            multiple=True,
+            help="What differs for some runs, such as model=NAME,agent_type=claude_code; repeatable.",
+        ),
+        click.option(
+            "-n",
+            "--concurrency",
+            type=click.IntRange(1, 20),
+            help="Number of runs, for each variant. Default: 3.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group("multi-run", cls=Group, default="start")
 def multi_run() -> None:
     """Run one prompt several times, and get one answer.
@@ -48,24 +107,7 @@ def multi_run() -> None:
 
 @multi_run.command()
 @click.argument("prompt", type=Text())
-@click.option("-n", "--concurrency", type=click.IntRange(1, 20), default=3, show_default=True, help="Number of runs.")
-@click.option(
-    "--strategy",
-    type=click.Choice(["synthesize", "select", "rank", "none"]),
-    help="How to get one answer from several.",
-)
-@click.option(
-    "--judge",
-    type=click.Choice(["auto", "always", "never"]),
-    help="When judges rank the answers. Default: if the strategy needs it.",
-)
-@click.option("--judges", type=click.IntRange(1, 2), help="Number of judges. The second has the opposite order.")
-@click.option(
-    "--quorum", type=click.IntRange(1, 20), help="Minimum number of usable answers. With fewer, the multi-run fails."
-)
-@click.option("--repo-id", type=Id(), help="Id of the repository to work in.")
-@click.option("--model", help="Language model. Default: the organization's.")
-@click.option("--deadline", "deadline_s", type=click.IntRange(1), help="Seconds within which all runs must end.")
+@definition_options
 @click.option("--detach", is_flag=True, help="Print the id of the multi-run and exit without waiting.")
 @poll_option
 @json_option
@@ -75,7 +117,7 @@ def start(api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, f
 
     Use - as PROMPT to read the prompt from standard input.
     """
-    started = starting(api, lambda: api.multi_runs.create(prompt, **options))
+    started = starting(api, lambda: api.multi_runs.create(prompt, **_given(options)))
     if not detach:
         click.echo(visible(f"Multi-run {started.id}"), err=True)
         follow_multi_run(api, started, poll_interval, fields)
@@ -88,15 +130,12 @@ def start(api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, f
 
 @multi_run.command()
 @click.argument("prompt", type=Text())
-@click.option("-n", "--concurrency", type=click.IntRange(1, 200), help="Number of runs. Default: 3.")
-@click.option(
-    "--strategy", type=click.Choice(["synthesize", "select", "none"]), help="How to get one answer from several."
-)
+@definition_options
 @json_option
 @with_api
 def estimate(api: CodegenAPI, /, prompt: str, fields: Fields, **options: Any) -> None:
-    """Show what a multi-run would cost, when its last run would be launched, and why it would be refused."""
-    show(api.multi_runs.estimate(prompt, **options).model_dump(), fields, _estimate)
+    """Show how many runs a multi-run would start, and why it would be refused. Nothing is started."""
+    show(api.multi_runs.estimate(prompt, **_given(options)).model_dump(), fields, _estimate)
 
 
 @multi_run.command()
@@ -154,6 +193,23 @@ def view(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
 def watch(api: CodegenAPI, multi_run_id: str, poll_interval: float, fields: Fields) -> None:
     """Show the progress of a multi-run until it ends, then print its answer."""
     follow_multi_run(api, api.multi_runs.get(multi_run_id), poll_interval, fields)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@click.option("--after", help="Only the events after the one with this id.")
+@json_option
+@with_api
+def events(api: CodegenAPI, multi_run_id: str, after: str | None, fields: Fields) -> None:
+    """List the events of a multi-run so far, such as the end of a candidate and the quorum."""
+    found = map(event_record, api.multi_runs.events(multi_run_id, after=after))
+    columns = (
+        ("ID", lambda event: event.get("id")),
+        ("TIME", lambda event: time(event.get("ts"))),
+        ("CANDIDATE", lambda event: _number(event["data"].get("candidate"))),
+        ("EVENT", lambda event: event.get("text")),
+    )
+    show_list(found, fields, columns, "There are no such events.")
 
 
 @multi_run.command()
@@ -268,21 +324,31 @@ def details_of(found: Record) -> None:
         display.answer(str(answer.get("text") or ""))
 
 
-def _estimate(found: Record) -> None:
-    details(
-        [
-            ("Runs", f"{found.get('runs_at_least')} to {found.get('runs')}"),
-            ("Last launch", time(found.get("last_launch_at"))),
-            ("Minutes until then", found.get("minutes_until_last_launch")),
-            *(("Refused", refusal.get("detail")) for refusal in found.get("refusals") or []),
-        ]
-    )
-
-
 def _report_cancelled_runs(multi_run: MultiRun) -> None:
     for run in getattr(multi_run, "cancelled_runs", None) or []:
         name = run.get("agent_run_id") or run.get("key") or f"candidate {run.get('candidate')}"
         click.echo(visible(f"Run {name} is {run.get('status')}. {run.get('detail') or ''}".rstrip()), err=True)
+
+
+def _given(options: Record) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value not in (None, ())}
+
+
+def _number(index: Any) -> int | None:
+    """Return the number of a candidate, from 1."""
+    return index + 1 if isinstance(index, int) else None
+
+
+def _estimate(found: Record) -> None:
+    details(
+        [
+            ("Runs at most", found.get("runs")),
+            ("Runs at least", found.get("runs_at_least")),
+            ("Last launch", f"{time(found.get('last_launch_at'))} UTC" if found.get("last_launch_at") else None),
+        ]
+    )
+    for refusal in found.get("refusals") or []:
+        click.echo(visible(f"It would be refused: {refusal.get('detail')}"), err=True)
 
 
 def _candidate(candidate: Record) -> list[Any]:
