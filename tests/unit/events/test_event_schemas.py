@@ -10,6 +10,7 @@ import pytest
 
 from codegen_api import AgentRun, AgentRunLogs
 from codegen_runs.backend import Backend
+from codegen_runs.budgets.counting import Budget, BudgetUse
 from codegen_runs.checkpoints.recorder import Recorder
 from codegen_runs.events import Event, Position, Writer
 from codegen_runs.live.entries import entry
@@ -18,7 +19,7 @@ from codegen_runs.multi_runs.judging import judge
 from codegen_runs.poller.observation import Observation
 from codegen_runs.prompts import Prompt
 from codegen_runs.runs import transitions
-from codegen_runs.runs.following import enqueue
+from codegen_runs.runs.following import enqueue, warn_of_budgets
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import (
     Answer,
@@ -139,6 +140,13 @@ def written() -> dict[str, dict[str, Any]]:
         deadline=NOW + 3600,
         backend=Backend(clock=TestClock(ManualClock(datetime.fromtimestamp(NOW, UTC))), runs=queued, kick=Kicks()),
     )
+    watched = MemoryRuns()
+    watched.add(watch())
+    use = BudgetUse(
+        budget=Budget.RUNS_PER_DAY, scope="organization", limit=100, used=80, resets_at="2026-09-22T00:00:00.000Z"
+    )
+    backend = Backend(clock=TestClock(ManualClock(datetime.fromtimestamp(NOW, UTC))), runs=watched, kick=Kicks())
+    warn_of_budgets(watch(), [use.model_dump(mode="json")], backend=backend)
     checkpoints = Writer(Position(), run_id=100005, now=NOW)
     Recorder(watch(), checkpoints, now=NOW).begin()
     pull_request = {"id": 7, "title": "Test the cache", "url": "https://github.com/example-works/shop/pull/7"}
@@ -159,7 +167,8 @@ def written() -> dict[str, dict[str, Any]]:
         opened,
         *ends,
     ]
-    events = [*entries.events, *queued.log[123, "mr-1-0"], *checkpoints.events]
+    (warned,) = watched.log.values()
+    events = [*entries.events, *queued.log[123, "mr-1-0"], *warned, *checkpoints.events]
     events += [event for change in changes for event in change.events]
     events += multi_run_events()
     found: dict[str, dict[str, Any]] = {}

@@ -59,9 +59,9 @@ class Spent:
         return [Warned(code="budget_warning", pointer="", detail=warning(use)) for use in self.reached]
 
     @property
-    def events(self) -> list[tuple[str, dict[str, Any]]]:
-        """The types and data of the events for the log of the run."""
-        return [("budget.warning", use.model_dump(mode="json")) for use in self.reached]
+    def warnings(self) -> list[dict[str, Any]]:
+        """The data of the events `budget.warning` for the log of the run."""
+        return [use.model_dump(mode="json") for use in self.reached]
 
     def started(self, run_id: int) -> None:
         """Record the id of the run. If this fails, the run counts as concurrent for a day."""

@@ -18,12 +18,12 @@ from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.table import ConditionFailed
 
 
-def add(multi_run: MultiRun, more: Sequence[tuple[str, dict[str, Any]]] = (), *, backend: Backend) -> MultiRun:
-    """Store a new multi-run with its first events; `more` are the types and data of those after the first.
+def add(multi_run: MultiRun, warnings: Sequence[dict[str, Any]] = (), *, backend: Backend) -> MultiRun:
+    """Store a new multi-run with its first events; `warnings` are the data of those about budgets.
 
     Raises `ConditionFailed` if the id exists already.
     """
-    change = transitions.created(multi_run, more, now=backend.clock.now())
+    change = transitions.created(multi_run, warnings, now=backend.clock.now())
     multi_run = multi_run.model_copy(update=change.fields)
     also = backend.runs.event_actions(multi_run.org_id, multi_run.key, change.events)
     backend.multi_runs.add(multi_run, also=also)

@@ -81,7 +81,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
         keys = costs.keys(multi_run)
         backlogs.reserve(multi_run.id, keys, org_id=org_id, caller=caller, until=until, backend=backend)
         on_error.callback(backlogs.release, multi_run.id, org_id=org_id, backend=backend)
-        multi_run = recording.add(multi_run, spent.events, backend=backend)
+        multi_run = recording.add(multi_run, spent.warnings, backend=backend)
         try:
             executions.start(multi_run)
         except StorageUnavailable:

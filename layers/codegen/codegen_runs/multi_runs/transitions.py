@@ -43,8 +43,8 @@ class Change(NamedTuple):
     events: Sequence[Event] = ()
 
 
-def created(multi_run: MultiRun, more: Sequence[tuple[str, dict[str, Any]]] = (), *, now: float) -> Change:
-    """A caller created the multi-run. `more` are the types and data of further events."""
+def created(multi_run: MultiRun, warnings: Sequence[dict[str, Any]] = (), *, now: float) -> Change:
+    """A caller created the multi-run. `warnings` are the data of events about budgets."""
     writer = _writer(multi_run, now)
     writer.add(
         "multi_run.created",
@@ -55,8 +55,8 @@ def created(multi_run: MultiRun, more: Sequence[tuple[str, dict[str, Any]]] = ()
             "created_by": multi_run.created_by,
         },
     )
-    for type_, data in more:
-        writer.add(type_, data)
+    for data in warnings:
+        writer.add("budget.warning", data)
     return _change(multi_run.status, writer)
 
 

@@ -78,12 +78,12 @@ def follow(
         return watch
 
 
-def note(watch: Watch, events: Sequence[tuple[str, dict[str, Any]]], *, backend: Backend) -> None:
-    """Append events, given as types and data, to the log of a run. Raises `StorageUnavailable`."""
-    while events:
+def warn_of_budgets(watch: Watch, warnings: Sequence[dict[str, Any]], *, backend: Backend) -> None:
+    """Append events about budgets, given as their data, to the log of a run. Raises `StorageUnavailable`."""
+    while warnings:
         writer = Writer(watch.position, run_id=watch.agent_run_id, now=backend.clock.now())
-        for type_, data in events:
-            writer.add(type_, data)
+        for data in warnings:
+            writer.add("budget.warning", data)
         try:
             backend.runs.write(watch.at(writer.position), writer.events)
         except ConditionFailed:

@@ -274,7 +274,7 @@ def _follow(
 ) -> list[Warned]:
     """Have the poller follow a run. The run exists in any case, so a failure is only a warning."""
     from codegen_runs.prompts import Prompt
-    from codegen_runs.runs.following import follow, note
+    from codegen_runs.runs.following import follow, warn_of_budgets
     from codegen_runs.storage.runs import Launch
 
     sent_prompt = (
@@ -301,7 +301,7 @@ def _follow(
             prompt=sent_prompt,
             backend=backend,
         )
-        note(watch, spent.events, backend=backend)
+        warn_of_budgets(watch, spent.warnings, backend=backend)
     except StorageUnavailable:
         logger.exception("Could not follow a run that was started.", agent_run_id=agent_run_id)
         metrics.add(Metric.RUNS_NOT_FOLLOWED)
