@@ -15,9 +15,6 @@ from codegen_runs.multi_runs import service
 from codegen_runs.multi_runs.snapshots import MultiRunState, link_to, state
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 
-PART = "multi_run"
-"""The name of this log among the parts that a WebSocket subscription to a multi-run has."""
-
 _TERMINAL_TYPES = {f"multi_run.{status}" for status in MultiRunStatus if status.terminal}
 
 

@@ -27,11 +27,10 @@ from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Event, is_terminal
 from codegen_runs.live.connections import POST_SECONDS, THREADS, Congested, Connections, EffectUnknown, Gone
-from codegen_runs.live.multi_runs import PART, MultiRunReader
 from codegen_runs.live.reading import START, CursorExpired, Reader, RunReader
 from codegen_runs.live.websocket_frames import end_frame, event_frames, lost_frame, snapshot_frame
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.storage.connections import Subscription
+from codegen_runs.storage.connections import PART, Subscription
 from codegen_runs.storage.runs import Watch
 
 logger = logging.getLogger(__name__)
@@ -196,6 +195,9 @@ class Sender:
         """Return a reader of the subscription's log; None if there is none yet."""
         org_id, key = subscription.org_id, subscription.key
         if subscription.part == PART:
+            # Imported here, because the models of multi-runs take long, and few subscriptions are to one.
+            from codegen_runs.live.multi_runs import MultiRunReader
+
             multi_run = self._backend.multi_runs.get(org_id, key)
             return MultiRunReader(self._backend, multi_run, after) if multi_run else None
         watch = self._backend.runs.get(org_id, key)

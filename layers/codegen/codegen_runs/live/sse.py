@@ -233,14 +233,14 @@ class EventStream(FrameStream):
     ) -> tuple[Reader[Any], View]:
         if request.multi_run_id is not None:
             # Imported here, because a stream of a run needs none of it.
-            from codegen_runs.live.multi_runs import PART, open_multi_run_reader
+            from codegen_runs.live.multi_runs import open_multi_run_reader
 
             if request.view != "log":
                 raise Unprocessable(errors=[_no_view(request.view)])
             multi_run = open_multi_run_reader(
                 org_id=request.org_id, multi_run_id=request.multi_run_id, after=request.after, backend=backend
             )
-            return multi_run, LogView(PART)
+            return multi_run, LogView("multi_run")
         run = open_reader(
             org_id=request.org_id,
             agent_run_id=request.agent_run_id or 0,

@@ -24,16 +24,14 @@ from codegen_runs.cursors import InvalidCursor
 from codegen_runs.http import admission
 from codegen_runs.http.proxy import decoded
 from codegen_runs.live.connections import Connections
-from codegen_runs.live.multi_runs import PART, MultiRunReader
 from codegen_runs.live.push import Sender
 from codegen_runs.live.reading import START, Reader, RunReader, open_reader, parse_cursor
 from codegen_runs.live.tickets import Subject
 from codegen_runs.live.viewers import TooManyMessages, count_message
 from codegen_runs.live.websocket_frames import frame
-from codegen_runs.multi_runs import service as multi_runs
 from codegen_runs.problems import BadRequest, Conflict, TicketForAnother, Unprocessable
 from codegen_runs.runs.following import view
-from codegen_runs.storage.connections import Connection, Subscription
+from codegen_runs.storage.connections import PART, Connection, Subscription
 from codegen_runs.storage.multi_runs import MultiRun
 
 MAX_RUNS = 100
@@ -239,8 +237,12 @@ class Session:
     def _multi_run_subscriptions(
         self, connection: Connection, message: Subscribe, org_id: int
     ) -> Iterator[Subscription]:
+        # Imported here, because the models of multi-runs take long, and few subscriptions are to one.
+        from codegen_runs.live.multi_runs import MultiRunReader
+        from codegen_runs.multi_runs import service
+
         assert message.multi_run_id is not None  # noqa: S101 - a message names one of the two
-        multi_run = multi_runs.find(org_id, message.multi_run_id, backend=self.backend)
+        multi_run = service.find(org_id, message.multi_run_id, backend=self.backend)
         parts, after = _parts(multi_run), message.after if isinstance(message.after, dict) else {}
         if after.keys() - parts.keys():
             raise InvalidCursor("A cursor names a part that this multi-run does not have.")

@@ -27,6 +27,9 @@ from codegen_runs.storage.table import Condition, ConditionFailed, Item, Table
 MAX_CONNECTION = 2 * 3600
 KEPT = MAX_CONNECTION + 600
 
+PART = "multi_run"
+"""The part of a subscription to a multi-run that has the multi-run's own events."""
+
 _DUE = "due"
 
 
