@@ -283,6 +283,22 @@ class MultiRunCompleted(Part):
     reason: str | None = Field(description="Why the answer has this source.")
 
 
+class CandidateRetried(Part):
+    """The data of `multi_run.candidate_retried`."""
+
+    candidate: int
+    attempt: int = Field(description="The number of the attempt, from 1. It stays if the run had not ended.")
+    requested_by: str
+
+
+class Resynthesizing(Part):
+    """The data of `multi_run.resynthesizing`."""
+
+    candidates: list[int] = Field(description="The candidates whose answers are combined.")
+    strategy: Strategy
+    requested_by: str
+
+
 class Picked(Part):
     """The data of `multi_run.picked`."""
 
@@ -557,6 +573,20 @@ class MultiRunCancelledEvent(RunEvent):
 
     type: Literal["multi_run.cancelled"]
     data: MultiRunCancelled
+
+
+class MultiRunCandidateRetriedEvent(RunEvent):
+    """A caller has a candidate run again, and the multi-run goes on."""
+
+    type: Literal["multi_run.candidate_retried"]
+    data: CandidateRetried
+
+
+class MultiRunResynthesizingEvent(RunEvent):
+    """A caller has the answers combined again, and the multi-run goes on."""
+
+    type: Literal["multi_run.resynthesizing"]
+    data: Resynthesizing
 
 
 class MultiRunPickedEvent(RunEvent):

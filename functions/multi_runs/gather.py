@@ -16,5 +16,6 @@ def handler(event: dict[str, Any], _context: object, backend: Backend = backend)
         event["next"],
         event.get("wave"),
         event.get("judge_runs", []),
+        execution=event.get("execution"),
         backend=backend,
     )

@@ -10,4 +10,4 @@ backend = Backend()
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> tasks.State:
     """Handle the state's input."""
-    return tasks.plan(event["org_id"], event["multi_run_id"], backend=backend)
+    return tasks.plan(event["org_id"], event["multi_run_id"], execution=event.get("execution"), backend=backend)

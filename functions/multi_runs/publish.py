@@ -12,4 +12,6 @@ def handler(event: dict[str, Any], _context: object, backend: Backend = backend)
     """Handle the state's input, which has an `error` when an earlier state failed."""
     error = event.get("error")
     reason = f"{error['Error']}: {error.get('Cause', '')}" if error else None
-    return tasks.publish(event["org_id"], event["multi_run_id"], reason, backend=backend)
+    return tasks.publish(
+        event["org_id"], event["multi_run_id"], reason, execution=event.get("execution"), backend=backend
+    )

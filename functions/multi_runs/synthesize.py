@@ -10,4 +10,6 @@ backend = Backend()
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> None:
     """Handle the state's input."""
-    tasks.synthesize(event["org_id"], event["multi_run_id"], event["task_token"], backend=backend)
+    tasks.synthesize(
+        event["org_id"], event["multi_run_id"], event["task_token"], execution=event.get("execution"), backend=backend
+    )

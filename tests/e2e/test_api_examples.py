@@ -1,5 +1,6 @@
 """Every exchange on docs/api.md, sent in the page's order to the whole system."""
 
+import time
 from typing import Any
 
 import httpx
@@ -16,6 +17,12 @@ WORKING = ["100006", "100007"]
 UNFINISHED = "mr-01a2185509e9-ae8b38ad1a"
 """The multi-run on the page that does not end by itself."""
 
+FAILED = "mr-01a21856a1b2-0c1d2e3f40"
+"""The multi-run on the page whose candidate fails."""
+
+
+FAILING = "Explain how to test a cache. [[fake ending=FAILED seconds=1]]"
+
 
 @pytest.fixture(scope="module")
 def ids(http: httpx.Client) -> dict[str, str]:
@@ -23,8 +30,11 @@ def ids(http: httpx.Client) -> dict[str, str]:
     prompt = "Explain how to test a cache. [[fake ending=NEVER]]"
     found = {shown: str(_post(http, f"{ORG}/agent/run", {"prompt": prompt})["id"]) for shown in WORKING}
     multi_run = _post(http, f"{ORG}/multi-runs", {"prompt": prompt, "concurrency": 1})
+    failed = _post(http, f"{ORG}/multi-runs", {"prompt": FAILING, "concurrency": 1})
+    while http.get(f"{ORG}/multi-runs/{failed['id']}").json()["status"] != "failed":
+        time.sleep(0.5)
     _post(http, f"{ORG}/agents", {"id": "assistant", "name": "Assistant"}, taken=True)
-    return found | {UNFINISHED: multi_run["id"]}
+    return found | {UNFINISHED: multi_run["id"], FAILED: failed["id"]}
 
 
 def _post(http: httpx.Client, path: str, body: Any, *, taken: bool = False) -> Any:

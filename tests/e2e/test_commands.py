@@ -125,6 +125,11 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("multi-run compare", several)
     terminal("multi-run pick", several, "2", "--reason", "It is short.")
     terminal("multi-run unpick", several)
+    terminal("multi-run resynthesize", several, "1", "2", "--prompt", "Answer in one sentence.")
+    failing = "Explain it. [[fake ending=FAILED seconds=1 nth=1]]"
+    repaired = terminal("multi-run start", failing, "-n", "2", "--detach").strip()
+    terminal("multi-run watch", repaired)
+    terminal("multi-run retry", repaired)
 
     terminal("agent create", "Reviewer", "--id", "terminal_reviewer", "--system-prompt", "You review code.")
     terminal("agent edit", "terminal_reviewer", "--description", "Reviews code.")

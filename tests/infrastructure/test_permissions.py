@@ -342,6 +342,7 @@ def run_a_multi_run(functions: Functions) -> None:
     functions.run("PublishMultiRun", **multi_run)
     assert '"completed"' in read_a_multi_run(functions, multi_run)
     decide_a_multi_run(functions, multi_run)
+    repair_a_multi_run(functions, multi_run)
     event = samples.read("CompareMultiRun")
     functions.run("CompareMultiRun", event, path=at(event, multi_run), pathParameters=parameters(multi_run))
     with_an_agent = {"body": '{"prompt": "Hello!", "concurrency": 1, "agent_id": "assistant"}'}
@@ -393,6 +394,20 @@ def decide_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> None:
     picked = functions.run("PickCandidate", event, **there, body='{"candidate": 1, "close_losers": true}')
     assert [loser["outcome"] for loser in json.loads(picked["body"])["losers"]] == ["closed"]
     functions.run("UnpickCandidate", samples.read("UnpickCandidate"), **there)
+
+
+def repair_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> None:
+    """Retry the candidate that failed, and combine the answers again, while the poller writes at the same time."""
+    functions.failing |= {("TransactWriteItems", "MultiRunsTable"), ("PutItem", "RunsTable")}
+    retry = samples.read("RetryCandidates")
+    there = {"path": at(retry, multi_run), "pathParameters": parameters(multi_run)}
+    assert functions.run("RetryCandidates", retry, **there, body=None)["statusCode"] == 202
+    finish_the_candidates(functions, multi_run)
+    functions.run("PublishMultiRun", **multi_run)
+    functions.failing |= {("TransactWriteItems", "MultiRunsTable"), ("PutItem", "RunsTable")}
+    again = samples.read("ResynthesizeMultiRun")
+    there["path"] = at(again, multi_run)
+    assert functions.run("ResynthesizeMultiRun", again, **there)["statusCode"] == 202
 
 
 def finish_the_candidates(functions: Functions, multi_run: dict[str, Any]) -> None:
@@ -550,8 +565,13 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
             if samples.MULTI_RUN in text:
                 multi_run = start_a_multi_run(functions)
                 text = text.replace(samples.MULTI_RUN, multi_run["multi_run_id"])
-                if name == "PickCandidate":
+                if name == "RetryCandidates":
+                    functions.fake.script(Script())
+                    functions.fake.script(Script(ending="FAILED"))
+                if name in ("PickCandidate", "RetryCandidates", "ResynthesizeMultiRun"):
                     finish_the_candidates(functions, multi_run)
+                if name in ("RetryCandidates", "ResynthesizeMultiRun"):
+                    functions.run("PublishMultiRun", **multi_run)
                 if name == "ResumeMultiRun":
                     pause = samples.read("PauseMultiRun")
                     functions.run("PauseMultiRun", path=at(pause, multi_run), pathParameters=parameters(multi_run))
@@ -604,6 +624,7 @@ MULTI_RUN_ENDPOINTS = {
         "ListMultiRuns",
     ),
     *("CancelMultiRun", "PauseMultiRun", "PickCandidate", "ResumeMultiRun", "UnpickCandidate"),
+    *("ResynthesizeMultiRun", "RetryCandidates"),
 }
 
 

@@ -53,6 +53,8 @@ COMMANDS = {
     "resume_agent_run": "run follow-up",
     "resume_agent_run_in_path": "run resume",
     "resume_multi_run": "multi-run resume",
+    "resynthesize_multi_run": "multi-run resynthesize",
+    "retry_candidates": "multi-run retry",
     "revoke_api_token": "token revoke",
     "rotate_webhook_secret": "webhook-endpoint rotate-secret",
     "send_chat_message": "chat",

@@ -69,7 +69,7 @@ def ready(name: str, stack: Stack) -> str:
             # A `Table` calls the client of the process, which is not that of the stack; there is no parameter for it.
             patch.setattr("codegen_runs.storage.table.dynamodb", lambda: stack.aws.client("dynamodb"))
             judge_runs = [JudgeRun(number=1, order=[1, 0, 2])] if name == "AskJudge" else []
-            _store(multi_run_id, paused=name == "ResumeMultiRun", judge_runs=judge_runs)
+            _store(multi_run_id, name, judge_runs)
         text = text.replace(MULTI_RUN, multi_run_id)
     return text
 
@@ -149,13 +149,14 @@ def _make_checkpoint(stack: Stack) -> str:
     return str(made.raise_for_status().json()["id"])
 
 
-def _store(multi_run_id: str, *, paused: bool, judge_runs: list[JudgeRun]) -> None:
-    """Store a running multi-run whose three candidates have answered."""
+def _store(multi_run_id: str, name: str, judge_runs: list[JudgeRun]) -> None:
+    """Store a multi-run whose three candidates have ended, as the sample of a function needs it."""
     now = round(time.time() * 1000)
+    has_ended = name in ("RetryCandidates", "ResynthesizeMultiRun")
     multi_run = MultiRun(
         org_id=ORG,
         id=multi_run_id,
-        status=MultiRunStatus.RUNNING,
+        status=MultiRunStatus.COMPLETED if has_ended else MultiRunStatus.RUNNING,
         prompt="Explain how to test a cache",
         candidates=[Variant()] * 3,
         strategy=Strategy.SYNTHESIZE,
@@ -166,14 +167,14 @@ def _store(multi_run_id: str, *, paused: bool, judge_runs: list[JudgeRun]) -> No
         deadline_at=now + 3_600_000,
         created_by="user:789",
         created_at=now,
-        paused_at=now if paused else None,
+        paused_at=now if name == "ResumeMultiRun" else None,
     )
     MultiRunsTable("MultiRunsTable").add(multi_run)
-    for key in multi_run.candidate_keys:
+    for index, key in enumerate(multi_run.candidate_keys):
         watch = Watch(
             org_id=ORG,
             key=key,
-            status=Status.COMPLETED,
+            status=Status.FAILED if index == 1 and name == "RetryCandidates" else Status.COMPLETED,
             result=f"The answer of {key}.",
             multi_run_id=multi_run_id,
             created_at=now,

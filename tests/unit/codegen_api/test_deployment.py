@@ -380,6 +380,24 @@ def test_a_multi_run_is_estimated_and_its_candidates_are_added_and_dropped(clien
     assert dict(dropped.url.params) == {"reason": "Astray", "allow_pr_ban": "true"}
 
 
+def test_a_multi_run_is_repaired(client, wire):
+    for _ in range(3):
+        wire.answers(202, MULTI_RUN | {"status": "running"})
+
+    def script(api):
+        yield api.multi_runs.retry("mr-1", [0])
+        yield api.multi_runs.retry("mr-1")
+        assert (yield api.multi_runs.resynthesize("mr-1", strategy="select", candidates=(0, 1))).status == "running"
+
+    client.play(script)
+    path = "/v1/organizations/42/multi-runs/mr-1"
+    assert [sent(request) for request in wire.requests[-3:]] == [
+        ("POST", f"{path}/retry", {"candidates": [0]}),
+        ("POST", f"{path}/retry", {}),
+        ("POST", f"{path}/resynthesize", {"strategy": "select", "candidates": [0, 1]}),
+    ]
+
+
 def test_a_candidate_is_picked_and_the_pick_is_undone(client, wire):
     pick = {"candidate": 1, "picked_by": "user:7", "picked_at": "2026-11-26T09:12:40.118Z", "reason": None}
     closed = {"candidate": 0, "outcome": "closed"}

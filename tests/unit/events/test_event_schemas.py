@@ -107,6 +107,8 @@ def multi_run_events() -> list[Event]:
         changing.resumed(record.model_copy(update={"paused_at": 1}), now=NOW),
         changing.completed(record, answer, now=NOW),
         changing.failed(record, "Usable candidates: 1, required: 2.", now=NOW),
+        changing.candidates_retried(record, {1: 2}, by="user:789", now=NOW),
+        changing.resynthesizing(record, [0, 2], by="user:789", now=NOW),
         changing.picked(record, pick, now=NOW),
         changing.unpicked(record.model_copy(update={"pick": pick}), by="user:789", now=NOW),
         changing.pull_request_closed(record, 0, 9001, by="user:789", now=NOW),

@@ -58,6 +58,8 @@ class Runs:
         self.fake = fake
         self.clock = clock
         self.tokens = backend.Tokens()
+        # Short runs need less than this.
+        self.ticks, self.seconds = 5, 58.0
         self._poller = Poller(
             runs=current().runs,
             codegen=backend.codegen(FakeTransport(fake)),
@@ -68,14 +70,14 @@ class Runs:
             candidates=RecordedCandidates(current(), NoViewers()),
         )
 
-    def follow(self, ticks: int = 5, seconds: float = 58) -> None:
-        for _ in range(ticks):
-            self._poller.tick(self.clock.now() + seconds)
+    def follow(self, ticks: int | None = None) -> None:
+        for _ in range(ticks or self.ticks):
+            self._poller.tick(self.clock.now() + self.seconds)
             self.clock.sleep(2)
 
-    def launch(self, multi_run_id: str, ticks: int = 5, seconds: float = 58) -> None:
+    def launch(self, multi_run_id: str) -> None:
         """Plan a multi-run, launch its candidates, and follow them to their ends."""
-        self._candidates(multi_run_id, task("plan", multi_run_id), ticks, seconds)
+        self._candidates(multi_run_id, task("plan", multi_run_id))
 
     def gather(self, multi_run_id: str) -> list[str]:
         """Do what `Gather` decides, until it decides to publish; return its decisions. Each task is called twice."""
@@ -96,10 +98,10 @@ class Runs:
                 self.follow()
         return decisions
 
-    def _candidates(self, multi_run_id: str, state: dict[str, Any], ticks: int = 5, seconds: float = 58) -> None:
+    def _candidates(self, multi_run_id: str, state: dict[str, Any]) -> None:
         for index in state["candidates"]:
             task("launch", multi_run_id, index=index, task_token=f"token-{index}")
-        self.follow(ticks, seconds)
+        self.follow()
 
 
 def _without_ids(state: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ EDIT = "edit_pull_request_simple"
 
 
 @pytest.fixture(autouse=True)
-def _codegen(fake: FakeCodegen) -> Iterator[None]:
+def _codegen(upstream: Runs, fake: FakeCodegen) -> Iterator[None]:
+    upstream.ticks, upstream.seconds = 1, 12
     with connections.over(FakeTransport(fake)):
         yield
 
@@ -45,7 +46,7 @@ def started(upstream: Runs, *scripts: Script, **body: Any) -> str:
         upstream.fake.script(script)
     given = {"prompt": "Say hello.", "concurrency": len(scripts), "strategy": "none", **body}
     multi_run_id: str = create(given).json["id"]
-    upstream.launch(multi_run_id, ticks=1, seconds=10)
+    upstream.launch(multi_run_id)
     return multi_run_id
 
 
@@ -165,7 +166,7 @@ def test_a_pick_during_the_synthesis_outlasts_it(upstream: Runs) -> None:
     assert task("gather", multi_run_id, next="launch", wave=1)["next"] == "synthesize"
     task("synthesize", multi_run_id, task_token="synthesis")
     pick(multi_run_id, candidate=0)
-    upstream.follow(1, seconds=20)
+    upstream.follow()
     task("publish", multi_run_id)
 
     read = get(multi_run_id).json

@@ -297,6 +297,41 @@ def stream(core: Core, multi_run_id: str, *, after: str | None = None, org_id: I
     yield from event_stream(path, after)
 
 
+def retry(
+    core: Core, multi_run_id: str, candidates: Sequence[int] | None = None, *, org_id: Id | None = None
+) -> Flow[MultiRun]:
+    """Run candidates without a usable answer again, by their indexes; all that failed if there are none."""
+    body = {} if candidates is None else {"candidates": list(candidates)}
+    return (yield from _act(core, multi_run_id, "retry", body, org_id))
+
+
+def resynthesize(  # noqa: D417 - callers do not pass `core`
+    core: Core,
+    multi_run_id: str,
+    *,
+    candidates: Sequence[int] | None = None,
+    strategy: str | None = None,
+    prompt: str | None = None,
+    model: str | None = None,
+    top_k: int | None = None,
+    org_id: Id | None = None,
+) -> Flow[MultiRun]:
+    """Combine the answers of a multi-run that has ended again. No candidate runs again.
+
+    Args:
+        multi_run_id: The multi-run.
+        candidates: The indexes of the candidates to use. If None: all usable ones.
+        strategy: `synthesize`, `select` or `rank`. If None, as for the following: as before.
+        prompt: Instructions for the synthesis.
+        model: The model of the judges and of the synthesis.
+        top_k: Join the best so many answers only.
+        org_id: The organization. If None: the client's default.
+    """
+    chosen = None if candidates is None else list(candidates)
+    body = {"candidates": chosen, "strategy": strategy, "prompt": prompt, "model": model, "top_k": top_k}
+    return (yield from _act(core, multi_run_id, "resynthesize", body, org_id))
+
+
 def pick(  # noqa: D417 - callers do not pass `core`
     core: Core,
     multi_run_id: str,
@@ -411,6 +446,8 @@ class MultiRunsResource(Resource):
     resume = blocking(resume)
     events = listing(events)
     stream = streaming(stream)
+    retry = blocking(retry)
+    resynthesize = blocking(resynthesize)
     pick = blocking(pick)
     unpick = blocking(unpick)
     wait = blocking(wait)
@@ -431,6 +468,8 @@ class AsyncMultiRunsResource(AsyncResource):
     resume = awaitable(resume)
     events = async_listing(events)
     stream = async_streaming(stream)
+    retry = awaitable(retry)
+    resynthesize = awaitable(resynthesize)
     pick = awaitable(pick)
     unpick = awaitable(unpick)
     wait = awaitable(wait)

@@ -223,6 +223,43 @@ def compare(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
 
 @multi_run.command()
 @click.argument("multi_run_id")
+@click.argument("candidates", type=click.IntRange(1), nargs=-1)
+@json_option
+@with_api
+def retry(api: CodegenAPI, multi_run_id: str, candidates: tuple[int, ...], fields: Fields) -> None:
+    """Run candidates without a usable answer again.
+
+    CANDIDATES are their numbers, from 1. Without them, all that failed run again.
+    """
+    found = api.multi_runs.retry(multi_run_id, [number - 1 for number in candidates] or None)
+    show(found.model_dump(), fields, _goes_on)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
+@click.argument("candidates", type=click.IntRange(1), nargs=-1)
+@click.option(
+    "--strategy", type=click.Choice(["synthesize", "select", "rank"]), help="How to get one answer from several."
+)
+@click.option("--prompt", help="Instructions for the synthesis.")
+@click.option("--model", help="Language model of the judges and of the synthesis.")
+@click.option("--top-k", type=click.IntRange(2), help="Join the best so many answers only.")
+@json_option
+@with_api
+def resynthesize(
+    api: CodegenAPI, /, multi_run_id: str, candidates: tuple[int, ...], fields: Fields, **options: Any
+) -> None:
+    """Combine the answers again. No candidate runs again.
+
+    CANDIDATES are the numbers of those to use, from 1. Without them, all usable ones are used.
+    """
+    chosen = [number - 1 for number in candidates] or None
+    found = api.multi_runs.resynthesize(multi_run_id, candidates=chosen, **options)
+    show(found.model_dump(), fields, _goes_on)
+
+
+@multi_run.command()
+@click.argument("multi_run_id")
 @click.argument("candidate", type=click.IntRange(1))
 @click.option("--reason", help="Reason to keep with the pick.")
 @click.option(
@@ -294,6 +331,13 @@ def pause(api: CodegenAPI, multi_run_id: str) -> None:
 def resume(api: CodegenAPI, multi_run_id: str) -> None:
     """End the pause of a multi-run."""
     _show_control(api.multi_runs.resume(multi_run_id).model_dump())
+
+
+def _goes_on(found: Record) -> None:
+    multi_run_id = found.get("id")
+    click.echo(
+        visible(f"{multi_run_id} is {found.get('status')}. Watch it with: codegen-runs multi-run watch {multi_run_id}")
+    )
 
 
 def details_of(found: Record) -> None:

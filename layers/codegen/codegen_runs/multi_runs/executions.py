@@ -1,4 +1,7 @@
-"""Executions of the state machine. Each is named by its multi-run's id. Every function raises `StorageUnavailable`."""
+"""Executions of the state machine: one for each multi-run, and a further one for each retry and each resynthesis.
+
+Every function raises `StorageUnavailable`.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,18 @@ MISSING = "MISSING"
 
 
 def start(multi_run: MultiRun) -> None:
-    """Start the state machine."""
+    """Start the state machine, unless it was started under the same name before."""
     with _failing_as("Could not start the multi-run."):
         step_functions().start_execution(
             stateMachineArn=settings.required("MULTI_RUN_STATE_MACHINE"),
-            name=multi_run.id,
+            name=multi_run.execution_name,
             input=json.dumps(
-                {"org_id": multi_run.org_id, "multi_run_id": multi_run.id, "request_id": multi_run.request_id}
+                {
+                    "org_id": multi_run.org_id,
+                    "multi_run_id": multi_run.id,
+                    "execution": multi_run.execution_name,
+                    "request_id": multi_run.request_id,
+                }
             ),
         )
 
@@ -42,14 +50,14 @@ def ended(multi_run: MultiRun) -> str | None:
 
 def _arn(multi_run: MultiRun) -> str:
     state_machine = settings.required("MULTI_RUN_STATE_MACHINE")
-    return f"{state_machine.replace(':stateMachine:', ':execution:')}:{multi_run.id}"
+    return f"{state_machine.replace(':stateMachine:', ':execution:')}:{multi_run.execution_name}"
 
 
 @contextmanager
 def _failing_as(failure: str) -> Iterator[None]:
-    """Ignore an execution that does not exist; raise every other failure with `failure` as its detail."""
+    """Ignore an execution that does not exist or was started before; raise other failures, with `failure` as detail."""
     try:
         yield
     except AwsError as error:
-        if error.code != "ExecutionDoesNotExist":
+        if error.code not in ("ExecutionDoesNotExist", "ExecutionAlreadyExists"):
             raise outage(error, failure) from error

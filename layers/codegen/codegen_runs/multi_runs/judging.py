@@ -22,6 +22,8 @@ class Candidate:
     """The watch of the candidate's run; None before the run is queued."""
     dropped: str | None = None
     """Why the candidate does not count; None if it does."""
+    left_out: bool = False
+    """Whether a caller left it out of the answer."""
 
     @property
     def finished(self) -> bool:
@@ -53,6 +55,13 @@ class Candidate:
         """Why a candidate that has finished or was dropped is not usable, in a sentence; None for all others."""
         if self.dropped:
             return self.dropped
+        if self.fault is None and self.finished and self.left_out:
+            return "A caller left it out."
+        return self.fault
+
+    @property
+    def fault(self) -> str | None:
+        """Why the run of a finished candidate gave no usable answer; None for all others."""
         if not self.finished or self.watch is None:
             return None
         if self.watch.status is not Status.COMPLETED:
@@ -130,7 +139,11 @@ def candidate(multi_run: MultiRun, index: int, watch: Watch | None) -> Candidate
     """Return a candidate of a multi-run with its watch."""
     drop = multi_run.dropped.get(str(index))
     return Candidate(
-        index, multi_run.candidates[index].prompt or multi_run.prompt, watch, drop.reason if drop else None
+        index,
+        multi_run.candidates[index].prompt or multi_run.prompt,
+        watch,
+        dropped=drop.reason if drop else None,
+        left_out=index in multi_run.left_out,
     )
 
 
@@ -147,13 +160,13 @@ def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:
     """
     usable = len(judgement.usable)
     overdue = [each.index for each in judgement.candidates if _is_overdue(multi_run, each)]
-    if usable >= multi_run.quorum and overdue and multi_run.on_deadline is OnDeadline.FAIL:
+    if usable >= multi_run.required and overdue and multi_run.on_deadline is OnDeadline.FAIL:
         return f"Candidates without a result at the deadline: {', '.join(map(str, overdue))}."
-    if usable >= multi_run.quorum:
+    if usable >= multi_run.required:
         return None
     reasons = [f"Candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
     reasons += [f"Candidate {each.index}: no result in time." for each in judgement.candidates if each.pending]
-    return " ".join([f"Usable candidates: {usable}, required: {multi_run.quorum}.", *reasons])
+    return " ".join([f"Usable candidates: {usable}, required: {multi_run.required}.", *reasons])
 
 
 OVERDUE = "The candidate was not launched before the deadline."

@@ -17,7 +17,8 @@ from codegen_runs.storage.multi_runs import MultiRun
 
 logger = logging.getLogger(__name__)
 
-# Seconds after its creation in which a multi-run is not settled: its state machine may be about to start.
+# Seconds after its creation, or after a retry or a resynthesis, in which a multi-run is not settled: its state machine
+# may be about to start.
 GRACE = 120.0
 
 # The most open multi-runs that one reconciliation reads.
@@ -42,9 +43,11 @@ def reconcile(ended: Callable[[MultiRun], str | None], *, backend: Backend) -> R
     open_ = backend.multi_runs.open(created_before=milliseconds(backend.clock.now() - GRACE), limit=MOST)
     settled = 0
     for multi_run in open_:
+        if (multi_run.reopened_at or 0) > milliseconds(backend.clock.now() - GRACE):
+            continue
         if status := ended(multi_run):
             logger.warning("A multi-run was left open.", extra={"multi_run_id": multi_run.id, "execution": status})
             error = f"The state machine ended with status {status}."
-            tasks.publish(multi_run.org_id, multi_run.id, error, backend=backend)
+            tasks.publish(multi_run.org_id, multi_run.id, error, execution=multi_run.execution_name, backend=backend)
             settled += 1
     return Report(open=len(open_), settled=settled)

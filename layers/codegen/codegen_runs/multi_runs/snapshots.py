@@ -87,6 +87,7 @@ class CandidateSnapshot(RunSnapshot):
         None, description="Set if the candidate does not count. Its run may continue at Codegen: see `status`."
     )
     queue: QueuePlace | None = Field(None, description="The candidate's place in the launch queue.")
+    attempt: int = Field(1, description="The number of the last attempt, from 1. It is the one that is shown.")
     usable: bool | None = Field(None, description="Null until the candidate has ended or is dropped.")
     reason: str | None = Field(None, description="Why the candidate is not usable.")
     summary: str | None = Field(None, description="The beginning of the agent's summary of what it did.")
@@ -349,11 +350,18 @@ def _allowed_actions(
         cancel.means = Means.PR_BAN if banning else Means.LOCAL
         cancel.side_effects = effects_of(cancel.means)
     paused = multi_run.paused_at is not None
+    is_open = None if multi_run.status.terminal else f"The multi-run is {multi_run.status}."
+    if multi_run.status is MultiRunStatus.CANCELLED:
+        is_open = "The multi-run was cancelled."
+    all_usable = all(each.finished and each.fault is None for each in candidates)
+    none_usable = all(not each.finished or each.fault is not None for each in candidates)
     none_to_pick = "No candidate has ended with an answer or with a pull request."
     return [
         cancel,
         offered(Action.PAUSE, ended or ("The multi-run is already paused." if paused else None)),
         offered(Action.RESUME, ended or (None if paused else "The multi-run is not paused.")),
+        offered(Action.RETRY, is_open or ("No candidate has failed." if all_usable else None)),
+        offered(Action.RESYNTHESIZE, is_open or ("No candidate is usable." if none_usable else None)),
         offered(Action.PICK, none_to_pick if all(each.unpickable for each in candidates) else None),
         offered(Action.UNPICK, None if multi_run.pick else "No candidate is picked."),
     ]
@@ -402,6 +410,7 @@ def _candidate(
     return CandidateSnapshot(
         **run.model_dump(),
         index=candidate.index,
+        attempt=multi_run.attempt(candidate.index),
         queue=queue.get(multi_run.candidate_key(candidate.index)),
         **options.model_dump(exclude={"system_prompt"}),
         dropped=DropSnapshot(reason=drop.reason, dropped_by=drop.by, dropped_at=timestamp(drop.at / 1000))

@@ -32,16 +32,16 @@ State = dict[str, object]
 
 
 class MultiRunGone(Exception):  # noqa: N818 - the error name that the execution history shows
-    """The multi-run has ended or does not exist, so its state machine has nothing left to do."""
+    """The multi-run has ended, goes on in another execution or does not exist, so this execution has nothing to do."""
 
 
 class CandidateDropped(Exception):  # noqa: N818 - the error name that the execution history shows
     """The candidate was dropped, so its state machine does not wait for it."""
 
 
-def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> State:
+def plan(org_id: int, multi_run_id: str, *, execution: str | None = None, backend: Backend) -> State:
     """Mark a multi-run as running and list the candidates to launch."""
-    multi_run = _open(org_id, multi_run_id, backend)
+    multi_run = _open(org_id, multi_run_id, execution, backend)
     watches = watches_of(multi_run, backend=backend)
 
     def decide(multi_run: MultiRun) -> Change | None:
@@ -51,12 +51,14 @@ def plan(org_id: int, multi_run_id: str, *, backend: Backend) -> State:
     return _state(_update(multi_run, decide, backend), LAUNCH)
 
 
-def launch(org_id: int, multi_run_id: str, index: int, task_token: str, *, backend: Backend) -> None:
+def launch(
+    org_id: int, multi_run_id: str, index: int, task_token: str, *, execution: str | None = None, backend: Backend
+) -> None:
     """Queue the run of one candidate. The poller answers the task token when the run has ended.
 
     Raises `CandidateDropped`, which ends the branch of the candidate.
     """
-    multi_run = _open(org_id, multi_run_id, backend)
+    multi_run = _open(org_id, multi_run_id, execution, backend)
     if str(index) in multi_run.dropped:
         raise CandidateDropped(multi_run.candidate_key(index))
     candidates.queue(multi_run, index, task_token, backend=backend)
@@ -69,6 +71,7 @@ def gather(
     wave: int | None,
     judge_runs: Sequence[int] = (),
     *,
+    execution: str | None = None,
     backend: Backend,
 ) -> State:
     """Decide what follows: further candidates, judges, a synthesis, or the end.
@@ -79,9 +82,10 @@ def gather(
         waited_for: The `next` of the state before: what the state machine has just waited for.
         wave: How often the state machine has launched candidates; None if it began in an earlier version.
         judge_runs: The numbers of the judge runs that it has just waited for.
+        execution: The name of the execution.
         backend: The clock and the tables.
     """
-    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
+    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, execution, backend)
     watches = watches_of(multi_run, backend=backend)
     told = len(multi_run.waves) if wave is None else wave
 
@@ -112,9 +116,11 @@ def gather(
     return _state(multi_run, PUBLISH)
 
 
-def ask(org_id: int, multi_run_id: str, number: int, task_token: str, *, backend: Backend) -> None:
+def ask(
+    org_id: int, multi_run_id: str, number: int, task_token: str, *, execution: str | None = None, backend: Backend
+) -> None:
     """Queue a judge run. The poller answers the task token when the run has ended."""
-    multi_run = _open(org_id, multi_run_id, backend)
+    multi_run = _open(org_id, multi_run_id, execution, backend)
     run = next(run for run in multi_run.judge_runs if run.number == number)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
     candidates = [judgement.candidates[index] for index in run.order]
@@ -122,9 +128,11 @@ def ask(org_id: int, multi_run_id: str, number: int, task_token: str, *, backend
     _enqueue_internal(multi_run, multi_run.judge_key(number), prompt, task_token, role="judge", backend=backend)
 
 
-def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Backend) -> None:
+def synthesize(
+    org_id: int, multi_run_id: str, task_token: str, *, execution: str | None = None, backend: Backend
+) -> None:
     """Queue the run that combines the usable answers. The poller answers the task token when the run has ended."""
-    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, backend)
+    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, execution, backend)
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
     base, order = synthesis.parts(multi_run, judgement)
     multi_run = _update(multi_run, partial(transitions.synthesizing, base=base, order=order, now=now), backend)
@@ -134,13 +142,15 @@ def synthesize(org_id: int, multi_run_id: str, task_token: str, *, backend: Back
     _enqueue_internal(multi_run, multi_run.synthesis_key, prompt, task_token, role="synthesis", backend=backend)
 
 
-def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend: Backend) -> dict[str, str]:
+def publish(
+    org_id: int, multi_run_id: str, error: str | None = None, *, execution: str | None = None, backend: Backend
+) -> dict[str, str]:
     """Settle a multi-run with its answer, or with the reason why there is none.
 
     `error` is the failure of the state machine, if it failed. It is part of that reason.
     """
     multi_run = backend.multi_runs.get(org_id, multi_run_id)
-    if multi_run is None or multi_run.status.terminal:
+    if multi_run is None or multi_run.status.terminal or _is_earlier(execution, multi_run):
         return {"multi_run_id": multi_run_id}
     watches = watches_of(multi_run, backend=backend)
     judgement = judging.judge(multi_run, watches)
@@ -151,7 +161,7 @@ def publish(org_id: int, multi_run_id: str, error: str | None = None, *, backend
     answer = None if reason else synthesis.conclude(multi_run, judgement, watches.get(multi_run.synthesis_key))
 
     def settle(multi_run: MultiRun) -> Change | None:
-        if multi_run.status.terminal:
+        if multi_run.status.terminal or _is_earlier(execution, multi_run):
             return None
         if reason:
             return transitions.failed(multi_run, reason, now=now)
@@ -174,6 +184,7 @@ def _state(multi_run: MultiRun, following: str, *, judge_runs: Sequence[int] = (
     return {
         "org_id": multi_run.org_id,
         "multi_run_id": multi_run.id,
+        "execution": multi_run.execution_name,
         "next": following,
         "candidates": multi_run.waves[-1] if following == LAUNCH else [],
         "wave": len(multi_run.waves),
@@ -259,11 +270,16 @@ def _enqueue_internal(
     candidates.catch_up(multi_run, key, backend=backend)
 
 
-def _open(org_id: int, multi_run_id: str, backend: Backend) -> MultiRun:
+def _open(org_id: int, multi_run_id: str, execution: str | None, backend: Backend) -> MultiRun:
     multi_run = backend.multi_runs.get(org_id, multi_run_id)
-    if multi_run is None or multi_run.status.terminal:
+    if multi_run is None or multi_run.status.terminal or _is_earlier(execution, multi_run):
         raise MultiRunGone(multi_run_id)
     return multi_run
+
+
+def _is_earlier(execution: str | None, multi_run: MultiRun) -> bool:
+    """Return whether an execution is not the last one of its multi-run, such as one that is redriven after a retry."""
+    return execution is not None and execution != multi_run.execution_name
 
 
 def _update(multi_run: MultiRun, decide: Callable[[MultiRun], Change | None], backend: Backend) -> MultiRun:

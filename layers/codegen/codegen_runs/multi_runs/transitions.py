@@ -123,7 +123,7 @@ def gathered(
         for each in judgement.candidates
         if each.gap and each.index not in unneeded
     ]
-    if gaps and len(judgement.usable) >= multi_run.quorum:
+    if gaps and len(judgement.usable) >= multi_run.required:
         writer.add("multi_run.degraded", {"gaps": gaps, "usable_count": len(judgement.usable)})
     return _change(multi_run.status, writer, dropped=dropped, gathered_at=milliseconds(now))
 
@@ -238,6 +238,51 @@ def completed(multi_run: MultiRun, answer: Answer | None, *, now: float) -> Chan
     return _change(MultiRunStatus.COMPLETED, writer, answer=answer, finished_at=milliseconds(now))
 
 
+def candidates_retried(
+    multi_run: MultiRun, attempts: Mapping[int, int], *, by: str, now: float, **restarted: Any
+) -> Change:
+    """A caller has candidates run again.
+
+    Args:
+        multi_run: The multi-run, which has ended.
+        attempts: The number of the attempt of each candidate, by its index.
+        by: The id of the caller.
+        now: The time in epoch seconds.
+        restarted: The fields of a ranking and of a synthesis that begin anew.
+    """
+    writer = _writer(multi_run, now)
+    for index, attempt in attempts.items():
+        data = {"candidate": index, "attempt": attempt, "requested_by": by}
+        writer.add("multi_run.candidate_retried", data)
+    fields: dict[str, Any] = {
+        "attempts": multi_run.attempts | {str(index): attempt for index, attempt in attempts.items()},
+        "left_out": [],
+        "outcomes": {index: usable for index, usable in multi_run.outcomes.items() if int(index) not in attempts},
+        "deadline_at": milliseconds(now + multi_run.candidate_timeout_s),
+        "gathered_at": None,
+    }
+    return _change(MultiRunStatus.RUNNING, writer, **_reopened(multi_run, now), **fields, **restarted)
+
+
+def resynthesizing(multi_run: MultiRun, candidates: Sequence[int], *, by: str, now: float, **changed: Any) -> Change:
+    """A caller has the answers of candidates combined again.
+
+    `changed` has the fields of the request, and of a ranking and of a synthesis that begin anew.
+    """
+    writer = _writer(multi_run, now)
+    strategy = str(changed.get("strategy", multi_run.strategy))
+    data = {"candidates": list(candidates), "strategy": strategy, "requested_by": by}
+    writer.add("multi_run.resynthesizing", data)
+    left_out = [index for index in range(len(multi_run.candidates)) if index not in candidates]
+    return _change(MultiRunStatus.RUNNING, writer, **_reopened(multi_run, now), **changed, left_out=left_out)
+
+
+def _reopened(multi_run: MultiRun, now: float) -> dict[str, Any]:
+    """Return the changed fields of a multi-run that has ended and goes on. A pick stays."""
+    gone = dict.fromkeys(("finished_at", "paused_at", "reason", "answer"))
+    return {"execution": multi_run.execution + 1, "reopened_at": milliseconds(now), **gone}
+
+
 def picked(multi_run: MultiRun, pick: Pick, *, now: float) -> Change | None:
     """A caller picked a candidate. The status stays: it says what the multi-run reached by itself."""
     before = multi_run.pick
@@ -314,8 +359,8 @@ def _ended(multi_run: MultiRun, candidates: Sequence[Candidate], writer: Writer)
                 "usable_count": usable,
             },
         )
-        if candidate.usable and usable == multi_run.quorum:
-            writer.add("multi_run.quorum_met", {"quorum": multi_run.quorum, "usable_count": usable})
+        if candidate.usable and usable == multi_run.required:
+            writer.add("multi_run.quorum_met", {"quorum": multi_run.required, "usable_count": usable})
     return outcomes
 
 

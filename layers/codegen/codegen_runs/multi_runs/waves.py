@@ -65,7 +65,7 @@ def _to_launch(multi_run: MultiRun, judgement: Judgement) -> list[int]:
 def _missing_answers(multi_run: MultiRun, judgement: Judgement) -> int:
     """Return how many further answers are needed at least; 0 if enough are usable and enough agree."""
     agree = multi_run.adaptive.agree if multi_run.adaptive else 0
-    return max(0, agree - _agreeing(judgement), multi_run.quorum - len(judgement.usable))
+    return max(0, agree - _agreeing(judgement), multi_run.required - len(judgement.usable))
 
 
 def _agreeing(judgement: Judgement) -> int:

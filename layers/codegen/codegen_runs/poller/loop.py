@@ -63,8 +63,8 @@ MOST_FOLLOWED = 500
 # The most seconds between two rounds. Work may be added at any time. A state machine whose task was completed is likely
 # to add the next run within a few seconds, and somebody waits for it.
 LONGEST_PAUSE = 1.0
-SHORT_PAUSE = 0.2
-SHORT_PAUSES_FOR = 4.0
+SHORT_PAUSE = 0.25
+SHORT_PAUSES_FOR = 3.0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     FOLLOW_UP = "follow_up"
+    RETRY = "retry"
+    RESYNTHESIZE = "resynthesize"
     PICK = "pick"
     UNPICK = "unpick"
 

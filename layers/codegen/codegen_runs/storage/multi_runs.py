@@ -390,6 +390,14 @@ class MultiRun(BaseModel):
     closed_pull_requests: list[int] = []
     """The pull requests of candidates that were closed after a pick, by Codegen's ids."""
     reason: str | None = None
+    attempts: dict[str, int] = {}
+    """The number of the last attempt of each candidate that was retried, by its index. The first attempt is 1."""
+    left_out: list[int] = []
+    """The candidates that a caller left out of the answer."""
+    execution: int = 0
+    """The number of the execution of its state machine, from 0. Each retry or resynthesis starts a further one."""
+    reopened_at: int | None = None
+    """When the last of these was requested."""
     outcomes: dict[str, bool] = {}
     """Whether each candidate is usable whose end is in the event log, by its index."""
     gathered_at: int | None = None
@@ -425,9 +433,24 @@ class MultiRun(BaseModel):
         """Whether it has ended, so that no event follows unless somebody decides otherwise."""
         return self.status.terminal
 
+    @property
+    def execution_name(self) -> str:
+        """The name of the execution of its state machine. Step Functions accepts each name once."""
+        return f"{self.id}-{self.execution}" if self.execution else self.id
+
+    @property
+    def required(self) -> int:
+        """How many usable answers are required."""
+        return min(self.quorum, len(self.candidates) - len(self.left_out)) if self.left_out else self.quorum
+
+    def attempt(self, index: int) -> int:
+        """Return the number of a candidate's last attempt, from 1."""
+        return self.attempts.get(str(index), 1)
+
     def candidate_key(self, index: int) -> str:
-        """Return the key of a candidate's watch."""
-        return f"{self.id}-{index}"
+        """Return the key of the watch of a candidate's last attempt."""
+        attempt = self.attempt(index)
+        return f"{self.id}-{index}" if attempt == 1 else f"{self.id}-{index}.{attempt}"
 
     @property
     def synthesis_key(self) -> str:
@@ -507,8 +530,8 @@ class MultiRunsTable:
             changes |= _no_longer_needed(multi_run)
         changes = {name: redact(_plain(value)) for name, value in changes.items()}
         changes |= {"status": str(status), "rev": multi_run.rev + 1}
-        if status.terminal:
-            changes["open"] = None
+        if status.terminal != multi_run.status.terminal:
+            changes["open"] = None if status.terminal else _OPEN
         # An earlier version of this deployment wrote no `rev`.
         same = "#rev = :rev" if multi_run.rev else "(attribute_not_exists(#rev) OR #rev = :rev)"
         unchanged = Condition(f"#status = :status AND {same}", {"status": str(multi_run.status), "rev": multi_run.rev})
