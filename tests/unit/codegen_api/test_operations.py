@@ -211,6 +211,10 @@ CALLS = [
     lambda api: api.multi_runs.pause("7mr"),
     lambda api: api.multi_runs.resume("7mr"),
     lambda api: api.multi_runs.cancel("7mr", allow_pr_ban=True, reason="No need."),
+    lambda api: api.multi_runs.retry("7mr", [0]),
+    lambda api: api.multi_runs.resynthesize(
+        "7mr", candidates=[0, 1], strategy="select", prompt="Join them.", model="m", top_k=2
+    ),
     lambda api: api.multi_runs.add_candidate("7mr", **VARIANT),
     lambda api: api.multi_runs.drop_candidate("7mr", 1, reason="Astray", allow_pr_ban=True),
     lambda api: api.multi_runs.pick("7mr", 1, reason="Good", replaces=0, close_losers=True),
