@@ -79,7 +79,7 @@ IdInQuery = Annotated[int, Query(ge=0, le=forms.LARGEST_ID)]
 
 MultiRunId = Annotated[str, Path(pattern=forms.MULTI_RUN)]
 EndpointId = Annotated[str, Path(pattern=forms.WEBHOOK_ENDPOINT)]
-ApiTokenId = Annotated[str, Path(pattern=forms.API_TOKEN)]
+ApiTokenId = Annotated[str, Path(json_schema_extra={"pattern": forms.API_TOKEN})]
 AgentId = Annotated[str, Path(json_schema_extra={"pattern": forms.AGENT})]
 CheckpointId = Annotated[str, Path(json_schema_extra={"pattern": forms.CHECKPOINT})]
 """The ids of what this deployment stores. No agent and no checkpoint has an id of another form: it is not found."""
