@@ -7,7 +7,8 @@ from benchmarks.testbed import is_own
 from local.template import Function
 from tests.support import backend
 
-# The console, and operations that Codegen gained later. The baseline stays as it is, so that figures of different times can be compared.
+# The console, and operations that Codegen gained later. The baseline stays as it is, so that figures of different times
+# can be compared.
 LATER = {"console", "webhooks", "check_suite_settings", "cli_rules", "mcp_providers", "oauth_tokens", "slack_connect"}
 
 # Functions that call Codegen and use no table.
