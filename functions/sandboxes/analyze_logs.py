@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SandboxAnalysis
-from codegen_runs.bodies import Body, with_warnings
+from codegen_runs.bodies import Body, UpstreamId, with_warnings
 from codegen_runs.http.admission import in_body
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
@@ -15,7 +15,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 class AnalyzeSandboxLogs(Body):
     """The sandbox, when the path does not name it. You need not send its logs, which the Codegen API has."""
 
-    sandbox_id: int
+    sandbox_id: UpstreamId
     org_id: int | None = None
 
 

@@ -8,6 +8,7 @@ from unicodedata import category
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from codegen_runs import forms
 from codegen_runs.problems import Unprocessable
 
 _Answer = TypeVar("_Answer")
@@ -36,6 +37,9 @@ Warnings = Annotated[
 ]
 """The warnings of an answer that may be about more than ignored fields."""
 
+
+UpstreamId = Annotated[int, Field(ge=0, le=forms.LARGEST_ID)]
+"""An id of the Codegen API."""
 
 WebUrl = Annotated[str, Field(min_length=1, max_length=2083, json_schema_extra={"format": "uri"})]
 """A URL in a body. The Codegen API checks its form."""

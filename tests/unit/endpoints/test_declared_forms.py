@@ -93,7 +93,14 @@ def ids(service: Service, codegen: CodegenAPI) -> dict[str, str]:
         strategy="none", quorum=1, candidate_timeout_s=60, synthesis=SynthesisOptions(),
     )  # fmt: skip
     current().multi_runs.add(multi_run)
-    return {"agent_id": "assistant", "agent_run_id": str(run.id), "multi_run_id": multi_run.id}
+    url = {"url": "https://hooks.example.com/runs"}
+    endpoint = service.send("POST", f"/v1/organizations/{DEMO_ORG_ID}/webhook-endpoints", TOKEN, url).json
+    return {
+        "agent_id": "assistant",
+        "agent_run_id": str(run.id),
+        "multi_run_id": multi_run.id,
+        "endpoint_id": endpoint["id"],
+    }
 
 
 def send(service: Service, route: str, parameter: Any, value: str, ids: dict[str, str]) -> Answer:
@@ -144,3 +151,19 @@ def test_every_parameter_declares_its_form() -> None:
     }
 
     assert without == {"If-None-Match"}  # What is no ETag is the ETag of no answer.
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        *((f"agent/run/{action}", {"agent_run_id": -1}) for action in ("ban", "unban", "remove-from-pr")),
+        ("agent/run/resume", {"agent_run_id": -1, "prompt": "And now?"}),
+        ("setup-commands/generate", {"repo_id": -1}),
+        ("starred-runs", {"agent_run_id": -1}),
+    ],
+)
+def test_an_id_in_a_body_that_cannot_exist_is_refused(path: str, body: Any, service: Service) -> None:
+    for value in (-1, 2**53):
+        answer = service.send("POST", f"/v1/organizations/123/{path}", TOKEN, {**body, next(iter(body)): value})
+
+        assert (answer.status, answer.json["code"]) == (422, "validation_failed")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from codegen_api import AgentRun, CodegenAPI, CodegenAPIError, NotFoundError
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, IgnoredFields
+from codegen_runs.bodies import Body, IgnoredFields, UpstreamId
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.logs import logger
@@ -28,7 +28,7 @@ CONCURRENCY = 8
 class StarRun(Body):
     """The run to star or to unstar."""
 
-    agent_run_id: int = Field(description="A number, or a string of digits.")
+    agent_run_id: UpstreamId = Field(description="A number, or a string of digits.")
     starred: bool = True
     note: str | None = Field(None, max_length=MAX_NOTE_CHARACTERS)
 

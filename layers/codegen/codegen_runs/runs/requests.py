@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from codegen_api import Webhook
-from codegen_runs.bodies import Body, NotBlank, json_text
+from codegen_runs.bodies import Body, NotBlank, UpstreamId, json_text
 
 Prompt = Annotated[str, NotBlank]
 """What an agent is to do. An empty prompt would start an agent that has nothing to do."""
@@ -35,7 +35,7 @@ class FollowUp(FollowUpOptions, Prompted):
 class ResumeAgentRun(FollowUp):
     """A prompt for an existing run, which the body names."""
 
-    agent_run_id: int
+    agent_run_id: UpstreamId
 
 
 class RunOptions(Body):
@@ -85,12 +85,12 @@ class CardOrder(Body):
 class StopAgentRun(CardOrder):
     """The run whose pull request the operation acts on."""
 
-    agent_run_id: int
+    agent_run_id: UpstreamId
 
 
 class GenerateSetupCommands(Body):
     """The repository to find setup commands for."""
 
-    repo_id: int
+    repo_id: UpstreamId
     prompt: Prompt | None = None
     trigger_source: str | None = None
