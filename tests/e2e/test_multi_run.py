@@ -96,7 +96,8 @@ def test_two_judges_select_the_best_candidate_in_its_own_words(http: httpx.Clien
     assert snapshot["answer"]["source"] == "selected"
     assert snapshot["answer"]["candidate"] == judging["ranking"][0]["candidate"]
     assert snapshot["answer"]["text"] == snapshot["candidates"][snapshot["answer"]["candidate"]]["result"].strip()
-    assert [judge["status"] for judge in judging["judges"]] == ["completed"] * 2
+    # If both orders contradict each other, the pair is compared again, once.
+    assert [judge["status"] for judge in judging["judges"]] in (["completed"] * 2, ["completed"] * 4)
     assert judging["judges"][0]["order"] == judging["judges"][1]["order"][::-1]
     assert judging["by_judges"]
     cards = http.get(f"/v1/organizations/{DEMO_ORG_ID}/run-cards", params={"children": True, "limit": 100}).json()

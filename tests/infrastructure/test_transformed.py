@@ -188,7 +188,7 @@ def role_of(template: Transformed, logical_id: str) -> str:
 
 
 def test_the_failed_events_go_to_a_queue_that_keeps_them_for_two_weeks(first: Transformed) -> None:
-    (queue,) = properties(first, "AWS::SQS::Queue")
+    queue = first["Resources"]["FailedEvents"]["Properties"]
 
     assert queue == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
 

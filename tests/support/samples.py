@@ -87,7 +87,7 @@ def succeeded(name: str, answer: Any) -> bool:
 _SAID: dict[str, dict[str, Any]] = {
     "Authorize": {"principalId": "user:789"},
     "GatherCandidates": {"next": "synthesize"},
-    "PlanMultiRun": {"candidates": [0, 1, 2]},
+    "PlanMultiRun": {"next": "launch"},
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,14 +93,6 @@ def test_a_schedule_fires_at_the_start_and_every_minute(api, minutes):
     wait_for(1)
     minutes.pass_()
     wait_for(2)
-
-
-def test_the_access_log_has_no_queries_which_may_hold_a_ticket(stack):
-    line = ("127.0.0.1:4000", "GET", "/stream?ticket=secret", "1.1", 200)
-    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, '%s - "%s %s HTTP/%s" %d', line, None)
-
-    assert logging.getLogger("uvicorn.access").filter(record)
-    assert record.getMessage() == '127.0.0.1:4000 - "GET /stream HTTP/1.1" 200'
 
 
 def test_the_fake_codegen_answers(stack):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import boto3
 import pytest
 
+from codegen_runs.storage.webhook_endpoints import Delivery, Endpoint, WebhookEndpointsTable
 from local.template import Template
 from tests.support.sources import ROOT
 from tests.unit.access.service import ADA, ATTIC, HOME, LINUS, MARY, ORG, TOKENS, Service
@@ -54,6 +55,18 @@ def tokens(service: Service) -> None:
             service.make_token(maker)
 
 
+ENDPOINT = "we-00000000000000a1"
+
+
+def deliveries(_service: Service) -> None:
+    table = WebhookEndpointsTable("WebhookEndpointsTable")
+    for number in (1, 2):
+        delivery = Delivery(
+            org_id=ORG, endpoint_id=ENDPOINT, id=f"msg_{number}", type="run.failed", created_at=number, body="{}"
+        )
+        table.add_delivery(delivery)
+
+
 # For each list: a request for it, and how it gets two entries.
 FILLED: dict[str, tuple[str, Callable[[Service], None] | None]] = {
     "/v1/organizations/{org_id}/agent/run/{agent_run_id}/checkpoints": (
@@ -65,8 +78,20 @@ FILLED: dict[str, tuple[str, Callable[[Service], None] | None]] = {
     "/v1/organizations/{org_id}/members": (f"{HOME}/members", None),
     "/v1/organizations/{org_id}/multi-runs": (f"{HOME}/multi-runs", multi_runs),
     "/v1/organizations/{org_id}/starred-runs": (f"{HOME}/starred-runs", stars),
+    "/v1/organizations/{org_id}/webhook-endpoints/{endpoint_id}/deliveries": (
+        f"{HOME}/webhook-endpoints/{ENDPOINT}/deliveries",
+        deliveries,
+    ),
     "/v1/users/me/api-tokens": (TOKENS, tokens),
 }
+
+
+@pytest.fixture(autouse=True)
+def endpoint(service: Service) -> None:
+    """The endpoint whose deliveries are listed."""
+    fields = {"url": "https://hooks.example.com/", "secret": "whsec_none", "created_by": "user:1"}
+    endpoint = Endpoint(org_id=ORG, id=ENDPOINT, created_at=1, updated_at=1, **fields)
+    WebhookEndpointsTable("WebhookEndpointsTable").add(endpoint)
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,12 @@ from tests.unit.access.service import Service
 
 DOCUMENT = json.loads(openapi.DOCUMENT.read_text("utf-8"))
 REFUSED = {400, 401, 412, 422}
-NOT_FOUND = {("path", "agent_id"): 404, ("path", "checkpoint_id"): 404, ("query", "org_id"): 403}
+NOT_FOUND = {
+    ("path", "token_id"): 404,
+    ("path", "agent_id"): 404,
+    ("path", "checkpoint_id"): 404,
+    ("query", "org_id"): 403,
+}
 NOT_FOUND |= {("path", "version"): 404, ("path", "file"): 404}
 """Parameters whose other values are answered like ids that do not exist."""
 ODD = ["", " ", "-", "a b", "1.5", "yesterday", "\u00e9", "\u0661", "a/b", "~", "a\n", "x" * 1001, '"']

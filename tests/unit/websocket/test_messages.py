@@ -333,7 +333,7 @@ def test_the_events_of_a_multi_run_itself_are_a_part_that_continues_from_its_cur
     record = current().multi_runs.get(DEMO_ORG_ID, multi_run_id)
     assert record is not None
     now = clock.now()
-    record, _ = recording.update(record, lambda record: transitions.launching(record, now=now), backend=current())
+    record, _ = recording.update(record, lambda record: transitions.launching(record, [0], now=now), backend=current())
     push()
     seen = len(client.frames)
     recording.update(record, lambda record: transitions.failed(record, "Lost.", now=now), backend=current())
