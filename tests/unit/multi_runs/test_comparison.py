@@ -66,7 +66,7 @@ def test_candidates_are_compared_by_their_logs_and_answers() -> None:
     of = stored(answer=answer, status=MultiRunStatus.COMPLETED)
     test = {"tool_name": "Bash", "tool_input": {"command": "pytest"}, "tool_output": "1 failed, 2 passed in 1s"}
     candidate(of, 0, SHARED, edit("src/cache.py"), edit("src/clock.py"), test)
-    candidate(of, 1, f"{SHARED} Yes.", edit("/work/shop/src/cache.py"))
+    candidate(of, 1, f"{SHARED} Yes.", edit("/srv/shop/src/cache.py"))
 
     found = compare(of)
 

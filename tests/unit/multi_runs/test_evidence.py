@@ -135,7 +135,7 @@ def test_a_log_without_its_first_events_is_incomplete(log: Log) -> None:
     ("tool", "given", "expected"),
     [
         ("edit_file", {"path": "a.py"}, {"a.py": "changed"}),
-        ("Edit", {"file_path": "/work/a.py", "old_string": "x", "new_string": "y"}, {"/work/a.py": "changed"}),
+        ("Edit", {"file_path": "/srv/a.py", "old_string": "x", "new_string": "y"}, {"/srv/a.py": "changed"}),
         ("MultiEdit", {"filePath": "a.py", "edits": [{"old_string": "x"}]}, {"a.py": "changed"}),
         ("file_write", {"filepath": "./a.py", "content": "x"}, {"a.py": "changed"}),
         ("str_replace_based_edit_tool", {"command": "view", "path": "a.py"}, {"a.py": "read"}),
