@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from codegen_api import CodegenAPI
 from codegen_runs.poller.candidates import RecordedCandidates
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.publisher import NoViewers
@@ -54,7 +55,7 @@ class MergedPullRequests(FakeTransport):
 class Runs:
     """The upstream and the poller, which follow the runs until they have ended."""
 
-    def __init__(self, fake: FakeCodegen, clock: backend.TestClock) -> None:
+    def __init__(self, fake: FakeCodegen, clock: backend.TestClock, codegen: CodegenAPI | None = None) -> None:
         self.fake = fake
         self.clock = clock
         self.tokens = backend.Tokens()
@@ -62,7 +63,7 @@ class Runs:
         self.ticks, self.seconds = 5, 58.0
         self._poller = Poller(
             runs=current().runs,
-            codegen=backend.codegen(FakeTransport(fake)),
+            codegen=codegen or backend.codegen(FakeTransport(fake)),
             tokens=self.tokens,
             clock=clock,
             holder="me",
