@@ -1,11 +1,12 @@
 """moto's Step Functions engine, patched where it differs from AWS.
 
-moto executes state machines (its interpreter is LocalStack's). Four things differ from AWS, or take too long, in a way
+moto executes state machines (its interpreter is LocalStack's). Five things differ from AWS, or take too long, in a way
 that matters to this project. For each patch a test fails once moto no longer needs it:
 
 - An execution that is started without a name is called "None", so a second one is refused.
 - `StopExecution` loses its error and cause, makes an execution fail that is inside a Map, and has no effect on one that
   has just started or that waits for a task token.
+- The second completion of a task token is accepted, and replaces the first one if the Task has not gone on yet.
 - Every Task creates a boto3 client, which takes longer than the Task itself.
 - The delay before a Retry passes in real time, which is too slow for a test.
 
@@ -28,9 +29,11 @@ from unittest.mock import patch
 import boto3
 from botocore.config import Config
 from moto.core.config import default_user_config
+from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcome, CallbackPoolManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication
@@ -90,6 +93,7 @@ def engine(
             (StepFunctionsParserBackend, "start_execution", start_execution),
             (StepFunctionResponse, "stop_execution", stop_execution),
             (BaseExecutionWorkerCommunication, "_reflect_execution_status", reflect_execution_status),
+            (CallbackPoolManager, "notify", _notify_once),
             (boto_client, "boto3", stack.enter_context(closing(_Clients(endpoint_url)))),
             (retrier_decl, "time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds * retry_scale))),
         ):
@@ -104,6 +108,25 @@ def engine(
 # moto is only partly typed; what is patched here is not.
 _moto_start_execution: Any = StepFunctionsParserBackend.start_execution
 _moto_reflect_execution_status: Any = BaseExecutionWorkerCommunication._reflect_execution_status
+_moto_notify: Any = CallbackPoolManager.notify
+
+
+class _TaskEndedError(AWSError):
+    """The task of a token has ended. moto's own class of this error cannot be raised."""
+
+    TYPE, STATUS = "TaskTimedOut", 400
+
+
+_one_completion_at_a_time = threading.Lock()
+
+
+def _notify_once(tokens: CallbackPoolManager, callback_id: str, outcome: CallbackOutcome) -> Any:
+    """Complete the Task of a token, unless it is complete."""
+    with _one_completion_at_a_time:
+        task = tokens.get(callback_id)
+        if task and task.get_outcome():
+            raise _TaskEndedError("The task of this token has ended.")
+        return _moto_notify(tokens, callback_id, outcome)
 
 
 def _stop(execution: Any, error: str | None, cause: str | None) -> None:

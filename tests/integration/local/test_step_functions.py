@@ -129,13 +129,13 @@ def test_a_given_name_is_kept_and_can_be_used_once(patched):
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 MAP = {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": {"StartAt": "W", "States": {"W": WAIT}}, "End": True}
-TOKEN = {
+A_TOKEN = {
     "Type": "Task",
     "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
     "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/queue", "MessageBody.$": "$$.Task.Token"},
     "TimeoutSeconds": 60,
-    "End": True,
 }
+TOKEN = {**A_TOKEN, "End": True}
 
 
 def stopped(aws: Aws, state: dict[str, object], entered: str) -> tuple[Machine, str]:
@@ -228,6 +228,32 @@ def test_stopping_an_execution_that_has_ended_changes_nothing(patched):
     machine.stop(execution)
 
     assert outcome(machine.describe(execution)) == ("SUCCEEDED", None, None)
+
+
+# --- task tokens -----------------------------------------------------------------------------------------------------
+
+
+def second_completion(aws: Aws) -> str | None:
+    """Complete a task token twice, and return the name of the error of the second time."""
+    queues = aws.client("sqs")
+    queue = queues.create_queue(QueueName="queue")["QueueUrl"]
+    machine = Machine(aws, {"Only": {**A_TOKEN, "Next": "Then"}, "Then": WAIT})
+    machine.wait_for(machine.start(name="mr-1"), "TaskSubmitted")
+    (message,) = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    machine.client.send_task_success(taskToken=message["Body"], output="1")
+    try:
+        machine.client.send_task_success(taskToken=message["Body"], output="2")
+    except machine.client.exceptions.ClientError as error:
+        return error.response["Error"]["Code"]
+    return None
+
+
+def test_a_task_token_is_accepted_once(patched):
+    assert second_completion(patched) == "TaskTimedOut"
+
+
+def test_moto_alone_accepts_a_task_token_twice(alone):
+    assert second_completion(alone) is None
 
 
 # --- clients ---------------------------------------------------------------------------------------------------------
