@@ -211,13 +211,18 @@ class Task(_Task[Driver]):
     ) -> "Task":
         """Start a new task from a checkpoint of this one, by default from the latest one. Needs a deployment.
 
-        The new task gets the conversation up to there, with what you change. Files are not copied.
+        The new task gets the conversation up to there, with what you change. Files are not copied. If this task has
+        ended, the latest checkpoint is that of its end, which a deployment may make a moment later: this waits for it.
+        A task without a checkpoint gets one.
 
         Args:
             checkpoint_id: The checkpoint, from `checkpoints`.
             prompt: The next prompt, instead of the last one of the conversation.
             system_prompt: Instructions, instead of those of the agent.
             model: The language model.
+
+        Raises:
+            TaskTimeoutError: The deployment has not made the checkpoint of the task's end within a minute.
         """
         changes = {"prompt": prompt, "system_prompt": system_prompt, "model": model}
         return Task(self._driver, self._driver.run(fork(self._driver.core, self._state, checkpoint_id, **changes)))
@@ -297,13 +302,18 @@ class AsyncTask(_Task[AsyncDriver]):
     ) -> "AsyncTask":
         """Start a new task from a checkpoint of this one, by default from the latest one. Needs a deployment.
 
-        The new task gets the conversation up to there, with what you change. Files are not copied.
+        The new task gets the conversation up to there, with what you change. Files are not copied. If this task has
+        ended, the latest checkpoint is that of its end, which a deployment may make a moment later: this waits for it.
+        A task without a checkpoint gets one.
 
         Args:
             checkpoint_id: The checkpoint, from `checkpoints`.
             prompt: The next prompt, instead of the last one of the conversation.
             system_prompt: Instructions, instead of those of the agent.
             model: The language model.
+
+        Raises:
+            TaskTimeoutError: The deployment has not made the checkpoint of the task's end within a minute.
         """
         changes = {"prompt": prompt, "system_prompt": system_prompt, "model": model}
         return AsyncTask(

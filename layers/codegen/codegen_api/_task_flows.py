@@ -7,7 +7,7 @@ more.
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ._core import Core
 from ._deployment import is_deployment, new_idempotency_key, require_deployment
@@ -15,7 +15,6 @@ from ._errors import (
     CodegenAPIError,
     ConflictError,
     InvalidResponseError,
-    NotFoundError,
     NotSupportedError,
     TaskTimeoutError,
 )
@@ -26,8 +25,17 @@ from ._protocol import Call, Flow
 from ._task_state import RunOptions, TaskState
 from .resources import runs
 
+if TYPE_CHECKING:
+    from ._deployment_models import Checkpoint
+
 _ERROR_SEARCH_ENTRIES = 20
 """Number of latest log entries that are searched for an error message."""
+
+_END_CHECKPOINT_SECONDS = 60.0
+"""A deployment reads its runs at least once a minute."""
+
+_CHECKPOINT_INTERVAL = 1.0
+"""Seconds between two requests for the latest checkpoint."""
 
 
 def start(core: Core, prompt: str, **options: Unpack[RunOptions]) -> Flow[TaskState]:
@@ -152,18 +160,43 @@ def fork(
     from .resources import checkpoints
 
     if checkpoint_id is None:
-        newest_first = checkpoints.list_(core, state.id, limit=1, org_id=state.org_id)
-        yield from newest_first.before(core)
-        latest = yield from perform(newest_first.call(None))
-        if not latest.items:
-            raise NotFoundError(f"task {state.id} has no checkpoint")
-        checkpoint_id = latest.items[0].id
+        checkpoint_id = (yield from _latest_checkpoint(core, state)).id
     forked = yield from checkpoints.fork(
         core, checkpoint_id, prompt=prompt, system_prompt=system_prompt, model=model, org_id=state.org_id
     )
     if forked.agent_run_id is None:
         raise InvalidResponseError("the server did not return the id of the new run")
     return (yield from find(core, forked.agent_run_id, state.org_id))
+
+
+def _latest_checkpoint(core: Core, state: TaskState) -> "Flow[Checkpoint]":
+    """Read the latest checkpoint of a task; make one if there is none.
+
+    A deployment can show that a task ended before it has recorded the end. Until then its checkpoints do not have the
+    answer, so this waits for the checkpoint of the end.
+    """
+    from .resources import checkpoints
+
+    newest_first = checkpoints.list_(core, state.id, limit=1, org_id=state.org_id)
+    latest: Checkpoint | None = None
+
+    def read() -> Flow[None]:
+        nonlocal latest
+        found = (yield from perform(newest_first.call(None))).items
+        latest = found[0] if found else (yield from checkpoints.create(core, state.id, org_id=state.org_id))
+
+    def is_up_to_date() -> bool:
+        return latest is not None and (
+            not state.ended() or (latest.status.final and latest.turn >= (state.turn or latest.turn))
+        )
+
+    def timed_out(timeout: float) -> TaskTimeoutError:
+        return TaskTimeoutError(f"the checkpoint of the end of task {state.id} is still missing after {timeout:g} s")
+
+    yield from newest_first.before(core)
+    yield from poll(core, read, is_up_to_date, _END_CHECKPOINT_SECONDS, _CHECKPOINT_INTERVAL, timed_out)
+    assert latest is not None  # noqa: S101 - `is_up_to_date` was True
+    return latest
 
 
 def _find_error(core: Core, state: TaskState) -> Flow[None]:

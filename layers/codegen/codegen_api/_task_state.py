@@ -44,6 +44,8 @@ class TaskState:
     web_url: str | None = None
     metadata: dict[str, Any] | None = None
     pull_requests: list[PullRequest] = field(default_factory=list)
+    turn: int | None = None
+    """1, and 1 more for each follow-up to a task that had ended; None if unknown."""
 
     def ended(self) -> bool:
         """Return whether the task has ended."""
@@ -78,6 +80,7 @@ class TaskState:
         self.updated_at = Timestamp.of(card.get("updated_at"))
         self.result, self.summary = card.get("result"), card.get("summary")
         self.web_url, self.metadata = card.get("web_url"), card.get("metadata")
+        self.turn = card.get("turn")
         if self.status.failed:
             self.error = card.get("status_reason") or self.error
         self.pull_requests = [

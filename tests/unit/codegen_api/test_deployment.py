@@ -504,3 +504,58 @@ def test_api_tokens_are_created_listed_and_revoked(client, wire):
     assert datetime.fromisoformat(body["expires_at"]) == until.astimezone()
     assert (body["role"], body["organizations"]) == ("viewer", [42])
     assert sent(wire.requests[3])[:2] == ("DELETE", "/v1/users/me/api-tokens/tok-1")
+
+
+def _checkpoint(number: int, **more):
+    found = {"id": f"7.0-{number}", "agent_run_id": 7, "run": "7", "turn": 1, "reason": "end", "status": "completed"}
+    return found | more
+
+
+FORKED = {"key": "8", "agent_run_id": 8, "status": "queued", "action": "fork", "checkpoint_id": "7.0-9"} | {
+    "created_new_run": True,
+    "detail": "A new run was started.",
+}
+
+
+def test_a_fork_of_a_task_that_ended_waits_until_its_end_is_recorded(client, wire, clock):
+    wire.answers(200, CARD | {"status": "completed", "turn": 2})
+    for newest in ([_checkpoint(3)], [_checkpoint(6, turn=2, status="running")], [_checkpoint(9, turn=2)]):
+        wire.answers(200, {"items": newest})
+    wire.answers(201, FORKED).answers(200, CARD | {"id": 8})
+
+    def script(api):
+        task = yield api.get_task(7)
+        assert (yield task.fork(prompt="Once more")).id == 8
+
+    client.play(script)
+    assert wire.requests[-2].url.path == "/v1/organizations/42/checkpoints/7.0-9/fork"
+    assert clock.sleeps == [1, 1]
+
+
+def test_a_fork_of_a_task_without_a_checkpoint_makes_one(client, wire, clock):
+    wire.answers(200, CARD).answers(200, {"items": []}).answers(201, _checkpoint(2, reason="manual", status="running"))
+    wire.answers(201, FORKED).answers(200, CARD | {"id": 8})
+
+    def script(api):
+        task = yield api.get_task(7)
+        yield task.fork()
+
+    client.play(script)
+    made, forked = wire.requests[-3:-1]
+    assert sent(made)[:2] == ("POST", "/v1/organizations/42/agent/run/7/checkpoints")
+    assert forked.url.path == "/v1/organizations/42/checkpoints/7.0-2/fork"
+    assert clock.sleeps == []
+
+
+def test_a_fork_does_not_wait_for_ever_for_the_end_of_a_task(client, wire, clock):
+    wire.answers(200, CARD | {"status": "completed", "turn": 1})
+    for _ in range(61):
+        wire.answers(200, {"items": [_checkpoint(3, status="running")]})
+
+    def script(api):
+        task = yield api.get_task(7)
+        with pytest.raises(codegen_api.TaskTimeoutError, match="end of task 7"):
+            yield task.fork()
+
+    client.play(script)
+    assert sum(clock.sleeps) == 60
