@@ -1,7 +1,9 @@
 """The types of the client, as a user's type checker sees them."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,39 @@ def test_a_script_of_a_user_passes_the_strictest_check_and_its_mistake_is_found(
     )
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.full
+def test_it_passes_pyright_in_its_strictest_mode_and_its_mistake_is_found(tmp_path: Path):
+    settings = {
+        "include": [str(SCRIPT)],
+        "extraPaths": [str(ROOT / "layers" / "codegen")],
+        "typeCheckingMode": "strict",
+        "reportUnnecessaryTypeIgnoreComment": "error",
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+
+    # The package of this pyright has Node.js in it, so that nothing is downloaded when it runs.
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "basedpyright",
+            "--project",
+            str(tmp_path),
+            "--pythonpath",
+            sys.executable,
+            "--outputjson",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    report = json.loads(done.stdout)
+    assert (report["summary"]["filesAnalyzed"], report["generalDiagnostics"]) == (1, []), done.stdout
 
 
 def test_the_script_runs(capsys):

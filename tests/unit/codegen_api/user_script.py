@@ -1,4 +1,4 @@
-"""A script as a user writes it. `test_typing.py` checks its types, as strictly as mypy can, and runs it."""
+"""A script as a user writes it. `test_typing.py` checks its types, as strictly as mypy and pyright can, and runs it."""
 
 import asyncio
 from collections.abc import Iterator
