@@ -365,6 +365,16 @@ class _Client(Generic[D]):
         """Counts of what this client and its views sent and received."""
         return self._driver.core.state.metrics
 
+    @property
+    def org_id(self) -> int | None:
+        """The organization of calls that name none; None if there is no default."""
+        return self._driver.core.org_id
+
+    @property
+    def base_url(self) -> str:
+        """The address of the server, without a slash at its end."""
+        return self._driver.core.base_url
+
     def __repr__(self) -> str:
         core = self._driver.core
         return f"{type(self).__name__}(org_id={core.org_id}, base_url={core.base_url!r})"

@@ -11,6 +11,7 @@ from ._models import AgentRunLog
 from ._pagination import PAGE_SIZE, Listing
 from ._protocol import Call, StreamCall, StreamFlow
 from ._streams import Frame, follow_frames
+from ._text import one_line
 from ._timestamps import Timestamp
 
 
@@ -46,10 +47,10 @@ class Event:
         """The event in one line of text."""
         if (log := self.log) is None:
             words = self.type.removeprefix("multi_").removeprefix("run.").replace("_", " ").replace(".", " ")
-            details = self.data.get("reason") or self.data.get("content") or ""
-            return ": ".join(filter(None, (words, str(details).strip().partition("\n")[0])))
-        content = str(log.thought or log.observation or log.tool_input or "").strip()
-        return ": ".join(filter(None, (log.tool_name or log.message_type or "log", content.partition("\n")[0])))
+            details = self.data.get("reason") or self.data.get("content")
+            return ": ".join(filter(None, (words, one_line(details))))
+        content = one_line(log.thought or log.observation or log.tool_input)
+        return ": ".join(filter(None, (log.tool_name or log.message_type or "log", content)))
 
     def __str__(self) -> str:
         return f"{self.at:%H:%M:%S} {self.text}" if self.at else self.text

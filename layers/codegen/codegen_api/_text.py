@@ -1,6 +1,8 @@
-"""Text as editors and shells write it."""
+"""Text as editors and shells write it, and values of JSON as people read them."""
 
 import codecs
+import json
+from typing import Any
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -24,3 +26,18 @@ def decode(content: bytes, encoding: str = "utf-8") -> str:
         return content.decode()
     except UnicodeDecodeError:
         return content.decode(encoding)
+
+
+def one_line(value: Any) -> str:
+    """Return a value of JSON in one line: the first line of a text, and of an object `name: value, name: value`."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip().partition("\n")[0].rstrip()
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_member(each)}" for name, each in value.items())
+    return ", ".join(map(_member, value)) if isinstance(value, list) else _member(value)
+
+
+def _member(value: Any) -> str:
+    return one_line(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

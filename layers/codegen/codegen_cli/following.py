@@ -21,6 +21,23 @@ def announce_run(task: Task) -> None:
     click.echo(visible(f"Run {task.id}: {task.web_url}" if task.web_url else f"Run {task.id}"), err=True)
 
 
+def announce_multi_run(api: CodegenAPI, multi_run_id: str) -> None:
+    """Say which multi-run was started, and where its page is."""
+    click.echo(visible(f"Multi-run {multi_run_id}: {multi_run_page(api, multi_run_id)}"), err=True)
+
+
+def multi_run_page(api: CodegenAPI, multi_run_id: str) -> str:
+    """Return the address of a multi-run in the console of the deployment."""
+    from urllib.parse import quote  # for few commands
+
+    return f"{api.base_url}/console#/{api.org_id}/multi-runs/{quote(multi_run_id, safe='')}"
+
+
+def multi_run_record(api: CodegenAPI, multi_run: MultiRun) -> Record:
+    """Return a multi-run with its page, under the name that the page has in the record of a run."""
+    return {**multi_run.model_dump(), "web_url": multi_run_page(api, multi_run.id)}
+
+
 def follow(api: CodegenAPI, task: Task, after: str | None, fields: Fields) -> None:
     """Show the events of a run until it ends, then its answer and its pull requests.
 
@@ -68,7 +85,7 @@ def follow_multi_run(api: CodegenAPI, multi_run: MultiRun, poll_interval: float,
     from . import display
 
     if multi_run.is_complete():
-        show_result(multi_run, fields)
+        show_result(api, multi_run, fields)
         return
 
     hint = (
@@ -77,10 +94,10 @@ def follow_multi_run(api: CodegenAPI, multi_run: MultiRun, poll_interval: float,
     )
     with on_interrupt(hint), display.candidates(multi_run) as shown:
         ended = api.multi_runs.wait(multi_run.id, None, poll_interval, on_progress=shown)
-    show_result(ended, fields)
+    show_result(api, ended, fields)
 
 
-def show_result(multi_run: MultiRun, fields: Fields) -> None:
+def show_result(api: CodegenAPI, multi_run: MultiRun, fields: Fields) -> None:
     """Show the answer of a multi-run, or what each candidate answered."""
     from . import display
 
@@ -88,7 +105,7 @@ def show_result(multi_run: MultiRun, fields: Fields) -> None:
     for link in answer.pull_requests or [] if answer else []:
         say_pull_request(link.get("url"), link.get("title"))
     if fields is not None:
-        show(multi_run.model_dump(), fields, _nothing)
+        show(multi_run_record(api, multi_run), fields, _nothing)
     elif answer:
         display.answer(answer.text)
     else:

@@ -203,6 +203,13 @@ def test_the_events_of_a_deployment_are_complete_in_spite_of_errors(client, wire
         ("checkpoint.created", {"reason": "plan"}, "checkpoint created: plan"),
         ("run.status_changed", {}, "status changed"),
         ("run.log", {"log": {"agent_run_id": 7, "tool_name": "search", "tool_input": "a\nb"}}, "search: a"),
+        (
+            "run.log",
+            {"log": {"tool_name": "search", "tool_input": {"for": "a\nb", "in": ["é"]}}},
+            'search: for: a, in: ["é"]',
+        ),
+        ("run.log", {"log": {"tool_name": "search", "observation": ["a", 1, None]}}, "search: a, 1, null"),
+        ("run.log", {"log": {"tool_name": "search", "observation": True}}, "search: true"),
         ("run.log", {"log": {"agent_run_id": 7, "message_type": "ACTION"}}, "ACTION"),
         ("run.log", {"log": "of another kind"}, "log"),
     ],

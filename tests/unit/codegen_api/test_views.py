@@ -110,3 +110,12 @@ def test_help_shows_what_a_method_returns(kind, list_type):
 def test_an_unknown_argument_is_refused(client):
     with pytest.raises(TypeError, match="concurency"):
         client(lambda api: api.multi_runs.create("x", concurency=4))
+
+
+def test_a_client_and_its_views_name_their_server_and_their_organization(client):
+    def script(api):
+        assert (api.base_url, api.org_id) == ("https://codegen.test", 42)
+        assert api.with_options(timeout=5).base_url == "https://codegen.test"
+        yield from ()
+
+    client.play(script, base_url="https://codegen.test/")

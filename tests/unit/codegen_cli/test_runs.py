@@ -164,6 +164,9 @@ def test_the_debug_log_has_each_request_and_no_token(run: Run) -> None:
     assert DEMO_TOKEN not in done.output
 
 
+PAGE = f"http://codegen.test/console#/{DEMO_ORG_ID}/multi-runs/mr-1"
+
+
 def multi_run(status: str, finished: int, **more: Any) -> dict[str, Any]:
     candidates = [
         {"index": index, "status": "completed" if index < finished else "running", "agent_run_id": 100 + index}
@@ -191,7 +194,7 @@ def test_a_multi_run_shows_its_candidates_and_prints_the_answer(
     assert shown.exit_code == 0, shown.output
     assert shown.stdout == "# Both\n"
     assert shown.stderr.splitlines() == [
-        "Multi-run mr-1",
+        f"Multi-run mr-1: {PAGE}",
         "candidate 1: completed, run 100",
         "candidate 2: running, run 101",
         "candidate 2: completed, run 101",
@@ -402,6 +405,25 @@ def test_a_delayed_start_tells_the_limit_and_the_launch_queue(answers: list[Any]
     assert done.stdout == "7\n"
     assert "Codegen's limit of 10 new runs in 60 s is used up. The next attempt is in 34 s." in done.stderr
     assert "4 runs of the organization wait in the launch queue." in done.stderr
+
+
+def test_web_opens_a_multi_run_in_the_console(
+    at_deployment: Run, answers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("click.launch", lambda url: opened.append(url) or 0)
+    answers += [multi_run("queued", 0), {"service": "codegen-runs"}, multi_run("running", 1)]
+
+    assert at_deployment("multi-run", "start", "--detach", "--web", "Do it").stdout == "mr-1\n"
+    assert at_deployment("multi-run", "view", "--web", "mr-1").stdout == ""
+    assert opened == [PAGE, PAGE]
+
+
+def test_the_page_of_a_multi_run_is_in_its_details_and_its_record(at_deployment: Run, answers: list[Any]) -> None:
+    answers += [multi_run("running", 1), {"service": "codegen-runs"}, multi_run("running", 1)]
+
+    assert PAGE in at_deployment("multi-run", "view", "mr-1").stdout
+    assert json.loads(at_deployment("multi-run", "view", "mr-1", "--json", "web_url").stdout) == {"web_url": PAGE}
 
 
 def test_a_queued_candidate_shows_its_place(at_deployment: Run, answers: list[Any]) -> None:

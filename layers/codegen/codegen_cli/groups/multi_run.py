@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..following import follow_multi_run
-from ..options import Group, Id, Text, json_option, limit_option
+from ..following import announce_multi_run, follow_multi_run, multi_run_page, multi_run_record
+from ..options import Group, Id, Text, json_option, limit_option, web_option
 from ..output import Fields, Record, details, show, show_list, table
 from ..records import event_record
 from ..session import starting, with_api
-from ..terminal import visible
+from ..terminal import open_page, visible
 from ..texts import first_line, time
 
 if TYPE_CHECKING:
@@ -111,21 +111,26 @@ def multi_run() -> None:
 @click.option("--detach", is_flag=True, help="Print the id of the multi-run and exit without waiting.")
 @poll_option
 @json_option
+@web_option
 @with_api
-def start(api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, fields: Fields, **options: Any) -> None:
+def start(
+    api: CodegenAPI, /, prompt: str, detach: bool, poll_interval: float, fields: Fields, web: bool, **options: Any
+) -> None:
     """Run a prompt several times and print one answer.
 
     Use - as PROMPT to read the prompt from standard input.
     """
     started = starting(api, lambda: api.multi_runs.create(prompt, **_given(options)))
+    announce_multi_run(api, started.id)
+    if web:
+        open_page(multi_run_page(api, started.id))
     if not detach:
-        click.echo(visible(f"Multi-run {started.id}"), err=True)
         follow_multi_run(api, started, poll_interval, fields)
     elif fields is None:
         click.echo(f"Follow it with: codegen-runs multi-run watch {visible(started.id)}", err=True)
         click.echo(visible(started.id))
     else:
-        show(started.model_dump(), fields, details_of)
+        show(multi_run_record(api, started), fields, details_of)
 
 
 @multi_run.command()
@@ -179,10 +184,15 @@ def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
 @multi_run.command()
 @click.argument("multi_run_id")
 @json_option
+@web_option
 @with_api
-def view(api: CodegenAPI, multi_run_id: str, fields: Fields) -> None:
-    """Show a multi-run: its candidates, its synthesis and its answer."""
-    show(api.multi_runs.get(multi_run_id).model_dump(), fields, details_of)
+def view(api: CodegenAPI, multi_run_id: str, fields: Fields, web: bool) -> None:
+    """Show a multi-run: its candidates, its synthesis and its answer. --web opens it in the console."""
+    found = api.multi_runs.get(multi_run_id)
+    if web:
+        open_page(multi_run_page(api, found.id))
+    else:
+        show(multi_run_record(api, found), fields, details_of)
 
 
 @multi_run.command()
@@ -353,6 +363,7 @@ def details_of(found: Record) -> None:
             ("Reason", found.get("reason")),
             ("Prompt", first_line(found.get("prompt"))),
             ("Created", time(found.get("created_at"))),
+            ("Page", found.get("web_url")),
             ("Synthesis", synthesis.get("status")),
             ("Answer from", answer.get("source")),
             ("Stands for", answer.get("stands_for")),

@@ -15,7 +15,7 @@ from ..output import Fields, Record, show, show_list
 from ..records import card_of, run_record
 from ..session import Unusable, starting, with_api
 from ..terminal import open_page
-from ..texts import first_line, time
+from ..texts import time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI
@@ -130,7 +130,7 @@ def logs(api: CodegenAPI, run_id: int, limit: int, skip: int, fields: Fields) ->
         ("TIME", lambda entry: time(entry.get("created_at"))[:19]),
         ("TYPE", lambda entry: entry.get("message_type")),
         ("TOOL", lambda entry: entry.get("tool_name")),
-        ("WHAT", lambda entry: first_line(_content(entry))),
+        ("WHAT", _content),
     )
     show_list(entries, fields, columns, "The log has no such entries.")
 
@@ -234,8 +234,10 @@ def _records(api: CodegenAPI, source_type: str | None, filters: dict[str, Any]) 
         return map(card_of, api.runs.list(source_type=source_type))
 
 
-def _content(entry: Record) -> Any:
-    return entry.get("thought") or entry.get("observation") or entry.get("tool_input")
+def _content(entry: Record) -> str:
+    from codegen_api._text import one_line  # the client takes longer to import than the whole help
+
+    return one_line(entry.get("thought") or entry.get("observation") or entry.get("tool_input"))
 
 
 def _show_control(run: Record) -> None:
