@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -76,11 +76,13 @@ class Functions(httpx.BaseTransport):
         self._running: str | None = None
         self._aws = aws
 
-    def run(self, name: str, event: dict[str, Any] | None = None, **more: Any) -> Any:
-        """Call a function with its sample event or with another event."""
+    def run(
+        self, name: str, event: dict[str, Any] | None = None, *, milliseconds_left: int | None = None, **more: Any
+    ) -> Any:
+        """Call a function with its sample event or with another event, with its whole timeout left or less."""
         function = self.template.functions[name]
         file = (function.code_dir / function.handler.removesuffix(".handler")).relative_to(FUNCTIONS)
-        context = Context(milliseconds_left=function.timeout * 1000)
+        context = Context(milliseconds_left=milliseconds_left or function.timeout * 1000)
         with pytest.MonkeyPatch.context() as patch:
             variables = Variables({**os.environ, **function.environment})
             patch.setattr(os, "environ", variables)
@@ -196,6 +198,22 @@ def forget() -> None:
     """Load the handlers again: a warm handler keeps what it has read from AWS."""
     handlers.load.cache_clear()
     upstream.deployment_token.forget()
+
+
+def poll(functions: Functions) -> None:
+    """Poll when the Codegen API accepts calls again."""
+    functions.clock.sleep(61)
+    functions.run("PollRuns")
+
+
+def poll_briefly(functions: Functions) -> None:
+    """Poll just long enough to launch a run, and to see its end. Many runs are followed: each second costs time."""
+    for _ in range(2):
+        functions.clock.sleep(61)
+        functions.run("PollRuns", milliseconds_left=32_000)
+
+
+Poll = Callable[[Functions], None]
 
 
 def handle_requests(functions: Functions) -> None:
@@ -410,7 +428,7 @@ def repair_a_multi_run(functions: Functions, multi_run: dict[str, Any]) -> None:
     assert functions.run("ResynthesizeMultiRun", again, **there)["statusCode"] == 202
 
 
-def finish_the_candidates(functions: Functions, multi_run: dict[str, Any]) -> None:
+def finish_the_candidates(functions: Functions, multi_run: dict[str, Any], *, poll: Poll = poll) -> None:
     functions.run("PlanMultiRun", **multi_run)
     for index in range(3):
         functions.run("LaunchCandidate", **multi_run, index=index)
@@ -457,12 +475,6 @@ def control_a_multi_run(functions: Functions) -> None:
     event = with_an_api_token("CancelMultiRun")
     there = {"path": at(event, multi_run), "pathParameters": parameters(multi_run)}
     functions.run("CancelMultiRun", event, **there, body='{"allow_pr_ban": true}')
-
-
-def poll(functions: Functions) -> None:
-    """Poll when the Codegen API accepts calls again."""
-    functions.clock.sleep(61)
-    functions.run("PollRuns")
 
 
 def lose_a_state_machine(functions: Functions) -> None:
@@ -572,7 +584,7 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
                     functions.fake.script(Script())
                     functions.fake.script(Script(ending="FAILED"))
                 if name in ("PickCandidate", "RetryCandidates", "ResynthesizeMultiRun"):
-                    finish_the_candidates(functions, multi_run)
+                    finish_the_candidates(functions, multi_run, poll=poll_briefly)
                 if name in ("RetryCandidates", "ResynthesizeMultiRun"):
                     functions.run("PublishMultiRun", **multi_run)
                 if name == "ResumeMultiRun":
