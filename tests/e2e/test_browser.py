@@ -134,6 +134,7 @@ def either(kind: str, request: pytest.FixtureRequest) -> Stack:
     return found
 
 
+@pytest.mark.full
 @pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium to test EventSource")
 @pytest.mark.parametrize("kind", ["live", "paged"])
 def test_an_eventsource_follows_a_run_through_a_cut_and_stops_by_itself(

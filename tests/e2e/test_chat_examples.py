@@ -150,6 +150,7 @@ def test_an_event_source_follows_a_turn_by_ticket(stack: Stack, http: httpx.Clie
     assert [frame["event"] for frame in frames(answer.text) if frame["event"] in dict(FRAMES)] == list(dict(FRAMES))
 
 
+@pytest.mark.full
 def test_a_conversation_continues_through_the_gateway_and_a_busy_session_is_refused(http: httpx.Client) -> None:
     first = http.post("/api/chat", json={"agent_id": "assistant", "message": "Hello!"}).json()
     more = {"agent_id": "assistant", "session_id": first["session_id"]}

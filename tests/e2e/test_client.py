@@ -114,6 +114,7 @@ def test_a_conversation_is_streamed_and_continued(api: CodegenAPI) -> None:
     assert answer.response
 
 
+@pytest.mark.full
 def test_a_multi_run_is_estimated_started_and_followed(api: CodegenAPI) -> None:
     prompt = "Say hello. [[fake seconds=2]]"
     assert api.multi_runs.estimate(prompt, concurrency=2).runs >= 3

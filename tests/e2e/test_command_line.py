@@ -44,6 +44,7 @@ def test_a_run_is_started_followed_starred_and_listed(codegen_runs: Run) -> None
     assert codegen_runs("watch", str(newest["id"])).stdout == "It is simple.\n"
 
 
+@pytest.mark.full
 def test_a_multi_run_ends_with_one_answer(codegen_runs: Run) -> None:
     done = codegen_runs("multi-run", "Explain it. [[fake seconds=5]]", "-n", "2", "--poll-interval", "0.5")
 

@@ -59,6 +59,7 @@ def test_three_candidates_become_one_answer(http: httpx.Client, stack: Stack) ->
     assert len(history) <= 10 * 3 + 30
 
 
+@pytest.mark.full
 def test_one_failed_candidate_does_not_end_the_group(http: httpx.Client) -> None:
     snapshot = follow(http, create(http, prompt="Say it. [[fake ending=FAILED nth=2]]", concurrency=3))
 
@@ -79,6 +80,7 @@ def test_below_the_quorum_the_group_fails_and_keeps_every_output(http: httpx.Cli
     assert any(candidate["result"] for candidate in snapshot["candidates"])
 
 
+@pytest.mark.full
 def test_a_synthesis_that_fails_falls_back_to_a_candidate(http: httpx.Client) -> None:
     prompt = "Say why. [[fake-synthesis ending=FAILED]]"
     snapshot = follow(http, create(http, prompt=prompt, concurrency=2))
@@ -104,6 +106,7 @@ def test_two_judges_select_the_best_candidate_in_its_own_words(http: httpx.Clien
     assert all("ranking" not in str(card) for card in cards["items"])
 
 
+@pytest.mark.full
 def test_judges_that_prefer_the_first_place_leave_the_choice_to_the_evidence(http: httpx.Client) -> None:
     prompt = "Say what a cache is. [[fake-judge result=A]]"
     snapshot = follow(http, create(http, prompt=prompt, concurrency=2, strategy="select", judge="always"))

@@ -108,6 +108,7 @@ def test_the_end_of_a_run_reaches_an_endpoint_signed_although_its_first_answer_i
     api.delete(f"webhook-endpoints/{endpoint['id']}")
 
 
+@pytest.mark.full
 def test_a_test_message_is_recorded_with_its_answer_and_sent_again_with_the_same_id(
     api: httpx.Client, receiver: Callable[..., Receiver]
 ) -> None:

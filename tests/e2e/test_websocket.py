@@ -96,6 +96,7 @@ def test_a_subscriber_gets_the_whole_run_whenever_it_subscribes(moment: str, vie
     run(story)
 
 
+@pytest.mark.full
 def test_a_multi_run_subscription_has_the_events_of_all_its_runs(viewer: Any, http: httpx.Client) -> None:
     body = {"prompt": "Say how to test a cache.", "concurrency": 3}
     multi_run_id = http.post(f"/v1/organizations/{DEMO_ORG_ID}/multi-runs", json=body).raise_for_status().json()["id"]

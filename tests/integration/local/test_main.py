@@ -110,6 +110,7 @@ def test_no_process_is_left_when_the_stack_is_killed():
         wait_until(lambda: not any(is_running(pid) for pid in started), seconds=20)
 
 
+@pytest.mark.full
 def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown(tmp_path):
     with running(**REAL, XDG_STATE_HOME=str(tmp_path)) as (process, screen):
         process.terminate()
@@ -195,6 +196,7 @@ def test_a_variable_that_sets_a_parameter_is_checked_against_the_template(enviro
     assert parameter in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_the_demo_ends_with_an_answer(environ, capsys):
     assert main(["demo", "--pace", "0", "--candidates", "2"]) == 0
 

@@ -23,6 +23,7 @@ SMALL_SYSTEM = Path(__file__).parent / "small_system" / "template.yaml"
 LET_IN = {"Authorization": "Bearer let-me-in"}
 
 
+@pytest.mark.full
 def test_a_given_codegen_replaces_the_fake(tmp_path):
     codegen = Codegen("https://codegen.example/v1/", 42, "fake-token")
 
