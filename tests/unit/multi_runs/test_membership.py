@@ -285,6 +285,7 @@ def test_enough_usable_answers_end_the_wait_for_the_others(upstream: Runs) -> No
     assert set(upstream.tokens.answers) == {f"token-{index}" for index in range(11)}
 
 
+@pytest.mark.full
 def test_the_others_are_let_go_even_if_the_poller_dies_before_it_did_so(upstream: Runs) -> None:
     upstream.fake.script(Script(result=LOCK, seconds=1))
     upstream.fake.script(Script(ending="NEVER"))
