@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks import client, cold, command_line, cost, judging, live, multi_run, provenance, size, warm
+from benchmarks import client, cold, command_line, cost, executions, judging, live, multi_run, provenance, size, warm
 from benchmarks.artifacts import ROOT, NotBuiltError, artifacts
 from benchmarks.multi_run import MultiRunError
 from benchmarks.worker import WorkerError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.artifacts import Artifacts
     from benchmarks.report import Section
 
-SECTIONS = ("cold", "warm", "size", "multi-run", "live", "provenance", "judging", "client", "command-line", "cost")
+SECTIONS = ("cold", "warm", "size", "multi-runs", "live", "provenance", "judging", "client", "command-line", "cost")
 
 
 def main() -> None:
@@ -62,9 +62,10 @@ def _measure(built: Artifacts, sections: tuple[str, ...], *, quick: bool) -> Ite
         yield from cold.sections(built, repetitions=2 if quick else 7)
     if "warm" in sections:
         yield warm.section(built, blocks=3 if quick else 10)
-    if "multi-run" in sections:
+    if "multi-runs" in sections:
         cases = multi_run.QUICK if quick else multi_run.FULL
         yield multi_run.section(repetitions=2 if quick else 3, cases=cases)
+        yield from executions.sections()
     if "live" in sections:
         yield live.section()
     if "provenance" in sections:

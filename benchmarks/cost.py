@@ -42,6 +42,7 @@ SCHEDULED_INVOCATION = 1.00 / 1e6
 METRIC, ALARM, SECRET = 0.30, 0.10, 0.40  # a month
 LOG_GB = 0.50
 TRACE = 5.00 / 1e6
+STATE_TRANSITION = 25.00 / 1e6
 
 MEMORY_GB = 0.5
 REQUEST_LINE_BYTES = 800
@@ -118,8 +119,7 @@ def section() -> Section:
     with _metered() as (deployed, meter):
         idle = _idle_month(meter)
         fixed = _fixed(deployed)
-    with _metered() as (deployed, meter):
-        unwatched = _runs(deployed, meter)
+    unwatched = following()
     watched = unwatched + _viewers(RUNS)
     cases = {
         "an idle month": (idle.dollars() | fixed, idle),
@@ -151,6 +151,12 @@ def section() -> Section:
             for name, (dollars, work) in cases.items()
         },
     )
+
+
+def following() -> Work:
+    """Count the work of starting and following a thousand runs that nobody watches."""
+    with _metered() as (deployed, meter):
+        return _runs(deployed, meter)
 
 
 @contextmanager

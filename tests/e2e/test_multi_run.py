@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import executions
 from local.fake_codegen import DEMO_ORG_ID
 from local.stack import Stack
 
@@ -56,7 +57,8 @@ def test_three_candidates_become_one_answer(http: httpx.Client, stack: Stack) ->
         time.sleep(0.1)
     assert sfn.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
     history = sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
-    assert len(history) <= 10 * 3 + 30
+    found = executions.read(history, candidates=3)
+    assert (found.events, found.transitions) == (36 + 8 * 3, 9 + 3)  # as docs/multi-runs.md says
 
 
 @pytest.mark.full

@@ -28,6 +28,7 @@ def estimate(**body: Any) -> Answer:
     [
         ({}, (3, 0, 1), (3, 2, 2)),
         ({"strategy": "none"}, (3, 0, 0), (3, 0, 0)),
+        ({"strategy": "none", "judge": "always"}, (3, 0, 0), (3, 0, 0)),
         ({"strategy": "select", "concurrency": 5}, (5, 0, 0), (5, 6, 0)),
         ({"strategy": "rank", "judge": "always"}, (3, 2, 0), (3, 6, 0)),
         ({"strategy": "rank", "judge": "always", "judges": 1}, (3, 1, 0), (3, 2, 0)),

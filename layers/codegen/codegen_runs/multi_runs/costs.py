@@ -58,22 +58,27 @@ def keys(multi_run: MultiRun) -> list[str]:
 
 def _fewest_judges(multi_run: MultiRun, count: int) -> int:
     """Return the number of judges if the evidence decides wherever it may."""
-    return judges.asked(count, multi_run.judges) if multi_run.judge is JudgePolicy.ALWAYS else 0
+    is_certain = multi_run.judge is JudgePolicy.ALWAYS and _may_ask(multi_run)
+    return judges.asked(count, multi_run.judges) if is_certain else 0
 
 
 def _expected_judges(multi_run: MultiRun, count: int) -> int:
     """Return the number of judges if the evidence does not decide, no judge fails, and no candidate changes code."""
     if multi_run.judge is JudgePolicy.AUTO and not judges.needs_ranking(multi_run, count, is_code=False):
         return 0
-    return 0 if multi_run.judge is JudgePolicy.NEVER else judges.asked(count, multi_run.judges)
+    return judges.asked(count, multi_run.judges) if _may_ask(multi_run) else 0
 
 
 def _most_judges(multi_run: MultiRun, count: int) -> int:
     """Return the number of judges if each place needs a second try and two judges contradict each other."""
-    if multi_run.judge is JudgePolicy.NEVER or multi_run.strategy is Strategy.NONE or count < 2:
+    if not _may_ask(multi_run) or count < 2:
         return 0
     again = multi_run.judges if multi_run.judges > 1 else 0
     return judges.MOST_TRIES * judges.asked(count, multi_run.judges) + again
+
+
+def _may_ask(multi_run: MultiRun) -> bool:
+    return multi_run.judge is not JudgePolicy.NEVER and multi_run.strategy is not Strategy.NONE
 
 
 def _syntheses(multi_run: MultiRun, usable: int) -> int:
