@@ -55,14 +55,3 @@ def _send(exchange: Exchange, http: httpx.Client, ids: dict[str, str]) -> None:
 
     api_examples.compare(exchange, answer.status_code, answer.headers, answer.text, ids)
     assert said_otherwise(exchange.shown, answer.json()) == []
-
-
-def test_the_costs_of_the_strategies_are_those_of_the_estimate(http: httpx.Client) -> None:
-    estimate = EXCHANGES[0]
-    rows = [line.split("|")[1:4] for line in (ROOT / "docs" / "multi-runs.md").read_text("utf-8").splitlines()]
-    shown = {row[0].strip(" `"): tuple(row[1:]) for row in rows if len(row) == 3 and row[1].strip().isdigit()}
-
-    for strategy in ("synthesize", "select", "rank", "none"):
-        found = http.post(estimate.path, json=estimate.body | {"strategy": strategy}).json()
-        least, most = (int(number) for number in shown[strategy])
-        assert (found["runs_at_least"], found["runs"]) == (least, most), strategy

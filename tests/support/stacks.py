@@ -10,7 +10,6 @@ _PAGED = (
     "tests/e2e/test_commands.py",
     "tests/e2e/test_endpoint_examples.py",
     "tests/e2e/test_multi_run.py",
-    "tests/e2e/test_multi_run_example.py",
     "tests/e2e/test_run_card_examples.py",
     "tests/e2e/test_sample_events.py",
     "tests/e2e/test_secrets.py",

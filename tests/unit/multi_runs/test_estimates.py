@@ -1,5 +1,6 @@
 """The estimate of a multi-run that is not started."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ from codegen_api import parse_timestamp
 from codegen_runs.limits.buckets import LIMITS, RESERVED_CREATES, Buckets
 from codegen_runs.storage.buckets import MARGIN
 from codegen_runs.storage.runs import RunsTable
+from local import exchanges
 from tests.support import backend, handlers
 from tests.support.events import Answer, call, current, rest
+from tests.support.sources import ROOT
 from tests.unit.multi_runs.flow import ORG, PATH, create, get, task
 
 pytestmark = pytest.mark.usefixtures("state_machine")
@@ -49,6 +52,18 @@ def test_the_estimate_counts_all_runs_and_the_multi_run_says_the_same(
     assert tuple(kind["at_least"] for kind in kinds) == least
     assert tuple(kind["at_most"] for kind in kinds) == most
     assert create({"prompt": "Say hello.", **body}).json["estimate"] == runs
+
+
+@pytest.mark.parametrize("strategy", ["synthesize", "select", "rank", "none"])
+def test_the_documentation_has_the_costs_of_its_example_with_each_strategy(strategy: str) -> None:
+    page = ROOT / "docs" / "multi-runs.md"
+    shown = re.findall(rf"^\| `{strategy}` \| (\d+) \| (\d+) \|", page.read_text("utf-8"), re.MULTILINE)
+    example = next(exchanges.read(page))
+
+    found = estimate(**example.body | {"strategy": strategy}).json
+
+    assert example.path == f"{PATH}/estimate"
+    assert [(found["runs_at_least"], found["runs"])] == [(int(least), int(most)) for least, most in shown]
 
 
 def test_an_estimate_stores_nothing_and_launches_nothing() -> None:
