@@ -1,4 +1,4 @@
-"""docs/security.md: each promise names a test that exists."""
+"""docs/security.md and docs/operations.md: each promise names a test that exists."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.sources import ROOT
 
-TEXT = (ROOT / "docs" / "security.md").read_text("utf-8")
+TEXT = "\n".join((ROOT / "docs" / name).read_text("utf-8") for name in ("security.md", "operations.md"))
 PROMISES = [line for line in TEXT.splitlines() if line.startswith("|") and "](../tests/" in line]
 _NAMED = re.compile(r"\(\.\./(?P<file>tests/[^)]+)\)|`::(?P<test>\w+)`")
 
