@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 from tests.e2e.test_browser import CuttingProxy
+from tests.e2e.test_webhook_endpoints import Receiver
 from tests.support.console import CHROMIUM, chromium, console
 
 pytestmark = [
@@ -69,6 +70,9 @@ def test_a_person_signs_in_watches_a_run_and_signs_out(kind: str, either: Stack,
         positions = [int(each.get_attribute("data-position") or -1) for each in page.locator(".log .entry").all()]
         assert positions == list(range(len(positions)))
         assert len(positions) > 30
+        told = page.locator(".log .mark", has_text="Completed.").bounding_box()
+        assert told
+        assert told["width"] > 300
         page.get_by_role("link", name="Answer", exact=True).click()
         expect(page.locator(".markdown h4, .markdown h3").first).to_be_visible()
 
@@ -117,10 +121,13 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
         "limits": ".bar",
         "settings/tokens": "table, .state",
         "settings/members": "table",
+        "settings/endpoints": ".deliveries td",
         "settings/webhook": ".facts, .state",
         "settings/organization": ".facts",
     }
     post(live, "/agents", {"id": f"assistant-{width}-{scheme}", "name": "Assistant"})
+    endpoint = post(live, "/webhook-endpoints", {"url": "http://127.0.0.1:9/axe", "events": ["multi_run.picked"]})["id"]
+    post(live, f"/webhook-endpoints/{endpoint}/deliveries", {})
     # Axe is a script of the test, which the policy of the page would refuse.
     with console(browser, live.api_url, width=width, scheme=scheme, bypass_csp=True) as opened:
         page = opened.page
@@ -132,6 +139,8 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
         found["runs"] = opened.violations()
         for view, ready in views.items():
             opened.open(f"{DEMO_ORG_ID}/{view.replace('assistant', f'assistant-{width}-{scheme}')}")
+            if view == "settings/endpoints":
+                page.locator("summary").first.click()
             page.locator(ready).first.wait_for()
             found[view] = opened.violations()
 
@@ -226,6 +235,59 @@ def test_a_person_chats_with_an_agent(kind: str, either: Stack, browser: Browser
         page.get_by_role("button", name="Send").click()
         expect(messages.locator(".agent")).to_have_count(2, timeout=60_000)
         expect(messages.locator(".person").nth(1)).to_have_text("Another one")
+
+
+def test_a_webhook_endpoint_is_created_pinged_and_its_message_sent_again(live: Stack, browser: Browser) -> None:
+    receiver = Receiver(204)
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run, .state").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/settings/endpoints")
+        page.get_by_role("button", name="New endpoint").click()
+        page.get_by_label("URL").fill(receiver.url)
+        page.get_by_label("Events").fill("multi_run.picked")
+        page.get_by_role("button", name="Create").click()
+        expect(page.get_by_role("dialog")).to_contain_text("whsec_")
+        page.get_by_role("button", name="Done").click()
+
+        mine = page.locator(".endpoints > li", has_text=receiver.url)
+        mine.locator("summary").click()
+        expect(mine).to_contain_text("Nothing was sent")
+        mine.get_by_role("button", name="Ping").click()
+        message = receiver.take()[1]["webhook-id"]
+        expect(mine.locator("tbody")).to_contain_text(message)
+        mine.get_by_role("button", name="Send again").click()
+        assert receiver.take()[1]["webhook-id"] == message
+        mine.get_by_role("button", name="Refresh").click()
+        expect(mine.locator("tbody")).to_contain_text("HTTP 204")
+
+        mine.get_by_role("button", name="Disable").click()
+        expect(mine.locator(".about")).to_contain_text("Disabled")
+        mine.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(mine).to_have_count(0)
+    receiver.close()
+
+
+def test_budgets_are_set_and_their_use_is_shown_beside_the_usage(live: Stack, browser: Browser) -> None:
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run, .state").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/usage")
+        page.get_by_role("button", name="Set budgets").click()
+        everyone = page.get_by_role("group", name="Everyone together")
+        everyone.get_by_label("Runs per month").fill("900000")
+        page.get_by_role("button", name="Save").click()
+        budgets = page.get_by_role("region", name="Budgets")
+        expect(budgets).to_contain_text("of 900,000")
+
+        page.get_by_role("button", name="Set budgets").click()
+        expect(everyone.get_by_label("Runs per month")).to_have_value("900000")
+        everyone.get_by_label("Runs per month").fill("")
+        page.get_by_role("button", name="Save").click()
+        expect(budgets).not_to_contain_text("of 900,000")
 
 
 PLANTED = (

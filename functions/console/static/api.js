@@ -90,6 +90,7 @@ export const api = {
   get: async (path, query, signal) => read(await send("GET", path, { query, signal })),
   post: async (path, body = {}, query) => read(await send("POST", path, { body, query })),
   patch: async (path, body) => read(await send("PATCH", path, { body })),
+  put: async (path, body) => read(await send("PUT", path, { body })),
   delete: async (path, query) => read(await send("DELETE", path, { query })),
 };
 

@@ -88,7 +88,7 @@ function signIn(why) {
       },
     },
   },
-  h("p.brand", mark(), "Codegen Runs"), h("h1", "Sign in"),
+  h("p.brand", logo(), "Codegen Runs"), h("h1", "Sign in"),
   why && h("div.fault", { role: "alert" }, h("p", why.message), why.remedy && h("p.remedy", why.remedy)),
   h("div.field", h("label", { for: "token" }, "Token"), token,
     h("p.hint", "A Codegen API token, or an API token of this deployment. It stays in this tab and goes only to this address.")),
@@ -97,8 +97,8 @@ function signIn(why) {
   token.focus();
 }
 
-function mark() {
-  return h("span.mark", { "aria-hidden": "true" }, icon("runs"));
+function logo() {
+  return h("span.logo", { "aria-hidden": "true" }, icon("runs"));
 }
 
 // --- the shell ---
@@ -117,14 +117,14 @@ function shell() {
     on: { change: () => { session.organization = organization.value; location.hash = address("runs"); start(); } },
   }, session.organizations.map((each) => h("option", { value: each.id, selected: each.id === session.organization }, each.name)));
   const navigation = h("nav.side", { id: "navigation", popover: true, "aria-label": "Console" },
-    h("p.brand", mark(), "Codegen Runs"), organization,
+    h("p.brand", logo(), "Codegen Runs"), organization,
     NAVIGATION.map((group) => h("ul", group.map(item))),
     h("div.foot",
       h("span.who", { title: session.user?.email ?? "" }, session.user?.full_name ?? session.user?.github_username ?? "API token"),
       iconButton("moon", "Change between light and dark", theme),
       iconButton("unknown", "Keyboard shortcuts", help),
       iconButton("exit", "Sign out", leave)));
-  const top = h("header.top", h("button.icon-button", { type: "button", popovertarget: "navigation", "aria-label": "Menu" }, icon("menu")), h("p.brand", mark(), "Codegen Runs"));
+  const top = h("header.top", h("button.icon-button", { type: "button", popovertarget: "navigation", "aria-label": "Menu" }, icon("menu")), h("p.brand", logo(), "Codegen Runs"));
   return h("div.shell", top, navigation);
 }
 

@@ -1,17 +1,19 @@
-// Tokens, members and the webhook: what the person may see and change.
+// Tokens, members and webhooks: what the person may see and change.
 
 import { api, inOrganization } from "./api.js";
 import { fill, h } from "./elements.js";
+import { endpoints } from "./endpoints.js";
 import { moment, word } from "./format.js";
-import { ask, attempt, button, choice, copy, empty, facts, field, heading, loaded, since, tabs, toast } from "./widgets.js";
+import { ask, attempt, button, choice, copy, empty, facts, field, heading, loaded, since, table, tabs, toast } from "./widgets.js";
 
+const LABELS = { tokens: "API tokens", endpoints: "Webhook endpoints", webhook: "Webhook of Codegen" };
 const ROLES = [["viewer", "Viewer: reads"], ["member", "Member: also acts"], ["admin", "Admin: also manages"]];
 
 export async function show({ main, signal, titled, address, parameters: [part = "tokens"] }) {
   titled("Settings");
   const body = h("div.body");
-  const parts = { tokens, members, webhook, organization };
-  fill(main, heading("Settings"), tabs("Settings", Object.keys(parts).map((each) => [each, each === "tokens" ? "API tokens" : word(each), address(`settings/${each}`)]), part), body);
+  const parts = { tokens, members, endpoints, webhook, organization };
+  fill(main, heading("Settings"), tabs("Settings", Object.keys(parts).map((each) => [each, LABELS[each] ?? word(each), address(`settings/${each}`)]), part), body);
   const draw = () => loaded(body, () => (parts[part] ?? tokens)({ signal, again: draw }), signal);
   await draw();
 }
@@ -69,9 +71,4 @@ async function webhook({ signal, again }) {
 async function organization({ signal }) {
   const found = await api.get(inOrganization("").replace(/\/$/, ""), undefined, signal);
   return facts([["Name", found.name], ["Id", found.id], ["Members", found.members_count], ["Changed", found.updated_at && since(found.updated_at)], ["Name at Codegen", found.codegen?.name]]);
-}
-
-function table(heads, rows) {
-  return h("div.scrolls", { tabindex: "0", role: "group", "aria-label": "Table" }, h("table.wide-table", h("thead", h("tr", heads.map((each) => h("th", { scope: "col" }, each || h("span.visually-hidden", "Actions"))))),
-    h("tbody", rows.map((cells) => h("tr", { data: { entry: "" } }, cells.map((cell) => h("td", cell)))))));
 }

@@ -1,6 +1,7 @@
 // Usage as plots; each has its numbers as a table.
 
 import { api, inOrganization } from "./api.js";
+import { budgetsSection } from "./budgets.js";
 import { fill, h, svg } from "./elements.js";
 import { count, duration, instant, word } from "./format.js";
 import { choice, empty, heading, loaded } from "./widgets.js";
@@ -16,17 +17,19 @@ export async function show({ main, signal, titled, address, query }) {
   const span = choice("days", [["7", "7 days"], ["14", "14 days"], ["30", "30 days"]], String(days), (value) => (location.hash = address(`usage?days=${value}`)));
   span.setAttribute("aria-label", "Span of time");
   fill(main, heading("Usage", { actions: [span] }), body);
-  await loaded(body, async () => {
+  const draw = () => loaded(body, async () => {
     const start = new Date(Date.now() - days * DAY).toISOString();
-    const [usage, [cards, complete], members] = await Promise.all([api.get(inOrganization("usage"), { start_date: start }, signal), runsSince(start, signal),
-      api.get(inOrganization("members"), { limit: 100 }, signal).catch(() => ({ items: [] }))]);
+    const [usage, [cards, complete], members, budgets] = await Promise.all([api.get(inOrganization("usage"), { start_date: start }, signal), runsSince(start, signal),
+      api.get(inOrganization("members"), { limit: 100 }, signal).catch(() => ({ items: [] })), api.get(inOrganization("budgets"), undefined, signal)]);
+    const limits = budgetsSection(budgets, draw);
     const person = (key) => members.items.find((each) => key === `user:${each.id}`)?.name ?? (key === "unknown" ? "Started elsewhere" : key);
-    if (!usage.runs.total) return empty("usage", "Nothing to count yet", "The runs of the last days appear here.");
+    if (!usage.runs.total) return [empty("usage", "Nothing to count yet", "The runs of the last days appear here."), limits];
     const took = cards.map((card) => card.duration_seconds).filter((seconds) => seconds !== null && seconds !== undefined).sort((a, b) => a - b);
     const ended = cards.filter((card) => ["completed", "failed", "timed_out", "incomplete"].includes(card.status));
     const share = ended.length ? Math.round((100 * ended.filter((card) => card.status === "completed").length) / ended.length) : null;
     return [
       h("dl.numbers", [["Runs", usage.runs.total.toLocaleString("en")], ["Completed", share === null ? "–" : `${share} %`], ["Median duration", took.length ? duration(took[Math.floor(took.length / 2)]) : "–"], ["Multi-runs", usage.multi_runs.total], ["Runs of multi-runs", usage.upstream_creations.of_multi_runs]].map(([term, value]) => h("div", h("dt", term), h("dd", value)))),
+      limits,
       (!complete || !usage.complete) && h("p.muted", `The plots show the newest ${count(cards.length, "run")}.`),
       h("div.plots",
         plot("Runs per day by status", perDay(cards, days), true),
@@ -38,6 +41,7 @@ export async function show({ main, signal, titled, address, query }) {
         usage.multi_runs.winners?.length > 0 && plot("Selected candidates by model", usage.multi_runs.winners.map((each) => [each.model ?? "Default", each.selected]))),
     ];
   }, signal);
+  await draw();
 }
 
 async function runsSince(start, signal) {

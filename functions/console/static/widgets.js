@@ -203,6 +203,12 @@ export function facts(pairs) {
     .map(([term, value]) => h("div", h("dt", term), add(h("dd"), [value]))));
 }
 
+/** A table that scrolls in itself where it is too wide. */
+export function table(heads, rows) {
+  return h("div.scrolls", { tabindex: "0", role: "group", "aria-label": "Table" }, h("table.wide-table", h("thead", h("tr", heads.map((each) => h("th", { scope: "col" }, each || h("span.visually-hidden", "Actions"))))),
+    h("tbody", rows.map((cells) => h("tr", { data: { entry: "" } }, cells.map((cell) => h("td", cell)))))));
+}
+
 /** Copy a text to the clipboard, and say so. */
 export async function copy(text, what) {
   await attempt(() => navigator.clipboard.writeText(text), `${what} copied.`);

@@ -1,0 +1,96 @@
+// Webhook endpoints of the deployment: whether they take their messages, and what was sent to them.
+
+import { api, inOrganization } from "./api.js";
+import { h, icon } from "./elements.js";
+import { count, duration, moment, word } from "./format.js";
+import { ask, attempt, button, choice, copy, empty, field, loaded, since, table } from "./widgets.js";
+
+const SHOWN = 20;
+const MARKS = { delivered: "completed", pending: "queued", failed: "failed" };
+
+/** The endpoints with their last deliveries. `again` draws the list anew. */
+export async function endpoints({ signal, again }) {
+  const { items } = await api.get(inOrganization("webhook-endpoints"), undefined, signal);
+  const create = button("New endpoint", () => edit(null, again), { kind: "primary", symbol: "plus" });
+  if (!items.length) return empty("link", "No webhook endpoints", "This deployment can send signed messages to your own services: when a run ends, or needs someone.", create);
+  return [h("div.row.lead", h("p.muted", "Each endpoint gets signed messages about the runs of this organization."), create),
+    h("ul.endpoints", { role: "list" }, items.map((each) => endpoint(each, again, signal)))];
+}
+
+function endpoint(item, again, signal) {
+  const path = inOrganization(`webhook-endpoints/${encodeURIComponent(item.id)}`);
+  const place = h("div.deliveries");
+  const draw = () => loaded(place, () => deliveries(path, item, draw, signal), signal);
+  const change = (body, said) => attempt(async () => { await api.patch(path, body); again(); }, said);
+  const remove = async () => {
+    const content = h("p", "It gets no further messages, and its deliveries are no longer shown.");
+    if (await ask({ title: "Delete this endpoint?", kind: "danger", confirm: "Delete", content, act: async () => { await api.delete(path); return true; } })) again();
+  };
+  const rotate = async () => {
+    const content = h("p", "Messages are signed with the new secret, and for a day also with the earlier one.");
+    const made = await ask({ title: "Rotate the secret?", confirm: "Rotate", content, act: () => api.post(`${path}/rotate-secret`) });
+    if (made) await showSecret(made.secret);
+  };
+  return h("li.card", { data: { entry: "" } },
+    h("div.row", h("h2", h("code", item.url)), h("div.actions",
+      item.enabled && button("Ping", () => attempt(async () => { await api.post(`${path}/deliveries`); await draw(); }, "A test message is on its way."), { kind: "small" }),
+      button("Change", () => edit(item, again), { kind: "small" }),
+      button("Rotate the secret", rotate, { kind: "small" }),
+      item.enabled ? button("Disable", () => change({ enabled: false }, "Disabled."), { kind: "small" }) : button("Enable", () => change({ enabled: true }, "Enabled."), { kind: "small" }),
+      button("Delete", remove, { kind: "small.danger" }))),
+    h("p.about", state(item), item.description && h("span", item.description), h("span", item.format === "slack" ? "For Slack" : "Signed JSON"), h("span", { title: item.events.join(", ") }, count(item.events.length, "type of event", "types of events"))),
+    h("details", { on: { toggle: (event) => event.target.open && draw() } }, h("summary", icon("chevron"), "Deliveries"), place));
+}
+
+function state(item) {
+  if (!item.enabled) return h("span.health.health-stalled", { title: item.disabled_reason }, item.disabled_reason ? `Disabled: ${item.disabled_reason}` : "Disabled");
+  if (item.failing_since) return h("span.health.health-stalled", "Takes no messages since ", since(item.failing_since));
+  return h("span", "Enabled");
+}
+
+async function deliveries(path, item, again, signal) {
+  const { items, has_more: more } = await api.get(`${path}/deliveries`, { limit: SHOWN }, signal);
+  const refresh = button("Refresh", again, { kind: "small" });
+  if (!items.length) return [h("p.muted", "Nothing was sent in the last 30 days."), refresh];
+  const repeat = (id) => attempt(async () => { await api.post(`${path}/deliveries`, { message_id: id }); await again(); }, "The message is sent again.");
+  return [
+    table(["Message", "State", "Sent", "Tries", ""], items.map((each) => [
+      [word(each.type.replace("multi_run", "multi-run").replace(".", " ")), h("p.muted", h("code", each.message_id))],
+      [h(`span.status.status-${MARKS[each.status]}`, icon(MARKS[each.status]), h("span.word", word(each.status))), each.reason && h("p.muted", each.reason), each.next_attempt_at && each.status === "pending" && h("p.muted", `Next try ${moment(each.next_attempt_at)}`)],
+      since(each.created_at),
+      each.attempts.length ? each.attempts.slice(-3).map(tried) : h("span.muted", "None yet"),
+      item.enabled && button("Send again", () => repeat(each.message_id), { kind: "small" }),
+    ])),
+    h("div.row", more ? h("p.muted", `The last ${SHOWN} messages.`) : h("span"), refresh),
+  ];
+}
+
+function tried({ status: code, error, milliseconds, answer }) {
+  return h("p", { title: answer }, h(code && code < 300 ? "span" : "span.bad", code ? `HTTP ${code}` : error ?? "No answer"), h("span.muted", ` after ${duration(milliseconds / 1000)}`));
+}
+
+async function edit(item, again) {
+  const made = await ask({
+    title: item ? "Change the endpoint" : "New webhook endpoint",
+    confirm: item ? "Save" : "Create",
+    content: [
+      field("URL", h("input", { name: "url", type: "url", required: true, maxlength: "2048", value: item?.url ?? "", placeholder: "https://example.com/hook" })),
+      field("Description", h("input", { name: "description", maxlength: "200", value: item?.description ?? "" })),
+      field("Events", h("input", { name: "events", value: item?.events.join(", ") ?? "", placeholder: "run.failed, multi_run.completed" }), item ? "Types, separated by commas" : "Types, separated by commas. Empty: the ends of runs, and what needs someone."),
+      field("Format", choice("format", [["standard", "Signed JSON"], ["slack", "A sentence for Slack"]], item?.format ?? "standard")),
+    ],
+    act: (form) => {
+      const events = form.get("events").split(/[\s,]+/).filter(Boolean);
+      const body = { url: form.get("url"), description: form.get("description") || null, format: form.get("format"), ...(events.length ? { events } : {}) };
+      return item ? api.patch(inOrganization(`webhook-endpoints/${encodeURIComponent(item.id)}`), body) : api.post(inOrganization("webhook-endpoints"), body);
+    },
+  });
+  if (!made) return;
+  if (made.secret) await showSecret(made.secret);
+  again();
+}
+
+function showSecret(secret) {
+  return ask({ title: "The secret of the signatures", confirm: "Done", act: async () => true,
+    content: [h("p", "Copy it now: it is shown only once."), h("pre.prompt", secret), button("Copy", () => copy(secret, "The secret"), { symbol: "copy" })] });
+}
