@@ -45,10 +45,15 @@ openapi: .venv/installed ## Generate openapi.json from the handlers, and docs/co
 	@$(python) -m local.openapi
 	@PYTHONPATH=layers/codegen $(python) -m local.command_page
 
+# x86_64 or arm64. The built template names the architecture of the built layer, so they always fit.
+ARCHITECTURE ?= x86_64
+
 # SAM runs make for the layer, which must not inherit the flags of this one.
-build: .venv-sam/installed ## Build the functions and the layer into .aws-sam/ (sam build)
+build: .venv-sam/installed ## Build the functions and the layer into .aws-sam/; ARCHITECTURE=arm64 for Graviton
 	@find functions -name __pycache__ -prune -exec rm -rf {} +
-	@env -u MAKEFLAGS -u MAKELEVEL PYTHON=$(CURDIR)/.venv-sam/bin/python $(sam) build
+	@env -u MAKEFLAGS -u MAKELEVEL PYTHON=$(CURDIR)/.venv-sam/bin/python ARCHITECTURE=$(ARCHITECTURE) $(sam) build
+	@sed -i.x86_64 's/^\( *- \)x86_64$$/\1$(ARCHITECTURE)/' .aws-sam/build/template.yaml
+	@rm .aws-sam/build/template.yaml.x86_64
 
 bridge: .venv/installed ## Let the containers of `sam local` reach `make run` (Docker on Linux)
 	@$(python) -m local.bridge $(ARGS)

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RUNTIME = "3.13"
-PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
+PLATFORMS = {
+    "x86_64": ("manylinux2014_x86_64", "manylinux_2_28_x86_64"),
+    "arm64": ("manylinux2014_aarch64", "manylinux_2_28_aarch64"),
+}
 PACKAGES = ("codegen_api", "codegen_runs")
 PROGRAMS = ("stream",)
 HERE = Path(__file__).parent
@@ -26,9 +29,9 @@ NO_BYTECODE = f"""
 """
 
 
-def install(target: Path) -> None:
-    """Install the pinned wheels for the runtime into `target`, with any Python."""
-    platforms = [f"--platform={platform}" for platform in PLATFORMS]
+def install(target: Path, architecture: str) -> None:
+    """Install the pinned wheels for the runtime on an architecture into `target`, with any Python on any machine."""
+    platforms = [f"--platform={platform}" for platform in PLATFORMS[architecture]]
     # -qq shows errors and hides warnings about the machine's pip settings. --no-deps because requirements.txt lists all
     # dependencies, and because pip would evaluate the wheels' markers for the Python that runs it.
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps", "--no-compile"]
@@ -87,16 +90,16 @@ def compile_bytecode(target: Path, python: Path) -> None:
     subprocess.run([python, "-m", "compileall", *mode, *paths, target], check=True)
 
 
-def report(target: Path, python: Path | None) -> str:
-    """Return the report of the build: the layer's size in MB (10^6 bytes), and the Python that compiled it."""
+def report(target: Path, architecture: str, python: Path | None) -> str:
+    """Return the report of the build: the size in MB (10^6 bytes), the architecture, and the Python that compiled it."""
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
-    return f"Layer: {megabytes:.1f} MB unzipped" + (f", bytecode by {python}" if python else NO_BYTECODE)
+    return f"Layer: {megabytes:.1f} MB unzipped, for {architecture}" + (f", bytecode by {python}" if python else NO_BYTECODE)
 
 
-def main(folder: str) -> None:
+def main(folder: str, architecture: str) -> None:
     """Build the layer's `python` folder at `folder`, and the layer's programs beside it."""
     target = Path(folder).resolve()
-    install(target)
+    install(target, architecture)
     copy_packages(target)
     for program in PROGRAMS:
         shutil.copy(HERE / program, target.parent)  # copy() keeps the executable bit
@@ -104,8 +107,10 @@ def main(folder: str) -> None:
     python = next(filter(is_runtime, interpreters()), None)
     if python:
         compile_bytecode(target, python)
-    print(report(target, python))  # To stdout: SAM shows a makefile's standard error only on failure
+    print(report(target, architecture, python))  # To stdout: SAM shows a makefile's standard error only on failure
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[2] not in PLATFORMS:
+        sys.exit(f"ARCHITECTURE is {' or '.join(PLATFORMS)}, not {sys.argv[2]!r}.")
+    main(*sys.argv[1:])

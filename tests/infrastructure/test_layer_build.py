@@ -1,14 +1,20 @@
 """How the layer is built, as far as no package index is needed."""
 
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.support.sources import LAYER
+from tests.support.sources import LAYER, ROOT
+
+ARM = 0xB7
+"""The machine in the header of an ELF file (EM_AARCH64)."""
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +101,11 @@ def test_two_builds_are_the_same_to_the_byte(build: ModuleType, tmp_path: Path) 
 def test_the_report_warns_about_a_layer_without_bytecode(build: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text("#" * 1_000_000)
 
-    assert build.report(tmp_path, Path("/usr/bin/python3.13")) == (
-        "Layer: 1.0 MB unzipped, bytecode by /usr/bin/python3.13"
+    assert build.report(tmp_path, "arm64", Path("/usr/bin/python3.13")) == (
+        "Layer: 1.0 MB unzipped, for arm64, bytecode by /usr/bin/python3.13"
     )
-    assert "NO BYTECODE" in build.report(tmp_path, None)
-    assert "PYTHON313" in build.report(tmp_path, None)
+    assert "NO BYTECODE" in build.report(tmp_path, "x86_64", None)
+    assert "PYTHON313" in build.report(tmp_path, "x86_64", None)
 
 
 def test_what_nothing_reads_at_run_time_is_left_out(build: ModuleType, tmp_path: Path) -> None:
@@ -112,6 +118,30 @@ def test_what_nothing_reads_at_run_time_is_left_out(build: ModuleType, tmp_path:
     build.strip(tmp_path)
 
     assert sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()) == sorted(kept)
+
+
+@pytest.mark.full
+def test_functions_and_layer_are_built_for_the_same_architecture_on_any_machine(tmp_path: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tmp_path / name, follow_symlinks=False)  # With its time, which make compares.
+    (tmp_path / ".venv-sam").symlink_to((ROOT / ".venv-sam").resolve())
+
+    subprocess.run(["make", "build", "ARCHITECTURE=arm64"], cwd=tmp_path, capture_output=True, check=True)
+
+    built = tmp_path / ".aws-sam" / "build"
+    assert Counter(re.findall("x86_64|arm64", (built / "template.yaml").read_text("utf-8"))) == {"arm64": 2}
+    compiled = list((built / "CodegenLayer").rglob("*.so"))
+    assert {file.read_bytes()[18] for file in compiled} == {ARM}
+
+
+def test_an_architecture_that_lambda_does_not_have_is_refused() -> None:
+    refused = subprocess.run(
+        [sys.executable, LAYER / "build.py", "nowhere", "riscv64"], capture_output=True, text=True, check=False
+    )
+
+    assert (refused.returncode, refused.stderr) == (1, "ARCHITECTURE is x86_64 or arm64, not 'riscv64'.\n")
 
 
 def test_the_makefile_builds_the_layer_of_the_template(build: ModuleType) -> None:
