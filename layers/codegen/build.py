@@ -91,9 +91,10 @@ def compile_bytecode(target: Path, python: Path) -> None:
 
 
 def report(target: Path, architecture: str, python: Path | None) -> str:
-    """Return the report of the build: the size in MB (10^6 bytes), the architecture, and the Python that compiled it."""
+    """Return the report of the build: the layer's size in MB (10^6 bytes), and the Python that compiled it."""
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
-    return f"Layer: {megabytes:.1f} MB unzipped, for {architecture}" + (f", bytecode by {python}" if python else NO_BYTECODE)
+    bytecode = f", bytecode by {python}" if python else NO_BYTECODE
+    return f"Layer: {megabytes:.1f} MB unzipped, for {architecture}{bytecode}"
 
 
 def main(folder: str, architecture: str) -> None:
