@@ -85,7 +85,7 @@ def test_a_task_gets_a_follow_up_and_is_forked(api: CodegenAPI) -> None:
     assert forked.id != task.id
     assert forked.wait_for_completion(timeout=30, poll_interval=0.3).is_successful()
     lineages = [api.checkpoints.lineage(checkpoint.id) for checkpoint in task.checkpoints()]
-    assert str(forked.id) in {fork["child"] for lineage in lineages for fork in lineage.descendants}
+    assert str(forked.id) in {fork.child for lineage in lineages for fork in lineage.descendants}
     task.follow_up("And goodbye. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
     assert task.is_successful()
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field
 
 from ._models import AgentRunLog, Model, Organization, Page, User
-from ._statuses import MultiRunStatus, RunStatus
+from ._statuses import RunStatus
 from ._timestamps import Timestamp
 
 T = TypeVar("T")
@@ -185,6 +185,29 @@ class Checkpoint(Model):
     branch_name: str | None = None
 
 
+class LineageEntry(Model):
+    """A run that was started from a checkpoint of another run."""
+
+    action: str | None = None
+    checkpoint_id: str
+    checkpoint_hash: str | None = None
+    run: str | None = None
+    """The key of the checkpoint's run."""
+    agent_run_id: int | None = None
+    child: str | None = None
+    """The key of the run that was started. None if it is not certain that it was."""
+    client_run_id: str | None = None
+    depth: int = 1
+    modified: list[str] = Field([])
+
+
+class Replayed(Model):
+    """How many messages of the conversation the run received again, and for how many there was no room."""
+
+    messages: int
+    left_out: int = 0
+
+
 class RestoredRun(RunSnapshot):
     """The run that continues from a checkpoint."""
 
@@ -193,8 +216,8 @@ class RestoredRun(RunSnapshot):
     created_new_run: bool
     detail: str
     fidelity: str | None = None
-    replayed: dict[str, Any] | None = None
-    lineage: list[dict[str, Any]] | None = None
+    replayed: Replayed | None = None
+    lineage: list[LineageEntry] | None = None
 
 
 class Lineage(Model):
@@ -203,8 +226,8 @@ class Lineage(Model):
     checkpoint_id: str
     run: str
     earlier: list[Checkpoint]
-    ancestors: list[dict[str, Any]]
-    descendants: list[dict[str, Any]]
+    ancestors: list[LineageEntry]
+    descendants: list[LineageEntry]
     truncated: bool = False
 
 
@@ -380,120 +403,6 @@ class AgentProfile(Model):
     tags: list[str] | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
-
-
-class Candidate(Model):
-    """One run of a multi-run."""
-
-    index: int
-    status: RunStatus
-    status_reason: str | None = None
-    agent_run_id: int | None = None
-    result: str | None = None
-    reason: str | None = None
-    usable: bool | None = None
-    dropped: dict[str, Any] | None = None
-    """Set if it does not count: the `reason`, and who dropped it when."""
-    log_count: int | None = None
-    summary: str | None = None
-    model: str | None = None
-    agent_type: str | None = None
-    queue: dict[str, Any] | None = None
-    branch_name: str | None = None
-    pull_requests: list[dict[str, Any]] | None = None
-    web_url: str | None = None
-    link: str | None = None
-
-
-class Answer(Model):
-    """The answer of a multi-run. `source` is synthesis, selected, only_candidate, fallback or picked."""
-
-    text: str
-    source: str
-    candidate: int | None = None
-    reason: str | None = None
-    pull_requests: list[dict[str, Any]] | None = None
-    stands_for: str | None = None
-
-
-class Pick(Model):
-    """A person's choice of a candidate."""
-
-    candidate: int
-    picked_by: str
-    picked_at: Timestamp | None = None
-    reason: str | None = None
-
-
-class MultiRun(Model):
-    """Several runs of one prompt and the one answer made of theirs. Lists omit the candidates."""
-
-    id: str
-    status: MultiRunStatus
-    strategy: str | None = None
-    prompt: str
-    requested: int
-    quorum: int | None = None
-    created_at: Timestamp | None = None
-    deadline_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
-    answer: Answer | None = None
-    pick: Pick | None = None
-    reason: str | None = None
-    counts: dict[str, int] | None = None
-    candidates: list[Candidate] | None = None
-    judging: dict[str, Any] | None = None
-    synthesis: dict[str, Any] | None = None
-    rejections: list[dict[str, Any]] | None = None
-    strategy_used: str | None = None
-    estimate: dict[str, Any] | None = None
-    paused_scope: str | None = None
-    cancelled_runs: list[dict[str, Any]] | None = None
-    allowed_actions: list[AllowedAction] | None = None
-    losers: list[dict[str, Any]] | None = None
-    """After a pick with `close_losers`: the other candidates' pull requests, each with its `outcome` and `detail`."""
-
-    def is_complete(self) -> bool:
-        """Return whether the multi-run has ended, successfully or not."""
-        return self.status.final
-
-
-class MultiRunEstimate(Model):
-    """What a multi-run would cost: at most `runs` runs. `refusals` says why it would be refused now."""
-
-    runs: int
-    runs_at_least: int | None = None
-    candidates: dict[str, Any] | None = None
-    judges: dict[str, Any] | None = None
-    syntheses: dict[str, Any] | None = None
-    last_launch_at: Timestamp | None = None
-    minutes_until_last_launch: float | None = None
-    refusals: list[dict[str, Any]] | None = None
-    identical_variants: list[list[int]] | None = None
-
-
-class ComparedCandidate(Model):
-    """A candidate and the facts about its run, in `evidence`. Unknown values are None."""
-
-    index: int
-    status: RunStatus
-    usable: bool | None = None
-    agent_run_id: int | None = None
-    answer_characters: int | None = None
-    evidence: dict[str, Any] | None = None
-    rank: int | None = None
-    rank_reasons: list[str] | None = None
-
-
-class Comparison(Model):
-    """The candidates of a multi-run side by side."""
-
-    multi_run_id: str
-    status: MultiRunStatus
-    candidates: list[ComparedCandidate]
-    files: dict[str, Any] | None = None
-    agreement: dict[str, Any] | None = None
-    provenance: dict[str, Any] | None = None
 
 
 class Star(Model):

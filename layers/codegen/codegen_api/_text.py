@@ -29,14 +29,19 @@ def decode(content: bytes, encoding: str = "utf-8") -> str:
 
 
 def one_line(value: Any) -> str:
-    """Return a value of JSON in one line: the first line of a text, and of an object `name: value, name: value`."""
+    """Return a value of JSON in one line.
+
+    Of a text it is the first line; of an object `name: value, name: value`, or the value if there is only one.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
         return value.strip().partition("\n")[0].rstrip()
-    if isinstance(value, dict):
+    if isinstance(value, dict) and len(value) > 1:
         return ", ".join(f"{name}: {_member(each)}" for name, each in value.items())
-    return ", ".join(map(_member, value)) if isinstance(value, list) else _member(value)
+    if isinstance(value, dict | list):
+        return ", ".join(map(_member, value.values() if isinstance(value, dict) else value))
+    return _member(value)
 
 
 def _member(value: Any) -> str:

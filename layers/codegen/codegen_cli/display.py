@@ -23,10 +23,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from codegen_api import Event, MultiRun, Task
+from codegen_api import Event, MultiRun, QueuePlace, Task
 
 from .terminal import can_draw, is_terminal, visible
-from .texts import time
 
 STYLES = {
     "cancelled": "yellow",
@@ -82,7 +81,9 @@ def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
         bar = progress.add_task(multi_run.id, total=multi_run.requested)
 
         def show(now: MultiRun) -> None:
-            progress.update(bar, completed=(now.counts or {}).get("finished", 0), description=f"{now.id}: {now.status}")
+            progress.update(
+                bar, completed=now.counts.finished if now.counts else 0, description=f"{now.id}: {now.status}"
+            )
             for name, state in _states(now):
                 if shown.get(name) != state:
                     shown[name] = state
@@ -142,15 +143,17 @@ def _states(multi_run: MultiRun) -> Iterator[tuple[str, str]]:
     for candidate in multi_run.candidates or []:
         run = f", run {candidate.agent_run_id}" if candidate.agent_run_id else ""
         reason = f": {candidate.reason}" if candidate.reason else ""
-        queue = getattr(candidate, "queue", None)
-        place = _place(queue) if isinstance(queue, dict) and candidate.status == "queued" else ""
+        place = _place(candidate.queue) if candidate.queue and candidate.status == "queued" else ""
         yield f"candidate {candidate.index + 1}", f"{candidate.status}{place}{run}{reason}"
     if multi_run.synthesis:
-        yield "synthesis", str(multi_run.synthesis.get("status"))
+        yield "synthesis", multi_run.synthesis.status.value
 
 
-def _place(queue: dict[str, object]) -> str:
-    return f", {queue.get('position')} runs ahead, expected at {time(queue.get('expected_at'))} UTC"
+def _place(queue: QueuePlace) -> str:
+    ahead = "1 run" if queue.position == 1 else f"{queue.position} runs"
+    return f", {ahead} ahead" + (
+        f", expected at {queue.expected_at:%Y-%m-%d %H:%M:%S} UTC" if queue.expected_at else ""
+    )
 
 
 def _progress(count: str) -> Progress:

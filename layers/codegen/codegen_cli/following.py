@@ -103,7 +103,7 @@ def show_result(api: CodegenAPI, multi_run: MultiRun, fields: Fields) -> None:
 
     answer = multi_run.answer
     for link in answer.pull_requests or [] if answer else []:
-        say_pull_request(link.get("url"), link.get("title"))
+        say_pull_request(link.url, link.title)
     if fields is not None:
         show(multi_run_record(api, multi_run), fields, _nothing)
     elif answer:

@@ -405,7 +405,7 @@ def test_a_candidate_is_picked_and_the_pick_is_undone(client, wire):
 
     def script(api):
         picked = yield api.multi_runs.pick("mr-1", 1, replaces=2, close_losers=True)
-        assert (picked.pick.candidate, picked.losers) == (1, [closed])
+        assert (picked.pick.candidate, picked.losers[0].outcome) == (1, "closed")
         assert (yield api.multi_runs.unpick("mr-1")).pick is None
 
     client.play(script)
@@ -414,13 +414,40 @@ def test_a_candidate_is_picked_and_the_pick_is_undone(client, wire):
     assert [sent(request) for request in wire.requests[-2:]] == [("POST", path, body), ("DELETE", path, None)]
 
 
+def test_the_parts_of_a_multi_run_are_objects_and_an_odd_part_does_not_hide_the_others(client, wire):
+    parts = {
+        "counts": {"finished": 1, "usable": "many"},
+        "synthesis": {"status": "running", "agent_run_id": 9, "key": "mr-1.s1"},
+        "judging": {"ranking": [{"candidate": 1, "rank": 1, "points": 2}], "judges": [{"status": "completed"}]},
+        "estimate": "cheap",
+        "candidates": [{"index": 0, "status": "queued", "queue": {"position": 1, "expected_at": None}}],
+        "rejections": [{"synthesis": 1, "reason": "It is empty."}],
+    }
+    wire.answers(200, MULTI_RUN | parts)
+
+    def script(api):
+        found = yield api.multi_runs.get("mr-1")
+        assert (found.synthesis.status, found.synthesis.agent_run_id) == ("running", 9)
+        assert (found.judging.ranking[0].points, found.judging.judges[0].problem) == (2, None)
+        assert (found.candidates[0].queue.position, found.rejections[0].reason) == (1, "It is empty.")
+        assert (found.counts.finished, found.counts.failed, found.estimate) == (1, 0, None)
+        assert found.model_dump() == MULTI_RUN | parts | {"unreadable": ["estimate"]} | {
+            "counts": parts["counts"] | {"unreadable": ["usable"]}
+        }
+
+    client.play(script)
+
+
 def test_the_candidates_of_a_multi_run_are_compared(client, wire):
-    compared = {"index": 0, "status": "completed", "evidence": {"tests_outcome": "passed"}}
+    evidence = {"tests_outcome": "passed", "files": [{"path": "a.py", "access": "changed", "new": 1}], "newer": [2]}
+    compared = {"index": 0, "status": "completed", "evidence": evidence}
     wire.answers(200, {"multi_run_id": "mr-1", "status": "completed", "candidates": [compared], "agreement": None})
 
     def script(api):
         found = yield api.multi_runs.compare("mr-1")
-        assert found.candidates[0].evidence == {"tests_outcome": "passed"}
+        facts = found.candidates[0].evidence
+        assert (facts.tests_outcome, facts.files[0].path, facts.commands, facts.steps) == ("passed", "a.py", [], None)
+        assert facts.model_dump() == evidence
         assert (found.candidates[0].rank, found.agreement) == (None, None)
 
     client.play(script)

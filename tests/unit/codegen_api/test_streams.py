@@ -209,6 +209,7 @@ def test_the_events_of_a_deployment_are_complete_in_spite_of_errors(client, wire
             'search: for: a, in: ["é"]',
         ),
         ("run.log", {"log": {"tool_name": "search", "observation": ["a", 1, None]}}, "search: a, 1, null"),
+        ("run.log", {"log": {"tool_name": "view_file", "tool_input": {"path": "a.py"}}}, "view_file: a.py"),
         ("run.log", {"log": {"tool_name": "search", "observation": True}}, "search: true"),
         ("run.log", {"log": {"agent_run_id": 7, "message_type": "ACTION"}}, "ACTION"),
         ("run.log", {"log": "of another kind"}, "log"),

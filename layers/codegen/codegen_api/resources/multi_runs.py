@@ -6,12 +6,13 @@ from typing import Any, Literal, TypedDict
 
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
-from .._deployment_models import Comparison, CursorPage, MultiRun, MultiRunEstimate
+from .._deployment_models import CursorPage
 from .._errors import TaskTimeoutError
 from .._events import Event, EventPage, event_list, event_stream
 from .._flows import check_poll_interval, perform, poll
 from .._ids import Id, as_id, as_name
 from .._models import Harness
+from .._multi_run_models import Comparison, MultiRun, MultiRunEstimate
 from .._pagination import PAGE_SIZE, Listing, by_cursor
 from .._prompt import as_prompt
 from .._protocol import Call, Flow, StreamFlow

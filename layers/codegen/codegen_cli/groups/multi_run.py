@@ -380,9 +380,9 @@ def details_of(found: Record) -> None:
 
 
 def _report_cancelled_runs(multi_run: MultiRun) -> None:
-    for run in getattr(multi_run, "cancelled_runs", None) or []:
-        name = run.get("agent_run_id") or run.get("key") or f"candidate {run.get('candidate')}"
-        click.echo(visible(f"Run {name} is {run.get('status')}. {run.get('detail') or ''}".rstrip()), err=True)
+    for run in multi_run.cancelled_runs or []:
+        name = run.agent_run_id or run.key or f"of candidate {_number(run.candidate)}"
+        click.echo(visible(f"Run {name} is {run.status}. {run.detail or ''}".rstrip()), err=True)
 
 
 def _given(options: Record) -> dict[str, Any]:
