@@ -1,0 +1,173 @@
+"""Which promises a history breaks. Nothing here starts or reads anything: a history goes in, violations come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING
+
+from local.soak.histories import History, Log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from local.soak.histories import Event, Fault, Request, View
+
+UPSTREAM_CODES = frozenset({"upstream_failed", "upstream_unavailable", "upstream_timeout", "identity_unconfirmed"})
+"""Codes of 5xx answers that report a failure of the upstream."""
+
+TERMINAL_TYPES = frozenset({"run.completed", "run.incomplete", "run.failed", "run.cancelled", "run.timed_out"})
+SETTLED = frozenset({"completed", "failed", "cancelled"})
+
+# A process may allocate this much (MB) after its first events, and this share of what it then has.
+_GROWTH_MB = 12.0
+_GROWTH_SHARE = 0.15
+# With fewer samples the memory of a process says nothing.
+_ENOUGH_SAMPLES = 8
+# A request ends a moment after the function that served it was killed.
+_SLACK = 0.5
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was broken, and what shows it."""
+
+    promise: str
+    evidence: str
+
+
+def check(history: History) -> list[Violation]:
+    """Return all violations."""
+    return [
+        *own_failures(history),
+        *wrong_logs(history),
+        *wrong_views(history),
+        *wrong_launches(history),
+        *unsettled(history),
+        *lost_messages(history),
+        *growing(history),
+    ]
+
+
+def own_failures(history: History) -> Iterator[Violation]:
+    """Yield each 5xx that the deployment caused itself.
+
+    A 5xx with a code of the upstream is the upstream's. A function that was killed explains one answer without a code,
+    and a refused call of the storage explains answers that say so.
+    """
+    kills = [fault for fault in history.faults if fault.kind == "killed"]
+    storage = [fault for fault in history.faults if fault.kind in ("throttled", "lost_answer")]
+    for request in history.requests:
+        if 0 < request.status < 500 or request.code in UPSTREAM_CODES:
+            continue
+        if request.code == "storage_unavailable" and _during(request, storage):
+            continue
+        if request.code is None and (kill := _during(request, kills)):
+            kills.remove(kill)
+            continue
+        yield Violation("no 5xx of our own", f"{request.name}: {request.status} {request.code or 'without a code'}")
+
+
+def _during(request: Request, faults: Sequence[Fault]) -> Fault | None:
+    return next((fault for fault in faults if request.began <= fault.at <= request.ended + _SLACK), None)
+
+
+def wrong_logs(history: History) -> Iterator[Violation]:
+    """Yield each event log that has gaps or repetitions, or differs from the upstream's history."""
+    upstream = {run.run: run for run in history.upstream}
+    for log in history.logs:
+        numbers = [event.seq for event in log.events]
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield Violation("events are numbered without gaps", f"{log.key}: {_difference(numbers)}")
+        run = upstream.get(log.run)
+        if run is None:
+            continue
+        positions = [event.position for event in log.events if event.type == "run.log"]
+        if positions != list(range(run.entries)):
+            evidence = f"{log.key}: positions {positions}, Codegen has {run.entries} entries"
+            yield Violation("each log entry is one event", evidence)
+        ends = [event.type for event in log.events if event.type in TERMINAL_TYPES]
+        if ends != [run.terminal]:
+            yield Violation("a run ends once, as at Codegen", f"{log.key}: {ends}, at Codegen {run.terminal}")
+
+
+def wrong_views(history: History) -> Iterator[Violation]:
+    """Yield each viewer that missed an event, saw one twice or in the wrong order, or never got the end."""
+    logs = {log.run: log for log in history.logs}
+    for view in history.views:
+        log = logs.get(view.run)
+        if log is None:
+            yield Violation("a watched run has a log", f"{view.viewer}, {view.run}")
+            continue
+        yield from _compare(view, log)
+        if not view.ended:
+            yield Violation("a viewer gets the end", f"{view.viewer}, {view.run}")
+
+
+def _compare(view: View, log: Log) -> Iterator[Violation]:
+    who = f"{view.viewer}, {view.run}"
+    seen, written = _ids(view.events), _ids(log.events)
+    if twice := [id_ for id_, count in Counter(seen).items() if count > 1]:
+        yield Violation("a viewer sees no event twice", f"{who}: {twice}")
+    if missing := [id_ for id_ in written if id_ not in seen]:
+        yield Violation("a viewer misses no event", f"{who}: {missing}")
+    if strange := [id_ for id_ in seen if id_ not in written]:
+        yield Violation("a viewer sees only events of the log", f"{who}: {strange}")
+    if any(before.seq > after.seq for before, after in pairwise(view.events)):
+        yield Violation("a viewer sees events in order", f"{who}: {seen}")
+    types = {event.id: event.type for event in log.events}
+    if changed := [event.id for event in view.events if types.get(event.id, event.type) != event.type]:
+        yield Violation("all viewers see the same events", f"{who}: {changed}")
+
+
+def _ids(events: Sequence[Event]) -> list[str]:
+    return [event.id for event in events]
+
+
+def wrong_launches(history: History) -> Iterator[Violation]:
+    """Yield each request that started more than one run at the upstream, or none although it was accepted."""
+    launched = Counter(run.key for run in history.upstream)
+    for key, count in launched.items():
+        if count > 1:
+            yield Violation("nothing is launched twice", f"{key}: {count} runs")
+    runs = {run.key: run.run for run in history.upstream}
+    for key, run in history.started.items():
+        if key not in runs:
+            yield Violation("an accepted run exists at Codegen", f"{key}: run {run}")
+        elif launched[key] == 1 and runs[key] != run:
+            yield Violation("an accepted run exists at Codegen", f"{key}: answered {run}, at Codegen {runs[key]}")
+
+
+def unsettled(history: History) -> Iterator[Violation]:
+    """Yield each multi-run without an end."""
+    for multi_run in history.multi_runs:
+        if multi_run.status not in SETTLED:
+            yield Violation("every multi-run settles", f"{multi_run.id}: {multi_run.status}")
+
+
+def lost_messages(history: History) -> Iterator[Violation]:
+    """Yield each message that is neither at the receiver nor in the queue for undelivered messages."""
+    there = {*history.received, *history.undelivered}
+    for log in history.logs:
+        for event in log.events:
+            id_ = f"msg_{history.org_id}_{log.key}_{event.id}"
+            if event.type in history.announced and id_ not in there:
+                yield Violation("every message arrives, or is kept as undelivered", f"{id_}, {event.type}")
+
+
+def growing(history: History) -> Iterator[Violation]:
+    """Yield each process whose memory grows: the last quarter of its samples against the second."""
+    for memory in history.memory:
+        quarter = len(memory.samples) // 4
+        if len(memory.samples) < _ENOUGH_SAMPLES:
+            continue
+        before, after = median(memory.samples[quarter : 2 * quarter]), median(memory.samples[-quarter:])
+        if after > before * (1 + _GROWTH_SHARE) + _GROWTH_MB:
+            yield Violation("memory stays flat", f"{memory.process}: {before:.0f} MB, later {after:.0f} MB")
+
+
+def _difference(numbers: Sequence[int]) -> str:
+    expected = range(1, len(numbers) + 1)
+    return next((f"{found} at {number}" for found, number in zip(numbers, expected, strict=True) if found != number))
