@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from local.aws.faults import Faults
     from local.template import Template
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
@@ -90,6 +91,7 @@ class Stack:
         data_folder: The folder in which the tables, the running executions and the state of the fake are kept. None: in
             memory only.
         base_path: The base path of the API, such as `/codegen`, as a custom domain may have one.
+        faults: The faults that calls of the AWS stand-in can meet, once they are turned on.
 
     Attributes:
         api_url, websocket_url, aws_url: Where the stack answers, from the start on.
@@ -122,6 +124,7 @@ class Stack:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         data_folder: Path | None = None,
         base_path: str = "",
+        faults: Faults | None = None,
     ) -> None:
         self.fake = None if codegen else fake or FakeCodegen()
         self.log_dir = log_dir
@@ -136,6 +139,7 @@ class Stack:
         self._sleep = sleep
         self._data_folder = data_folder
         self._base_path = base_path
+        self._faults = faults
         self._failures: SimpleQueue[Exception] = SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -183,6 +187,7 @@ class Stack:
                 retry_scale=self._retry_scale,
                 connections=loopback.url(management_socket),
                 journal=str(kept.tables) if kept else None,
+                faults=asdict(self._faults) if self._faults else None,
                 codegen="the fake Codegen" if self.fake else origin(self.codegen.base_url),
             )
             secret = stack.enter_context(deployed(deployment, aws_socket, self._failures.put))

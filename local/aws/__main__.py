@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import start_blocking_portal
 
+from local.aws.faults import Faults
 from local.aws.persistence import Persistence
 from local.aws.process import Deployment
 from local.aws.server import serve
@@ -34,7 +35,8 @@ def main(file_descriptor: int) -> None:
     deployment = Deployment(**json.loads(sys.stdin.readline()))
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket(fileno=file_descriptor))
-        aws = stack.enter_context(serve(listening, retry_scale=deployment.retry_scale))
+        faults = Faults(**deployment.faults) if deployment.faults else None
+        aws = stack.enter_context(serve(listening, retry_scale=deployment.retry_scale, faults=faults))
         secret = aws.create_secret("codegen-token", deployment.token)
         try:
             parameters = {**deployment.parameters, "CodegenTokenSecret": secret}

@@ -13,7 +13,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from local.journal import DataError
 from local.template import TemplateError
@@ -44,6 +44,7 @@ class Deployment:
         connections: The URL of the management API of the WebSocket API.
         codegen: The Codegen API that the tables are about, in a form that is the same at each start.
         journal: The file in which the tables and the running executions are kept. None: in memory only.
+        faults: The faults of the services, as the fields of `faults.Faults`. None: none.
     """
 
     template: str
@@ -56,6 +57,7 @@ class Deployment:
     connections: str
     codegen: str = ""
     journal: str | None = None
+    faults: dict[str, Any] | None = None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from werkzeug.wrappers import Request, Response
 from local import loopback
 from local.aws import dynamodb, lambda_api, step_functions
 from local.aws.endpoint import Endpoint
+from local.aws.faults import FaultyAws
 from local.journal import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from local.aws.faults import Faults
     from local.aws.persistence import Persistence
     from local.functions.pool import Functions
 
@@ -34,12 +36,13 @@ _only = threading.Lock()
 
 
 @contextmanager
-def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws]:
+def serve(listening: socket.socket, *, retry_scale: float = 1.0, faults: Faults | None = None) -> Iterator[Aws]:
     """Serve an empty AWS on a listening socket, from threads of this process.
 
     Args:
         listening: A TCP socket on 127.0.0.1.
         retry_scale: The factor by which Step Functions' delays before a Retry are multiplied.
+        faults: The faults that calls of the services can meet, once they are turned on.
 
     Raises:
         RuntimeError: this process already serves one.
@@ -57,8 +60,9 @@ def serve(listening: socket.socket, *, retry_scale: float = 1.0) -> Iterator[Aws
             )
         )
         stack.enter_context(dynamodb.patched())
+        app = FaultyAws(aws.wsgi, faults, lambda: aws.functions) if faults else aws.wsgi
         server = make_server(
-            host, port, aws.wsgi, threaded=True, request_handler=_QuietRequestHandler, fd=listening.fileno()
+            host, port, app, threaded=True, request_handler=_QuietRequestHandler, fd=listening.fileno()
         )
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="aws", daemon=True)
         thread.start()

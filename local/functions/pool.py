@@ -91,6 +91,10 @@ class Functions:
         self._events.add(task)
         task.add_done_callback(self._events.discard)
 
+    def kill(self, name: str) -> bool:
+        """Kill a process that handles an event of a function. Return whether there was one."""
+        return self._pool(name).kill()
+
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run one of this object's coroutines from another thread and return its result."""
         return self.begin(coroutine).result()
@@ -165,6 +169,12 @@ class _Pool:
                 return worker
             await worker.end()
         return await Worker.start(self._function, self._python, self._log_path)
+
+    def kill(self) -> bool:
+        for worker in self._busy:
+            worker.kill()
+            return True
+        return False
 
     async def retire(self) -> None:
         """End the workers that have been idle for too long."""
