@@ -77,6 +77,9 @@ def _during(request: Request, faults: Sequence[Fault]) -> Fault | None:
 def wrong_logs(history: History) -> Iterator[Violation]:
     """Yield each event log that has gaps or repetitions, or differs from the upstream's history."""
     upstream = {run.run: run for run in history.upstream}
+    accepted = {*history.started.values(), *(multi_run.id for multi_run in history.multi_runs)}
+    for run_id in sorted(accepted - {log.run for log in history.logs}):
+        yield Violation("an accepted run has a log", run_id)
     for log in history.logs:
         numbers = [event.seq for event in log.events]
         if numbers != list(range(1, len(numbers) + 1)):
@@ -97,11 +100,8 @@ def wrong_views(history: History) -> Iterator[Violation]:
     """Yield each viewer that missed an event, saw one twice or in the wrong order, or never got the end."""
     logs = {log.run: log for log in history.logs}
     for view in history.views:
-        log = logs.get(view.run)
-        if log is None:
-            yield Violation("a watched run has a log", f"{view.viewer}, {view.run}")
-            continue
-        yield from _compare(view, log)
+        if log := logs.get(view.run):
+            yield from _compare(view, log)
         if not view.ended:
             yield Violation("a viewer gets the end", f"{view.viewer}, {view.run}")
 

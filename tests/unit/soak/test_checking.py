@@ -70,7 +70,7 @@ BROKEN: dict[str, tuple[Callable[[], History], str]] = {
         "all viewers see the same events",
     ),
     "a viewer waits for ever": (lambda: watching(*EVENTS, ended=False), "a viewer gets the end"),
-    "a log is lost": (lambda: replace(GOOD, logs=GOOD.logs[1:]), "a watched run has a log"),
+    "a log is lost": (lambda: replace(GOOD, logs=GOOD.logs[1:]), "an accepted run has a log"),
     "an event is removed from the log": (
         lambda: writing(*EVENTS[:2], *EVENTS[3:]),
         "events are numbered without gaps",
