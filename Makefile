@@ -1,7 +1,7 @@
 # The commands of this repository. They need Python 3.11 or newer, make and git. Each environment is created on first use.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all check bench openapi build bridge sam-test deploy clean
+.PHONY: help run demo test test-all soak check bench openapi build bridge sam-test deploy clean
 
 # The first of these that starts, is new enough and can create environments. A version manager leaves commands on PATH for
 # Pythons that are not installed.
@@ -29,6 +29,9 @@ test: .venv/installed ## Run the tests, property tests with few examples; ARGS='
 
 test-all: .venv/installed .venv-sam/installed ## Run the tests with all examples, as CI does
 	@$(python) -m pytest -n auto --hypothesis-profile full $(ARGS)
+
+soak: .venv/installed ## Put a local stack under load with faults, and check what everybody saw; ARGS='--callers 20 --minutes 1'
+	@$(python) -m local.soak $(ARGS)
 
 check: .venv/installed .venv-sam/installed ## Check style, types, the template and the OpenAPI document
 	$(python) -m ruff check .

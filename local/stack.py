@@ -28,6 +28,7 @@ from local.aws.process import Deployment, deployed
 from local.data import data, origin
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, Persistence, serve
 from local.functions.client import FunctionsClient
+from local.functions.pool import MAX_WORKERS
 from local.gateway import Gateway
 from local.request_log import RequestLog
 from local.template import TemplateError, load
@@ -92,6 +93,7 @@ class Stack:
             memory only.
         base_path: The base path of the API, such as `/codegen`, as a custom domain may have one.
         faults: The faults that calls of the AWS stand-in can meet, once they are turned on.
+        max_workers: The number of events that one function handles at a time. Further events wait.
 
     Attributes:
         api_url, websocket_url, aws_url: Where the stack answers, from the start on.
@@ -125,6 +127,7 @@ class Stack:
         data_folder: Path | None = None,
         base_path: str = "",
         faults: Faults | None = None,
+        max_workers: int = MAX_WORKERS,
     ) -> None:
         self.fake = None if codegen else fake or FakeCodegen()
         self.log_dir = log_dir
@@ -140,6 +143,7 @@ class Stack:
         self._data_folder = data_folder
         self._base_path = base_path
         self._faults = faults
+        self._max_workers = max_workers
         self._failures: SimpleQueue[Exception] = SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -188,6 +192,7 @@ class Stack:
                 connections=loopback.url(management_socket),
                 journal=str(kept.tables) if kept else None,
                 faults=asdict(self._faults) if self._faults else None,
+                max_workers=self._max_workers,
                 codegen="the fake Codegen" if self.fake else origin(self.codegen.base_url),
             )
             secret = stack.enter_context(deployed(deployment, aws_socket, self._failures.put))

@@ -49,7 +49,12 @@ def main(file_descriptor: int) -> None:
 
         async def start() -> Functions:
             log_dir = Path(deployment.log_dir) if deployment.log_dir else None
-            return Functions(template.functions.values(), log_dir=log_dir, python=deployment.python)
+            return Functions(
+                template.functions.values(),
+                log_dir=log_dir,
+                python=deployment.python,
+                max_workers=deployment.max_workers,
+            )
 
         portal = stack.enter_context(start_blocking_portal())
         aws.functions = portal.call(start)

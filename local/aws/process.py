@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from local.functions.pool import MAX_WORKERS
 from local.journal import DataError
 from local.template import TemplateError
 
@@ -45,6 +46,7 @@ class Deployment:
         codegen: The Codegen API that the tables are about, in a form that is the same at each start.
         journal: The file in which the tables and the running executions are kept. None: in memory only.
         faults: The faults of the services, as the fields of `faults.Faults`. None: none.
+        max_workers: The number of events that one function handles at a time.
     """
 
     template: str
@@ -58,6 +60,7 @@ class Deployment:
     codegen: str = ""
     journal: str | None = None
     faults: dict[str, Any] | None = None
+    max_workers: int = MAX_WORKERS
 
 
 @contextmanager

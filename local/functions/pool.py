@@ -35,6 +35,10 @@ _ANSWER_LIMIT = 6 * 1024 * 1024 + 100
 _STREAMING_WORKERS = 16
 
 
+MAX_WORKERS = 4
+"""How many events a function handles at a time, if nothing else is said."""
+
+
 class UnknownFunctionError(Exception):
     """No function has this name."""
 
@@ -46,7 +50,7 @@ class Functions:
         functions: The functions that can be invoked.
         log_dir: The folder in which each function writes `<name>.log`. None: this process's standard error.
         python: The interpreter of the workers.
-        max_workers: The number of events that one function handles at a time. A function that streams handles 16.
+        max_workers: The number of events that one function handles at a time. One that streams handles at least 16.
         clock: Returns monotonic seconds. A worker that has been idle for five minutes ends when the next event comes.
     """
 
@@ -56,7 +60,7 @@ class Functions:
         *,
         log_dir: Path | None = None,
         python: str = sys.executable,
-        max_workers: int = 4,
+        max_workers: int = MAX_WORKERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -138,7 +142,7 @@ class _Pool:
         self._clock = clock
         self._python = python
         self._log_path = log_dir / f"{function.name}.log" if log_dir else None
-        self._slots = asyncio.Semaphore(_STREAMING_WORKERS if streams(function) else max_workers)
+        self._slots = asyncio.Semaphore(max(_STREAMING_WORKERS, max_workers) if streams(function) else max_workers)
         # Each with the time at which it became idle, the most recent last.
         self._idle: list[tuple[float, Worker]] = []
         self._busy: set[Worker] = set()

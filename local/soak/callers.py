@@ -244,15 +244,15 @@ class _Viewer:
                 while True:
                     async with asyncio.timeout(_SILENCE_SECONDS):
                         frame = json.loads(await socket.recv())
-                    if frame["type"] == "events":
+                    if frame.get("type") == "events":
                         self._take(frame["events"], left)
                         left = None if left is None else left - len(frame["events"])
                         if left is not None and left <= 0:
                             return True
-                    elif frame["type"] == "stream.end":
+                    elif frame.get("type") == "stream.end":
                         self._ended = True
                         return True
-                    elif frame["type"] not in ("subscribed", "snapshot"):
+                    elif frame.get("type") not in ("subscribed", "snapshot"):
                         return False
         except (WebSocketException, OSError, TimeoutError):
             return False

@@ -46,10 +46,11 @@ _PARAMETERS = {
     "ConnectionsPerCaller": "1000",
     "StreamsPerCaller": "1000",
 }
+# Each long poll and each page of a stream occupies a process for up to 25 s.
+_WORKERS = 32
 # A message whose function was killed comes again after this many seconds, and not after three minutes.
 _VISIBILITY = "20"
 
-# A killed poller keeps its lease for 30 s, so that more kills would only prove that nothing happens meanwhile.
 RATES = {
     "throttled": 0.01,
     "conflicting": 0.01,
@@ -104,7 +105,9 @@ def soak(
     faults = Faults(load.seed, RATES if rates is None else rates)
     with ExitStack() as entered:
         url = entered.enter_context(receiver.serving())
-        stack = entered.enter_context(Stack(fake=fake, faults=faults, parameters=_PARAMETERS, log_dir=log_dir))
+        stack = entered.enter_context(
+            Stack(fake=fake, faults=faults, parameters=_PARAMETERS, log_dir=log_dir, max_workers=_WORKERS)
+        )
         return asyncio.run(_soak(stack, load, settle, tokens, receiver, url, troubles))
 
 

@@ -1,0 +1,28 @@
+"""A short soak: few callers, all faults, and no promise broken."""
+
+import pytest
+
+from local.soak.checking import check
+from local.soak.plan import Load
+from local.soak.report import text
+from local.soak.soaking import RATES, soak
+
+# The poller and the sender of webhooks are not killed: both would pause for longer than this soak lasts.
+SHORT = RATES | {"killed PollRuns": 0.0, "killed SendWebhooks": 0.0}
+
+
+@pytest.mark.full
+def test_a_short_soak_with_faults_breaks_no_promise() -> None:
+    load = Load(seed=3, callers=4, seconds=20, pause=4)
+
+    soaked = soak(load, settle=180, rates=SHORT)
+
+    violations = check(soaked.history)
+    report = text(load, soaked, violations)
+    assert violations == [], report
+    assert soaked.settled_after is not None, report
+    assert {"throttled", "lost_answer", "repeated"} <= {fault.kind for fault in soaked.history.faults}, report
+    assert soaked.troubles, report
+    assert soaked.history.started, report
+    assert soaked.history.multi_runs, report
+    assert soaked.history.received, report
