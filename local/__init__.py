@@ -4,6 +4,7 @@
     python -m local demo              `demo`: one multi-run from the request to the answer
     python -m local.bridge            `bridge`: let the containers of `sam local` reach the system
     python -m local.fake_codegen      `fake_codegen`: a Codegen API in memory, alone
+    python -m local.soak              `soak`: put the system under load with faults, and check what everybody saw
     python -m local.openapi           `openapi`: write, check or compare the OpenAPI document of the handlers
     python -m local.command_page      `command_page`: write docs/command-line.md from the help of the command line
 
