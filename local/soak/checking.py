@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 UPSTREAM_CODES = frozenset({"upstream_failed", "upstream_unavailable", "upstream_timeout", "identity_unconfirmed"})
 """Codes of 5xx answers that report a failure of the upstream."""
 
+# The answers of API Gateway when a function, or the authorizer, ends with an error. Our own error has the status 500.
+_FUNCTION_FAILED = frozenset({(502, "internal_error"), (502, "authorizer_failed")})
+
 TERMINAL_TYPES = frozenset({"run.completed", "run.incomplete", "run.failed", "run.cancelled", "run.timed_out"})
 SETTLED = frozenset({"completed", "failed", "cancelled"})
 
@@ -54,8 +57,8 @@ def check(history: History) -> list[Violation]:
 def own_failures(history: History) -> Iterator[Violation]:
     """Yield each 5xx that the deployment caused itself.
 
-    A 5xx with a code of the upstream is the upstream's. A function that was killed explains one answer without a code,
-    and a refused call of the storage explains answers that say so.
+    A 5xx with a code of the upstream is the upstream's. A function that was killed explains one answer of API
+    Gateway that a function failed, and a fault of the storage explains answers that say so.
     """
     kills = [fault for fault in history.faults if fault.kind == "killed"]
     storage = [fault for fault in history.faults if fault.kind in ("throttled", "lost_answer")]
@@ -64,7 +67,7 @@ def own_failures(history: History) -> Iterator[Violation]:
             continue
         if request.code == "storage_unavailable" and _during(request, storage):
             continue
-        if request.code is None and (kill := _during(request, kills)):
+        if (request.status, request.code) in _FUNCTION_FAILED and (kill := _during(request, kills)):
             kills.remove(kill)
             continue
         yield Violation("no 5xx of our own", f"{request.name}: {request.status} {request.code or 'without a code'}")

@@ -22,9 +22,7 @@ def text(load: Load, soaked: Soaked, violations: list[Violation]) -> str:
 def _figures(load: Load, soaked: Soaked) -> Iterator[str]:
     history = soaked.history
     times = sorted(request.ended - request.began for request in history.requests if "/events" not in request.name)
-    failures = Counter(
-        f"{request.status} {request.code or 'killed'}" for request in history.requests if request.status >= 500
-    )
+    failures = Counter(f"{request.status} {request.code}" for request in history.requests if request.status >= 500)
     kinds = Counter(fault.kind for fault in history.faults)
     settled = "not settled" if soaked.settled_after is None else f"settled after {soaked.settled_after:.0f} s"
     yield f"Seed {load.seed}: {load.callers} callers for {load.seconds:.0f} s, {soaked.steps} steps, {settled}."

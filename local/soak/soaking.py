@@ -54,7 +54,7 @@ _VISIBILITY = "20"
 RATES = {
     "throttled": 0.01,
     "conflicting": 0.01,
-    "lost_answer": 0.005,
+    "lost_answer": 0.01,
     "partial": 0.1,
     "killed": 0.005,
     "late": 0.05,

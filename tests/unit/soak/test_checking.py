@@ -20,7 +20,8 @@ GOOD = History(
     requests=(
         Request("POST agent/run", 200, None, 10.0, 10.2),
         Request("GET runs", 502, "upstream_failed", 11.0, 11.5),
-        Request("GET runs", 502, None, 12.0, 12.5),
+        Request("GET runs", 502, "internal_error", 12.0, 12.5),
+        Request("GET runs", 502, "authorizer_failed", 15.0, 15.5),
         Request("GET runs", 503, "storage_unavailable", 13.0, 13.5),
         Request("GET runs", 429, "too_many_requests", 14.0, 14.1),
     ),
@@ -33,7 +34,7 @@ GOOD = History(
     org_id=123,
     received=("msg_123_100005_0-4", "msg_123_100005_0-4"),
     undelivered=("msg_123_mr-1_0-2",),
-    faults=(Fault("killed", "ListRuns", 12.3), Fault("throttled", "GetItem", 13.2)),
+    faults=(Fault("killed", "ListRuns", 12.3), Fault("killed", "Authorize", 15.9), Fault("throttled", "GetItem", 13.2)),
     memory=(Memory("ListRuns 7", (40, 50, 60, 60, 61, 60, 62, 61)), Memory("Poller 8", (10, 200))),
 )
 
@@ -117,8 +118,8 @@ BROKEN: dict[str, tuple[Callable[[], History], str]] = {
         "every message arrives, or is kept as undelivered",
     ),
     "our code fails": (lambda: asking(500, "internal_error"), "no 5xx of our own"),
-    "a function fails that was not killed": (lambda: asking(502), "no 5xx of our own"),
-    "one kill explains only one failure": (lambda: asking(502, at=12.25), "no 5xx of our own"),
+    "a function fails that was not killed": (lambda: asking(502, "internal_error"), "no 5xx of our own"),
+    "one kill explains only one failure": (lambda: asking(502, "internal_error", at=12.25), "no 5xx of our own"),
     "the storage is refused without a fault": (lambda: asking(503, "storage_unavailable"), "no 5xx of our own"),
     "a kill explains no error of our code": (lambda: asking(500, "internal_error", at=12.25), "no 5xx of our own"),
     "no answer comes": (lambda: asking(0), "no 5xx of our own"),
