@@ -14,6 +14,8 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from codegen_api import Event
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -127,13 +129,8 @@ class _Logs:
         if answer.status_code == httpx.codes.OK:
             page = answer.json()
             self._cursors[run_id] = page["next_cursor"]
-            logs = [event["data"]["log"] for event in page["items"] if event["type"] == "run.log"]
-            self._lines[run_id].extend(map(_log_line, logs))
-
-
-def _log_line(log: dict[str, Any]) -> str:
-    source = log.get("tool_name") or log.get("message_type") or "log"
-    return f"{source}: {_first_line(log.get('thought') or log.get('observation') or log.get('tool_input') or '')}"
+            entries = (Event(None, "run.log", each["data"]) for each in page["items"] if each["type"] == "run.log")
+            self._lines[run_id].extend(entry.text for entry in entries)
 
 
 def _first_line(text: object) -> str:

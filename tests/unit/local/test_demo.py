@@ -90,7 +90,8 @@ def test_the_logs_of_each_candidate_are_shown_as_they_arrive():
         return found
 
     def page(cursor: str, *thoughts: str) -> dict[str, Any]:
-        logs = [{"type": "run.log", "data": {"log": {"tool_name": "search", "thought": text}}} for text in thoughts]
+        entries = [{"tool_name": "search", "tool_input": {"query": text}} for text in thoughts]
+        logs = [{"type": "run.log", "data": {"log": entry}} for entry in entries]
         return {"items": [{"type": "run.started", "data": {}}, *logs], "next_cursor": cursor}
 
     done = snapshot("completed", "completed", answer=ANSWER)
