@@ -29,7 +29,7 @@ _credentials = FunctionCredentials(wire)
 _BACKOFF = 0.05
 _LONGEST_PAUSE = 1.0
 
-# The codes and statuses that botocore retries in its standard mode. A test compares them.
+# The codes and statuses that botocore retries in its standard mode, and conflicts. A test compares them.
 _THROTTLED = {
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
@@ -47,6 +47,8 @@ _THROTTLED = {
     "TooManyRequestsException",
     "TransactionInProgressException",
 }
+# Another transaction wrote one of the items at that moment, and this call had no effect. botocore does not repeat it.
+_CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
 _TRANSIENT = {"RequestTimeout", "RequestTimeoutException"}
 _TRANSIENT_STATUSES = {500, 502, 503, 504}
 
@@ -97,9 +99,14 @@ class AwsError(Exception):
         return self.code in _THROTTLED or self.status == 429 or "ThrottlingError" in self.reasons
 
     @property
+    def conflicted(self) -> bool:
+        """Whether the call met another transaction and had no effect."""
+        return bool(_CONFLICTS & {self.code, *self.reasons}) and "ConditionalCheckFailed" not in self.reasons
+
+    @property
     def temporary(self) -> bool:
         """Whether the same call may succeed a moment later."""
-        return self.throttled or self.code in _TRANSIENT or self.status in _TRANSIENT_STATUSES
+        return self.throttled or self.conflicted or self.code in _TRANSIENT or self.status in _TRANSIENT_STATUSES
 
 
 class Unanswered(AwsError):  # noqa: N818 - the state of the call

@@ -10,9 +10,6 @@ from typing import Any
 from codegen_runs.aws import AwsError, Unanswered
 from codegen_runs.problems import StorageRefused, StorageUnavailable
 
-# Two transactions were in conflict, and this one had no effect. It can be retried.
-_CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
-
 _EFFECT_UNKNOWN: dict[str, Any] = {
     "effect_unknown": True,
     "retryable": False,
@@ -28,7 +25,7 @@ def outage(error: AwsError, detail: str | None = None, *, writing: bool = False)
         detail: What could not be done, if this helps the caller.
         writing: Whether the call changes something, so that a call without an answer may have had an effect.
     """
-    if error.throttled or _CONFLICTS & {error.code, *error.reasons}:
+    if error.throttled or error.conflicted:
         return StorageUnavailable(detail or "The storage is overloaded.", retry_after=1)
     if isinstance(error, Unanswered) or error.status >= 500:
         more = _EFFECT_UNKNOWN if writing and (not isinstance(error, Unanswered) or error.sent) else {}
