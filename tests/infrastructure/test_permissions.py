@@ -300,6 +300,18 @@ def continue_from_a_checkpoint(functions: Functions) -> None:
         functions.fake.troubles.clear()
 
 
+def fork_into_a_multi_run(functions: Functions, checkpoint_id: str) -> None:
+    """Start a multi-run from a checkpoint for a caller whose requests the deployment sends, and add a candidate to it."""
+    body = {"prompt": "Hello!", "concurrency": 1, "from_checkpoint": checkpoint_id}
+    functions.run("EstimateMultiRun", body=json.dumps(body))
+    started = functions.run("CreateMultiRun", with_an_api_token("CreateMultiRun"), body=json.dumps(body))
+    multi_run = {"org_id": ORG, "multi_run_id": json.loads(started["body"])["id"]}
+    functions.run("PlanMultiRun", **multi_run)
+    functions.run("LaunchCandidate", **multi_run)
+    there = {"path": at(samples.read("AddCandidate"), multi_run), "pathParameters": parameters(multi_run)}
+    assert functions.run("AddCandidate", **there, body="{}")["statusCode"] == 201
+
+
 def with_a_ticket(ticket: str) -> dict[str, Any]:
     """Return the parts of an authorizer's event that differ for a viewer with a ticket."""
     place = {"org_id": ORG, "agent_run_id": 100001}
@@ -369,6 +381,7 @@ def run_a_multi_run(functions: Functions) -> None:
     found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun", **with_an_agent)["body"])
     assert found
     functions.run("LaunchCandidate", org_id=ORG, multi_run_id=found[0])
+    fork_into_a_multi_run(functions, make_a_checkpoint(functions))
     change_the_candidates(functions)
     functions.run("PublishMultiRun", **start_a_multi_run(functions))  # None of its runs is queued yet.
     functions.run("ListMultiRuns")

@@ -88,6 +88,7 @@ MULTI_RUN: dict[str, Any] = {
     "agent_type": "codegen",
     "agent_id": "assistant",
     "system_prompt": "s",
+    "from_checkpoint": "1.0-1",
     "metadata": {"a": 1},
 }
 

@@ -453,6 +453,17 @@ def test_what_is_no_variant_is_a_usage_error(run: Run, text: str) -> None:
     assert run("multi-run", "estimate", "Do it", "--variant", text).exit_code == 2
 
 
+def test_a_multi_run_from_a_checkpoint(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+    start = {"checkpoint_id": "100005.0-36", "run": "100005"}
+    answers += [{"id": "mr-1", "status": "completed", "from_checkpoint": start}] * 2
+
+    at_deployment("multi-run", "start", "Do it", "--from-checkpoint", "100005.0-36", "--detach")
+    shown = at_deployment("multi-run", "view", "mr-1")
+
+    assert sent[0][2] == {"prompt": "Do it", "from_checkpoint": "100005.0-36"}
+    assert "Checkpoint: 100005.0-36" in " ".join(shown.stdout.split())
+
+
 def test_variants_and_an_estimate(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
     refusal = {"code": "too_many_queued_runs", "detail": "Too many runs wait.", "remedy": "", "retryable": True}
     answers += [{"runs": 6, "runs_at_least": 5, "refusals": [refusal]}]

@@ -88,6 +88,7 @@ def create(  # noqa: D417 - callers do not pass `core`
     agent_type: Harness | None = None,
     agent_id: str | None = None,
     system_prompt: str | None = None,
+    from_checkpoint: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
     org_id: Id | None = None,
@@ -113,6 +114,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         agent_type: `codegen` or `claude_code`. If None: the organization's default.
         agent_id: An agent of the deployment. The runs get its instructions, model and repository.
         system_prompt: Instructions at the beginning of each prompt, instead of the agent's.
+        from_checkpoint: The checkpoint that each run starts from. The run gets the conversation up to it before `prompt`.
         metadata: Any JSON object, which is stored with each run.
         idempotency_key: A key of your own, if you retry yourself.
         org_id: The organization. If None: the client's default.
@@ -136,6 +138,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         agent_type=agent_type,
         agent_id=agent_id,
         system_prompt=system_prompt,
+        from_checkpoint=from_checkpoint,
         metadata=metadata,
     )
     path = _path(core.org(org_id))
@@ -164,6 +167,7 @@ def estimate(
     agent_type: Harness | None = None,
     agent_id: str | None = None,
     system_prompt: str | None = None,
+    from_checkpoint: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     org_id: Id | None = None,
 ) -> Flow[MultiRunEstimate]:
@@ -190,6 +194,7 @@ def estimate(
         agent_type=agent_type,
         agent_id=agent_id,
         system_prompt=system_prompt,
+        from_checkpoint=from_checkpoint,
         metadata=metadata,
     )
     path = f"{_path(core.org(org_id))}/estimate"

@@ -70,6 +70,7 @@ def definition_options(command: Any) -> Any:
         click.option("--deadline", "deadline_s", type=SECONDS, help="Seconds within which all runs must end."),
         click.option("--system-prompt", type=Text(), help="Instructions at the beginning of each prompt, or -."),
         click.option("--agent", "agent_id", help="Id of an agent of the deployment."),
+        click.option("--from-checkpoint", help="Id of a checkpoint of a run that each run continues from."),
         click.option(
             "--agent-type", type=click.Choice(["codegen", "claude_code"]), help="Program that drives the model."
         ),
@@ -362,6 +363,7 @@ def details_of(found: Record) -> None:
             ("Status", found.get("status")),
             ("Reason", found.get("reason")),
             ("Prompt", first_line(found.get("prompt"))),
+            ("Checkpoint", (found.get("from_checkpoint") or {}).get("checkpoint_id")),
             ("Created", time(found.get("created_at"))),
             ("Page", found.get("web_url")),
             ("Synthesis", synthesis.get("status")),

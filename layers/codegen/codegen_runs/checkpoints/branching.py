@@ -13,15 +13,15 @@ from typing import Any
 
 from codegen_api import AgentRun, CodegenAPIError
 from codegen_runs import statuses
-from codegen_runs.agents import composing, profiles
+from codegen_runs.agents import composing
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.callers import Caller
-from codegen_runs.checkpoints import chain, reading, replay
+from codegen_runs.checkpoints import chain, inheritance, reading, replay
 from codegen_runs.checkpoints.reading import Found
 from codegen_runs.checkpoints.replay import Replay
 from codegen_runs.checkpoints.requests import ForkCheckpoint, Modifications, RestoreCheckpoint
-from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry, pull_requests_then
+from codegen_runs.checkpoints.snapshots import LineageEntry, Replayed, RestoredRun, entry
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs
 from codegen_runs.problems import Conflict, Problem, StorageUnavailable
@@ -133,10 +133,7 @@ def _start(
     except Problem:
         checkpoints.remove_fork(started)
         raise
-    warnings = request.ignored() + plan.warnings
-    if found.watch and not found.watch.status.terminal:
-        detail = f"The checkpoint's run also continues. Its status is {found.watch.shown_status}."
-        warnings.append(_warned("run_goes_on", detail))
+    warnings = request.ignored() + plan.warnings + inheritance.goes_on(found)
     lineage = [entry(started.model_copy(update={"child": str(run.id)}), 1)]
     try:
         checkpoints.settle_fork(started, str(run.id))
@@ -191,9 +188,7 @@ def _plan(checkpoint: Checkpoint, changes: Modifications, *, continued: bool, ba
     if changes.modified_query is None and last is None:
         raise NothingToReplay("The prompts of the run are not known, because it was started elsewhere.")
     task = changes.modified_query or (last.text if last else "")
-    parent = reading.run_of(checkpoint, backend=backend)
-    pull_requests = pull_requests_then(parent, checkpoint) if parent else []
-    places = [f"{each.url or each.id} (branch {each.branch_name or 'unknown'})" for each in pull_requests]
+    places = inheritance.places(checkpoint, backend=backend)
     plan = _Plan(task, replay.compose(task, chain.settled(conversation), continued=continued, places=places))
     if plan.replay.shortened or (last and last.truncated and changes.modified_query is None):
         detail = "The replay does not contain the whole conversation: the oldest messages are left out or shortened."
@@ -203,18 +198,11 @@ def _plan(checkpoint: Checkpoint, changes: Modifications, *, continued: bool, ba
     if continued:  # The same run has already received the instructions of its agent.
         plan.system_prompt = changes.system_prompt
         return plan
-    origin = backend.checkpoints.origin(checkpoint.org_id, checkpoint.run)
-    plan.system_prompt = changes.system_prompt or (origin.system_prompt if origin else None)
-    if checkpoint.agent:
-        try:
-            profile = profiles.get(
-                checkpoint.agent.id, org_id=checkpoint.org_id, version=checkpoint.agent.version, backend=backend
-            )
-        except profiles.AgentNotFound as error:
-            detail = f"The run does not receive the instructions of its agent: {error.detail}"
-            plan.warnings.append(_warned("agent_unknown", detail))
-        else:
-            plan.profile_prompt, plan.configuration = profile.system_prompt, profile.configuration
+    inherited = inheritance.inheritance(checkpoint, backend=backend)
+    plan.system_prompt = changes.system_prompt or inherited.system_prompt
+    plan.warnings += inherited.warnings
+    if inherited.profile:
+        plan.profile_prompt, plan.configuration = inherited.profile.system_prompt, inherited.profile.configuration
     return plan
 
 

@@ -97,6 +97,7 @@ class LineageEntry(BaseModel):
     )
     client_run_id: str = Field(description="The value of `client_run_id` in the metadata of the run that was started.")
     depth: int = Field(description="1 for a parent or child, 2 for a grandparent or grandchild, and so on.")
+    multi_run_id: str | None = Field(None, description="The multi-run whose candidate the run is.")
     modified: list[str] = Field([], description="The names of the modifications.")
     created_at: str
     created_by: str
@@ -197,6 +198,7 @@ def entry(fork: Fork, depth: int) -> LineageEntry:
         child=fork.child,
         client_run_id=fork.id,
         depth=depth,
+        multi_run_id=fork.multi_run_id,
         modified=list(fork.modified),
         created_at=timestamp(fork.created_at / 1000),
         created_by=fork.created_by,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from codegen_runs.agents import composing, profiles
 from codegen_runs.backend import Backend
-from codegen_runs.multi_runs import leaving
+from codegen_runs.multi_runs import forking, leaving
 from codegen_runs.run_control import pausing
 from codegen_runs.runs.following import enqueue, withdraw
-from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Variant
+from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
 from codegen_runs.storage.runs import Launch, Watch
 
 # The priority in the launch queue: a multi-run that is nearly done comes before one that has yet to begin.
@@ -20,10 +20,12 @@ def queue(multi_run: MultiRun, index: int, task_token: str | None, *, backend: B
     """Queue the run of a candidate. The poller completes the task of `task_token` when the run has ended.
 
     If the run is queued already, only the task token is replaced, if there is one. Raises `AgentNotFound`,
-    `StorageUnavailable`.
+    `CheckpointNotFound`, `StorageUnavailable`.
     """
     candidate = multi_run.candidates[index]
     prompt = candidate.prompt or multi_run.prompt
+    # Before the run, so that whoever finds the run finds its origin too.
+    forking.record(multi_run, index, backend=backend)
     enqueue(
         org_id=multi_run.org_id,
         key=multi_run.candidate_key(index),
@@ -36,7 +38,7 @@ def queue(multi_run: MultiRun, index: int, task_token: str | None, *, backend: B
         paused=multi_run.paused_at is not None,
         created_by=multi_run.created_by,
         request_id=multi_run.request_id,
-        source=_agent(candidate),
+        source=_source(multi_run, index),
         backend=backend,
     )
     catch_up(multi_run, multi_run.candidate_key(index), backend=backend)
@@ -68,19 +70,23 @@ def _launch(multi_run: MultiRun, index: int, prompt: str, backend: Backend) -> L
             candidate.agent_id, org_id=multi_run.org_id, version=candidate.agent_version, backend=backend
         )
         system_prompt, configuration = system_prompt or agent.system_prompt, agent.configuration
-    sent = composing.compose(prompt, system_prompt=system_prompt, configuration=configuration)
+    task = forking.replayed(multi_run, prompt, backend=backend)
+    sent = composing.compose(task, system_prompt=system_prompt, configuration=configuration)
     return Launch(
         sent=sent if sent != prompt else None,
         # An earlier version of this deployment stored the repository with the multi-run only.
         repo_id=candidate.repo_id if candidate.repo_id is not None else multi_run.repo_id,
         model=candidate.model,
         agent_type=candidate.agent_type,
-        metadata=multi_run.metadata | {"multi_run_id": multi_run.id, "candidate": index} | _agent(candidate),
+        metadata=multi_run.metadata | {"multi_run_id": multi_run.id, "candidate": index} | _source(multi_run, index),
     )
 
 
-def _agent(candidate: Variant) -> dict[str, str | int]:
-    """Return the agent and its version, for the metadata of the run and the record of its prompt."""
-    if candidate.agent_id is None or candidate.agent_version is None:
-        return {}
-    return {"agent_id": candidate.agent_id, "agent_version": candidate.agent_version}
+def _source(multi_run: MultiRun, index: int) -> dict[str, str | int]:
+    """Return the checkpoint and the agent with its version, for the metadata and the record of the prompt."""
+    candidate, source = multi_run.candidates[index], dict[str, str | int]()
+    if multi_run.from_checkpoint:
+        source["checkpoint_id"] = multi_run.from_checkpoint.id
+    if candidate.agent_id is not None and candidate.agent_version is not None:
+        source |= {"agent_id": candidate.agent_id, "agent_version": candidate.agent_version}
+    return source

@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from codegen_runs import correlation
 from codegen_runs.backend import Backend
+from codegen_runs.bodies import Warned
 from codegen_runs.budgets.counting import Need
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
-from codegen_runs.multi_runs import costs, synthesis, variants
+from codegen_runs.multi_runs import costs, forking, synthesis, variants
 from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES, CreateMultiRun, VariantOptions
 from codegen_runs.storage.multi_runs import Adaptive, MultiRun, Variant
 
 
-def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRun:
+class Draft(NamedTuple):
+    """A new multi-run that is not stored, and the warnings about its request."""
+
+    multi_run: MultiRun
+    warnings: list[Warned]
+
+
+def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> Draft:
     """Return the record of a new multi-run. Nothing is stored.
 
-    Raises `AgentNotFound`, `StorageUnavailable`.
+    Raises `AgentNotFound`, `CheckpointNotFound`, `RunNotStarted`, `StorageUnavailable`.
     """
     now = backend.clock.now()
     *complete, defaults = variants.complete(
         [*request.all_variants, VariantOptions()], request, org_id=org_id, backend=backend
     )
-    return MultiRun(
+    warnings, from_checkpoint = request.ignored(), None
+    if request.from_checkpoint:
+        start = forking.start(request.from_checkpoint, org_id=org_id, backend=backend)
+        from_checkpoint = start.record
+        warnings += start.warnings
+        *complete, defaults = (start.inherited_by(each) for each in (*complete, defaults))
+    multi_run = MultiRun(
         org_id=org_id,
         id=_new_id(now),
         prompt=request.prompt,
         candidates=variants.dealt(complete, request.copies),
         defaults=defaults,
+        from_checkpoint=from_checkpoint,
         repo_id=request.repo_id if request.repo_id is not None else _common_repo(complete),
         metadata=request.metadata or {},
         strategy=request.strategy,
@@ -47,6 +63,7 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
         request_id=correlation.request_id(),
         created_at=milliseconds(now),
     )
+    return Draft(multi_run, warnings)
 
 
 def need(multi_run: MultiRun, until: int) -> Need:

@@ -53,10 +53,12 @@ def estimate(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: B
     """Estimate a multi-run. Nothing is stored, and nothing is sent to Codegen. Raises `StorageUnavailable`."""
     refusals: list[Refusal] = []
     try:
-        multi_run = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
+        multi_run, warnings = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
     except (Conflict, NotFound) as problem:
         refusals.append(_refusal(problem))
-        multi_run = drafting.draft(request.without_references(), org_id=org_id, caller=caller, backend=backend)
+        multi_run, warnings = drafting.draft(
+            request.without_references(), org_id=org_id, caller=caller, backend=backend
+        )
     if refused := backlogs.refusal(len(costs.keys(multi_run)), org_id=org_id, caller=caller, backend=backend):
         refusals.append(_refusal(refused))
     need = drafting.need(multi_run, multi_run.deadline_at)
@@ -77,7 +79,7 @@ def estimate(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: B
         minutes_until_last_launch=round(max(0, outlook.last_at - now) / 60_000, 1),
         refusals=refusals,
         identical_variants=variants.identical(multi_run.candidates[: len(request.all_variants)]),
-        warnings=[*request.ignored(), *_late(multi_run, outlook)],
+        warnings=[*warnings, *_late(multi_run, outlook)],
     )
 
 

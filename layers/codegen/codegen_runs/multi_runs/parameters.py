@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from codegen_api import Harness
-from codegen_runs import settings
+from codegen_runs import forms, settings
 from codegen_runs.bodies import Body, NotBlank, Warned
 from codegen_runs.checkpoints.requests import MAX_SYSTEM_PROMPT_CHARACTERS
 from codegen_runs.storage.multi_runs import JudgePolicy, OnDeadline, Prompt, Strategy, SynthesisOptions
@@ -87,6 +87,14 @@ class CreateMultiRun(Body):
         None, description="Instructions at the beginning of each prompt. They replace those of the agent."
     )
     metadata: dict[str, Any] | None = Field(None, description="Stored with every run at Codegen.")
+    from_checkpoint: str | None = Field(
+        None,
+        pattern=forms.CHECKPOINT,
+        description=(
+            "The checkpoint that all candidates start from. Each gets the conversation up to it, and `prompt` as its "
+            "task. What the request leaves out is that of the checkpoint's run."
+        ),
+    )
     variants: list[VariantOptions] | None = Field(
         None, min_length=1, description="Different options for the candidates, each for `concurrency` of them."
     )
@@ -155,9 +163,9 @@ class CreateMultiRun(Body):
         return self.variants or [VariantOptions()]
 
     def without_references(self) -> CreateMultiRun:
-        """Return the request without the agents that it names."""
+        """Return the request without the agents and the checkpoint that it names."""
         variants = self.variants and [each.model_copy(update={"agent_id": None}) for each in self.variants]
-        return self.model_copy(update={"agent_id": None, "variants": variants})
+        return self.model_copy(update={"agent_id": None, "from_checkpoint": None, "variants": variants})
 
     def ignored(self) -> list[Warned]:
         """Return a warning for each unknown field, including those of the variants and of `adaptive`."""

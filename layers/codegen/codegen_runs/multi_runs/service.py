@@ -13,7 +13,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs, launch_queue
 from codegen_runs.limits.permits import NoPermit
-from codegen_runs.multi_runs import costs, drafting, executions, recording
+from codegen_runs.multi_runs import costs, drafting, executions, forking, recording
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
@@ -69,11 +69,12 @@ class MultiRunNotPaused(Conflict):
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
     """Store a multi-run and start its state machine.
 
-    Raises `AgentNotFound`, `BudgetExhausted` or `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`;
-    then nothing is running.
+    Raises `AgentNotFound`, `CheckpointNotFound`, `RunNotStarted`, `CodegenAPIError`, `BudgetExhausted` or
+    `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is running.
     """
     now = backend.clock.now()
-    multi_run = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
+    multi_run, warnings = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)
+    multi_run = forking.with_places(multi_run, backend=backend)
     until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
     with ExitStack() as on_error:
         spent = spending.take(drafting.need(multi_run, until), org_id=org_id, backend=backend)
@@ -89,7 +90,7 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
             recording.update(multi_run, lambda current: failed(current, reason, now=now), backend=backend)
             raise
         on_error.pop_all()
-    return snapshot(multi_run, {}, now=now)
+    return snapshot(multi_run, {}, now=now).model_copy(update={"warnings": warnings})
 
 
 def get(org_id: int, multi_run_id: str, *, backend: Backend) -> MultiRunSnapshot:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from codegen_api import Harness
-from codegen_runs.bodies import IgnoredFields
+from codegen_runs.bodies import Warnings
 from codegen_runs.events import shorten, timestamp
 from codegen_runs.limits.launch_queue import QueuePlace
 from codegen_runs.links import link, link_to_run
@@ -198,8 +198,21 @@ class MultiRunState(BaseModel):
     link: str = Field(description="The path of the multi-run with its candidates and its whole answer.")
 
 
+class CheckpointStartSnapshot(BaseModel):
+    """The checkpoint that all candidates start from."""
+
+    checkpoint_id: str
+    run: str = Field(description="The key of the checkpoint's run.")
+    agent_run_id: int
+    link: str = Field(description="The path of the checkpoint.")
+
+
 class MultiRunSnapshot(MultiRunSummary):
     """A multi-run with its runs."""
+
+    from_checkpoint: CheckpointStartSnapshot | None = Field(
+        None, description="Null if the candidates start from nothing."
+    )
 
     answer: AnswerSnapshot | None = None
     counts: Counts
@@ -217,7 +230,7 @@ class MultiRunSnapshot(MultiRunSummary):
     )
     estimate: Estimate
     allowed_actions: list[AllowedAction] = []
-    warnings: IgnoredFields = Field([])
+    warnings: Warnings = Field([])
 
 
 class RunCancel(BaseModel):
@@ -318,6 +331,7 @@ def snapshot(
     cost = costs.of(multi_run).runs
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
+        from_checkpoint=_start(multi_run),
         answer=_answer(answer, judgement, multi_run.graft) if answer else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
@@ -329,6 +343,14 @@ def snapshot(
         estimate=Estimate(runs=cost.at_most, runs_at_least=cost.at_least),
         allowed_actions=_allowed_actions(multi_run, judgement.candidates, watches),
     )
+
+
+def _start(multi_run: MultiRun) -> CheckpointStartSnapshot | None:
+    start = multi_run.from_checkpoint
+    if start is None:
+        return None
+    path = link(f"/v1/organizations/{multi_run.org_id}/checkpoints/{start.id}")
+    return CheckpointStartSnapshot(checkpoint_id=start.id, run=start.run, agent_run_id=start.agent_run_id, link=path)
 
 
 def _allowed_actions(

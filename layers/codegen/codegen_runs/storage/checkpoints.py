@@ -134,7 +134,7 @@ class Fork(BaseModel):
 
     org_id: int
     id: str
-    """The `client_run_id` in the metadata of the new run. Ids sort by time of creation."""
+    """The `client_run_id` in the metadata of the new run. Ids sort by time of creation, those of candidates last."""
     action: CheckpointAction
     run: str
     """The key of the run that was forked."""
@@ -150,6 +150,8 @@ class Fork(BaseModel):
     """The system prompt of the new run, if it is not that of the agent's profile."""
     child: str | None = None
     """The key of the new run; None until it is known that the run was created."""
+    multi_run_id: str | None = None
+    """The multi-run whose candidate the new run is."""
     created_at: int
     created_by: str
 
@@ -200,10 +202,12 @@ class Checkpoints:
     def settle_fork(self, fork: Fork, child: str) -> Fork:
         """Store the key of a fork's new run."""
         settled = fork.model_copy(update={"child": child})
-        item = _fork(settled, self._retention)
-        origin = item | {"pk": f"origin#{fork.org_id}#{child}", "sk": "origin"}
-        transact([("Put", self._table.put_action(item, PRESENT)), ("Put", self._table.put_action(origin))])
+        self._put_with_origin(settled, PRESENT)
         return settled
+
+    def add_settled_fork(self, fork: Fork) -> None:
+        """Store a fork whose new run has its key before it is started."""
+        self._put_with_origin(fork, None)
 
     def remove_fork(self, fork: Fork) -> None:
         """Delete a fork whose run was not started."""
@@ -222,6 +226,11 @@ class Checkpoints:
         """Read the fork that created a run; None for a run that was not created by a fork."""
         item = self._table.get({"pk": f"origin#{org_id}#{run}", "sk": "origin"})
         return Fork.model_validate(item) if item else None
+
+    def _put_with_origin(self, fork: Fork, condition: Condition | None) -> None:
+        item = _fork(fork, self._retention)
+        origin = item | {"pk": f"origin#{fork.org_id}#{fork.child}", "sk": "origin"}
+        transact([("Put", self._table.put_action(item, condition)), ("Put", self._table.put_action(origin))])
 
     def _all(self, condition: Condition) -> list[Item]:
         items, start = self._table.query(condition)

@@ -311,6 +311,24 @@ class Drop(BaseModel):
     reason: str
 
 
+class CheckpointStart(BaseModel):
+    """The checkpoint that all candidates start from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """The id of the checkpoint. It names the run by its key."""
+    run: str
+    """The key of the checkpoint's run."""
+    agent_run_id: int
+    epoch: int
+    seq: int
+    system_prompt: str | None = None
+    """The instructions of the checkpoint's run, if they are not those of its agent."""
+    places: tuple[str, ...] = ()
+    """The pull requests that the run had at the checkpoint, as text."""
+
+
 class Pick(BaseModel):
     """A person's choice of a candidate. Its answer takes precedence over the one that the multi-run found."""
 
@@ -337,6 +355,7 @@ class MultiRun(BaseModel):
     """One per candidate, complete: what a variant of the request leaves out is that of the multi-run."""
     defaults: Variant = Variant()
     """The options of a candidate that leaves everything out."""
+    from_checkpoint: CheckpointStart | None = None
     repo_id: int | None = None
     metadata: dict[str, Any] = {}
     strategy: Strategy
