@@ -301,7 +301,7 @@ def continue_from_a_checkpoint(functions: Functions) -> None:
 
 
 def fork_into_a_multi_run(functions: Functions, checkpoint_id: str) -> None:
-    """Start a multi-run from a checkpoint for a caller whose requests the deployment sends, and add a candidate to it."""
+    """Start a multi-run from a checkpoint, for a caller whose requests the deployment sends, and add a candidate."""
     body = {"prompt": "Hello!", "concurrency": 1, "from_checkpoint": checkpoint_id}
     functions.run("EstimateMultiRun", body=json.dumps(body))
     started = functions.run("CreateMultiRun", with_an_api_token("CreateMultiRun"), body=json.dumps(body))

@@ -454,13 +454,19 @@ def test_what_is_no_variant_is_a_usage_error(run: Run, text: str) -> None:
 
 
 def test_a_multi_run_from_a_checkpoint(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
-    start = {"checkpoint_id": "100005.0-36", "run": "100005"}
-    answers += [{"id": "mr-1", "status": "completed", "from_checkpoint": start}] * 2
+    answers.append({"id": "mr-1", "status": "queued"})
 
     at_deployment("multi-run", "start", "Do it", "--from-checkpoint", "100005.0-36", "--detach")
+
+    assert sent[-1][2] == {"prompt": "Do it", "from_checkpoint": "100005.0-36"}
+
+
+def test_a_multi_run_shows_its_checkpoint(at_deployment: Run, answers: list[Any]) -> None:
+    start = {"checkpoint_id": "100005.0-36", "run": "100005"}
+    answers.append({"id": "mr-1", "status": "completed", "from_checkpoint": start})
+
     shown = at_deployment("multi-run", "view", "mr-1")
 
-    assert sent[0][2] == {"prompt": "Do it", "from_checkpoint": "100005.0-36"}
     assert "Checkpoint: 100005.0-36" in " ".join(shown.stdout.split())
 
 

@@ -114,7 +114,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         agent_type: `codegen` or `claude_code`. If None: the organization's default.
         agent_id: An agent of the deployment. The runs get its instructions, model and repository.
         system_prompt: Instructions at the beginning of each prompt, instead of the agent's.
-        from_checkpoint: The checkpoint that each run starts from. The run gets the conversation up to it before `prompt`.
+        from_checkpoint: A checkpoint that each run starts from. It gets the conversation up to it before `prompt`.
         metadata: Any JSON object, which is stored with each run.
         idempotency_key: A key of your own, if you retry yourself.
         org_id: The organization. If None: the client's default.
