@@ -463,7 +463,7 @@ def test_a_multi_run_from_a_checkpoint(at_deployment: Run, answers: list[Any], s
 
 def test_a_multi_run_shows_its_checkpoint(at_deployment: Run, answers: list[Any]) -> None:
     start = {"checkpoint_id": "100005.0-36", "run": "100005"}
-    answers.append({"id": "mr-1", "status": "completed", "from_checkpoint": start})
+    answers.append(multi_run("running", 1) | {"from_checkpoint": start})
 
     shown = at_deployment("multi-run", "view", "mr-1")
 
