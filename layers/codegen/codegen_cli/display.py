@@ -9,11 +9,12 @@ gets it as `Text`, which has no markup and no emoji codes. A program that reads 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, TextIO
 
 import click
+from markdown_it.token import Token
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.markdown import CodeBlock, Markdown
@@ -28,8 +29,8 @@ from codegen_api import Event, MultiRun, QueuePlace, Task
 from .terminal import can_draw, is_terminal, visible
 
 STYLES = {
-    "cancelled": "yellow",
-    "cancelling": "yellow",
+    "cancelled": "magenta",
+    "cancelling": "magenta",
     "completed": "green",
     "failed": "red",
     "incomplete": "red",
@@ -44,9 +45,24 @@ MAX_LINE = 300
 MAX_COLUMN = 40
 """Widest column of a table, except the last one."""
 
-# The styles of Rich have backgrounds, which are black boxes on a light terminal.
+# The styles of Rich have backgrounds, which are black boxes on a light terminal, and colours that are
+# unreadable on some backgrounds: blue on black, yellow and cyan on white.
 _THEME = Theme(
-    {"markdown.code": "cyan", "markdown.h1": "bold", "markdown.h2": "bold", "markdown.block_quote": "default"}
+    {
+        "markdown.block_quote": "italic",
+        "markdown.code": "bold",
+        "markdown.h1": "bold",
+        "markdown.h2": "bold",
+        "markdown.h3": "bold",
+        "markdown.h4": "italic",
+        "markdown.item.number": "bold",
+        "markdown.link": "default",
+        "markdown.link_url": "underline",
+        "markdown.list": "default",
+        "markdown.table.border": "default",
+        "markdown.table.header": "bold",
+        "progress.elapsed": "default",
+    }
 )
 
 
@@ -95,7 +111,7 @@ def candidates(multi_run: MultiRun) -> Iterator[Callable[[MultiRun], None]]:
 def answer(markdown: str) -> None:
     """Print an answer. On a terminal its Markdown is drawn; a program reads it unchanged."""
     if can_draw(sys.stdout):
-        _console(sys.stdout).print(_Answer(visible(markdown), hyperlinks=False))
+        _console(sys.stdout).print(_Answer(visible(markdown)))
     else:
         # `color` keeps click from removing what looks like a colour: the answer may be a file.
         click.echo(visible(markdown) if is_terminal(sys.stdout) else markdown, color=True)
@@ -131,12 +147,28 @@ class _Code(CodeBlock):
     """A block of code in the colour of the terminal's text, which is readable on every background."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Padding(Text(str(self.text).rstrip(), style="cyan"), (0, 0, 0, 2))
+        yield Padding(Text(str(self.text).rstrip()), (0, 0, 0, 2))
+
+
+def _linked(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Replace images by links to them. Rich would show an image before the text around it, and without its address."""
+    for token in tokens:
+        if token.type == "image":
+            yield Token("link_open", "a", 1, attrs={"href": token.attrs.get("src", "")})
+            yield Token("text", "", 0, content=token.content)
+            yield Token("link_close", "a", -1)
+        else:
+            yield token
 
 
 class _Answer(Markdown):
     # Without hyperlinks, so that each address is seen.
     elements: ClassVar = {**Markdown.elements, "fence": _Code, "code_block": _Code}
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__(markdown, hyperlinks=False)
+        for token in self.parsed:
+            token.children = token.children and list(_linked(token.children))
 
 
 def _states(multi_run: MultiRun) -> Iterator[tuple[str, str]]:

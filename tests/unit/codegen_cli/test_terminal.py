@@ -256,3 +256,35 @@ def test_what_is_no_id_is_a_usage_error(run: Run, command: str, id_: str) -> Non
 
     assert done.exit_code == 2
     assert "is not an id" in done.stderr
+
+
+MARKDOWN = """# One
+## Two
+### Three
+**bold** *slanted* `code` [link](http://a.example/l) ![shot](http://a.example/shot.png)
+1. first
+- second
+> quoted
+
+| head |
+|---|
+| cell |
+
+```python
+x = 1
+```
+"""
+
+
+def test_a_drawn_answer_is_readable_on_every_background_and_has_all_addresses(
+    run: Run, world: FakeCodegen, on_a_terminal: None
+) -> None:
+    world.script(Script(result=MARKDOWN, seconds=1))
+
+    drawn = run("run", "Draw it.").stdout
+
+    codes = {int(code) for found in re.findall(r"\x1b\[([0-9;]+)m", drawn) for code in found.split(";")}
+    assert 1 in codes, "it is drawn"
+    assert codes <= {0, 1, 2, 3, 4, 9, 39}, "no colour of the text or of its background"
+    plain = " ".join(re.sub(r"\x1b\[[0-9;]+m", "", drawn).split())
+    assert "link (http://a.example/l) shot (http://a.example/shot.png)" in plain
