@@ -73,7 +73,7 @@ def test_the_package_needs_httpx_and_pydantic_and_for_its_command_line_two_more(
         "httpx<1,>=0.28.1",
         "pydantic>=2",
         "click>=8.1; extra == 'cli'",
-        "rich>=13; extra == 'cli'",
+        "rich>=13.2; extra == 'cli'",
     ]
 
 
