@@ -12,8 +12,22 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmarks import client, cold, command_line, cost, executions, judging, live, multi_run, provenance, size, warm
+from benchmarks import (
+    client,
+    cold,
+    command_line,
+    console,
+    cost,
+    executions,
+    judging,
+    live,
+    multi_run,
+    provenance,
+    size,
+    warm,
+)
 from benchmarks.artifacts import ROOT, NotBuiltError, artifacts
+from benchmarks.console import NoBrowserError
 from benchmarks.multi_run import MultiRunError
 from benchmarks.worker import WorkerError
 
@@ -23,7 +37,10 @@ if TYPE_CHECKING:
     from benchmarks.artifacts import Artifacts
     from benchmarks.report import Section
 
-SECTIONS = ("cold", "warm", "size", "multi-runs", "live", "provenance", "judging", "client", "command-line", "cost")
+SECTIONS = (
+    *("cold", "warm", "size", "multi-runs", "live", "provenance"),
+    *("judging", "client", "command-line", "cost", "console"),
+)
 
 
 def main() -> None:
@@ -37,18 +54,18 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"unknown section {', '.join(sorted(unknown))}; choose from {', '.join(SECTIONS)}")
-    console = Console(width=110, soft_wrap=True)
+    terminal = Console(width=110, soft_wrap=True)
     started = time.monotonic()
     found = []
     try:
         with artifacts(options.build.resolve()) as built:
             for section in _measure(built, options.sections or SECTIONS, quick=options.quick):
-                section.show(console)
+                section.show(terminal)
                 found.append(section)
-    except (MultiRunError, NotBuiltError, WorkerError) as error:
+    except (MultiRunError, NoBrowserError, NotBuiltError, WorkerError) as error:
         sys.exit(f"The measurement failed: {error}")
     missed = [f"{target.name} ({section.title})" for section in found for target in section.targets if not target.met]
-    console.print(f"\n{len(missed)} target(s) missed after {time.monotonic() - started:.0f} s", *missed, sep="\n  ")
+    terminal.print(f"\n{len(missed)} target(s) missed after {time.monotonic() - started:.0f} s", *missed, sep="\n  ")
     if options.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "quick": options.quick}
         report = {"machine": machine, "sections": {section.title: section.json() for section in found}}
@@ -78,6 +95,8 @@ def _measure(built: Artifacts, sections: tuple[str, ...], *, quick: bool) -> Ite
         yield command_line.section(repetitions=10 if quick else 40)
     if "cost" in sections:
         yield cost.section()
+    if "console" in sections:
+        yield console.section(repetitions=1 if quick else 5)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """How the benchmarks compute their figures. Their measurements are not tested."""
 
+import json
+
 import pytest
 
+from benchmarks.console import Drawing, Load, frames_of_a_log, report
 from benchmarks.report import Pairs, Target
 from benchmarks.testbed import is_own
 from local.template import Function
@@ -34,3 +37,22 @@ def test_a_target_is_met_up_to_and_including_its_limit(value: float, met: bool) 
 @pytest.mark.parametrize("function", ONLY_CODEGEN, ids=lambda function: function.name)
 def test_a_function_that_only_calls_codegen_has_a_counterpart_in_the_baseline(function: Function) -> None:
     assert not is_own(function)
+
+
+def test_the_longest_frame_of_the_console_is_that_of_the_middle_run() -> None:
+    drawings = [Drawing([16, longest, 16], seconds=2) for longest in (20, 90, 40)]
+    section = report(Load(80_000, 15, 1.0), drawings, calls={1: 5, 10: 50})
+
+    assert {target.name: (target.value, target.met) for target in section.targets} == {
+        "bytes of the first load": (80_000, True),
+        "longest frame in ms": (40, True),
+        "calls that more consoles add": (45, False),
+    }
+
+
+def test_the_stream_of_the_console_has_the_events_of_a_log_in_their_order() -> None:
+    frames = frames_of_a_log(3, first=7).split("\n\n")[:-1]
+
+    events = [json.loads(frame.partition("data: ")[2]) for frame in frames]
+    assert [event["id"] for event in events] == ["0-7", "0-8", "0-9"]
+    assert [event["data"]["position"] for event in events] == [7, 8, 9]
