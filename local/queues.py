@@ -60,12 +60,14 @@ async def _consume(
                 await sleep(_IDLE_SECONDS)
                 continue
             answer = json.loads(await functions.invoke(source.function.name, event(source.queue, messages)))
-        except (FunctionError, InvocationError, httpx.TransportError):
+            failed = {each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", ())}
+            for message in messages:
+                if message["MessageId"] not in failed:
+                    await _call(
+                        http, "DeleteMessage", QueueUrl=url(source.queue), ReceiptHandle=message["ReceiptHandle"]
+                    )
+        except (FunctionError, InvocationError, httpx.HTTPError):
             continue  # The messages come again.
-        failed = {each["itemIdentifier"] for each in (answer or {}).get("batchItemFailures", ())}
-        for message in messages:
-            if message["MessageId"] not in failed:
-                await _call(http, "DeleteMessage", QueueUrl=url(source.queue), ReceiptHandle=message["ReceiptHandle"])
 
 
 async def _receive(source: EventSource, http: httpx.AsyncClient) -> list[dict[str, Any]]:

@@ -87,6 +87,7 @@ class Aws(Endpoint):
         self.persistence: Persistence | None = None
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self._one_at_a_time = threading.Lock()
+        self._one_queue_at_a_time = threading.Lock()
         self._http = http
 
     def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -97,6 +98,8 @@ class Aws(Endpoint):
             return self._forward(self.connections, Request(environ))(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET", "").startswith("DynamoDB_"):
             return self._dynamodb(environ)(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET", "").startswith("AmazonSQS."):
+            return self._sqs(environ)(environ, start_response)
         return self._moto(environ, start_response)
 
     def execution_started(self, state_machine: str, name: str, input_text: str | None) -> None:
@@ -119,6 +122,11 @@ class Aws(Endpoint):
             except DataError as error:
                 return Response(json.dumps({"__type": "InternalServerError", "message": str(error)}), 500)
         return response
+
+    def _sqs(self, environ: WSGIEnvironment) -> Response:
+        # moto's queues are not safe to use from several threads either.
+        with self._one_queue_at_a_time:
+            return Response.from_app(self._moto, environ, buffered=True)
 
     def _forward(self, url: str, request: Request) -> Response:
         path = quote(request.path, safe="/@")

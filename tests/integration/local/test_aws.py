@@ -12,10 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
 
 import httpx
 import moto.dynamodb.models
 import pytest
+from moto.sqs.models import SQSBackend
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local.aws.server import Aws, serve
@@ -323,3 +326,27 @@ def test_the_next_one_starts_empty():
     for _ in range(2):
         with listen() as listening, serve(listening) as aws:
             aws.create_secret("codegen-token", "fake-token")
+
+
+def test_requests_to_queues_come_one_after_the_other() -> None:
+    # moto's queues are not safe to use from several threads.
+    inside, most, second = 0, 0, threading.Event()
+    receive = SQSBackend.receive_message
+
+    def counting(backend: SQSBackend, *arguments: Any, **options: Any) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        if inside > 1:
+            second.set()
+        second.wait(0.3)
+        inside -= 1
+        return receive(backend, *arguments, **options)
+
+    with listen() as listening, serve(listening) as aws, patch.object(SQSBackend, "receive_message", counting):
+        url = aws.client("sqs").create_queue(QueueName="queue")["QueueUrl"]
+        clients = [aws.client("sqs") for _ in range(2)]
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda client: client.receive_message(QueueUrl=url), clients))
+
+    assert most == 1
