@@ -9,7 +9,12 @@ from local.fake_codegen import DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
 from tests.support.stacks import is_paged
 
-_LIMITS = {"CodegenLimitFactor": "100", "ConnectionsPerCaller": "1000", "StreamsPerCaller": "1000"}
+_LIMITS = {
+    "CodegenLimitFactor": "100",
+    "ConnectionsPerCaller": "1000",
+    "StreamsPerCaller": "1000",
+    "MaxCandidates": "60",
+}
 
 
 @pytest.fixture(scope="session")

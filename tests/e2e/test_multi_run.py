@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks import executions
+from benchmarks import executions, multi_run
+from codegen_runs.multi_runs.tasks import MOST_BRANCHES
 from local.fake_codegen import DEMO_ORG_ID
 from local.stack import Stack
 
@@ -58,10 +59,33 @@ def test_three_candidates_become_one_answer(http: httpx.Client, stack: Stack) ->
     assert sfn.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
     history = sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
     found = executions.read(history, candidates=3)
-    assert (found.events, found.transitions) == (36 + 8 * 3, 9 + 3)  # as docs/multi-runs.md says
+    assert (found.events, found.transitions) == (38 + 8 * 3, 10 + 3)  # as docs/multi-runs.md says
 
 
 @pytest.mark.full
+@pytest.mark.full
+def test_more_candidates_than_a_map_has_branches_have_executions_of_their_own(http: httpx.Client, stack: Stack) -> None:
+    count = MOST_BRANCHES + 1
+    prompt = "Say how to test it. [[fake ending=FAILED nth=2]]"
+    snapshot = follow(http, create(http, prompt=prompt, concurrency=count, strategy="none", judge="never"))
+
+    assert snapshot["status"] == "completed"
+    assert (snapshot["counts"]["usable"], snapshot["counts"]["failed"]) == (count - 1, 1)
+    found = [event["type"] for event in multi_run.history(stack, snapshot["id"])]
+    assert (found.count("MapRunSucceeded"), found.count("MapIterationStarted")) == (1, 0)
+
+
+@pytest.mark.full
+def test_a_cancel_ends_the_executions_of_many_candidates(http: httpx.Client, stack: Stack) -> None:
+    location = create(http, prompt="Dig. [[fake ending=NEVER]]", concurrency=MOST_BRANCHES + 1)
+    follow(http, location, {"running"})
+
+    assert http.post(f"{location}/cancel").json()["status"] == "cancelled"
+
+    found = [event["type"] for event in multi_run.history(stack, location.rpartition("/")[2])]
+    assert "MapRunSucceeded" not in found
+
+
 def test_one_failed_candidate_does_not_end_the_group(http: httpx.Client) -> None:
     snapshot = follow(http, create(http, prompt="Say it. [[fake ending=FAILED nth=2]]", concurrency=3))
 

@@ -130,7 +130,9 @@ class Functions(httpx.BaseTransport):
                 yield f"secretsmanager:{operation}", arguments["SecretId"]
             case "states", _:
                 arn = arguments.get("stateMachineArn") or arguments.get("executionArn")
-                (machine,) = self.template.state_machines.values()  # A task token does not name its machine.
+                (machine,) = self.template.state_machines.values()
+                if operation in ("SendTaskSuccess", "SendTaskFailure"):  # a task token does not name its machine
+                    yield f"states:{operation}", f"{machine.arn}/ManyCandidates"
                 yield f"states:{operation}", arn or machine.arn
             case "sqs", _:
                 name = arguments["QueueUrl"].rpartition("/")[2]
@@ -789,7 +791,13 @@ def test_only_executions_connections_and_log_delivery_have_wildcards(document: D
     assert {name for name, *_ in deliveries} == {"MultiRunStateMachine"}
     posts = {each for each in wide if each[1] == "execute-api:ManageConnections"}
     assert {name for name, *_ in posts} == {"AnswerMessage", "PollRuns"}
+    children = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:execution:codegen-runs-multi-runs/ManyCandidates:*"
     assert wide - deliveries - posts == {
+        ("MultiRunStateMachine", "states:DescribeExecution", executions),
+        ("MultiRunStateMachine", "states:StopExecution", executions),
+        ("MultiRunStateMachine", "states:DescribeExecution", children),
+        ("MultiRunStateMachine", "states:StopExecution", children),
+        ("MultiRunStateMachine", "states:RedriveExecution", children),
         ("CancelMultiRun", "states:StopExecution", executions),
         ("ReconcileMultiRuns", "states:DescribeExecution", executions),
     }

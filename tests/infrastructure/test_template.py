@@ -8,6 +8,7 @@ import pytest
 
 from codegen_runs import problems
 from codegen_runs.http.answers import EXPOSED_HEADERS
+from codegen_runs.multi_runs import tasks
 from codegen_runs.problems import (
     InternalError,
     RouteNotFound,
@@ -317,6 +318,33 @@ def test_the_state_machine_calls_every_function_it_is_given(template: Template, 
 
     assert set(re.findall(r"arn:aws:lambda:[^\"]+", machine.definition)) == given
     assert given == set(statement["Resource"])
+
+
+def test_many_candidates_go_through_the_same_states_each_in_an_execution_of_its_own(
+    template: Template, document: Document
+) -> None:
+    machine = template.state_machines["MultiRunStateMachine"]
+    states = json.loads(machine.definition)["States"]
+    few, many = states["Candidates"], states["ManyCandidates"]
+    granted = {
+        (action, resource)
+        for statement in document.resources["MultiRunStateMachine"].properties["Policies"][0]["Statement"]
+        for action in statement["Action"]
+        for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
+    }
+
+    assert few["MaxConcurrency"] == tasks.MOST_BRANCHES
+    assert few["ItemProcessor"].pop("ProcessorConfig")["Mode"] == "INLINE"
+    assert many["ItemProcessor"].pop("ProcessorConfig") == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    for shared in ("ItemProcessor", "ItemSelector", "ItemsPath", "ResultPath", "Catch", "Next"):
+        assert few[shared] == many[shared]
+    executions = machine.arn.replace(":stateMachine:", ":execution:")
+    assert granted >= {
+        ("states:StartExecution", machine.arn),
+        ("states:DescribeExecution", f"{executions}:*"),
+        ("states:StopExecution", f"{executions}:*"),
+        ("states:RedriveExecution", f"{executions}/{many['Label']}:*"),
+    }
 
 
 def test_the_state_machine_waits_for_runs_is_traced_and_logs_errors_without_data(document: Document) -> None:

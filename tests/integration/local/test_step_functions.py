@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -128,7 +129,17 @@ def test_a_given_name_is_kept_and_can_be_used_once(patched):
 
 # --- stopping --------------------------------------------------------------------------------------------------------
 
-MAP = {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": {"StartAt": "W", "States": {"W": WAIT}}, "End": True}
+MAP: dict[str, Any] = {
+    "Type": "Map",
+    "ItemsPath": "$.items",
+    "ItemProcessor": {"StartAt": "W", "States": {"W": WAIT}},
+    "End": True,
+}
+MANY = {
+    **MAP,
+    "Label": "Many",
+    "ItemProcessor": {**MAP["ItemProcessor"], "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
+}
 A_TOKEN = {
     "Type": "Task",
     "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
@@ -150,8 +161,8 @@ def stopped(aws: Aws, state: dict[str, object], entered: str) -> tuple[Machine, 
 
 @pytest.mark.parametrize(
     ("state", "entered"),
-    [(WAIT, "WaitStateEntered"), (MAP, "WaitStateEntered"), (TOKEN, "TaskSubmitted")],
-    ids=["wait", "map", "token"],
+    [(WAIT, "WaitStateEntered"), (MAP, "WaitStateEntered"), (MANY, "MapRunStarted"), (TOKEN, "TaskSubmitted")],
+    ids=["wait", "map", "distributed map", "token"],
 )
 def test_a_stopped_execution_is_aborted_at_once_with_its_error(patched, state, entered):
     machine, execution = stopped(patched, state, entered)

@@ -27,6 +27,9 @@ INTERNAL = candidates.PRIORITY - 1
 # What the state machine does next.
 LAUNCH, JUDGE, SYNTHESIZE, PUBLISH = "launch", "judge", "synthesize", "publish"
 
+# The branches that an inline Map of Step Functions runs at once.
+MOST_BRANCHES = 40
+
 State = dict[str, object]
 """The state of an execution: ids, and timeouts in seconds."""
 
@@ -181,12 +184,14 @@ def publish(
 
 
 def _state(multi_run: MultiRun, following: str, *, judge_runs: Sequence[int] = ()) -> State:
+    to_launch = multi_run.waves[-1] if following == LAUNCH else []
     return {
         "org_id": multi_run.org_id,
         "multi_run_id": multi_run.id,
         "execution": multi_run.execution_name,
         "next": following,
-        "candidates": multi_run.waves[-1] if following == LAUNCH else [],
+        "candidates": to_launch,
+        "many": len(to_launch) > MOST_BRANCHES,
         "wave": len(multi_run.waves),
         "judge_runs": list(judge_runs),
         "candidate_timeout_s": multi_run.candidate_timeout_s + NET_SECONDS,
