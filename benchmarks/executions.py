@@ -27,7 +27,7 @@ from local.stack import Stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-FEW, MANY = 5, 20
+FEW, MANY, MOST = 5, 20, 100
 SHORT, LONG = 2_000, 200_000
 """The characters of a short and of a long answer."""
 
@@ -47,7 +47,8 @@ class Execution:
     Attributes:
         candidates: The number of candidates of its multi-run.
         events: The events of its history, of which AWS allows 25,000.
-        transitions: The state transitions that AWS bills, its start among them.
+        transitions: The state transitions that AWS bills, its start among them, and those of the executions of its
+            candidates.
         tasks: The seconds of each call of a Lambda function, by the function's name.
     """
 
@@ -74,7 +75,9 @@ def read(events: Sequence[Any], candidates: int) -> Execution:
             name = json.loads(scheduled["parameters"])["FunctionName"].rpartition(":")[2]
             tasks[name].append((event["timestamp"] - started["timestamp"]).total_seconds())
     entered = sum(event["type"].endswith("StateEntered") for event in events)
-    return Execution(candidates, len(events), entered + 1, dict(tasks))
+    # With a Distributed Map each candidate has an execution of its own: its start, one state, and another history.
+    of_children = 2 * candidates if any(event["type"] == "MapRunStarted" for event in events) else 0
+    return Execution(candidates, len(events), entered + 1 + of_children, dict(tasks))
 
 
 def polling(execution: Execution) -> Execution:
@@ -106,11 +109,12 @@ def sections() -> Iterator[Section]:
         run(FEW, SHORT)  # the functions start
         few, many = run(FEW, SHORT)[0], run(MANY, SHORT)
         long = run(MANY, LONG)
-    yield _history(few, many[0])
+        most, _ = run(MOST, SHORT)
+    yield _history(few, many[0], most)
     yield _long(many, long)
 
 
-def _history(few: Execution, many: Execution) -> Section:
+def _history(few: Execution, many: Execution, most: Execution) -> Section:
     rows, numbers = [], {}
     following = cost.following()
     for execution in (few, many):
@@ -141,6 +145,13 @@ def _history(few: Execution, many: Execution) -> Section:
             "polling": {"events": baseline.events, "transitions": baseline.transitions},
             "dollars": prices,
         }
+    rows.append(
+        [
+            *("ours", str(most.candidates), str(most.events), f"{most.events / most.candidates:.1f}"),
+            *(str(most.transitions), f"{most.transitions / most.candidates:.1f}"),
+            *(f"{dollars(most)['Step Functions']:.2f}", "-", "-"),
+        ]
+    )
     more = many.candidates - few.candidates
     totals = {side: sum(price.values()) for side, price in numbers[str(MANY)]["dollars"].items()}
     return Section(
@@ -153,6 +164,8 @@ def _history(few: Execution, many: Execution) -> Section:
             f"$: for {MULTI_RUNS:,} multi-runs, list prices of us-east-1. all: with the functions of the tasks. "
             "the runs: what the poller adds, which the baseline does not have: it follows each run, writes its event "
             "log and completes the task.",
+            f"{MOST} candidates go through a Distributed Map: each has an execution of its own, whose start and state "
+            "are among the transitions, and whose events are in no other history.",
         ],
         head=(
             *("side", "candidates", "events", "a candidate", "transitions", "a candidate"),
@@ -164,13 +177,15 @@ def _history(few: Execution, many: Execution) -> Section:
             Target("transitions of each further candidate", (many.transitions - few.transitions) / more, 10),
             Target(f"transitions per candidate, of {FEW}", few.transitions / FEW, 10),
             Target(f"events per candidate, of {MANY}", many.events / MANY, 10),
+            Target(f"transitions per candidate, of {MOST}", most.transitions / MOST, 10),
+            Target(f"events per candidate, of {MOST}", most.events / MOST, 10),
             Target(
                 f"price of {MANY} candidates, with the runs, against polling",
                 (totals["ours"] + totals["the runs"]) / totals["polling"],
                 1.0,
             ),
         ],
-        numbers=numbers,
+        numbers=numbers | {str(most.candidates): {"ours": vars(most)}},
     )
 
 
@@ -211,7 +226,7 @@ def _running() -> Iterator[Callable[[int, int], tuple[Execution, dict[str, float
     fake = FakeCodegen(pace=0.1, limits={})
     headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
     with (
-        Stack(fake=fake, parameters={"CodegenLimitFactor": "1000"}) as stack,
+        Stack(fake=fake, parameters={"CodegenLimitFactor": "1000", "MaxCandidates": str(MOST)}) as stack,
         httpx.Client(base_url=stack.api_url, headers=headers, timeout=30, trust_env=False) as client,
     ):
 

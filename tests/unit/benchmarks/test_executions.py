@@ -50,6 +50,12 @@ def test_a_task_that_waits_for_its_token_is_billed_until_its_function_returns() 
     assert found == Execution(candidates=1, events=8, transitions=2, tasks={"Launch": [0.5]})
 
 
+def test_each_candidate_of_a_distributed_map_has_a_start_and_a_state_of_its_own() -> None:
+    events = history(("ExecutionStarted", 0, 0.0), ("MapStateEntered", 1, 0.0), ("MapRunStarted", 2, 0.0))
+
+    assert executions.read(events, candidates=100) == Execution(100, events=3, transitions=2 + 200, tasks={})
+
+
 def test_the_baseline_has_three_transitions_more_every_thirty_seconds_of_each_run() -> None:
     found = executions.polling(executions.read(ONE_WAITING_TASK, candidates=1))
 
@@ -73,5 +79,5 @@ def test_the_documentation_has_the_transitions_and_events_of_the_baseline() -> N
     for row in rows:
         candidates, events, transitions, polled_events, polled = (int(number.replace(",", "")) for number in row)
         baseline = executions.polling(Execution(candidates, events, transitions, {"Plan": [1.0]}))
-        assert (events, transitions) == (36 + 8 * candidates, 9 + candidates)
+        assert (events, transitions) == (38 + 8 * candidates, 10 + candidates)
         assert (polled_events, polled) == (baseline.events, baseline.transitions)
