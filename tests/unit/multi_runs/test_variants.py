@@ -114,6 +114,16 @@ def test_the_deployment_decides_how_many_candidates_are_allowed(monkeypatch: pyt
     assert create({"prompt": "Go.", "concurrency": 46}).status == 422
 
 
+@pytest.mark.parametrize(("count", "many"), [(40, False), (41, True)])
+def test_more_candidates_than_an_inline_map_has_branches_are_many(
+    count: int, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_CANDIDATES", "45")
+    plan = task("plan", create({"prompt": "Go.", "concurrency": count}).json["id"])
+
+    assert (plan["next"], len(plan["candidates"]), plan["many"]) == ("launch", count, many)
+
+
 @given(st.integers(1, 30), st.integers(0, 6), st.booleans())
 def test_a_request_is_accepted_exactly_within_the_limit(concurrency: int, variants: int, is_given: bool) -> None:
     body: dict[str, Any] = {"prompt": "Go.", "variants": [{"model": str(n)} for n in range(variants)] or None}
