@@ -100,6 +100,28 @@ def test_a_retry_of_the_failed_one_completes_a_multi_run_below_its_quorum(upstre
     assert types(multi_run_id)[-1] == "completed"
 
 
+def test_the_answer_names_the_candidates_that_it_had_to_do_without(upstream: Runs) -> None:
+    """Of five candidates, one fails and one is empty."""
+    multi_run_id = ended(upstream, FAILING, EMPTY, *THREE, quorum=3)
+    found = get(multi_run_id).json
+
+    assert (found["status"], found["answer"]["source"]) == ("completed", "synthesis")
+    reasons = [each["reason"] for each in found["candidates"][:2]]
+    assert found["answer"]["gaps"] == [{"candidate": n, "reason": reason} for n, reason in enumerate(reasons)]
+    assert reasons[1] == "The run completed without an answer."
+
+
+def test_an_answer_that_is_picked_before_the_end_names_no_gaps_yet(upstream: Runs) -> None:
+    multi_run_id = str(create({"prompt": "Fix the race.", "concurrency": 2}).json["id"])
+    for script in (FAILING, THREE[0]):
+        upstream.fake.script(script)
+    upstream.launch(multi_run_id)
+
+    picked = act("pick", multi_run_id, {"candidate": 1})
+
+    assert (picked.status, picked.json["status"], picked.json["answer"]["gaps"]) == (200, "running", [])
+
+
 def test_resynthesize_costs_one_run_and_runs_no_candidate_again(upstream: Runs) -> None:
     multi_run_id = ended(upstream, FAILING, *THREE)
     first = get(multi_run_id).json

@@ -31,7 +31,6 @@ from codegen_runs.storage.multi_runs import (
     MultiRunStatus,
     OnDeadline,
     Rejection,
-    SentGraft,
     Strategy,
 )
 from codegen_runs.storage.runs import OpenedPullRequest, Watch
@@ -111,8 +110,19 @@ class GraftFollowUp(BaseModel):
     problem: str | None = Field(None, description="Why it was not sent, or why that is unknown.")
 
 
+class Gap(BaseModel):
+    """A candidate that counts and has no usable answer."""
+
+    candidate: int
+    reason: str
+
+
 class AnswerSnapshot(Answer):
     """The answer, the pull requests that it stands for, and where its words come from."""
+
+    gaps: list[Gap] = Field(
+        description="The candidates that it had to do without, and why. Empty until the multi-run has ended."
+    )
 
     pull_requests: list[OpenedPullRequest] = Field(
         description="The pull requests of the candidate whose answer it is. Empty if it stands for none."
@@ -332,7 +342,7 @@ def snapshot(
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
         from_checkpoint=_start(multi_run),
-        answer=_answer(answer, judgement, multi_run.graft) if answer else None,
+        answer=_answer(multi_run, answer, judgement) if answer else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],
         judging=judging(multi_run, watches, now=now),
@@ -389,8 +399,8 @@ def _allowed_actions(
     ]
 
 
-def _answer(answer: Answer, judgement: Judgement, sent: SentGraft | None) -> AnswerSnapshot:
-    index, candidates = answer.candidate, judgement.candidates
+def _answer(multi_run: MultiRun, answer: Answer, judgement: Judgement) -> AnswerSnapshot:
+    index, candidates, sent = answer.candidate, judgement.candidates, multi_run.graft
     if index is None or not 0 <= index < len(candidates):
         opened, stands_for = [], "No pull request: the answer is a text of its own."
     elif opened := opened_by(candidates[index].watch):
@@ -405,6 +415,9 @@ def _answer(answer: Answer, judgement: Judgement, sent: SentGraft | None) -> Ans
     base = candidates[index].watch if prompt and index is not None else None
     return AnswerSnapshot(
         **answer.model_dump(),
+        gaps=[Gap(candidate=each.index, reason=each.gap) for each in candidates if each.gap]
+        if multi_run.status.terminal
+        else [],
         pull_requests=opened,
         stands_for=stands_for,
         follow_up=GraftFollowUp(run=base.key, prompt=prompt, **(sent.model_dump() if sent else {}))
