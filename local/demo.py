@@ -14,8 +14,6 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from codegen_api import Event
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -129,8 +127,18 @@ class _Logs:
         if answer.status_code == httpx.codes.OK:
             page = answer.json()
             self._cursors[run_id] = page["next_cursor"]
-            entries = (Event(None, "run.log", each["data"]) for each in page["items"] if each["type"] == "run.log")
-            self._lines[run_id].extend(entry.text for entry in entries)
+            logs = [event["data"]["log"] for event in page["items"] if event["type"] == "run.log"]
+            self._lines[run_id].extend(map(_log_line, logs))
+
+
+def _log_line(log: dict[str, Any]) -> str:
+    source = log.get("tool_name") or log.get("message_type") or "log"
+    return f"{source}: {_first_line(log.get('thought') or log.get('observation') or _inputs(log.get('tool_input')))}"
+
+
+def _inputs(value: object) -> object:
+    """Return the inputs of a tool as a person reads them."""
+    return ", ".join(map(str, value.values())) if isinstance(value, dict) else value or ""
 
 
 def _first_line(text: object) -> str:

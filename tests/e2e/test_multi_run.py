@@ -87,7 +87,7 @@ def test_a_cancel_ends_the_executions_of_many_candidates(http: httpx.Client, sta
 
 
 def test_one_failed_candidate_does_not_end_the_group(http: httpx.Client) -> None:
-    snapshot = follow(http, create(http, prompt="Say it. [[fake ending=FAILED nth=2]]", concurrency=3))
+    snapshot = follow(http, create(http, prompt="Say it. [[fake ending=FAILED steps=2 nth=2]]", concurrency=3))
 
     assert snapshot["status"] == "completed"
     assert snapshot["counts"]["failed"] == 1

@@ -132,9 +132,9 @@ def test_the_built_layer_has_the_program_beside_its_packages(tmp_path, monkeypat
     assert spec.loader
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    monkeypatch.setattr(build, "install", lambda target: target.mkdir())
+    monkeypatch.setattr(build, "install", lambda target, _architecture: target.mkdir())
     monkeypatch.setattr(build, "interpreters", lambda: iter(()))
-    build.main(str(tmp_path / "python"))
+    build.main(str(tmp_path / "python"), "x86_64")
 
     assert shutil.which("stream", path=str(tmp_path))
     assert (tmp_path / "python" / "codegen_runs" / "live" / "runtime.py").is_file()
