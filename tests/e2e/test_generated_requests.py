@@ -104,7 +104,7 @@ def test_no_sequence_of_requests_breaks_the_service(running: Stack, headers: Hea
     machine: Any = schema.as_state_machine()
     answers = []
 
-    class Sequences(machine):  # type: ignore[misc]
+    class Sequences(machine):
         def before_call(self, case: Any) -> None:
             without_waiting(case)
 
