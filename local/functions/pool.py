@@ -2,7 +2,8 @@
 
 A worker starts when an event finds no idle one. It handles one event at a time and is killed when an event takes longer
 than the function's timeout. Where Lambda would throttle an event, the event waits: one machine has less capacity than a
-region.
+region. Functions that hold their answers back for events to come occupy a worker for each viewer, even for viewers who
+have gone, so all functions share some spare workers for events that have waited for a second.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from local.functions.worker import Answer, Worker, changed_at, streams
+from local.functions.worker import Answer, Worker, changed_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -31,12 +33,14 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 300.0
 # Lambda's limit for an answer, in bytes.
 _ANSWER_LIMIT = 6 * 1024 * 1024 + 100
-# A function that streams needs a worker for each viewer.
-_STREAMING_WORKERS = 16
-
+# Seconds that an event waits for a worker of its function before a spare one will do.
+_PATIENCE = 1.0
 
 MAX_WORKERS = 4
 """How many events a function handles at a time, if nothing else is said."""
+
+SPARE_WORKERS = 32
+"""How many more events all functions together handle at a time, if nothing else is said."""
 
 
 class UnknownFunctionError(Exception):
@@ -50,7 +54,8 @@ class Functions:
         functions: The functions that can be invoked.
         log_dir: The folder in which each function writes `<name>.log`. None: this process's standard error.
         python: The interpreter of the workers.
-        max_workers: The number of events that one function handles at a time. One that streams handles at least 16.
+        max_workers: The number of events that one function handles at a time, without spare workers.
+        spare_workers: The number of workers for events, of any function, that have waited for a second.
         clock: Returns monotonic seconds. A worker that has been idle for five minutes ends when the next event comes.
     """
 
@@ -61,10 +66,14 @@ class Functions:
         log_dir: Path | None = None,
         python: str = sys.executable,
         max_workers: int = MAX_WORKERS,
+        spare_workers: int = SPARE_WORKERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pools = {function.name: _Pool(function, python, log_dir, max_workers, clock) for function in functions}
+        spare = asyncio.Semaphore(spare_workers)
+        self._pools = {
+            function.name: _Pool(function, python, log_dir, max_workers, spare, clock) for function in functions
+        }
         self._events: set[asyncio.Task[None]] = set()
 
     async def invoke(self, name: str, event: bytes, sink: Sink | None = None) -> Answer:
@@ -136,19 +145,22 @@ class _Pool:
         python: str,
         log_dir: Path | None,
         max_workers: int,
+        spare: asyncio.Semaphore,
         clock: Callable[[], float],
     ) -> None:
         self._function = function
         self._clock = clock
         self._python = python
         self._log_path = log_dir / f"{function.name}.log" if log_dir else None
-        self._slots = asyncio.Semaphore(max(_STREAMING_WORKERS, max_workers) if streams(function) else max_workers)
+        self._slots = asyncio.Semaphore(max_workers)
+        self._spare = spare
         # Each with the time at which it became idle, the most recent last.
         self._idle: list[tuple[float, Worker]] = []
         self._busy: set[Worker] = set()
 
     async def invoke(self, event: bytes, sink: Sink | None) -> Answer:
-        async with self._slots:
+        slots = await self._slot()
+        try:
             worker = await self._worker()
             self._busy.add(worker)
             try:
@@ -163,6 +175,19 @@ class _Pool:
                 else:
                     await worker.end()
             return answer
+        finally:
+            slots.release()
+
+    async def _slot(self) -> asyncio.Semaphore:
+        """Wait until this function may handle one event more. Return what to release after it."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._slots.acquire()
+                    return self._slots
+            if not self._spare.locked():
+                await self._spare.acquire()
+                return self._spare
 
     async def _worker(self) -> Worker:
         """Return an idle worker that runs the current code, or start one."""

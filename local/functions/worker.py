@@ -32,7 +32,7 @@ RUNTIME = Path(__file__).with_name("runtime.py")
 
 # Lambda allows ten seconds for the import of a module. Here many workers may start at once, on few cores.
 _INIT_TIMEOUT = 60.0
-# The variable with a program that starts the runtime in its own way. A function that has one streams its answers.
+# The variable with a program that starts the runtime in its own way.
 _WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 _PROXIES = [
     spelling for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for spelling in (name, name.upper())
@@ -93,11 +93,6 @@ def runtime_environment(function: Function, runtime_api: str) -> dict[str, str]:
         **network_settings(os.environ),
         **function.environment,
     }
-
-
-def streams(function: Function) -> bool:
-    """Tell whether a function streams its answers."""
-    return _WRAPPER in function.environment
 
 
 def changed_at(function: Function) -> int:

@@ -68,11 +68,18 @@ def deploy(portal: BlockingPortal, tmp_path: Path) -> Iterator[Deploy]:
     deployed: list[Deployed] = []
 
     def deploy(
-        source: str = "", *, max_workers: int = 4, clock: Callable[[], float] = time.monotonic, **properties: Any
+        source: str = "",
+        *,
+        max_workers: int = 4,
+        spare_workers: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        **properties: Any,
     ) -> Deployed:
         async def functions() -> Functions:
             function = a_function(tmp_path, **properties)
-            return Functions([function], log_dir=tmp_path, max_workers=max_workers, clock=clock)
+            return Functions(
+                [function], log_dir=tmp_path, max_workers=max_workers, spare_workers=spare_workers, clock=clock
+            )
 
         function = Deployed(portal.call(functions), tmp_path / "code", tmp_path / "Function.log")
         function.write(source)

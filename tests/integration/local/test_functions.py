@@ -372,13 +372,8 @@ def test_concurrent_events_run_in_processes_of_their_own(deploy, tmp_path):
     assert len(meet(function, tmp_path / "place", events=3)) == 3
 
 
-def test_a_function_that_streams_is_not_limited_to_a_few_processes(deploy, tmp_path):
-    wrapper = tmp_path / "layer" / "wrapper"
-    wrapper.parent.mkdir()
-    wrapper.write_text('#!/bin/sh\nexec "$@"\n')
-    wrapper.chmod(0o755)
-    environment = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}
-    function = deploy(MEETING, timeout=20, max_workers=1, layers=(wrapper.parent,), environment=environment)
+def test_events_that_wait_for_long_get_spare_processes(deploy, tmp_path):
+    function = deploy(MEETING, timeout=20, max_workers=1, spare_workers=2)
 
     assert len(meet(function, tmp_path / "place", events=3)) == 3
 
