@@ -227,7 +227,7 @@ _RESOURCE_TYPES = {
     ),
     "AWS::IAM::Role": _ResourceType(
         (),
-        ("AssumeRolePolicyDocument", "Description", "ManagedPolicyArns"),
+        ("AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "Policies"),
         name="RoleName",
         arn="iam::{account}:role/{name}",
     ),

@@ -717,12 +717,17 @@ def policies_of(document: Document, name: str) -> Iterator[dict[str, Any]]:
 
 
 def policies_named_by(document: Document, name: str) -> list[Any]:
-    """Return the ARNs of the managed policies of a function or a state machine, and its own policies."""
+    """Return the ARNs of the managed policies of a function, a state machine or a role, and its own policies."""
     properties = document.resources[name].properties
     if role := shared_role(document, name):
         assert "Policies" not in properties, "SAM ignores them beside a role"
-        return [policy for policy in role.properties["ManagedPolicyArns"] if policy not in ADDED_BY_SAM]
-    return properties.get("Policies", [])
+        return policies_named_by(document, role.logical_id)
+    managed = [policy for policy in properties.get("ManagedPolicyArns", []) if policy not in ADDED_BY_SAM]
+    # The policy of a role has a name and a document, that of a function is the document.
+    return managed + [
+        policy if isinstance(policy, str) else policy.get("PolicyDocument", policy)
+        for policy in properties.get("Policies", [])
+    ]
 
 
 def shared_role(document: Document, name: str) -> Resource | None:
@@ -814,23 +819,25 @@ def test_a_function_gets_a_permission_from_one_policy_only(name: str) -> None:
     assert {permission for permission, times in given.items() if times > 1} == set()
 
 
-def test_a_statement_stands_in_the_template_once() -> None:
-    """A statement of two functions is a managed policy; a managed policy has two functions or more."""
-    own, shared = Counter[frozenset[Permission]](), Counter[str]()
+def test_what_four_roles_may_do_is_a_managed_policy_and_a_statement_of_fewer_is_not() -> None:
+    """A managed policy is a resource of the stack, and CloudFormation allows 500."""
+    own, shared = defaultdict[frozenset[Permission], set[str]](set), defaultdict[str, set[str]](set)
     for name in backend.every_function():
         document = backend.document_with(name)
+        role = shared_role(document, name)
         for policy in policies_named_by(document, name):
             if isinstance(policy, str):
-                shared[policy] += 1
-            else:
-                own.update(frozenset(permissions_in([statement])) for statement in policy["Statement"])
+                shared[policy].add(role.logical_id if role else name)
+                continue
+            for statement in policy["Statement"]:
+                own[frozenset(permissions_in([statement]))].add(role.logical_id if role else name)
     managed = {policy.arn: policy.properties["PolicyDocument"]["Statement"] for policy in MANAGED_POLICIES}
-    written = own + Counter(
-        frozenset(permissions_in([statement])) for policy in managed.values() for statement in policy
-    )
+    in_managed = Counter(frozenset(permissions_in([each])) for policy in managed.values() for each in policy)
 
-    assert {statement for statement, times in written.items() if times > 1} == set()
-    assert {arn for arn in managed if shared[arn] < 2} == set()
+    assert {statement: roles for statement, roles in own.items() if len(roles) > 3} == {}
+    assert own.keys() & in_managed.keys() == set()
+    assert {statement for statement, times in in_managed.items() if times > 1} == set()
+    assert {arn: shared[arn] for arn in managed if len(shared[arn]) < 4} == {}
 
 
 @pytest.mark.parametrize("name", sorted(backend.every_function()))
