@@ -157,6 +157,8 @@ class MultiRunCreated(Part):
     strategy: Strategy
     requested: int = Field(description="The number of candidates.")
     quorum: int
+    second_wave: list[int] = Field([], description="The indexes of the candidates of the second wave.")
+    from_checkpoint: str | None = Field(None, description="The id of the checkpoint that all candidates start from.")
     created_by: str = Field(description="The caller, such as `user:789`.")
 
 
@@ -164,6 +166,9 @@ class Launching(Part):
     """The data of `multi_run.launching`."""
 
     candidates: list[int] = Field(description="The indexes of the candidates.")
+    best: list[int] = Field(
+        [], description="For the second wave: the candidates whose summaries it gets, the best first."
+    )
 
 
 class CandidateAdded(Part):
@@ -471,7 +476,7 @@ class MultiRunCreatedEvent(RunEvent):
 
 
 class MultiRunLaunchingEvent(RunEvent):
-    """Candidates enter the launch queue: all of them, or with `adaptive` those of the next wave."""
+    """Candidates enter the launch queue: with `adaptive` or `second_wave` those of the next wave, otherwise all."""
 
     type: Literal["multi_run.launching"]
     data: Launching

@@ -27,6 +27,7 @@ export async function show({ main, signal, titled, address, query }) {
   signal.addEventListener("abort", () => clearTimeout(asking));
   const candidates = h("input", { type: "number", name: "concurrency", min: 1, max: MOST, value: query.get("candidates") ?? "1", required: true, on: { input: change } });
   const quorum = h("input", { type: "number", name: "quorum", min: 1, max: MOST, value: "1" });
+  const secondWave = h("input", { type: "number", name: "second-wave", min: 0, max: MOST - 1, value: "0", on: { input: change } });
   const deadline = h("input", { type: "number", name: "deadline", min: 1, max: 1440, value: "60" });
   const agent = choice("agent", [["", "None"], ...agents.items.map((each) => [each.id, each.name])], query.get("agent") ?? "");
   const variants = h("div.variants");
@@ -34,6 +35,7 @@ export async function show({ main, signal, titled, address, query }) {
     h("div.fields",
       field("Then", choice("strategy", STRATEGIES, "synthesize", change)),
       field("Quorum", quorum, "How many usable answers are needed"),
+      field("Second wave", secondWave, "Further candidates that start from the best answers"),
       field("Deadline in minutes", deadline)),
     h("details", h("summary", icon("chevron"), "A model or a prompt of its own for each candidate"), variants));
   const estimate = h("p.estimate", { role: "status" });
@@ -87,7 +89,7 @@ export async function show({ main, signal, titled, address, query }) {
     const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null };
     if (number === 1) return { ...common, agent_id: data.get("agent") || undefined };
     const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
-    return { ...common, concurrency: number, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), deadline_s: Number(data.get("deadline")) * 60, ...(own.some((each) => each.model || each.prompt) ? { variants: own } : {}) };
+    return { ...common, concurrency: number, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), second_wave: Number(data.get("second-wave")), deadline_s: Number(data.get("deadline")) * 60, ...(own.some((each) => each.model || each.prompt) ? { variants: own } : {}) };
   }
 
   async function start(event) {

@@ -39,6 +39,8 @@ class Candidate(Model):
     """Set if it does not count."""
     added: bool = False
     """Whether a caller added it to the running multi-run."""
+    second_wave: bool = False
+    """Whether it starts when all others have ended, from summaries of the best ones."""
     attempt: int | None = None
     log_count: int | None = None
     summary: str | None = None
@@ -87,6 +89,8 @@ class Provenance(Model):
     blocks: list[BlockProvenance] = Field([])
     left_out: list[LeftOut] = Field([])
     novel: int = 0
+    second_wave: list[int] = Field([])
+    """The candidates that had read answers of others, whose words may have several sources."""
     truncated: bool = False
 
 
@@ -99,6 +103,13 @@ class GraftFollowUp(Model):
     problem: str | None = None
 
 
+class Gap(Model):
+    """A candidate without a usable answer, and why."""
+
+    candidate: int
+    reason: str
+
+
 class Answer(Model):
     """The answer of a multi-run. `source` is synthesis, selected, base, only_candidate, fallback or picked."""
 
@@ -106,6 +117,8 @@ class Answer(Model):
     source: str
     candidate: int | None = None
     reason: str | None = None
+    gaps: list[Gap] | None = None
+    """The candidates that it had to do without."""
     pull_requests: list[PullRequestLink] | None = None
     stands_for: str | None = None
     follow_up: GraftFollowUp | None = None
@@ -212,6 +225,14 @@ class ClosedPullRequest(Model):
     detail: str | None = None
 
 
+class SecondWave(Model):
+    """The candidates that start when all others have ended, and the ones whose summaries they get."""
+
+    candidates: list[int] = Field([])
+    best: list[int] = Field([])
+    """Empty before they are launched."""
+
+
 class MultiRun(Model):
     """Several runs of one prompt and the one answer made of theirs. Lists omit the candidates."""
 
@@ -224,6 +245,7 @@ class MultiRun(Model):
     created_at: Timestamp | None = None
     deadline_at: Timestamp | None = None
     on_deadline: str | None = None
+    second_wave: SecondWave | None = None
     finished_at: Timestamp | None = None
     answer: Answer | None = None
     pick: Pick | None = None
@@ -378,6 +400,8 @@ class ComparedCandidate(Model):
     """A candidate and the facts about its run, in `evidence`. Unknown values are None."""
 
     index: int
+    second_wave: bool = False
+    """Whether it started when all others had ended, from summaries of the best ones."""
     status: RunStatus
     usable: bool | None = None
     reason: str | None = None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 
 CUT = "\n[... cut to fit ...]"
 """The end of a text that was cut."""
+
+
+_LINE = re.compile(r"^\W*(?:BEGIN|END) [\w ]{1,60} [0-9a-f]{16}\W*$", re.MULTILINE)
 
 
 def new_mark() -> str:
@@ -25,6 +29,11 @@ def frame(instructions: str, mark: str) -> str:
 def fenced(name: str, text: str, mark: str) -> str:
     """Return a text between a BEGIN line and an END line with its name and the mark."""
     return f"BEGIN {name} {mark}\n{text}\nEND {name} {mark}"
+
+
+def has_fence(text: str) -> bool:
+    """Return whether a text has a line of a fence, with any mark."""
+    return _LINE.search(text) is not None
 
 
 def cut(text: str, room: int) -> str:

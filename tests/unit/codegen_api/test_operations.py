@@ -77,6 +77,7 @@ MULTI_RUN: dict[str, Any] = {
     "quorum": 1,
     "first_k": 2,
     "adaptive": {"start": 2, "agree": 2},
+    "second_wave": 1,
     "judge": "always",
     "judges": 2,
     "synthesis": {"top_k": 2},

@@ -80,9 +80,9 @@ def test_no_wave_begins_after_the_deadline() -> None:
 
     assert further(found, LOCK, QUEUE, now=3_599.9) == [2]
     assert further(found, LOCK, QUEUE, now=3_600) == []
-    assert waves.unneeded(launched, judged(launched, LOCK, QUEUE), now=3_600) == ([2, 3, 4], OVERDUE)
+    assert waves.unneeded(launched, judged(launched, LOCK, QUEUE), now=3_600) == [([2, 3, 4], OVERDUE)]
     reason = "Not needed: 2 answers agree."
-    assert waves.unneeded(launched, judged(launched, LOCK, LOCK), now=3_600) == ([2, 3, 4], reason)
+    assert waves.unneeded(launched, judged(launched, LOCK, LOCK), now=3_600) == [([2, 3, 4], reason)]
 
 
 def test_a_candidate_that_a_caller_added_belongs_to_the_next_wave_whatever_the_answers_are() -> None:
@@ -115,7 +115,7 @@ def test_waves_end_and_launch_each_candidate_at_most_once(
 
     ended = found.model_copy(update={"launched": launched})
     judgement = judged(ended, *answers[: len(launched)])
-    unneeded, reason = waves.unneeded(ended, judgement, now=NOW)
-    assert unneeded == list(range(len(launched), count))
-    assert not unneeded or reason.startswith("Not needed")
+    unneeded = waves.unneeded(ended, judgement, now=NOW)
+    assert [index for each in unneeded for index in each.candidates] == list(range(len(launched), count))
+    assert all(each.reason.startswith("Not needed") for each in unneeded)
     assert not unneeded or len(judgement.usable) >= found.quorum

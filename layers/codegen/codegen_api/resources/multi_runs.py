@@ -77,6 +77,7 @@ def create(  # noqa: D417 - callers do not pass `core`
     quorum: int | None = None,
     first_k: int | None = None,
     adaptive: AdaptiveOptions | None = None,
+    second_wave: int | None = None,
     judge: JudgePolicy | None = None,
     judges: Literal[1, 2] | None = None,
     synthesis: SynthesisOptions | None = None,
@@ -103,6 +104,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
         first_k: Number of usable answers that are enough. Runs that have not ended then do not count.
         adaptive: How many runs are launched first, and how many answers must agree so that no further one is.
+        second_wave: Number of further runs that start when all others have ended, from summaries of the best.
         judge: When judges rank the usable answers: `auto`, `always` or `never`. If None: `auto`.
         judges: How many judges. The second one reads the answers in the opposite order.
         synthesis: How the answer is made.
@@ -127,6 +129,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         quorum=quorum,
         first_k=first_k,
         adaptive=adaptive,
+        second_wave=second_wave,
         judge=judge,
         judges=judges,
         synthesis=synthesis,
@@ -156,6 +159,7 @@ def estimate(
     quorum: int | None = None,
     first_k: int | None = None,
     adaptive: AdaptiveOptions | None = None,
+    second_wave: int | None = None,
     judge: JudgePolicy | None = None,
     judges: Literal[1, 2] | None = None,
     synthesis: SynthesisOptions | None = None,
@@ -183,6 +187,7 @@ def estimate(
         quorum=quorum,
         first_k=first_k,
         adaptive=adaptive,
+        second_wave=second_wave,
         judge=judge,
         judges=judges,
         synthesis=synthesis,

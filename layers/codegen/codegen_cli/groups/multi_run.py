@@ -76,6 +76,11 @@ def definition_options(command: Any) -> Any:
         ),
         click.option("--model", help="Language model. Default: the organization's."),
         click.option("--repo-id", type=Id(), help="Id of the repository to work in."),
+        click.option(
+            "--second-wave",
+            type=click.IntRange(1, 19),
+            help="Number of further runs that start from the best answers when all others have ended.",
+        ),
         click.option("--quorum", type=click.IntRange(1), help="How many usable answers it needs, to not fail."),
         click.option("--judges", type=click.IntRange(1, 2), help="Number of judges."),
         click.option("--judge", type=click.Choice(["auto", "always", "never"]), help="Whether runs rank the answers."),
@@ -431,8 +436,9 @@ def _facts(candidate: Record) -> list[Any]:
     pull_requests = [
         each.get("url") or each.get("number") or each.get("id") for each in _objects(evidence, "pull_requests")
     ]
+    number = int(candidate.get("index") or 0) + 1
     cells = (
-        int(candidate.get("index") or 0) + 1,
+        f"{number} (second wave)" if candidate.get("second_wave") else number,
         candidate.get("status"),
         evidence.get("duration_seconds"),
         evidence.get("steps"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from codegen_runs.agents import composing, profiles
 from codegen_runs.backend import Backend
-from codegen_runs.multi_runs import forking, leaving
+from codegen_runs.multi_runs import forking, judging, leaving, second_wave
 from codegen_runs.run_control import pausing
 from codegen_runs.runs.following import enqueue, withdraw
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
@@ -24,13 +24,14 @@ def queue(multi_run: MultiRun, index: int, task_token: str | None, *, backend: B
     """
     candidate = multi_run.candidates[index]
     prompt = candidate.prompt or multi_run.prompt
+    task = _task(multi_run, index, prompt, backend)
     # Before the run, so that whoever finds the run finds its origin too.
     forking.record(multi_run, index, backend=backend)
     enqueue(
         org_id=multi_run.org_id,
         key=multi_run.candidate_key(index),
         prompt=prompt,
-        launch=_launch(multi_run, index, prompt, backend),
+        launch=_launch(multi_run, index, prompt, task, backend),
         task_token=task_token,
         multi_run_id=multi_run.id,
         priority=PRIORITY,
@@ -62,7 +63,17 @@ def catch_up(multi_run: MultiRun, key: str, *, backend: Backend) -> None:
         backend.kick(act(watch, backend=backend))
 
 
-def _launch(multi_run: MultiRun, index: int, prompt: str, backend: Backend) -> Launch:
+def _task(multi_run: MultiRun, index: int, prompt: str, backend: Backend) -> str:
+    """Return what a candidate is to do: its prompt, in the second wave with what the best of the first one did."""
+    if not multi_run.candidates[index].second_wave:
+        return prompt
+    best = [each.candidate for each in multi_run.best]
+    watches = {each: backend.runs.get(multi_run.org_id, multi_run.candidate_key(each)) for each in best}
+    answers = {each: judging.candidate(multi_run, each, watch).result for each, watch in watches.items()}
+    return second_wave.task(multi_run, prompt, answers)
+
+
+def _launch(multi_run: MultiRun, index: int, prompt: str, task: str, backend: Backend) -> Launch:
     candidate = multi_run.candidates[index]
     system_prompt, configuration = candidate.system_prompt, {}
     if candidate.agent_id is not None:
@@ -70,7 +81,7 @@ def _launch(multi_run: MultiRun, index: int, prompt: str, backend: Backend) -> L
             candidate.agent_id, org_id=multi_run.org_id, version=candidate.agent_version, backend=backend
         )
         system_prompt, configuration = system_prompt or agent.system_prompt, agent.configuration
-    task = forking.replayed(multi_run, prompt, backend=backend)
+    task = forking.replayed(multi_run, task, backend=backend)
     sent = composing.compose(task, system_prompt=system_prompt, configuration=configuration)
     return Launch(
         sent=sent if sent != prompt else None,

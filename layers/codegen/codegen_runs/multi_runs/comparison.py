@@ -32,6 +32,9 @@ class ComparedCandidate(BaseModel):
     """A candidate and the facts about its run."""
 
     index: int
+    second_wave: bool = Field(
+        False, description="Whether it started when all others had ended, from summaries of the best ones."
+    )
     status: Status
     usable: bool | None = Field(None, description="Null until the candidate has ended.")
     reason: str | None = Field(None, description="Why the candidate is not usable.")
@@ -95,7 +98,7 @@ def compare(org_id: int, multi_run_id: str, *, backend: Backend) -> Comparison:
             for candidate, found in zip(candidates, _fitting(candidates, of_candidate), strict=True)
         ],
         agreement=compared(answers) if len(answers) > 1 else None,
-        provenance=measured(redact(answer.text), answers) if answer else None,
+        provenance=measured(redact(answer.text), answers, second_wave=multi_run.second_wave) if answer else None,
     )
 
 
@@ -144,6 +147,7 @@ def _compared(multi_run: MultiRun, candidate: Candidate, evidence: Evidence | No
     ranked = next((each for each in places if each.candidate == candidate.index), None)
     return ComparedCandidate(
         index=candidate.index,
+        second_wave=candidate.second_wave,
         status=watch.shown_status if watch else Status.QUEUED,
         usable=candidate.usable if candidate.finished else None,
         reason=candidate.reason,

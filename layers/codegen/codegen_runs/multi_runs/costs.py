@@ -34,10 +34,11 @@ class Costs:
 
 def of(multi_run: MultiRun) -> Costs:
     """Return the runs that a multi-run costs."""
-    most = len(multi_run.candidates)
-    least = min(most, multi_run.first_k or most)
+    most, second = len(multi_run.candidates), len(multi_run.second_wave)
+    least = min(most - second, multi_run.first_k or most)
     if adaptive := multi_run.adaptive:
         least = min(least, max(adaptive.start, adaptive.agree, multi_run.quorum))
+    least += second
     return Costs(
         candidates=Span(at_least=least, at_most=most),
         judges=Span(at_least=_fewest_judges(multi_run, least), at_most=_most_judges(multi_run, most)),

@@ -43,7 +43,7 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
         org_id=org_id,
         id=_new_id(now),
         prompt=request.prompt,
-        candidates=variants.dealt(complete, request.copies),
+        candidates=[*variants.dealt(complete, request.copies), *variants.second_wave(complete, request.second_wave)],
         defaults=defaults,
         from_checkpoint=from_checkpoint,
         repo_id=request.repo_id if request.repo_id is not None else _common_repo(complete),
@@ -68,11 +68,12 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
 
 def need(multi_run: MultiRun, until: int) -> Need:
     """Return what a multi-run needs of the budgets: all runs that it may start, until it has ended in any case."""
+    second_wave = len(multi_run.second_wave)  # It is launched when the others have ended.
     return Need(
         caller=multi_run.created_by,
         key=multi_run.id,
         runs=costs.of(multi_run).runs.at_most,
-        concurrent=len(multi_run.candidates),
+        concurrent=max(len(multi_run.candidates) - second_wave, second_wave),
         candidates=len(multi_run.candidates),
         until=until,
     )

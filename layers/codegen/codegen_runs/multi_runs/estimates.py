@@ -64,7 +64,8 @@ def estimate(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: B
     need = drafting.need(multi_run, multi_run.deadline_at)
     if exhausted := spending.refused(need, org_id=org_id, backend=backend):
         refusals.append(_refusal(exhausted))
-    outlook = launch_queue.outlook(len(multi_run.candidates), org_id, backend)
+    first_wave = len(multi_run.candidates) - len(multi_run.second_wave)
+    outlook = launch_queue.outlook(first_wave, org_id, backend)
     if outlook.closure:
         refusals.append(_closed(outlook.closure.reason))
     cost = costs.of(multi_run)

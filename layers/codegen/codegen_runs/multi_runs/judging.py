@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from codegen_runs.fences import has_fence
 from codegen_runs.searching import folded
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, OnDeadline
@@ -24,6 +25,8 @@ class Candidate:
     """Why the candidate does not count; None if it does."""
     left_out: bool = False
     """Whether a caller left it out of the answer."""
+    second_wave: bool = False
+    """Whether its prompt has summaries of other candidates, in fences."""
 
     @property
     def finished(self) -> bool:
@@ -72,6 +75,8 @@ class Candidate:
             return "The run completed without an answer."
         if is_echo(self.result, self.prompt):
             return "The answer only repeats the prompt."
+        if self.second_wave and has_fence(self.result):
+            return "The answer repeats the summaries in its prompt."
         return None
 
     @property
@@ -144,6 +149,7 @@ def candidate(multi_run: MultiRun, index: int, watch: Watch | None) -> Candidate
         watch,
         dropped=drop.reason if drop else None,
         left_out=index in multi_run.left_out,
+        second_wave=multi_run.candidates[index].second_wave,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, islice
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -21,6 +22,9 @@ DEFAULT_JUDGES = {Strategy.SYNTHESIZE: 1, Strategy.SELECT: 2, Strategy.RANK: 2, 
 
 # The most bytes of the prompts of all candidates. They are stored in one DynamoDB item, which holds 400 KB.
 MAX_PROMPT_BYTES = 300_000
+
+# The most bytes of the prompt of a candidate of the second wave. It is stored alone and with summaries, in one item.
+MAX_SECOND_WAVE_BYTES = 120_000
 
 
 def _within_limit(count: int) -> int:
@@ -123,6 +127,13 @@ class CreateMultiRun(Body):
             "that are not launched are cancelled, and launched ones continue at Codegen without it."
         ),
     )
+    second_wave: Annotated[int, Field(strict=True, ge=0), AfterValidator(_within_limit)] = Field(
+        0,
+        description=(
+            "The number of further candidates that start when all others have ended, from summaries of the best ones. "
+            "They have the options of the variants in turn."
+        ),
+    )
     adaptive: AdaptiveOptions | None = Field(
         None, description="Launch a few candidates first, and the others only while the answers disagree."
     )
@@ -154,7 +165,7 @@ class CreateMultiRun(Body):
 
     @property
     def requested(self) -> int:
-        """The number of candidates."""
+        """The number of candidates of the first wave."""
         return self.copies * len(self.variants or [1])
 
     @property
@@ -189,8 +200,14 @@ class CreateMultiRun(Body):
                 f"{len(self.all_variants)} variants with concurrency {self.copies} are {self.requested} candidates; "
                 f"at most {most} are allowed"
             )
-        if self.quorum > self.requested:
-            raise ValueError(f"quorum is more than the number of candidates, {self.requested}")
+        total = self.requested + self.second_wave
+        if total > most:
+            raise ValueError(
+                f"{self.requested} candidates and {self.second_wave} of the second wave are {total}; "
+                f"at most {most} are allowed"
+            )
+        if self.quorum > total:
+            raise ValueError(f"quorum is more than the number of candidates, {total}")
         if self.first_k is not None and not self.quorum <= self.first_k <= self.requested:
             raise ValueError(f"first_k is less than quorum, or more than the number of candidates, {self.requested}")
         if self.adaptive and max(self.adaptive.start, self.adaptive.agree) > self.requested:
@@ -199,9 +216,16 @@ class CreateMultiRun(Body):
 
     @model_validator(mode="after")
     def _check_size(self) -> CreateMultiRun:
-        texts = [text for each in self.all_variants for text in (each.prompt, each.system_prompt)]
-        shared = [self.prompt, self.synthesis.prompt, *[self.system_prompt] * self.requested]
-        size = sum(len(text.encode(errors="replace")) for text in [*shared, *texts * self.copies] if text)
+        own = self.all_variants
+        candidates = [*own * self.copies, *islice(cycle(own), self.second_wave)]
+        texts = [text for each in candidates for text in (each.prompt, each.system_prompt)]
+        shared = [self.prompt, self.synthesis.prompt, *[self.system_prompt] * len(candidates)]
+        size = sum(len(text.encode(errors="replace")) for text in [*shared, *texts] if text)
         if size > MAX_PROMPT_BYTES:
             raise ValueError(f"the prompts of all candidates together have {size} bytes, more than {MAX_PROMPT_BYTES}")
+        longest = max(len((each.prompt or self.prompt).encode(errors="replace")) for each in candidates)
+        if self.second_wave and longest > MAX_SECOND_WAVE_BYTES:
+            raise ValueError(
+                f"a prompt has {longest} bytes; with second_wave, at most {MAX_SECOND_WAVE_BYTES} are allowed"
+            )
         return self

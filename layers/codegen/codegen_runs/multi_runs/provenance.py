@@ -7,7 +7,7 @@ a candidate by the share of its shingles that the candidate's answer has. The wo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -63,6 +63,13 @@ class Provenance(BaseModel):
     blocks: list[BlockProvenance]
     left_out: list[LeftOut]
     novel: int = Field(description="The blocks that overlap with no candidate.")
+    second_wave: list[int] = Field(
+        [],
+        description=(
+            "The candidates that had read summaries and answers of others. Words that they took over have several "
+            "sources."
+        ),
+    )
     truncated: bool = Field(False, description=f"Whether the answer has more than {MOST_BLOCKS} blocks.")
 
 
@@ -113,12 +120,13 @@ def blocks(text: str) -> Iterator[Block]:
     yield from ended()
 
 
-def measured(answer: str, candidates: Mapping[int, str]) -> Provenance:
+def measured(answer: str, candidates: Mapping[int, str], second_wave: Sequence[int] = ()) -> Provenance:
     """Measure where the words of an answer come from.
 
     Args:
         answer: The answer.
         candidates: The candidates' answers, by index.
+        second_wave: Those of the second wave.
     """
     found = list(blocks(answer))
     shown = found[:MOST_BLOCKS]
@@ -151,6 +159,7 @@ def measured(answer: str, candidates: Mapping[int, str]) -> Provenance:
         ],
         left_out=left_out,
         novel=sum(not overlapping for overlapping in sources),
+        second_wave=[index for index in second_wave if index in candidates],
         truncated=len(found) > len(shown),
     )
 

@@ -71,6 +71,15 @@ class DropSnapshot(BaseModel):
     dropped_at: str
 
 
+class SecondWave(BaseModel):
+    """The candidates that start when all others have ended."""
+
+    candidates: list[int] = Field(description="Their indexes.")
+    best: list[int] = Field(
+        description="The candidates whose summaries they get, the best first. Empty before they are launched."
+    )
+
+
 class CandidateSnapshot(RunSnapshot):
     """A candidate and its run. `web_url` is its page at Codegen."""
 
@@ -82,6 +91,9 @@ class CandidateSnapshot(RunSnapshot):
     agent_version: int | None = None
     prompt: str | None = Field(None, description="The candidate's prompt, if that is not the prompt of the multi-run.")
     added: bool = Field(False, description="Whether a caller added it to the running multi-run.")
+    second_wave: bool = Field(
+        False, description="Whether it starts when all others have ended, from summaries of the best ones."
+    )
     dropped: DropSnapshot | None = Field(
         None, description="Set if the candidate does not count. Its run may continue at Codegen: see `status`."
     )
@@ -164,6 +176,7 @@ class MultiRunSummary(BaseModel):
     on_deadline: OnDeadline = OnDeadline.PARTIAL
     first_k: int | None = Field(None, description="The number of usable answers that are enough.")
     adaptive: Adaptive | None = None
+    second_wave: SecondWave | None = Field(None, description="Null if there is none.")
     finished_at: str | None = None
     paused_scope: Literal["queue_only"] | None = Field(
         None,
@@ -281,6 +294,9 @@ def summary(multi_run: MultiRun) -> MultiRunSummary:
         on_deadline=multi_run.on_deadline,
         first_k=multi_run.first_k,
         adaptive=multi_run.adaptive,
+        second_wave=SecondWave(candidates=multi_run.second_wave, best=[each.candidate for each in multi_run.best])
+        if multi_run.second_wave
+        else None,
         finished_at=_time(multi_run.finished_at),
         paused_scope="queue_only" if multi_run.paused_at is not None and not multi_run.status.terminal else None,
         answer=multi_run.current_answer,
@@ -294,7 +310,7 @@ def state(multi_run: MultiRun) -> MultiRunState:
     answer = multi_run.current_answer
     text, is_cut = shorten(answer.text, PREVIEW_CHARACTERS) if answer else (None, False)
     return MultiRunState(
-        **summary(multi_run).model_dump(exclude={"answer", "prompt", "reason", "on_deadline", "first_k", "adaptive"}),
+        **summary(multi_run).model_dump(include=MultiRunState.model_fields.keys() - {"answer", "reason"}),
         finished=multi_run.ended_count,
         usable=multi_run.usable_count,
         dropped=len(multi_run.dropped),
@@ -423,7 +439,11 @@ def _answer(multi_run: MultiRun, answer: Answer, judgement: Judgement) -> Answer
         follow_up=GraftFollowUp(run=base.key, prompt=prompt, **(sent.model_dump() if sent else {}))
         if base and prompt
         else None,
-        provenance=measured(redact(answer.text), {index: redact(text) for index, text in sorted(texts.items())}),
+        provenance=measured(
+            redact(answer.text),
+            {index: redact(text) for index, text in sorted(texts.items())},
+            second_wave=multi_run.second_wave,
+        ),
     )
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codegen_runs.fences import cut, cut_to_share, fenced, frame, new_mark
+from codegen_runs.fences import cut, cut_to_share, fenced, frame, has_fence, new_mark
 from codegen_runs.multi_runs import grafts
 from codegen_runs.multi_runs.evidence.facts import Evidence
 from codegen_runs.multi_runs.judging import Candidate, Judgement, is_echo, shortfall
@@ -49,7 +49,6 @@ _GRAFT = (
     "that it has already. Change no code and open no pull request."
 )
 
-_FENCE_LINE = re.compile(r"^\W*(?:BEGIN|END) [\w ]{1,60} [0-9a-f]{16}\W*$", re.MULTILINE)
 _REFUSAL = re.compile(
     r"\W{0,4}(?:sorry[,.!]|(?:(?:i'?m|i am) (?:very )?sorry|as an ai|i'm (?:unable|not able) to|(?:unfortunately,? )?i "
     r"(?:cannot|can't|won't|will not|am unable to|am not able to|must decline))\b)",
@@ -155,7 +154,7 @@ def fault(multi_run: MultiRun, judgement: Judgement, synthesis: Watch | None) ->
     output = Candidate(-1, multi_run.prompt, synthesis)
     if output.reason:
         return output.reason
-    if _FENCE_LINE.search(output.result):
+    if has_fence(output.result):
         return "The output contains the fence of its prompt."
     texts = multi_run.instructions or instructions(multi_run.synthesis)
     given = texts.synthesize if multi_run.base is None else texts.graft

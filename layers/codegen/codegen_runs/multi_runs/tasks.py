@@ -11,14 +11,24 @@ from functools import partial
 from codegen_runs.backend import Backend
 from codegen_runs.budgets import spending
 from codegen_runs.limits import backlogs
-from codegen_runs.multi_runs import candidates, judge_prompts, judges, judging, recording, synthesis, transitions, waves
+from codegen_runs.multi_runs import (
+    candidates,
+    judge_prompts,
+    judges,
+    judging,
+    recording,
+    second_wave,
+    synthesis,
+    transitions,
+    waves,
+)
 from codegen_runs.multi_runs.evidence.facts import Evidence
 from codegen_runs.multi_runs.evidence.reading import gathered
 from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.runs.following import enqueue
-from codegen_runs.storage.multi_runs import MultiRun, Ranking, Strategy
+from codegen_runs.storage.multi_runs import BestCandidate, MultiRun, Ranking, Strategy
 from codegen_runs.storage.runs import Launch, Watch
 
 # The priority in the launch queue: before the candidates of other multi-runs.
@@ -99,8 +109,8 @@ def gather(
         if change := transitions.candidates_ended(multi_run, judgement.candidates, now=now):
             return change
         if multi_run.gathered_at is None and (further := waves.further(multi_run, judgement, now=now)):
-            return transitions.launching(multi_run, further, now=now)
-        return transitions.gathered(multi_run, judgement, *waves.unneeded(multi_run, judgement, now=now), now=now)
+            return transitions.launching(multi_run, further, _best(multi_run, judgement, further, backend), now=now)
+        return transitions.gathered(multi_run, judgement, waves.unneeded(multi_run, judgement, now=now), now=now)
 
     multi_run = _update_until_settled(multi_run, decide, backend)
     if len(multi_run.waves) > told:
@@ -222,6 +232,13 @@ def _judge(
         return _update(multi_run, judged, backend), []
     asked = partial(transitions.judging, standing=standing, runs=following, now=now)
     return _update(multi_run, asked, backend), [run.number for run in following]
+
+
+def _best(multi_run: MultiRun, judgement: Judgement, to_launch: Sequence[int], backend: Backend) -> list[BestCandidate]:
+    """Return the candidates from which the second wave starts, if it is to be launched."""
+    if multi_run.best or not set(to_launch) & set(multi_run.second_wave):
+        return []
+    return second_wave.best(multi_run, judgement.usable, _evidence(judgement.usable, backend))
 
 
 def _check_synthesis(

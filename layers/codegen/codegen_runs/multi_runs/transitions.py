@@ -14,6 +14,7 @@ from codegen_runs.events import Event, Position, Writer, shorten
 from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.storage.multi_runs import (
     Answer,
+    BestCandidate,
     Drop,
     GraftOutcome,
     JudgeRun,
@@ -52,6 +53,8 @@ def created(multi_run: MultiRun, warnings: Sequence[dict[str, Any]] = (), *, now
             "strategy": str(multi_run.strategy),
             "requested": len(multi_run.candidates),
             "quorum": multi_run.quorum,
+            "second_wave": multi_run.second_wave,
+            "from_checkpoint": multi_run.from_checkpoint.id if multi_run.from_checkpoint else None,
             "created_by": multi_run.created_by,
         },
     )
@@ -60,26 +63,31 @@ def created(multi_run: MultiRun, warnings: Sequence[dict[str, Any]] = (), *, now
     return _change(multi_run.status, writer)
 
 
-def launching(multi_run: MultiRun, candidates: Sequence[int], *, now: float) -> Change | None:
-    """The state machine begins to launch candidates."""
+def launching(
+    multi_run: MultiRun, candidates: Sequence[int], best: Sequence[BestCandidate] = (), *, now: float
+) -> Change | None:
+    """The state machine begins to launch candidates: those of the second wave, if it has the best ones of the first."""
     if multi_run.waves[-1:] == [list(candidates)]:
         return None
     writer = _writer(multi_run, now)
     if candidates:
-        writer.add("multi_run.launching", {"candidates": list(candidates)})
+        data = {"candidates": list(candidates), "best": [each.candidate for each in best]}
+        writer.add("multi_run.launching", data)
     status = MultiRunStatus.RUNNING if multi_run.status is MultiRunStatus.QUEUED else multi_run.status
     return _change(
         status,
         writer,
         waves=[*multi_run.waves, list(candidates)],
         launched=sorted({*multi_run.launched, *candidates}),
+        **({"best": list(best)} if best else {}),
     )
 
 
 def candidates_ended(multi_run: MultiRun, candidates: Sequence[Candidate], *, now: float) -> Change | None:
     """Candidates have ended, at most `MOST_ENDS`. Those that have not ended, or whose end is recorded, are left out.
 
-    If the multi-run has as many usable answers as are enough, it drops the candidates that have not ended.
+    If the multi-run has as many usable answers as are enough, it drops the candidates that have not ended. Those of the
+    second wave stay.
     """
     if multi_run.status.terminal:
         return None
@@ -88,7 +96,8 @@ def candidates_ended(multi_run: MultiRun, candidates: Sequence[Candidate], *, no
     after = multi_run.model_copy(update={"outcomes": outcomes})
     dropped = multi_run.dropped
     if multi_run.first_k is not None and after.usable_count >= multi_run.first_k:
-        others = [index for index in range(len(multi_run.candidates)) if str(index) not in outcomes]
+        ended = {*map(int, outcomes), *multi_run.second_wave}
+        others = [index for index in range(len(multi_run.candidates)) if index not in ended]
         reason = f"Not needed any more: {after.usable_count} usable answers are enough."
         dropped = _dropped(after, others, writer, by=None, reason=reason, now=now)
     return _change(multi_run.status, writer, outcomes=outcomes, dropped=dropped) if writer.events else None
@@ -111,21 +120,24 @@ def candidate_dropped(multi_run: MultiRun, index: int, *, by: str, reason: str |
 
 
 def gathered(
-    multi_run: MultiRun, judgement: Judgement, unneeded: Sequence[int] = (), reason: str = "", *, now: float
+    multi_run: MultiRun, judgement: Judgement, unneeded: Sequence[tuple[Sequence[int], str]] = (), *, now: float
 ) -> Change | None:
-    """All candidates that can still come have come. `unneeded` are those that are not launched, for that `reason`."""
+    """All candidates that can still come have come. `unneeded` has those that are not launched, with the reason."""
     if multi_run.gathered_at is not None:
         return None
     writer = _writer(multi_run, now)
-    dropped = _dropped(multi_run, unneeded, writer, by=None, reason=reason, now=now)
+    after = multi_run
+    for candidates, reason in unneeded:
+        dropped = _dropped(after, candidates, writer, by=None, reason=reason, now=now)
+        after = after.model_copy(update={"dropped": dropped})
     gaps = [
         {"candidate": each.index, "reason": _short(each.gap)}
         for each in judgement.candidates
-        if each.gap and each.index not in unneeded
+        if each.gap and str(each.index) not in after.dropped
     ]
     if gaps and len(judgement.usable) >= multi_run.required:
         writer.add("multi_run.degraded", {"gaps": gaps, "usable_count": len(judgement.usable)})
-    return _change(multi_run.status, writer, dropped=dropped, gathered_at=milliseconds(now))
+    return _change(multi_run.status, writer, dropped=after.dropped, gathered_at=milliseconds(now))
 
 
 def judging(multi_run: MultiRun, standing: Standing, runs: Sequence[JudgeRun], *, now: float) -> Change | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import Protocol
 
 from codegen_api import Harness
@@ -43,6 +44,11 @@ def complete(variants: Sequence[VariantOptions], defaults: Defaults, *, org_id: 
 def dealt(variants: Sequence[Variant], copies: int) -> list[Variant]:
     """Return the candidates, one of each variant in turn, so that the first ones differ."""
     return [variant for _ in range(copies) for variant in variants]
+
+
+def second_wave(variants: Sequence[Variant], count: int) -> list[Variant]:
+    """Return so many candidates of the second wave, one of each variant in turn."""
+    return [each.model_copy(update={"second_wave": True}) for each in islice(cycle(variants), count)]
 
 
 def identical(variants: Sequence[Variant]) -> list[list[int]]:

@@ -1,8 +1,9 @@
 """Which candidates the state machine launches next. It waits for all of them before anything else follows.
 
-The first wave has all candidates; with `adaptive`, only as many as are to start. Then the answers are compared, and
-while too few agree, a further wave has as many candidates as could change that. A candidate that a caller added
-meanwhile is part of the next wave: its run is queued already, and the state machine waits for its end.
+All candidates of the first wave are launched at once; with `adaptive`, only as many as are to start. Then the answers
+are compared, and while too few agree, as many further ones are launched as could change that. The second wave, if there
+is one, is launched last, unless no answer is usable. A candidate that a caller added meanwhile is launched with the
+next ones: its run is queued already, and the state machine waits for its end.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from codegen_runs.clock import milliseconds
-from codegen_runs.multi_runs.judging import OVERDUE, Judgement
+from codegen_runs.multi_runs.judging import OVERDUE, Candidate, Judgement
 from codegen_runs.multi_runs.similarity import compared
 from codegen_runs.storage.multi_runs import MultiRun
+
+NOTHING_TO_START_FROM = "No candidate of the first wave has a usable answer to start from."
+"""Why the second wave was dropped if it was not launched before the deadline."""
 
 
 class Unneeded(NamedTuple):
@@ -35,23 +39,30 @@ def further(multi_run: MultiRun, judgement: Judgement, *, now: float) -> list[in
     at_start = _at_start(multi_run)
     if pending := [index for index in waiting if index in at_start]:
         return pending
-    if multi_run.adaptive is None or _is_late(multi_run, now):
+    if _is_late(multi_run, now):
         return []
-    return waiting[: _missing_answers(multi_run, judgement)]
+    second = [index for index in waiting if index in multi_run.second_wave]
+    first = [index for index in waiting if index not in second]
+    return first[: _missing_answers(multi_run, judgement)] or (second if _usable_first(judgement) else [])
 
 
-def unneeded(multi_run: MultiRun, judgement: Judgement, *, now: float) -> Unneeded:
+def unneeded(multi_run: MultiRun, judgement: Judgement, *, now: float) -> list[Unneeded]:
     """Return the candidates that are not launched, once nothing more is to launch."""
-    reason = OVERDUE if _is_late(multi_run, now) else ""
-    if multi_run.adaptive and not _missing_answers(multi_run, judgement):
-        reason = f"Not needed: {_agreeing(judgement)} answers agree."
-    return Unneeded(_to_launch(multi_run, judgement), reason)
+    waiting, is_late = _to_launch(multi_run, judgement), _is_late(multi_run, now)
+    second = [index for index in waiting if index in multi_run.second_wave]
+    first = [index for index in waiting if index not in second]
+    agree = f"Not needed: {_agreeing(judgement)} answers agree." if first else ""
+    found = [
+        Unneeded(first, OVERDUE if _missing_answers(multi_run, judgement) else agree),
+        Unneeded(second, OVERDUE if is_late else NOTHING_TO_START_FROM),
+    ]
+    return [each for each in found if each.candidates]
 
 
 def _at_start(multi_run: MultiRun) -> Sequence[int]:
     """Return the candidates that wait for no other one."""
     if multi_run.adaptive is None:
-        return range(len(multi_run.candidates))
+        return [index for index, each in enumerate(multi_run.candidates) if not each.second_wave]
     added = [index for index, each in enumerate(multi_run.candidates) if each.added]
     return [*range(multi_run.adaptive.start), *added]
 
@@ -63,13 +74,18 @@ def _to_launch(multi_run: MultiRun, judgement: Judgement) -> list[int]:
 
 
 def _missing_answers(multi_run: MultiRun, judgement: Judgement) -> int:
-    """Return how many further answers are needed at least; 0 if enough are usable and enough agree."""
+    """Return how many further answers the first wave needs at least; 0 if enough are usable and enough agree."""
     agree = multi_run.adaptive.agree if multi_run.adaptive else 0
-    return max(0, agree - _agreeing(judgement), multi_run.required - len(judgement.usable))
+    return max(0, agree - _agreeing(judgement), multi_run.required - len(_usable_first(judgement)))
 
 
 def _agreeing(judgement: Judgement) -> int:
-    return compared({each.index: each.result for each in judgement.usable}).agreeing
+    return compared({each.index: each.result for each in _usable_first(judgement)}).agreeing
+
+
+def _usable_first(judgement: Judgement) -> list[Candidate]:
+    """Return the usable candidates of the first wave. Those of the second one have read their answers."""
+    return [each for each in judgement.usable if not each.second_wave]
 
 
 def _is_late(multi_run: MultiRun, now: float) -> bool:

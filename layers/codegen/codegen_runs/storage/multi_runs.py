@@ -86,6 +86,8 @@ class Variant(BaseModel):
     """Instructions in place of those of the agent."""
     added: bool = False
     """Whether a caller added the candidate to the multi-run when it was running."""
+    second_wave: bool = False
+    """Whether it starts after all others, from summaries of the best of them."""
 
 
 class SynthesisOptions(BaseModel):
@@ -300,6 +302,16 @@ class Adaptive(BaseModel):
     """How many answers must agree so that no further candidate is launched."""
 
 
+class BestCandidate(BaseModel):
+    """A candidate from which the second wave starts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    candidate: int
+    summary: str
+    """What its run did, without the names of models."""
+
+
 class Drop(BaseModel):
     """Why a candidate does not count any more. Its run may continue at Codegen."""
 
@@ -390,6 +402,8 @@ class MultiRun(BaseModel):
     first_k: int | None = None
     """The number of usable answers after which it waits for no further candidate; None: for all of them."""
     adaptive: Adaptive | None = None
+    best: list[BestCandidate] = []
+    """Those from which the second wave starts, the best first. Empty before it is launched."""
     waves: list[list[int]] = []
     """The candidates that the state machine was told to launch, each time."""
     launched: list[int] = []
@@ -461,6 +475,11 @@ class MultiRun(BaseModel):
     def required(self) -> int:
         """How many usable answers are required."""
         return min(self.quorum, len(self.candidates) - len(self.left_out)) if self.left_out else self.quorum
+
+    @property
+    def second_wave(self) -> list[int]:
+        """The indexes of the candidates of the second wave."""
+        return [index for index, each in enumerate(self.candidates) if each.second_wave]
 
     def attempt(self, index: int) -> int:
         """Return the number of a candidate's last attempt, from 1."""
