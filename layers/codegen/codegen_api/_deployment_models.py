@@ -35,9 +35,9 @@ class AllowedAction(Model):
 
 
 class PullRequestLink(Model):
-    """A pull request that a run opened."""
+    """A pull request that a run opened. `id` is None if Codegen's id cannot be read."""
 
-    id: int
+    id: int | None = None
     number: int | None = None
     title: str | None = None
     url: str | None = None
@@ -318,10 +318,10 @@ class Member(Model):
     """A member of an organization.
 
     The roles of a deployment are viewer, member and admin, and come with permissions. The roles of the Codegen API are
-    ADMIN, MANAGER and MEMBER, without permissions.
+    ADMIN, MANAGER and MEMBER, without permissions. `id` is None if Codegen's id cannot be read.
     """
 
-    id: int
+    id: int | None = None
     name: str | None = None
     email: str | None = None
     role: str | None = None

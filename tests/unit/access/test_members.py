@@ -1,12 +1,15 @@
 """Members with their roles, and who may change them."""
 
+import json
 from typing import Any
 
+import httpx
 import pytest
 
+from codegen_runs import upstream
 from codegen_runs.access.standing import ROLE_SECONDS
 from codegen_runs.storage.access import AccessTable
-from local.fake_codegen import FakeCodegen
+from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support.backend import TestClock
 from tests.support.overtaken import Overtaken
 from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, MARY, ORG, Service, with_table
@@ -14,6 +17,21 @@ from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, LINUS, M
 
 def members(service: Service, query: str = "") -> Any:
     return service.send("GET", f"{HOME}/members{query}", ADA).json
+
+
+class OddUsers(httpx.BaseTransport):
+    """The fake, whose list of users begins with another item."""
+
+    def __init__(self, fake: FakeCodegen, item: Any) -> None:
+        self._fake = FakeTransport(fake)
+        self._item = item
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._fake.handle_request(request)
+        if not request.url.path.endswith("/users"):
+            return response
+        page = json.loads(response.read())
+        return httpx.Response(200, json=page | {"items": [self._item, *page["items"]], "total": page["total"] + 1})
 
 
 def roles(service: Service) -> dict[int, str]:
@@ -37,6 +55,7 @@ def test_a_member_has_codegens_role_until_this_deployment_gives_one(service: Ser
         "codegen_role": "MEMBER",
         "updated_at": mary["updated_at"],
         "updated_by": "user:789",
+        "unreadable": [],
     }
     assert mary["updated_at"] is not None
 
@@ -56,6 +75,20 @@ def test_pages_of_members_follow_one_another(service: Service) -> None:
     assert [member["id"] for member in first["items"] + second["items"]] == [789, 791, 792]
     assert (first["has_more"], second["has_more"]) == (True, False)
     assert service.send("GET", f"/v1/organizations/{ATTIC}/members?cursor={first['next_cursor']}", ADA).status == 400
+
+
+@pytest.mark.parametrize("odd", [None, 7, {}, {"id": "x"}, {"id": 10**30, "role": "ADMIN"}])
+def test_a_member_without_a_readable_id_is_listed_and_counts_as_no_admin(
+    service: Service, fake: FakeCodegen, odd: Any
+) -> None:
+    with upstream.over(OddUsers(fake, odd)):
+        first, *others = members(service)["items"]
+        stepping_down = service.give(789, role="member")
+
+    assert first["id"] is None
+    assert {*first["unreadable"]} & {"id", "raw"}
+    assert [member["id"] for member in others] == [789, 791, 792]
+    assert (stepping_down.status, stepping_down.json["code"]) == (409, "last_admin")
 
 
 def test_the_github_name_replaces_a_missing_full_name(service: Service, fake: FakeCodegen) -> None:

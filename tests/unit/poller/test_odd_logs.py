@@ -84,6 +84,18 @@ def test_an_odd_pull_request_hides_no_other_one(pull_request: Any) -> None:
     assert change.watch.status is Status.COMPLETED
 
 
+def test_a_pull_request_that_is_listed_twice_is_opened_once() -> None:
+    run = details(5, 6).model_dump(mode="json")
+    run["github_pull_requests"] += run["github_pull_requests"]
+    read = type(details()).model_validate(run)
+
+    change = Observation(watch(), answer(log(0)), now=NOW).change(read, viewed_until=None, at_least=0)
+
+    opened = [event.data["pull_request"]["id"] for event in change.events if event.type == "run.pr_opened"]
+    assert opened == [5, 6]
+    assert change.watch.pull_requests == (5, 6)
+
+
 class Lists:
     """A Codegen whose list of runs is the same each time."""
 
@@ -104,3 +116,12 @@ class Lists:
 def test_a_lost_launch_is_not_repeated_while_the_list_of_runs_cannot_be_read() -> None:
     with pytest.raises(InvalidResponseError):
         launching.adopt(watch(agent_run_id=None, launching_since=MS), Lists(None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("run_id", [None, "x", [], 2**70])
+def test_a_lost_launch_is_not_settled_while_the_id_of_its_run_cannot_be_read(run_id: Any) -> None:
+    lost = watch(agent_run_id=None, launching_since=MS)
+    listed = {"id": run_id, "organization_id": 123, "metadata": {"client_run_id": lost.key}}
+
+    with pytest.raises(InvalidResponseError, match="id"):
+        launching.adopt(lost, Lists([listed]))  # type: ignore[arg-type]

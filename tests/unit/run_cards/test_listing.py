@@ -417,6 +417,38 @@ def test_odd_items_hide_no_card(empty: FakeCodegen, odd: list[Any], query: dict[
     assert len(found) == len(odd) + 2 or query == {"q": "Done"}
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        {"id": "x", "organization_id": 123, "status": "ACTIVE"},
+        {"organization_id": 123},
+        {"id": 10**30, "organization_id": 123},
+    ],
+)
+def test_a_run_without_a_readable_id_has_a_card_without_actions(empty: FakeCodegen, odd: Any) -> None:
+    with upstream.over(Odd(empty, [odd])):
+        (card,) = list_().json["items"]
+
+    assert (card["id"], card["allowed_actions"]) == (None, [])
+    assert card["unreadable"] == (["raw"] if odd is None else ["id"])
+
+
+def test_odd_values_of_a_run_are_named_and_the_rest_is_shown(empty: FakeCodegen) -> None:
+    odd = {
+        "id": "8",
+        "organization_id": 123,
+        "status": 5,
+        "github_pull_requests": [{"id": {}, "url": "https://a.example"}],
+    }
+    with upstream.over(Odd(empty, [odd])):
+        (card,) = list_().json["items"]
+
+    assert (card["id"], card["unreadable"]) == (8, ["id", "status"])
+    assert card["allowed_actions"]
+    assert [(each["id"], each["url"]) for each in card["pull_requests"]] == [(None, "https://a.example")]
+
+
 @pytest.mark.parametrize("total", [None, "2", "many", {}])
 def test_a_list_whose_total_cannot_be_read_is_listed(empty: FakeCodegen, total: Any) -> None:
     first, second = start(empty, ago=9), start(empty)

@@ -35,6 +35,7 @@ from codegen_runs.limits.shares import Hold, ShareExhausted, Shares, SharesTable
 from codegen_runs.logs import logger
 from codegen_runs.problems import StorageUnavailable, TooManyRefusedTokens
 from codegen_runs.storage.table import Condition, ConditionFailed
+from codegen_runs.upstream.unreadable import is_identified
 
 TABLE_SECONDS = 300
 MEMORY_SECONDS = 60
@@ -349,9 +350,7 @@ def codegen_user(token: str, deadline: float, known: Caller | None = None) -> Ca
     api = upstream.for_token(token, deadline)
     try:
         user_id = _owner(api, known, deadline / 2)
-        organizations = frozenset(
-            each.id for each in api.organizations.list() if each.id or "id" not in each.unreadable
-        )
+        organizations = frozenset(each.id for each in api.organizations.list() if is_identified(each))
     except (AuthenticationError, PermissionDeniedError):
         raise TokenRefused from None
     return Caller(id=f"user:{user_id}", user_id=user_id, organizations=organizations)

@@ -18,6 +18,7 @@ from codegen_runs.problems import CodegenTokenRequired, Conflict, RoleRequired, 
 from codegen_runs.roles import PERMISSIONS, Role
 from codegen_runs.storage.access import AccessTable, Member
 from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.upstream.unreadable import Unreadable, is_identified
 
 PAGE = 100
 MOST_SEARCHED = 1_000
@@ -69,7 +70,7 @@ class UpdateUser(Body):
 class MemberCard(BaseModel):
     """A member of an organization."""
 
-    id: int
+    id: int | None = Field(description="Null if Codegen's id cannot be read.")
     name: str | None = Field(None, description="The full name; the GitHub user name if there is none.")
     email: str | None = None
     github_username: str
@@ -83,6 +84,7 @@ class MemberCard(BaseModel):
         None, description="When this deployment gave the role; null if the role is Codegen's."
     )
     updated_by: str | None = None
+    unreadable: Unreadable = []
 
 
 class UpdatedMember(MemberCard):
@@ -101,7 +103,7 @@ def listed(
     listing = cursors.Listing.of(caller, "members", org_id)
     skip = listing.position(cursor, int) if cursor else 0
     users = backend.codegen.users.list(org_id=org_id, skip=skip, limit=limit).first
-    given = backend.access.members(org_id, [user.id for user in users.items])
+    given = backend.access.members(org_id, [user.id for user in users.items if is_identified(user)])
     following = skip + len(users.items)
     more = bool(users.items) and following < users.total
     cards = [MemberCard(**_members(user, given.get(user.id))) for user in users.items]
@@ -174,7 +176,7 @@ def _another_admin(org_id: int, user_id: int, codegen: CodegenAPI, table: Access
     for skip in range(0, MOST_SEARCHED, PAGE):
         users = codegen.users.list(org_id=org_id, skip=skip, limit=PAGE).first
         given = table.members(org_id, [user.id for user in users.items])
-        for user in users.items:
+        for user in filter(is_identified, users.items):
             member = given.get(user.id)
             role = member.effective_role if member else role_of(user)
             if user.id != user_id and role is Role.ADMIN:
@@ -187,7 +189,7 @@ def _another_admin(org_id: int, user_id: int, codegen: CodegenAPI, table: Access
 def _members(user: User, given: Member | None) -> dict[str, object]:
     role = given.role if given else role_of(user)
     return {
-        "id": user.id,
+        "id": user.id if is_identified(user) else None,
         "name": user.full_name or user.github_username,
         "email": user.email,
         "github_username": user.github_username,
@@ -197,4 +199,5 @@ def _members(user: User, given: Member | None) -> dict[str, object]:
         "codegen_role": user.role,
         "updated_at": timestamp(given.updated_at) if given else None,
         "updated_by": given.updated_by if given else None,
+        "unreadable": user.unreadable,
     }

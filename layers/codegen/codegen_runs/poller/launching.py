@@ -26,6 +26,7 @@ from codegen_runs.runs import transitions
 from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID, client_run_id
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, Watch
+from codegen_runs.upstream.unreadable import is_identified
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,8 @@ def _find(watch: Watch, resources: Resources) -> AgentRun | None:
             raise InvalidResponseError("the list of runs cannot be read")
         for run in page.items:
             if client_run_id(run) == watch.key:
+                if not is_identified(run):
+                    raise InvalidResponseError("the id of the run cannot be read")
                 return run
         last = next((run.created_at for run in reversed(page.items) if run.created_at), None)
         if not page.items or (last and last.timestamp() < oldest):

@@ -22,6 +22,7 @@ from codegen_runs.runs.schedule import is_overdue, read_interval
 from codegen_runs.runs.transitions import Change
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import EVENTS_PER_WRITE, OpenedPullRequest, Watch
+from codegen_runs.upstream.unreadable import is_identified
 
 PULL_REQUESTS_PER_POLL = 4
 
@@ -233,8 +234,11 @@ def ended(watch: Watch, status: Status, reason: str, *, now: float) -> Change:
 
 def _pull_requests(watch: Watch, details: AgentRun | None, writer: Writer) -> dict[str, Any]:
     """Add an event for each new pull request, a few at a time; return the changes of the watch."""
-    found = details.github_pull_requests if details else None
-    new = [each for each in found or [] if each.id not in watch.pull_requests][:PULL_REQUESTS_PER_POLL]
+    found = (details.github_pull_requests if details else None) or []
+    unknown = [each for each in found if each.id not in watch.pull_requests]
+    # One without a readable id cannot be told apart from others.
+    distinct = {each.id if is_identified(each) else f"#{place}": each for place, each in enumerate(unknown)}
+    new = list(distinct.values())[:PULL_REQUESTS_PER_POLL]
     for pull_request in new:
         shown = pull_request.model_dump(mode="json", include=_PULL_REQUEST)
         writer.add("run.pr_opened", {"turn": watch.turn, "pull_request": shown})

@@ -19,6 +19,7 @@ from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Strategy
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.starred import Star
+from codegen_runs.upstream.unreadable import Unreadable, is_identified
 
 PREVIEW_CHARACTERS = 200
 PROMPT_CHARACTERS = 2_000
@@ -44,7 +45,7 @@ _REPOSITORY = re.compile(r"https?://[^/]+/([^/]+/[^/]+)/pull/")
 class PullRequestLink(BaseModel):
     """A pull request that a run opened or works on."""
 
-    id: int
+    id: int | None = Field(description="Null if Codegen's id cannot be read.")
     title: str | None = None
     url: str | None = None
     branch_name: str | None = None
@@ -67,7 +68,9 @@ class RunCard(BaseModel):
     knows them for runs that it started or continued, and reads some of them from pull requests and logs.
     """
 
-    id: int | None = Field(description="The Codegen API's id. Null before the launch; `key` names the run then.")
+    id: int | None = Field(
+        description="The Codegen API's id. Null before the launch, when `key` names the run, and if it cannot be read."
+    )
     status: Status
     prompt: str | None = Field(None, description="The first prompt of the run.")
     created_at: str | None = None
@@ -102,7 +105,8 @@ class RunCard(BaseModel):
     health_detail: str | None = None
     last_log_at: str | None = Field(None, description="The time of the newest log entry.")
     paused_scope: Literal["queue_only"] | None = None
-    allowed_actions: list[AllowedAction] = []
+    allowed_actions: list[AllowedAction] = Field([], description="Empty if the run has no id that can be read.")
+    unreadable: Unreadable = []
 
 
 def card(
@@ -130,7 +134,7 @@ def card(
     return RunCard(
         **_followed(current, now) if current else _not_followed(status),
         **_starred(star),
-        id=run.id or None,  # 0 stands for an id that could not be read
+        id=run.id if is_identified(run) else None,
         status=status,
         upstream_status=run.status,
         created_at=_time(created),
@@ -143,7 +147,8 @@ def card(
         repo_name=_short(repository(run, watch, repos)),
         branch_name=next((link.branch_name for link in pull_requests if link.branch_name), None),
         pull_requests=pull_requests,
-        allowed_actions=actions_on(current) if current else allowed_actions(status),
+        allowed_actions=_actions(run, status, current),
+        unreadable=run.unreadable,
     )
 
 
@@ -257,6 +262,12 @@ def _not_followed(status: Status) -> dict[str, Any]:
     return {"health_detail": "This deployment did not start the run and does not follow it."}
 
 
+def _actions(run: AgentRun, status: Status, watch: Watch | None) -> list[AllowedAction]:
+    if watch:
+        return actions_on(watch)
+    return allowed_actions(status) if is_identified(run) else []
+
+
 def _starred(star: Star | None) -> dict[str, Any]:
     return {"starred": True, "starred_at": _time(star.starred_at / 1000)} if star else {}
 
@@ -276,7 +287,7 @@ def _updated(watch: Watch) -> float | None:
 
 def _link(pull_request: PullRequest) -> PullRequestLink:
     return PullRequestLink(
-        id=pull_request.id,
+        id=pull_request.id if is_identified(pull_request) else None,
         title=pull_request.title,
         url=pull_request.url,
         branch_name=pull_request.head_branch_name,

@@ -25,6 +25,7 @@ from codegen_runs.run_cards.filters import Filters
 from codegen_runs.run_cards.record import Entry, Found, Record
 from codegen_runs.runs.client_run_ids import client_run_id
 from codegen_runs.storage.runs import Watch
+from codegen_runs.upstream.unreadable import is_identified
 
 PAGE = 100
 """The most runs that the upstream lists in one response."""
@@ -136,9 +137,8 @@ class Listing:
         first = self._first_page()
         for number in range(first, first + MOST_SCANNED // PAGE):
             answer = self._page(number * PAGE, PAGE)
-            runs = [
-                run for run in answer.items if "id" in run.unreadable or run.id not in seen
-            ]  # New runs push others onto the next page.
+            # New runs push others onto the next page.
+            runs = [run for run in answer.items if not is_identified(run) or run.id not in seen]
             seen |= {run.id for run in runs}
             waiting = _still_unknown(waiting, runs)
             oldest = answer.items[-1].created_at if answer.items else None
