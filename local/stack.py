@@ -93,7 +93,7 @@ class Stack:
             memory only.
         base_path: The base path of the API, such as `/codegen`, as a custom domain may have one.
         faults: The faults that calls of the AWS stand-in can meet, once they are turned on.
-        max_workers: The number of events that one function handles at a time, without the spare workers of all functions.
+        max_workers: The number of events that one function handles at a time, without spare workers.
 
     Attributes:
         api_url, websocket_url, aws_url: Where the stack answers, from the start on.

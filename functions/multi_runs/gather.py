@@ -4,18 +4,11 @@ from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
+from codegen_runs.multi_runs.task_inputs import GatherInput
 
 backend = Backend()
 
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> tasks.State:
     """Handle the state's input."""
-    return tasks.gather(
-        event["org_id"],
-        event["multi_run_id"],
-        event["next"],
-        event.get("wave"),
-        event.get("judge_runs", []),
-        execution=event.get("execution"),
-        backend=backend,
-    )
+    return tasks.gather(**GatherInput.read(event), backend=backend)

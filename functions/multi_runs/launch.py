@@ -4,17 +4,11 @@ from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
+from codegen_runs.multi_runs.task_inputs import LaunchInput
 
 backend = Backend()
 
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> None:
     """Handle the state's input."""
-    tasks.launch(
-        event["org_id"],
-        event["multi_run_id"],
-        event["index"],
-        event["task_token"],
-        execution=event.get("execution"),
-        backend=backend,
-    )
+    tasks.launch(**LaunchInput.read(event), backend=backend)

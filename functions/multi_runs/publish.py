@@ -4,14 +4,11 @@ from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
+from codegen_runs.multi_runs.task_inputs import PublishInput
 
 backend = Backend()
 
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> dict[str, str]:
     """Handle the state's input, which has an `error` when an earlier state failed."""
-    error = event.get("error")
-    reason = f"{error['Error']}: {error.get('Cause', '')}" if error else None
-    return tasks.publish(
-        event["org_id"], event["multi_run_id"], reason, execution=event.get("execution"), backend=backend
-    )
+    return tasks.publish(**PublishInput.read(event), backend=backend)

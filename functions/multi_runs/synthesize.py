@@ -4,12 +4,11 @@ from typing import Any
 
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
+from codegen_runs.multi_runs.task_inputs import SynthesizeInput
 
 backend = Backend()
 
 
 def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> None:
     """Handle the state's input."""
-    tasks.synthesize(
-        event["org_id"], event["multi_run_id"], event["task_token"], execution=event.get("execution"), backend=backend
-    )
+    tasks.synthesize(**SynthesizeInput.read(event), backend=backend)

@@ -15,6 +15,7 @@ from codegen_runs.poller.announcer import Announcer
 from codegen_runs.poller.candidates import RecordedCandidates
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
+from codegen_runs.poller.wakeups import Wakeup
 from codegen_runs.webhook_endpoints import announcing
 
 # Seconds of the function's timeout that remain to finish the calls under way. The rest is a little less than a minute:
@@ -27,7 +28,8 @@ backend = Backend()
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, Any]:
     """Push the events that other functions stored to WebSocket subscribers, then run one tick."""
-    for org_id, key in event.get("told", ()):
+    wakeup = Wakeup.read(event)
+    for org_id, key in wakeup.told:
         publisher(backend).catch_up(org_id, key)
     publisher(backend).check()
     announcing.announce(backend=backend)
@@ -44,7 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = ba
         candidates=RecordedCandidates(backend, Announcer(publisher(backend), backend)),
         quota=quota,
     )
-    report = poller.tick(until=backend.clock.now() + seconds, patient="kick" not in event)
+    report = poller.tick(until=backend.clock.now() + seconds, patient=not wakeup.kick)
     metrics.add(Metric.POLLS, report.polls)
     if report.held_lease:
         metrics.add(Metric.POLLER_LAG, report.lag)

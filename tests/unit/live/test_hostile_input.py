@@ -18,13 +18,8 @@ from codegen_runs.live.websocket import Ping, Subscribe, Unsubscribe
 from codegen_runs.problems import Unprocessable
 from codegen_runs.runs.following import first_watch
 from codegen_runs.storage.table import ConditionFailed, Table
+from tests.support.json_values import json_values, texts
 
-texts = st.text(st.characters(codec="utf-8"))
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | texts,
-    lambda values: st.lists(values, max_size=3) | st.dictionaries(texts, values, max_size=3),
-    max_leaves=8,
-)
 messages = st.fixed_dictionaries(
     {"action": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | json_values},
     optional=dict.fromkeys(["run_id", "multi_run_id", "organization_id", "after"], json_values | st.integers(0, 2**63)),

@@ -8,11 +8,14 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codegen_api import CodegenAPI
 from codegen_runs import aws
 from codegen_runs.clock import Clock
 from codegen_runs.poller.lease import LEASE_SECONDS, PollerLease
+from codegen_runs.poller.wakeups import Wakeup
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.runs.snapshots import run_snapshot
 from codegen_runs.statuses import Status
@@ -23,6 +26,7 @@ from tests.support import backend, handlers
 from tests.support.aws import ENVIRONMENT, in_memory, operation_of
 from tests.support.backend import SECRET_NAME, TestClock, Tokens
 from tests.support.events import Context
+from tests.support.json_values import json_values
 from tests.support.memory import MemoryRuns
 from tests.unit.poller.conftest import KEY, TOKEN, Enqueue, MakePoller, Skewed, watch_of
 
@@ -205,6 +209,22 @@ def test_the_function_accepts_a_scheduled_event_of_another_day(
     answers = [handlers.handler("poller/poll")(event, Context(milliseconds_left=85_000)) for _ in range(2)]
 
     assert answers == [{"held_lease": True, "polls": 0}] * 2
+
+
+@given(json_values | st.fixed_dictionaries({}, optional={"kick": json_values, "told": json_values}))
+def test_any_event_wakes_the_poller(event: Any) -> None:
+    wakeup = Wakeup.read(event)
+
+    assert all(type(org_id) is int and type(key) is str for org_id, key in wakeup.told)
+
+
+@pytest.mark.parametrize("event", [None, [], "x", {"told": [[1]]}, {"told": 5, "kick": "maybe"}, {"kick": []}])
+def test_the_function_does_a_tick_whatever_the_event_is(deployed: Template, event: Any) -> None:
+    boto3.client("secretsmanager").create_secret(Name=SECRET_NAME, SecretString=DEMO_TOKEN)
+
+    answer = handlers.handler("poller/poll")(event, Context(milliseconds_left=85_000))
+
+    assert answer == {"held_lease": True, "polls": 0}
 
 
 # --- clocks ---

@@ -26,6 +26,7 @@ from codegen_runs.multi_runs.evidence.facts import Evidence
 from codegen_runs.multi_runs.evidence.reading import gathered
 from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
+from codegen_runs.multi_runs.task_inputs import InvalidInput
 from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.runs.following import enqueue
 from codegen_runs.storage.multi_runs import BestCandidate, MultiRun, Ranking, Strategy
@@ -69,9 +70,11 @@ def launch(
 ) -> None:
     """Queue the run of one candidate. The poller answers the task token when the run has ended.
 
-    Raises `CandidateDropped`, which ends the branch of the candidate.
+    Raises `CandidateDropped`, which ends the branch of the candidate, and `InvalidInput` if there is no such candidate.
     """
     multi_run = _open(org_id, multi_run_id, execution, backend)
+    if index >= len(multi_run.candidates):
+        raise InvalidInput(f"{multi_run_id} has no candidate {index}.")
     if str(index) in multi_run.dropped:
         raise CandidateDropped(multi_run.candidate_key(index))
     candidates.queue(multi_run, index, task_token, backend=backend)
@@ -132,9 +135,14 @@ def gather(
 def ask(
     org_id: int, multi_run_id: str, number: int, task_token: str, *, execution: str | None = None, backend: Backend
 ) -> None:
-    """Queue a judge run. The poller answers the task token when the run has ended."""
+    """Queue a judge run. The poller answers the task token when the run has ended.
+
+    Raises `InvalidInput` if there is no such judge run.
+    """
     multi_run = _open(org_id, multi_run_id, execution, backend)
-    run = next(run for run in multi_run.judge_runs if run.number == number)
+    run = next((run for run in multi_run.judge_runs if run.number == number), None)
+    if run is None:
+        raise InvalidInput(f"{multi_run_id} has no judge run {number}.")
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
     candidates = [judgement.candidates[index] for index in run.order]
     prompt = judge_prompts.compose(multi_run, candidates, _evidence(candidates, backend))
