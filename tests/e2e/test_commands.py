@@ -136,7 +136,8 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("agent list")
     terminal("agent view", "terminal_reviewer")
     terminal("agent versions", "terminal_reviewer")
-    terminal("chat", "terminal_reviewer", "Hello! [[fake seconds=1]]")
+    terminal("chat send", "terminal_reviewer", "Hello! [[fake seconds=1]]")
+    terminal("chat list")
     terminal("agent delete", "terminal_reviewer")
 
     token = terminal("token create", "Dashboard", "--role", "viewer", field="id")

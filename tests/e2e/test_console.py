@@ -235,6 +235,8 @@ def test_a_person_chats_with_an_agent(kind: str, either: Stack, browser: Browser
         page.get_by_role("button", name="Send").click()
         expect(messages.locator(".agent")).to_have_count(2, timeout=60_000)
         expect(messages.locator(".person").nth(1)).to_have_text("Another one")
+        conversations = page.get_by_role("navigation", name="Conversations")
+        expect(conversations.locator("[aria-current=page] b")).to_have_text("Recommend a book")
 
 
 def test_a_webhook_endpoint_is_created_pinged_and_its_message_sent_again(live: Stack, browser: Browser) -> None:

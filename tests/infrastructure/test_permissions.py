@@ -273,7 +273,7 @@ def follow_a_run(functions: Functions) -> None:
 
 
 def chat(functions: Functions) -> None:
-    """Start sessions, continue one, and fail to start one; then delete the agent during its answer."""
+    """Start sessions, continue one, fail to start one and list them; then delete the agent during its answer."""
     functions.run("CreateAgent", body=ASSISTANT)
     for name in sorted(CHATS):
         functions.run(name)
@@ -283,6 +283,7 @@ def chat(functions: Functions) -> None:
         functions.run(name, body=json.dumps(again))
         functions.fake.trouble("create_agent_run", Trouble("error", status=500))
         functions.run(name)
+    assert json.loads(functions.run("ListChatSessions")["body"])["items"]
     functions.run("DeleteAgent")
 
 

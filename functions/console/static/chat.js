@@ -1,32 +1,42 @@
 // Conversations with agents. A conversation is one run; each message is a turn of it.
 
 import { api, inOrganization, send } from "./api.js";
-import { fill, h, icon } from "./elements.js";
+import { add, fill, h, icon } from "./elements.js";
 import { LIVE, firstLine } from "./format.js";
 import { describe } from "./log.js";
 import { markdown } from "./markdown.js";
 import { buttons } from "./run.js";
 import { follow } from "./stream.js";
-import { attempt, choice, empty, heading, since, skeleton, status } from "./widgets.js";
+import { attempt, button, choice, empty, heading, since, skeleton, status } from "./widgets.js";
+
+// How many conversations are loaded at once.
+const PAGE = 50;
 
 export async function show({ main, signal, titled, address, parameters: [id], query }) {
   titled("Chat");
   fill(main, skeleton(8));
-  const [agents, recent] = await Promise.all([
+  const [agents, sessions] = await Promise.all([
     api.get(inOrganization("agents"), { limit: 100 }, signal),
-    api.get(inOrganization("run-cards"), { limit: 100, children: true }, signal),
+    api.get(inOrganization("chat/sessions"), { limit: PAGE }, signal),
   ]);
   if (signal.aborted) return;
   if (!agents.items.length) {
     return fill(main, heading("Chat"), empty("agent", "No agents yet", "A conversation is with an agent: instructions, a model and a repository.", h("a.button.primary", { href: address("agents") }, "Create an agent")));
   }
-  const sessions = recent.items.filter((each) => each.metadata?.session_id);
-  const nameOf = (card) => agents.items.find((each) => each.id === agentOf(card))?.name ?? "Agent";
+  const nameOf = (each) => agents.items.find((agent) => agent.id === each.agent_id)?.name ?? each.agent_id;
+  const entry = (each) => h("li", { data: { entry: "" } }, h("a", { href: address(`chat/${each.run_id}`), "aria-current": String(each.run_id) === id ? "page" : undefined },
+    h("b", each.title ?? `Conversation ${each.run_id}`), h("span.muted", LIVE.has(each.status) && [status(each.status), " "], nameOf(each), " · ", since(each.updated_at))));
+  const entries = h("ul");
+  const more = h("div");
+  const put = (page) => {
+    // A session without a run has no message yet.
+    add(entries, page.items.filter((each) => each.run_id !== null).map(entry));
+    fill(more, page.has_more && button("Earlier conversations", () => attempt(async () => put(await api.get(inOrganization("chat/sessions"), { limit: PAGE, cursor: page.next_cursor }, signal)))));
+  };
+  put(sessions);
   const list = h("nav.sessions", { "aria-label": "Conversations" },
-    h("a.button", { href: address("chat") }, icon("plus"), "New conversation"),
-    h("ul", sessions.map((each) => h("li", { data: { entry: "" } }, h("a", { href: address(`chat/${each.id}`), "aria-current": String(each.id) === id ? "page" : undefined },
-      h("b", firstLine(each.prompt) || `Conversation ${each.id}`), h("span.muted", nameOf(each), " · ", since(each.created_at)))))),
-    !sessions.length && h("p.muted", "Conversations appear here."));
+    h("a.button", { href: address("chat") }, icon("plus"), "New conversation"), entries, more,
+    !sessions.items.length && h("p.muted", "Your conversations appear here."));
   const place = h("section.conversation", { "aria-label": "Conversation" });
   fill(main, heading("Chat"), h("div.chat", list, place));
   if (id) await conversation({ id, place, signal, titled, agents: agents.items, address });

@@ -247,6 +247,19 @@ class ChatAnswer(Model):
     metrics: dict[str, Any] | None = None
 
 
+class ChatSessionSummary(Model):
+    """A conversation with an agent, as a list shows it. `status` is that of its run."""
+
+    session_id: str
+    agent_id: str
+    agent_version: int | None = None
+    run_id: int | None = None
+    title: str | None = None
+    status: RunStatus | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+
+
 class StreamTicket(Model):
     """A ticket that opens one stream or WebSocket, within `expires_in` seconds."""
 

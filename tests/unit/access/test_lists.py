@@ -10,6 +10,7 @@ import pytest
 
 from codegen_runs.storage.webhook_endpoints import Delivery, Endpoint, WebhookEndpointsTable
 from local.template import Template
+from tests.support.loops import current_loop
 from tests.support.sources import ROOT
 from tests.unit.access.service import ADA, ATTIC, HOME, LINUS, MARY, ORG, TOKENS, Service
 
@@ -49,6 +50,13 @@ def stars(service: Service) -> None:
             service.send("POST", f"{HOME}/starred-runs", token, {"agent_run_id": run_id})
 
 
+def conversations(service: Service) -> None:
+    service.send("POST", f"{HOME}/agents", MARY, {"id": "reviewer", "name": "Reviewer"})
+    with current_loop():
+        for _ in range(2):
+            service.send("POST", f"{HOME}/chat", MARY, {"agent_id": "reviewer", "message": "Hello!"})
+
+
 def tokens(service: Service) -> None:
     for maker in (MARY, LINUS):
         for _ in range(2):
@@ -75,6 +83,7 @@ FILLED: dict[str, tuple[str, Callable[[Service], None] | None]] = {
     ),
     "/v1/organizations/{org_id}/agents": (f"{HOME}/agents", agents),
     "/v1/organizations/{org_id}/agents/{agent_id}/versions": (f"{HOME}/agents/reviewer/versions", versions),
+    "/v1/organizations/{org_id}/chat/sessions": (f"{HOME}/chat/sessions", conversations),
     "/v1/organizations/{org_id}/members": (f"{HOME}/members", None),
     "/v1/organizations/{org_id}/multi-runs": (f"{HOME}/multi-runs", multi_runs),
     "/v1/organizations/{org_id}/starred-runs": (f"{HOME}/starred-runs", stars),
@@ -121,6 +130,7 @@ FORGED = [
         for scope in (
             ("agents", ORG, None),
             ("agent-versions", ORG, "reviewer"),
+            ("chat-sessions", ORG),
             ("checkpoints", ORG, str(RUN)),
             ("members", ORG),
             ("multi-runs", ORG),

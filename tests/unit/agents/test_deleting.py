@@ -71,7 +71,9 @@ def test_an_agent_is_kept_while_a_message_is_being_sent(turn: ChatAnswer, runs: 
     runs.write(watch.model_copy(update={"status": Status.COMPLETED, "due_at": None}))
     now = round(clock.now() * 1000)
     claimed: dict[str, Any] = {"now": now, "until": now + 60_000}
-    current().sessions.claim(DEMO_ORG_ID, turn.session_id, "somebody", **claimed)
+    session = current().sessions.get(DEMO_ORG_ID, turn.session_id)
+    assert session
+    current().sessions.claim(DEMO_ORG_ID, session, "somebody", **claimed)
 
     assert delete().status == 409
     clock.sleep(61)

@@ -59,6 +59,25 @@ def test_a_chat_without_a_message_needs_a_terminal(at_deployment: Run, answers: 
     assert at_deployment("chat", "helper").exit_code == 2
 
 
+def test_your_conversations_are_a_table(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+    session = {"session_id": "chat-1", "agent_id": "helper", "title": "Why?\x1b[2J", "status": "completed"}
+    times = {"created_at": "2026-11-27T12:00:00Z", "updated_at": "2026-11-27T12:05:00Z"}
+    answers += [{"items": [session | times], "next_cursor": None, "has_more": False}]
+
+    lines = at_deployment("chat", "list").stdout.splitlines()
+
+    assert lines[1].split("\t") == ["chat-1", "helper", "completed", "2026-11-27 12:05:00", "Why?\\x1b[2J"]
+    assert sent[-1][:2] == ("GET", "/v1/organizations/123/chat/sessions")
+
+
+def test_without_a_conversation_the_list_says_so(at_deployment: Run, answers: list[Any]) -> None:
+    answers += [{"items": [], "next_cursor": None, "has_more": False}]
+
+    done = at_deployment("chat", "list")
+
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "You have no conversations.\n")
+
+
 def test_the_limits_are_a_table_and_the_queue_another(at_deployment: Run, answers: list[Any]) -> None:
     limit = {"name": "create", "calls": 10, "window_seconds": 60, "remaining": 0, "opens_at": "2026-11-27T12:00:00Z"}
     queued = {"position": 0, "run": "w-1", "multi_run_id": "mr-1", "expected_at": "2026-11-27T12:00:30Z"}

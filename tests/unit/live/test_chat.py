@@ -267,8 +267,9 @@ def test_a_session_whose_run_was_not_stored_is_not_found(clock: TestClock) -> No
 
 def test_the_claim_of_a_request_that_died_expires(clock: TestClock) -> None:
     session_id = chat().json["session_id"]
-    now = round(clock.now() * 1000)
-    current().sessions.claim(DEMO_ORG_ID, session_id, "somebody", now=now, until=now + sessions.CLAIM_SECONDS * 1000)
+    now, session = round(clock.now() * 1000), current().sessions.get(DEMO_ORG_ID, session_id)
+    assert session
+    current().sessions.claim(DEMO_ORG_ID, session, "somebody", now=now, until=now + sessions.CLAIM_SECONDS * 1000)
 
     assert "is being sent" in chat(session_id=session_id).json["message"]
     clock.manual.advance(sessions.CLAIM_SECONDS + 1)

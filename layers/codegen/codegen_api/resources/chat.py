@@ -6,13 +6,14 @@ import httpx
 
 from .._core import Core
 from .._deployment import new_idempotency_key, require_deployment
-from .._deployment_models import ChatAnswer
+from .._deployment_models import ChatAnswer, ChatSessionSummary, CursorPage
 from .._events import Event
 from .._flows import json_object, perform
 from .._ids import Id, as_id
+from .._pagination import PAGE_SIZE, Listing, by_cursor
 from .._prompt import as_prompt
 from .._protocol import Call, Flow, StreamCall, StreamFlow
-from .._resource import AsyncResource, Resource, async_streaming, awaitable, blocking, streaming
+from .._resource import AsyncResource, Resource, async_listing, async_streaming, awaitable, blocking, listing, streaming
 from .._streams import AsyncStream, Frame, Stream, follow_frames
 from .._timestamps import Timestamp
 
@@ -46,6 +47,14 @@ def stream(
     yield from require_deployment(core, FEATURE)
     turn = _Turn(core.org(org_id), body)
     yield from follow_frames(turn.open, None, turn.read)
+
+
+def sessions(
+    core: Core, *, limit: int = PAGE_SIZE, org_id: Id | None = None
+) -> Listing[ChatSessionSummary, CursorPage[ChatSessionSummary]]:
+    """List the conversations that the caller began, latest message first. `limit` is the size of a page."""
+    path, read = f"{_path(core, org_id)}/sessions", CursorPage[ChatSessionSummary].read
+    return by_cursor(FEATURE, lambda cursor: Call("GET", path, read, params={"cursor": cursor, "limit": limit}))
 
 
 class _Turn:
@@ -146,6 +155,7 @@ class ChatResource(Resource):
 
     send = blocking(send)
     stream = streaming(stream)
+    sessions = listing(sessions)
 
     def session(self, agent_id: str, session_id: str | None = None, *, org_id: Id | None = None) -> ChatSession:
         """Begin a conversation with an agent, or continue the one with this id. This sends no request."""
@@ -157,6 +167,7 @@ class AsyncChatResource(AsyncResource):
 
     send = awaitable(send)
     stream = async_streaming(stream)
+    sessions = async_listing(sessions)
 
     def session(self, agent_id: str, session_id: str | None = None, *, org_id: Id | None = None) -> AsyncChatSession:
         """Begin a conversation with an agent, or continue the one with this id. This sends no request."""

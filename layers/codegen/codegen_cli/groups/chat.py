@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import Command, Text, json_option
-from ..output import Fields, Record, show
+from ..options import Group, Text, json_option, limit_option
+from ..output import Column, Fields, Record, show, show_list
 from ..session import FAILED, INTERRUPTED, on_interrupt, starting, with_api
 from ..terminal import is_terminal, visible
+from ..texts import time
 
 if TYPE_CHECKING:
     from codegen_api import CodegenAPI, Event
 
 _ANSWER = ("run.started", "run.completed", "run.failed", "run.incomplete", "run.cancelled", "run.timed_out")
 
+_COLUMNS: tuple[Column, ...] = (
+    ("SESSION", lambda session: session.get("session_id")),
+    ("AGENT", lambda session: session.get("agent_id")),
+    ("STATUS", lambda session: session.get("status")),
+    ("LAST MESSAGE", lambda session: time(session.get("updated_at"))[:19]),
+    ("TITLE", lambda session: session.get("title")),
+)
 
-@click.command(cls=Command)
+
+@click.group(cls=Group, default="send")
+def chat() -> None:
+    """Hold conversations with agents, and list yours.
+
+    `codegen-runs chat AGENT_ID MESSAGE` is short for `codegen-runs chat send AGENT_ID MESSAGE`.
+    """
+
+
+@chat.command()
 @click.argument("agent_id")
 @click.argument("message", type=Text(), required=False)
 @click.option("--session", "session_id", help="Id of the conversation to continue. Default: a new one.")
 @json_option
 @with_api
-def chat(api: CodegenAPI, agent_id: str, message: str | None, session_id: str | None, fields: Fields) -> None:
+def send(api: CodegenAPI, agent_id: str, message: str | None, session_id: str | None, fields: Fields) -> None:
     """Send a message to an agent and print its answer.
 
     Without MESSAGE, hold a conversation: type a message and press Enter; Ctrl-D ends it. Use - as MESSAGE to read it
@@ -42,6 +59,19 @@ def chat(api: CodegenAPI, agent_id: str, message: str | None, session_id: str | 
         raise click.UsageError("There is no message. Give one as an argument, or - to read it from standard input.")
     else:
         _converse(api, agent_id, session_id, fields)
+
+
+@chat.command("list")
+@limit_option("conversations", 1000)
+@json_option
+@with_api
+def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
+    """List your conversations, latest message first.
+
+    Continue one with `codegen-runs chat AGENT --session SESSION`.
+    """
+    found = (session.model_dump() for session in api.chat.sessions())
+    show_list(islice(found, limit), fields, _COLUMNS, "You have no conversations.")
 
 
 def _converse(api: CodegenAPI, agent_id: str, session_id: str | None, fields: Fields) -> None:

@@ -134,7 +134,7 @@ def _continue(request: ChatMessage, session_id: str, *, org_id: int, caller: Cal
     agent = profiles.get(request.agent_id, org_id=org_id, backend=backend)
     now = milliseconds(backend.clock.now())
     try:
-        session = sessions.claim(org_id, session_id, claim, now=now, until=now + CLAIM_SECONDS * 1000)
+        session = sessions.claim(org_id, session, claim, now=now, until=now + CLAIM_SECONDS * 1000)
     except ConditionFailed:
         raise SessionBusy("Another message of the session is being sent.") from None
     with ExitStack() as on_error:

@@ -5,8 +5,9 @@
 | `org#{org}`   | `session#{id}`   | the `ChatSession`   |
 
 A request that sends a message holds the claim of the session until the message is sent. After that, the status of the
-run shows whether the agent works. The index `agent` has the sessions of an agent by the time of their last message.
-DynamoDB deletes a session some time after `expires_at` (epoch seconds).
+run shows whether the agent works. The indexes `agent` and `caller` have the sessions of an agent, and those that a
+caller began, by the time of their last message. A session that was stored before the index `caller` existed is in it
+from its next message on. DynamoDB deletes a session some time after `expires_at` (epoch seconds).
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ class ChatSession(BaseModel):
     claimed_until: int = 0
 
 
+class Place(BaseModel):
+    """The place of a session among those of its caller."""
+
+    id: str
+    updated_at: int
+
+
 class SessionsTable:
     """Sessions by organization. Every method may raise `StorageUnavailable`.
 
@@ -51,7 +59,11 @@ class SessionsTable:
     def add(self, org_id: int, session: ChatSession) -> None:
         """Store a new session. Raises `ConditionFailed` if the id exists already."""
         item = _key(org_id, session.id) | session.model_dump(exclude_none=True)
-        item |= {"agent": f"{org_id}#{session.agent_id}", "expires_at": self._expiry(session.updated_at)}
+        item |= {
+            "agent": f"{org_id}#{session.agent_id}",
+            "caller": _of_caller(org_id, session.created_by),
+            "expires_at": self._expiry(session.updated_at),
+        }
         self._table.put(item, ABSENT)
 
     def get(self, org_id: int, session_id: str) -> ChatSession | None:
@@ -59,13 +71,19 @@ class SessionsTable:
         item = self._table.get(_key(org_id, session_id))
         return ChatSession.model_validate(item) if item else None
 
-    def claim(self, org_id: int, session_id: str, claim: str, *, now: int, until: int) -> ChatSession:
+    def claim(self, org_id: int, session: ChatSession, claim: str, *, now: int, until: int) -> ChatSession:
         """Claim a session whose claim is free or has expired. Raises `ConditionFailed` if it is neither."""
-        changes = {"claim": claim, "claimed_until": until, "updated_at": now, "expires_at": self._expiry(now)}
+        changes = {
+            "claim": claim,
+            "claimed_until": until,
+            "updated_at": now,
+            "expires_at": self._expiry(now),
+            "caller": _of_caller(org_id, session.created_by),
+        }
         free = Condition(
             "attribute_exists(#pk) AND (attribute_not_exists(#claim) OR #claimed_until < :now)", {"now": now}
         )
-        return ChatSession.model_validate(self._table.update(_key(org_id, session_id), changes, free))
+        return ChatSession.model_validate(self._table.update(_key(org_id, session.id), changes, free))
 
     def release(self, org_id: int, session_id: str, claim: str, *, agent_run_id: int | None) -> None:
         """Release a claim and store the run of the session. Raises `ConditionFailed` if another request holds it."""
@@ -84,8 +102,29 @@ class SessionsTable:
         items, _ = self._table.query(condition, index="agent", limit=limit, newest_first=True)
         return [ChatSession.model_validate(item) for item in items]
 
+    def of_caller(
+        self, org_id: int, caller_id: str, *, limit: int, after: Place | None = None
+    ) -> tuple[list[ChatSession], Place | None]:
+        """List the sessions that a caller began, latest message first, and the last one's place if there are more.
+
+        The index may lag a moment behind.
+        """
+        caller = _of_caller(org_id, caller_id)
+        start: Item | None = None
+        if after:
+            start = _key(org_id, after.id) | {"caller": caller, "updated_at": after.updated_at}
+        condition = Condition("#caller = :caller", {"caller": caller})
+        items, following = self._table.query(condition, index="caller", limit=limit, newest_first=True, start=start)
+        sessions = [ChatSession.model_validate(item) for item in items]
+        last = Place(id=sessions[-1].id, updated_at=sessions[-1].updated_at) if following else None
+        return sessions, last
+
     def _expiry(self, now: int) -> int:
         return now // 1000 + self._retention
+
+
+def _of_caller(org_id: int, caller_id: str) -> str:
+    return f"{org_id}#{caller_id}"
 
 
 def _key(org_id: int, session_id: str) -> Item:
