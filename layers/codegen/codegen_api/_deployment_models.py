@@ -24,6 +24,13 @@ class CursorPage(Model, Generic[T]):
         return iter(self.items)
 
 
+class SideEffect(Model):
+    """A further effect of an action."""
+
+    code: str
+    detail: str
+
+
 class AllowedAction(Model):
     """What can be done with a run or a multi-run now: `enabled`, else the `reason` why not."""
 
@@ -31,7 +38,7 @@ class AllowedAction(Model):
     enabled: bool
     reason: str | None = None
     means: str | None = None
-    side_effects: list[dict[str, Any]] | None = None
+    side_effects: list[SideEffect] | None = None
 
 
 class PullRequestLink(Model):
@@ -56,6 +63,15 @@ class SentPrompt(Model):
     sent_by: str | None = None
     follow_up: bool = False
     model: str | None = None
+
+
+class FoldedMultiRun(Model):
+    """The multi-run that a card stands for: how many candidates were `requested`, and the path of the multi-run."""
+
+    id: str
+    strategy: str | None = None
+    requested: int | None = None
+    link: str | None = None
 
 
 class RunCard(Model):
@@ -88,7 +104,7 @@ class RunCard(Model):
     source_type: str | None = None
     metadata: dict[str, Any] | None = None
     multi_run_id: str | None = None
-    multi_run: dict[str, Any] | None = None
+    multi_run: FoldedMultiRun | None = None
     starred: bool = False
     starred_at: Timestamp | None = None
     health: str | None = None
@@ -117,6 +133,29 @@ class ToolUse(Model):
     last_at: Timestamp | None = None
 
 
+class RunStep(Model):
+    """The last entry of a run's log."""
+
+    message_type: str | None = None
+    tool_name: str | None = None
+    thought: str | None = None
+    at: Timestamp | None = None
+
+
+class RunProgress(Model):
+    """How far a run is: its `latest` step, and how many entries its log has.
+
+    `percent` is 100 once the run has ended, and None before, because it cannot be known.
+    """
+
+    status: RunStatus
+    upstream_status: str | None = None
+    entries: int = 0
+    latest: RunStep | None = None
+    elapsed_seconds: float | None = None
+    percent: int | None = None
+
+
 class RunCardLogs(Model):
     """A part of the log of a run, the tools that the run used, and its progress."""
 
@@ -129,7 +168,7 @@ class RunCardLogs(Model):
     tools: list[ToolUse] | None = None
     tools_complete: bool | None = None
     errors: int = 0
-    progress: dict[str, Any] | None = None
+    progress: RunProgress | None = None
 
 
 class RunSnapshot(Model):
@@ -159,8 +198,19 @@ class ControlledRun(RunSnapshot):
 
     detail: str
     means: str | None = None
-    side_effects: list[dict[str, Any]] | None = None
+    side_effects: list[SideEffect] | None = None
     cancel_deadline_at: Timestamp | None = None
+
+
+class Message(Model):
+    """A message of the conversation up to a checkpoint: a `prompt`, or an `answer`. `run` is the key of its run."""
+
+    role: str
+    text: str
+    truncated: bool = False
+    run: str | None = None
+    turn: int | None = None
+    at: Timestamp | None = None
 
 
 class Checkpoint(Model):
@@ -180,7 +230,7 @@ class Checkpoint(Model):
     repo_id: int | None = None
     event_id: str | None = None
     hash: str | None = None
-    chain: list[dict[str, Any]] | None = None
+    chain: list[Message] | None = None
     pull_requests: list[PullRequestLink] | None = None
     branch_name: str | None = None
 
@@ -231,6 +281,13 @@ class Lineage(Model):
     truncated: bool = False
 
 
+class ChatMetrics(Model):
+    """Figures about a turn of a chat. `log_entries` counts the log of the run, over all its turns."""
+
+    duration_seconds: float | None = None
+    log_entries: int | None = None
+
+
 class ChatAnswer(Model):
     """The answer to a chat message. `response` is None while the agent works, and if it ended without an answer."""
 
@@ -244,7 +301,7 @@ class ChatAnswer(Model):
     agent_id: str
     agent_version: int | None = None
     cursor: str | None = None
-    metrics: dict[str, Any] | None = None
+    metrics: ChatMetrics | None = None
 
 
 class ChatSessionSummary(Model):
@@ -344,36 +401,6 @@ class Member(Model):
     def of(cls, user: User) -> "Member":
         """Make one from the models of the Codegen API."""
         return cls(id=user.id, name=user.name, email=user.email, role=user.role)
-
-
-class Usage(Model):
-    """The usage of an organization in a period, counted by the deployment: `runs.total`, `runs.by_status` and more."""
-
-    organization_id: int
-    start_date: Timestamp | None = None
-    end_date: Timestamp | None = None
-    runs: dict[str, Any]
-    multi_runs: dict[str, Any] | None = None
-    upstream_creations: dict[str, Any] | None = None
-    complete: bool | None = None
-    counted_from: Timestamp | None = None
-    not_known: list[dict[str, Any]] | None = None
-
-    def __str__(self) -> str:
-        if not self.start_date or not self.end_date:
-            return repr(self)
-        return f"{self.runs.get('total')} runs from {self.start_date:%Y-%m-%d} to {self.end_date:%Y-%m-%d}"
-
-
-class Budgets(Model):
-    """The budgets of an organization: the limits of all callers and of each one, and what is used of them."""
-
-    organization_id: int
-    organization: dict[str, int | None]
-    caller: dict[str, int | None]
-    used: list[dict[str, Any]]
-    updated_at: Timestamp | None = None
-    updated_by: str | None = None
 
 
 class ApiToken(Model):

@@ -1,10 +1,8 @@
 """Multi-runs, as a deployment of Codegen Runs returns them: their candidates, judges, answer, cost and comparison."""
 
-from typing import Any
-
 from pydantic import Field
 
-from ._deployment_models import AllowedAction, PullRequestLink, RunSnapshot
+from ._deployment_models import AllowedAction, PullRequestLink, RunSnapshot, SideEffect
 from ._models import Model
 from ._statuses import MultiRunStatus, RunStatus
 from ._timestamps import Timestamp
@@ -212,7 +210,7 @@ class CancelledRun(Model):
     agent_run_id: int | None = None
     status: RunStatus
     means: str | None = None
-    side_effects: list[dict[str, Any]] = Field([])
+    side_effects: list[SideEffect] = Field([])
     detail: str | None = None
 
 

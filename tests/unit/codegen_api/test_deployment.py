@@ -473,7 +473,8 @@ def test_the_operations_on_an_organization_and_its_members(client, wire):
         counted = yield api.organizations.get_organization_usage(
             start_date=datetime(2024, 1, 1, tzinfo=UTC), end_date=date(2024, 1, 31)
         )
-        assert counted.runs["total"] == 5
+        assert counted.runs.total == 5
+        assert str(counted) == "5 runs from 2024-01-01 to 2024-01-31"
         (ada,) = yield api.organizations.get_organization_members()
         assert (ada.name, ada.email, ada.role, ada.permissions) == ("Ada", "ada@example.com", "admin", ["read"])
         yield api.organizations.update_organization(name="Works", settings={"feature_x": True, "old": None})
@@ -493,11 +494,15 @@ def test_the_operations_on_an_organization_and_its_members(client, wire):
 
 
 def test_budgets_are_read_and_set(client, wire):
-    budgets = {"organization_id": 42, "organization": {"runs_per_day": 9}, "caller": {}, "used": [{"used": 3}]}
+    budgets = {"organization_id": 42, "organization": {"runs_per_day": 9}, "caller": {}, "used": []}
+    use = {"budget": "runs_per_day", "scope": "organization", "limit": 9, "used": 3, "resets_at": None}
+    budgets["used"] = [use]
     wire.answers(200, budgets).answers(200, budgets)
 
     def script(api):
-        assert (yield api.budgets.get()).used == [{"used": 3}]
+        found = yield api.budgets.get()
+        assert [str(each) for each in found.used] == ["runs_per_day (organization): 3 of 9"]
+        assert found.model_dump()["used"] == [use]
         changed = yield api.budgets.set({"runs_per_day": 9}, org_id=42)
         assert changed.organization == {"runs_per_day": 9}
 

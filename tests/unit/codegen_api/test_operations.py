@@ -8,7 +8,8 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from codegen_api import AgentType, MultiRunStatus, RunStatus
+from codegen_api import AgentType, MultiRunStatus, RunStatus, _deployment_models, _multi_run_models, _usage_models
+from codegen_api._models import Model
 from codegen_api.resources import multi_runs
 from tests.support.documents import example, operation_of, resolve
 from tests.support.lists import items_of
@@ -357,6 +358,49 @@ def test_the_client_has_every_word_of_the_document(name, words):
 )
 def test_the_client_has_every_option_of_the_document(name, kind):
     assert set(kind.__annotations__) == set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
+MODELS = {
+    "SideEffect": _deployment_models.SideEffect,
+    "FoldedMultiRun": _deployment_models.FoldedMultiRun,
+    "Step": _deployment_models.RunStep,
+    "Progress": _deployment_models.RunProgress,
+    "Message": _deployment_models.Message,
+    "Metrics": _deployment_models.ChatMetrics,
+    "ChatSessionSummary": _deployment_models.ChatSessionSummary,
+    "BudgetUse": _usage_models.BudgetUse,
+    "OrganizationBudgets": _usage_models.Budgets,
+    "RunCounts": _usage_models.RunCounts,
+    "Winners": _usage_models.Winners,
+    "Picks": _usage_models.Picks,
+    "MultiRunCounts": _usage_models.MultiRunCounts,
+    "Creations": _usage_models.Creations,
+    "NotKnown": _usage_models.NotKnown,
+    "Usage": _usage_models.Usage,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_every_field_of_the_document(name):
+    assert set(MODELS[name].model_fields) == set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
+# Fields whose names depend on who wrote them, and maps of a count or a text by name.
+OPEN = {"metadata", "settings", "configuration"}
+COUNTED = {"organization", "caller", "by_status", "by_source", "by_user", "left_out", "reasons"}
+
+
+def test_no_model_of_a_deployment_has_a_plain_dictionary():
+    plain = {
+        (model.__name__, name)
+        for module in (_deployment_models, _multi_run_models, _usage_models)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, Model) and model.__module__ == module.__name__
+        for name, field in model.model_fields.items()
+        if "dict[" in str(field.annotation) and name not in OPEN | COUNTED
+    }
+
+    assert plain == set()
 
 
 def limit_of(key: tuple[str, str]) -> int:

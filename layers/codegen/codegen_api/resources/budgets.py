@@ -11,7 +11,7 @@ from .._protocol import Call, Flow
 from .._resource import AsyncResource, Resource, awaitable, blocking
 
 if TYPE_CHECKING:
-    from .._deployment_models import Budgets
+    from .._usage_models import Budgets
 
 
 def get(core: Core, *, org_id: Id | None = None) -> "Flow[Budgets]":
@@ -19,7 +19,7 @@ def get(core: Core, *, org_id: Id | None = None) -> "Flow[Budgets]":
 
     Raise NotSupportedError if the server is the Codegen API.
     """
-    from .._deployment_models import Budgets
+    from .._usage_models import Budgets
 
     yield from require_deployment(core, "budgets")
     return (yield from perform(Call("GET", _path(core, org_id), Budgets.read)))
@@ -36,7 +36,7 @@ def set_(
 
     A limit that is not given does not apply. Raise NotSupportedError if the server is the Codegen API.
     """
-    from .._deployment_models import Budgets
+    from .._usage_models import Budgets
 
     yield from require_deployment(core, "budgets")
     body = {"organization": dict(organization or {}), "caller": dict(caller or {})}

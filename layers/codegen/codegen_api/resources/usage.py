@@ -12,7 +12,7 @@ from .._resource import AsyncResource, Resource, awaitable, blocking
 from ._dates import iso_8601
 
 if TYPE_CHECKING:
-    from .._deployment_models import Usage
+    from .._usage_models import Usage
 
 
 def get(
@@ -26,7 +26,7 @@ def get(
 
     Times without a zone are in the zone of this machine. Raise NotSupportedError if the server is the Codegen API.
     """
-    from .._deployment_models import Usage
+    from .._usage_models import Usage
 
     yield from require_deployment(core, "the usage of an organization")
     params = {"start_date": iso_8601(start_date), "end_date": iso_8601(end_date)}
