@@ -16,11 +16,10 @@ from typing import ClassVar, TextIO
 import click
 from markdown_it.token import Token
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import CodeBlock, Markdown
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
@@ -29,15 +28,21 @@ from codegen_api import Event, MultiRun, QueuePlace, Task
 from .terminal import can_draw, is_terminal, visible
 
 STYLES = {
-    "cancelled": "magenta",
-    "cancelling": "magenta",
-    "completed": "green",
-    "failed": "red",
-    "incomplete": "red",
-    "passed": "green",
-    "running": "cyan",
-    "timed_out": "red",
+    "cancelled": "color(243)",
+    "cancelling": "color(243)",
+    "completed": "color(29)",
+    "failed": "bold color(131)",
+    "incomplete": "bold color(131)",
+    "passed": "color(29)",
+    "running": "color(63)",
+    "timed_out": "bold color(131)",
 }
+"""The styles of status words: grey, green, red and blue of the palette of 256 colours.
+
+Each has a contrast of at least 4.5 to white and to black. None of the 16 colours has that on every terminal: green and
+cyan are pale on white, red and blue are dark on black. So a terminal with 16 colours shows the words without a colour,
+and failures in bold.
+"""
 
 MAX_LINE = 300
 """Most characters of a line of progress. The log of the run has the whole text."""
@@ -61,7 +66,12 @@ _THEME = Theme(
         "markdown.list": "default",
         "markdown.table.border": "default",
         "markdown.table.header": "bold",
+        "bar.complete": "color(63)",
+        "bar.finished": "color(29)",
+        "bar.pulse": "color(63)",
+        "progress.download": "default",
         "progress.elapsed": "default",
+        "progress.spinner": "default",
     }
 )
 
@@ -118,21 +128,32 @@ def answer(markdown: str) -> None:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Draw a table. Its last column gets the rest of the width, and addresses are never cut."""
+    """Draw a table. Its last column gets the rest of the width; an address that does not fit gets a line of its own."""
     console = _console(sys.stdout)
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    *firsts, last = zip(*(heads, *rows), strict=True)
+    *firsts, _ = zip(*(heads, *rows), strict=True)
     widths = [min(max(map(cell_len, column)), MAX_COLUMN) for column in firsts]
-    for column, width in zip(firsts, widths, strict=True):
-        drawn.add_column(column[0], no_wrap=True, overflow="ellipsis", min_width=width, max_width=width)
-    # Rich shrinks all columns that may not wrap alike, so the last one gets its width here.
-    rest = max(console.width - sum(widths) - 2 * len(widths), len(last[0]))
-    has_addresses = any("://" in cell for cell in last)
-    overflow: OverflowMethod = "fold" if has_addresses else "ellipsis"
-    drawn.add_column(last[0], no_wrap=not has_addresses, overflow=overflow, max_width=rest)
-    for row in rows:
-        drawn.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
-    console.print(drawn)
+    rest = max(console.width - sum(widths) - 2 * len(widths), len(heads[-1]))
+    for row in (heads, *rows):
+        styles = ["bold" if row is heads else _style(console, cell) for cell in row]
+        line = Text()
+        for cell, width, style in zip(row, widths, styles, strict=False):
+            part = Text(cell, style)
+            part.truncate(width, overflow="ellipsis", pad=True)
+            line.append_text(part).append("  ")
+        last = Text(row[-1], styles[-1])
+        if "://" in row[-1] and cell_len(row[-1]) > rest:
+            line.rstrip()
+            line.append("\n")
+        else:
+            last.truncate(rest, overflow="ellipsis")
+        # Soft, because a line that Rich breaks is copied with the break.
+        console.print(line.append_text(last), soft_wrap=True)
+
+
+def _style(console: Console, word: str) -> str:
+    """Return the style of a status word, as far as the terminal has its colour."""
+    style = STYLES.get(word, "")
+    return style if console.color_system in ("256", "truecolor") else "bold" if style.startswith("bold") else ""
 
 
 def _line(console: Console, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import Fields, Record, as_json, show
+from .output import Fields, Record, as_json, labelled, show
 from .records import event_record, run_record
 from .session import FAILED, on_interrupt
 from .terminal import visible
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 def announce_run(task: Task) -> None:
     """Say which run was started, and where its page is."""
-    click.echo(visible(f"Run {task.id}: {task.web_url}" if task.web_url else f"Run {task.id}"), err=True)
+    if task.web_url:
+        _say(f"Run {task.id}: ", task.web_url)
+    else:
+        click.echo(f"Run {task.id}", err=True)
 
 
 def announce_multi_run(api: CodegenAPI, multi_run_id: str) -> None:
     """Say which multi-run was started, and where its page is."""
-    click.echo(visible(f"Multi-run {multi_run_id}: {multi_run_page(api, multi_run_id)}"), err=True)
+    _say(f"Multi-run {multi_run_id}: ", multi_run_page(api, multi_run_id))
 
 
 def multi_run_page(api: CodegenAPI, multi_run_id: str) -> str:
@@ -77,7 +80,7 @@ def end(api: CodegenAPI, task: Task, fields: Fields) -> None:
 def say_pull_request(url: str | None, title: str | None) -> None:
     """Print the address of a pull request to standard error."""
     name = f" ({title})" if title else ""
-    click.echo(visible(f"Pull request: {url or 'without an address'}{name}"), err=True)
+    _say("Pull request: ", f"{url or 'without an address'}{name}")
 
 
 def follow_multi_run(api: CodegenAPI, multi_run: MultiRun, poll_interval: float, fields: Fields) -> None:
@@ -116,6 +119,10 @@ def show_result(api: CodegenAPI, multi_run: MultiRun, fields: Fields) -> None:
         reason = multi_run.reason or "no reason given"
         click.echo(visible(f"Multi-run {multi_run.id} ended as {multi_run.status}: {reason}"), err=True)
         sys.exit(FAILED)
+
+
+def _say(label: str, value: str) -> None:
+    click.echo(labelled(visible(label), visible(value), sys.stderr), err=True)
 
 
 def _nothing(_record: Record) -> None:

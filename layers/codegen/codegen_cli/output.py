@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from shutil import get_terminal_size
+from typing import Any, TextIO
 
 import click
 
@@ -62,7 +63,14 @@ def details(facts: Iterable[tuple[str, Any]]) -> None:
     known = [(name, value) for name, value in facts if value not in (None, "", [])]
     width = max((len(name) for name, _ in known), default=0) + 2
     for name, value in known:
-        click.echo(f"{name + ':':<{width}}{_cell(value)}")
+        click.echo(labelled(f"{name + ':':<{width}}", _cell(value), sys.stdout))
+
+
+def labelled(label: str, value: str, stream: TextIO) -> str:
+    """Return a label with its value. An address that a terminal would break gets a line of its own, to be copied."""
+    if "://" in value and is_terminal(stream) and len(label) + len(value) > get_terminal_size().columns:
+        return f"{label.rstrip()}\n{value}"
+    return f"{label}{value}"
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
