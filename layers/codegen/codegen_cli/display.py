@@ -60,6 +60,8 @@ _THEME = Theme(
         "markdown.h2": "bold",
         "markdown.h3": "bold",
         "markdown.h4": "italic",
+        "markdown.hr": "dim",
+        "markdown.item.bullet": "bold",
         "markdown.item.number": "bold",
         "markdown.link": "default",
         "markdown.link_url": "underline",
@@ -209,10 +211,17 @@ def _place(queue: QueuePlace) -> str:
     )
 
 
+class _Bar(Progress):
+    def stop(self) -> None:
+        # Rich before 15 writes an empty line where it draws nothing.
+        if not self.disable:
+            super().stop()
+
+
 def _progress(count: str) -> Progress:
     console = _console(sys.stderr)
     counted = TextColumn(count) if count else MofNCompleteColumn()
-    return Progress(
+    return _Bar(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None if count == "" else 20),

@@ -334,6 +334,8 @@ MARKDOWN = """# One
 - second
 > quoted
 
+---
+
 | head |
 |---|
 | cell |
