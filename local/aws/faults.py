@@ -7,6 +7,9 @@
 | `lost_answer` | a write of DynamoDB                  | It takes effect, and is answered with 500.                 |
 | `partial`     | `BatchGetItem`, `BatchWriteItem`     | Half of the items is left unprocessed.                     |
 | `killed`      | an invocation of a function          | A moment later, a process that handles an event is killed. |
+| `crashed`     | a call of a function that changes    | The calling process is killed, before the call takes       |
+|               | something                            | effect or after.                                           |
+| `stepped`     | an invocation of a function          | The clocks of its processes are set, up to two seconds off.|
 | `repeated`    | an asynchronous invocation           | The event is delivered twice.                              |
 | `late`        | an asynchronous invocation           | The event is delivered some seconds later.                 |
 | `repeated`    | `SendTaskSuccess`, `SendTaskFailure` | The task token is answered twice.                          |
@@ -31,18 +34,23 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
+from local.functions.worker import request_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from local.functions.pool import Functions
+    from local.functions.worker import Worker
 
 PATH = "/_faults"
 
 _INVOKED = re.compile(r"/20\d\d-\d\d-\d\d/functions/([^/]+)/(?:response-streaming-)?invocations")
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"})
 _ANSWERS = frozenset({"SendTaskSuccess", "SendTaskFailure"})
+_CHANGES = _WRITES | _ANSWERS | {"SendMessage", "StartExecution"}
 _LATEST = 5.0
+_FURTHEST_STEP = 2.0
 _DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
 
 
@@ -96,6 +104,8 @@ class FaultyAws:
     def _disturbed(self, environ: WSGIEnvironment) -> Response | None:
         """Return the answer of a call that meets a fault, or None to answer it normally."""
         service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+        if self.on and operation in _CHANGES and (crashed := self._crash(operation, environ)):
+            return crashed
         if service.startswith("DynamoDB_"):
             return self._dynamodb(operation, environ)
         if not self.on:
@@ -111,8 +121,8 @@ class FaultyAws:
             self._calls[fault, target] += 1
             number = self._calls[fault, target]
         random = self._faults.drawn(fault, target, number)
-        # A kill is recorded when it happens.
-        if random and fault != "killed":
+        # The end of a process is recorded when it happens.
+        if random and fault not in ("killed", "crashed"):
             self._record(fault, target)
         return random
 
@@ -124,6 +134,19 @@ class FaultyAws:
         again = {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         again.pop("HTTP_TRANSFER_ENCODING", None)
         return Response.from_app(self._app, again, buffered=True)
+
+    def _crash(self, operation: str, environ: WSGIEnvironment) -> Response | None:
+        """Kill the process that makes a call, if the call meets this fault. Return an answer that nobody reads."""
+        request_id, functions = request_of(environ.get("HTTP_X_AMZN_TRACE_ID", "")), self._functions()
+        caller = functions.run(_handling(functions, request_id)) if functions and request_id else None
+        if caller is None or not (random := self._meets("crashed", caller[0])):
+            return None
+        name, worker = caller
+        if random.random() < 0.5:
+            self._normal(environ, Request(environ).get_data())
+        worker.kill()
+        self._record("crashed", f"{name} at {operation}")
+        return _refused(500, "InternalServerError", "The caller is gone.")
 
     # --- DynamoDB ---
 
@@ -204,6 +227,8 @@ class FaultyAws:
         if random := self._meets("killed", name):
             # From 2 ms to 2 s: a handler takes some milliseconds, the poller a minute.
             functions.begin(self._kill(functions, name, 0.002 * 1000 ** random.random()))
+        if random := self._meets("stepped", name):
+            functions.begin(self._step(functions, name, random.uniform(-_FURTHEST_STEP, _FURTHEST_STEP)))
         if environ.get("HTTP_X_AMZ_INVOCATION_TYPE") != "Event":
             return None
         if random := self._meets("late", name):
@@ -217,9 +242,16 @@ class FaultyAws:
         if self.on and functions.kill(name):
             self._record("killed", name)
 
+    async def _step(self, functions: Functions, name: str, offset: float) -> None:
+        functions.set_clock(name, offset)
+
     async def _deliver(self, functions: Functions, name: str, event: bytes, delay: float) -> None:
         await asyncio.sleep(delay)
         await functions.send(name, event)
+
+
+async def _handling(functions: Functions, request_id: str) -> tuple[str, Worker] | None:
+    return functions.handling(request_id)
 
 
 def _refused(status: int, code: str, message: str, **more: Any) -> Response:

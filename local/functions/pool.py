@@ -108,6 +108,15 @@ class Functions:
         """Kill a process that handles an event of a function. Return whether there was one."""
         return self._pool(name).kill()
 
+    def handling(self, request_id: str) -> tuple[str, Worker] | None:
+        """Return the process that handles the event with this id, with the name of its function."""
+        found = ((name, pool.handling(request_id)) for name, pool in self._pools.items())
+        return next(((name, worker) for name, worker in found if worker), None)
+
+    def set_clock(self, name: str, offset: float) -> None:
+        """Set the clocks of a function's processes some seconds ahead of the true time, from their next events on."""
+        self._pool(name).set_clock(offset)
+
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run one of this object's coroutines from another thread and return its result."""
         return self.begin(coroutine).result()
@@ -204,6 +213,13 @@ class _Pool:
             worker.kill()
             return True
         return False
+
+    def handling(self, request_id: str) -> Worker | None:
+        return next((worker for worker in self._busy if worker.handles(request_id)), None)
+
+    def set_clock(self, offset: float) -> None:
+        for worker in (*self._busy, *(worker for _, worker in self._idle)):
+            worker.clock_offset = offset
 
     async def retire(self) -> None:
         """End the workers that have been idle for too long."""

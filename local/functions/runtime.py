@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _RUNTIME_API = "/2018-06-01/runtime"
+_true_time = time.time
 
 
 class LambdaError(Exception):
@@ -83,6 +84,11 @@ def describe(error: BaseException, request_id: str = "") -> dict[str, Any]:
     }
 
 
+def clock(offset: float) -> Callable[[], float]:
+    """Return a clock that is some seconds ahead. The clocks of Lambda's machines differ, and are set."""
+    return (lambda: _true_time() + offset) if offset else _true_time
+
+
 class _Api:
     """The worker's one connection to the Runtime API."""
 
@@ -109,6 +115,8 @@ def serve(api: _Api, handler: Callable[[Any, Context], Any]) -> NoReturn:
         headers, event = api.next()
         request_id = headers["Lambda-Runtime-Aws-Request-Id"]
         invocation = f"invocation/{request_id}"
+        os.environ["_X_AMZN_TRACE_ID"] = headers["Lambda-Runtime-Trace-Id"]
+        time.time = clock(float(headers["Local-Clock-Offset"]))
         context = Context(
             request_id, int(headers["Lambda-Runtime-Deadline-Ms"]), headers["Lambda-Runtime-Invoked-Function-Arn"]
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 import uuid
@@ -32,6 +33,7 @@ RUNTIME = Path(__file__).with_name("runtime.py")
 
 # Lambda allows ten seconds for the import of a module. Here many workers may start at once, on few cores.
 _INIT_TIMEOUT = 60.0
+_TRACE = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})")
 # The variable with a program that starts the runtime in its own way.
 _WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 _PROXIES = [
@@ -104,6 +106,18 @@ def changed_at(function: Function) -> int:
     return max(map(_newest, folders), default=0)
 
 
+def trace_of(request_id: str) -> str:
+    """Return the trace of an event. Its calls of AWS carry it, so it tells which event they are made for."""
+    digits = request_id.replace("-", "")
+    return f"Root=1-{digits[:8]}-{digits[8:]};Sampled=0"
+
+
+def request_of(trace: str) -> str | None:
+    """Return the id of the event that a trace is of; None if it is of none."""
+    found = _TRACE.match(trace)
+    return str(uuid.UUID(found[1] + found[2])) if found else None
+
+
 def _newest(folder: Path | str) -> int:
     """Return when the newest source in a folder changed. Each event waits for this: `Path.rglob` would take 3 ms."""
     newest = 0
@@ -145,7 +159,9 @@ class _Invocation:
 class Worker:
     """One process with one handler in it, and the Runtime API that feeds it.
 
-    `changed_at` identifies the version of the code that the process runs; see the function of that name.
+    Attributes:
+        changed_at: The version of the code that the process runs; see the function of that name.
+        clock_offset: How many seconds the clock of the process is ahead, from the next event on.
     """
 
     _server: asyncio.Server
@@ -154,6 +170,7 @@ class Worker:
 
     def __init__(self, function: Function) -> None:
         self.changed_at = changed_at(function)
+        self.clock_offset = 0.0
         self._function = function
         self._inbox: asyncio.Queue[_Invocation | None] = asyncio.Queue()
         self._invocation: _Invocation | None = None
@@ -182,6 +199,10 @@ class Worker:
     def is_alive(self) -> bool:
         """Whether the process can take another event."""
         return self._process.returncode is None and self._init_error is None
+
+    def handles(self, request_id: str) -> bool:
+        """Return whether the process handles the event with this id."""
+        return self._invocation is not None and self._invocation.request_id == request_id
 
     async def invoke(self, event: bytes, sink: Sink | None = None) -> Answer:
         """Hand over one event and return its answer: an error as well when the process dies or takes too long."""
@@ -274,8 +295,10 @@ class Worker:
             if invocation is None:
                 return None
             invocation.taken.set()
-            deadline = int((time.time() + self._function.timeout) * 1000)
+            deadline = int((time.time() + self.clock_offset + self._function.timeout) * 1000)
             return [
+                ("Local-Clock-Offset", str(self.clock_offset)),
+                ("Lambda-Runtime-Trace-Id", trace_of(invocation.request_id)),
                 ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
                 ("Lambda-Runtime-Deadline-Ms", str(deadline)),
                 ("Lambda-Runtime-Invoked-Function-Arn", self._function.arn),

@@ -60,7 +60,7 @@ def own_failures(history: History) -> Iterator[Violation]:
     A 5xx with a code of the upstream is the upstream's. A function that was killed explains one answer of API
     Gateway that a function failed, and a fault of the storage explains answers that say so.
     """
-    kills = [fault for fault in history.faults if fault.kind == "killed"]
+    kills = [fault for fault in history.faults if fault.kind in ("killed", "crashed")]
     storage = [fault for fault in history.faults if fault.kind in ("throttled", "lost_answer")]
     for request in history.requests:
         if 0 < request.status < 500 or request.code in UPSTREAM_CODES:

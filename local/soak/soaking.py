@@ -57,6 +57,8 @@ RATES = {
     "lost_answer": 0.01,
     "partial": 0.1,
     "killed": 0.005,
+    "crashed": 0.005,
+    "stepped": 0.02,
     "late": 0.05,
     "repeated": 0.05,
 }

@@ -227,3 +227,43 @@ def test_a_function_is_killed_while_it_handles_an_event(start: Start, count: Cal
 
     assert json.loads(answer["Payload"].read())["errorType"] == "Runtime.ExitError"
     assert turn(aws, on=False) == ["killed"]
+
+
+WRITER = """
+import json, os, urllib.request
+
+def handler(event, context):
+    body = {"TableName": "things", "Item": {"pk": {"S": event["name"]}}}
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20250101/us-east-1/dynamodb/aws4_request",
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": "DynamoDB_20120810.PutItem",
+        "X-Amzn-Trace-Id": os.environ["_X_AMZN_TRACE_ID"],
+    }
+    urllib.request.urlopen(urllib.request.Request("%s", json.dumps(body).encode(), headers)).read()
+"""
+
+
+@pytest.mark.full
+def test_a_function_is_killed_at_its_call_before_or_after_the_effect(
+    start: Start, tmp_path: Path, portal: BlockingPortal
+) -> None:
+    aws = start(crashed=1.0)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "code.py").write_text(WRITER % aws.url)
+
+    async def deploy() -> Functions:
+        return Functions([a_function(tmp_path)])
+
+    functions = aws.functions = portal.call(deploy)
+    turn(aws, on=True)
+    try:
+        answers = [
+            functions.run(functions.invoke("Function", json.dumps({"name": name}).encode())) for name in "abcdef"
+        ]
+    finally:
+        portal.call(functions.close)
+
+    assert {json.loads(answer.payload)["errorType"] for answer in answers} == {"Runtime.ExitError"}
+    assert turn(aws, on=False) == ["crashed"] * 6
+    assert 0 < len(names(aws)) < 6

@@ -70,6 +70,7 @@ def test_a_handler_has_only_the_environment_of_the_template_and_of_lambda(deploy
     _, environment = function()
 
     assert environment.pop("AWS_LAMBDA_RUNTIME_API").startswith("127.0.0.1:")
+    assert environment.pop("_X_AMZN_TRACE_ID").startswith("Root=1-")
     assert environment == {
         "TABLE": "Runs",
         "EMPTY": "",
@@ -382,6 +383,26 @@ def test_more_events_than_processes_wait(deploy, tmp_path):
     function = deploy(MEETING, timeout=20, max_workers=3)
 
     assert len(meet(function, tmp_path / "place", events=9)) == 3
+
+
+# --- clocks ---
+
+
+def test_the_clock_of_a_function_can_be_set(deploy):
+    function = deploy(
+        "import time\ndef handler(event, context): return time.time(), context.get_remaining_time_in_millis() / 1000",
+        timeout=20,
+    )
+    function({})
+
+    function.functions.set_clock("Function", 100.0)
+    _, (ahead, left) = function({})
+    function.functions.set_clock("Function", 0.0)
+    _, (true, _) = function({})
+
+    assert 90 < ahead - time.time() <= 100
+    assert 0 < left <= 20
+    assert true <= time.time()
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------

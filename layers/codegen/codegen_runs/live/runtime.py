@@ -124,6 +124,8 @@ def serve_next(address: str, handler: Mangum, runner: asyncio.Runner) -> None:
     invocation = connection.getresponse()
     event, headers = json.loads(invocation.read()), invocation.headers
     connection.close()
+    # Lambda leaves this to the runtime. Calls of AWS carry it on.
+    os.environ["_X_AMZN_TRACE_ID"] = headers.get("Lambda-Runtime-Trace-Id", "")
     context = Context(headers)  # type: ignore[arg-type]
     response = Response(address, context.aws_request_id)
     error: BaseException | None = None
