@@ -57,13 +57,16 @@ def check(history: History) -> list[Violation]:
 def own_failures(history: History) -> Iterator[Violation]:
     """Yield each 5xx that the deployment caused itself.
 
-    A 5xx with a code of the upstream is the upstream's. A function that was killed explains one answer of API
+    A 5xx with a code of the upstream is the upstream's, and trouble there explains that a token could not be checked. A
+    function that was killed explains one answer of API
     Gateway that a function failed, and a fault of the storage explains answers that say so.
     """
     kills = [fault for fault in history.faults if fault.kind in ("killed", "crashed")]
     storage = [fault for fault in history.faults if fault.kind in ("throttled", "lost_answer")]
     for request in history.requests:
         if 0 < request.status < 500 or request.code in UPSTREAM_CODES:
+            continue
+        if request.code == "authorizer_failed" and _during(request, history.troubles):
             continue
         if request.code == "storage_unavailable" and _during(request, storage):
             continue

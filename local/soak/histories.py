@@ -116,6 +116,7 @@ class History:
         received: The ids of the messages that reached the receiver.
         undelivered: The ids of the messages in the queue for undelivered messages.
         faults: The faults that were injected into the AWS stand-in.
+        troubles: The troubles at Codegen.
         memory: The memory of the functions' processes.
     """
 
@@ -130,4 +131,5 @@ class History:
     received: tuple[str, ...] = ()
     undelivered: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    troubles: tuple[Fault, ...] = ()
     memory: tuple[Memory, ...] = ()

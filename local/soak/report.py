@@ -36,7 +36,7 @@ def _figures(load: Load, soaked: Soaked) -> Iterator[str]:
     yield f"views         {len(history.views)}, with {sum(len(view.events) for view in history.views)} events"
     yield f"webhooks      {len(set(history.received))} messages received, {len(history.undelivered)} undelivered"
     yield f"AWS faults    {_counts(kinds)}"
-    yield f"Codegen       {_counts(soaked.troubles)}"
+    yield f"Codegen       {_counts(Counter(each.kind for each in history.troubles))}"
     yield f"processes     {len(history.memory)}"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +73,9 @@ _LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Soaked:
-    """A soak that has ended: its history, how often there was which trouble at the upstream, and how long it took."""
+    """A soak that has ended: its history, the steps of its callers, and the seconds until everything had settled."""
 
     history: histories.History
-    troubles: Counter[str]
     steps: int
     settled_after: float | None
     """Seconds from the end of the load until everything had settled; None if it has not."""
@@ -157,9 +156,10 @@ async def _soak(
             received=tuple(receiver.received),
             undelivered=_undelivered(stack),
             faults=tuple(histories.Fault(**fault) for fault in injected),
+            troubles=tuple(troubles.met),
             memory=memory.taken(),
         )
-    return Soaked(history, troubles.met, len(steps), settled_after)
+    return Soaked(history, len(steps), settled_after)
 
 
 async def _switch(stack: Stack, *, on: bool) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
 from local.fake_codegen import Trouble
 from local.fake_codegen.trouble import Troubles
+from local.soak.histories import Fault
 
 # Longer than the stack waits for an answer.
 _HANG_SECONDS = 30.0
@@ -34,13 +36,13 @@ class SeededTroubles(Troubles):
         seed: The seed.
         share: The share of the calls, from 0 to 1.
         on: Whether there is trouble now.
-        met: How often there was each.
+        met: Those that there were.
     """
 
     seed: int = 0
     share: float = 0.0
     on: bool = False
-    met: Counter[str] = field(default_factory=Counter)
+    met: list[Fault] = field(default_factory=list)
     _calls: Counter[str] = field(default_factory=Counter)
 
     def next(self, operation: str) -> Trouble | None:
@@ -52,5 +54,5 @@ class SeededTroubles(Troubles):
         if random.random() >= self.share:
             return None
         trouble = random.choice(KINDS)
-        self.met[f"{trouble.kind} {trouble.status or ''}".strip()] += 1
+        self.met.append(Fault(f"{trouble.kind} {trouble.status or ''}".strip(), operation, time.time()))
         return trouble

@@ -22,7 +22,7 @@ def test_a_short_soak_with_faults_breaks_no_promise() -> None:
     assert violations == [], report
     assert soaked.settled_after is not None, report
     assert len(soaked.history.faults) > 3, report
-    assert soaked.troubles, report
+    assert soaked.history.troubles, report
     assert soaked.history.started, report
     assert soaked.history.multi_runs, report
     assert soaked.history.received, report

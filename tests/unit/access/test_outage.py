@@ -385,3 +385,16 @@ def test_names_of_repositories_are_remembered_in_an_outage(service: Service, clo
         failing = Backend(clock=clock, codegen=upstream.for_token(DEMO_TOKEN))
         assert repos.names_if_available(org_id=ORG, caller=caller, backend=failing) == known != {}
     repos.forget()
+
+
+@pytest.mark.parametrize("kind", ["page", "null", "other object"])
+def test_garbage_is_asked_for_once_more_before_an_unknown_caller_is_turned_away(
+    kind: str, service: Service, fake: FakeCodegen
+) -> None:
+    answers = [FAILURES[kind], FakeTransport(fake).handle_request]
+
+    def once(request: httpx.Request) -> httpx.Response:
+        return answers.pop(0)(request) if len(answers) > 1 else answers[0](request)
+
+    with upstream.over(httpx.MockTransport(once)):
+        assert work(service).status == 200

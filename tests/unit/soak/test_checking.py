@@ -24,6 +24,7 @@ GOOD = History(
         Request("GET runs", 502, "authorizer_failed", 15.0, 15.5),
         Request("GET runs", 503, "storage_unavailable", 13.0, 13.5),
         Request("GET runs", 429, "too_many_requests", 14.0, 14.1),
+        Request("GET runs", 502, "authorizer_failed", 17.0, 17.6),
     ),
     views=(View("stream", "100005", EVENTS, ended=True), View("long_poll", "100005", EVENTS, ended=True)),
     logs=(Log("100005", "100005", EVENTS), Log("mr-1", "mr-1", SETTLED)),
@@ -35,6 +36,7 @@ GOOD = History(
     received=("msg_123_100005_0-4", "msg_123_100005_0-4"),
     undelivered=("msg_123_mr-1_0-2",),
     faults=(Fault("killed", "ListRuns", 12.3), Fault("killed", "Authorize", 15.9), Fault("throttled", "GetItem", 13.2)),
+    troubles=(Fault("empty", "users_me", 17.3),),
     memory=(Memory("ListRuns 7", (40, 50, 60, 60, 61, 60, 62, 61)), Memory("Poller 8", (10, 200))),
 )
 
@@ -122,6 +124,11 @@ BROKEN: dict[str, tuple[Callable[[], History], str]] = {
     "one kill explains only one failure": (lambda: asking(502, "internal_error", at=12.25), "no 5xx of our own"),
     "the storage is refused without a fault": (lambda: asking(503, "storage_unavailable"), "no 5xx of our own"),
     "a kill explains no error of our code": (lambda: asking(500, "internal_error", at=12.25), "no 5xx of our own"),
+    "a token cannot be checked without trouble": (lambda: asking(502, "authorizer_failed"), "no 5xx of our own"),
+    "trouble at Codegen explains no error of our code": (
+        lambda: asking(502, "internal_error", at=17.25),
+        "no 5xx of our own",
+    ),
     "no answer comes": (lambda: asking(0), "no 5xx of our own"),
     "memory grows": (
         lambda: replace(GOOD, memory=(Memory("Poller 8", (40, 50, 60, 60, 70, 80, 95, 110)),)),

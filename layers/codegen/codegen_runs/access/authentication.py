@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Protocol, Self
 
-from codegen_api import AuthenticationError, CodegenAPI, CodegenAPIError, PermissionDeniedError
+from codegen_api import AuthenticationError, CodegenAPI, CodegenAPIError, InvalidResponseError, PermissionDeniedError
 from codegen_runs import settings, upstream
 from codegen_runs.callers import Caller
 from codegen_runs.clock import Clock
@@ -194,7 +194,7 @@ class Authenticator:
         """Find the caller of a token that is not stored."""
         attempt = self._attempt(address)
         try:
-            caller = self._find(token, deadline, None)
+            caller = self._new(token, deadline)
         except TokenRefused:
             now = self._clock.now()
             self._store(key, _Row.of(None, now))
@@ -206,6 +206,14 @@ class Authenticator:
         now = self._clock.now()
         self._store(key, _Row.of(caller, now))
         return _Remembered(caller, until=now + MEMORY_SECONDS)
+
+    def _new(self, token: str, deadline: float) -> Caller:
+        """Find an unknown caller. Garbage is asked for once more; the client repeats other failures itself."""
+        until = self._clock.now() + deadline
+        try:
+            return self._find(token, deadline, None)
+        except InvalidResponseError:
+            return self._find(token, until - self._clock.now(), None)
 
     def _attempt(self, address: str | None) -> Hold | None:
         """Count the check of an unknown token, as if it was refused already: checks at the same time count, too."""
