@@ -89,16 +89,10 @@ def _start(
     now, checkpoints = milliseconds(backend.clock.now()), backend.checkpoints
     checkpoint, changes = found.checkpoint, request.changes
     plan = _plan(checkpoint, changes, continued=False, backend=backend)
-    started = Fork(
-        org_id=checkpoint.org_id,
+    started = Fork.of(
+        checkpoint,
         id=f"cp-{now:012x}-{secrets.token_hex(5)}",
         action=action,
-        run=checkpoint.run,
-        agent_run_id=checkpoint.agent_run_id,
-        epoch=checkpoint.epoch,
-        seq=checkpoint.seq,
-        turn=checkpoint.turn,
-        hash=checkpoint.hash,
         modified=changes.given,
         system_prompt=plan.system_prompt,
         created_at=now,

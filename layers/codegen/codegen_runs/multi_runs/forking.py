@@ -93,16 +93,10 @@ def record(multi_run: MultiRun, index: int, *, backend: Backend) -> None:
         "repo_id": candidate.repo_id != checkpoint.repo_id,
     }
     backend.checkpoints.add_settled_fork(
-        Fork(
-            org_id=multi_run.org_id,
+        Fork.of(
+            checkpoint,
             id=key,
             action=CheckpointAction.FORK,
-            run=checkpoint.run,
-            agent_run_id=checkpoint.agent_run_id,
-            epoch=checkpoint.epoch,
-            seq=checkpoint.seq,
-            turn=checkpoint.turn,
-            hash=checkpoint.hash,
             modified=("modified_query", *(name for name, is_other in differs.items() if is_other)),
             system_prompt=candidate.system_prompt,
             child=key,

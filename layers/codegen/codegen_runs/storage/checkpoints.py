@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -154,6 +154,12 @@ class Fork(BaseModel):
     """The multi-run whose candidate the new run is."""
     created_at: int
     created_by: str
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, **values: Any) -> Self:
+        """Make the record of a run that starts from a checkpoint. `values` are the fields that do not follow from it."""
+        shared = ("org_id", "run", "agent_run_id", "epoch", "seq", "turn", "hash")
+        return cls(**{name: getattr(checkpoint, name) for name in shared}, **values)
 
     @property
     def checkpoint_id(self) -> str:
