@@ -157,7 +157,7 @@ class Fork(BaseModel):
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, **values: Any) -> Self:
-        """Make the record of a run that starts from a checkpoint. `values` are the fields that do not follow from it."""
+        """Make the record of a run that starts from a checkpoint; `values` are what does not follow from that."""
         shared = ("org_id", "run", "agent_run_id", "epoch", "seq", "turn", "hash")
         return cls(**{name: getattr(checkpoint, name) for name in shared}, **values)
 
