@@ -209,7 +209,7 @@ _RESOURCE_TYPES = {
             *("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"),
             *("LocalSecondaryIndexes", "TableName", "TimeToLiveSpecification"),
         ),
-        ("PointInTimeRecoverySpecification", "SSESpecification", "Tags"),
+        ("PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "Tags"),
         name="TableName",
         arn="dynamodb:{region}:{account}:table/{name}",
     ),

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import cancelling
@@ -37,4 +38,4 @@ def cancel_agent_run(
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("run.cancel", "agent_run_id", details=("allow_pr_ban",)))

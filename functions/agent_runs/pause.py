@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import pausing
@@ -22,4 +23,4 @@ def pause_agent_run(
     return pausing.pause(agent_run_id, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("run.pause", "agent_run_id"))

@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.bodies import with_warnings
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
@@ -38,4 +39,4 @@ def remove_codegen_from_pr_in_path(
     return with_warnings(answer, request.ignored())
 
 
-handler = endpoint(app, verbatim=True)
+handler = endpoint(app, audit=Act("run.remove_from_pr", "agent_run_id"), verbatim=True)

@@ -6,6 +6,7 @@ With the run's id in the path and without a prompt, it resumes a paused run.
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import AgentRun
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import pausing
@@ -42,4 +43,4 @@ def resume_agent_run_in_path(
     return resume(agent_run_id, follow_up, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, verbatim=True)
+handler = endpoint(app, audit=Act("run.resume", "agent_run_id"), verbatim=True)

@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, CreateAgent
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.links import link
@@ -26,4 +27,4 @@ def create_agent(
     )
 
 
-handler = endpoint(app, verbatim=True)
+handler = endpoint(app, audit=Act("agent.create", "id", made="id"), verbatim=True)

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.chat import deleting_agents
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import AgentId, Backend, Organization
@@ -19,4 +20,4 @@ def delete_agent(org_id: Organization, agent_id: AgentId, backend: Backend) -> N
     deleting_agents.delete(agent_id, org_id=org_id, backend=backend)
 
 
-handler = endpoint(app, verbatim=True)
+handler = endpoint(app, audit=Act("agent.delete", "agent_id"), verbatim=True)

@@ -9,6 +9,7 @@ from pydantic import Field
 from codegen_runs import forms
 from codegen_runs.agents import profiles
 from codegen_runs.agents.agent import Agent, UpdateAgent
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import AgentId, Backend, CurrentCaller, Organization
 
@@ -44,4 +45,4 @@ def update_agent(
     return Response(status_code=200, content_type="application/json", headers=headers, body=agent)
 
 
-handler = endpoint(app, verbatim=True)
+handler = endpoint(app, audit=Act("agent.update", "agent_id"), verbatim=True)

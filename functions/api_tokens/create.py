@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.access import tokens
 from codegen_runs.access.tokens import CreateApiToken, NewApiToken
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.codegen import DeploymentCodegen
 from codegen_runs.http.edge import endpoint
@@ -20,4 +21,9 @@ def create_api_token(
     return tokens.create(request, caller=caller, deployment=deployment, backend=backend)
 
 
-handler = endpoint(app, secret=True, organization=NO_ORGANIZATION)
+handler = endpoint(
+    app,
+    audit=Act("api_token.create", made="id", details=("role", "organizations")),
+    secret=True,
+    organization=NO_ORGANIZATION,
+)

@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.access import tokens
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.admission import NO_ORGANIZATION
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import ApiTokenId, Backend, CurrentCaller
@@ -21,4 +22,6 @@ def revoke_api_token(token_id: ApiTokenId, caller: CurrentCaller, backend: Backe
 
 
 # Everyone may revoke their own tokens.
-handler = endpoint(app, role=Role.VIEWER, own_data=True, organization=NO_ORGANIZATION)
+handler = endpoint(
+    app, audit=Act("api_token.revoke", "token_id"), role=Role.VIEWER, own_data=True, organization=NO_ORGANIZATION
+)

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.budgets import limits
 from codegen_runs.budgets.limits import ChangedBudgets, SetBudgets
 from codegen_runs.http.edge import endpoint
@@ -17,4 +18,4 @@ def set_budgets(org_id: Organization, request: SetBudgets, caller: CurrentCaller
     return limits.put(request, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN)
+handler = endpoint(app, audit=Act("budgets.set", details=("organization", "caller")), role=Role.ADMIN)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from pydantic import Field
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.bodies import Body
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
@@ -50,4 +51,6 @@ def update_check_suite_settings(
     )
 
 
-handler = endpoint(app, verbatim=True, role=Role.ADMIN, codegen_decides=True)
+handler = endpoint(
+    app, audit=Act("check_suite_settings.update", "repo_id"), verbatim=True, role=Role.ADMIN, codegen_decides=True
+)

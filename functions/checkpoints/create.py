@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.checkpoints import making
 from codegen_runs.checkpoints.requests import CreateCheckpoint
 from codegen_runs.checkpoints.snapshots import CheckpointSnapshot
@@ -36,4 +37,4 @@ def create_checkpoint(
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("checkpoint.create", "agent_run_id"))

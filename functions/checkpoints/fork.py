@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.checkpoints import branching
 from codegen_runs.checkpoints.requests import ForkCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
@@ -40,4 +41,4 @@ def fork_checkpoint(
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("checkpoint.fork", "checkpoint_id"))

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.checkpoints import branching
 from codegen_runs.checkpoints.requests import RestoreCheckpoint
 from codegen_runs.checkpoints.snapshots import RestoredRun
@@ -45,4 +46,4 @@ def restore_checkpoint(
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("checkpoint.restore", "checkpoint_id"))

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization
 from codegen_runs.multi_runs import service
@@ -40,4 +41,4 @@ def cancel_multi_run(
     )
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.cancel", "multi_run_id", details=("allow_pr_ban",)))

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization
 from codegen_runs.multi_runs import membership
@@ -42,4 +43,4 @@ def drop_candidate(
     return membership.drop(org_id, multi_run_id, index, request, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.drop_candidate", "multi_run_id", details=("index", "allow_pr_ban")))

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, MultiRunId, Organization
 from codegen_runs.multi_runs import service
@@ -18,4 +19,4 @@ def pause_multi_run(org_id: Organization, multi_run_id: MultiRunId, backend: Bac
     return service.pause(org_id, multi_run_id, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.pause", "multi_run_id"))

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization, SecondsLeft
 from codegen_runs.multi_runs import picking
@@ -31,4 +32,4 @@ def pick_candidate(
     return picking.pick(org_id, multi_run_id, request, caller=caller, seconds=seconds, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.pick", "multi_run_id", details=("candidate", "close_losers")))

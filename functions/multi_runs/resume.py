@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, MultiRunId, Organization
 from codegen_runs.multi_runs import service
@@ -20,4 +21,4 @@ def resume_multi_run(org_id: Organization, multi_run_id: MultiRunId, backend: Ba
     return service.resume(org_id, multi_run_id, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.resume", "multi_run_id"))

@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization
 from codegen_runs.multi_runs import repairing
@@ -33,4 +34,4 @@ def retry_candidates(
     return multi_run.model_copy(update={"warnings": request.ignored()})
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.retry", "multi_run_id", details=("candidates",)))

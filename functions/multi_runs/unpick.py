@@ -5,6 +5,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, MultiRunId, Organization
 from codegen_runs.multi_runs import picking
@@ -27,4 +28,4 @@ def unpick_candidate(
     return picking.unpick(org_id, multi_run_id, candidate=candidate, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("multi_run.unpick", "multi_run_id", details=("candidate",)))

@@ -6,6 +6,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from codegen_runs import forms
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.admission import in_query
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
@@ -32,4 +33,11 @@ def revoke_oauth_token(
 
 
 # Everyone may withdraw what they have granted.
-handler = endpoint(app, verbatim=True, own_account=True, role=Role.VIEWER, organization=in_query("org_id"))
+handler = endpoint(
+    app,
+    audit=Act("oauth_tokens.revoke", "provider"),
+    verbatim=True,
+    own_account=True,
+    role=Role.VIEWER,
+    organization=in_query("org_id"),
+)

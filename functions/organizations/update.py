@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.access import organizations
 from codegen_runs.access.organizations import UpdatedOrganization, UpdateOrganization
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.roles import Role
@@ -19,4 +20,4 @@ def update_organization(
     return organizations.update(request, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN)
+handler = endpoint(app, audit=Act("organization.update"), role=Role.ADMIN)

@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import EditedPullRequest, PullRequestState
+from codegen_runs.audit.acts import Act
 from codegen_runs.bodies import Body
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
@@ -53,4 +54,4 @@ def edit_pull_request_of_repository(
         return codegen.pull_requests.edit(pr_id, request.state, repo_id=repo_id, org_id=org_id)
 
 
-handler = endpoint(app, verbatim=True)
+handler = endpoint(app, audit=Act("pull_request.edit", "pr_id", details=("repo_id", "state")), verbatim=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_control import cancelling
@@ -44,4 +45,4 @@ def cancel_run_card(
     return Response(status_code=200 if run.status.terminal else 202, content_type="application/json", body=run)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("run.cancel", "agent_run_id", details=("allow_pr_ban",)))

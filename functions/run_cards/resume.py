@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization, RunId
 from codegen_runs.run_cards.starting import PromptForFollowUp, StartedRunCard, follow_up, text_in_path
@@ -37,4 +38,4 @@ def resume_run_card_from_path(
     return follow_up(agent_run_id, request, prompt, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app)
+handler = endpoint(app, audit=Act("run.resume", "agent_run_id"))

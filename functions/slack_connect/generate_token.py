@@ -3,6 +3,7 @@
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_api import SlackToken
+from codegen_runs.audit.acts import Act
 from codegen_runs.bodies import Body
 from codegen_runs.http.admission import in_body
 from codegen_runs.http.codegen import TransparentCodegen
@@ -31,4 +32,11 @@ def generate_slack_token(
     return codegen.slack_connect.generate_token(org_id=org_id)
 
 
-handler = endpoint(app, verbatim=True, own_account=True, secret=True, organization=in_body("org_id", required=True))
+handler = endpoint(
+    app,
+    audit=Act("slack_token.create"),
+    verbatim=True,
+    own_account=True,
+    secret=True,
+    organization=in_body("org_id", required=True),
+)

@@ -4,6 +4,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from codegen_runs.access import members
 from codegen_runs.access.members import UpdatedMember, UpdateUser
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Id, Organization
 from codegen_runs.roles import Role
@@ -22,4 +23,4 @@ def update_user(
     return members.update(request, org_id=org_id, user_id=user_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, verbatim=True, role=Role.ADMIN)
+handler = endpoint(app, audit=Act("member.set_role", "user_id", details=("role",)), verbatim=True, role=Role.ADMIN)

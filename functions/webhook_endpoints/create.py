@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, CurrentCaller, Organization
 from codegen_runs.roles import Role
@@ -24,4 +25,4 @@ def create_webhook_endpoint(
     return endpoints.create(request, org_id=org_id, caller=caller, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN, secret=True)
+handler = endpoint(app, audit=Act("webhook_endpoint.create", made="id"), role=Role.ADMIN, secret=True)

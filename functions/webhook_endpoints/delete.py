@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, EndpointId, Organization
 from codegen_runs.roles import Role
@@ -21,4 +22,4 @@ def delete_webhook_endpoint(org_id: Organization, endpoint_id: EndpointId, backe
     endpoints.delete(endpoint_id, org_id=org_id, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN)
+handler = endpoint(app, audit=Act("webhook_endpoint.delete", "endpoint_id"), role=Role.ADMIN)

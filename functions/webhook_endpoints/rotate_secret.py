@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, EndpointId, Organization
 from codegen_runs.roles import Role
@@ -21,4 +22,4 @@ def rotate_webhook_secret(org_id: Organization, endpoint_id: EndpointId, backend
     return endpoints.rotate_secret(endpoint_id, org_id=org_id, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN, secret=True)
+handler = endpoint(app, audit=Act("webhook_endpoint.rotate_secret", "endpoint_id"), role=Role.ADMIN, secret=True)

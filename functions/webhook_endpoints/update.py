@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Backend, EndpointId, Organization
 from codegen_runs.roles import Role
@@ -23,4 +24,4 @@ def update_webhook_endpoint(
     return endpoints.update(endpoint_id, request, org_id=org_id, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN)
+handler = endpoint(app, audit=Act("webhook_endpoint.update", "endpoint_id", details=("enabled",)), role=Role.ADMIN)

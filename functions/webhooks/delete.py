@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
 from codegen_runs.http.parameters import Organization
@@ -18,4 +19,4 @@ def delete_webhook(org_id: Organization, codegen: TransparentCodegen) -> Any:
     return codegen.webhooks.delete(org_id=org_id)
 
 
-handler = endpoint(app, verbatim=True, role=Role.ADMIN, codegen_decides=True)
+handler = endpoint(app, audit=Act("webhook.delete"), verbatim=True, role=Role.ADMIN, codegen_decides=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from pydantic import Field
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.bodies import Body, WebUrl
 from codegen_runs.http.codegen import TransparentCodegen
 from codegen_runs.http.edge import endpoint
@@ -28,4 +29,11 @@ def set_webhook(org_id: Organization, request: SetWebhook, codegen: TransparentC
     return codegen.webhooks.set(request.url, secret=request.secret, enabled=request.enabled, org_id=org_id)
 
 
-handler = endpoint(app, verbatim=True, role=Role.ADMIN, codegen_decides=True, secret=True)
+handler = endpoint(
+    app,
+    audit=Act("webhook.set", details=("enabled",)),
+    verbatim=True,
+    role=Role.ADMIN,
+    codegen_decides=True,
+    secret=True,
+)

@@ -59,6 +59,7 @@ ROOMS = (
     {"storage"},
     {"upstream"},
     {"backend"},
+    {"audit"},
     {"budgets"},
     {"limits"},
     {"access"},

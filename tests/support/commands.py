@@ -34,6 +34,7 @@ COMMANDS = {
     "list_agent_versions": "agent versions",
     "list_agents": "agent list",
     "list_api_tokens": "token list",
+    "list_audit_entries": "audit list",
     "list_chat_sessions": "chat list",
     "list_checkpoints": "checkpoint list",
     "list_deliveries": "webhook-endpoint deliveries",

@@ -1,19 +1,22 @@
 """REST proxy events and the context, as a handler gets them from Lambda, and its answers, as a client gets them."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from mangum import Mangum
 
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
+from codegen_runs.storage.audit import AuditTable
 from local.proxy import Routes
 from tests.support.backend import template
+from tests.support.memory import MemoryAudit
 
 TOKEN = "a-token-that-opens-nothing"
 CALLER = Caller(id="user:42", user_id=42, organizations=frozenset({123, 124}), token=TOKEN)
@@ -25,8 +28,14 @@ _backends: list[Backend] = []
 
 
 @contextmanager
-def working_with(backend: Backend) -> Iterator[None]:
-    """Have every handler that is called while the block runs work with this backend."""
+def working_with(backend: Backend, *, audited: bool = True) -> Iterator[None]:
+    """Have every handler that is called while the block runs work with this backend.
+
+    Most tests are not about the audit trail, without which no act is done. So a backend gets one in memory, if it has
+    none and there is no table in AWS. With `audited` False it is used as it is.
+    """
+    if audited and "audit" not in backend._parts and not {"AUDIT_TABLE", "AWS_REGION"} <= os.environ.keys():
+        backend = Backend(**backend._parts, audit=cast(AuditTable, MemoryAudit()))
     _backends.append(backend)
     try:
         yield

@@ -8,6 +8,7 @@ from copy import deepcopy
 from datetime import datetime
 
 from codegen_runs.events import Event
+from codegen_runs.storage.audit import AuditEntry
 from codegen_runs.storage.backlogs import Backlog
 from codegen_runs.storage.buckets import Bucket
 from codegen_runs.storage.budgets import Budgets
@@ -243,6 +244,26 @@ class MemoryBudgets:
         if budgets.rev != self.get(org_id).rev:
             raise ConditionFailed
         self.budgets[org_id] = budgets.model_copy(update={"rev": budgets.rev + 1})
+
+
+class MemoryAudit:
+    """The audit trails of organizations in memory."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, dict[int, AuditEntry]] = {}
+
+    def add(self, entry: AuditEntry) -> None:
+        chain = self.entries.setdefault(entry.organization_id, {})
+        if entry.sequence in chain:
+            raise ConditionFailed
+        chain[entry.sequence] = entry
+
+    def get(self, org_id: int, sequence: int) -> AuditEntry | None:
+        return self.entries.get(org_id, {}).get(sequence)
+
+    def newest(self, org_id: int, limit: int, before: int | None = None) -> list[AuditEntry]:
+        chain = self.entries.get(org_id, {})
+        return [chain[each] for each in sorted(chain, reverse=True) if before is None or each < before][:limit]
 
 
 class MemoryItems:

@@ -18,6 +18,7 @@ Place = Literal["public", "path", "body", "query", "default", "none"]
 
 ROLES = {
     "api_tokens/revoke.py": Role.VIEWER,
+    "audit/list.py": Role.ADMIN,
     "budgets/set.py": Role.ADMIN,
     "check_suite_settings/update.py": Role.ADMIN,
     "console/render.py": Role.VIEWER,

@@ -47,6 +47,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._agent import Agent, AsyncAgent
+    from ._audit_check import AuditCheck
     from ._batch import Outcome
     from ._config_file import ConfigurationWarning
     from ._deployment_models import (
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         AgentType,
         AllowedAction,
         ApiToken,
+        AuditEntry,
         ChatAnswer,
         ChatMetrics,
         ChatSessionSummary,
@@ -204,6 +206,8 @@ _LAZY = {
     "AsyncTask": "_task",
     "BlockProvenance": "_multi_run_models",
     "BlockSource": "_multi_run_models",
+    "AuditCheck": "_audit_check",
+    "AuditEntry": "_deployment_models",
     "BudgetUse": "_usage_models",
     "Budgets": "_usage_models",
     "CancelledRun": "_multi_run_models",
@@ -366,6 +370,8 @@ __all__ = [
     "AsyncStream",
     "AsyncTask",
     "Attempt",
+    "AuditCheck",
+    "AuditEntry",
     "AuthenticationError",
     "BadRequestError",
     "BlockProvenance",

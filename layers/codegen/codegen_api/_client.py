@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._task import AsyncTask, Task
     from ._task_state import RunOptions
     from .resources.agents import AgentsResource, AsyncAgentsResource
+    from .resources.audit import AsyncAuditResource, AuditResource
     from .resources.budgets import AsyncBudgetsResource, BudgetsResource
     from .resources.chat import AsyncChatResource, ChatResource
     from .resources.checkpoints import AsyncCheckpointsResource, CheckpointsResource
@@ -280,6 +281,13 @@ class _Client(Generic[D]):
         from .resources.budgets import AsyncBudgetsResource, BudgetsResource
 
         return BudgetsResource, AsyncBudgetsResource
+
+    @resource_property
+    def audit(self) -> "tuple[type[AuditResource], type[AsyncAuditResource]]":
+        """Who did what in an organization."""
+        from .resources.audit import AsyncAuditResource, AuditResource
+
+        return AuditResource, AsyncAuditResource
 
     @resource_property
     def rate_limits(self) -> "tuple[type[RateLimitsResource], type[AsyncRateLimitsResource]]":

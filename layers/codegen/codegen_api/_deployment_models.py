@@ -455,6 +455,27 @@ class Star(Model):
     run: RunCard | None = None
 
 
+class AuditEntry(Model):
+    """An entry of the audit trail. Each act has two: one before it was done, and one with its outcome."""
+
+    sequence: int
+    id: str
+    at: Timestamp | None = None
+    act: str
+    target: str | None = None
+    details: dict[str, Any] | None = None
+    actor: str
+    token_id: str | None = None
+    role: str | None = None
+    request_id: str | None = None
+    outcome: str
+    status: int | None = None
+    code: str | None = None
+    attempt: int | None = None
+    previous: str
+    hash: str
+
+
 class WebhookEndpoint(Model):
     """Where a deployment sends messages about runs. Only `create` and `rotate_secret` return the `secret`."""
 

@@ -31,6 +31,7 @@ OWN = {
     "agent_not_matched": _NEW_ATTEMPT,
     "answer_too_large": _LESS,
     "api_token_not_found": "List your tokens with: codegen-runs token list",
+    "audit_unavailable": "Nothing was changed. " + _WAIT,
     "bad_request": "",
     "body_too_large": "Shorten the prompt.",
     "cancel_needs_pr_ban": "Add --allow-pr-ban to allow the ban, or let the run continue.",

@@ -9,6 +9,7 @@ import click
 from .groups import (
     agent,
     api,
+    audit,
     auth,
     budget,
     chat,
@@ -111,6 +112,7 @@ for group in (
     limits.limits,
     usage.usage,
     budget.budget,
+    audit.audit,
     member.member,
     token.token,
     webhook.webhook,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from codegen_runs.callers import Caller
     from codegen_runs.storage.access import AccessTable
     from codegen_runs.storage.agents import AgentsTable
+    from codegen_runs.storage.audit import AuditTable
     from codegen_runs.storage.budgets import BudgetsTable
     from codegen_runs.storage.checkpoints import Checkpoints
     from codegen_runs.storage.connections import ConnectionsTable
@@ -46,6 +47,7 @@ class Parts(TypedDict, total=False):
     kick: Kick
     access: AccessTable
     agents: AgentsTable
+    audit: AuditTable
     budgets: BudgetsTable
     callers: Table
     checkpoints: Checkpoints
@@ -119,6 +121,13 @@ class Backend:
         from codegen_runs.storage.agents import AgentsTable
 
         return AgentsTable(settings.required("AGENTS_TABLE"))
+
+    @cached_property
+    def audit(self) -> AuditTable:
+        """The audit trails of organizations."""
+        from codegen_runs.storage.audit import AuditTable
+
+        return AuditTable(settings.required("AUDIT_TABLE"))
 
     @cached_property
     def budgets(self) -> BudgetsTable:

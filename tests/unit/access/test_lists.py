@@ -12,7 +12,7 @@ from codegen_runs.storage.webhook_endpoints import Delivery, Endpoint, WebhookEn
 from local.template import Template
 from tests.support.loops import current_loop
 from tests.support.sources import ROOT
-from tests.unit.access.service import ADA, ATTIC, HOME, LINUS, MARY, ORG, TOKENS, Service
+from tests.unit.access.service import ADA, ATTIC, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
 
 RUN = 100001
 DOCUMENT = json.loads((ROOT / "openapi.json").read_text("utf-8"))
@@ -63,6 +63,12 @@ def tokens(service: Service) -> None:
             service.make_token(maker)
 
 
+def audit_entries(service: Service) -> None:
+    """Make them admins, who alone read the audit trail. Both acts are in it."""
+    for token in (MARY, LINUS):
+        service.give(IDS[token], role="admin")
+
+
 ENDPOINT = "we-00000000000000a1"
 
 
@@ -83,6 +89,7 @@ FILLED: dict[str, tuple[str, Callable[[Service], None] | None]] = {
     ),
     "/v1/organizations/{org_id}/agents": (f"{HOME}/agents", agents),
     "/v1/organizations/{org_id}/agents/{agent_id}/versions": (f"{HOME}/agents/reviewer/versions", versions),
+    "/v1/organizations/{org_id}/audit": (f"{HOME}/audit", audit_entries),
     "/v1/organizations/{org_id}/chat/sessions": (f"{HOME}/chat/sessions", conversations),
     "/v1/organizations/{org_id}/members": (f"{HOME}/members", None),
     "/v1/organizations/{org_id}/multi-runs": (f"{HOME}/multi-runs", multi_runs),
@@ -173,6 +180,7 @@ def test_a_cursor_is_valid_for_its_caller_only(service: Service, name: str) -> N
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_cursor_of_one_list_is_refused_by_the_others(service: Service, name: str) -> None:
+    audit_entries(service)  # Only an admin may send a cursor to that list.
     path, fill = FILLED[name]
     if fill:
         fill(service)

@@ -40,13 +40,13 @@ def last_prompt(fake: FakeCodegen) -> Callable[[], str]:
 
 
 def rows(template: Template) -> dict[str, str]:
-    """Return a hash of every row of every table, by its place, without the rate limits' buckets."""
+    """Return a hash of every row of every table, by its place, without the rate limits' buckets and the audit trail."""
     client = boto3.client("dynamodb")
     found = {}
     for table in template.tables.values():
         for item in client.scan(TableName=table.name)["Items"]:
             place = f"{table.name} {item['pk']['S']} {item.get('sk', {}).get('S')}"
-            if "bucket#" not in place:
+            if "bucket#" not in place and table.name != "AuditTable":
                 found[place] = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()
     return found
 

@@ -1,14 +1,16 @@
 """A prompt that shows nothing starts no agent, on any route that takes a prompt."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codegen_runs.backend import Backend
 from codegen_runs.bodies import is_blank
 from tests.support.backend import template
-from tests.support.events import call, rest
+from tests.support.events import call, rest, working_with
 from tests.support.handlers import handler
 from tests.support.wire import Wire
 
@@ -42,10 +44,12 @@ OPERATIONS = [
 
 
 @pytest.fixture(autouse=True)
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for function in template().functions.values():
         for name, value in function.environment.items():
             monkeypatch.setenv(name, value)
+    with working_with(Backend()):
+        yield
 
 
 @pytest.mark.parametrize("blank", BLANKS, ids=ascii)

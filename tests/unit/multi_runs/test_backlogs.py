@@ -97,11 +97,12 @@ def queued(caller: Caller | None = None) -> int:
 
 
 def stored(deployed: Template) -> dict[str, list[Any]]:
-    """Return what all tables contain, except for permits."""
+    """Return what all tables contain, except for permits and the audit trail."""
     client = boto3.client("dynamodb")
     return {
         name: [item for item in client.scan(TableName=name)["Items"] if "bucket" not in item["pk"]["S"]]
         for name in client.list_tables()["TableNames"]
+        if name != "AuditTable"
     }
 
 

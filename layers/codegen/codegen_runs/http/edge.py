@@ -14,6 +14,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from codegen_runs import correlation, links, problems
+from codegen_runs.audit.acts import Act
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.clock import waiting_for_codegen
@@ -45,6 +46,7 @@ def endpoint(
     secret: bool = False,
     verbatim: bool = False,
     own_account: bool = False,
+    audit: Act | None = None,
     organization: admission.Place = admission.DEFAULT_ORGANIZATION,
 ) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
@@ -60,6 +62,8 @@ def endpoint(
             the Codegen API cannot confirm the caller.
         secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
         own_account: Whether the operation acts on the caller's own account at Codegen. It then needs a Codegen token.
+        audit: What the operation does, if the audit trail records it. Without an entry that it was attempted, it is not
+            done.
         verbatim: Whether answers contain texts as they came: Codegen's on its own paths, or what the caller wrote and
             may edit. In all other answers, what looks like a secret is masked.
         organization: Where a request names its organization if its path does not. By default it is the deployment's.
@@ -67,6 +71,11 @@ def endpoint(
     # Powertools would answer errors in its own form. They are raised again, and `answering` answers them.
     app.exception_handler(Exception)(answers.pass_on)
     app.not_found(answers.refuse_route)
+    if audit:
+        # Imported here, because most operations only read.
+        from codegen_runs.http import auditing
+
+        app.use([auditing.middleware(audit)])
     routes = (*app._static_routes, *app._dynamic_routes)  # Powertools has no public name for them.
     served = {route.method for route in routes}
     resources = {route.path.replace("<", "{").replace(">", "}") for route in routes}

@@ -1,0 +1,99 @@
+"""Every operation that changes something is recorded in the audit trail, and nothing may change what is recorded."""
+
+import ast
+import re
+
+import pytest
+
+from codegen_runs.audit.acts import Act
+from tests.infrastructure.test_roles import changing
+from tests.support import backend, sources
+from tests.support.acts import NOT_RECORDED
+from tests.support.sources import FUNCTIONS, ROOT
+
+CHANGING = {str(file.relative_to(FUNCTIONS)) for file, _, _ in changing()}
+PAGE = (ROOT / "docs" / "audit.md").read_text("utf-8")
+
+
+def acts() -> dict[str, Act]:
+    """Return the act that each handler declares, by its module."""
+    return {
+        str(file.relative_to(FUNCTIONS)): eval(ast.unparse(keyword.value), {"Act": Act})  # noqa: S307 - our own source
+        for file in sources.modules(FUNCTIONS)
+        for node in ast.walk(sources.tree(file))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "endpoint"
+        for keyword in node.keywords
+        if keyword.arg == "audit"
+    }
+
+
+def test_a_handler_that_changes_something_declares_its_act_or_has_a_reason() -> None:
+    assert CHANGING
+    assert CHANGING - acts().keys() == NOT_RECORDED.keys()
+
+
+def test_a_handler_that_only_reads_declares_no_act() -> None:
+    assert acts().keys() <= CHANGING
+
+
+@pytest.mark.parametrize(("module", "act"), sorted(acts().items()))
+def test_an_act_names_what_the_requests_of_its_handler_have(module: str, act: Act) -> None:
+    """A target or a detail that no request has would never be recorded, and nobody would notice."""
+    function = next(
+        name
+        for name, each in backend.every_function().items()
+        if f"{each.code_dir.relative_to(FUNCTIONS)}/{each.handler.removesuffix('.handler')}.py" == module
+    )
+    assert re.fullmatch(r"[a-z_]+\.[a-z_]+", act.name)
+    assert f"`{act.name}`" in PAGE
+    assert "AUDIT_TABLE" in backend.every_function()[function].environment
+
+
+def test_the_page_describes_the_acts_that_exist() -> None:
+    described = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` ", PAGE, re.MULTILINE))
+
+    assert described == {act.name for act in acts().values()}
+
+
+def test_roles_may_add_and_read_entries_and_nothing_else() -> None:
+    table = backend.document().resources["AuditTable"].arn
+    statements = [
+        statement
+        for name in (*backend.every_function(), "RecordActs")
+        for resource in (backend.document_with(name) if name != "RecordActs" else backend.document()).resources.values()
+        for policy in _policies(resource.properties)
+        for statement in policy["Statement"]
+        if table in str(statement["Resource"])
+    ]
+
+    assert {action for statement in statements for action in statement["Action"]} == {
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+    }
+
+
+def _policies(properties: object) -> list[dict[str, list[dict[str, object]]]]:
+    found = properties if isinstance(properties, dict) else {}
+    named = [each.get("PolicyDocument", each) for each in found.get("Policies", ()) if isinstance(each, dict)]
+    return [*named, *([found["PolicyDocument"]] if "PolicyDocument" in found else [])]
+
+
+def test_the_policy_of_the_table_denies_every_way_to_change_an_entry() -> None:
+    properties = backend.document().resources["AuditTable"].properties
+    (statement,) = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
+
+    assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", "*", "*")
+    assert "Condition" not in statement
+    assert set(statement["Action"]) == {
+        *("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"),
+        *("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", "dynamodb:PartiQLDelete"),
+    }
+
+
+def test_the_entries_outlive_the_stack_and_never_expire() -> None:
+    table = backend.document().resources["AuditTable"]
+
+    assert table.attributes["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table.attributes["UpdateReplacePolicy"] == "Retain"
+    assert table.properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert "TimeToLiveSpecification" not in table.properties
