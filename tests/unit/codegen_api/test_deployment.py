@@ -1,5 +1,6 @@
 """The operations that only a deployment has: their requests and results."""
 
+import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
 
@@ -512,6 +513,79 @@ def test_budgets_are_read_and_set(client, wire):
         "/v1/organizations/42/budgets",
         {"organization": {"runs_per_day": 9}, "caller": {}},
     )
+
+
+def audit_entries(count):
+    """Return entries of an audit trail, newest first, each with the hash of the one before it."""
+    entries, previous = [], "0" * 64
+    for sequence in range(1, count + 1):
+        entry = {"sequence": sequence, "id": f"ae-{sequence}", "act": "run.ban", "actor": "user:1", "details": {"b": 1}}
+        entry |= {"outcome": "attempted", "previous": previous}
+        content = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+        entry["hash"] = previous = hashlib.sha256(content.encode()).hexdigest()
+        entries.insert(0, entry)
+    return entries
+
+
+def test_the_audit_trail_is_listed_with_filters(client, wire):
+    (entry,) = audit_entries(1)
+    wire.answers(200, {"items": [entry], "has_more": False})
+    since = datetime(2027, 1, 1, tzinfo=UTC)
+
+    def script(api):
+        (listed,) = yield items_of(api.audit.list(act="run.ban", since=since))
+        assert (listed.sequence, listed.act, listed.details) == (1, "run.ban", {"b": 1})
+
+    client.play(script)
+    query = {"act": "run.ban", "since": "2027-01-01T00:00:00+00:00", "limit": "100"}
+    assert dict(wire.requests[1].url.params) == query
+
+
+def test_the_audit_trail_is_verified_over_all_its_pages(client, wire):
+    entries = audit_entries(3)
+    wire.answers(200, {"items": entries[:2], "has_more": True, "next_cursor": "c"})
+    wire.answers(200, {"items": entries[2:], "has_more": False, "next_cursor": None})
+
+    def script(api):
+        check = yield api.audit.verify(known=f"2:{entries[1]['hash']}")
+        assert (check.is_intact, check.entries, check.unfinished) == (True, 3, (1, 2, 3))
+        assert check.head == f"3:{entries[0]['hash']}"
+
+    client.play(script)
+    assert wire.requests[2].url.params["cursor"] == "c"
+
+
+def test_a_broken_audit_trail_is_found(client, wire):
+    entries = audit_entries(3)
+    entries[1]["details"] = {"b": 2}
+    wire.answers(200, {"items": entries, "has_more": False})
+
+    def script(api):
+        check = yield api.audit.verify()
+        assert (check.is_intact, check.broken_at) == (False, 2)
+        assert check.reason == "Its content has another hash: it was changed."
+
+    client.play(script)
+
+
+@pytest.mark.parametrize("page", [{"items": [], "has_more": True, "next_cursor": "c"}, {"items": "none"}, {}])
+def test_pages_of_an_audit_trail_that_lead_nowhere_are_an_error(client, wire, page):
+    wire.answers(200, page)
+
+    def script(api):
+        with pytest.raises(codegen_api.InvalidResponseError):
+            yield api.audit.verify()
+
+    client.play(script)
+
+
+@pytest.mark.parametrize("known", ["3", "3:abc", "0:" + "a" * 64, 3])
+def test_a_known_entry_has_a_sequence_and_a_hash(client, known):
+    def script(api):
+        with pytest.raises(codegen_api.InvalidArgumentError, match="SEQUENCE:HASH"):
+            yield api.audit.verify(known=known)
+
+    client.play(script)
 
 
 def test_api_tokens_are_created_listed_and_revoked(client, wire):

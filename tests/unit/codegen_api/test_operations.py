@@ -120,6 +120,10 @@ CALLS = [
         },
         caller={"runs_per_day": 1},
     ),
+    lambda api: api.audit.list(
+        actor="user:7", act="run.ban", target="7", since="2027-01-01", until="2027-01-02", limit=PAGE["limit"]
+    ),
+    lambda api: api.audit.verify(),
     lambda api: api.rate_limits.get(),
     lambda api: api.stream_tickets.create(agent_run_id=7),
     lambda api: api.stream_tickets.create(multi_run_id="7mr"),
@@ -327,6 +331,7 @@ def test_the_default_size_of_a_page_is_one_that_the_server_accepts(client):
         lambda api: api.multi_runs.list(),
         lambda api: api.multi_runs.events("7mr"),
         lambda api: api.webhook_endpoints.deliveries("7we"),
+        lambda api: api.audit.list(),
     ]
 
     client.each(*lists, transport=httpx.MockTransport(deployment))

@@ -1,9 +1,11 @@
 """Groups whose commands only a deployment has: what people see."""
 
+import json
 from typing import Any
 
 import httpx
 
+from codegen_api._audit_check import hash_of
 from tests.unit.codegen_cli.conftest import Run
 
 
@@ -131,3 +133,56 @@ def test_a_body_that_is_no_json_is_a_usage_error(at_deployment: Run, answers: li
     answers.clear()
 
     assert at_deployment("api", "/v1/users/me", "--body", "{").exit_code == 2
+
+
+ENTRIES: list[dict[str, Any]] = [
+    {
+        "sequence": 1,
+        "id": "ae-1",
+        "at": "2026-11-27T10:00:00.000Z",
+        "act": "run.cancel",
+        "target": "7",
+        "details": {"allow_pr_ban": True},
+        "actor": "user:42",
+        "outcome": "attempted",
+        "previous": "0" * 64,
+        "hash": "f8154acc81ef8d4a6f3a1cba29ff10ff51dd69ac5c25b4f0c3f6e5a0c6f3b9a2",
+    }
+]
+
+
+def test_audit_entries_are_a_table(at_deployment: Run, answers: list[Any]) -> None:
+    answers += [{"items": ENTRIES, "has_more": False}]
+
+    done = at_deployment("audit", "list", "--act", "run.cancel")
+
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1].split("\t")[2:] == [
+        "user:42",
+        "run.cancel",
+        "7",
+        "attempted",
+        '{"allow_pr_ban": true}',
+    ]
+
+
+def test_an_intact_audit_trail_has_a_head_to_keep(at_deployment: Run, answers: list[Any]) -> None:
+    entry = {name: value for name, value in ENTRIES[0].items() if name != "hash"}
+    entry["hash"] = hash_of(entry)
+    answers += [{"items": [entry], "has_more": False}]
+
+    done = at_deployment("audit", "verify")
+
+    assert done.exit_code == 0, done.output
+    assert f"Head:                        1:{entry['hash']}" in done.stdout
+    assert "Attempts without an outcome: 1" in done.stdout
+
+
+def test_a_broken_audit_trail_has_an_exit_code(at_deployment: Run, answers: list[Any]) -> None:
+    answers += [{"items": ENTRIES, "has_more": False}]
+
+    done = at_deployment("audit", "verify", "--json", "intact,broken_at")
+
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {"intact": False, "broken_at": 1}
+    assert "The chain is broken at entry 1. Its content has another hash: it was changed." in done.stderr

@@ -65,7 +65,7 @@ def verify(core: Core, *, known: str | None = None, org_id: Id | None = None) ->
     cursor = None
     while True:
         page = yield from perform(Call("GET", path, json_object, params={"cursor": cursor, "limit": PAGE_SIZE}))
-        items, following = page.get("items"), page.get("next_cursor")
+        items, following = page.get("items"), page.get("next_cursor") if page.get("has_more") else None
         if not isinstance(items, list) or (following and (not items or following == cursor)):
             raise InvalidResponseError("the server returned a page of the audit trail that does not lead to its start")
         for entry in items:
