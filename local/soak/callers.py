@@ -40,6 +40,7 @@ class Recorder:
     views: list[histories.View] = field(default_factory=list)
     started: dict[str, str] = field(default_factory=dict)
     multi_runs: list[str] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
 
 
 class Callers:
@@ -93,6 +94,17 @@ class Callers:
             after = {"after": page["next_cursor"]}
         return None
 
+    async def audit(self, token: str) -> tuple[dict[str, Any], ...]:
+        """Return the entries of the audit trail, from the newest to the first."""
+        entries: list[dict[str, Any]] = []
+        before: dict[str, str] = {}
+        while page := await self.get("/audit", token, limit=100, **before):
+            entries += page["items"]
+            if not page["has_more"]:
+                break
+            before = {"cursor": page["next_cursor"]}
+        return tuple(entries)
+
     # --- steps ---
 
     async def _step(self, step: Step) -> None:
@@ -113,6 +125,11 @@ class Callers:
                     run_id = int(Random(step.key).choice(list(self.recorder.started.values())))
                     await self._send("POST", "/starred-runs", token, json={"agent_run_id": run_id})
                 await self.get("/starred-runs", token)
+            case Action.CREATE_AGENT:
+                body = {"id": step.key, "name": step.key}
+                answer = await self._send("POST", "/agents", token, json=body, headers={"Idempotency-Key": step.key})
+                if answer and answer.is_success:
+                    self.recorder.agents.append(step.key)
 
     async def _start(self, step: Step, token: str, path: str, body: dict[str, Any]) -> None:
         script = {"seconds": step.lasts, "steps": step.steps, "ending": step.ending}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -50,6 +52,7 @@ def check(history: History) -> list[Violation]:
         *wrong_launches(history),
         *unsettled(history),
         *lost_messages(history),
+        *wrong_audit(history),
         *growing(history),
     ]
 
@@ -68,7 +71,7 @@ def own_failures(history: History) -> Iterator[Violation]:
             continue
         if request.code == "authorizer_failed" and _during(request, history.troubles):
             continue
-        if request.code == "storage_unavailable" and _during(request, storage):
+        if request.code in ("storage_unavailable", "audit_unavailable") and _during(request, storage):
             continue
         if (request.status, request.code) in _FUNCTION_FAILED and (kill := _during(request, kills)):
             kills.remove(kill)
@@ -161,6 +164,25 @@ def lost_messages(history: History) -> Iterator[Violation]:
             id_ = f"msg_{history.org_id}_{log.key}_{event.id}"
             if event.type in history.announced and id_ not in there:
                 yield Violation("every message arrives, or is kept as undelivered", f"{id_}, {event.type}")
+
+
+def wrong_audit(history: History) -> Iterator[Violation]:
+    """Yield each break of the audit trail, and each act that is not in it.
+
+    A function that was killed leaves an act without an outcome, but none without an attempt.
+    """
+    previous = "0" * 64
+    for number, entry in enumerate(reversed(history.audit), start=1):
+        content = {name: value for name, value in entry.items() if name != "hash"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        is_linked = (entry["sequence"], entry["previous"]) == (number, previous)
+        if not is_linked or entry["hash"] != hashlib.sha256(text.encode()).hexdigest():
+            yield Violation("the audit trail is intact", f"entry {number}: {text}")
+        previous = entry["hash"]
+    attempted = {entry["target"] for entry in history.audit if entry["outcome"] == "attempted"}
+    for agent in history.agents:
+        if agent not in attempted:
+            yield Violation("every act is in the audit trail", f"the creation of the agent {agent}")
 
 
 def growing(history: History) -> Iterator[Violation]:

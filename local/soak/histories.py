@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class History:
         upstream: The runs of the upstream.
         started: The key of each request for a run that was accepted, with the id of the run.
         multi_runs: The multi-runs that were accepted.
+        agents: The ids of the agents that were created. Creating one is an act.
+        audit: The entries of the audit trail, from the newest to the first.
         announced: The types of events that the endpoint asked for.
         received: The ids of the messages that reached the receiver.
         undelivered: The ids of the messages in the queue for undelivered messages.
@@ -126,6 +129,8 @@ class History:
     upstream: tuple[Upstream, ...] = ()
     started: dict[str, str] = field(default_factory=dict)
     multi_runs: tuple[MultiRun, ...] = ()
+    agents: tuple[str, ...] = ()
+    audit: tuple[dict[str, Any], ...] = ()
     announced: frozenset[str] = frozenset()
     org_id: int = 0
     received: tuple[str, ...] = ()

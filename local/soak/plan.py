@@ -18,6 +18,7 @@ class Action(StrEnum):
     LIST_RUNS = "list_runs"
     LIST_MULTI_RUNS = "list_multi_runs"
     STAR = "star"
+    CREATE_AGENT = "create_agent"
 
 
 class View(StrEnum):
@@ -73,6 +74,7 @@ _ACTIONS = {
     Action.LIST_RUNS: 25,
     Action.LIST_MULTI_RUNS: 12,
     Action.STAR: 15,
+    Action.CREATE_AGENT: 10,
 }
 _ENDINGS = {"COMPLETE": 80, "FAILED": 8, "MAX_ITERATIONS_REACHED": 6, "TIMEOUT": 6}
 

@@ -151,6 +151,8 @@ async def _soak(
             upstream=observer.upstream(),
             started=recorder.started,
             multi_runs=await observer.multi_runs(),
+            agents=tuple(recorder.agents),
+            audit=await callers.audit(stack.codegen.token),
             announced=frozenset(_ANNOUNCED),
             org_id=stack.codegen.org_id,
             received=tuple(receiver.received),

@@ -14,7 +14,7 @@ SHORT = RATES | {"repeated": 0.3} | SPARED
 
 @pytest.mark.full
 def test_a_short_soak_with_faults_breaks_no_promise() -> None:
-    load = Load(seed=3, callers=4, seconds=20, pause=4)
+    load = Load(seed=25, callers=4, seconds=20, pause=4)
 
     soaked = soak(load, settle=180, rates=SHORT)
 
@@ -27,3 +27,5 @@ def test_a_short_soak_with_faults_breaks_no_promise() -> None:
     assert soaked.history.started, report
     assert soaked.history.multi_runs, report
     assert soaked.history.received, report
+    assert soaked.history.agents, report
+    assert len(soaked.history.audit) > len(soaked.history.agents), report

@@ -1,7 +1,10 @@
 """The checker of the soak: it passes a good history, and names each broken promise."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,18 @@ EVENTS = (
 )
 SETTLED = (Event("0-1", 1, "multi_run.started"), Event("0-2", 2, "multi_run.completed"))
 
+
+def entry(sequence: int, previous: str, **fields: Any) -> dict[str, Any]:
+    """Return an entry of an audit trail with its hash."""
+    content = {"sequence": sequence, "previous": previous, "target": "soak-2", **fields}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return content | {"hash": hashlib.sha256(text.encode()).hexdigest()}
+
+
+FIRST = entry(1, "0" * 64, outcome="attempted")
+SECOND = entry(2, FIRST["hash"], outcome="succeeded")
+THIRD = entry(3, SECOND["hash"], outcome="attempted")
+
 GOOD = History(
     requests=(
         Request("POST agent/run", 200, None, 10.0, 10.2),
@@ -23,6 +38,7 @@ GOOD = History(
         Request("GET runs", 502, "internal_error", 12.0, 12.5),
         Request("GET runs", 502, "authorizer_failed", 15.0, 15.5),
         Request("GET runs", 503, "storage_unavailable", 13.0, 13.5),
+        Request("POST agents", 503, "audit_unavailable", 13.0, 13.5),
         Request("GET runs", 429, "too_many_requests", 14.0, 14.1),
         Request("GET runs", 502, "authorizer_failed", 17.0, 17.6),
     ),
@@ -31,6 +47,8 @@ GOOD = History(
     upstream=(Upstream("100005", "soak-1", 2, "run.completed"), Upstream("100006", "mr-1-0", 3, "run.failed")),
     started={"soak-1": "100005"},
     multi_runs=(MultiRun("mr-1", "completed"),),
+    agents=("soak-2",),
+    audit=(THIRD, SECOND, FIRST),
     announced=frozenset({"run.completed", "multi_run.completed"}),
     org_id=123,
     received=("msg_123_100005_0-4", "msg_123_100005_0-4"),
@@ -130,6 +148,21 @@ BROKEN: dict[str, tuple[Callable[[], History], str]] = {
         "no 5xx of our own",
     ),
     "no answer comes": (lambda: asking(0), "no 5xx of our own"),
+    "an audit entry is changed": (
+        lambda: replace(GOOD, audit=(THIRD, SECOND | {"outcome": "refused"}, FIRST)),
+        "the audit trail is intact",
+    ),
+    "an audit entry is removed": (lambda: replace(GOOD, audit=(THIRD, FIRST)), "the audit trail is intact"),
+    "the first audit entry is removed": (lambda: replace(GOOD, audit=(THIRD, SECOND)), "the audit trail is intact"),
+    "an audit entry is put in": (
+        lambda: replace(GOOD, audit=(THIRD, SECOND, entry(2, FIRST["hash"], outcome="failed"), FIRST)),
+        "the audit trail is intact",
+    ),
+    "an act is not recorded": (
+        lambda: replace(GOOD, agents=("soak-2", "soak-3")),
+        "every act is in the audit trail",
+    ),
+    "an act that is not recorded has no fault": (lambda: asking(503, "audit_unavailable"), "no 5xx of our own"),
     "memory grows": (
         lambda: replace(GOOD, memory=(Memory("Poller 8", (40, 50, 60, 60, 70, 80, 95, 110)),)),
         "memory stays flat",
