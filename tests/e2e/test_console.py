@@ -124,6 +124,7 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
         "settings/endpoints": ".deliveries td",
         "settings/webhook": ".facts, .state",
         "settings/organization": ".facts",
+        "settings/audit": "table",
     }
     post(live, "/agents", {"id": f"assistant-{width}-{scheme}", "name": "Assistant"})
     endpoint = post(live, "/webhook-endpoints", {"url": "http://127.0.0.1:9/axe", "events": ["multi_run.picked"]})["id"]
@@ -290,6 +291,25 @@ def test_budgets_are_set_and_their_use_is_shown_beside_the_usage(live: Stack, br
         everyone.get_by_label("Runs per month").fill("")
         page.get_by_role("button", name="Save").click()
         expect(budgets).not_to_contain_text("of 900,000")
+
+
+def test_an_admin_sees_who_did_what(live: Stack, browser: Browser) -> None:
+    for name in ("Grace", "Edsger"):
+        post(live, "/agents", {"id": name.lower(), "name": name})
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run, .state").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/settings/audit")
+        row = page.get_by_role("row", name="grace")
+        expect(row).to_have_count(1)
+        expect(row).to_contain_text("Agent: create")
+        expect(row).to_contain_text("Succeeded")
+
+        page.get_by_label("Target").fill("edsger")
+        page.get_by_role("button", name="Filter").click()
+        expect(row).to_have_count(0)
+        expect(page.get_by_role("row", name="edsger")).to_have_count(1)
 
 
 PLANTED = (

@@ -1,18 +1,19 @@
 // Tokens, members and webhooks: what the person may see and change.
 
 import { api, inOrganization } from "./api.js";
+import { audit } from "./audit.js";
 import { fill, h } from "./elements.js";
 import { endpoints } from "./endpoints.js";
 import { moment, word } from "./format.js";
 import { ask, attempt, button, choice, copy, empty, facts, field, heading, loaded, since, table, tabs, toast } from "./widgets.js";
 
-const LABELS = { tokens: "API tokens", endpoints: "Webhook endpoints", webhook: "Webhook of Codegen" };
+const LABELS = { tokens: "API tokens", endpoints: "Webhook endpoints", webhook: "Webhook of Codegen", audit: "Audit trail" };
 const ROLES = [["viewer", "Viewer: reads"], ["member", "Member: also acts"], ["admin", "Admin: also manages"]];
 
 export async function show({ main, signal, titled, address, parameters: [part = "tokens"] }) {
   titled("Settings");
   const body = h("div.body");
-  const parts = { tokens, members, endpoints, webhook, organization };
+  const parts = { tokens, members, endpoints, webhook, organization, audit };
   fill(main, heading("Settings"), tabs("Settings", Object.keys(parts).map((each) => [each, LABELS[each] ?? word(each), address(`settings/${each}`)]), part), body);
   const draw = () => loaded(body, () => (parts[part] ?? tokens)({ signal, again: draw }), signal);
   await draw();
