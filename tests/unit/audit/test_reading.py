@@ -113,6 +113,16 @@ def test_a_request_reads_a_thousand_entries_at_most(trail: Trail) -> None:
     assert [entry["sequence"] for entry in second["items"]] == [1]
 
 
+def test_a_request_reads_no_entry_that_is_earlier_than_all_wanted_ones(trail: Trail) -> None:
+    trail.add(reading.MOST_READ + 1)
+
+    assert read("?since=2999-01-01T00:00:00Z").json == {"items": [], "next_cursor": None, "has_more": False}
+
+
+def test_an_empty_trail_is_an_empty_list() -> None:
+    assert read().json == {"items": [], "next_cursor": None, "has_more": False}
+
+
 @pytest.mark.parametrize("query", ["?since=yesterday", "?limit=0", "?limit=101", "?until=2027-13-01", "?cursor=x"])
 def test_a_parameter_that_cannot_be_read_is_refused(query: str) -> None:
     assert read(query).status in (400, 422)
