@@ -458,6 +458,7 @@ class Star(Model):
 class AuditEntry(Model):
     """An entry of the audit trail. Each act has two: one before it was done, and one with its outcome."""
 
+    organization_id: int | None = None
     sequence: int
     id: str
     at: Timestamp | None = None

@@ -370,6 +370,7 @@ MODELS = {
     "FoldedMultiRun": _deployment_models.FoldedMultiRun,
     "Step": _deployment_models.RunStep,
     "Progress": _deployment_models.RunProgress,
+    "AuditEntry": _deployment_models.AuditEntry,
     "Message": _deployment_models.Message,
     "Metrics": _deployment_models.ChatMetrics,
     "ChatSessionSummary": _deployment_models.ChatSessionSummary,
@@ -390,8 +391,8 @@ def test_a_model_has_every_field_of_the_document(name):
     assert set(MODELS[name].model_fields) == set(DOCUMENT["components"]["schemas"][name]["properties"])
 
 
-# Fields whose names depend on who wrote them, and maps of a count or a text by name.
-OPEN = {"metadata", "settings", "configuration"}
+# Objects whose fields depend on who wrote them or on an act, and maps of a count or a text by name.
+OPEN = {"metadata", "settings", "configuration", "details"}
 COUNTED = {"organization", "caller", "by_status", "by_source", "by_user", "left_out", "reasons"}
 
 

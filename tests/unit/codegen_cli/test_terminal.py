@@ -150,12 +150,78 @@ def test_columns_keep_their_width_and_the_last_one_is_cut(
     assert line.rstrip().endswith("…\x1b[0m") or line.rstrip().endswith("…")
 
 
-def test_an_address_is_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "40")
-    table(("CANDIDATE", "PULL REQUESTS"), [(1, "https://github.com/example-works/a-long-name/pull/12345")])
+ADDRESS = "https://github.com/example-works/a-long-name/pull/12345"
 
-    assert re.sub(r"\s|\x1b\[[0-9;]*m", "", capsys.readouterr().out).endswith("a-long-name/pull/12345")
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [(40, ["CANDIDATE  PULL REQUESTS", "1", ADDRESS]), (80, ["CANDIDATE  PULL REQUESTS", f"1          {ADDRESS}"])],
+)
+def test_an_address_in_a_table_stays_in_one_piece(
+    columns: int, expected: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table(("CANDIDATE", "PULL REQUESTS"), [(1, ADDRESS)])
+
+    assert [line.rstrip() for line in without_styles(capsys.readouterr().out).splitlines()] == expected
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "expected"), [(True, f"Page:\n{ADDRESS}\n"), (False, f"Page:      {ADDRESS}\n")]
+)
+def test_an_address_that_a_terminal_would_break_has_a_line_of_its_own(
+    is_terminal: bool, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.setenv("COLUMNS", str(len(ADDRESS) + 5))
+    details([("Page", ADDRESS), ("Multi-run", "x" * 200)])
+
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def contrast(style: str, background: int) -> float:
+    """Return the contrast of a style's colour to black (0) or white (255), as WCAG defines it."""
+    color = Style.parse(style).color
+    assert color
+    assert color.number is not None
+    assert color.number >= 16, "a terminal chooses its first 16 colours itself"
+    lights = sorted((luminance(color.get_truecolor()), luminance(ColorTriplet(*[background] * 3))))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def luminance(color: ColorTriplet) -> float:
+    parts = [part / 255 for part in color]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("background", [0, 255])
+@pytest.mark.parametrize("word", display.STYLES)
+def test_a_status_is_readable_on_black_and_on_white(word: str, background: int) -> None:
+    assert contrast(display.STYLES[word], background) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("xterm-256color", "\x1b[1;38;5;131mfailed\x1b[0m  \x1b[38;5;29mcompleted\x1b[0m"),
+        ("xterm", "\x1b[1mfailed\x1b[0m  completed"),
+    ],
+)
+def test_a_terminal_with_16_colours_shows_a_status_without_a_colour(
+    term: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLORTERM", raising=False)
+    table(("STATUS", "WAS"), [("failed", "completed")])
+
+    assert capsys.readouterr().out.splitlines()[1] == expected
+
+
+def without_styles(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def test_each_run_of_a_list_in_a_pipe_is_one_line(run: Run) -> None:
