@@ -139,7 +139,9 @@ def test_a_request_that_is_replayed_is_one_act(table: AuditTable, fake: FakeCode
 @pytest.mark.parametrize(
     "error", [StorageUnavailable("It is overloaded.", retry_after=3), StorageRefused("There is no such table.")]
 )
-def test_what_cannot_be_recorded_is_not_done(table: Fragile, fake: FakeCodegen, error: StorageUnavailable) -> None:
+def test_what_cannot_be_recorded_is_not_done(
+    table: Fragile, fake: FakeCodegen, error: StorageUnavailable, caplog: pytest.LogCaptureFixture
+) -> None:
     run_id = start(fake)
     table.writes_left, table.error = 0, error
     answer = pause(run_id, **{"Idempotency-Key": "one"})
@@ -147,6 +149,7 @@ def test_what_cannot_be_recorded_is_not_done(table: Fragile, fake: FakeCodegen, 
 
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (503, "audit_unavailable", True)
     assert answer.headers["retry-after"] == str(int(error.retry_after or 1))
+    assert [str(error) in record.exc_text for record in caplog.records if record.exc_text] == [True]
     assert entries(table) == []
     again = pause(run_id, **{"Idempotency-Key": "one"})
     assert (again.status, "idempotent-replay" in again.headers) == (200, False), "the key was released"

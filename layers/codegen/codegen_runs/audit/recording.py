@@ -70,6 +70,7 @@ def attempt(
             for org_id in sorted(organizations)
         )
     except StorageUnavailable as error:
+        logger.warning("Could not record an act in the audit trail. It is not done.", exc_info=True, act=act.name)
         raise AuditUnavailable("The audit trail does not respond.", retry_after=error.retry_after or 1) from error
     return Attempt(act, entries)
 
