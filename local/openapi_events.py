@@ -609,7 +609,7 @@ class MultiRunUnpickedEvent(RunEvent):
 
 
 class MultiRunPullRequestClosedEvent(RunEvent):
-    """The pull request of a candidate was closed, because another candidate was picked with `close_losers`."""
+    """The pull request of a candidate was closed, because another one was picked or selected with `close_losers`."""
 
     type: Literal["multi_run.pull_request_closed"]
     data: PullRequestClosed

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import tasks
 from codegen_runs.multi_runs.task_inputs import PublishInput
@@ -9,6 +11,7 @@ from codegen_runs.multi_runs.task_inputs import PublishInput
 backend = Backend()
 
 
-def handler(event: dict[str, Any], _context: object, backend: Backend = backend) -> dict[str, str]:
+def handler(event: dict[str, Any], context: LambdaContext, backend: Backend = backend) -> dict[str, str]:
     """Handle the state's input, which has an `error` when an earlier state failed."""
-    return tasks.publish(**PublishInput.read(event), backend=backend)
+    seconds = context.get_remaining_time_in_millis() / 1000
+    return tasks.publish(**PublishInput.read(event), seconds=seconds, backend=backend)

@@ -243,6 +243,7 @@ class MultiRun(Model):
     created_at: Timestamp | None = None
     deadline_at: Timestamp | None = None
     on_deadline: str | None = None
+    close_losers: bool | None = None
     second_wave: SecondWave | None = None
     finished_at: Timestamp | None = None
     answer: Answer | None = None

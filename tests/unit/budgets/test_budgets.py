@@ -35,7 +35,7 @@ from local.fake_codegen import (
 )
 from local.template import Template
 from tests.support import backend, handlers
-from tests.support.events import Answer, call, current, invoke, rest, working_with
+from tests.support.events import Answer, Context, call, current, invoke, rest, working_with
 from tests.support.loops import current_loop
 
 ORG = f"/v1/organizations/{DEMO_ORG_ID}"
@@ -262,7 +262,7 @@ def test_a_published_multi_run_is_concurrent_no_longer() -> None:
     put(organization={"concurrent_runs": 4})
     created = multi_run(3).json["id"]
     event = {"org_id": DEMO_ORG_ID, "multi_run_id": created}
-    invoke(handlers.handler("multi_runs/publish"), event, None)
+    invoke(handlers.handler("multi_runs/publish"), event, Context())
 
     assert used()["concurrent_runs", "organization"] == 0
 

@@ -75,6 +75,7 @@ MULTI_RUN: dict[str, Any] = {
     "concurrency": 2,
     "variants": [{"model": "m"}],
     "strategy": "select",
+    "close_losers": True,
     "quorum": 1,
     "first_k": 2,
     "adaptive": {"start": 2, "agree": 2},

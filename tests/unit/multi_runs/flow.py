@@ -11,7 +11,7 @@ from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.publisher import NoViewers
 from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support import backend, handlers
-from tests.support.events import Answer, call, current, invoke, rest
+from tests.support.events import Answer, Context, call, current, invoke, rest
 
 ORG = 123
 PATH = f"/v1/organizations/{ORG}/multi-runs"
@@ -40,7 +40,7 @@ def types(multi_run_id: str) -> list[str]:
 
 def task(name: str, multi_run_id: str, **more: Any) -> Any:
     event = {"org_id": ORG, "multi_run_id": multi_run_id, **more}
-    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
+    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, Context())))
 
 
 class MergedPullRequests(FakeTransport):

@@ -74,6 +74,7 @@ def create(  # noqa: D417 - callers do not pass `core`
     concurrency: int | None = None,
     variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
+    close_losers: bool | None = None,
     quorum: int | None = None,
     first_k: int | None = None,
     adaptive: AdaptiveOptions | None = None,
@@ -101,6 +102,8 @@ def create(  # noqa: D417 - callers do not pass `core`
         concurrency: Number of runs, or of runs for each of `variants`. If None: the deployment's default.
         variants: Other options for some runs. Each variant gets `concurrency` runs.
         strategy: `synthesize`, `select`, `rank` or `none`. If None: `synthesize`.
+        close_losers: With `select`, whether the pull requests of the other runs are closed when one is selected. Needs
+            an API token of the deployment.
         quorum: Minimum number of usable answers. With fewer, the multi-run fails.
         first_k: Number of usable answers that are enough. Runs that have not ended then do not count.
         adaptive: How many runs are launched first, and how many answers must agree so that no further one is.
@@ -126,6 +129,7 @@ def create(  # noqa: D417 - callers do not pass `core`
         concurrency=concurrency,
         variants=variants,
         strategy=strategy,
+        close_losers=close_losers,
         quorum=quorum,
         first_k=first_k,
         adaptive=adaptive,
@@ -156,6 +160,7 @@ def estimate(
     concurrency: int | None = None,
     variants: Sequence[Variant] | None = None,
     strategy: Strategy | None = None,
+    close_losers: bool | None = None,
     quorum: int | None = None,
     first_k: int | None = None,
     adaptive: AdaptiveOptions | None = None,
@@ -184,6 +189,7 @@ def estimate(
         concurrency=concurrency,
         variants=variants,
         strategy=strategy,
+        close_losers=close_losers,
         quorum=quorum,
         first_k=first_k,
         adaptive=adaptive,

@@ -81,6 +81,12 @@ def definition_options(command: Any) -> Any:
             type=click.IntRange(1, 19),
             help="Number of further runs that start from the best answers when all others have ended.",
         ),
+        click.option(
+            "--close-losers",
+            is_flag=True,
+            default=None,
+            help="With --strategy select, close the pull requests of the other runs. Needs an API token.",
+        ),
         click.option("--quorum", type=click.IntRange(1), help="How many usable answers it needs, to not fail."),
         click.option("--judges", type=click.IntRange(1, 2), help="Number of judges."),
         click.option("--judge", type=click.Choice(["auto", "always", "never"]), help="Whether runs rank the answers."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 from codegen_runs.access import secret
 from codegen_runs.access.authentication import Authenticator, Find, TokenRefused, codegen_user
@@ -32,7 +33,7 @@ class Standing:
     """Finds callers by their tokens, with their roles.
 
     Args:
-        backend: The backend; its access table, its callers table and its clock are used.
+        backend: The backend; its access table and its clock are used, and for `caller` its callers table.
         codegen_caller: Returns the owner of a Codegen token.
         maker: Returns the creator of an API token with their current organizations and roles, within some seconds.
     """
@@ -44,12 +45,16 @@ class Standing:
         codegen_caller: Find = codegen_user,
         maker: Callable[[ApiToken, float], Caller] = maker_of,
     ) -> None:
+        self._backend = backend
         self._access = backend.access
         self._clock = backend.clock
         self._codegen_caller = codegen_caller
         self._maker = maker
-        self._authenticator = Authenticator(backend.callers, backend.clock, self._find, shares=backend.shares)
         self._roles: dict[tuple[int, frozenset[int]], tuple[float, dict[int, Role]]] = {}
+
+    @cached_property
+    def _authenticator(self) -> Authenticator:
+        return Authenticator(self._backend.callers, self._clock, self._find, shares=self._backend.shares)
 
     def caller(self, token: str, deadline: float, address: str | None = None) -> Caller:
         """Return the caller of a token.
@@ -67,13 +72,11 @@ class Standing:
             StorageUnavailable: The token or the roles could not be read. Nobody is admitted during an outage.
         """
         caller = self._authenticator.caller(token, deadline, address)
-        recorded = self._recorded_roles(caller)
         if caller.kind != DEPLOYMENT:
-            return replace(caller, roles=recorded)
+            return replace(caller, roles=self._recorded_roles(caller))
         api_token = self._valid(self._access.token(caller.user_id, caller.token_id))
         self._note_use(api_token)
-        roles = {org_id: lesser(api_token.role, recorded.get(org_id, role)) for org_id, role in caller.roles.items()}
-        return replace(caller, roles=roles)
+        return self._with_roles(caller, api_token)
 
     def check_token_of(self, caller: Caller) -> None:
         """Refuse a caller who was identified earlier, such as by a ticket, if the caller's API token has ended since.
@@ -84,6 +87,19 @@ class Standing:
         """
         if caller.kind == DEPLOYMENT:
             self._valid(self._access.token(caller.user_id, caller.token_id))
+
+    def maker(self, user_id: int, token_id: str, deadline: float) -> Caller:
+        """Return the creator of an API token with their roles now, for work that was requested with it earlier.
+
+        Args:
+            user_id: The id of the creator.
+            token_id: The id of the token.
+            deadline: Seconds from now within which to answer.
+
+        Raises what `caller` raises, apart from `TooManyRefusedTokens`.
+        """
+        api_token = self._valid(self._access.token(user_id, token_id))
+        return self._with_roles(self._maker(api_token, deadline), api_token)
 
     def _find(self, token: str, deadline: float, known: Caller | None) -> Caller:
         if not secret.claims_to_be_one(token):
@@ -100,6 +116,11 @@ class Standing:
         if token.expires_at is not None and token.expires_at <= self._clock.now():
             raise TokenExpired(f"The API token expired at {timestamp(token.expires_at)}.")
         return token
+
+    def _with_roles(self, caller: Caller, api_token: ApiToken) -> Caller:
+        recorded = self._recorded_roles(caller)
+        roles = {org_id: lesser(api_token.role, recorded.get(org_id, role)) for org_id, role in caller.roles.items()}
+        return replace(caller, roles=roles)
 
     def _note_use(self, token: ApiToken) -> None:
         now = int(self._clock.now())

@@ -14,14 +14,17 @@ from typing import NamedTuple
 from pydantic import BaseModel, Field
 
 from codegen_api import AgentRun, CodegenAPIError, PullRequest
+from codegen_runs.access.authentication import TokenRefused
+from codegen_runs.access.standing import Standing
 from codegen_runs.backend import Backend
-from codegen_runs.callers import Caller
+from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.limits.permits import PATIENCE, NoPermit, permit
 from codegen_runs.multi_runs import recording, transitions
 from codegen_runs.multi_runs.judging import Candidate
 from codegen_runs.multi_runs.snapshots import opened_by
-from codegen_runs.problems import CredentialsRefused
-from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.problems import CredentialsRefused, Unauthorized
+from codegen_runs.roles import Role
+from codegen_runs.storage.multi_runs import Answer, MultiRun, Pick
 from codegen_runs.storage.runs import OpenedPullRequest, Watch
 
 PAGE = 100
@@ -90,12 +93,13 @@ class _Seen:
 def close_losers(
     multi_run: MultiRun, candidates: Sequence[Candidate], *, caller: Caller, until: float, backend: Backend
 ) -> tuple[MultiRun, list[ClosedPullRequest]]:
-    """Close the pull requests of all candidates but the picked one, as far as there is time.
+    """Close the pull requests of all candidates but the picked or selected one, as far as there is time.
 
-    What is tried becomes an event of the multi-run. When the pick changes meanwhile, no further pull request is closed.
+    What is tried becomes an event of the multi-run. When the choice changes meanwhile, no further pull request is
+    closed.
 
     Args:
-        multi_run: The multi-run, with its pick.
+        multi_run: The multi-run, with its pick or its answer.
         candidates: Its candidates.
         caller: The caller, as whom the pull requests are closed.
         until: The time at which the request must be answered, in epoch seconds.
@@ -106,7 +110,7 @@ def close_losers(
 
     Raises `StorageUnavailable`.
     """
-    pick, outcomes = multi_run.pick, []
+    chosen, outcomes = _choice(multi_run), []
     seen: _Seen | None = None
     for loser in _losers(multi_run, candidates):
         if loser.pull_request.id in multi_run.closed_pull_requests:
@@ -114,10 +118,10 @@ def close_losers(
             continue
         seen = seen or _runs_since(multi_run, caller, backend)
         multi_run = backend.multi_runs.get(multi_run.org_id, multi_run.id) or multi_run
-        if multi_run.pick != pick:
-            outcomes.append(_outcome(loser, Outcome.NOT_TRIED, "The pick has changed in the meantime."))
+        if _choice(multi_run) != chosen:
+            outcomes.append(_outcome(loser, Outcome.NOT_TRIED, "The choice has changed in the meantime."))
         elif backend.clock.now() > until - SECONDS_PER_CALL:
-            outcomes.append(_outcome(loser, Outcome.NOT_TRIED, "There was no time left. Send the request again."))
+            outcomes.append(_outcome(loser, Outcome.NOT_TRIED, "No time was left. A pick with close_losers closes it."))
         else:
             refusal = seen.refusal(loser)
             tried = (Outcome.REFUSED, refusal) if refusal else _close(loser, multi_run.org_id, caller, backend)
@@ -126,9 +130,45 @@ def close_losers(
     return multi_run, outcomes
 
 
+def close_after_select(
+    multi_run: MultiRun, candidates: Sequence[Candidate], *, seconds: float, backend: Backend
+) -> MultiRun:
+    """Close the pull requests of all candidates but the selected one, as the caller who requested it at the start.
+
+    Every outcome becomes an event. If the API token of the caller has ended meanwhile, or the caller may not start runs
+    any more, nothing is closed. This ends before `seconds` have passed. Raises `StorageUnavailable`.
+    """
+    until, closer = backend.clock.now() + seconds, multi_run.closer
+    if closer is None or not any(_losers(multi_run, candidates)):
+        return multi_run
+    caller = Caller(multi_run.created_by, closer.user_id, frozenset({multi_run.org_id}), kind=DEPLOYMENT)
+    try:
+        caller = Standing(backend).maker(closer.user_id, closer.token_id, SECONDS_PER_CALL)
+        role = caller.roles.get(multi_run.org_id)
+        refusal = None if role and role.includes(Role.MEMBER) else "The caller has no role that may close it."
+    except (TokenRefused, Unauthorized):
+        refusal = "The API token with which this was requested has expired or was revoked."
+    except (CodegenAPIError, CredentialsRefused) as error:
+        refusal = f"It cannot be checked whether the caller may close it: {error.summary}"
+    if refusal:
+        outcomes = [_outcome(each, Outcome.NOT_TRIED, refusal) for each in _losers(multi_run, candidates)]
+    else:
+        acting = backend.acting_as(caller, deadline=seconds)
+        multi_run, outcomes = close_losers(multi_run, candidates, caller=caller, until=until, backend=acting)
+    for outcome in outcomes:
+        if outcome.outcome is Outcome.NOT_TRIED:
+            multi_run = _record(multi_run, outcome, caller, backend)
+    return multi_run
+
+
+def _choice(multi_run: MultiRun) -> Pick | Answer | None:
+    return multi_run.pick or multi_run.answer
+
+
 def _losers(multi_run: MultiRun, candidates: Sequence[Candidate]) -> Iterator[_Loser]:
+    chosen = _choice(multi_run)
     for candidate in candidates:
-        if candidate.watch and multi_run.pick and candidate.index != multi_run.pick.candidate:
+        if candidate.watch and chosen and candidate.index != chosen.candidate:
             for opened in opened_by(candidate.watch):
                 yield _Loser(candidate.index, candidate.watch, opened)
 

@@ -10,11 +10,12 @@ from codegen_runs import correlation
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Warned
 from codegen_runs.budgets.counting import Need
-from codegen_runs.callers import Caller
+from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.multi_runs import costs, forking, synthesis, variants
 from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES, CreateMultiRun, VariantOptions
-from codegen_runs.storage.multi_runs import Adaptive, MultiRun, Variant
+from codegen_runs.problems import Conflict
+from codegen_runs.storage.multi_runs import Adaptive, Closer, MultiRun, Variant
 
 
 class Draft(NamedTuple):
@@ -24,11 +25,22 @@ class Draft(NamedTuple):
     warnings: list[Warned]
 
 
+class ApiTokenRequired(Conflict):
+    """The request is carried out later as its caller, whose Codegen token is not kept."""
+
+    code = "api_token_required"
+    remedy = (
+        "Send the request with an API token of this deployment, or leave close_losers out and pick the selected "
+        "candidate with close_losers when the multi-run has ended."
+    )
+
+
 def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> Draft:
     """Return the record of a new multi-run. Nothing is stored.
 
-    Raises `AgentNotFound`, `CheckpointNotFound`, `RunNotStarted`, `StorageUnavailable`.
+    Raises `AgentNotFound`, `ApiTokenRequired`, `CheckpointNotFound`, `RunNotStarted`, `StorageUnavailable`.
     """
+    closer = _closer(request, caller)
     now = backend.clock.now()
     *complete, defaults = variants.complete(
         [*request.all_variants, VariantOptions()], request, org_id=org_id, backend=backend
@@ -59,6 +71,7 @@ def draft(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Back
         candidate_timeout_s=min(request.candidate_timeout_s or request.deadline_s, request.deadline_s),
         deadline_at=milliseconds(now + request.deadline_s),
         on_deadline=request.on_deadline,
+        closer=closer,
         created_by=caller.id,
         request_id=correlation.request_id(),
         created_at=milliseconds(now),
@@ -77,6 +90,16 @@ def need(multi_run: MultiRun, until: int) -> Need:
         candidates=len(multi_run.candidates),
         until=until,
     )
+
+
+def _closer(request: CreateMultiRun, caller: Caller) -> Closer | None:
+    if not request.close_losers:
+        return None
+    if caller.kind != DEPLOYMENT:
+        raise ApiTokenRequired(
+            "The pull requests are closed as you when a candidate is selected. Your Codegen token is not kept for that."
+        )
+    return Closer(user_id=caller.user_id, token_id=caller.token_id)
 
 
 def _common_repo(candidates: Sequence[Variant]) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import cycle, islice
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from codegen_api import Harness
@@ -103,6 +103,14 @@ class CreateMultiRun(Body):
         None, min_length=1, description="Different options for the candidates, each for `concurrency` of them."
     )
     strategy: Strategy = Strategy.SYNTHESIZE
+    # Strict, because it gives consent: `"yes"` and `1` do not.
+    close_losers: StrictBool = Field(
+        False,
+        description=(
+            "Whether to close the pull requests of the other candidates at Codegen when one is selected. Needs the "
+            "strategy `select`, and an API token of this deployment: a Codegen token is not kept."
+        ),
+    )
     judge: JudgePolicy = Field(
         JudgePolicy.AUTO,
         description=(
@@ -174,9 +182,11 @@ class CreateMultiRun(Body):
         return self.variants or [VariantOptions()]
 
     def without_references(self) -> CreateMultiRun:
-        """Return the request without the agents and the checkpoint that it names."""
+        """Return the request without what may be refused: the agents and the checkpoint, and `close_losers`."""
         variants = self.variants and [each.model_copy(update={"agent_id": None}) for each in self.variants]
-        return self.model_copy(update={"agent_id": None, "from_checkpoint": None, "variants": variants})
+        return self.model_copy(
+            update={"agent_id": None, "from_checkpoint": None, "variants": variants, "close_losers": False}
+        )
 
     def ignored(self) -> list[Warned]:
         """Return a warning for each unknown field, including those of the variants and of `adaptive`."""
@@ -212,6 +222,12 @@ class CreateMultiRun(Body):
             raise ValueError(f"first_k is less than quorum, or more than the number of candidates, {self.requested}")
         if self.adaptive and max(self.adaptive.start, self.adaptive.agree) > self.requested:
             raise ValueError(f"adaptive needs more candidates than there are, {self.requested}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_close_losers(self) -> CreateMultiRun:
+        if self.close_losers and self.strategy is not Strategy.SELECT:
+            raise ValueError("close_losers needs the strategy select: only then there are candidates that lose")
         return self
 
     @model_validator(mode="after")

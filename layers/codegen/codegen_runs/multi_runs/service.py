@@ -69,8 +69,8 @@ class MultiRunNotPaused(Conflict):
 def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Backend) -> MultiRunSnapshot:
     """Store a multi-run and start its state machine.
 
-    Raises `AgentNotFound`, `CheckpointNotFound`, `RunNotStarted`, `CodegenAPIError`, `BudgetExhausted` or
-    `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is running.
+    Raises `AgentNotFound`, `ApiTokenRequired`, `CheckpointNotFound`, `RunNotStarted`, `CodegenAPIError`,
+    `BudgetExhausted` or `TooManyQueuedRuns`, and nothing was stored, or `StorageUnavailable`; then nothing is running.
     """
     now = backend.clock.now()
     multi_run, warnings = drafting.draft(request, org_id=org_id, caller=caller, backend=backend)

@@ -107,7 +107,7 @@ class CandidateSnapshot(RunSnapshot):
     )
     closed_pull_requests: list[int] = Field(
         [],
-        description="The ids of those that were closed after a pick. Some may be open again.",
+        description="The ids of those that were closed after a pick or a selection. Some may be open again.",
     )
     branch_name: str | None = Field(None, description="The branch of the newest of them.")
     link: str | None = Field(None, description="The path of the run in this API. Null until the run is queued.")
@@ -237,6 +237,9 @@ class MultiRunSnapshot(MultiRunSummary):
         None, description="Null if the candidates start from nothing."
     )
 
+    close_losers: bool = Field(
+        False, description="Whether the pull requests of the other candidates are closed when one is selected."
+    )
     answer: AnswerSnapshot | None = None
     counts: Counts
     candidates: list[CandidateSnapshot]
@@ -358,6 +361,7 @@ def snapshot(
     return MultiRunSnapshot(
         **summary(multi_run).model_dump(exclude={"answer"}),
         from_checkpoint=_start(multi_run),
+        close_losers=multi_run.closer is not None,
         answer=_answer(multi_run, answer, judgement) if answer else None,
         counts=Counts(**judgement.counts()),
         candidates=[_candidate(multi_run, candidate, queue or {}, now) for candidate in judgement.candidates],

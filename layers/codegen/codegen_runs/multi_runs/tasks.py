@@ -29,7 +29,7 @@ from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watc
 from codegen_runs.multi_runs.task_inputs import InvalidInput
 from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.runs.following import enqueue
-from codegen_runs.storage.multi_runs import BestCandidate, MultiRun, Ranking, Strategy
+from codegen_runs.storage.multi_runs import AnswerSource, BestCandidate, MultiRun, Ranking, Strategy
 from codegen_runs.storage.runs import Launch, Watch
 
 # The priority in the launch queue: before the candidates of other multi-runs.
@@ -164,11 +164,25 @@ def synthesize(
 
 
 def publish(
-    org_id: int, multi_run_id: str, error: str | None = None, *, execution: str | None = None, backend: Backend
+    org_id: int,
+    multi_run_id: str,
+    error: str | None = None,
+    *,
+    execution: str | None = None,
+    seconds: float = 0.0,
+    backend: Backend,
 ) -> dict[str, str]:
     """Settle a multi-run with its answer, or with the reason why there is none.
 
-    `error` is the failure of the state machine, if it failed. It is part of that reason.
+    If pull requests are to be closed, that follows.
+
+    Args:
+        org_id: The organization.
+        multi_run_id: The multi-run.
+        error: The failure of the state machine, if it failed. It is part of that reason.
+        execution: The name of the execution.
+        seconds: The seconds that this may take. Without enough of them, no pull request is closed.
+        backend: The clock, the tables, and the Codegen client of the deployment.
     """
     multi_run = backend.multi_runs.get(org_id, multi_run_id)
     if multi_run is None or multi_run.status.terminal or _is_earlier(execution, multi_run):
@@ -188,7 +202,8 @@ def publish(
             return transitions.failed(multi_run, reason, now=now)
         return transitions.completed(multi_run, answer, now=now)
 
-    multi_run, _ = recording.update(multi_run, settle, backend=backend)
+    until = backend.clock.now() + seconds
+    multi_run, is_settled = recording.update(multi_run, settle, backend=backend)
     backend.kick(multi_run)
     backlogs.release(multi_run_id, org_id=org_id, backend=backend)
     spending.release(multi_run_id, org_id=org_id, backend=backend)
@@ -198,7 +213,19 @@ def publish(
 
         # The run of the base begins its next turn, so the answer is stored before.
         backend.kick(grafting.send(multi_run, answer, judgement, backend=backend))
+    if is_settled and not error and _closes_losers(multi_run):
+        from codegen_runs.multi_runs import closing
+
+        left = until - backend.clock.now()
+        backend.kick(closing.close_after_select(multi_run, judgement.candidates, seconds=left, backend=backend))
     return {"multi_run_id": multi_run_id}
+
+
+def _closes_losers(multi_run: MultiRun) -> bool:
+    """Return whether the pull requests of the candidates that were not selected are closed. A pick takes precedence."""
+    if multi_run.closer is None or multi_run.pick or multi_run.answer is None or multi_run.ranking is None:
+        return False
+    return multi_run.answer.source is AnswerSource.SELECTED and not multi_run.ranking.none_acceptable
 
 
 def _state(multi_run: MultiRun, following: str, *, judge_runs: Sequence[int] = ()) -> State:

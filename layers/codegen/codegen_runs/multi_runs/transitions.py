@@ -291,7 +291,8 @@ def resynthesizing(multi_run: MultiRun, candidates: Sequence[int], *, by: str, n
 
 def _reopened(multi_run: MultiRun, now: float) -> dict[str, Any]:
     """Return the changed fields of a multi-run that has ended and goes on. A pick stays."""
-    gone = dict.fromkeys(("finished_at", "paused_at", "reason", "answer"))
+    # Whoever reopens it did not request that pull requests are closed.
+    gone = dict.fromkeys(("finished_at", "paused_at", "reason", "answer", "closer"))
     return {"execution": multi_run.execution + 1, "reopened_at": milliseconds(now), **gone}
 
 
@@ -321,7 +322,7 @@ def unpicked(multi_run: MultiRun, *, by: str, now: float) -> Change | None:
 
 
 def pull_request_closed(multi_run: MultiRun, candidate: int, pull_request: int, *, by: str, now: float) -> Change:
-    """The pull request of a candidate that was not picked is closed."""
+    """The pull request of a candidate that was not picked or selected is closed."""
     writer = _writer(multi_run, now)
     data = {"candidate": candidate, "pull_request_id": pull_request, "closed_by": by}
     writer.add("multi_run.pull_request_closed", data)
@@ -330,7 +331,7 @@ def pull_request_closed(multi_run: MultiRun, candidate: int, pull_request: int, 
 
 
 def pull_request_kept(multi_run: MultiRun, candidate: int, pull_request: int, reason: str, *, now: float) -> Change:
-    """The pull request of a candidate that was not picked stays as it is, although a caller asked to close it."""
+    """The pull request of a candidate that was not picked or selected stays, although a caller asked to close it."""
     writer = _writer(multi_run, now)
     data = {"candidate": candidate, "pull_request_id": pull_request, "reason": _short(reason)}
     writer.add("multi_run.pull_request_kept", data)

@@ -341,6 +341,16 @@ class CheckpointStart(BaseModel):
     """The pull requests that the run had at the checkpoint, as text."""
 
 
+class Closer(BaseModel):
+    """The API token with which it was requested that the pull requests of the candidates that lose are closed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: int
+    token_id: str
+    """The id of the token, which is no secret."""
+
+
 class Pick(BaseModel):
     """A person's choice of a candidate. Its answer takes precedence over the one that the multi-run found."""
 
@@ -420,8 +430,10 @@ class MultiRun(BaseModel):
     answer: Answer | None = None
     """The answer that it found. A pick does not change it."""
     pick: Pick | None = None
+    closer: Closer | None = None
+    """None if nothing is closed when a candidate is selected."""
     closed_pull_requests: list[int] = []
-    """The pull requests of candidates that were closed after a pick, by Codegen's ids."""
+    """The pull requests of candidates that were closed after a pick or a selection, by Codegen's ids."""
     reason: str | None = None
     attempts: dict[str, int] = {}
     """The number of the last attempt of each candidate that was retried, by its index. The first attempt is 1."""
