@@ -186,6 +186,7 @@ def functions() -> Iterator[Functions]:
         control_a_run(functions)
         run_a_multi_run(functions)
         graft(functions)
+        close_after_a_selection(functions)
         control_a_multi_run(functions)
         lose_a_state_machine(functions)
         follow_by_websocket(functions)
@@ -467,6 +468,25 @@ def graft(functions: Functions) -> None:
     assert '"outcome":"sent"' in read_a_multi_run(functions, multi_run).replace(" ", "")
 
 
+def close_after_a_selection(functions: Functions) -> None:
+    """Close the pull requests of the candidates that were not selected, as a caller with an API token."""
+    body = {"prompt": "Hello!", "strategy": "select", "judge": "never", "close_losers": True}
+    for _ in range(3):
+        functions.clock.sleep(61)  # By now the Codegen API accepts calls again, and no other run waits for its launch.
+        functions.run("PollRuns")
+    event = with_an_api_token("CreateMultiRun")
+    token = functions.run("CreateApiToken", body='{"name": "Closing", "role": "member"}')
+    event["requestContext"]["authorizer"]["token_id"] = json.loads(token["body"])["id"]
+    multi_run = start_a_multi_run(functions, event, body=json.dumps(body))
+    for _ in range(3):
+        functions.fake.script(Script(pull_request=True))
+    finish_the_candidates(functions, multi_run)
+    functions.run("GatherCandidates", **multi_run)
+    functions.run("PublishMultiRun", **multi_run)
+    found = json.loads(read_a_multi_run(functions, multi_run))["candidates"]
+    assert sorted(len(each["closed_pull_requests"]) for each in found) == [0, 1, 1]
+
+
 def control_a_multi_run(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions)
     functions.run("PlanMultiRun", **multi_run)
@@ -671,8 +691,8 @@ def start_upstream(functions: Functions) -> int:
         return codegen.runs.create("Say hello.", org_id=ORG).id
 
 
-def start_a_multi_run(functions: Functions, **changes: Any) -> dict[str, Any]:
-    found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun", **changes)["body"])
+def start_a_multi_run(functions: Functions, event: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    found = re.search(r"mr-\w+-\w+", functions.run("CreateMultiRun", event, **changes)["body"])
     assert found
     return {"org_id": ORG, "multi_run_id": found[0]}
 
