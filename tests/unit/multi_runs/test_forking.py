@@ -218,6 +218,30 @@ def test_a_checkpoint_of_a_run_at_work_has_a_warning_and_so_has_an_unknown_field
     assert [each["code"] for each in warnings] == ["ignored_parameter", "run_goes_on"]
 
 
+def test_the_first_event_names_the_checkpoint(end: str) -> None:
+    for body, expected in (({"from_checkpoint": end}, end), ({}, None)):
+        first = events(start(**body).json["id"]).json["items"][0]
+
+        assert (first["type"], first["data"]["from_checkpoint"]) == ("multi_run.created", expected)
+
+
+def test_a_candidate_that_is_retried_starts_from_the_checkpoint_again(upstream: Runs, end: str) -> None:
+    upstream.fake.script(Script(ending="FAILED"))
+    multi_run_id = start(from_checkpoint=end, concurrency=1).json["id"]
+    upstream.launch(multi_run_id)
+    upstream.gather(multi_run_id)
+    task("publish", multi_run_id)
+    retried = send("multi_runs/retry", "POST", f"{PATH}/{multi_run_id}/retry")
+    assert retried.status == 202, retried.text
+    upstream.launch(multi_run_id)
+    (candidate,) = get(multi_run_id).json["candidates"]
+    (prompt,) = prompts(upstream, multi_run_id)
+
+    assert (candidate["attempt"], candidate["status"]) == (2, "completed")
+    assert prompt.index("The bug is in the cache.") < prompt.index("Try it so.")
+    assert [each["child"] for each in lineage(end)["descendants"]] == [f"{multi_run_id}-0", candidate["key"]]
+
+
 def test_the_end_of_a_candidate_is_in_the_event_log_as_without_a_checkpoint(upstream: Runs, end: str) -> None:
     multi_run_id = start(from_checkpoint=end, concurrency=2, strategy="none").json["id"]
     upstream.launch(multi_run_id)

@@ -111,6 +111,28 @@ def test_the_answer_names_the_candidates_that_it_had_to_do_without(upstream: Run
     assert reasons[1] == "The run completed without an answer."
 
 
+def test_the_synthesis_is_told_which_candidates_are_missing_and_no_more(upstream: Runs) -> None:
+    multi_run_id = ended(upstream, FAILING, EMPTY, *THREE, quorum=3)
+    found = get(multi_run_id).json
+    prompt = upstream.fake.runs[found["synthesis"]["agent_run_id"]].turns[0].prompt
+
+    assert "2 of the 5 candidates gave no usable answer and are missing here (by their numbers from 0: 0, 1)." in prompt
+    for each in found["candidates"][:2]:
+        assert each["reason"] not in prompt
+        assert str(each["agent_run_id"]) not in prompt
+
+
+@pytest.mark.parametrize("body", [{}, {"concurrency": 5, "adaptive": {"start": 3, "agree": 2}, "quorum": 3}])
+def test_the_prompt_of_the_synthesis_names_neither_dropped_candidates_nor_gaps_where_none_are(
+    upstream: Runs, body: Any
+) -> None:
+    same = [THREE[0], THREE[0], THREE[1]]
+    found = get(ended(upstream, *same, **body)).json
+
+    assert found["counts"]["dropped"] == (2 if body else 0)
+    assert "no usable answer" not in upstream.fake.runs[found["synthesis"]["agent_run_id"]].turns[0].prompt
+
+
 def test_an_answer_that_is_picked_before_the_end_names_no_gaps_yet(upstream: Runs) -> None:
     multi_run_id = str(create({"prompt": "Fix the race.", "concurrency": 2}).json["id"])
     for script in (FAILING, THREE[0]):

@@ -136,6 +136,11 @@ def compose(
     else:
         said = f"{texts.graft}\n\n{grafts.form(labels)}"
         named.insert(0, ("base", judgement.candidates[multi_run.base]))
+    if gaps := [str(each.index) for each in judgement.candidates if each.gap]:
+        said += (
+            f"\n\n{len(gaps)} of the {len(judgement.candidates)} candidates gave no usable answer and are missing here "
+            f"(by their numbers from 0: {', '.join(gaps)}). Do not guess what they would have said."
+        )
     if multi_run.rejections:
         said += f"\n\nAn earlier reply was rejected: {multi_run.rejections[-1].reason} Avoid this."
     begin = frame(said, mark)
