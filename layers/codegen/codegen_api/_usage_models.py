@@ -43,24 +43,31 @@ class RunCounts(Model):
 
 
 class Winners(Model):
-    """How often candidates with the same model and agent type were selected, and how often a person picked them.
+    """How often candidates of the same kind were selected, ranked first by judges, and picked by a person.
 
-    `model` and `agent_type` are None for the defaults of the organization.
+    `model` and `agent_type` are None for the defaults of the organization, `agent_id` without an agent.
     """
 
     model: str | None = None
     agent_type: str | None = None
+    agent_id: str | None = None
     candidates: int = 0
     selected: int = 0
+    judged: int = 0
+    judged_first: int = 0
     picked: int = 0
+    picked_as_judged: int = 0
+    merged: int = 0
 
 
 class Picks(Model):
-    """What people picked, against what the multi-runs selected, and how many picks' pull requests were merged."""
+    """What people picked, against what was selected and judged, and how many picks' pull requests were merged."""
 
     total: int = 0
     same: int = 0
     other: int = 0
+    as_judged: int = 0
+    not_as_judged: int = 0
     merged: int = 0
     not_merged: int = 0
     merge_unknown: int = 0

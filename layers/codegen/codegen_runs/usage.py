@@ -8,7 +8,7 @@ does not know.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -24,7 +24,7 @@ from codegen_runs.clock import Clock, milliseconds
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Unprocessable
 from codegen_runs.run_cards.cards import status_of
-from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun
+from codegen_runs.storage.multi_runs import Answer, AnswerSource, MultiRun, Pick
 from codegen_runs.storage.runs import Watch
 
 PAGE = 100
@@ -63,21 +63,28 @@ class RunCounts(BaseModel):
 
 
 class Winners(BaseModel):
-    """How often candidates with the same model and agent type were selected."""
+    """How often candidates with the same model, agent type and agent were selected, ranked first and picked."""
 
     model: str | None = Field(description="Null for the organization's default.")
     agent_type: Harness | None = Field(description="Null for the organization's default.")
+    agent_id: str | None = Field(None, description="The agent of this deployment; null for none.")
     candidates: int = Field(description="Such candidates in multi-runs that selected one.")
     selected: int = Field(description="Such candidates that were selected.")
+    judged: int = Field(0, description="Such candidates in multi-runs whose first place judges decided.")
+    judged_first: int = Field(0, description="Such candidates that judges ranked first.")
     picked: int = Field(0, description="Such candidates that a person picked, in any multi-run.")
+    picked_as_judged: int = Field(0, description="Such candidates that a person picked and that judges ranked first.")
+    merged: int = Field(0, description="Such candidates that a person picked and whose pull request is merged.")
 
 
 class Picks(BaseModel):
-    """What people picked, against what the multi-runs selected, and what became of it."""
+    """What people picked, against what was selected and what judges ranked first, and what became of it."""
 
     total: int = Field(0, description="Multi-runs with a pick.")
     same: int = Field(0, description="Picks of the candidate that had been selected.")
     other: int = Field(0, description="Picks of another candidate than the one that had been selected.")
+    as_judged: int = Field(0, description="Picks of the candidate that judges had ranked first, with any strategy.")
+    not_as_judged: int = Field(0, description="Picks of another candidate than the one that judges had ranked first.")
     merged: int = Field(0, description="Picks whose pull request is merged.")
     not_merged: int = Field(0, description="Picks whose pull request is not merged.")
     merge_unknown: int = Field(
@@ -92,7 +99,9 @@ class MultiRunCounts(BaseModel):
     total: int
     by_status: dict[str, int]
     selections: int = Field(0, description="Multi-runs in which one of several usable answers was selected.")
-    winners: list[Winners] = Field([], description="The selected candidates by model and agent type, the most first.")
+    winners: list[Winners] = Field(
+        [], description="The candidates by model, agent type and agent, the most selected first."
+    )
     picks: Picks = Picks()
 
 
@@ -230,50 +239,75 @@ def _without_text(answer: Answer) -> Answer:
     return answer.model_copy(update={"text": ""})
 
 
+_Kind = tuple[str | None, Harness | None, str | None]
+"""The model, the agent type and the agent of a candidate."""
+
+
 def _counts(multi_runs: Sequence[MultiRun], runs: Mapping[int, AgentRun]) -> MultiRunCounts:
-    competed: Counter[tuple[str | None, Harness | None]] = Counter()
-    won: Counter[tuple[str | None, Harness | None]] = Counter()
-    picked: Counter[tuple[str | None, Harness | None]] = Counter()
+    counted: defaultdict[_Kind, Counter[str]] = defaultdict(Counter)
+    picks: Counter[str] = Counter()
     selections = 0
     for multi_run in multi_runs:
-        answer, kinds = multi_run.answer, [(each.model, each.agent_type) for each in multi_run.candidates]
-        if multi_run.pick:
-            picked.update(kinds[multi_run.pick.candidate : multi_run.pick.candidate + 1])
-        if answer is None or answer.source is not AnswerSource.SELECTED or answer.candidate is None:
-            continue
-        selections += 1
-        competed.update(kinds)
-        won.update(kinds[answer.candidate : answer.candidate + 1])
-    kinds = sorted({*competed, *picked}, key=lambda kind: (-won[kind], -picked[kind], -competed[kind], str(kind)))
+        kinds: list[_Kind] = [(each.model, each.agent_type, each.agent_id) for each in multi_run.candidates]
+        selected, judged_first = _selected(multi_run), _judged_first(multi_run)
+        if selected is not None:
+            selections += 1
+            for kind in kinds:
+                counted[kind]["candidates"] += 1
+            counted[kinds[selected]]["selected"] += 1
+        if judged_first is not None:
+            for index in {index for run in multi_run.judge_runs if run.ranking is not None for index in run.order}:
+                counted[kinds[index]]["judged"] += 1
+            counted[kinds[judged_first]]["judged_first"] += 1
+        if pick := multi_run.pick:
+            found = list(_outcomes(pick, selected, judged_first, runs))
+            picks.update(found)
+            counted[kinds[pick.candidate]].update(_OF_KIND[each] for each in found if each in _OF_KIND)
+    ordered = sorted(counted, key=lambda kind: (*(-counted[kind][name] for name in _ORDER), str(kind)))
     return MultiRunCounts(
         total=len(multi_runs),
         by_status=dict(Counter(str(multi_run.status) for multi_run in multi_runs)),
         selections=selections,
         winners=[
             Winners(
-                model=model,
-                agent_type=agent,
-                candidates=competed[model, agent],
-                selected=won[model, agent],
-                picked=picked[model, agent],
+                model=kind[0],
+                agent_type=kind[1],
+                agent_id=kind[2],
+                **{"candidates": 0, "selected": 0} | dict(counted[kind]),
             )
-            for model, agent in kinds
+            for kind in ordered
         ],
-        picks=_picks(multi_runs, runs),
+        picks=Picks(**picks),
     )
 
 
-def _picks(multi_runs: Sequence[MultiRun], runs: Mapping[int, AgentRun]) -> Picks:
-    counted: Counter[str] = Counter()
-    for multi_run in multi_runs:
-        if pick := multi_run.pick:
-            counted["total"] += 1
-            answer = multi_run.answer
-            if answer and answer.source is AnswerSource.SELECTED:
-                counted["same" if answer.candidate == pick.candidate else "other"] += 1
-            merged = _is_merged(runs.get(pick.agent_run_id or 0))
-            counted["merge_unknown" if merged is None else "merged" if merged else "not_merged"] += 1
-    return Picks(**counted)
+_ORDER = ("selected", "picked", "judged_first", "candidates", "judged")
+_OF_KIND = {"total": "picked", "as_judged": "picked_as_judged", "merged": "merged"}
+
+
+def _selected(multi_run: MultiRun) -> int | None:
+    """Return the candidate that was selected among several usable ones; None if none was."""
+    answer = multi_run.answer
+    return answer.candidate if answer and answer.source is AnswerSource.SELECTED else None
+
+
+def _judged_first(multi_run: MultiRun) -> int | None:
+    """Return the candidate that judges ranked first; None if the evidence decided about the first place."""
+    ranking = multi_run.ranking
+    return ranking.order[0] if ranking and ranking.by_judges else None
+
+
+def _outcomes(
+    pick: Pick, selected: int | None, judged_first: int | None, runs: Mapping[int, AgentRun]
+) -> Iterator[str]:
+    """Yield the counts of `Picks` to which a pick belongs."""
+    yield "total"
+    if selected is not None:
+        yield "same" if selected == pick.candidate else "other"
+    if judged_first is not None:
+        yield "as_judged" if judged_first == pick.candidate else "not_as_judged"
+    merged = _is_merged(runs.get(pick.agent_run_id or 0))
+    yield "merge_unknown" if merged is None else "merged" if merged else "not_merged"
 
 
 def _is_merged(run: AgentRun | None) -> bool | None:

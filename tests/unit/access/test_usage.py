@@ -11,10 +11,13 @@ from codegen_runs.callers import Caller
 from codegen_runs.storage.multi_runs import (
     Answer,
     AnswerSource,
+    JudgeRun,
     MultiRun,
     MultiRunsTable,
     MultiRunStatus,
     Pick,
+    RankedCandidate,
+    Ranking,
     Strategy,
     SynthesisOptions,
     Variant,
@@ -208,7 +211,8 @@ def test_selected_candidates_are_counted_by_model_and_agent_type(
     counted = count(service)["multi_runs"]
 
     assert (counted["total"], counted["selections"]) == (6, 3)
-    assert [tuple(each.values()) for each in counted["winners"]] == [
+    fields = ("model", "agent_type", "candidates", "selected", "picked")
+    assert [tuple(each[name] for name in fields) for each in counted["winners"]] == [
         ("large", None, 2, 2, 0),
         (None, "claude_code", 1, 1, 0),
         ("small", None, 4, 0, 0),
@@ -243,10 +247,49 @@ def test_picks_are_compared_with_selections_and_with_merged_pull_requests(
         caller = Caller("user:7", 7, frozenset({ORG}), "token")
         counted = usage.report(ORG, usage.span(None, None, clock), caller=caller, backend=backend).multi_runs
         expected = {"total": 3, "same": 1, "other": 1, "merged": 0, "not_merged": 0} | known
-        assert counted.picks.model_dump() == {**expected, "merge_unknown": 3 - sum(known.values())}
+        expected |= {"as_judged": 0, "not_as_judged": 0, "merge_unknown": 3 - sum(known.values())}
+        assert counted.picks.model_dump() == expected
+        assert sum(each.merged for each in counted.winners) == sum(known.values())
         assert {(each.model, each.selected, each.picked) for each in counted.winners} == {
             ("large", 2, 2), ("small", 1, 1)
         }  # fmt: skip
+
+
+def test_picks_are_compared_with_what_judges_ranked_first_by_model_and_by_agent(
+    service: Service, clock: TestClock, deployed: Template, nothing: None
+) -> None:
+    table, now = MultiRunsTable(deployed.tables["MultiRunsTable"].name), round(clock.now() * 1000)
+    small, large, finder = Variant(model="small"), Variant(model="large"), Variant(model="small", agent_id="finder")
+    candidates = [small, large, finder, Variant(model="failed")]
+    for ago, order, by_judges, picked in (
+        (1, [1, 0, 2], True, 1),
+        (2, [1, 0, 2], True, 2),
+        (3, [2, 1, 0], True, None),
+        (4, [0, 1, 2], False, 1),  # The evidence decided.
+        (5, None, False, 0),
+    ):
+        made = multi_run(ORG, now - ago * 3_600_000, MultiRunStatus.COMPLETED)
+        fields: dict[str, Any] = {"candidates": candidates, "strategy": Strategy.RANK}
+        if order:
+            places = [RankedCandidate(candidate=index, rank=rank) for rank, index in enumerate(order, start=1)]
+            fields["ranking"] = Ranking(candidates=places, by_judges=by_judges)
+            fields["judge_runs"] = [JudgeRun(number=n, order=order, ranking=order) for n in (1, 2)]
+        if picked is not None:
+            answer = Answer(text="y", source=AnswerSource.PICKED, candidate=picked)
+            fields["pick"] = Pick(candidate=picked, picked_by="user:7", picked_at=now, answer=answer)
+        table.add(made.model_copy(update=fields))
+
+    counted = count(service)["multi_runs"]
+
+    picks = counted["picks"]
+    assert (picks["total"], picks["as_judged"], picks["not_as_judged"]) == (4, 1, 1)
+    assert (picks["same"], picks["other"], counted["selections"]) == (0, 0, 0)
+    names = ("model", "agent_id", "judged", "judged_first", "picked", "picked_as_judged")
+    assert [tuple(each[name] for name in names) for each in counted["winners"]] == [
+        ("large", None, 3, 2, 2, 1),
+        ("small", "finder", 3, 1, 1, 0),
+        ("small", None, 3, 0, 1, 0),
+    ]
 
 
 def multi_run(org_id: int, created_at: int, status: MultiRunStatus) -> MultiRun:
