@@ -289,15 +289,15 @@ def imported(file: Path) -> ModuleType:
 
 @cache
 def routes() -> tuple[Route, ...]:
-    """Return the routes of the template, each with the method of its handler in the place of ANY."""
+    """Return the routes of the template, one for each method of its handler in the place of ANY."""
     api = load(ROOT / "template.yaml", {"CodegenTokenSecret": ANY_SECRET}).api
     assert api is not None
-    return tuple(replace(route, method=method(source(route))) for route in api.routes)
+    return tuple(replace(route, method=method) for route in api.routes for method in methods(source(route)))
 
 
-def method(file: Path) -> str:
-    """Return the method of a handler. It is the first word of the module's docstring."""
-    return file.read_text("utf-8").removeprefix('"""').split(maxsplit=1)[0]
+def methods(file: Path) -> list[str]:
+    """Return the methods of a handler. The module's docstring begins with them, before the path."""
+    return file.read_text("utf-8").removeprefix('"""').partition(" /")[0].split(", ")
 
 
 def source(route: Route) -> Path:

@@ -72,6 +72,7 @@ ROOMS = (
     {"multi_runs"},
     {"usage"},
     {"webhook_endpoints"},
+    {"doorbell"},
     {"poller"},
     {"live"},
     {"chat"},

@@ -22,6 +22,7 @@ ROLES = {
     "budgets/set.py": Role.ADMIN,
     "check_suite_settings/update.py": Role.ADMIN,
     "console/render.py": Role.VIEWER,
+    "doorbell/manage.py": Role.ADMIN,
     "live/create_ticket.py": Role.VIEWER,
     "oauth_tokens/revoke.py": Role.VIEWER,
     "organizations/update.py": Role.ADMIN,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from codegen_runs.storage.budgets import BudgetsTable
     from codegen_runs.storage.checkpoints import Checkpoints
     from codegen_runs.storage.connections import ConnectionsTable
+    from codegen_runs.storage.doorbells import DoorbellsTable
     from codegen_runs.storage.idempotency import IdempotencyTable
     from codegen_runs.storage.multi_runs import MultiRun, MultiRunsTable
     from codegen_runs.storage.outbox import Outbox
@@ -52,6 +53,7 @@ class Parts(TypedDict, total=False):
     callers: Table
     checkpoints: Checkpoints
     connections: ConnectionsTable
+    doorbells: DoorbellsTable
     idempotency: IdempotencyTable
     multi_runs: MultiRunsTable
     outbox: Outbox
@@ -156,6 +158,13 @@ class Backend:
         from codegen_runs.storage.connections import ConnectionsTable
 
         return ConnectionsTable(settings.required("CONNECTIONS_TABLE"))
+
+    @cached_property
+    def doorbells(self) -> DoorbellsTable:
+        """Doorbells, in the webhook endpoints table."""
+        from codegen_runs.storage.doorbells import DoorbellsTable
+
+        return DoorbellsTable(settings.required("WEBHOOK_ENDPOINTS_TABLE"))
 
     @cached_property
     def idempotency(self) -> IdempotencyTable:

@@ -30,6 +30,9 @@ WEBHOOK_ENDPOINT = r"^we-[0-9a-f]{16}$"
 WEBHOOK_MESSAGE = r"^[A-Za-z0-9_.~-]{1,200}$"
 """A message to a webhook endpoint."""
 
+DOORBELL = r"^([0-9]{1,16})-([A-Za-z0-9_-]{43})$"
+"""The last segment of the URL of a doorbell: the organization and the key."""
+
 API_TOKEN = r"^[A-Za-z0-9-]{1,64}$"  # noqa: S105 - the form of an id
 """An API token of this deployment, by its id."""
 

@@ -40,6 +40,7 @@ def endpoint(
     app: APIGatewayRestResolver,
     *,
     public: bool = False,
+    any_body: bool = False,
     role: Role | None = None,
     codegen_decides: bool = False,
     own_data: bool = False,
@@ -54,6 +55,7 @@ def endpoint(
     Args:
         app: The resolver.
         public: Whether the routes have no authorizer, so that anyone may call them.
+        any_body: Whether a body may have any form. The edge then neither reads nor refuses it.
         role: The role that the caller needs in the organization that a request is about. By default a viewer may read,
             and a member may do everything else.
         codegen_decides: Whether Codegen, and not the role, decides about callers who send their own Codegen token and
@@ -97,7 +99,8 @@ def endpoint(
                 admission.require_codegen_token(caller)
 
             def act() -> Answer:
-                answer = app.resolve(_prepared(app, event, context, caller, org_id, backend, views=views), context)
+                read = admission.read_body(event) if method in _METHODS_WITH_BODY and not any_body else event
+                answer = app.resolve(_prepared(app, read, context, caller, org_id, backend, views=views), context)
                 if not (verbatim or secret):
                     answer = answers.masked(answer)
                 return answer if method == "GET" or not answers.is_too_large(answer) else _shortened(answer)
@@ -169,9 +172,7 @@ def _prepared(
     *,
     views: bool,
 ) -> Event:
-    """Read the body, which must be a JSON object, and give the resolver the values of the shared parameters."""
-    if event["httpMethod"] in _METHODS_WITH_BODY:
-        event = admission.read_body(event)
+    """Give the resolver the values of the shared parameters, and return the event."""
     seconds_left = seconds_left_in(context)
     app.context.update(seconds_left=seconds_left, backend=backend, organization=org_id, views=views)
     if caller:

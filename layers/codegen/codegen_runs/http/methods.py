@@ -21,6 +21,7 @@ _SHARED = {
     "/v1/organizations/{org_id}/agents": ("GET", "POST"),
     "/v1/organizations/{org_id}/agents/{agent_id}": ("GET", "PATCH", "DELETE"),
     "/v1/organizations/{org_id}/budgets": ("GET", "PUT"),
+    "/v1/organizations/{org_id}/doorbell": ("GET", "PUT", "DELETE"),
     "/v1/organizations/{org_id}/multi-runs": ("GET", "POST"),
     "/v1/organizations/{org_id}/multi-runs/{multi_run_id}/pick": ("POST", "DELETE"),
     "/v1/organizations/{org_id}/repos/check-suite-settings": ("GET", "PUT"),

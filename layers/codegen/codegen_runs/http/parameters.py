@@ -6,8 +6,9 @@ from aws_lambda_powertools.event_handler import Depends, Request
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import Field
 
-from codegen_runs import backend, forms
+from codegen_runs import backend, forms, links, settings
 from codegen_runs.callers import Caller
+from codegen_runs.http import proxy, routing
 
 
 def _caller(request: Request) -> Caller:
@@ -45,6 +46,23 @@ Backend = Annotated[backend.Backend, Depends(_backend)]
 """The backend for domain functions. Its Codegen client acts as the caller, within the seconds left."""
 
 
+def _address(request: Request) -> str:
+    scheme = "http" if settings.private_webhooks() else "https"
+    return f"{scheme}://{routing.domain_of(request.resolved_event.raw_event)}{links.link('')}"
+
+
+Address = Annotated[str, Depends(_address)]
+"""The address of the API at which the request was sent, without a slash at its end."""
+
+
+def _call(request: Request) -> proxy.Call:
+    return proxy.Call.of(request.resolved_event.raw_event)
+
+
+SentCall = Annotated[proxy.Call, Depends(_call)]
+"""The headers and the body of the request as they were sent."""
+
+
 def _seconds_left(request: Request) -> float:
     seconds: float = request.context["seconds_left"]
     return seconds
@@ -78,6 +96,7 @@ IdInQuery = Annotated[int, Query(ge=0, le=forms.LARGEST_ID)]
 """An id of the Codegen API in a query."""
 
 MultiRunId = Annotated[str, Path(pattern=forms.MULTI_RUN)]
+DoorbellName = Annotated[str, Path(json_schema_extra={"pattern": forms.DOORBELL})]
 EndpointId = Annotated[str, Path(pattern=forms.WEBHOOK_ENDPOINT)]
 ApiTokenId = Annotated[str, Path(json_schema_extra={"pattern": forms.API_TOKEN})]
 AgentId = Annotated[str, Path(json_schema_extra={"pattern": forms.AGENT})]

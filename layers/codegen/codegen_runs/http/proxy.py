@@ -1,8 +1,11 @@
 """API Gateway's proxy events and answers, and the parts of a request in an event."""
 
+from __future__ import annotations
+
 import json
 import re
 from base64 import b64decode
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,6 +31,26 @@ class Handler(Protocol):
 def headers_of(event: Event) -> dict[str, str]:
     """Return the headers by their names in lower case."""
     return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as it was sent.
+
+    Attributes:
+        headers: The names and values of the headers.
+        content: The bytes of the body.
+    """
+
+    headers: tuple[tuple[str, str], ...]
+    content: bytes
+
+    @classmethod
+    def of(cls, event: Event) -> Call:
+        """Return the request in an event of API Gateway."""
+        several = event.get("multiValueHeaders") or {}
+        headers = tuple((name, value) for name, values in several.items() for value in values)
+        return cls(headers, content_of(event))
 
 
 def authorized(event: Event) -> dict[str, str]:

@@ -12,7 +12,7 @@ import re
 from urllib.parse import unquote
 
 from codegen_runs import forms
-from codegen_runs.http.proxy import Event
+from codegen_runs.http.proxy import Event, headers_of
 from codegen_runs.problems import RouteNotFound, Unprocessable
 
 _IN_RESOURCE = "{org_id}"
@@ -92,6 +92,14 @@ def path_in_url(event: Event) -> str:
     url, path = str(event["requestContext"].get("path")), str(event["path"])
     # `sam local` writes the route there: `/v1/organizations/{org_id}`.
     return url if url.endswith(path) else path
+
+
+def domain_of(event: Event) -> str:
+    """Return the domain of the API at which a request was sent, with its port if it is not the usual one.
+
+    API Gateway has matched it with the name in the TLS handshake, so no caller can choose it.
+    """
+    return str(event["requestContext"].get("domainName") or headers_of(event)["host"])
 
 
 def base_path_of(event: Event) -> str:

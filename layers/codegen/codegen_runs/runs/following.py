@@ -10,7 +10,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import Writer
 from codegen_runs.prompts import Prompt, Source, following
-from codegen_runs.runs.schedule import VIEW_SECONDS, VIEWED_INTERVAL
+from codegen_runs.runs.schedule import RING_INTERVAL, VIEW_SECONDS, VIEWED_INTERVAL
 from codegen_runs.runs.transitions import QUEUE_ONLY, Change, cancelled, prompted, reopened, unawaited
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Cancel, Launch, RunsTable, Watch
@@ -181,6 +181,30 @@ def view(watch: Watch, *, backend: Backend) -> None:
     except ConditionFailed:
         return  # The poller or another viewer wrote at the same moment; the next view is recorded.
     backend.kick()
+
+
+def ring(watch: Watch, *, backend: Backend) -> bool:
+    """Have the poller read a run now, because Codegen says that it has ended. Return whether this moves its next poll.
+
+    Of several rings within `RING_INTERVAL`, the first moves the next poll to now, and the others together move one poll
+    to the end of the interval. Raises `StorageUnavailable`.
+    """
+    while True:
+        now = milliseconds(backend.clock.now())
+        at = max(now, (watch.rung_at or 0) + milliseconds(RING_INTERVAL))
+        if watch.status.terminal or watch.agent_run_id is None or watch.due_at is None or watch.due_at <= at:
+            return False
+        try:
+            backend.runs.write(watch.model_copy(update={"due_at": at, "rung_at": at}))
+        except ConditionFailed:
+            # The poller may have read the run before its end.
+            if (again := backend.runs.get(watch.org_id, watch.key)) is None:
+                return False
+            watch = again
+            continue
+        if at == now:
+            backend.kick()
+        return True
 
 
 def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) -> Watch:

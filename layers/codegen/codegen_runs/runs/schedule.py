@@ -13,6 +13,9 @@ from codegen_runs.storage.runs import Watch
 VIEW_SECONDS = 60
 VIEWED_INTERVAL = 2.0
 
+# At least so long is between two polls for which the doorbell of a run was rung.
+RING_INTERVAL = 5.0
+
 # Between two reads of a run, by how many reads in a row found nothing new.
 INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 

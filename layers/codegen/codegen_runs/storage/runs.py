@@ -215,6 +215,8 @@ class Watch(BaseModel):
     """The time of the next poll; None removes the watch from the index."""
     viewed_until: int | None = None
     """Until this time the run counts as watched by a viewer, and is polled often."""
+    rung_at: int | None = None
+    """The time of the last poll for which its doorbell was rung."""
     cancel: Cancel | None = None
     """The cancel that was requested in this turn. It is not carried out while the run is neither `cancelling` nor
     ended."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
 import httpcore
 
@@ -46,6 +47,36 @@ def is_public(address: str) -> bool:
             if parsed in network:
                 return _is_global(IPv4Address((int(parsed) >> shift) & 0xFFFFFFFF))
     return _is_global(parsed)
+
+
+def may_be_public(host: str) -> bool:
+    """Return whether a host is an address on the internet, or a name that may have one."""
+    try:
+        return is_public(host)
+    except ValueError:  # a name, which is checked when a connection is made
+        name = host.rstrip(".")
+        return "." in name and not name.endswith((".localhost", ".local", ".internal"))
+
+
+def refused(url: str, *, private: bool = False) -> tuple[LiteralString, LiteralString] | None:
+    """Return why nothing is sent to a URL, as a kind and a sentence; None if messages may be sent.
+
+    Args:
+        url: The URL.
+        private: Whether hosts that are not public, and http, are allowed.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "https_url", "Input should be an https URL"
+    if parts.scheme not in (("https", "http") if private else ("https",)) or not host or port == 0:
+        return "https_url", "Input should be an https URL"
+    if parts.username is not None or parts.fragment:
+        return "https_url", "Input should be a URL without a user, a password and a fragment"
+    if not private and not may_be_public(host):
+        return "public_host", "Input should name a host on the internet"
+    return None
 
 
 def _is_global(address: IPv4Address | IPv6Address) -> bool:

@@ -60,9 +60,13 @@ def send(endpoint: Endpoint, message_id: str, content: dict[str, object], *, at:
 
 def enqueue(delivery: Delivery) -> None:
     """Put a delivery into the queue. Raises `StorageUnavailable`."""
-    named = {"org_id": delivery.org_id, "endpoint_id": delivery.endpoint_id, "position": delivery.position}
+    put(json.dumps({"org_id": delivery.org_id, "endpoint_id": delivery.endpoint_id, "position": delivery.position}))
+
+
+def put(message: str) -> None:
+    """Put a message into the queue. Raises `StorageUnavailable`."""
     try:
-        sqs().send_message(QueueUrl=settings.required("DELIVERY_QUEUE"), MessageBody=json.dumps(named))
+        sqs().send_message(QueueUrl=settings.required("DELIVERY_QUEUE"), MessageBody=message)
     except AwsError as error:
         raise outage(error, "The queue of webhook deliveries did not respond.") from error
 

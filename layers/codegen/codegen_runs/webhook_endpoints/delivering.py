@@ -17,7 +17,7 @@ from codegen_runs.logs import logger
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.storage.webhook_endpoints import Attempt, Delivery, DeliveryStatus, Endpoint
 from codegen_runs.webhook_endpoints import announcing, messages
-from codegen_runs.webhook_endpoints.posting import Answer, Post
+from codegen_runs.webhook_endpoints.posting import Answer, Post, host_of
 
 DELAYS = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
 """Seconds after each failed try until the next one. Each is up to a fifth longer, so that they spread."""
@@ -27,6 +27,11 @@ DISABLED_AFTER = 3 * 86_400
 
 Sign = Callable[[str, str, datetime, str], str]
 """Signs a body: secret, message id, time, body."""
+
+
+def delay_after(tries: int, spread: float) -> int:
+    """Return the seconds from a failed try to the next one. `spread` is from 0 to 1."""
+    return round(DELAYS[tries - 1] * (1 + spread / 5))
 
 
 class Deliverer:
@@ -84,7 +89,7 @@ class Deliverer:
             reason = f"The endpoint took the message in none of {ATTEMPTS} tries."
             self._record(delivery, attempts=attempts, status=DeliveryStatus.FAILED, reason=reason, next_attempt_at=None)
             return 0
-        delay = round(DELAYS[tries - 1] * (1 + self._spread() / 5))
+        delay = delay_after(tries, self._spread())
         self._record(delivery, attempts=attempts, next_attempt_at=milliseconds(began + delay))
         return delay
 
@@ -94,7 +99,7 @@ class Deliverer:
         if endpoint.previous_secret and (endpoint.previous_until or 0) > milliseconds(now):
             secrets.append(endpoint.previous_secret)
         return {
-            "host": endpoint.url.split("/")[2].rpartition("@")[2],
+            "host": host_of(endpoint.url),
             "content-type": "application/json",
             "user-agent": "codegen-runs-webhooks",
             "webhook-id": delivery.id,

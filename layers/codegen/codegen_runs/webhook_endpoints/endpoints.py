@@ -6,7 +6,6 @@ import base64
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
@@ -22,7 +21,7 @@ from codegen_runs.storage.outbox import ANNOUNCED
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.storage.webhook_endpoints import Delivery, DeliveryStatus, Endpoint, Format
 from codegen_runs.webhook_endpoints import announcing, messages
-from codegen_runs.webhook_endpoints.addresses import is_public
+from codegen_runs.webhook_endpoints.addresses import refused
 
 MOST_ENDPOINTS = 20
 MOST_REPLAYED = 100
@@ -63,22 +62,8 @@ class EndpointDisabled(Conflict):
 
 
 def _reachable(url: str) -> str:
-    parts = urlsplit(url)
-    private = settings.private_webhooks()
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if parts.scheme not in (("https", "http") if private else ("https",)) or not host or port == 0:
-        raise PydanticCustomError("https_url", "Input should be an https URL")
-    if parts.username is not None or parts.fragment:
-        raise PydanticCustomError("https_url", "Input should be a URL without a user, a password and a fragment")
-    try:
-        public = is_public(host)
-    except ValueError:  # a name, which is checked when a message is sent
-        public = "." in host.rstrip(".") and not host.rstrip(".").endswith((".localhost", ".local", ".internal"))
-    if not public and not private:
-        raise PydanticCustomError("public_host", "Input should name a host on the internet")
+    if problem := refused(url, private=settings.private_webhooks()):
+        raise PydanticCustomError(*problem)
     return url
 
 

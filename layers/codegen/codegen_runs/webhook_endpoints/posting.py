@@ -16,6 +16,11 @@ ANSWER_BYTES = 4096
 ANSWER_CHARACTERS = 500
 
 
+def host_of(url: str) -> str:
+    """Return the value of the header Host for a URL."""
+    return url.split("/")[2].rpartition("@")[2]
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer of an endpoint, or why there is none."""
@@ -30,7 +35,7 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-Post = Callable[[str, Mapping[str, str], str], Answer]
+Post = Callable[[str, Mapping[str, str], str | bytes], Answer]
 """Sends a body with headers to a URL. Raises nothing."""
 
 
@@ -48,9 +53,10 @@ class Poster:
         self._network = network or CheckedBackend()
         self._now = now
 
-    def __call__(self, url: str, headers: Mapping[str, str], body: str) -> Answer:
+    def __call__(self, url: str, headers: Mapping[str, str], body: str | bytes) -> Answer:
         """See `Post`."""
         until = self._now() + SECONDS
+        content = body.encode() if isinstance(body, str) else body
         timeouts = {"connect": SECONDS, "read": SECONDS, "write": SECONDS, "pool": SECONDS}
         try:
             with (
@@ -58,15 +64,15 @@ class Poster:
                     ssl_context=httpx.create_ssl_context(), network_backend=self._network, max_keepalive_connections=0
                 ) as pool,
                 pool.stream(
-                    "POST", url, headers=list(headers.items()), content=body.encode(), extensions={"timeout": timeouts}
+                    "POST", url, headers=list(headers.items()), content=content, extensions={"timeout": timeouts}
                 ) as response,
             ):
-                content = b""
+                answer = b""
                 for part in response.iter_stream():
-                    content += part
-                    if len(content) >= ANSWER_BYTES or self._now() >= until:
+                    answer += part
+                    if len(answer) >= ANSWER_BYTES or self._now() >= until:
                         break
-                return Answer(response.status, content[:ANSWER_BYTES].decode("utf-8", "replace")[:ANSWER_CHARACTERS])
+                return Answer(response.status, answer[:ANSWER_BYTES].decode("utf-8", "replace")[:ANSWER_CHARACTERS])
         except AddressRefused as error:
             return Answer(error=str(error))
         except httpcore.TimeoutException:
