@@ -15,6 +15,7 @@ Where to look:
     answers        the text of a run's result
     trouble        what goes wrong with a call
     limits         the rate limits
+    webhooks       the calls that tell others that a run has ended
     control        the control surface under `/_fake`
     clock          the fake's time
     persistence    the journal of a fake whose state outlives its process

@@ -10,6 +10,7 @@ from .limits import LIMITS
 from .sample_data import DEMO_ORG_ID, DEMO_TOKEN
 from .server import server
 from .state import FakeCodegen
+from .webhooks import calling
 
 
 def main() -> None:
@@ -27,7 +28,8 @@ def main() -> None:
         print(f"The fake Codegen serves organization {DEMO_ORG_ID} at {base_url}. Try:")
         print(f"  curl -H 'Authorization: Bearer {DEMO_TOKEN}' {base_url}/v1/users/me")
         print(f"  curl {base_url}/_fake", flush=True)
-        server(fake, timeout_graceful_shutdown=1).run([listening])
+        with calling(fake):
+            server(fake, timeout_graceful_shutdown=1).run([listening])
 
 
 if __name__ == "__main__":

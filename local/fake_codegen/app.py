@@ -56,6 +56,7 @@ from .schemas import (
     WebhookTestRequest,
 )
 from .state import Caller, FakeCodegen, UpstreamError
+from .webhooks import webhook_call
 from .wire import wire_of
 
 
@@ -476,7 +477,8 @@ async def get_webhook_config(organization: Organization) -> WebhookConfigRespons
 
 @router.post("/v1/organizations/{org_id}/webhooks/agent-run", responses=_responses(), response_model=None)
 async def set_webhook_config(organization: Organization, body: WebhookConfigRequest) -> Any:
-    """Set the webhook for finished runs. The fake stores it and never calls it."""
+    """Set the webhook for finished runs."""
+    organization.webhook_secret = body.secret
     organization.webhook = WebhookConfigResponse(
         url=str(body.url), enabled=body.enabled, has_secret=body.secret is not None
     )
@@ -486,13 +488,17 @@ async def set_webhook_config(organization: Organization, body: WebhookConfigRequ
 @router.delete("/v1/organizations/{org_id}/webhooks/agent-run", responses=_responses(), response_model=None)
 async def delete_webhook_config(organization: Organization) -> Any:
     """Delete the webhook for finished runs."""
+    organization.webhook_secret = None
     organization.webhook = WebhookConfigResponse(url=None, enabled=False, has_secret=False)
     return {"success": True}
 
 
 @router.post("/v1/organizations/{org_id}/webhooks/agent-run/test", responses=_responses(), response_model=None)
-async def test_webhook(organization: Organization, body: WebhookTestRequest) -> Any:  # noqa: ARG001
-    """Answer that a test was sent. The fake never calls a webhook."""
+async def test_webhook(organization: Organization, body: WebhookTestRequest, fake: Fake) -> Any:
+    """Send a test to a URL, signed as the organization's webhook is."""
+    payload: dict[str, object] = {"event_type": "test", "organization_id": organization.id}
+    with fake.lock:
+        fake.webhooks.tests.append(webhook_call(str(body.url), organization.webhook_secret, payload))
     return {"success": True, "url": str(body.url)}
 
 

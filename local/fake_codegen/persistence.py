@@ -123,6 +123,8 @@ class Persistence:
         fake.organizations = {organization.id: organization for organization in loaded["organization"]}
         fake.pull_requests = {pull_request.id: pull_request for pull_request in loaded["pull_request"]}
         fake.runs = {run.id: run for run in loaded["run"]}
+        # Nobody is called about the runs that ended while the fake was stopped.
+        fake.webhooks.at_work = {run.id for run in loaded["run"] if not run.ended(fake.clock.now())}
         fake.creates = loaded["create"]
         for run in fake.runs.values():
             if run.pull_request:  # runs share it

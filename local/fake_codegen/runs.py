@@ -16,6 +16,7 @@ from .schemas import (
     ApiAgentRunSourceType,
     GithubPullRequestResponse,
     JsonObject,
+    WebhookOverride,
 )
 
 ACTIVE = "ACTIVE"
@@ -126,6 +127,8 @@ class Run:
     turns: list[Turn] = field(default_factory=list)
     pull_request: PullRequest | None = None
     checks_banned: bool = False
+    webhooks: list[WebhookOverride] = field(default_factory=list)
+    """What is called when it ends, in the place of the organization's webhook."""
 
     @property
     def created_at(self) -> datetime:

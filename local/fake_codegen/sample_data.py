@@ -54,6 +54,7 @@ class Organization:
     webhook: WebhookConfigResponse = field(
         default_factory=lambda: WebhookConfigResponse(url=None, enabled=False, has_secret=False)
     )
+    webhook_secret: str | None = None
     check_suites: dict[int, CheckSuiteSettingsResponse] = field(default_factory=dict)
     """By repository, once they have been changed."""
 

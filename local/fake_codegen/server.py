@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from local import loopback
 
 from .app import create_app
+from .webhooks import calling
 from .wire import SocketWire, wired
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def serve(fake: FakeCodegen, *, port: int = 0, keep: Callable[[], None] | None =
         try:
             if not running.ready.wait(timeout=10):
                 raise RuntimeError("The fake Codegen did not start within 10 s.")
-            yield loopback.url(listening)
+            with calling(fake):
+                yield loopback.url(listening)
         finally:
             running.should_exit = True
             thread.join(timeout=10)

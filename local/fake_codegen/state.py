@@ -27,11 +27,13 @@ from .schemas import (
     ResumeAgentRunInput,
     UserNotFoundErrorResponse,
     UserResponse,
+    WebhookOverride,
 )
 from .trouble import Trouble, Troubles
+from .webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class UpstreamError(Exception):
@@ -102,9 +104,11 @@ class FakeCodegen:
             """The creates that took effect, oldest first."""
             self.troubles = Troubles()
             self.scripts = Scripts()
+            self.webhooks = Webhooks()
             self.number_from(runs=100_001, pull_requests=9_001)
             self.limiter.clear()
             self._add_finished_runs()
+            self.webhooks.at_work.clear()
 
     def number_from(self, *, runs: int, pull_requests: int) -> None:
         """Set the ids of the next run and of the next pull request."""
@@ -235,6 +239,7 @@ class FakeCodegen:
                 repo_id=request.repo_id,
                 model=request.model,
                 agent_type=request.agent_type,
+                webhooks=request.webhooks,
             )
             self.creates.append(Create(run.id, organization.id, body, run.created_at))
         return run
@@ -250,6 +255,7 @@ class FakeCodegen:
         repo_id: int | None = None,
         model: str | None = None,
         agent_type: str | None = None,
+        webhooks: Sequence[WebhookOverride] | None = None,
         result: str | None = None,
         script: Script | None = None,
         ago: float = 0,
@@ -266,6 +272,7 @@ class FakeCodegen:
                 repo_id=repo_id,
                 model=model or self.models.default_model,
                 agent_type=agent_type or "codegen",
+                webhooks=list(webhooks or ()),
             )
             self._add_turn(run, prompt, script, self.clock.now() - timedelta(seconds=ago), result)
             self.runs[run.id] = run
@@ -279,6 +286,8 @@ class FakeCodegen:
             now = self.clock.now()
             run.stop(now)
             run.model = request.model or run.model
+            if request.webhooks is not None:
+                run.webhooks = request.webhooks
             self._add_turn(run, request.prompt, script, now)
         return run
 
@@ -320,6 +329,7 @@ class FakeCodegen:
         if plan.pull_request_at < inf and run.pull_request is None:
             run.pull_request = self._open_pull_request(run, prompt, at + timedelta(seconds=plan.pull_request_at))
         run.turns.append(Turn(at, prompt, plan))
+        self.webhooks.at_work.add(run.id)
 
     def _open_pull_request(self, run: Run, prompt: str, at: datetime) -> PullRequest:
         pull_request_id = next(self._pull_request_ids)
