@@ -191,6 +191,7 @@ def functions() -> Iterator[Functions]:
         lose_a_state_machine(functions)
         follow_by_websocket(functions)
         announce(functions)
+        ring_the_doorbell(functions)
         send_every_request_as_every_caller(functions)
         use_an_api_token(functions)
         yield functions
@@ -585,6 +586,28 @@ def announce(functions: Functions) -> None:
         functions.run(name, event, **there, body='{"url": "https://hooks.example.com/"}')
 
 
+def ring_the_doorbell(functions: Functions) -> None:
+    """Turn the doorbell on in the place of another webhook, ring it for a run that is followed, and turn it off."""
+    with CodegenAPI(token=DEMO_TOKEN, base_url=functions.codegen_url) as codegen:
+        codegen.webhooks.set("https://hooks.example.com/ended", org_id=ORG)
+    functions.fake.script(Script(ending="NEVER"))
+    started = json.loads(functions.run("CreateAgentRun")["body"])["id"]
+    for _ in range(10):  # The poller leaves the run alone for a while, because nothing happens.
+        functions.run("PollRuns", milliseconds_left=32_000)
+    name = turn_on_doorbell(functions, forward=True)
+    event = samples.read("RingDoorbell")
+    there = {"path": at(event, {"doorbell": name}), "pathParameters": {"doorbell": name}}
+    assert functions.run("RingDoorbell", event, **there, body=json.dumps({"id": started}))["statusCode"] == 202
+    functions.run("ManageDoorbell", httpMethod="DELETE")
+
+
+def turn_on_doorbell(functions: Functions, *, forward: bool) -> str:
+    """Turn the doorbell on, and return the last segment of its URL."""
+    body = json.dumps({"forward": forward})
+    assert functions.run("ManageDoorbell", httpMethod="PUT", body=body)["statusCode"] == 200
+    return str(functions.fake.organizations[ORG].webhook.url).rpartition("/")[2]
+
+
 def deliver(delivery: Delivery) -> dict[str, Any]:
     """Return the event with the message about a delivery."""
     event = samples.read("SendWebhooks")
@@ -628,6 +651,8 @@ def send_every_request_as_every_caller(functions: Functions) -> None:
                     functions.run("PauseMultiRun", path=at(pause, multi_run), pathParameters=parameters(multi_run))
             if samples.WEBHOOK_ENDPOINT in text:
                 text = text.replace(samples.WEBHOOK_ENDPOINT, create_webhook_endpoint(functions))
+            if samples.DOORBELL in text:
+                text = text.replace(samples.DOORBELL, turn_on_doorbell(functions, forward=True))
             if samples.CHECKPOINT in text:
                 text = text.replace(samples.CHECKPOINT, make_a_checkpoint(functions))
             if samples.NEW_RUN in text:

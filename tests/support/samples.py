@@ -35,6 +35,8 @@ NEW_RUN = "100005"
 """The first run that a new fake starts. The samples that need a running run name it."""
 WEBHOOK_ENDPOINT = "we-00000000000000a1"
 """The webhook endpoint in the samples."""
+DOORBELL = f"{ORG}-{'A' * 43}"
+"""The last segment of the URL of the doorbell in the samples."""
 CHECKPOINT = f"{NEW_RUN}.0-2"
 """The checkpoint in the samples: the first one that a caller creates of that run."""
 
@@ -63,6 +65,8 @@ def ready(name: str, stack: Stack) -> str:
         text = text.replace(API_TOKEN, _make_token(stack))
     if WEBHOOK_ENDPOINT in text and name != "SendWebhooks":
         text = text.replace(WEBHOOK_ENDPOINT, _create_webhook_endpoint(stack))
+    if DOORBELL in text:
+        text = text.replace(DOORBELL, _turn_on_doorbell(stack))
     if MULTI_RUN in text:
         multi_run_id = f"{MULTI_RUN[:16]}{secrets.token_hex(5)}"
         with pytest.MonkeyPatch.context() as patch:
@@ -137,6 +141,17 @@ def _create_webhook_endpoint(stack: Stack) -> str:
         timeout=60,
     )
     return str(made.raise_for_status().json()["id"])
+
+
+def _turn_on_doorbell(stack: Stack) -> str:
+    """Turn on the doorbell, in the place of any other webhook, and return the last segment of its URL."""
+    path = f"{stack.api_url}/v1/organizations/{ORG}"
+    headers = {"Authorization": f"Bearer {stack.codegen.token}"}
+    httpx.delete(f"{path}/doorbell", headers=headers, timeout=60)
+    httpx.delete(f"{path}/webhooks/agent-run", headers=headers, timeout=60)
+    httpx.put(f"{path}/doorbell", headers=headers, json={}, timeout=60).raise_for_status()
+    webhook = httpx.get(f"{path}/webhooks/agent-run", headers=headers, timeout=60).json()
+    return str(webhook["url"]).rpartition("/")[2]
 
 
 def _make_checkpoint(stack: Stack) -> str:
