@@ -149,6 +149,10 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("webhook test")
     terminal("webhook delete")
 
+    terminal("doorbell on")
+    terminal("doorbell view")
+    terminal("doorbell off")
+
     endpoint = terminal("webhook-endpoint create", "https://hooks.example/runs", field="id")
     terminal("webhook-endpoint list")
     terminal("webhook-endpoint view", endpoint)

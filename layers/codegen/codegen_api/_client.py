@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .resources.chat import AsyncChatResource, ChatResource
     from .resources.checkpoints import AsyncCheckpointsResource, CheckpointsResource
     from .resources.cli_rules import AsyncCliRulesResource, CliRulesResource
+    from .resources.doorbell import AsyncDoorbellResource, DoorbellResource
     from .resources.integrations import AsyncIntegrationsResource, IntegrationsResource
     from .resources.mcp_providers import AsyncMcpProvidersResource, McpProvidersResource
     from .resources.members import AsyncMembersResource, MembersResource
@@ -309,6 +310,13 @@ class _Client(Generic[D]):
         from .resources.webhook_endpoints import AsyncWebhookEndpointsResource, WebhookEndpointsResource
 
         return WebhookEndpointsResource, AsyncWebhookEndpointsResource
+
+    @resource_property
+    def doorbell(self) -> "tuple[type[DoorbellResource], type[AsyncDoorbellResource]]":
+        """The doorbell, with which a deployment reads a run as soon as it ends."""
+        from .resources.doorbell import AsyncDoorbellResource, DoorbellResource
+
+        return DoorbellResource, AsyncDoorbellResource
 
     @resource_property
     def service(self) -> "tuple[type[ServiceResource], type[AsyncServiceResource]]":

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from ._models import AgentRunLog, Model, Organization, Page, User
+from ._models import AgentRunLog, Model, Organization, Page, User, WebhookConfig
 from ._statuses import RunStatus
 from ._timestamps import Timestamp
 
@@ -475,6 +475,19 @@ class AuditEntry(Model):
     attempt: int | None = None
     previous: str
     hash: str
+
+
+class Doorbell(Model):
+    """Whether Codegen calls the doorbell of a deployment: `off`, `on`, `forwarding` or `changed`.
+
+    `webhook` is what else is configured at Codegen, `replaced` is the webhook that the doorbell replaced.
+    """
+
+    organization_id: int
+    state: str
+    webhook: WebhookConfig | None = None
+    replaced: WebhookConfig | None = None
+    since: Timestamp | None = None
 
 
 class WebhookEndpoint(Model):

@@ -24,6 +24,9 @@ _NEW_TOKEN = "Create another token with: codegen-runs token create"  # noqa: S10
 
 # By the `code` of a problem.
 OWN = {
+    "webhook_exists": "Add --forward to have its calls forwarded, or leave the doorbell off.",
+    "webhook_secret_needed": "Add --with-secret and enter its secret.",
+    "doorbell_unreachable": "Turn the doorbell on at a deployment on the internet, with --base-url.",
     "webhook_endpoint_disabled": "Enable the endpoint first, with webhook-endpoint edit --enable.",
     "agent_changed": "Read the agent with `codegen-runs agent view`, then repeat the change with its --version.",
     "agent_exists": "Choose another id, or change the existing agent with: codegen-runs agent edit",

@@ -588,6 +588,27 @@ def test_a_known_entry_has_a_sequence_and_a_hash(client, known):
     client.play(script)
 
 
+def test_the_doorbell_is_read_turned_on_and_turned_off(client, wire):
+    webhook = {"url": "https://hooks.example/", "enabled": True, "has_secret": True}
+    doorbell = {"organization_id": 42, "state": "forwarding", "webhook": None, "replaced": webhook}
+    for _ in range(4):
+        wire.answers(200, doorbell)
+
+    def script(api):
+        assert (yield api.doorbell.get()).replaced.has_secret
+        yield api.doorbell.turn_on()
+        assert (yield api.doorbell.turn_on(forward=True, secret="not-secret", org_id=7)).state == "forwarding"
+        yield api.doorbell.turn_off()
+
+    client.play(script)
+    assert [sent(request) for request in wire.requests[1:]] == [
+        ("GET", "/v1/organizations/42/doorbell", None),
+        ("PUT", "/v1/organizations/42/doorbell", {"forward": False}),
+        ("PUT", "/v1/organizations/7/doorbell", {"forward": True, "secret": "not-secret"}),
+        ("DELETE", "/v1/organizations/42/doorbell", None),
+    ]
+
+
 def test_api_tokens_are_created_listed_and_revoked(client, wire):
     token = {"id": "tok-1", "name": "mine", "prefix": "crt_a"}
     wire.answers(201, token | {"token": "crt_a-secret"}).answers(200, {"items": [token], "has_more": False})

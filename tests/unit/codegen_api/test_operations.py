@@ -22,6 +22,7 @@ NOT_CALLED = {
     ("get", "/"): "leads a browser to the console",
     ("get", "/console"): "a page for a browser",
     ("get", "/console/{version}/{file}"): "a file of that page",
+    ("post", "/v1/doorbell/{doorbell}"): "called by Codegen",
     ("post", "/console/markdown"): "draws Markdown for that page",
     ("post", "/v1/organizations/{org_id}/agent/run/{agent_run_id}/resume"): "called in the test below: the same path "
     "ends a pause and, with a prompt, is the follow-up that `runs.follow_up` sends",
@@ -201,6 +202,9 @@ CALLS = [
     lambda api: api.checkpoints.lineage("7.0-1"),
     lambda api: api.checkpoints.restore("7.0-1", create_new_run=False, **CHANGES),
     lambda api: api.checkpoints.fork("7.0-1", **CHANGES),
+    lambda api: api.doorbell.get(),
+    lambda api: api.doorbell.turn_on(forward=True, secret="s"),
+    lambda api: api.doorbell.turn_off(),
     lambda api: api.webhook_endpoints.list(),
     lambda api: api.webhook_endpoints.create(**ENDPOINT),
     lambda api: api.webhook_endpoints.get("7we"),

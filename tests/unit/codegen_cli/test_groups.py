@@ -120,6 +120,24 @@ def test_a_webhook_test_without_a_webhook_says_so(at_deployment: Run, answers: l
     assert "The organization has no webhook" in done.stderr
 
 
+def test_the_doorbell_names_the_webhooks_that_concern_it(
+    at_deployment: Run, answers: list[Any], sent: list[Any]
+) -> None:
+    replaced = {"url": "https://hooks.example/", "enabled": False, "has_secret": True}
+    answers += [{"organization_id": 123, "state": "on", "replaced": replaced}, {"organization_id": 123, "state": "off"}]
+
+    on = at_deployment("doorbell", "on", "--forward", "--with-secret", input="not-secret\n")
+    off = at_deployment("doorbell", "off")
+
+    assert "https://hooks.example/ (disabled, with a secret)" in on.stdout
+    assert "not-secret" not in on.output
+    assert "off" in off.stdout
+    assert sent == [
+        ("PUT", "/v1/organizations/123/doorbell", {"forward": True, "secret": "not-secret"}),
+        ("DELETE", "/v1/organizations/123/doorbell", None),
+    ]
+
+
 def test_any_operation_can_be_called(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
     answers[:] = [{"name": "\x1b[2J"}]
 
