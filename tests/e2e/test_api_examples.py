@@ -21,6 +21,9 @@ FAILED = "mr-01a21856a1b2-0c1d2e3f40"
 """The multi-run on the page whose candidate fails."""
 
 
+DOORBELL = f"123-{'A' * 43}"
+"""The doorbell on the page. Only Codegen gets its URL."""
+
 FAILING = "Explain how to test a cache. [[fake ending=FAILED seconds=1]]"
 
 
@@ -34,7 +37,9 @@ def ids(http: httpx.Client) -> dict[str, str]:
     while http.get(f"{ORG}/multi-runs/{failed['id']}").json()["status"] != "failed":
         time.sleep(0.5)
     _post(http, f"{ORG}/agents", {"id": "assistant", "name": "Assistant"}, taken=True)
-    return found | {UNFINISHED: multi_run["id"], FAILED: failed["id"]}
+    assert http.put(f"{ORG}/doorbell", json={}).is_success
+    doorbell = http.get(f"{ORG}/webhooks/agent-run").json()["url"].rpartition("/")[2]
+    return found | {DOORBELL: doorbell, UNFINISHED: multi_run["id"], FAILED: failed["id"]}
 
 
 def _post(http: httpx.Client, path: str, body: Any, *, taken: bool = False) -> Any:

@@ -14,7 +14,7 @@ from tests.support.sources import ROOT
 
 ID = re.compile(
     r"100\d{3}\.0-\d+|mr-[0-9a-f]{12}-[0-9a-f]{10}-\d+|(?:mr|chat)-[0-9a-f]{12}-[0-9a-f]{10}|"
-    r"tok-[0-9a-f]{9}-[0-9a-f]{10}|(?:we-|msg_ping_)[0-9a-f]{16}|\b100\d{3}\b"
+    r"tok-[0-9a-f]{9}-[0-9a-f]{10}|123-A{43}|(?:we-|msg_ping_)[0-9a-f]{16}|\b100\d{3}\b"
 )
 
 EXCHANGES = tuple(exchanges.read(ROOT / "docs" / "api.md"))

@@ -120,22 +120,34 @@ def test_a_webhook_test_without_a_webhook_says_so(at_deployment: Run, answers: l
     assert "The organization has no webhook" in done.stderr
 
 
-def test_the_doorbell_names_the_webhooks_that_concern_it(
+def test_the_doorbell_names_the_webhook_that_it_replaced_and_not_its_secret(
     at_deployment: Run, answers: list[Any], sent: list[Any]
 ) -> None:
     replaced = {"url": "https://hooks.example/", "enabled": False, "has_secret": True}
-    answers += [{"organization_id": 123, "state": "on", "replaced": replaced}, {"organization_id": 123, "state": "off"}]
+    answers += [{"organization_id": 123, "state": "on", "replaced": replaced}]
 
-    on = at_deployment("doorbell", "on", "--forward", "--with-secret", input="not-secret\n")
-    off = at_deployment("doorbell", "off")
+    done = at_deployment("doorbell", "on", "--forward", "--with-secret", input="not-secret\n")
 
-    assert "https://hooks.example/ (disabled, with a secret)" in on.stdout
-    assert "not-secret" not in on.output
-    assert "off" in off.stdout
-    assert sent == [
-        ("PUT", "/v1/organizations/123/doorbell", {"forward": True, "secret": "not-secret"}),
-        ("DELETE", "/v1/organizations/123/doorbell", None),
-    ]
+    assert "https://hooks.example/ (disabled, with a secret)" in done.stdout
+    assert "not-secret" not in done.output
+    assert sent[-1] == ("PUT", "/v1/organizations/123/doorbell", {"forward": True, "secret": "not-secret"})
+
+
+def test_a_webhook_that_is_not_replaced_unasked_is_explained_with_the_option_that_replaces_it(
+    at_deployment: Run, answers: list[Any]
+) -> None:
+    problem = {
+        "status": 409,
+        "code": "webhook_exists",
+        "detail": "The organization has a webhook.",
+        "remedy": "Send it.",
+    }
+    answers += [httpx.Response(409, json=problem)]
+
+    done = at_deployment("doorbell", "on")
+
+    assert done.exit_code == 1
+    assert "--forward" in done.stderr
 
 
 def test_any_operation_can_be_called(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
