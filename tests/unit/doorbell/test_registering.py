@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
+from codegen_runs import upstream
 from codegen_runs.backend import Backend
 from codegen_runs.storage.doorbells import DoorbellsTable
 from codegen_runs.storage.table import ConditionFailed
@@ -188,6 +190,23 @@ def test_a_refusal_of_codegen_leaves_everything_as_it_was(organization: Organiza
     assert manage("PUT", AGREED).status == 403
     assert configured(organization) == (CUSTOMER, True, None)
     assert manage("GET").json["state"] == "off"
+
+
+@pytest.mark.parametrize(
+    "answer", [{"enabled": True, "has_secret": False}, {"url": 7, "enabled": True, "has_secret": False}]
+)
+def test_a_webhook_that_cannot_be_read_is_not_replaced(answer: dict[str, Any], work: Backend) -> None:
+    sent: list[httpx.Request] = []
+
+    def odd(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json=answer)
+
+    with upstream.over(httpx.MockTransport(odd)):
+        assert manage("PUT", AGREED).status == 502
+
+    assert {request.method for request in sent} == {"GET"}
+    assert work.doorbells.get(ORG) is None
 
 
 def test_if_the_answer_of_codegen_is_lost_the_doorbell_is_on_and_the_webhook_can_be_restored(

@@ -20,7 +20,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, IgnoredFields
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import timestamp
-from codegen_runs.problems import Conflict
+from codegen_runs.problems import BadGateway, Conflict
 from codegen_runs.storage.doorbells import Doorbell, Replaced
 from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.webhook_endpoints import addresses
@@ -104,8 +104,8 @@ class DoorbellCard(BaseModel):
 
 
 def read(org_id: int, *, backend: Backend) -> DoorbellCard:
-    """Return the state of the doorbell. Raises `CodegenAPIError`, `StorageUnavailable`."""
-    return _card(org_id, backend.doorbells.get(org_id), backend.codegen.webhooks.get(org_id=org_id))
+    """Return the state of the doorbell. Raises `CodegenAPIError`, `BadGateway`, `StorageUnavailable`."""
+    return _card(org_id, backend.doorbells.get(org_id), _configured(org_id, backend))
 
 
 def turn_on(request: TurnOnDoorbell, *, org_id: int, address: str, backend: Backend) -> DoorbellCard:
@@ -126,11 +126,12 @@ def turn_on(request: TurnOnDoorbell, *, org_id: int, address: str, backend: Back
         WebhookSecretNeeded: That webhook has a secret, and the request does not name it.
         WebhookNotForwardable: Nothing can be sent to that webhook.
         CodegenAPIError: Codegen failed or refused.
+        BadGateway: The webhook that is configured cannot be read.
         StorageUnavailable: The table cannot be reached.
     """
     _check_reachable(address)
     while True:
-        stored, found = backend.doorbells.get(org_id), backend.codegen.webhooks.get(org_id=org_id)
+        stored, found = backend.doorbells.get(org_id), _configured(org_id, backend)
         if stored and stored.is_open and _is_called(stored, found):
             return _card(org_id, stored, found).model_copy(update={"warnings": request.ignored()})
         key = stored.key if stored and stored.is_open else secrets.token_urlsafe(32)
@@ -153,7 +154,7 @@ def turn_on(request: TurnOnDoorbell, *, org_id: int, address: str, backend: Back
             )
         except ConditionFailed:
             continue
-        found = backend.codegen.webhooks.get(org_id=org_id)
+        found = _configured(org_id, backend)
         return _card(org_id, doorbell, found).model_copy(update={"warnings": request.ignored()})
 
 
@@ -162,10 +163,10 @@ def turn_off(org_id: int, *, backend: Backend) -> DoorbellCard:
 
     A webhook that was set there since stays. The URL of the doorbell works for another hour.
 
-    Raises `CodegenAPIError`, `StorageUnavailable`.
+    Raises `CodegenAPIError`, `BadGateway`, `StorageUnavailable`.
     """
     while True:
-        stored, found = backend.doorbells.get(org_id), backend.codegen.webhooks.get(org_id=org_id)
+        stored, found = backend.doorbells.get(org_id), _configured(org_id, backend)
         if stored is None or not (stored.is_open or found.url == stored.url):
             return _card(org_id, stored, found)
         if found.url == stored.url:
@@ -175,7 +176,7 @@ def turn_off(org_id: int, *, backend: Backend) -> DoorbellCard:
                 )
             else:
                 backend.codegen.webhooks.delete(org_id=org_id)
-            found = backend.codegen.webhooks.get(org_id=org_id)
+            found = _configured(org_id, backend)
         closed = stored.model_copy(update={"closed_at": milliseconds(backend.clock.now())})
         try:
             return _card(org_id, backend.doorbells.write(closed), found)
@@ -197,6 +198,14 @@ def _replaced(request: TurnOnDoorbell, stored: Doorbell | None, found: WebhookCo
     if found.enabled and addresses.refused(found.url, private=settings.private_webhooks()):
         raise WebhookNotForwardable("The URL of the webhook at Codegen is not one that calls can be forwarded to.")
     return Replaced(url=found.url, enabled=found.enabled, secret=request.secret if found.has_secret else None)
+
+
+def _configured(org_id: int, backend: Backend) -> WebhookConfig:
+    """Read the webhook at Codegen. Raises `BadGateway` if the answer does not show whether there is one."""
+    found = backend.codegen.webhooks.get(org_id=org_id)
+    if found.unreadable or "url" not in found.model_fields_set:
+        raise BadGateway("The webhook at Codegen could not be read.", retryable=False)
+    return found
 
 
 def _check_reachable(address: str) -> None:
