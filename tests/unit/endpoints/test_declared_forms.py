@@ -30,6 +30,7 @@ NOT_FOUND = {
     ("path", "token_id"): 404,
     ("path", "agent_id"): 404,
     ("path", "checkpoint_id"): 404,
+    ("path", "doorbell"): 404,
     ("query", "org_id"): 403,
 }
 NOT_FOUND |= {("path", "version"): 404, ("path", "file"): 404}
