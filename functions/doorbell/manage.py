@@ -5,6 +5,7 @@ One function has the three methods, because each function takes several of the r
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
+from codegen_runs.audit.acts import Act
 from codegen_runs.doorbell import registering
 from codegen_runs.doorbell.registering import DoorbellCard, TurnOnDoorbell
 from codegen_runs.http.edge import endpoint
@@ -32,4 +33,9 @@ def turn_off_doorbell(org_id: Organization, backend: Backend) -> DoorbellCard:
     return registering.turn_off(org_id, backend=backend)
 
 
-handler = endpoint(app, role=Role.ADMIN, secret=True)  # The URL of a webhook often contains a secret.
+handler = endpoint(
+    app,
+    audit={"PUT": Act("doorbell.turn_on", details=("forward",)), "DELETE": Act("doorbell.turn_off")},
+    role=Role.ADMIN,
+    secret=True,  # The URL of a webhook often contains one.
+)

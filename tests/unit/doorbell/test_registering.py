@@ -291,6 +291,25 @@ def test_only_an_admin_may_read_and_turn_the_doorbell(method: str, role: str, or
     assert organization.webhook.url is None
 
 
+def test_turning_it_on_and_off_is_recorded_and_reading_it_is_not(organization: Organization, work: Backend) -> None:
+    configure(organization, secret="not-secret")
+    manage("GET")
+    manage("PUT", {})
+    manage("PUT", AGREED | {"secret": "not-secret"})
+    manage("DELETE")
+
+    entries = list(reversed(work.audit.newest(ORG, 100)))
+    assert [(each.act, each.outcome, each.code, each.details) for each in entries] == [
+        ("doorbell.turn_on", "attempted", None, {}),
+        ("doorbell.turn_on", "refused", "webhook_exists", {}),
+        ("doorbell.turn_on", "attempted", None, {"forward": True}),
+        ("doorbell.turn_on", "succeeded", None, {"forward": True}),
+        ("doorbell.turn_off", "attempted", None, {}),
+        ("doorbell.turn_off", "succeeded", None, {}),
+    ]
+    assert "not-secret" not in str(entries)
+
+
 def test_a_local_deployment_is_not_registered_at_a_codegen_on_the_internet(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:

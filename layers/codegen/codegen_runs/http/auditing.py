@@ -27,13 +27,17 @@ class Middleware(Protocol):
         """Answer the current request."""
 
 
-def middleware(act: Act) -> Middleware:
+def middleware(acts: Act | Mapping[str, Act]) -> Middleware:
     """Return the middleware that records what the operations of a resolver do.
 
-    It raises `AuditUnavailable` if it cannot record the attempt; the operation is not called then.
+    `acts` is what all of them do, or what each does by its method. A method without an act is not recorded. The
+    middleware raises `AuditUnavailable` if it cannot record the attempt; the operation is not called then.
     """
 
     def record(app: APIGatewayRestResolver, next_middleware: Next) -> Response[Any]:
+        act = acts if isinstance(acts, Act) else acts.get(app.current_event.http_method)
+        if act is None:
+            return next_middleware(app)
         caller, org_id, backend = (app.context[name] for name in ("caller", "organization", "backend"))
         attempted = recording.attempt(
             act,

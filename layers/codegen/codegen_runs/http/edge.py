@@ -4,7 +4,7 @@
 the resolver act, answers every error as a problem (`answers`), and writes one line per request (`report`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from time import perf_counter
 from typing import Protocol
@@ -47,7 +47,7 @@ def endpoint(
     secret: bool = False,
     verbatim: bool = False,
     own_account: bool = False,
-    audit: Act | None = None,
+    audit: Act | Mapping[str, Act] | None = None,
     organization: admission.Place = admission.DEFAULT_ORGANIZATION,
 ) -> Handler:
     """Return the Lambda handler that serves the routes of `app`.
@@ -64,8 +64,8 @@ def endpoint(
             the Codegen API cannot confirm the caller.
         secret: Whether requests or answers contain a secret. They are not stored, so an Idempotency-Key has no effect.
         own_account: Whether the operation acts on the caller's own account at Codegen. It then needs a Codegen token.
-        audit: What the operation does, if the audit trail records it. Without an entry that it was attempted, it is not
-            done.
+        audit: What the operation does, if the audit trail records it; for several operations, what each does by its
+            method. Without an entry that it was attempted, it is not done.
         verbatim: Whether answers contain texts as they came: Codegen's on its own paths, or what the caller wrote and
             may edit. In all other answers, what looks like a secret is masked.
         organization: Where a request names its organization if its path does not. By default it is the deployment's.
