@@ -204,6 +204,7 @@ def test_rings_that_follow_each_other_lead_to_a_read_in_each_interval_and_none_i
         clock.sleep(0.2)
 
     assert sorted(reads) == [0, 5_000, 10_000, 15_000]
+    assert kicks(work) == 5  # Each moved poll needs a poller, also the one that is still to come.
     assert RING_INTERVAL == 5
 
 

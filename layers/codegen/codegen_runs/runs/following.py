@@ -202,8 +202,7 @@ def ring(watch: Watch, *, backend: Backend) -> bool:
                 return False
             watch = again
             continue
-        if at == now:
-            backend.kick()
+        backend.kick()
         return True
 
 
