@@ -102,9 +102,9 @@ def operations() -> tuple[Operation, ...]:
 
 
 def _operation(method: str, path: str, documented: str, operation: Json, document: Json) -> Operation:
-    module = _module(method, path)
+    module = module_of(method, path)
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    fields = _properties(content.get("schema", {}), document)
+    fields = properties(content.get("schema", {}), document)
     parameters = [_resolved(each, document) for each in operation.get("parameters", [])]
     required = [each for each in parameters if each["in"] == "path" or (each["in"] == "query" and each.get("required"))]
     place: Place
@@ -130,7 +130,7 @@ def _operation(method: str, path: str, documented: str, operation: Json, documen
     )
 
 
-def _module(method: str, path: str) -> str:
+def module_of(method: str, path: str) -> str:
     """Return the module of the handler to which the template sends a route."""
     api = backend.template().api
     assert api
@@ -148,7 +148,7 @@ def _resolved(value: Json, document: Json) -> Json:
     return dict(found)
 
 
-def _properties(schema: Json, document: Json) -> set[str]:
+def properties(schema: Json, document: Json) -> set[str]:
     schema = _resolved(schema, document)
-    options = [_properties(each, document) for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    options = [properties(each, document) for each in schema.get("anyOf", []) if each.get("type") != "null"]
     return set(schema.get("properties", {})).union(*options)
