@@ -171,6 +171,9 @@ def test_each_command_calls_its_operation(terminal: Terminal) -> None:
     terminal("budget set", "--organization", "runs_per_day=1000", "--caller", "concurrent_runs=50")
     terminal("budget view")
     terminal("budget set")
+    newest, *_ = terminal("audit list", "--act", "budgets.set", "--json").splitlines()
+    assert json.loads(newest)["outcome"] == "succeeded"
+    assert json.loads(terminal("audit verify", "--json", "intact")) == {"intact": True}
     assert json.loads(terminal("limits", "--json", "queue"))["queue"]["length"] >= 0
 
     missed = {name: line for name, line in COMMANDS.items() if name not in terminal.reached.get(line, ())}
