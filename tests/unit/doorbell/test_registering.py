@@ -9,7 +9,7 @@ import pytest
 
 from codegen_runs import upstream
 from codegen_runs.backend import Backend
-from codegen_runs.storage.doorbells import DoorbellsTable
+from codegen_runs.storage.doorbells import LATE_SECONDS, DoorbellsTable
 from codegen_runs.storage.table import ConditionFailed
 from local.fake_codegen import FakeCodegen, Trouble
 from local.fake_codegen.sample_data import Organization
@@ -178,6 +178,18 @@ def test_an_earlier_doorbell_whose_record_is_lost_is_no_webhook_of_the_customer(
     assert manage("GET").json["state"] == "off"
     assert manage("PUT", {}).json == manage("GET").json
     assert manage("GET").json["state"] == "on"
+
+
+def test_what_is_stored_expires_an_hour_after_it_is_turned_off(organization: Organization, work: Backend) -> None:
+    configure(organization, secret="not-secret")
+    manage("PUT", AGREED | {"secret": "not-secret"})
+    key = {"pk": f"org#{ORG}", "sk": "doorbell"}
+
+    assert "expires_at" not in (work.doorbells._table.get(key) or {})
+    manage("DELETE")
+    assert (work.doorbells._table.get(key) or {})["expires_at"] == int(work.clock.now()) + LATE_SECONDS
+    manage("PUT", AGREED | {"secret": "not-secret"})
+    assert "expires_at" not in (work.doorbells._table.get(key) or {})
 
 
 # --- failures --------------------------------------------------------------------------------------------------------

@@ -346,6 +346,15 @@ def test_the_webhooks_of_a_run_take_precedence_and_the_poller_finds_its_end_by_i
     assert ringing_clock.called == [CUSTOMER]
 
 
+def test_no_log_line_has_the_key(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ring(name, {"agent_run_id": 7})
+    ring(name.replace("-", "_"), {})
+
+    lines = capsys.readouterr().out
+    assert "POST /v1/doorbell/{doorbell}" in lines
+    assert name.partition("-")[2] not in lines
+
+
 # --- failures ---------------------------------------------------------------------------------------------------------
 
 
