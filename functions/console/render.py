@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
+from pydantic_core import PydanticCustomError
 from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
 from pygments.token import STANDARD_TYPES, Token  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
@@ -23,6 +24,7 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 # Characters. Longer texts and blocks of code are shown as they are: both libraries take more than linear time for some.
 MAX_TEXT = 200_000
+MOST_TEXTS = 200
 MAX_CODE = 20_000
 
 # HTML in the text stays text. Images would load from elsewhere; they become links.
@@ -35,31 +37,42 @@ TAGS |= {"tr": "tr", "th": "th", "td": "td", "hardbreak": "br", "hr": "hr"}
 Node = str | list[Any]
 
 
-class MarkdownText(BaseModel):
-    """A text in Markdown."""
+class MarkdownTexts(BaseModel):
+    """Texts in Markdown."""
 
-    text: str = Field(max_length=MAX_TEXT)
+    texts: list[str] = Field(min_length=1, max_length=MOST_TEXTS)
+
+    @field_validator("texts")
+    @classmethod
+    def _within(cls, texts: list[str]) -> list[str]:
+        if sum(map(len, texts)) > MAX_TEXT:
+            raise PydanticCustomError("too_long", f"The texts together should have at most {MAX_TEXT} characters")
+        return texts
 
 
-class MarkdownTree(BaseModel):
-    """The elements of a text."""
+class MarkdownTrees(BaseModel):
+    """The elements of each text."""
 
-    nodes: list[Any] = Field(
-        description="Each is a text, or a list: the name of the element, its attributes (`class`, `href`, `start`), "
-        "and its nodes. A link is always http, https or mailto."
+    trees: list[list[Any]] = Field(
+        description="For each text, its nodes. A node is a text, or a list: the name of the element, its attributes "
+        "(`class`, `href`, `start`), and its nodes. A link is always http, https or mailto."
     )
 
 
 @app.post("/console/markdown", tags=["Service"], summary="Read Markdown as a tree of elements")
-def render_markdown(request: MarkdownText) -> MarkdownTree:
+def render_markdown(request: MarkdownTexts) -> MarkdownTrees:
     """Read Markdown (CommonMark and tables) as elements, with the code in it coloured. HTML in it stays text."""
-    tokens = markdown.parse(request.text)
+    return MarkdownTrees(trees=[_tree(text) for text in request.texts])
+
+
+def _tree(text: str) -> list[Node]:
+    tokens = markdown.parse(text)
     # The page has headings above the text. The highest one of the text follows them, so that no level is skipped.
     headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]
     highest = min((int(token.tag[1]) for token in headings), default=1)
     for token in headings:
         token.tag = f"h{min(6, int(token.tag[1]) - highest + 3)}"
-    return MarkdownTree(nodes=list(_nodes(SyntaxTreeNode(tokens).children)))
+    return list(_nodes(SyntaxTreeNode(tokens).children))
 
 
 def _nodes(nodes: Iterable[SyntaxTreeNode]) -> Iterator[Node]:

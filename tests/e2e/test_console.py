@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
@@ -40,8 +40,12 @@ def either(kind: str, request: pytest.FixtureRequest) -> Stack:
 
 
 def post(stack: Stack, path: str, body: dict[str, object]) -> dict[str, object]:
+    return post_to(stack, f"{HOME}{path}", body)
+
+
+def post_to(stack: Stack, path: str, body: dict[str, object]) -> dict[str, object]:
     headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
-    answer = httpx.post(f"{stack.api_url}{HOME}{path}", json=body, headers=headers, timeout=35, trust_env=False)
+    answer = httpx.post(f"{stack.api_url}{path}", json=body, headers=headers, timeout=35, trust_env=False)
     created: dict[str, object] = answer.raise_for_status().json()
     return created
 
@@ -194,6 +198,63 @@ def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser
         page.get_by_role("dialog").get_by_role("button", name="Pick").click()
         expect(page.get_by_role("article", name="Candidate 2").get_by_text("Picked")).to_be_visible()
         expect(page.locator(".sentence")).to_contain_text("Picked by a person")
+
+
+def test_a_failed_candidate_is_retried_and_the_answers_are_joined_again(live: Stack, browser: Browser) -> None:
+    body = {"prompt": "Write an ode [[fake ending=FAILED seconds=1 nth=1]]", "concurrency": 3, "strategy": "synthesize"}
+    multi_run = post(live, "/multi-runs", body)["id"]
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/multi-runs/{multi_run}?tab=candidates")
+        expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
+        expect(page.locator(".log-bar")).to_contain_text("2 usable")
+
+        with page.expect_response(re.compile(r"/retry$")) as retried:
+            page.get_by_role("button", name="Retry", exact=True).click()
+        assert retried.value.status == 202
+        expect(page.locator(".log-bar")).to_contain_text("3 usable", timeout=90_000)
+        expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
+
+        with page.expect_response(re.compile(r"/resynthesize$")) as joined:
+            page.get_by_role("button", name="Join again").click()
+        assert joined.value.status == 202
+        expect(page.locator(".sentence .status-synthesizing")).to_be_visible()
+        expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
+
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "markdown" in request.url else None)
+        page.get_by_role("link", name="Answer", exact=True).click()
+        expect(page.locator(".block .markdown > :not(.plain)").nth(2)).to_be_visible()
+        assert page.locator(".block .plain").count() == 0
+        assert len(asked) == 1, "the blocks of an answer go in one request"
+
+
+def test_the_windows_of_one_person_share_one_poll(live: Stack, browser: Browser) -> None:
+    token = str(post_to(live, "/v1/users/me/api-tokens", {"name": "Console", "role": "viewer"})["token"])
+    with console(browser, live.api_url) as opened:
+        context, asked = opened.page.context, list[Page]()
+        others = [context.new_page() for _ in range(3)]
+        windows = dict.fromkeys([opened.page, *others[:2]], DEMO_TOKEN) | {others[2]: token}
+        context.clock.install()
+        for window, signed_in_with in windows.items():
+            window.goto(f"{live.api_url}/console#token={signed_in_with}")
+            window.locator(".run").first.wait_for()
+
+        def note(request: Request) -> None:
+            if "/run-cards?" in request.url:
+                asked.append(request.frame.page)
+
+        context.on("request", note)
+        for number in range(3):
+            asked.clear()
+            start(live, f"Watch window {number}", ending="NEVER")
+            context.clock.fast_forward(16_000)
+            for window in windows:
+                expect(window.get_by_role("link", name=f"Watch window {number}")).to_be_visible()
+                expect(window.locator(".badge").first).to_contain_text("at work")
+            assert sorted(page is others[2] for page in asked) == [False, True], "one request for each person"
 
 
 def test_a_run_is_starred_filtered_and_forked(live: Stack, browser: Browser) -> None:

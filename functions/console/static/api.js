@@ -104,15 +104,44 @@ export async function identify() {
   session.organizations = organizations.items;
 }
 
-const trees = new Map();
+// The limits of console/markdown, for one request.
+const MOST_TEXTS = 200;
+const MOST_CHARACTERS = 200_000;
 
-/** Read Markdown as a tree of elements, once per text. */
+const trees = new Map();
+let waiting = [];
+
+/** Read Markdown as a tree of elements, once per text. All texts of a view go in one request, within its limits. */
 export function markdownTree(text) {
   if (!trees.has(text)) {
-    if (trees.size > 100) trees.clear();
-    const tree = send("POST", "console/markdown", { body: { text } }).then((response) => response.json()).then((answer) => answer.nodes);
+    if (trees.size > 300) trees.clear();
+    const tree = new Promise((resolve, reject) => {
+      if (!waiting.length) setTimeout(readMarkdown);
+      waiting.push({ text, resolve, reject });
+    });
     tree.catch(() => trees.delete(text));
     trees.set(text, tree);
   }
   return trees.get(text);
+}
+
+function readMarkdown() {
+  const parts = [];
+  let room = 0;
+  for (const each of waiting) {
+    // `length` is at least the number of characters, which the API counts.
+    if (!parts.length || each.text.length > room || parts.at(-1)?.length === MOST_TEXTS) {
+      parts.push([]);
+      room = MOST_CHARACTERS;
+    }
+    parts.at(-1).push(each);
+    room -= each.text.length;
+  }
+  waiting = [];
+  for (const part of parts) {
+    send("POST", "console/markdown", { body: { texts: part.map((each) => each.text) } })
+      .then((response) => response.json())
+      .then((answer) => part.forEach((each, index) => each.resolve(answer.trees[index])))
+      .catch((error) => part.forEach((each) => each.reject(error)));
+  }
 }

@@ -1,7 +1,9 @@
 // The shell: sign-in, navigation, the keyboard, and which view an address has.
 
 import { Problem, base, identify, session, signedOut } from "./api.js";
+import { counted } from "./badges.js";
 import { fill, h, icon } from "./elements.js";
+import { count } from "./format.js";
 import { button, iconButton, problem, skeleton } from "./widgets.js";
 
 // A token in the address is for this tab only: it leaves the address before anything else happens.
@@ -104,11 +106,21 @@ function logo() {
 // --- the shell ---
 
 const links = new Map();
+const badges = h("span.badges");
+
+counted.addEventListener("counted", ({ detail: { working, attention } }) => fill(badges,
+  working > 0 && badge(working, `${count(working, "of the newest runs is", "of the newest runs are")} at work`),
+  attention > 0 && badge(attention, `${count(attention, "of the newest runs needs", "of the newest runs need")} attention`, ".attention")));
+
+function badge(number, words, kind = "") {
+  return h(`span.badge${kind}`, { title: words }, h("span", { "aria-hidden": "true" }, number), h("span.visually-hidden", `, ${words}`));
+}
 
 function shell() {
   links.clear();
+  fill(badges);
   const item = ([key, label, symbol]) => {
-    const link = h("a", { href: address(key), on: { click: () => navigation.matches(":popover-open") && navigation.hidePopover() } }, icon(symbol), label);
+    const link = h("a", { href: address(key), on: { click: () => navigation.matches(":popover-open") && navigation.hidePopover() } }, icon(symbol), label, key === "runs" && badges);
     links.set(key, link);
     return h("li", link);
   };

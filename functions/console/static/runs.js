@@ -1,8 +1,10 @@
 // The list of runs: as cards or as a dense table, live, with filters in the address.
 
 import { api, inOrganization } from "./api.js";
+import { countRuns } from "./badges.js";
 import { fill, h, icon } from "./elements.js";
 import { LIVE, count, duration, titleOf, word } from "./format.js";
+import { sharing } from "./sharing.js";
 import { attempt, button, choice, empty, heading, iconButton, problem, pullRequests, since, skeleton, star, status, ticking } from "./widgets.js";
 
 const SIZE = 25;
@@ -19,6 +21,8 @@ export async function show({ main, signal, titled, address, query }) {
   let held = null;
   let timer = 0;
   let asked = 0;
+  let question = new AbortController();
+  let ask = null;
 
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
   const list = h(`ul.runs.${layout()}`, { role: "list" });
@@ -65,34 +69,51 @@ export async function show({ main, signal, titled, address, query }) {
     pages = 1;
     held = null;
     rows = new Map();
+    ask = null;
     fill(body, skeleton(8));
     read();
   }
 
   // --- the list ---
 
-  async function read() {
+  /** Load the list. When it is only due, another window that shows the same list may load it for this one. */
+  async function read(whenDue = false) {
     clearTimeout(timer);
     const number = ++asked;
     try {
-      const answers = await Promise.all(Array.from({ length: pages }, (_, page) =>
-        api.get(inOrganization("run-cards"), { ...filters, page: page + 1, limit: SIZE }, signal)));
+      ask ??= await shared();
+      const answers = await ask(() => Promise.all(Array.from({ length: pages }, (_, page) =>
+        api.get(inOrganization("run-cards"), { ...filters, page: page + 1, limit: SIZE }, signal))), { whenDue });
       if (signal.aborted || number !== asked) return;
-      const seen = new Set();
-      const cards = answers.flatMap((answer) => answer.items).filter((card) => !seen.has(keyOf(card)) && seen.add(keyOf(card)));
-      offer(cards, answers.at(-1));
-      plan(cards.some((card) => LIVE.has(card.status)) ? WHILE_LIVE : WHILE_QUIET);
+      if (answers) take(answers);
+      else plan(WHILE_LIVE);
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted || number !== asked) return;
       if (error.status === undefined) console.error(error);
       if (rows.size) fill(fresh, h("p.notice", icon("offline"), `${error.message} Shown is the list as it was.`));
-      else fill(body, problem(error, read));
+      else fill(body, problem(error, () => read()));
       plan(Math.max(WHILE_QUIET, (error.retryAfter ?? 0) * 1000));
     }
   }
 
+  function shared() {
+    question.abort();
+    question = new AbortController();
+    const list = JSON.stringify([inOrganization("run-cards"), filters, pages]);
+    return sharing(list, take, AbortSignal.any([signal, question.signal]));
+  }
+
+  function take(answers) {
+    clearTimeout(timer);
+    const seen = new Set();
+    const cards = answers.flatMap((answer) => answer.items).filter((card) => !seen.has(keyOf(card)) && seen.add(keyOf(card)));
+    if (!Object.values(filters).some(Boolean)) countRuns(cards);
+    offer(cards, answers.at(-1));
+    plan(cards.some((card) => LIVE.has(card.status)) ? WHILE_LIVE : WHILE_QUIET);
+  }
+
   function plan(milliseconds) {
-    timer = setTimeout(() => (document.hidden ? plan(1000) : read()), milliseconds);
+    timer = setTimeout(() => (document.hidden ? plan(1000) : read(true)), milliseconds);
   }
 
   /** Show the cards; new ones wait behind a button if the person is reading further down. */
@@ -133,7 +154,7 @@ export async function show({ main, signal, titled, address, query }) {
     arrange(list, elements);
     fill(rest, h("p.muted", answer.total_exact ? count(answer.total, "run") : `${answer.total} runs or more`,
       answer.truncated && ", as far as the search reached"),
-    answer.has_more && button("Show more", () => { pages += 1; read(); }));
+    answer.has_more && button("Show more", () => { pages += 1; ask = null; read(); }));
     if (!list.isConnected) fill(body, list, rest);
   }
 

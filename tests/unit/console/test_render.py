@@ -23,15 +23,15 @@ def environment() -> Iterator[None]:
         yield
 
 
-def send(text: str) -> Answer:
-    return call(handler("console/render"), rest("POST", "/console/markdown", body={"text": text}))
+def send(*texts: str) -> Answer:
+    return call(handler("console/render"), rest("POST", "/console/markdown", body={"texts": texts}))
 
 
 def nodes(text: str) -> list[Any]:
     answer = send(text)
     assert answer.status == 200
-    found: list[Any] = answer.json["nodes"]
-    return found
+    (found,) = answer.json["trees"]
+    return list(found)
 
 
 def elements(tree: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -121,8 +121,17 @@ def test_any_text_becomes_known_elements_with_known_attributes(text: str) -> Non
         assert attributes.get("href", "https:").startswith(("http:", "https:", "mailto:"))
 
 
-def test_a_text_that_is_too_long_is_refused() -> None:
-    assert send("a" * 200_001).status == 422
+def test_each_text_has_its_tree_in_the_order_of_the_texts() -> None:
+    assert send("# A", "", "b").json["trees"] == [[["h3", {}, "A"]], [], [["p", {}, "b"]]]
+
+
+@pytest.mark.parametrize("sent", [("a" * 200_001,), ("a" * 100_000, "b" * 100_001), ("a",) * 201, ()])
+def test_a_request_with_too_much_text_or_none_is_refused(sent: tuple[str, ...]) -> None:
+    assert send(*sent).status == 422
+
+
+def test_the_largest_request_is_read() -> None:
+    assert len(send(*(["a" * 1000] * 200)).json["trees"]) == 200
 
 
 def test_deep_nesting_is_read_to_a_limit() -> None:
