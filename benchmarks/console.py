@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from benchmarks.report import Section, Target
+from codegen_runs.runs.schedule import VIEWED_INTERVAL
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
 
@@ -25,6 +26,13 @@ LONGEST_FRAME_MS = 50
 ENTRIES = 10_000
 WATCHED_SECONDS = 20
 CONSOLES = (1, 10)
+MOST_GROWTH = 1.1
+MOST_INTERVALS = 1.5
+FOLLOWED_RUNS = 20
+FEW_RUNS = 5
+ENTRIES_OF_A_RUN = 500
+STEPS = 20
+STEP_SECONDS = 1.5
 PATIENCE_MS = 180_000
 
 # The numbers of the events that a stream contains. The run itself has fewer.
@@ -42,6 +50,19 @@ _RECORDER = """
     requestAnimationFrame(tick);
   };
   requestAnimationFrame(tick);
+"""
+
+
+# When each entry of a log appears in the page, and when it was written, in ms.
+_APPEARANCES = """
+  () => {
+    window.appearances = [];
+    new MutationObserver((changes) => requestAnimationFrame(() => {
+      for (const change of changes) for (const added of change.addedNodes) {
+        if (added.dataset?.at) window.appearances.push([Number(added.dataset.at), Date.now()]);
+      }
+    })).observe(document.querySelector(".log"), { childList: true });
+  }
 """
 
 
@@ -79,19 +100,37 @@ def section(*, repetitions: int) -> Section:
         load = _load(browser, stack)
         drawings = [_draw(browser, stack, run) for _ in range(repetitions)]
         calls = {consoles: _calls(browser, stack, fake, consoles) for consoles in CONSOLES}
-    return report(load, drawings, calls)
+        heaps = _heaps(browser, stack)
+        delays = _delays(browser, stack)
+    return report(load, drawings, calls, heaps, delays)
 
 
-def report(load: Load, drawings: list[Drawing], calls: dict[int, int]) -> Section:
-    """Report the measurements. `calls` has the calls with one console and with several."""
+def report(
+    load: Load, drawings: list[Drawing], calls: dict[int, int], heaps: dict[int, int], delays: list[float]
+) -> Section:
+    """Report the measurements.
+
+    Args:
+        load: The first load.
+        drawings: How a long log was drawn, several times.
+        calls: The calls with one console and with several.
+        heaps: The bytes of the page's heap after a few runs were followed, and after many.
+        delays: The seconds from the time of a log entry to its appearance.
+    """
     longest = median(max(drawing.frames) for drawing in drawings)
     usual = median(median(drawing.frames) for drawing in drawings)
     one, ten = calls.values()
+    few, many = heaps.values()
+    intervals = median(delays) / VIEWED_INTERVAL
     return Section(
         title="Console",
         notes=[
             f"Frames: the times between animation frames while {ENTRIES} entries arrive in one stream.",
-            f"Calls: lists of runs that Codegen was asked for in {WATCHED_SECONDS} s, with the list of runs open.",
+            f"Calls: lists of runs that Codegen was asked for in {WATCHED_SECONDS} s, with the list of runs open. The "
+            "consoles are windows of one person.",
+            f"Heap: after garbage collection, of a page that followed runs of {ENTRIES_OF_A_RUN} entries, one by one.",
+            f"Log to pixel: from the time of a log entry to its appearance. A watched run is polled every "
+            f"{VIEWED_INTERVAL:g} s.",
         ],
         head=("what", "value"),
         rows=[
@@ -102,24 +141,31 @@ def report(load: Load, drawings: list[Drawing], calls: dict[int, int]) -> Sectio
             ["longest frame, median of the runs", f"{longest:.1f} ms"],
             [f"seconds until all {ENTRIES} entries are drawn", f"{median(each.seconds for each in drawings):.1f}"],
             *([f"calls with {consoles} open", str(number)] for consoles, number in calls.items()),
+            *([f"heap after {runs} runs", f"{size / 1e6:.1f} MB"] for runs, size in heaps.items()),
+            ["log to pixel, median", f"{intervals:.2f} poll intervals"],
+            ["log to pixel, longest", f"{max(delays) / VIEWED_INTERVAL:.2f} poll intervals"],
         ],
         targets=[
             Target("bytes of the first load", load.compressed, MOST_BYTES),
             Target("longest frame in ms", longest, LONGEST_FRAME_MS),
             Target("calls that more consoles add", ten - one, 0),
+            Target(f"heap, {FOLLOWED_RUNS} runs to {FEW_RUNS}", many / few, MOST_GROWTH),
+            Target("log to pixel, median in poll intervals", intervals, MOST_INTERVALS),
         ],
         numbers={
             "load": {"bytes": load.compressed, "requests": load.requests, "seconds": load.seconds},
             "longest_frames_ms": [max(drawing.frames) for drawing in drawings],
             "drawn_s": [drawing.seconds for drawing in drawings],
             "calls": calls,
+            "heap_bytes": heaps,
+            "log_to_pixel_s": delays,
         },
     )
 
 
-def _start(stack: Stack) -> int:
-    """Start a run that stays at work."""
-    body = {"prompt": "Watch the log", "metadata": {"fake": {"seconds": 90_000, "steps": 20}}}
+def _start(stack: Stack, **script: object) -> int:
+    """Start a run, by default one that stays at work."""
+    body = {"prompt": "Watch the log", "metadata": {"fake": {"seconds": 90_000, "steps": 20} | script}}
     answer = httpx.post(
         f"{stack.api_url}/v1/organizations/{DEMO_ORG_ID}/agent/run",
         json=body,
@@ -182,12 +228,13 @@ def frames_of_a_log(entries: int, first: int) -> str:
 
 
 def _stream(page: Page, entries: int) -> None:
-    """Let the next stream of the page contain so many entries, and further ones none."""
+    """Let the first stream of each run contain so many entries, and further ones none."""
     body, opened = frames_of_a_log(entries, FIRST), Counter[str]()
 
     def answer(route: Route) -> None:
-        opened["streams"] += 1
-        if opened["streams"] > 1:
+        run = route.request.url.partition("?")[0]
+        opened[run] += 1
+        if opened[run] > 1:
             route.fulfill(status=204)
         else:
             route.fulfill(status=200, content_type="text/event-stream", body=body)
@@ -219,14 +266,50 @@ def _draw(browser: Browser, stack: Stack, run: int) -> Drawing:
 
 
 def _calls(browser: Browser, stack: Stack, fake: FakeCodegen, consoles: int) -> int:
-    """Return how many lists of runs Codegen was asked for while so many consoles were open."""
-    pages = [_page(browser) for _ in range(consoles)]
+    """Return how many lists of runs Codegen was asked for while a person had so many consoles open."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    pages = [context.new_page() for _ in range(consoles)]
     for page in pages:
         _open(page, stack)
         page.locator(".run").first.wait_for()
     before = fake.calls["list_agent_runs"]
     pages[0].wait_for_timeout(WATCHED_SECONDS * 1000)
     asked = fake.calls["list_agent_runs"] - before
-    for page in pages:
-        page.close()
+    context.close()
     return asked
+
+
+def _heaps(browser: Browser, stack: Stack) -> dict[int, int]:
+    """Return the bytes of the heap of one page after it followed a few runs, and after many."""
+    page, sizes = _page(browser), {}
+    runs = [_start(stack) for _ in range(FOLLOWED_RUNS)]
+    _open(page, stack)
+    page.locator(".run").first.wait_for()
+    _stream(page, ENTRIES_OF_A_RUN)
+    tools = page.context.new_cdp_session(page)
+    for number, run in enumerate(runs, start=1):
+        page.evaluate("address => { location.hash = address; }", f"/{DEMO_ORG_ID}/runs/{run}?tab=log")
+        _last(page, ENTRIES_OF_A_RUN).wait_for(state="attached")
+        page.evaluate("address => { location.hash = address; }", f"/{DEMO_ORG_ID}/runs")
+        page.locator(".run").first.wait_for()
+        if number in (FEW_RUNS, FOLLOWED_RUNS):
+            tools.send("HeapProfiler.collectGarbage")
+            sizes[number] = int(tools.send("Runtime.getHeapUsage")["usedSize"])
+    page.close()
+    return sizes
+
+
+def _delays(browser: Browser, stack: Stack) -> list[float]:
+    """Return the seconds from the time of each entry of a run that is being followed to its appearance."""
+    page = _page(browser)
+    _open(page, stack)
+    page.locator(".run").first.wait_for()
+    run = _start(stack, seconds=STEPS * STEP_SECONDS, steps=STEPS)
+    _open(page, stack, f"/{DEMO_ORG_ID}/runs/{run}?tab=log")
+    page.locator(".log > li").first.wait_for()
+    page.evaluate(_APPEARANCES)
+    page.locator(".entry.of-answer").wait_for()
+    delays = [(shown - written) / 1000 for written, shown in page.evaluate("window.appearances")]
+    page.close()
+    return delays

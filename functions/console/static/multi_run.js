@@ -26,6 +26,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   const actions = h("div.actions");
   const connection = h("span.connection", { role: "status" });
   const navigation = h("div");
+  const counts = h("span.muted");
   const content = h("div.content");
   const panes = new Map();
   const grid = h("div.candidates-grid");
@@ -34,7 +35,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   draw();
 
   const views = {
-    candidates: () => fill(content, h("div.log-bar", h("span.muted", countsOf(multiRun)), h("span.spacer"), connection), grid),
+    candidates: () => fill(content, h("div.log-bar", counts, h("span.spacer"), connection), grid),
     compare: () => loaded(content, async () => comparison(await api.get(`${path}/compare`, undefined, signal), address), signal),
     answer: () => loaded(content, () => answer(multiRun, path, signal, address), signal),
     prompt: () => fill(content, h("pre.prompt", multiRun.prompt)),
@@ -79,6 +80,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   function draw() {
     fill(sentence, status(multiRun.status, multiRun.reason), h("span.doing", doing(multiRun)));
     fill(actions, buttons());
+    fill(counts, countsOf(multiRun));
     fill(navigation, tabs("Parts of the multi-run", [
       ["candidates", "Candidates", address(`${here}?tab=candidates`), multiRun.requested],
       ["compare", "Compare", address(`${here}?tab=compare`)],
