@@ -201,7 +201,11 @@ def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser
 
 
 def test_a_failed_candidate_is_retried_and_the_answers_are_joined_again(live: Stack, browser: Browser) -> None:
-    body = {"prompt": "Write an ode [[fake ending=FAILED seconds=1 nth=1]]", "concurrency": 3, "strategy": "synthesize"}
+    body = {
+        "prompt": "Explain what an ode is [[fake ending=FAILED seconds=1 nth=1]]",
+        "concurrency": 3,
+        "strategy": "synthesize",
+    }
     multi_run = post(live, "/multi-runs", body)["id"]
     with console(browser, live.api_url) as opened:
         page = opened.page
@@ -217,10 +221,12 @@ def test_a_failed_candidate_is_retried_and_the_answers_are_joined_again(live: St
         expect(page.locator(".log-bar")).to_contain_text("3 usable", timeout=90_000)
         expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
 
+        synthesis = page.get_by_role("article", name="Synthesis").get_by_role("link", name="Synthesis", exact=True)
+        before = str(synthesis.get_attribute("href"))
         with page.expect_response(re.compile(r"/resynthesize$")) as joined:
             page.get_by_role("button", name="Join again").click()
         assert joined.value.status == 202
-        expect(page.locator(".sentence .status-synthesizing")).to_be_visible()
+        expect(synthesis).not_to_have_attribute("href", before, timeout=90_000)
         expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
 
         asked: list[str] = []

@@ -113,7 +113,7 @@ counted.addEventListener("counted", ({ detail: { working, attention } }) => fill
   attention > 0 && badge(attention, `${count(attention, "of the newest runs needs", "of the newest runs need")} attention`, ".attention")));
 
 function badge(number, words, kind = "") {
-  return h(`span.badge${kind}`, { title: words }, h("span", { "aria-hidden": "true" }, number), h("span.visually-hidden", `, ${words}`));
+  return h(`span.badge${kind}`, { title: words }, h("span", { "aria-hidden": "true" }, number), h("span.visually-hidden", ` ${words}`));
 }
 
 function shell() {
