@@ -1,8 +1,13 @@
 """Which candidates are usable, and whether they are enough for an answer."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codegen_runs.multi_runs import judging
+from codegen_runs.searching import folded
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Variant
 from tests.unit.multi_runs.records import multi_run, watch_of
@@ -55,6 +60,23 @@ def test_only_a_completed_answer_that_does_not_repeat_the_prompt_is_usable(
 )
 def test_an_answer_that_adds_less_than_a_tenth_to_the_prompt_repeats_it(prompt: str, answer: str, echo: bool) -> None:
     assert judging.is_echo(answer, prompt) is echo
+
+
+def plainly(text: str) -> str:
+    return re.sub(r"\W+", " ", folded(text)).strip()
+
+
+@given(
+    prompt=st.text("aB \u00e9\u0301\u1100\u1161-", max_size=60),
+    before=st.sampled_from(["", "> ", " " * 3_000, "x " * 40]),
+    after=st.sampled_from(["", "!", "z" * 5, " " * 3_000, "z " * 2_000, "e" + "\u0301" * 3_000]),
+)
+def test_a_long_answer_is_compared_with_the_prompt_as_a_short_one(prompt: str, before: str, after: str) -> None:
+    answer = f"{before}{prompt}{after}"
+    answered, prompted = plainly(answer), plainly(prompt)
+    contained = bool(prompted) and prompted in answered and len(answered) - len(prompted) < len(prompted) // 10
+
+    assert judging.is_echo(answer, prompt) is (answered == prompted or contained)
 
 
 def test_at_its_deadline_a_multi_run_fails_only_if_it_is_to() -> None:

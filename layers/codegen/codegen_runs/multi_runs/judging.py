@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from codegen_runs.fences import has_fence
 from codegen_runs.searching import folded
@@ -62,7 +63,7 @@ class Candidate:
             return "A caller left it out."
         return self.fault
 
-    @property
+    @cached_property
     def fault(self) -> str | None:
         """Why the run of a finished candidate gave no usable answer; None for all others."""
         if not self.finished or self.watch is None:
@@ -107,7 +108,7 @@ class Judgement:
 
     candidates: Sequence[Candidate]
 
-    @property
+    @cached_property
     def usable(self) -> list[Candidate]:
         """The usable candidates, by index."""
         return [candidate for candidate in self.candidates if candidate.usable]
@@ -193,10 +194,19 @@ def is_echo(answer: str, prompt: str) -> bool:
     Case and punctuation do not count. An answer that contains the whole prompt also repeats it, if less than a tenth of
     the prompt's length is added.
     """
-    answered, prompted = _words(answer), _words(prompt)
+    prompted = _words(prompt)
+    # Of an answer that is much longer than the prompt, the beginning shows that. A cut changes the last word only.
+    beginning = answer[: 2 * len(prompted) + _BEGINNING]
+    if len(beginning) < len(answer) and len(_words(beginning)) > len(prompted) + len(prompted) // 10 + _CUT:
+        return False
+    answered = _words(answer)
     if answered == prompted:
         return True
     return bool(prompted) and prompted in answered and len(answered) - len(prompted) < len(prompted) // 10
+
+
+# The least characters of an answer that are compared with a prompt first, and the most that a cut may change.
+_BEGINNING, _CUT = 1_000, 100
 
 
 def _words(text: str) -> str:

@@ -43,7 +43,8 @@ def further(multi_run: MultiRun, judgement: Judgement, *, now: float) -> list[in
         return []
     second = [index for index in waiting if index in multi_run.second_wave]
     first = [index for index in waiting if index not in second]
-    return first[: _missing_answers(multi_run, judgement)] or (second if _usable_first(judgement) else [])
+    launched = first and first[: _missing_answers(multi_run, judgement)]
+    return launched or (second if _usable_first(judgement) else [])
 
 
 def unneeded(multi_run: MultiRun, judgement: Judgement, *, now: float) -> list[Unneeded]:
@@ -51,12 +52,14 @@ def unneeded(multi_run: MultiRun, judgement: Judgement, *, now: float) -> list[U
     waiting, is_late = _to_launch(multi_run, judgement), _is_late(multi_run, now)
     second = [index for index in waiting if index in multi_run.second_wave]
     first = [index for index in waiting if index not in second]
-    agree = f"Not needed: {_agreeing(judgement)} answers agree." if first else ""
-    found = [
-        Unneeded(first, OVERDUE if _missing_answers(multi_run, judgement) else agree),
-        Unneeded(second, OVERDUE if is_late else NOTHING_TO_START_FROM),
-    ]
-    return [each for each in found if each.candidates]
+    found = []
+    if first:
+        is_missing = _missing_answers(multi_run, judgement) > 0
+        reason = OVERDUE if is_missing else f"Not needed: {_agreeing(judgement)} answers agree."
+        found.append(Unneeded(first, reason))
+    if second:
+        found.append(Unneeded(second, OVERDUE if is_late else NOTHING_TO_START_FROM))
+    return found
 
 
 def _at_start(multi_run: MultiRun) -> Sequence[int]:
@@ -74,9 +77,11 @@ def _to_launch(multi_run: MultiRun, judgement: Judgement) -> list[int]:
 
 
 def _missing_answers(multi_run: MultiRun, judgement: Judgement) -> int:
-    """Return how many further answers the first wave needs at least; 0 if enough are usable and enough agree."""
-    agree = multi_run.adaptive.agree if multi_run.adaptive else 0
-    return max(0, agree - _agreeing(judgement), multi_run.required - len(_usable_first(judgement)))
+    """Return how many further answers an adaptive multi-run needs; 0 if enough are usable and enough agree."""
+    if multi_run.adaptive is None:
+        return 0
+    missing = multi_run.required - len(_usable_first(judgement))
+    return max(0, multi_run.adaptive.agree - _agreeing(judgement), missing)
 
 
 def _agreeing(judgement: Judgement) -> int:
