@@ -82,7 +82,7 @@ class Operation(APIRoute):
 
         async def answer(request: Request) -> Response:
             fake: FakeCodegen = request.app.state.fake
-            fake.count(self.name)
+            fake.count(self.name, request.path_params.get("agent_run_id"))
             caller = fake.authenticate(request.headers.get("authorization"))
             if caller is None:
                 # Observed for a bad token: JSON of 41 bytes, the length of this text. For no token at all: not known.

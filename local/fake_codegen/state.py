@@ -100,6 +100,8 @@ class FakeCodegen:
             self.pull_requests: dict[int, PullRequest] = {}
             self.calls: Counter[str] = Counter()
             """The calls of each operation that arrived, whatever the answer."""
+            self.calls_about: Counter[str] = Counter()
+            """Those with a run in their path, by the run as it stands there."""
             self.creates: list[Create] = []
             """The creates that took effect, oldest first."""
             self.troubles = Troubles()
@@ -164,10 +166,12 @@ class FakeCodegen:
         if wait is not None:
             raise UpstreamError(APIRateLimitErrorResponse(), retry_after=wait if self.limiter.retry_after else None)
 
-    def count(self, operation: str) -> None:
-        """Count a call."""
+    def count(self, operation: str, run: str | None = None) -> None:
+        """Count a call; `run` is the id in its path, if it has one."""
         with self.lock:
             self.calls[operation] += 1
+            if run is not None:
+                self.calls_about[run] += 1
 
     def next_trouble(self, operation: str) -> Trouble | None:
         """Take the trouble for the next call of an operation."""
