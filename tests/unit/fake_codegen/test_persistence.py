@@ -183,7 +183,7 @@ def test_the_state_of_another_version_is_refused_and_not_overwritten(path: Path,
 
 def test_every_part_of_the_state_is_kept_or_known_not_to_be(path: Path) -> None:
     kept = {"clock", "organizations", "pull_requests", "runs", "creates"}
-    not_kept = {"pace", "limiter", "calls", "troubles", "scripts"}
+    not_kept = {"pace", "limiter", "calls", "calls_about", "troubles", "scripts"}
     constant = {"lock", "tokens", "models"}
     follows_from_the_kept = {"_run_ids", "_pull_request_ids", "webhooks"}
 

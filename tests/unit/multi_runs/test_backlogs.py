@@ -32,7 +32,7 @@ from local.fake_codegen import (
 )
 from local.template import Template
 from tests.support import backend, handlers
-from tests.support.events import Answer, call, current, invoke, rest, working_with
+from tests.support.events import Answer, Context, call, current, invoke, rest, working_with
 from tests.support.loops import current_loop
 from tests.support.memory import MemoryRuns
 from tests.support.sources import FUNCTIONS
@@ -83,7 +83,7 @@ def multi_run(concurrency: int, *, caller: Caller = ADA, **more: Any) -> Answer:
 
 def task(name: str, multi_run_id: str, **more: Any) -> Any:
     event = {"org_id": DEMO_ORG_ID, "multi_run_id": multi_run_id, **more}
-    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, None)))
+    return json.loads(json.dumps(invoke(handlers.handler(f"multi_runs/{name}"), event, Context())))
 
 
 def launch(created: Answer, count: int) -> None:
