@@ -33,6 +33,7 @@ OWN = {
     "agent_not_found": "List the agents with: codegen-runs agent list",
     "agent_not_matched": _NEW_ATTEMPT,
     "answer_too_large": _LESS,
+    "api_token_required": "Use an API token, or close them later: codegen-runs multi-run pick --close-losers",
     "api_token_not_found": "List your tokens with: codegen-runs token list",
     "audit_unavailable": "Nothing was changed. " + _WAIT,
     "bad_request": "",

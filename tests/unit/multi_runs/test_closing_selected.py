@@ -8,6 +8,7 @@ import pytest
 
 from codegen_runs import upstream as connections
 from codegen_runs.callers import DEPLOYMENT, Caller
+from codegen_runs.problems import StorageUnavailable
 from codegen_runs.roles import Role
 from codegen_runs.storage.access import ApiToken, Member
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, Script, Trouble
@@ -88,6 +89,30 @@ def test_the_pull_requests_of_the_others_are_closed_when_one_is_selected(upstrea
     assert upstream.fake.calls[EDIT] == 2
     assert [(each["candidate"], each["closed_by"]) for each in closed] == [(1, "user:789"), (2, "user:789")]
     assert [len(each["closed_pull_requests"]) for each in found["candidates"]] == [0, 1, 1]
+
+
+def test_the_audit_trail_has_who_closed_them(upstream: Runs) -> None:
+    multi_run_id = selected(upstream, CODE, CODE)
+    task("publish", multi_run_id)
+    entries = [each for each in current().audit.newest(ORG, 9) if each.act == "multi_run.close_losers"]
+
+    assert [(each.outcome, each.target, each.details) for each in reversed(entries)] == [
+        (outcome, multi_run_id, {"candidate": 0}) for outcome in ("attempted", "succeeded")
+    ]
+    assert {(each.actor, each.token_id, each.role) for each in entries} == {("user:789", TOKEN_ID, "member")}
+
+
+def test_nothing_is_closed_that_the_audit_trail_cannot_record(upstream: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    multi_run_id = selected(upstream, CODE, CODE)
+    monkeypatch.setattr(current().audit, "add", failing)
+    task("publish", multi_run_id)
+
+    assert kept(multi_run_id) == ["The audit trail does not respond, so nothing was closed."]
+    assert upstream.fake.calls[EDIT] == 0
+
+
+def failing(_: object) -> None:
+    raise StorageUnavailable("The storage does not respond.")
 
 
 def test_nothing_is_closed_by_default(upstream: Runs) -> None:

@@ -16,6 +16,9 @@ from pydantic import BaseModel, Field
 from codegen_api import AgentRun, CodegenAPIError, PullRequest
 from codegen_runs.access.authentication import TokenRefused
 from codegen_runs.access.standing import Standing
+from codegen_runs.audit import recording as recording_acts
+from codegen_runs.audit.acts import Act
+from codegen_runs.audit.recording import AuditUnavailable
 from codegen_runs.backend import Backend
 from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.limits.permits import PATIENCE, NoPermit, permit
@@ -31,6 +34,9 @@ PAGE = 100
 
 # The most pages of Codegen's list of runs in which other runs at work on a pull request are looked for.
 MOST_PAGES = 10
+
+CLOSE_LOSERS = Act("multi_run.close_losers", "multi_run_id", details=("candidate",))
+"""What the audit trail records of the closing after a selection. A pick is an act of its own."""
 
 # The least seconds in which one more pull request is closed: the wait for a permit, and the call.
 SECONDS_PER_CALL = PATIENCE + 4.0
@@ -135,8 +141,9 @@ def close_after_select(
 ) -> MultiRun:
     """Close the pull requests of all candidates but the selected one, as the caller who requested it at the start.
 
-    Every outcome becomes an event. If the API token of the caller has ended meanwhile, or the caller may not start runs
-    any more, nothing is closed. This ends before `seconds` have passed. Raises `StorageUnavailable`.
+    Every outcome becomes an event, and the audit trail has the act. If the API token of the caller has ended meanwhile,
+    or the caller may not start runs any more, nothing is closed. This ends before `seconds` have passed. Raises
+    `StorageUnavailable`.
     """
     until, closer = backend.clock.now() + seconds, multi_run.closer
     if closer is None or not any(_losers(multi_run, candidates)):
@@ -150,15 +157,39 @@ def close_after_select(
         refusal = "The API token with which this was requested has expired or was revoked."
     except (CodegenAPIError, CredentialsRefused) as error:
         refusal = f"It cannot be checked whether the caller may close it: {error.summary}"
+    try:
+        if not refusal:
+            multi_run, outcomes = _audited(multi_run, candidates, caller=caller, until=until, backend=backend)
+    except AuditUnavailable:
+        refusal = "The audit trail does not respond, so nothing was closed."
     if refusal:
         outcomes = [_outcome(each, Outcome.NOT_TRIED, refusal) for each in _losers(multi_run, candidates)]
-    else:
-        acting = backend.acting_as(caller, deadline=seconds)
-        multi_run, outcomes = close_losers(multi_run, candidates, caller=caller, until=until, backend=acting)
     for outcome in outcomes:
         if outcome.outcome is Outcome.NOT_TRIED:
             multi_run = _record(multi_run, outcome, caller, backend)
     return multi_run
+
+
+def _audited(
+    multi_run: MultiRun, candidates: Sequence[Candidate], *, caller: Caller, until: float, backend: Backend
+) -> tuple[MultiRun, list[ClosedPullRequest]]:
+    """Close the pull requests of the candidates that lose, and record it in the audit trail. Raises `AuditUnavailable`.
+
+    If this dies or the storage fails in between, the trail has the attempt, as for every act.
+    """
+    chosen, seconds = _choice(multi_run), until - backend.clock.now()
+    attempted = recording_acts.attempt(
+        CLOSE_LOSERS,
+        {"multi_run_id": multi_run.id, "candidate": chosen.candidate if chosen else None},
+        caller=caller,
+        organizations=[multi_run.org_id],
+        request_id=multi_run.request_id,
+        backend=backend,
+    )
+    acting = backend.acting_as(caller, deadline=seconds)
+    multi_run, outcomes = close_losers(multi_run, candidates, caller=caller, until=until, backend=acting)
+    recording_acts.conclude(attempted, status=200, code=None, answer={}, backend=backend)
+    return multi_run, outcomes
 
 
 def _choice(multi_run: MultiRun) -> Pick | Answer | None:
