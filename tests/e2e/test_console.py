@@ -200,6 +200,22 @@ def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser
         expect(page.locator(".sentence")).to_contain_text("Picked by a person")
 
 
+def test_the_form_starts_each_variant_once_and_a_second_wave(live: Stack, browser: Browser) -> None:
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        opened.open(f"{DEMO_ORG_ID}/new?candidates=3")
+        page.get_by_label("Prompt", exact=True).fill("Write a limerick")
+        page.get_by_text("A model or a prompt of its own").click()
+        page.get_by_label("Prompt of candidate 2").fill("Write a sonnet")
+        page.get_by_label("Second wave").fill("2")
+        page.get_by_label("Then").select_option("none")
+        expect(page.get_by_text("5 runs in total")).to_be_visible()
+        page.get_by_role("button", name="Start 3 candidates").click()
+        expect(page.locator(".candidate")).to_have_count(5)
+
+
 def test_a_failed_candidate_is_retried_and_the_answers_are_joined_again(live: Stack, browser: Browser) -> None:
     body = {
         "prompt": "Explain what an ode is [[fake ending=FAILED seconds=1 nth=1]]",

@@ -89,7 +89,9 @@ export async function show({ main, signal, titled, address, query }) {
     const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null };
     if (number === 1) return { ...common, agent_id: data.get("agent") || undefined };
     const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
-    return { ...common, concurrency: number, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), second_wave: Number(data.get("second-wave")), deadline_s: Number(data.get("deadline")) * 60, ...(own.some((each) => each.model || each.prompt) ? { variants: own } : {}) };
+    // With variants, `concurrency` is the number of candidates of each.
+    const which = own.some((each) => each.model || each.prompt) ? { variants: own } : { concurrency: number };
+    return { ...common, ...which, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), second_wave: Number(data.get("second-wave")), deadline_s: Number(data.get("deadline")) * 60 };
   }
 
   async function start(event) {
