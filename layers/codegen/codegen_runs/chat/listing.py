@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from codegen_runs import cursors
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
-from codegen_runs.redaction import redact
 from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.sessions import ChatSession, Place
@@ -62,8 +61,7 @@ def _summary(session: ChatSession, watch: Watch | None) -> ChatSessionSummary:
 
 
 def _title(message: str) -> str:
-    # Masked before it is cut: the beginning of a secret does not look like one.
-    line = " ".join((redact(message) or "").split())
+    line = " ".join(message.split())
     return line if len(line) <= MAX_TITLE_CHARACTERS else line[: MAX_TITLE_CHARACTERS - 1] + "…"
 
 
