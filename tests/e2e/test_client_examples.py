@@ -65,7 +65,7 @@ def _organizations(namespace: Namespace, output: str) -> None:
     assert output.splitlines()[1:] == [
         f"{member.name} ({member.email}) - {member.role}" for member in namespace["members"]
     ]
-    assert namespace["usage"].runs["total"] == 0
+    assert namespace["usage"].runs.total == 0
 
 
 def _users(namespace: Namespace, output: str) -> None:
