@@ -3,7 +3,7 @@
 A worker starts when an event finds no idle one. It handles one event at a time and is killed when an event takes longer
 than the function's timeout. Where Lambda would throttle an event, the event waits: one machine has less capacity than a
 region. Functions that hold their answers back for events to come occupy a worker for each viewer, even for viewers who
-have gone, so all functions share some spare workers for events that have waited for a second.
+have gone, so all functions share some spare workers for events that have waited for five seconds.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 300.0
 # Lambda's limit for an answer, in bytes.
 _ANSWER_LIMIT = 6 * 1024 * 1024 + 100
-# Seconds that an event waits for a worker of its function before a spare one will do.
-_PATIENCE = 1.0
+# Seconds that an event waits for a worker of its function before a spare one will do. A start costs more time of the
+# processor than most events, so events that only come at once do not get one.
+_PATIENCE = 5.0
 
 MAX_WORKERS = 4
 """How many events a function handles at a time, if nothing else is said."""
@@ -55,7 +56,7 @@ class Functions:
         log_dir: The folder in which each function writes `<name>.log`. None: this process's standard error.
         python: The interpreter of the workers.
         max_workers: The number of events that one function handles at a time, without spare workers.
-        spare_workers: The number of workers for events, of any function, that have waited for a second.
+        spare_workers: The number of workers for events, of any function, that have waited for five seconds.
         clock: Returns monotonic seconds. A worker that has been idle for five minutes ends when the next event comes.
     """
 
