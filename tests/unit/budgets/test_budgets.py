@@ -98,11 +98,12 @@ def multi_run(concurrency: int, *, caller: Caller = ADA, **more: Any) -> Answer:
 
 
 def stored() -> dict[str, list[Any]]:
-    """Return what all tables contain, except for permits."""
+    """Return what all tables contain, except for permits and the audit trail, which has what was refused, too."""
     client = boto3.client("dynamodb")
     return {
         name: [item for item in client.scan(TableName=name)["Items"] if "bucket" not in item["pk"]["S"]]
         for name in client.list_tables()["TableNames"]
+        if name != "AuditTable"
     }
 
 

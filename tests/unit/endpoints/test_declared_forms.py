@@ -84,6 +84,7 @@ def service(
     deployed: Template, fake: FakeCodegen, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
     """The API, with an agent, a run and a multi-run."""
+    fake.limiter.limits = {}
     work = Backend(clock=clock, kick=Kicks())
     with upstream.over(FakeTransport(fake)), working_with(work), current_loop():
         yield Service(deployed)
