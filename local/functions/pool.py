@@ -14,6 +14,7 @@ import logging
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local.functions.worker import Answer, Worker, changed_at
@@ -33,9 +34,9 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 300.0
 # Lambda's limit for an answer, in bytes.
 _ANSWER_LIMIT = 6 * 1024 * 1024 + 100
-# Seconds that an event waits for a worker of its function before a spare one will do. A start costs more time of the
-# processor than most events, so events that only come at once do not get one.
-_PATIENCE = 5.0
+# A start costs more time of the processor than most events, so events that only come at once do not get a spare worker.
+PATIENCE = 5.0
+"""Seconds that an event waits for a worker of its function before a spare one will do, if nothing else is said."""
 
 MAX_WORKERS = 4
 """How many events a function handles at a time, if nothing else is said."""
@@ -56,7 +57,8 @@ class Functions:
         log_dir: The folder in which each function writes `<name>.log`. None: this process's standard error.
         python: The interpreter of the workers.
         max_workers: The number of events that one function handles at a time, without spare workers.
-        spare_workers: The number of workers for events, of any function, that have waited for five seconds.
+        spare_workers: The number of workers for events, of any function, that have waited for long.
+        patience: Seconds that an event waits for a worker of its function before a spare one will do.
         clock: Returns monotonic seconds. A worker that has been idle for five minutes ends when the next event comes.
     """
 
@@ -68,10 +70,11 @@ class Functions:
         python: str = sys.executable,
         max_workers: int = MAX_WORKERS,
         spare_workers: int = SPARE_WORKERS,
+        patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        spare = asyncio.Semaphore(spare_workers)
+        spare = _Spare(asyncio.Semaphore(spare_workers), patience)
         self._pools = {
             function.name: _Pool(function, python, log_dir, max_workers, spare, clock) for function in functions
         }
@@ -146,6 +149,14 @@ class Functions:
         return self._pools[name]
 
 
+@dataclass(frozen=True)
+class _Spare:
+    """The slots of the spare workers, and how long an event waits for one of its function before."""
+
+    slots: asyncio.Semaphore
+    patience: float
+
+
 class _Pool:
     """The workers of one function."""
 
@@ -155,7 +166,7 @@ class _Pool:
         python: str,
         log_dir: Path | None,
         max_workers: int,
-        spare: asyncio.Semaphore,
+        spare: _Spare,
         clock: Callable[[], float],
     ) -> None:
         self._function = function
@@ -192,12 +203,12 @@ class _Pool:
         """Wait until this function may handle one event more. Return what to release after it."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._spare.patience):
                     await self._slots.acquire()
                     return self._slots
-            if not self._spare.locked():
-                await self._spare.acquire()
-                return self._spare
+            if not self._spare.slots.locked():
+                await self._spare.slots.acquire()
+                return self._spare.slots
 
     async def _worker(self) -> Worker:
         """Return an idle worker that runs the current code, or start one."""

@@ -27,6 +27,7 @@ def test_a_token_of_the_deployment_works_until_it_is_revoked(http: httpx.Client,
         assert ended.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.full
 def test_a_run_that_a_token_starts_is_followed_by_it(http: httpx.Client, stack: Stack) -> None:
     made = http.post(TOKENS, json={"name": "A script"}).json()
     with httpx.Client(

@@ -102,6 +102,7 @@ def test_stream_chat(http: httpx.Client) -> None:
         assert set(re.findall(r'\{"(\w+)"', data)) <= frame["data"].keys()
 
 
+@pytest.mark.full
 def test_non_streaming_chat(http: httpx.Client) -> None:
     answer = send("Non-Streaming Chat", http)
 
@@ -125,6 +126,7 @@ def test_sse_streaming_client(stack: Stack, capsys: pytest.CaptureFixture[str]) 
     assert said[-2]["status"] == "completed"
 
 
+@pytest.mark.full
 @pytest.mark.skipif(NODE is None, reason="NO NODE: what docs/chat.md has for browsers is not run")
 def test_a_browser_can_replace_the_javascript_client(stack: Stack) -> None:
     (source,) = re.findall(r"(?ms)^```js\n(.*?)^```", GUIDE.read_text("utf-8"))

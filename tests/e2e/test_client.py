@@ -40,6 +40,7 @@ def api(stack: Stack) -> Iterator[CodegenAPI]:
         yield api
 
 
+@pytest.mark.full
 def test_a_short_script_runs_a_task_and_streams_its_log(api: CodegenAPI) -> None:
     task = api.run_task("Say hello. [[fake seconds=10 steps=5]]")
     events = list(task.stream())
@@ -63,6 +64,7 @@ def test_lost_responses_lose_no_event_and_start_no_second_run(stack: Stack, netw
     assert events[-1].type == "run.completed"
 
 
+@pytest.mark.full
 def test_the_events_of_a_run_are_the_same_in_a_list_in_a_stream_and_in_pages(api: CodegenAPI) -> None:
     task = api.run_task("Say hello. [[fake seconds=5 steps=4]]")
     with api.runs.stream(task.id) as stream:

@@ -172,7 +172,7 @@ class _Awaiting(ast.NodeTransformer):
         return ast.copy_location(ast.Await(node), node) if name in self.names else node
 
 
-@pytest.fixture(params=["blocking", "asynchronous"])
+@pytest.fixture(params=["blocking", pytest.param("asynchronous", marks=pytest.mark.full)])
 def asynchronous(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "asynchronous")
 

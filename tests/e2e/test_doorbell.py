@@ -87,6 +87,7 @@ def test_the_end_of_a_run_that_is_read_rarely_is_stored_before_its_next_turn(
     assert events["items"][-1]["type"] == "run.completed"
 
 
+@pytest.mark.full
 def test_a_call_of_codegen_reaches_the_webhook_that_the_doorbell_replaced(
     api: httpx.Client, customer: Receiver
 ) -> None:

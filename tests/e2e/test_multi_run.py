@@ -86,6 +86,7 @@ def test_a_cancel_ends_the_executions_of_many_candidates(http: httpx.Client, sta
     assert "MapRunSucceeded" not in found
 
 
+@pytest.mark.full
 def test_one_failed_candidate_does_not_end_the_group(http: httpx.Client) -> None:
     snapshot = follow(http, create(http, prompt="Say it. [[fake ending=FAILED steps=2 nth=2]]", concurrency=3))
 
@@ -117,6 +118,7 @@ def test_a_synthesis_that_fails_falls_back_to_a_candidate(http: httpx.Client) ->
     assert snapshot["answer"]["candidate"] in (0, 1)
 
 
+@pytest.mark.full
 def test_two_judges_select_the_best_candidate_in_its_own_words(http: httpx.Client) -> None:
     snapshot = follow(http, create(http, concurrency=3, strategy="select", judge="always"))
     judging = snapshot["judging"]
@@ -143,6 +145,7 @@ def test_judges_that_prefer_the_first_place_leave_the_choice_to_the_evidence(htt
     assert len(snapshot["judging"]["judges"]) == 4
 
 
+@pytest.mark.full
 def test_a_cancelled_multi_run_stops_and_names_the_runs_that_continue(http: httpx.Client) -> None:
     location = create(http, prompt="Dig. [[fake ending=NEVER]]", concurrency=2)
     follow(http, location, {"running"})
@@ -157,6 +160,7 @@ def test_a_cancelled_multi_run_stops_and_names_the_runs_that_continue(http: http
     assert http.post(f"{location}/cancel").status_code == 200
 
 
+@pytest.mark.full
 def test_a_candidate_that_never_ends_is_given_up_after_its_timeout(http: httpx.Client, endless: str) -> None:
     snapshot = follow(http, endless)
 

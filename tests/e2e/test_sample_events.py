@@ -23,6 +23,7 @@ def _functions() -> Iterator[Any]:
         folders.add(folder)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", [*_functions()])
 def test_a_function_answers_its_sample(paged: Stack, name: str) -> None:
     event = samples.ready(name, paged)

@@ -46,6 +46,7 @@ def receive(body: str, headers: dict[str, str], secret: str) -> Any:
     return names["receive"](body, headers, secret)
 
 
+@pytest.mark.full
 def test_the_end_of_a_run_reaches_an_endpoint_signed_although_its_first_answer_is_an_error(
     api: httpx.Client, receiver: Callable[..., Receiver]
 ) -> None:

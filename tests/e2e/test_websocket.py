@@ -72,6 +72,7 @@ def check(events: list[dict[str, Any]], *, ends: bool = True) -> None:
     assert not ends or events[-1]["type"] == "run.completed"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("moment", ["before", "during", "after"])
 def test_a_subscriber_gets_the_whole_run_whenever_it_subscribes(moment: str, viewer: Any, http: httpx.Client) -> None:
     run_id = start(http, steps=40, seconds=0 if moment == "after" else 30)

@@ -798,6 +798,7 @@ def covers(grant: Permission, used: Permission) -> bool:
     return grant[0] == used[0] and re.fullmatch(re.escape(grant[1]).replace(r"\*", ".*"), used[1]) is not None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(backend.every_function()))
 def test_a_function_has_every_permission_that_it_uses(functions: Functions, name: str) -> None:
     grants = granted(name)
@@ -805,6 +806,7 @@ def test_a_function_has_every_permission_that_it_uses(functions: Functions, name
     assert {used for used in functions.used[name] if not any(covers(grant, used) for grant in grants)} == set()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(backend.every_function()))
 def test_a_function_has_no_permission_that_it_does_not_use(functions: Functions, name: str) -> None:
     used = functions.used[name]
@@ -812,6 +814,7 @@ def test_a_function_has_no_permission_that_it_does_not_use(functions: Functions,
     assert {grant for grant in granted(name) if not any(covers(grant, each) for each in used)} == set()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", sorted(backend.every_function()))
 def test_a_function_has_the_variables_that_it_reads_beside_those_of_all_functions(
     functions: Functions, name: str
@@ -821,6 +824,7 @@ def test_a_function_has_the_variables_that_it_reads_beside_those_of_all_function
     assert functions.read[name] & set().union(*own.values()) == own[name]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_a_function_can_answer_every_kind_of_caller(functions: Functions, name: str) -> None:
     """In the environment of the template, with the permissions that the tests above compare with the template."""

@@ -78,7 +78,12 @@ def deploy(portal: BlockingPortal, tmp_path: Path) -> Iterator[Deploy]:
         async def functions() -> Functions:
             function = a_function(tmp_path, **properties)
             return Functions(
-                [function], log_dir=tmp_path, max_workers=max_workers, spare_workers=spare_workers, clock=clock
+                [function],
+                log_dir=tmp_path,
+                max_workers=max_workers,
+                spare_workers=spare_workers,
+                patience=0.1,
+                clock=clock,
             )
 
         function = Deployed(portal.call(functions), tmp_path / "code", tmp_path / "Function.log")

@@ -77,6 +77,7 @@ def curl(line: str, **variables: str) -> tuple[int, str]:
     return int(status), body
 
 
+@pytest.mark.full
 def test_the_printed_commands_work_and_sigint_ends_every_process():
     proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:1") | NO_EXCEPTION
     with running(AWS_PROFILE="another", **proxies) as (process, screen):
@@ -186,6 +187,7 @@ def test_a_damaged_file_is_reported_in_a_sentence_and_not_overwritten(environ, c
     assert (tmp_path / name).read_text() == "garbage"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("variable", "parameter"), [("CODEGEN_TIMEOUT", "CodegenTimeout"), ("CODEGEN_MAX_RETRIES", "CodegenMaxRetries")]
 )

@@ -319,5 +319,6 @@ def test_the_delay_of_a_retry_can_be_scaled(patched):
     assert seconds_of_a_retry(patched) < 2.5
 
 
+@pytest.mark.full
 def test_moto_alone_waits_in_real_time(alone):
     assert seconds_of_a_retry(alone) >= 3

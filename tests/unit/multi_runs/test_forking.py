@@ -102,6 +102,7 @@ def test_a_candidate_has_the_agent_of_the_checkpoint_in_its_version_unless_it_na
     assert starts == ["You are a finder.", "You are a fixer.", "Be brief."]
 
 
+@pytest.mark.full
 def test_the_instructions_of_a_fork_are_inherited_by_candidates_from_its_checkpoint(upstream: Runs, end: str) -> None:
     changes = {"modifications": {"modified_query": "Again.", "system_prompt": "Answer in French."}}
     forked = send("checkpoints/fork", "POST", f"{HOME}/checkpoints/{end}/fork", changes).json["agent_run_id"]
@@ -225,6 +226,7 @@ def test_the_first_event_names_the_checkpoint(end: str) -> None:
         assert (first["type"], first["data"]["from_checkpoint"]) == ("multi_run.created", expected)
 
 
+@pytest.mark.full
 def test_a_candidate_that_is_retried_starts_from_the_checkpoint_again(upstream: Runs, end: str) -> None:
     upstream.fake.script(Script(ending="FAILED"))
     multi_run_id = start(from_checkpoint=end, concurrency=1).json["id"]

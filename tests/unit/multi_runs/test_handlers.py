@@ -242,6 +242,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert answer["answer"]["stands_for"].startswith("The work of candidate 1:")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("status", "outcome", "problem"),
     [(None, "sent", None), (402, "not_sent", "Upgrade your plan."), (500, "unknown", "It broke.")],

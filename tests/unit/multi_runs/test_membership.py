@@ -262,6 +262,7 @@ def test_a_candidate_added_while_the_multi_run_is_gathered_is_either_refused_or_
 # --- first_k ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_enough_usable_answers_end_the_wait_for_the_others(upstream: Runs) -> None:
     upstream.fake.script(Script(result=LOCK, seconds=1), times=2)
     upstream.fake.script(Script(ending="NEVER"))

@@ -215,6 +215,7 @@ def test_a_repeated_retry_starts_nothing(upstream: Runs, deployed: Template) -> 
     assert act("resynthesize", multi_run_id).json["code"] == "multi_run_open"
 
 
+@pytest.mark.full
 def test_a_candidate_whose_run_has_not_ended_is_waited_for_and_not_started_again(upstream: Runs) -> None:
     """The state machine was stopped from outside, and the reconciler has settled the multi-run."""
     upstream.fake.script(FAILING)

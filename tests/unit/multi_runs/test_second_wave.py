@@ -229,6 +229,7 @@ def test_a_second_wave_starts_from_the_answers_of_the_first_one(flow: Runs) -> N
     assert found["counts"] | {"launched": 5, "usable": 4, "failed": 1, "missing": 0} == found["counts"]
 
 
+@pytest.mark.full
 def test_the_events_say_which_wave_starts_from_whom(flow: Runs) -> None:
     multi_run_id = run(flow, LOCK, QUEUE, EVENT, concurrency=2, second_wave=1)
     items = events(multi_run_id).json["items"]
@@ -243,6 +244,7 @@ def test_the_events_say_which_wave_starts_from_whom(flow: Runs) -> None:
     ] * len(items)
 
 
+@pytest.mark.full
 def test_the_comparison_and_the_provenance_say_which_candidates_had_read_others(flow: Runs) -> None:
     multi_run_id = run(flow, LOCK, QUEUE, LOCK, LOCK, concurrency=2, second_wave=1, strategy="synthesize")
     task("publish", multi_run_id)
@@ -263,6 +265,7 @@ def test_without_a_usable_answer_the_second_wave_costs_nothing(flow: Runs) -> No
     assert [each["reason"] for each in found["candidates"][2:]] == [waves.NOTHING_TO_START_FROM] * 2
 
 
+@pytest.mark.full
 def test_enough_usable_answers_end_the_first_wave_and_the_second_one_follows(flow: Runs) -> None:
     flow.fake.script(Script(result=LOCK))
     flow.fake.script(Script(result=QUEUE, ending="NEVER"))
@@ -276,6 +279,7 @@ def test_enough_usable_answers_end_the_first_wave_and_the_second_one_follows(flo
     assert found["candidates"][2]["result"] == EVENT
 
 
+@pytest.mark.full
 def test_the_second_wave_counts_for_the_quorum(flow: Runs) -> None:
     multi_run_id = run(flow, LOCK, QUEUE, concurrency=1, second_wave=1, quorum=2)
     task("publish", multi_run_id)
@@ -283,6 +287,7 @@ def test_the_second_wave_counts_for_the_quorum(flow: Runs) -> None:
     assert get(multi_run_id).json["status"] == "completed"
 
 
+@pytest.mark.full
 def test_candidates_of_the_second_wave_have_the_options_and_the_prompts_of_the_variants_in_turn(flow: Runs) -> None:
     variants = [{"model": "gpt-5"}, {"prompt": "Use a queue."}]
     multi_run_id = run(flow, LOCK, QUEUE, EVENT, LOCK, QUEUE, variants=variants, second_wave=3)
@@ -296,6 +301,7 @@ def test_candidates_of_the_second_wave_have_the_options_and_the_prompts_of_the_v
     assert sent(flow, candidates[3]).startswith("Use a queue.\n\nOther agents")
 
 
+@pytest.mark.full
 def test_a_failed_candidate_of_the_second_wave_is_retried_from_the_same_ones(flow: Runs) -> None:
     multi_run_id = run(flow, LOCK, None, concurrency=1, second_wave=1, quorum=2)
     task("publish", multi_run_id)

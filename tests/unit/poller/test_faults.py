@@ -93,6 +93,7 @@ def throttling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
             yield throttling
 
 
+@pytest.mark.full
 def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
     throttling: Throttling,
     make_poller: MakePoller,
@@ -125,6 +126,7 @@ def test_storage_that_throttles_delays_the_poller_and_loses_nothing(
 # --- the upstream ---
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "trouble",
     [

@@ -99,6 +99,7 @@ class Killed(BaseException):
     """The poller's process is killed."""
 
 
+@pytest.mark.full
 def test_no_run_is_stranded_by_random_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     count = examples(1000)
     chance = random.Random(20261121)
