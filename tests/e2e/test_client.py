@@ -51,6 +51,7 @@ def test_a_short_script_runs_a_task_and_streams_its_log(api: CodegenAPI) -> None
     assert task.result
 
 
+@pytest.mark.full
 def test_lost_responses_lose_no_event_and_start_no_second_run(stack: Stack, network: LosingResponses) -> None:
     assert stack.fake
     prompt = "Say hello, once. [[fake seconds=10 steps=8]]"

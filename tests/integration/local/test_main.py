@@ -178,6 +178,7 @@ def test_a_file_in_the_place_of_the_data_folder_is_reported_in_a_sentence(enviro
     assert capsys.readouterr().err == f"The local stack cannot run: {tmp_path}/file cannot be used: File exists.\n"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["tables.journal", "codegen.journal"])
 def test_a_damaged_file_is_reported_in_a_sentence_and_not_overwritten(environ, capsys, tmp_path, name):
     (tmp_path / name).write_text("garbage")

@@ -46,6 +46,7 @@ def test_a_port_in_use_is_named_in_the_error(which):
             pass
 
 
+@pytest.mark.full
 def test_a_template_that_the_stack_cannot_run_is_refused(tmp_path):
     machine = "  Machine:\n    Type: AWS::Serverless::StateMachine\n    Properties: {DefinitionUri: nowhere.asl.json}\n"
     (tmp_path / "template.yaml").write_text(SMALL_SYSTEM.read_text() + machine)
@@ -78,6 +79,7 @@ def test_a_stack_continues_with_the_fake_and_the_tables_of_the_one_before(tmp_pa
         assert stack.aws.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "kept"}})["Item"]
 
 
+@pytest.mark.full
 def test_an_aws_stand_in_that_ends_is_reported(tmp_path):
     others = children()  # of a stack that the tests of this worker share
     with Stack(SMALL_SYSTEM, log_dir=tmp_path) as stack:

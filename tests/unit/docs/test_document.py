@@ -32,6 +32,7 @@ def served() -> dict[tuple[str, str], Route]:
     return {(route.path, route.method.lower()): route for route in openapi.routes()}
 
 
+@pytest.mark.full
 def test_the_written_document_is_what_the_handlers_describe(document: Any, built: openapi.Json) -> None:
     assert built == document
 

@@ -390,6 +390,7 @@ def test_a_caller_in_no_organization_can_read_their_own_user(wire: Wire) -> None
     assert call(handler("users/me"), rest("GET", "/v1/users/me", caller=nobody)).status == 200
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("route", "path"),
     [

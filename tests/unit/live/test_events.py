@@ -142,6 +142,7 @@ def test_a_run_that_is_absent_or_of_another_organization_is_not_found(codegen: C
     assert list_events(run.id, org_id=125).status == 403
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(2))
 def test_viewers_cut_a_hundred_times_hold_the_same_events_and_one_end(
     seed: int, codegen: CodegenAPI, fake: FakeCodegen, runs: MemoryRuns, polled_meanwhile: None

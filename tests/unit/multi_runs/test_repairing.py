@@ -75,6 +75,7 @@ def executions(deployed: Template) -> list[str]:
     )
 
 
+@pytest.mark.full
 def test_a_retry_of_the_failed_one_completes_a_multi_run_below_its_quorum(upstream: Runs, deployed: Template) -> None:
     """Of five candidates, one fails and one is empty."""
     multi_run_id = ended(upstream, FAILING, EMPTY, *THREE, quorum=4)

@@ -68,6 +68,7 @@ def test_only_a_candidate_of_the_multi_run_is_launched(upstream: Runs, fake: Fak
     assert current().runs.unlaunched(ORG, 10) == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [-1, 0, 7, "1"])
 def test_only_a_judge_of_the_multi_run_is_asked(upstream: Runs, fake: FakeCodegen, number: Any) -> None:
     multi_run_id = create({"prompt": "Say hello.", "concurrency": 3}).json["id"]
