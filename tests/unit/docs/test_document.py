@@ -45,23 +45,23 @@ def test_the_document_does_not_depend_on_the_hash_seed() -> None:
 
 
 def test_check_shows_how_an_outdated_document_differs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], built: openapi.Json
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: openapi.Json
 ) -> None:
     written = openapi.DOCUMENT.read_text("utf-8")
     outdated = tmp_path / "openapi.json"
     outdated.write_text(written.replace("Start an agent run", "Begin an agent run"), "utf-8")
 
-    assert openapi.main(["--check"], target=outdated, describe=lambda: built) == 1
+    assert openapi.main(["--check"], target=outdated, describe=lambda: document) == 1
     assert '+        "summary": "Start an agent run",' in capsys.readouterr().err
 
-    assert openapi.main([], target=outdated, describe=lambda: built) == 0
+    assert openapi.main([], target=outdated, describe=lambda: document) == 0
     assert outdated.read_text("utf-8") == written
 
 
 def test_compare_ignores_texts_and_order(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], built: openapi.Json
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: openapi.Json
 ) -> None:
-    other = copy.deepcopy(built)
+    other = copy.deepcopy(document)
     other["info"]["description"] = "Another text."
     other["paths"] = dict(reversed(other["paths"].items()))
     for _, _, operation in openapi.operations(other):
@@ -72,7 +72,7 @@ def test_compare_ignores_texts_and_order(
     file = tmp_path / "other.json"
     file.write_text(json.dumps(other), "utf-8")
 
-    assert openapi.main(["--compare", str(file)], describe=lambda: built) == 0
+    assert openapi.main(["--compare", str(file)], describe=lambda: document) == 0
     assert capsys.readouterr().out == ""
 
 
