@@ -41,7 +41,7 @@ PATIENCE = 5.0
 MAX_WORKERS = 4
 """How many events a function handles at a time, if nothing else is said."""
 
-SPARE_WORKERS = 32
+SPARE_WORKERS = 8
 """How many more events all functions together handle at a time, if nothing else is said."""
 
 
