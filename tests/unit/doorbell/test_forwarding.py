@@ -188,16 +188,16 @@ def test_the_sender_refuses_an_address_that_is_not_public_and_hides_the_call_unt
 
 
 def test_a_call_is_sent_over_the_connection_whose_address_was_checked(deployed: Template) -> None:
-    mock = httpcore.MockBackend([b"HTTP/1.1 204 No Content\r\n\r\n"])
     written: list[bytes] = []
+
+    class Recorded(httpcore.MockStream):
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            written.append(buffer)
 
     class Recording(httpcore.NetworkBackend):
         def connect_tcp(self, host: str, port: int, *rest: Any, **more: Any) -> Any:
             assert (host, port) == ("192.0.2.7", 80)
-            stream = mock.connect_tcp(host, port)
-            write = stream.write
-            stream.write = lambda data, timeout=None: (written.append(data), write(data, timeout))[1]  # type: ignore[method-assign]
-            return stream
+            return Recorded([b"HTTP/1.1 204 No Content\r\n\r\n"])
 
     network = CheckedBackend(lambda _: True, lambda host, port: ["192.0.2.7"], Recording())
     sent = forwarding.send(CALL | {"url": "http://hooks.example.com/ended"}, 1, post=Poster(network))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from codegen_runs.multi_runs import waves
+from codegen_runs.multi_runs.judging import Judgement, judge
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import MultiRun, Strategy, SynthesisOptions, Variant
 from codegen_runs.storage.runs import Watch
@@ -39,3 +41,18 @@ def watch_of(key: str, status: Status, result: str | None = None, **changes: Any
         "deadline_at": 3_600_000,
     }
     return Watch(**defaults | changes)
+
+
+def judged(found: MultiRun, *answers: str | None) -> Judgement:
+    """Return the judgement of a multi-run whose first candidates have ended with these answers."""
+    ends = [
+        watch_of(found.candidate_key(index), Status.FAILED if text is None else Status.COMPLETED, text)
+        for index, text in enumerate(answers)
+    ]
+    return judge(found, {watch.key: watch for watch in ends})
+
+
+def further(found: MultiRun, *answers: str | None, now: float = 1_000.0) -> list[int]:
+    """Return which candidates are launched once the first ones have ended with these answers."""
+    launched = found.model_copy(update={"launched": list(range(len(answers)))})
+    return waves.further(launched, judged(launched, *answers), now=now)

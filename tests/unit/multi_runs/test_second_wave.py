@@ -13,7 +13,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.multi_runs import second_wave, waves
 from codegen_runs.multi_runs.evidence import facts
 from codegen_runs.multi_runs.evidence.facts import Evidence
-from codegen_runs.multi_runs.judging import Judgement, judge
+from codegen_runs.multi_runs.judging import judge
 from codegen_runs.multi_runs.provenance import measured
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Adaptive, BestCandidate, MultiRun, Variant
@@ -23,7 +23,7 @@ from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, Script
 from tests.support import handlers
 from tests.support.events import Answer, call, current, rest
 from tests.unit.multi_runs.flow import ORG, PATH, Runs, create, events, get, task
-from tests.unit.multi_runs.records import multi_run, watch_of
+from tests.unit.multi_runs.records import further, judged, multi_run, watch_of
 
 NOW = 1_000.0
 LOCK = "Take a lock around the whole read and write, so that no other thread sees the cache in between."
@@ -38,19 +38,6 @@ ADA = Caller("user:789", 789, frozenset({ORG}), DEMO_TOKEN)
 def record(first: int = 3, second: int = 2, **changes: Any) -> MultiRun:
     candidates = [*[Variant()] * first, *[Variant(second_wave=True)] * second]
     return multi_run(candidates=candidates, deadline_at=3_600_000, **changes)
-
-
-def judged(found: MultiRun, *answers: str | None) -> Judgement:
-    ends = [
-        watch_of(found.candidate_key(index), Status.FAILED if text is None else Status.COMPLETED, text)
-        for index, text in enumerate(answers)
-    ]
-    return judge(found, {watch.key: watch for watch in ends})
-
-
-def further(found: MultiRun, *answers: str | None, now: float = NOW) -> list[int]:
-    launched = found.model_copy(update={"launched": list(range(len(answers)))})
-    return waves.further(launched, judged(launched, *answers), now=now)
 
 
 def test_the_second_wave_is_launched_when_all_others_have_ended() -> None:

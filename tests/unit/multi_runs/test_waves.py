@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen_runs.multi_runs import waves
-from codegen_runs.multi_runs.judging import OVERDUE, Judgement, judge
+from codegen_runs.multi_runs.judging import OVERDUE, judge
 from codegen_runs.statuses import Status
 from codegen_runs.storage.multi_runs import Adaptive, Drop, MultiRun, Variant
-from tests.unit.multi_runs.records import multi_run, watch_of
+from tests.unit.multi_runs.records import further, judged, multi_run, watch_of
 
 NOW = 1_000.0
 LOCK = "Take a lock around the whole read and write, so that no other thread sees the cache in between."
@@ -20,20 +20,6 @@ EVENT = "Publish an event for each change, and let all readers rebuild their own
 
 def record(count: int = 5, **changes: Any) -> MultiRun:
     return multi_run(candidates=[Variant()] * count, deadline_at=3_600_000, **changes)
-
-
-def judged(multi_run: MultiRun, *answers: str | None) -> Judgement:
-    """Return the judgement of a multi-run whose first candidates have ended with these answers."""
-    ends = [
-        watch_of(multi_run.candidate_key(index), Status.FAILED if text is None else Status.COMPLETED, text)
-        for index, text in enumerate(answers)
-    ]
-    return judge(multi_run, {watch.key: watch for watch in ends})
-
-
-def further(multi_run: MultiRun, *answers: str | None, now: float = NOW) -> list[int]:
-    launched = multi_run.model_copy(update={"launched": list(range(len(answers)))})
-    return waves.further(launched, judged(launched, *answers), now=now)
 
 
 def test_a_state_machine_that_starts_launches_the_candidates_that_have_not_ended() -> None:
