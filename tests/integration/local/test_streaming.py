@@ -100,6 +100,13 @@ def test_one_process_handles_several_events(stream) -> None:
     assert b"".join(parts).count(b"|") == 3
 
 
+def test_each_event_has_a_trace_of_its_own_which_its_calls_of_aws_carry(stream) -> None:
+    _, parts = stream(START, "import os", 'await say(os.environ["_X_AMZN_TRACE_ID"].encode())', END, events=2)
+    traces = [part for part in parts if part.startswith(b"Root=1-")]
+
+    assert len(set(traces)) == 2
+
+
 def test_an_error_before_the_first_byte_is_the_answer(stream) -> None:
     answer, parts = stream('raise KeyError("nothing")')
 
