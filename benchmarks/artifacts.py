@@ -20,6 +20,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from platform import machine
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ CACHE = ROOT / ".aws-sam" / "benchmarks"
 CONSTRAINTS = ROOT / "constraints.txt"
 
 EQUAL, SHIPPED = "equal", "shipped"
+
+# This machine's architecture, as Lambda calls it.
+ARCHITECTURE = "arm64" if machine() in ("aarch64", "arm64") else "x86_64"
 
 _BYTECODE = ("-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash")
 
@@ -160,13 +164,13 @@ class _Wheels:
 
 
 class _RuntimeWheels(_Wheels):
-    """Wheels for Lambda, as in the layer."""
+    """Wheels for Lambda on a processor like this machine's, as in the layer."""
 
     options = (
         "--only-binary=:all:",
         "--implementation=cp",
         f"--python-version={layer_build.RUNTIME}",
-        *(f"--platform={platform}" for platform in layer_build.PLATFORMS),
+        *(f"--platform={platform}" for platform in layer_build.PLATFORMS[ARCHITECTURE]),
     )
 
 

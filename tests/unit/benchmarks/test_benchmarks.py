@@ -1,9 +1,11 @@
 """How the benchmarks compute their figures. Their measurements are not tested."""
 
 import json
+from platform import machine
 
 import pytest
 
+from benchmarks import artifacts
 from benchmarks.console import Drawing, Load, frames_of_a_log, report
 from benchmarks.report import Pairs, Target
 from benchmarks.testbed import is_own
@@ -37,6 +39,14 @@ def test_a_target_is_met_up_to_and_including_its_limit(value: float, met: bool) 
 @pytest.mark.parametrize("function", ONLY_CODEGEN, ids=lambda function: function.name)
 def test_a_function_that_only_calls_codegen_has_a_counterpart_in_the_baseline(function: Function) -> None:
     assert not is_own(function)
+
+
+def test_the_wheels_that_are_measured_run_on_this_processor() -> None:
+    platforms = [option for option in artifacts._RuntimeWheels.options if option.startswith("--platform=")]
+    processor = {"arm64": "aarch64"}.get(machine(), machine())
+
+    assert platforms
+    assert all(platform.startswith("--platform=manylinux") and platform.endswith(processor) for platform in platforms)
 
 
 def test_the_longest_frame_of_the_console_is_that_of_the_middle_run() -> None:
