@@ -18,7 +18,7 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Route
+    from playwright.sync_api import Browser, Page, Route
 
 MOST_BYTES = 120_000
 LONGEST_FRAME_MS = 50
@@ -53,6 +53,14 @@ _RECORDER = """
 """
 
 
+# Wait for an element without more work than a look in each frame.
+_UNTIL_THERE = """
+  (id) => new Promise((there) => {
+    const look = () => document.getElementById(id) ? there() : requestAnimationFrame(look);
+    look();
+  })
+"""
+
 # When each entry of a log appears in the page, and when it was written, in ms.
 _APPEARANCES = """
   () => {
@@ -61,7 +69,7 @@ _APPEARANCES = """
       for (const change of changes) for (const added of change.addedNodes) {
         if (added.dataset?.at) window.appearances.push([Number(added.dataset.at), Date.now()]);
       }
-    })).observe(document.querySelector(".log"), { childList: true });
+    })).observe(document.querySelector(".log"), { childList: true, subtree: true });
   }
 """
 
@@ -243,9 +251,9 @@ def _stream(page: Page, entries: int) -> None:
     page.route("**/logs/stream*", answer)
 
 
-def _last(page: Page, entries: int) -> Locator:
-    """Return the last entry of a stream."""
-    return page.locator(f"#entry-{FIRST + entries - 1}")
+def _last(entries: int) -> str:
+    """Return the id of the element of a stream's last entry."""
+    return f"entry-{FIRST + entries - 1}"
 
 
 def _draw(browser: Browser, stack: Stack, run: int) -> Drawing:
@@ -256,9 +264,9 @@ def _draw(browser: Browser, stack: Stack, run: int) -> Drawing:
     _stream(page, ENTRIES)
     began = time.perf_counter()
     _open(page, stack, f"/{DEMO_ORG_ID}/runs/{run}?tab=log")
-    page.locator(".log > li").first.wait_for()
+    page.locator(".log .time").first.wait_for()
     page.evaluate("window.frameTimes.length = 0")
-    _last(page, ENTRIES).wait_for(state="attached")
+    page.evaluate(_UNTIL_THERE, _last(ENTRIES))
     seconds = time.perf_counter() - began
     drawing = Drawing(page.evaluate("window.frameTimes"), seconds)
     page.close()
@@ -290,7 +298,7 @@ def _heaps(browser: Browser, stack: Stack) -> dict[int, int]:
     tools = page.context.new_cdp_session(page)
     for number, run in enumerate(runs, start=1):
         page.evaluate("address => { location.hash = address; }", f"/{DEMO_ORG_ID}/runs/{run}?tab=log")
-        _last(page, ENTRIES_OF_A_RUN).wait_for(state="attached")
+        page.evaluate(_UNTIL_THERE, _last(ENTRIES_OF_A_RUN))
         page.evaluate("address => { location.hash = address; }", f"/{DEMO_ORG_ID}/runs")
         page.locator(".run").first.wait_for()
         if number in (FEW_RUNS, FOLLOWED_RUNS):
@@ -307,7 +315,7 @@ def _delays(browser: Browser, stack: Stack) -> list[float]:
     page.locator(".run").first.wait_for()
     run = _start(stack, seconds=STEPS * STEP_SECONDS, steps=STEPS)
     _open(page, stack, f"/{DEMO_ORG_ID}/runs/{run}?tab=log")
-    page.locator(".log > li").first.wait_for()
+    page.locator(".log .time").first.wait_for()
     page.evaluate(_APPEARANCES)
     page.locator(".entry.of-answer").wait_for()
     delays = [(shown - written) / 1000 for written, shown in page.evaluate("window.appearances")]

@@ -1,6 +1,7 @@
 """The console in a real browser, on both local stacks: one streams live, the other has pages and a base path."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -110,7 +111,7 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
     run_id = start(live, "Write a poem", seconds=5, steps=5)
     multi_run = post(live, "/multi-runs", {"prompt": "Write a haiku", "concurrency": 2})["id"]
     views = {
-        f"runs/{run_id}?tab=log": ".log > li",
+        f"runs/{run_id}?tab=log": ".log .time",
         f"runs/{run_id}?tab=answer": ".markdown ol",
         f"runs/{run_id}?tab=prompt": ".prompt",
         f"multi-runs/{multi_run}?tab=candidates": ".candidate .excerpt",
@@ -171,6 +172,52 @@ def test_a_cut_connection_is_resumed_and_nothing_is_missing(live: Stack, browser
     streams = [request for request in proxy.requests if "/logs/stream" in request.split("\r\n")[0]]
     assert len(streams) > 1
     assert all("last-event-id: " in request.lower() for request in streams)
+
+
+# Scroll near the beginning, and return the first entry on the screen: its position in the log, and its place.
+_NEAR_THE_BEGINNING = """
+  () => {
+    scrollTo(0, 300);
+    const first = [...document.querySelectorAll(".log .entry")].find((one) => one.getBoundingClientRect().top > 100);
+    return [first.dataset.position, first.getBoundingClientRect().top];
+  }
+"""
+
+
+def test_a_long_log_opens_at_its_end_and_grows_upwards_without_a_jump(live: Stack, browser: Browser) -> None:
+    run_id = start(live, "Count the grains", seconds=10, steps=350)
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=60_000)
+        page.reload()
+        entries = page.locator(".log .entry")
+        expect(entries.last).to_have_class(re.compile("of-answer"))
+        newest = entries.evaluate_all("all => all.map((one) => Number(one.dataset.position))")
+        assert 0 < newest[0] < newest[-1]
+
+        while first := int(entries.first.get_attribute("data-position") or 0):
+            position, top = page.evaluate(_NEAR_THE_BEGINNING)
+            page.locator(f".log .entry[data-position='{first - 1}']").wait_for(state="attached")
+            moved = page.locator(f".log .entry[data-position='{position}']").evaluate(
+                "(one, top) => one.getBoundingClientRect().top - top", top
+            )
+            assert abs(moved) < 3
+        positions = [
+            int(position) for position in entries.evaluate_all("all => all.map((one) => one.dataset.position)")
+        ]
+        assert positions == list(range(len(positions)))
+        assert len(positions) > 350
+
+        texts = entries.evaluate_all("all => all.map((one) => one.textContent.toLowerCase())")
+        word = Counter(found for text in texts for found in re.findall(r"[a-z]{6,}", text)).most_common()[-1][0]
+        page.get_by_label("Search in the log").fill(word)
+        expect(page.locator(".found")).to_have_text(re.compile(r"^\d+ lines?$"))
+        shown = entries.evaluate_all("all => all.filter((one) => one.checkVisibility()).map((one) => one.textContent)")
+        assert len(shown) == sum(word in text for text in texts)
+        assert all(word in text.lower() for text in shown)
 
 
 def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser: Browser) -> None:

@@ -47,9 +47,11 @@ export function ago(text, now = Date.now()) {
   return new Date(instant(text)).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 }
 
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
 export function clock(text) {
   const time = instant(text);
-  return Number.isNaN(time) ? "" : new Date(time).toLocaleTimeString("en-GB");
+  return Number.isNaN(time) ? "" : CLOCK.format(time);
 }
 
 export function moment(text) {

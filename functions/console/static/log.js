@@ -7,8 +7,12 @@ import { bytes, capital, clock, count, duration, firstLine, instant } from "./fo
 const LONG = 4000;
 const SHOWN = 1500;
 const BASE64 = /^(data:[^,]{0,100};base64,)?[A-Za-z0-9+/\s_-]{600,}={0,2}\s*$/;
-// Lines that are added in one frame, so that no frame takes long.
-const PER_FRAME = 60;
+// Changes of the counts are told this far apart, in ms. Nobody reads faster.
+const READABLE = 250;
+// How long lines are made in one frame, in ms. Their layout follows in the same frame.
+const BUDGET = 6;
+// The browser skips what it does not show, a page at a time: more pages would cost more than they save.
+const LINES_OF_A_PAGE = 100;
 
 const KINDS = {
   USER_MESSAGE: ["person", "Prompt"],
@@ -61,7 +65,7 @@ export function isFailure(log) {
 /** The lines of one log. */
 export class Log {
   /**
-   * addressOf: the address of the entry with an event id. onFork: forks a checkpoint. onChange: called when the counts change.
+   * addressOf: the address of the entry with an event id. onFork: forks a checkpoint. onChange: called when the counts or the latest entry have changed, while many arrive every 250 ms.
    */
   constructor({ addressOf, onFork, onChange = () => {} }) {
     this.addressOf = addressOf;
@@ -71,11 +75,12 @@ export class Log {
     this.lines = new Map();
     this.updates = new Map();
     this.failures = 0;
-    this.element = h("ol.log", { role: "list" });
+    this.element = h("div.log");
     this.waiting = [];
     this.frame = 0;
     this.needle = "";
     this.following = false;
+    this.told = 0;
   }
 
   /** Add events that follow those that are shown. Many are drawn over several frames. */
@@ -86,23 +91,45 @@ export class Log {
 
   #draw() {
     this.frame = 0;
-    const atEnd = this.isAtEnd();
-    const events = this.waiting.splice(0, PER_FRAME);
-    this.events.push(...events);
-    const lines = events.map((event) => this.#take(event)).filter(Boolean);
-    this.element.append(...lines);
-    if (atEnd && this.following && lines.length) this.toEnd();
-    this.onChange();
+    const until = performance.now() + BUDGET;
+    let taken = 0;
+    do {
+      const event = this.waiting[taken];
+      taken += 1;
+      this.events.push(event);
+      const line = this.#take(event);
+      if (line) this.#append(line);
+    } while (taken < this.waiting.length && performance.now() < until);
+    this.waiting.splice(0, taken);
+    if (this.following) this.toEnd();
     if (this.waiting.length) this.frame = requestAnimationFrame(() => this.#draw());
+    if (!this.waiting.length || performance.now() > this.told + READABLE) this.#tell();
+  }
+
+  #append(line) {
+    let page = this.element.lastElementChild;
+    if (!page || page.childElementCount >= LINES_OF_A_PAGE) {
+      // The last page is on the screen while one follows the log.
+      if (page?.previousElementSibling) fold(page.previousElementSibling);
+      page = h("ol.page");
+      this.element.append(page);
+    }
+    page.append(line);
+  }
+
+  #tell() {
+    this.told = performance.now();
+    this.onChange();
   }
 
   /** Put events before those that are shown. What is on the screen stays where it is. */
   prepend(events) {
-    const anchor = [...this.element.children].find((line) => line.getBoundingClientRect().bottom > 0);
+    const page = [...this.element.children].find(isBelowTop);
+    const anchor = page && [...page.children].find(isBelowTop);
     const before = anchor?.getBoundingClientRect().top;
     const lines = events.map((event) => this.#take(event, true)).filter(Boolean);
     this.events.unshift(...events);
-    this.element.prepend(...lines);
+    if (lines.length) this.element.prepend(fold(h("ol.page", lines)));
     if (anchor) {
       const moved = anchor.getBoundingClientRect().top - before;
       if (Math.abs(moved) > 1) scrollBy(0, moved);
@@ -123,7 +150,8 @@ export class Log {
   search(text) {
     this.needle = text.toLowerCase();
     let found = 0;
-    for (const line of this.element.children) found += this.#match(line) ? 1 : 0;
+    this.element.classList.toggle("searched", text !== "");
+    for (const page of this.element.children) for (const line of page.children) found += this.#match(line) ? 1 : 0;
     return found;
   }
 
@@ -240,6 +268,17 @@ export class Log {
   }
 }
 
+function isBelowTop(element) {
+  return element.getBoundingClientRect().bottom > 0;
+}
+
+/** Let the browser skip a page of lines while it is not on the screen. Its height is estimated until then. */
+function fold(page) {
+  page.classList.add("full");
+  page.style.setProperty("--lines", page.childElementCount);
+  return page;
+}
+
 function mainInputWhole(input) {
   if (typeof input === "string") return input;
   const strings = Object.values(input ?? {}).filter((each) => typeof each === "string");
@@ -249,10 +288,10 @@ function mainInputWhole(input) {
 /** A value with its name. A very long one is shown in part, with its size. */
 function value(label, content) {
   const text = textOf(content);
-  const size = bytes(new Blob([text]).size);
+  const size = () => bytes(new Blob([text]).size);
   const body = h("pre");
-  if (BASE64.test(text)) fill(body, h("span.muted", `Base64 data, ${size} `), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, "Show"));
-  else if (text.length > LONG) fill(body, text.slice(0, SHOWN), h("span.muted", "\n… "), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, `Show all (${size})`));
+  if (BASE64.test(text)) fill(body, h("span.muted", `Base64 data, ${size()} `), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, "Show"));
+  else if (text.length > LONG) fill(body, text.slice(0, SHOWN), h("span.muted", "\n… "), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, `Show all (${size()})`));
   else fill(body, lines(content, text));
   return h("div.value", h("h3", label), body);
 }

@@ -200,7 +200,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       log.following = log.isAtEnd();
       toEnd.hidden = log.following || !LIVE.has(card.status);
       if (log.following && LIVE.has(card.status)) log.element.setAttribute("role", "log");
-      else log.element.setAttribute("role", "list");
+      else log.element.removeAttribute("role");
     }, { signal, passive: true });
   }
 

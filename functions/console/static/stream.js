@@ -7,6 +7,8 @@ const LONGEST_PAUSE = 15000;
 // The server sends a comment every 15 seconds. Longer silence means that the connection is dead.
 const SILENCE = 45000;
 const LONG_POLL = 20;
+// How long frames are read at a stretch, in ms. Then the page may draw and answer.
+const STRETCH = 8;
 
 /**
  * Follow an event log until it ends or the signal aborts.
@@ -107,6 +109,7 @@ async function* frames(body, onBytes) {
     onBytes();
     rest += value;
     let end;
+    let until = performance.now() + STRETCH;
     while ((end = rest.indexOf("\n\n")) >= 0) {
       const frame = { event: "message", data: "" };
       for (const line of rest.slice(0, end).split("\n")) {
@@ -120,8 +123,17 @@ async function* frames(body, onBytes) {
       }
       rest = rest.slice(end + 2);
       yield frame;
+      if (performance.now() > until) {
+        await breath();
+        until = performance.now() + STRETCH;
+      }
     }
   }
+}
+
+/** Let the browser do what is more urgent. */
+function breath() {
+  return globalThis.scheduler?.yield?.() ?? new Promise((resume) => setTimeout(resume));
 }
 
 /** Wait; with `early`, only until the browser is online again. */
