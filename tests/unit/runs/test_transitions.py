@@ -111,17 +111,30 @@ def test_the_prompts_of_a_launched_run_are_kept_within_limits() -> None:
 
 
 def test_a_launch_that_failed_returns_to_the_queue() -> None:
-    before = watch(Status.LAUNCHING, failures=1)
+    before = watch(Status.LAUNCHING, failures=1, launching_since=MS)
     change = transitions.requeued(before, CredentialsRefused("Refused."), now=NOW)
 
     assert changed(before, change) == {
         "status": Status.QUEUED,
+        "launching_since": None,
         "failures": 2,
         "status_reason": "Could not reach the Codegen API: Refused.",
         "due_at": DEADLINE,
     }
     assert change.watch.rank is not None
     assert told(change) == []
+
+
+def test_a_run_leaves_no_run_at_codegen_if_each_of_its_launches_is_known_to_have_failed() -> None:
+    before = watch(Status.LAUNCHING, launching_since=MS)
+    error = CredentialsRefused("Refused.")
+    refused = transitions.launch_refused(before, error, now=NOW).watch
+    failed = transitions.launch_failed(before, error, now=NOW).watch
+    timed_out, lost = (
+        transitions.ended(each, Status.TIMED_OUT, reason="Too late.", now=NOW).watch for each in (failed, before)
+    )
+
+    assert [each.left_no_run for each in (refused, failed, timed_out, lost)] == [True, False, True, False]
 
 
 LAST_SEARCH = int(LAUNCH_GRACE / ADOPTION_INTERVAL) - 1
@@ -151,6 +164,7 @@ def test_a_launch_that_left_no_run_is_queued_again_or_held_or_cancelled(held: di
 
     assert changed(before, transitions.not_adopted(before, now=NOW)) == {
         "status": Status.QUEUED,
+        "launching_since": None,
         "quiet_polls": 0,
         "failures": 1,
         "held_until": MS + 2_000,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from codegen_runs.events import timestamp
 from codegen_runs.problems import QuotaExceeded
-from codegen_runs.storage.budgets import Budgets, Running
+from codegen_runs.storage.budgets import Budgets, Reserved, Running
 
 WARNING_SHARE = 0.8
 """The share of a budget whose use is worth a warning."""
@@ -85,6 +85,9 @@ class Need:
         concurrent: The runs that then work at the same time.
         candidates: The candidates of the multi-run.
         until: When the runs have ended in any case, in epoch milliseconds.
+        ahead: Whether the runs are launched later, or never.
+        execution: The execution of the multi-run that launches them.
+        existing: The keys of the multi-run's runs that exist already.
     """
 
     caller: str
@@ -94,6 +97,9 @@ class Need:
     concurrent: int = 1
     candidates: int = 0
     until: int = 0
+    ahead: bool = False
+    execution: int = 0
+    existing: tuple[str, ...] = ()
 
     def of(self, budget: Budget, budgets: Budgets) -> int:
         """Return how much of a budget this needs."""
@@ -131,20 +137,82 @@ def refusal(budgets: Budgets, need: Need) -> BudgetExhausted | None:
     return None
 
 
-def counted(budgets: Budgets, need: Need, sign: Literal[1, -1] = 1) -> Budgets:
-    """Return the budgets after a request got what it needs, or after it has given that back (-1)."""
+def counted(budgets: Budgets, need: Need) -> Budgets:
+    """Return the budgets after a request got what it needs."""
     changes: dict[str, Any] = {
-        "runs_of_day": _added(budgets.runs_of_day, need.caller, sign * need.runs),
-        "runs_of_month": _added(budgets.runs_of_month, need.caller, sign * need.runs),
-        "follow_ups_of_day": _added(budgets.follow_ups_of_day, need.caller, sign * need.follow_ups),
+        "runs_of_day": _added(budgets.runs_of_day, need.caller, need.runs),
+        "runs_of_month": _added(budgets.runs_of_month, need.caller, need.runs),
+        "follow_ups_of_day": _added(budgets.follow_ups_of_day, need.caller, need.follow_ups),
     }
     is_limited = budgets.organization.concurrent_runs is not None or budgets.caller.concurrent_runs is not None
-    if sign < 0:
-        changes["running"] = {key: running for key, running in budgets.running.items() if key != need.key}
-    elif is_limited and need.key not in budgets.running:
+    if is_limited and need.key not in budgets.running:
         running = Running(caller=need.caller, runs=need.concurrent, until=need.until)
         changes["running"] = budgets.running | {need.key: running}
+    if need.ahead:
+        changes["reserved"] = budgets.reserved | {need.key: _reserved(budgets, need)}
     return budgets.model_copy(update=changes)
+
+
+def given_back(budgets: Budgets, need: Need, before: Budgets) -> Budgets:
+    """Return the budgets after a request has given back what it took, because nothing was started.
+
+    Args:
+        budgets: The budgets as they are now, perhaps in a later day or month.
+        need: What the request took.
+        before: The budgets before it took that.
+    """
+    runs, reserved = need.runs, dict(budgets.reserved)
+    if need.ahead and (own := reserved.get(need.key)):
+        if own.caller == need.caller:
+            reserved[need.key] = own.model_copy(update={"runs": own.runs - runs})
+            if own.runs == runs:
+                del reserved[need.key]
+    elif need.ahead:
+        runs = 0  # They were given back already.
+    changes: dict[str, Any] = {"reserved": reserved}
+    if budgets.day == before.day:
+        changes["follow_ups_of_day"] = _added(budgets.follow_ups_of_day, need.caller, -need.follow_ups)
+    # A run or a multi-run that was counted as concurrent before this request stays so.
+    if need.key not in before.running and need.key not in reserved:
+        changes["running"] = {key: running for key, running in budgets.running.items() if key != need.key}
+    return _less(budgets, need.caller, runs, before.day, before.month).model_copy(update=changes)
+
+
+def without_dropped(budgets: Budgets, multi_run_id: str, dropped: Collection[str]) -> Budgets:
+    """Return the budgets without runs of a multi-run that are certainly never launched, given by their keys.
+
+    Each run is given back once, however often it is named.
+    """
+    for name, reserved in _reservations(budgets, multi_run_id):
+        unlaunched = _covered(budgets, name, reserved, dropped)[: reserved.runs]
+        if unlaunched:
+            left = {"runs": reserved.runs - len(unlaunched), "settled": (*reserved.settled, *unlaunched)}
+            budgets = _less(budgets, reserved.caller, len(unlaunched), reserved.day, reserved.month)
+            kept = budgets.reserved | {name: reserved.model_copy(update=left)}
+            budgets = budgets.model_copy(update={"reserved": kept})
+    return budgets
+
+
+def without_ended(budgets: Budgets, multi_run_id: str, launched: Collection[str], execution: int) -> Budgets:
+    """Return the budgets after the end of a multi-run: nothing of it is concurrent, and only launched runs count.
+
+    Args:
+        budgets: The budgets.
+        multi_run_id: The multi-run.
+        launched: The keys of its runs that exist at Codegen, or may exist there.
+        execution: Its execution that has ended. If a later one has begun, nothing changes.
+    """
+    ended = _reservations(budgets, multi_run_id)
+    if any(reserved.execution > execution for _, reserved in ended):
+        return budgets
+    running = {key: each for key, each in budgets.running.items() if not _is_of(key, multi_run_id)}
+    for name, reserved in ended:
+        unlaunched = max(0, reserved.runs - len(_covered(budgets, name, reserved, launched)))
+        budgets = _less(budgets, reserved.caller, unlaunched, reserved.day, reserved.month)
+    if not ended and len(running) == len(budgets.running):
+        return budgets
+    others = {name: reserved for name, reserved in budgets.reserved.items() if not _is_of(name, multi_run_id)}
+    return budgets.model_copy(update={"running": running, "reserved": others})
 
 
 def warnings(before: Budgets, after: Budgets, caller: str) -> list[BudgetUse]:
@@ -187,6 +255,52 @@ def _resets_at(budgets: Budgets, budget: Budget) -> str | None:
     else:
         return None
     return timestamp(following.timestamp())
+
+
+def _reserved(budgets: Budgets, need: Need) -> Reserved:
+    """Return the reservation under the key of a request, after the request got what it needs."""
+    found = Reserved(
+        caller=need.caller,
+        runs=need.runs,
+        day=budgets.day,
+        month=budgets.month,
+        execution=need.execution,
+        settled=need.existing,
+    )
+    before = budgets.reserved.get(need.key)
+    if before is None or (before.execution, before.day) != (found.execution, found.day):
+        return found
+    # Two requests want the same: one of them gives its part back.
+    return before.model_copy(update={"runs": before.runs + need.runs}) if before.caller == found.caller else before
+
+
+def _reservations(budgets: Budgets, multi_run_id: str) -> list[tuple[str, Reserved]]:
+    """Return the reservation of a multi-run and those of the candidates that were added to it, by their keys."""
+    return [(name, reserved) for name, reserved in budgets.reserved.items() if _is_of(name, multi_run_id)]
+
+
+def _is_of(key: str, multi_run_id: str) -> bool:
+    """Return whether a key is that of a multi-run, or of a candidate that was added to it."""
+    return key == multi_run_id or key.startswith(f"{multi_run_id}-")
+
+
+def _covered(budgets: Budgets, name: str, reserved: Reserved, keys: Collection[str]) -> list[str]:
+    """Return those keys of a multi-run's runs that a reservation is for. A candidate that was added has its own."""
+    return [
+        key
+        for key in keys
+        if key not in reserved.settled and (key == name if key in budgets.reserved else key.startswith(f"{name}-"))
+    ]
+
+
+def _less(budgets: Budgets, caller: str, runs: int, day: str, month: str) -> Budgets:
+    """Return the budgets with fewer runs of a day and a month, unless these are over."""
+    changes = {}
+    if budgets.day == day:
+        changes["runs_of_day"] = _added(budgets.runs_of_day, caller, -runs)
+    if budgets.month == month:
+        changes["runs_of_month"] = _added(budgets.runs_of_month, caller, -runs)
+    return budgets.model_copy(update=changes)
 
 
 def _added(counts: dict[str, int], caller: str, more: int) -> dict[str, int]:

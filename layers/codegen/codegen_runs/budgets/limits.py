@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned
 from codegen_runs.budgets.counting import BudgetUse, uses
-from codegen_runs.budgets.spending import without_ended
+from codegen_runs.budgets.spending import without_ended_runs
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.events import timestamp
@@ -81,7 +81,7 @@ def put(request: SetBudgets, *, org_id: int, caller: Caller, backend: Backend) -
 
 
 def _members(budgets: Budgets, org_id: int, caller: Caller, backend: Backend) -> dict[str, object]:
-    current = without_ended(budgets.at(milliseconds(backend.clock.now())), org_id, backend)
+    current = without_ended_runs(budgets.at(milliseconds(backend.clock.now())), org_id, backend)
     return {
         "organization_id": org_id,
         "organization": budgets.organization,

@@ -1,5 +1,8 @@
 """Take what a run needs from the budgets, before the Codegen API is called; give it back if nothing was started.
 
+A multi-run takes what it needs when it is created. What it certainly does not start is given back: the run of a dropped
+candidate at once, everything else when the multi-run has ended.
+
 The check and the count are one conditional write, so requests at the same time cannot exceed a budget together. Without
 a limit, nothing is counted or written.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +24,12 @@ from codegen_runs.budgets.counting import (
     BudgetUse,
     Need,
     counted,
+    given_back,
     refusal,
     warning,
     warnings,
+    without_dropped,
+    without_ended,
 )
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
@@ -43,14 +49,14 @@ class Spent:
 
     Attributes:
         need: What it took; None if nothing was counted.
-        day: The day for which it was counted.
+        before: The budgets before it took that; None if nothing was counted.
         reached: The budgets whose use has reached the share that is worth a warning.
     """
 
     org_id: int
     backend: Backend
     need: Need | None = None
-    day: str = ""
+    before: Budgets | None = None
     reached: tuple[BudgetUse, ...] = ()
 
     @property
@@ -78,8 +84,8 @@ class Spent:
 
     def give_back(self) -> None:
         """Count none of it, because nothing was started. If this fails, it stays counted."""
-        if need := self.need:
-            self._change(lambda budgets: counted(budgets, need, -1) if budgets.day == self.day else budgets)
+        if (need := self.need) and (before := self.before):
+            self._change(lambda budgets: given_back(budgets, need, before))
 
     def _change(self, decide: Callable[[Budgets], Budgets]) -> None:
         try:
@@ -129,7 +135,7 @@ def take(need: Need, *, org_id: int, backend: Backend) -> Spent:
             backend.budgets.put(org_id, after)
         except ConditionFailed:
             continue
-        return Spent(org_id, backend, need, after.day, tuple(warnings(before, after, need.caller)))
+        return Spent(org_id, backend, need, before, tuple(warnings(before, after, need.caller)))
 
 
 def refused(need: Need, *, org_id: int, backend: Backend) -> BudgetExhausted | None:
@@ -138,25 +144,40 @@ def refused(need: Need, *, org_id: int, backend: Backend) -> BudgetExhausted | N
     return _checked(budgets, need, org_id, backend)[1] if budgets.any else None
 
 
-def release(multi_run_id: str, *, org_id: int, backend: Backend) -> None:
-    """Count a multi-run as concurrent no longer, because it has ended. If this fails, it counts until its deadline."""
+def give_back_dropped(multi_run_id: str, dropped: Collection[str], *, org_id: int, backend: Backend) -> None:
+    """Count runs of a multi-run no more that are certainly never launched; each once. If this fails, its end does it.
 
-    def remove(budgets: Budgets) -> Budgets:
-        # A candidate that was added later counts by its own key.
-        running = {
-            key: each
-            for key, each in budgets.running.items()
-            if key != multi_run_id and not key.startswith(f"{multi_run_id}-")
-        }
-        return budgets.model_copy(update={"running": running}) if len(running) < len(budgets.running) else budgets
-
+    Args:
+        multi_run_id: The multi-run.
+        dropped: The keys of these runs.
+        org_id: The organization.
+        backend: The tables.
+    """
     try:
-        _update(org_id, remove, backend)
+        _update(org_id, lambda budgets: without_dropped(budgets, multi_run_id, dropped), backend)
     except StorageUnavailable:
-        logger.warning("A multi-run still counts as concurrent.", extra={"multi_run_id": multi_run_id})
+        logger.warning("A dropped candidate still counts in the budgets.", extra={"multi_run_id": multi_run_id})
 
 
-def without_ended(budgets: Budgets, org_id: int, backend: Backend) -> Budgets:
+def release(multi_run_id: str, launched: Collection[str], *, execution: int, org_id: int, backend: Backend) -> None:
+    """Count a multi-run that has ended as concurrent no longer, and count only runs of it that were launched.
+
+    This can be repeated. If it fails, the multi-run counts as concurrent until its deadline, and its runs stay counted.
+
+    Args:
+        multi_run_id: The multi-run.
+        launched: The keys of its runs that exist at Codegen, or may exist there.
+        execution: Its execution that has ended. If a later one has begun, nothing changes.
+        org_id: The organization.
+        backend: The tables.
+    """
+    try:
+        _update(org_id, lambda budgets: without_ended(budgets, multi_run_id, launched, execution), backend)
+    except StorageUnavailable:
+        logger.warning("A multi-run still counts in the budgets.", extra={"multi_run_id": multi_run_id})
+
+
+def without_ended_runs(budgets: Budgets, org_id: int, backend: Backend) -> Budgets:
     """Return the budgets without the single runs that have ended; each is read. Raises `StorageUnavailable`."""
     running = {key: each for key, each in budgets.running.items() if not _has_ended(key, org_id, backend)}
     return budgets.model_copy(update={"running": running})
@@ -166,7 +187,7 @@ def _checked(budgets: Budgets, need: Need, org_id: int, backend: Backend) -> tup
     refused = refusal(budgets, need)
     if refused and refused.use.budget is Budget.CONCURRENT_RUNS:
         # The poller does not report the end of a run to the budgets: ended runs are looked for when a place is needed.
-        budgets = without_ended(budgets, org_id, backend)
+        budgets = without_ended_runs(budgets, org_id, backend)
         refused = refusal(budgets, need)
     return budgets, refused
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
@@ -46,6 +47,13 @@ def of(multi_run: MultiRun) -> Costs:
             at_least=_syntheses(multi_run, least), at_most=synthesis.MOST_TRIES * _syntheses(multi_run, most)
         ),
     )
+
+
+def further(multi_run: MultiRun, existing: Collection[str]) -> int:
+    """Return the most runs that a multi-run that goes on starts, besides those whose keys exist already."""
+    cost = of(multi_run)
+    candidates = sum(key not in existing for key in multi_run.candidate_keys)
+    return candidates + (0 if multi_run.ranking else cost.judges.at_most) + cost.syntheses.at_most
 
 
 def keys(multi_run: MultiRun) -> list[str]:

@@ -89,6 +89,7 @@ def need(multi_run: MultiRun, until: int) -> Need:
         concurrent=max(len(multi_run.candidates) - second_wave, second_wave),
         candidates=len(multi_run.candidates),
         until=until,
+        ahead=True,
     )
 
 

@@ -1,10 +1,12 @@
-"""Letting go of the runs of dropped candidates."""
+"""Letting go of runs that are not needed any more: those of dropped candidates, and those of an ended multi-run."""
 
 from __future__ import annotations
 
 from codegen_runs.backend import Backend
+from codegen_runs.budgets import spending
+from codegen_runs.limits import backlogs
 from codegen_runs.runs.following import leave
-from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.multi_runs import Drop, MultiRun
 from codegen_runs.storage.runs import Cancel, Watch
 
 
@@ -18,6 +20,48 @@ def carry_out(multi_run: MultiRun, *, backend: Backend) -> list[Watch]:
         watch = backend.runs.get(multi_run.org_id, multi_run.candidate_key(int(index)))
         if watch is None or watch.status.terminal or watch.unawaited:
             continue
-        cancel = Cancel(requested_at=drop.at, requested_by=drop.by or multi_run.created_by, reason=drop.reason)
-        left.append(leave(watch, cancel, backend=backend))
+        left.append(leave(watch, _cancel(multi_run, drop), backend=backend))
+    if left:
+        give_back(multi_run, backend=backend)
     return left
+
+
+def release(multi_run: MultiRun, *, backend: Backend) -> None:
+    """Count the runs that a multi-run that has ended did not launch neither as queued nor in the budgets."""
+    backlogs.release(multi_run.id, org_id=multi_run.org_id, backend=backend)
+    give_back(multi_run, backend=backend)
+
+
+def give_back(multi_run: MultiRun, *, backend: Backend) -> None:
+    """Count runs in the budgets no more that the multi-run certainly does not launch.
+
+    While it is open, these are the runs of dropped candidates; when it has ended, all that were not launched. The
+    poller launches no run of a dropped candidate or of a multi-run that has ended (see `reason`), so a run without a
+    watch is not launched. A run whose launch had no answer stays counted. Raises `StorageUnavailable`.
+    """
+    org_id = multi_run.org_id
+    if multi_run.status.terminal:
+        watches = backend.runs.get_many(org_id, multi_run.every_key)
+        launched = [key for key, watch in watches.items() if not watch.left_no_run]
+        spending.release(multi_run.id, launched, execution=multi_run.execution, org_id=org_id, backend=backend)
+        return
+    # Read one by one, because the function that queues runs may not read batches.
+    found = {key: backend.runs.get(org_id, key) for key in map(multi_run.candidate_key, map(int, multi_run.dropped))}
+    dropped = [key for key, watch in found.items() if watch is None or watch.left_no_run]
+    spending.give_back_dropped(multi_run.id, dropped, org_id=org_id, backend=backend)
+
+
+def reason(multi_run: MultiRun, watch: Watch) -> Cancel | None:
+    """Return why a queued run of a multi-run is not to be launched; None if it is."""
+    if multi_run.status.terminal:
+        cause = f"The multi-run is {multi_run.status}."
+        requested_at = multi_run.finished_at or watch.created_at
+        return Cancel(requested_at=requested_at, requested_by=multi_run.created_by, reason=cause)
+    for index, drop in multi_run.dropped.items():
+        if multi_run.candidate_key(int(index)) == watch.key:
+            return _cancel(multi_run, drop)
+    return None
+
+
+def _cancel(multi_run: MultiRun, drop: Drop) -> Cancel:
+    return Cancel(requested_at=drop.at, requested_by=drop.by or multi_run.created_by, reason=drop.reason)

@@ -70,7 +70,15 @@ def add(
             raise TooManyCandidates(f"The multi-run has {index} candidates, which is the limit.")
         key = multi_run.candidate_key(index)
         until = multi_run.deadline_at + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
-        need = Need(caller=caller.id, key=key, runs=1, candidates=index + 1, until=until)
+        need = Need(
+            caller=caller.id,
+            key=key,
+            runs=1,
+            candidates=index + 1,
+            until=until,
+            ahead=True,
+            execution=multi_run.execution,
+        )
 
         def decide(current: MultiRun, index: int = index) -> Change:
             _check_accepting(current, backend)
@@ -121,6 +129,8 @@ def drop(
     before = backend.runs.get(org_id, multi_run.candidate_key(index))
     stopped = _stop(before, index, request, caller=caller, backend=backend) if before else None
     left = leaving.carry_out(multi_run, backend=backend)
+    if not left:
+        leaving.give_back(multi_run, backend=backend)
     if before is None:
         backlogs.release(multi_run.id, multi_run.candidate_key(index), org_id=org_id, backend=backend)
     backend.kick(multi_run, *left)

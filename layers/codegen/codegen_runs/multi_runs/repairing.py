@@ -20,7 +20,7 @@ from codegen_runs.budgets.spending import Spent
 from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs
-from codegen_runs.multi_runs import costs, executions, judges, recording, synthesis, transitions
+from codegen_runs.multi_runs import costs, executions, judges, leaving, recording, synthesis, transitions
 from codegen_runs.multi_runs.judging import Candidate, judge
 from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, find, watches_of
@@ -184,8 +184,10 @@ def _reopen(
             executions.start(multi_run)
         except StorageUnavailable:
             reason = "The multi-run could not go on."
-            recording.update(multi_run, lambda current: transitions.failed(current, reason, now=now), backend=backend)
-            backlogs.release(multi_run.id, org_id=org_id, backend=backend)
+            multi_run, _ = recording.update(
+                multi_run, lambda current: transitions.failed(current, reason, now=now), backend=backend
+            )
+            leaving.release(multi_run, backend=backend)
             raise
         backend.kick(multi_run)
     watches = watches_of(multi_run, backend=backend)
@@ -202,7 +204,16 @@ def _reserve(multi_run: MultiRun, *, caller: Caller, backend: Backend) -> Spent:
     now = milliseconds(backend.clock.now())
     until = max(multi_run.deadline_at, now) + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
     running = sum(key in keys for key in multi_run.candidate_keys)
-    need = Need(caller=caller.id, key=multi_run.id, runs=len(keys), concurrent=running, until=until)
+    need = Need(
+        caller=caller.id,
+        key=multi_run.id,
+        runs=costs.further(multi_run, watches),
+        concurrent=running,
+        until=until,
+        ahead=True,
+        execution=multi_run.execution,
+        existing=tuple(sorted(backend.runs.get_many(multi_run.org_id, multi_run.every_key))),
+    )
     spent = spending.take(need, org_id=multi_run.org_id, backend=backend)
     with ExitStack() as on_error:
         on_error.callback(spent.give_back)

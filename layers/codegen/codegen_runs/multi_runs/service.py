@@ -13,7 +13,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs, launch_queue
 from codegen_runs.limits.permits import NoPermit
-from codegen_runs.multi_runs import costs, drafting, executions, forking, recording
+from codegen_runs.multi_runs import costs, drafting, executions, forking, leaving, recording
 from codegen_runs.multi_runs.parameters import CreateMultiRun
 from codegen_runs.multi_runs.snapshots import (
     CancelledMultiRun,
@@ -143,8 +143,7 @@ def cancel(
     running = [watch for watch in watches_of(multi_run, backend=backend).values() if not watch.status.terminal]
     with ThreadPoolExecutor(CONCURRENCY) as threads:
         outcomes = list(threads.map(cancel_one, running))
-    backlogs.release(multi_run.id, org_id=org_id, backend=backend)
-    spending.release(multi_run.id, org_id=org_id, backend=backend)
+    leaving.release(multi_run, backend=backend)
     backend.kick(multi_run, *running)
     return CancelledMultiRun(
         **_snapshot(multi_run, backend).model_dump() | {"warnings": request.ignored()},

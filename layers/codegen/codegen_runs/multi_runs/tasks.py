@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from codegen_runs.backend import Backend
-from codegen_runs.budgets import spending
-from codegen_runs.limits import backlogs
 from codegen_runs.multi_runs import (
     candidates,
     judge_prompts,
     judges,
     judging,
+    leaving,
     recording,
     second_wave,
     synthesis,
@@ -185,7 +184,10 @@ def publish(
         backend: The clock, the tables, and the Codegen client of the deployment.
     """
     multi_run = backend.multi_runs.get(org_id, multi_run_id)
-    if multi_run is None or multi_run.status.terminal or _is_earlier(execution, multi_run):
+    if multi_run is None or _is_earlier(execution, multi_run):
+        return {"multi_run_id": multi_run_id}
+    if multi_run.status.terminal:
+        leaving.release(multi_run, backend=backend)  # An earlier attempt of this task may have died before it did.
         return {"multi_run_id": multi_run_id}
     watches = watches_of(multi_run, backend=backend)
     judgement = judging.judge(multi_run, watches)
@@ -205,8 +207,7 @@ def publish(
     until = backend.clock.now() + seconds
     multi_run, is_settled = recording.update(multi_run, settle, backend=backend)
     backend.kick(multi_run)
-    backlogs.release(multi_run_id, org_id=org_id, backend=backend)
-    spending.release(multi_run_id, org_id=org_id, backend=backend)
+    leaving.release(multi_run, backend=backend)
     if answer and answer.grafts and multi_run.synthesis.graft and not error:
         # Imported here, because only this sends something to the Codegen API.
         from codegen_runs.multi_runs import grafting

@@ -8,7 +8,7 @@ from typing import Protocol
 from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import leaving, recording
 from codegen_runs.poller.publisher import Publisher
-from codegen_runs.storage.runs import Watch
+from codegen_runs.storage.runs import Cancel, Watch
 
 
 class Candidates(Protocol):
@@ -17,12 +17,18 @@ class Candidates(Protocol):
     def ended(self, watch: Watch) -> None:
         """Record the end of a run, if it is a candidate. Raises `StorageUnavailable`."""
 
+    def unwanted(self, watch: Watch) -> Cancel | None:
+        """Return why a queued run is not to be launched, if so. Raises `StorageUnavailable`."""
+
 
 class NoMultiRuns:
     """Records nothing."""
 
     def ended(self, watch: Watch) -> None:
         """See `Candidates.ended`."""
+
+    def unwanted(self, watch: Watch) -> None:
+        """See `Candidates.unwanted`."""
 
 
 class RecordedCandidates:
@@ -66,3 +72,14 @@ class RecordedCandidates:
         if is_changed:
             self._publisher.catch_up(multi_run.org_id, multi_run.key)
         leaving.carry_out(multi_run, backend=self._backend)
+
+    def unwanted(self, watch: Watch) -> Cancel | None:
+        """See `Candidates.unwanted`.
+
+        A state machine may queue a run at the moment at which its multi-run ends or its candidate is dropped. Such a
+        run is not launched, because the budgets do not count it any more.
+        """
+        if watch.multi_run_id is None:
+            return None
+        multi_run = self._backend.multi_runs.get(watch.org_id, watch.multi_run_id)
+        return leaving.reason(multi_run, watch) if multi_run else None

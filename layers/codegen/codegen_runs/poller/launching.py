@@ -24,7 +24,6 @@ from codegen_runs.poller.settling import end
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.runs import transitions
 from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID, client_run_id
-from codegen_runs.statuses import Status
 from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, Watch
 from codegen_runs.upstream.unreadable import is_identified
 
@@ -40,11 +39,14 @@ CREDENTIALS_PAUSE = 30.0
 
 
 def launch(watch: Watch, resources: Resources) -> None:
-    """Launch a run whose turn it is. Call with a permit."""
+    """Launch a run whose turn it is, or cancel it if its multi-run does not want it any more. Call with a permit."""
     bucket, now = resources.buckets.read("create"), milliseconds(resources.now())
     if bucket.blocked_until > now or bucket.closure(str(watch.org_id), now):
         return  # Codegen has refused another launch since the permit was given
     if not resources.outages.may_call():
+        return
+    if cancel := resources.candidates.unwanted(watch):
+        end(transitions.cancelled(watch, cancel, now=resources.now()), resources)
         return
     asked = watch.launch or Launch()
     launching = resources.store(transitions.launching(watch, now=resources.now()))
@@ -103,8 +105,7 @@ def _failed(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources
         case _:
             if isinstance(error, QuotaExceededError):  # the organization's next launches would be refused as well
                 resources.buckets.close("create", watch.org_id, QUOTA_PAUSE, error.summary)
-            reason = f"The Codegen API refused the run: {error.summary}"
-            end(transitions.ended(watch, Status.FAILED, reason=reason, now=resources.now()), resources)
+            end(transitions.launch_refused(watch, error, now=resources.now()), resources)
 
 
 def _requeue(watch: Watch, error: CodegenAPIError | CredentialsRefused, resources: Resources) -> None:

@@ -117,6 +117,7 @@ def requeued(watch: Watch, error: Failed, *, now: float) -> Change:
         watch,
         now,
         status=Status.QUEUED,
+        launching_since=None,
         failures=watch.failures + 1,
         status_reason=_unreachable(error),
         due_at=watch.deadline_at,
@@ -129,9 +130,16 @@ def launch_failed(watch: Watch, error: Failed, *, now: float) -> Change:
         watch,
         now,
         status=Status.QUEUED,
+        launching_since=None,
         status_reason=_unreachable(error),
         **_hold(watch, now),
     )
+
+
+def launch_refused(watch: Watch, error: Failed, *, now: float) -> Change:
+    """End a run that Codegen refused to create."""
+    reason = f"The Codegen API refused the run: {error.summary}"
+    return ended(watch.model_copy(update={"launching_since": None}), Status.FAILED, reason=reason, now=now)
 
 
 def returned(watch: Watch, *, now: float) -> Change:
@@ -152,7 +160,7 @@ def not_adopted(watch: Watch, *, now: float) -> Change:
     changes = _hold(watch, now)
     if watch.cancel or watch.paused_at:
         changes["due_at"] = milliseconds(now)
-    return _change(watch, now, status=Status.QUEUED, quiet_polls=0, outage_since=None, **changes)
+    return _change(watch, now, status=Status.QUEUED, launching_since=None, quiet_polls=0, outage_since=None, **changes)
 
 
 # --- trying later ---

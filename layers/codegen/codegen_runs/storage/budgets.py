@@ -44,6 +44,23 @@ class Running(BaseModel):
     """When they have ended in any case, in epoch milliseconds."""
 
 
+class Reserved(BaseModel):
+    """Runs that were counted before their launches: those of a multi-run, or those of a candidate that was added."""
+
+    model_config = ConfigDict(frozen=True)
+
+    caller: str
+    runs: int
+    """How many still count."""
+    day: str
+    month: str
+    """The day and the month for which they count."""
+    execution: int = 0
+    """The execution of the multi-run that launches them."""
+    settled: tuple[str, ...] = ()
+    """The keys of other runs of the multi-run: those that existed before, and those that were given back."""
+
+
 class Budgets(BaseModel):
     """The limits of one organization, and the counts of its callers."""
 
@@ -62,6 +79,8 @@ class Budgets(BaseModel):
     follow_ups_of_day: dict[str, int] = {}
     running: dict[str, Running] = {}
     """By the key of a run, or the id of a multi-run."""
+    reserved: dict[str, Reserved] = {}
+    """By the id of a multi-run that has not ended, or the key of a candidate that was added to it."""
     rev: int = 0
 
     @property
@@ -79,7 +98,7 @@ class Budgets(BaseModel):
         if day != self.day:
             changes |= {"day": day, "runs_of_day": {}, "follow_ups_of_day": {}}
         if month != self.month:
-            changes |= {"month": month, "runs_of_month": {}}
+            changes |= {"month": month, "runs_of_month": {}, "reserved": {}}
         return self.model_copy(update=changes)
 
 

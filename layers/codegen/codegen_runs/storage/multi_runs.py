@@ -499,7 +499,9 @@ class MultiRun(BaseModel):
 
     def candidate_key(self, index: int) -> str:
         """Return the key of the watch of a candidate's last attempt."""
-        attempt = self.attempt(index)
+        return self._candidate_key(index, self.attempt(index))
+
+    def _candidate_key(self, index: int, attempt: int) -> str:
         return f"{self.id}-{index}" if attempt == 1 else f"{self.id}-{index}.{attempt}"
 
     @property
@@ -522,6 +524,16 @@ class MultiRun(BaseModel):
             *(self.judge_key(number) for number in judges),
             *(self._synthesis_key(number) for number in range(1, self.syntheses + 1)),
         ]
+
+    @property
+    def every_key(self) -> list[str]:
+        """The keys of the watches of all its runs so far, those of earlier attempts included."""
+        attempts = [
+            self._candidate_key(index, attempt)
+            for index in range(len(self.candidates))
+            for attempt in range(1, self.attempt(index) + 1)
+        ]
+        return [*attempts, *self.internal_keys]
 
     @property
     def identities(self) -> set[str]:

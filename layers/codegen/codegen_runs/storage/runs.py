@@ -200,6 +200,7 @@ class Watch(BaseModel):
     held_until: int | None = None
     """When it returns to the launch queue after a launch that failed; None if it is not held."""
     launching_since: int | None = None
+    """When its launch was requested; None before that, and after it is known that the launch created nothing."""
     multi_run_id: str | None = None
     task_token: str | None = None
     unawaited: bool = False
@@ -291,6 +292,11 @@ class Watch(BaseModel):
     def never_launched(self) -> bool:
         """Whether the run ended without being sent to the upstream."""
         return self.agent_run_id is None and self.status.terminal
+
+    @property
+    def left_no_run(self) -> bool:
+        """Whether the run ended and certainly does not exist at the upstream: no answer to a launch is missing."""
+        return self.never_launched and self.launching_since is None
 
     @property
     def unlaunched(self) -> bool:
