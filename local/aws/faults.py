@@ -14,6 +14,10 @@
 | `late`        | an asynchronous invocation           | The event is delivered some seconds later.                 |
 | `repeated`    | `SendTaskSuccess`, `SendTaskFailure` | The task token is answered twice.                          |
 | `repeated`    | `SendMessage`                        | The queue delivers the message twice.                      |
+| `redelivered` | `ReceiveMessage`                     | The message is visible again within two seconds, as if its |
+|               |                                      | function were slower than the visibility timeout.          |
+| `unanswered`  | a synchronous invocation             | The caller gets 500, after the function has ended or while |
+|               |                                      | it still runs. Who repeats the event runs it twice.        |
 
 Whether the n-th call of an operation or function meets a fault follows from the seed alone. Faults are off until they
 are turned on: `PUT /_faults {"on": true}`. `GET /_faults` shows which there were.
@@ -50,6 +54,7 @@ _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"
 _ANSWERS = frozenset({"SendTaskSuccess", "SendTaskFailure"})
 _CHANGES = _WRITES | _ANSWERS | {"SendMessage", "StartExecution"}
 _LATEST = 5.0
+_LATEST_REDELIVERY = 2
 _FURTHEST_STEP = 2.0
 _DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
 
@@ -110,6 +115,8 @@ class FaultyAws:
             return self._dynamodb(operation, environ)
         if not self.on:
             return None
+        if operation == "ReceiveMessage":
+            return self._receive(environ)
         if (operation in _ANSWERS or operation == "SendMessage") and self._meets("repeated", operation):
             return self._twice(environ)
         if found := _INVOKED.fullmatch(environ["PATH_INFO"]):
@@ -220,6 +227,21 @@ class FaultyAws:
         self._normal(environ, body)
         return first
 
+    def _receive(self, environ: WSGIEnvironment) -> Response:
+        """Answer `ReceiveMessage`, and let some of the messages be received again soon."""
+        body = Request(environ).get_data()
+        answer = self._normal(environ, body)
+        for message in json.loads(answer.get_data() or b"{}").get("Messages", ()):
+            if random := self._meets("redelivered", "ReceiveMessage"):
+                again = {
+                    "QueueUrl": json.loads(body)["QueueUrl"],
+                    "ReceiptHandle": message["ReceiptHandle"],
+                    "VisibilityTimeout": random.randint(0, _LATEST_REDELIVERY),
+                }
+                change = {**environ, "HTTP_X_AMZ_TARGET": "AmazonSQS.ChangeMessageVisibility"}
+                self._normal(change, json.dumps(again).encode())
+        return answer
+
     def _invocation(self, name: str, environ: WSGIEnvironment) -> Response | None:
         functions = self._functions()
         if functions is None:
@@ -230,12 +252,24 @@ class FaultyAws:
         if random := self._meets("stepped", name):
             functions.begin(self._step(functions, name, random.uniform(-_FURTHEST_STEP, _FURTHEST_STEP)))
         if environ.get("HTTP_X_AMZ_INVOCATION_TYPE") != "Event":
-            return None
+            return self._unanswered(functions, name, environ)
         if random := self._meets("late", name):
             event = Request(environ).get_data() or b"{}"
             functions.begin(self._deliver(functions, name, event, random.uniform(0, _LATEST)))
             return Response(status=202)
         return self._twice(environ) if self._meets("repeated", name) else None
+
+    def _unanswered(self, functions: Functions, name: str, environ: WSGIEnvironment) -> Response | None:
+        random = self._meets("unanswered", name)
+        if random is None:
+            return None
+        event = Request(environ).get_data() or b"{}"
+        if random.random() < 0.5:
+            self._normal(environ, event)
+        else:
+            functions.begin(self._deliver(functions, name, event, 0.0))
+        body = json.dumps({"Type": "Service", "Message": "The answer was lost."})
+        return Response(body, 500, {"X-Amzn-ErrorType": "ServiceException"}, content_type="application/x-amz-json-1.0")
 
     async def _kill(self, functions: Functions, name: str, delay: float) -> None:
         await asyncio.sleep(delay)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,10 @@ _WAIT_SECONDS = 10
 _PAUSE_SECONDS = 0.5
 # A viewer by WebSocket asks again if no frame came for so long.
 _SILENCE_SECONDS = 15.0
+# The shares of the messages that the receiver refuses at first, and that it answers slowly.
+_REFUSED = 0.1
+_SLOW = 0.1
+_SLOW_SECONDS = 3.0
 
 
 @dataclass
@@ -289,22 +294,39 @@ def _frames(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 class Receiver:
-    """Receives webhooks on loopback. It refuses the first try of a tenth of the messages, chosen by the seed."""
+    """Receives webhooks on loopback.
+
+    Of a tenth of the messages, chosen by the seed, it refuses the first try. Another tenth it answers slowly.
+
+    Attributes:
+        received: The id of each message that was taken, in the order of the answers.
+        tries: How many requests there were.
+        overlapping: How many of them came while the same message was being received.
+    """
 
     def __init__(self, seed: int) -> None:
         self.received: list[str] = []
         self.tries = 0
+        self.overlapping = 0
         self._seed = seed
         self._tried: set[str] = set()
+        self._receiving: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def take(self, message_id: str) -> int:
         """Record a message, and return the status of the answer."""
+        chosen = Random(f"{self._seed}:{message_id}").random()
         with self._lock:
             self.tries += 1
-            is_first = message_id not in self._tried
+            self.overlapping += self._receiving[message_id] > 0
+            self._receiving[message_id] += 1
+            is_refused = chosen < _REFUSED and message_id not in self._tried
             self._tried.add(message_id)
-            if is_first and Random(f"{self._seed}:{message_id}").random() < 0.1:
+        if _REFUSED <= chosen < _REFUSED + _SLOW:
+            time.sleep(_SLOW_SECONDS)
+        with self._lock:
+            self._receiving[message_id] -= 1
+            if is_refused:
                 return 500
             self.received.append(message_id)
             return 204

@@ -117,6 +117,7 @@ class History:
         audit: The entries of the audit trail, from the newest to the first.
         announced: The types of events that the endpoint asked for.
         received: The ids of the messages that reached the receiver.
+        overlapping: How often a message came while the receiver was still receiving it.
         undelivered: The ids of the messages in the queue for undelivered messages.
         faults: The faults that were injected into the AWS stand-in.
         troubles: The troubles at Codegen.
@@ -134,6 +135,7 @@ class History:
     announced: frozenset[str] = frozenset()
     org_id: int = 0
     received: tuple[str, ...] = ()
+    overlapping: int = 0
     undelivered: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     troubles: tuple[Fault, ...] = ()

@@ -34,7 +34,10 @@ def _figures(load: Load, soaked: Soaked) -> Iterator[str]:
     yield f"runs          {len(history.started)} accepted, {len(history.upstream)} at Codegen with those of multi-runs"
     yield f"multi-runs    {_counts(Counter(each.status for each in history.multi_runs))}"
     yield f"views         {len(history.views)}, with {sum(len(view.events) for view in history.views)} events"
-    yield f"webhooks      {len(set(history.received))} messages received, {len(history.undelivered)} undelivered"
+    yield (
+        f"webhooks      {len(set(history.received))} messages received, {len(history.undelivered)} undelivered, "
+        f"{history.overlapping} tries during an earlier one"
+    )
     yield f"audit trail   {len(history.audit)} entries"
     yield f"AWS faults    {_counts(kinds)}"
     yield f"Codegen       {_counts(Counter(each.kind for each in history.troubles))}"

@@ -51,6 +51,17 @@ _WORKERS = 32
 # A message whose function was killed comes again after this many seconds, and not after three minutes.
 _VISIBILITY = "20"
 
+# The functions whose event is repeated by its source, a queue or the state machine, if there is no answer.
+_REPEATING = (
+    "SendWebhooks",
+    "PlanMultiRun",
+    "LaunchCandidate",
+    "GatherCandidates",
+    "AskJudge",
+    "SynthesizeCandidates",
+    "PublishMultiRun",
+)
+
 RATES = {
     "throttled": 0.01,
     "conflicting": 0.01,
@@ -61,6 +72,8 @@ RATES = {
     "stepped": 0.02,
     "late": 0.05,
     "repeated": 0.05,
+    "redelivered": 0.1,
+    **{f"unanswered {function}": 0.05 for function in _REPEATING},
 }
 """The share of the calls that meet each fault of the AWS stand-in."""
 
@@ -156,6 +169,7 @@ async def _soak(
             announced=frozenset(_ANNOUNCED),
             org_id=stack.codegen.org_id,
             received=tuple(receiver.received),
+            overlapping=receiver.overlapping,
             undelivered=_undelivered(stack),
             faults=tuple(histories.Fault(**fault) for fault in injected),
             troubles=tuple(troubles.met),

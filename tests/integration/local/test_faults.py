@@ -31,9 +31,9 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with ExitStack() as stack:
 
-        def start(**rates: float) -> Aws:
+        def start(*, seed: int = 1, **rates: float) -> Aws:
             listening = stack.enter_context(listen())
-            aws = stack.enter_context(serve(listening, faults=Faults(1, rates)))
+            aws = stack.enter_context(serve(listening, faults=Faults(seed, rates)))
             aws.client("dynamodb").create_table(
                 TableName="things", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=ATTRIBUTES, KeySchema=KEYS
             )
@@ -171,6 +171,25 @@ def test_a_repeated_message_is_in_the_queue_twice(start: Start) -> None:
     assert [message["Body"] for message in messages] == ["hello", "hello"]
 
 
+def test_a_redelivered_message_is_received_again_while_its_receiver_still_works(start: Start) -> None:
+    aws = start(redelivered=1.0)
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="queue", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="hello")
+
+    def receive(seconds: int = 0) -> Any:
+        return sqs.receive_message(QueueUrl=url, WaitTimeSeconds=seconds).get("Messages", [])
+
+    turn(aws, on=True)
+    (first,) = receive()
+    assert turn(aws, on=False) == ["redelivered"]
+    (again,) = receive(5)
+
+    assert again["MessageId"] == first["MessageId"]
+    assert receive() == []
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
+
+
 @pytest.fixture
 def count(tmp_path: Path, portal: BlockingPortal) -> Iterator[Callable[[Aws], Path]]:
     """Deploy a function that adds a line to a file for each event, and waits if the event says so; return the file."""
@@ -215,6 +234,22 @@ def test_an_asynchronous_event_comes_twice_or_late(
 
     wait_until(lambda: events(lines) == expected)
     assert turn(aws, on=False) == [fault]
+
+
+@pytest.mark.full
+def test_an_unanswered_event_was_handled_or_is_still_being_handled(start: Start, count: Callable[[Aws], Path]) -> None:
+    aws = start(seed=4, unanswered=1.0)  # By this seed, the first error comes after the end, the second one before.
+    lines = count(aws)
+    turn(aws, on=True)
+    for waits in (False, True):
+        with pytest.raises(ClientError) as error:
+            aws.client("lambda").invoke(FunctionName="Function", Payload=json.dumps({"waits": waits}).encode())
+
+        assert code(error) == "ServiceException"
+        if not waits:
+            assert events(lines) == 1
+    wait_until(lambda: events(lines) == 2)
+    assert turn(aws, on=False) == ["unanswered", "unanswered"]
 
 
 @pytest.mark.full

@@ -8,6 +8,7 @@ import pytest
 from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.multi_runs.tasks import CandidateDropped
+from codegen_runs.runs.following import MOST_TOKENS
 from codegen_runs.storage.multi_runs import MultiRun
 from codegen_runs.storage.runs import Watch
 from codegen_runs.upstream import over
@@ -67,6 +68,47 @@ def watch(multi_run_id: str, index: int) -> Watch:
 
 def queued() -> int:
     return current().runs.get_backlog(ORG).count(round(current().clock.now() * 1000))
+
+
+# --- launching ---
+
+
+@pytest.mark.parametrize("order", [("first", "second"), ("second", "first")])
+def test_each_try_of_a_launch_is_answered_in_whichever_order_the_tries_end(
+    order: tuple[str, str], upstream: Runs
+) -> None:
+    """The state machine tries the task again while the first try still runs. It waits for the second one."""
+    multi_run_id = start(concurrency=1, strategy="none")
+    task("plan", multi_run_id)
+    for token in (*order, order[0]):
+        task("launch", multi_run_id, index=0, task_token=token)
+    upstream.follow()
+
+    assert len(upstream.fake.creates) == 1
+    assert {token: upstream.tokens.answers[token]["status"] for token in order} == dict.fromkeys(order, "completed")
+    assert watch(multi_run_id, 0).task_tokens == ()
+
+
+def test_each_try_of_a_launch_is_answered_when_its_candidate_is_dropped(upstream: Runs) -> None:
+    upstream.fake.script(Script(ending="NEVER"))
+    multi_run_id = start(concurrency=2, strategy="none")
+    task("plan", multi_run_id)
+    for token in ("first", "second"):
+        task("launch", multi_run_id, index=0, task_token=token)
+    upstream.follow(1)
+    drop(multi_run_id, 0)
+    upstream.follow(1)
+
+    assert {upstream.tokens.answers[token][0] for token in ("first", "second")} == {"Run.dropped"}
+
+
+def test_only_the_last_tokens_of_a_run_are_kept(upstream: Runs) -> None:
+    multi_run_id = start(concurrency=1)
+    task("plan", multi_run_id)
+    for number in range(MOST_TOKENS + 2):
+        task("launch", multi_run_id, index=0, task_token=f"token-{number}")
+
+    assert watch(multi_run_id, 0).task_tokens == tuple(f"token-{number}" for number in range(MOST_TOKENS + 1, 1, -1))
 
 
 # --- dropping --------------------------------------------------------------------------------------------------------

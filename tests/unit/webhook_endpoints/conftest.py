@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,13 +24,16 @@ ORG = 123
 
 @dataclass
 class Receiver:
-    """Answers messages, and keeps them."""
+    """Answers messages, and keeps them. Before an answer it does the next of `meanwhile`."""
 
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     got: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
 
     def __call__(self, url: str, headers: Mapping[str, str], body: str) -> Answer:
         self.got.append((url, headers, json.loads(body)))
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
         return self.answers.pop(0) if self.answers else Answer(200, "ok")
 
 

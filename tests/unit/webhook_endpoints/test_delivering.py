@@ -9,6 +9,7 @@ from codegen_runs.webhook_endpoints.delivering import ATTEMPTS, DELAYS, Delivere
 from codegen_runs.webhook_endpoints.posting import Answer
 from local.template import Template
 from tests.support.backend import TestClock
+from tests.support.overtaken import Overtaken
 from tests.unit.webhook_endpoints.conftest import ORG, Queue, Receiver, add, only
 
 CONTENT = messages.message("run.failed", "2026-11-27T10:00:00.000Z", {"organization_id": ORG, "run_id": 7})
@@ -35,6 +36,53 @@ def test_a_message_is_signed_and_delivered_once(
     assert headers["webhook-timestamp"] == str(int(clock.now()))
     assert headers["webhook-signature"] == f"v1,whsec_one:msg_1:{int(clock.now())}"
     assert only(work, endpoint).status is DeliveryStatus.DELIVERED
+
+
+FAILING = Answer(500, "Down.")
+
+
+@pytest.mark.parametrize("first", [Answer(200, ""), FAILING, Answer(error="No answer.")])
+@pytest.mark.parametrize("second", [Answer(200, ""), FAILING])
+def test_a_message_that_comes_again_while_its_first_try_runs_is_delivered_if_one_of_them_was_taken(
+    first: Answer,
+    second: Answer,
+    deliverer: Deliverer,
+    delivery: Delivery,
+    receiver: Receiver,
+    work: Backend,
+    endpoint: Endpoint,
+) -> None:
+    """Both tries are in the log of deliveries, in the order of their ends, and the last delay counts."""
+    delays: list[int | None] = []
+
+    def meanwhile() -> None:
+        delays.append(deliver(deliverer, delivery))
+
+    receiver.answers, receiver.meanwhile = [second, first], [meanwhile]
+    delays.append(deliver(deliverer, delivery))
+
+    taken = 200 in (first.status, second.status)
+    found = only(work, endpoint)
+    assert found.status is (DeliveryStatus.DELIVERED if taken else DeliveryStatus.PENDING)
+    assert [each.status for each in found.attempts] == [second.status, first.status]
+    assert (found.next_attempt_at is None) == taken
+    if taken:
+        assert deliver(deliverer, delivery) is None
+        assert len(receiver.got) == 2
+
+
+def test_a_message_that_is_taken_while_its_last_try_fails_is_delivered(
+    deliverer: Deliverer, delivery: Delivery, receiver: Receiver, work: Backend, endpoint: Endpoint
+) -> None:
+    receiver.answers = [FAILING] * (ATTEMPTS - 1)
+    for _ in range(ATTEMPTS - 1):
+        deliver(deliverer, delivery)
+    receiver.answers = [FAILING, Answer(200, "")]
+    receiver.meanwhile = [lambda: deliver(deliverer, delivery)]
+    deliver(deliverer, delivery)
+
+    found = only(work, endpoint)
+    assert (found.status, found.reason) == (DeliveryStatus.DELIVERED, None)
 
 
 def test_both_secrets_sign_until_the_end_of_a_rotation(
@@ -117,6 +165,46 @@ def test_an_endpoint_that_is_gone_is_disabled_and_the_others_are_told(
     (told,) = queue.take()
     assert told["endpoint_id"] == other.id
     assert only(work, other).type == messages.DISABLED
+
+
+@pytest.mark.parametrize("change", ["gone", "failing", "moved"])
+def test_an_endpoint_that_changes_while_it_answers_410_is_disabled_unless_its_url_is_another_one(
+    change: str,
+    deliverer: Deliverer,
+    delivery: Delivery,
+    receiver: Receiver,
+    work: Backend,
+    endpoint: Endpoint,
+    queue: Queue,
+) -> None:
+    other = add(work, "we-0000000000000002")
+    second = announcing.send(endpoint, "msg_2", CONTENT, at=2000, backend=work)
+    receiver.answers = [Answer(410, ""), Answer(410, "")]
+    if change == "gone":
+        receiver.meanwhile = [lambda: deliver(deliverer, second)]
+    else:
+        changes = {"failing_since": 5} if change == "failing" else {"url": "https://new.example.com/"}
+        receiver.meanwhile = [lambda: work.webhook_endpoints.write(endpoint, **changes)]
+    deliver(deliverer, delivery)
+
+    found = work.webhook_endpoints.get(ORG, endpoint.id)
+    assert found
+    assert found.is_enabled == (change == "moved")
+    notices, _ = work.webhook_endpoints.deliveries(ORG, other.id, 10)
+    assert len({each.id for each in notices}) == 1
+
+
+def test_the_notice_of_a_disabled_endpoint_is_not_lost_if_the_function_dies(
+    deliverer: Deliverer, delivery: Delivery, receiver: Receiver, work: Backend, endpoint: Endpoint
+) -> None:
+    other = add(work, "we-0000000000000002")
+    receiver.answers = [Answer(410, "")]
+    work.__dict__["webhook_endpoints"] = Overtaken(work.webhook_endpoints, "write", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        deliver(deliverer, delivery)
+
+    notices, _ = work.webhook_endpoints.deliveries(ORG, other.id, 10)
+    assert [each.type for each in notices] == [messages.DISABLED]
 
 
 def test_an_endpoint_that_takes_nothing_for_three_days_is_disabled(

@@ -19,7 +19,7 @@ PRIORITY = 2
 def queue(multi_run: MultiRun, index: int, task_token: str | None, *, backend: Backend) -> None:
     """Queue the run of a candidate. The poller completes the task of `task_token` when the run has ended.
 
-    If the run is queued already, only the task token is replaced, if there is one. Raises `AgentNotFound`,
+    If the run is queued already, only the task token is added, if there is one. Raises `AgentNotFound`,
     `CheckpointNotFound`, `StorageUnavailable`.
     """
     candidate = multi_run.candidates[index]

@@ -174,7 +174,7 @@ class Poller:
         elif watch.status.terminal:
             settle(watch, resources)
         elif watch.unawaited and watch.task_token:
-            let_go(watch, watch.task_token, resources)
+            let_go(watch, resources)
         elif watch.unlaunched and watch.cancel:
             end(transitions.cancelled(watch, watch.cancel, now=now), resources)
         elif watch.agent_run_id is None and is_overdue(watch, now=now):

@@ -20,12 +20,13 @@ def end(change: Change, resources: Resources) -> None:
     """Store a change that ends a run, and complete the task that waits for the run."""
     watch = resources.store(change)
     if watch.task_token:
-        _complete(watch, watch.task_token, resources)
+        _complete(watch, resources)
 
 
-def let_go(watch: Watch, token: str, resources: Resources) -> None:
+def let_go(watch: Watch, resources: Resources) -> None:
     """Complete the task that waits for a run which continues without its multi-run."""
-    resources.tokens.fail(token, "Run.dropped", "The multi-run no longer waits for this run.")
+    for token in watch.task_tokens:
+        resources.tokens.fail(token, "Run.dropped", "The multi-run no longer waits for this run.")
     resources.completed_at = resources.now()
     resources.store(transitions.let_go(watch, now=resources.now()))
 
@@ -33,20 +34,21 @@ def let_go(watch: Watch, token: str, resources: Resources) -> None:
 def settle(watch: Watch, resources: Resources) -> None:
     """Take the next step for a run that has ended."""
     if watch.task_token:
-        _complete(watch, watch.task_token, resources)
+        _complete(watch, resources)
     elif next_look_at(watch) is not None:
         _read_after_cancel(watch, resources)
     else:
         resources.store(postponed(watch, None, now=resources.now()))
 
 
-def _complete(watch: Watch, token: str, resources: Resources) -> None:
+def _complete(watch: Watch, resources: Resources) -> None:
     resources.candidates.ended(watch)
-    if watch.status is Status.COMPLETED:
-        resources.tokens.succeed(token, {"run": watch.key, "status": watch.status})
-    else:
-        cause = watch.status_reason or f"The run ended {watch.status}."
-        resources.tokens.fail(token, f"Run.{watch.status}", cause)
+    for token in watch.task_tokens:
+        if watch.status is Status.COMPLETED:
+            resources.tokens.succeed(token, {"run": watch.key, "status": watch.status})
+        else:
+            cause = watch.status_reason or f"The run ended {watch.status}."
+            resources.tokens.fail(token, f"Run.{watch.status}", cause)
     resources.completed_at = resources.now()
     resources.store(released(watch, now=resources.now()))
 

@@ -19,6 +19,9 @@ from codegen_runs.storage.table import ConditionFailed
 # Seconds after which every run that is followed has ended here.
 DEADLINE = 24 * 3600
 
+# The most task tokens of one run that are kept. A state machine tries a task five times at most.
+MOST_TOKENS = 5
+
 
 def follow(
     *,
@@ -125,7 +128,7 @@ def enqueue(
 ) -> None:
     """Queue a run under a key of ours, which ends by `deadline` (epoch seconds).
 
-    When the key is already queued, only the task token is replaced, if there is one. The run with the lowest priority
+    When the key is already queued, only the task token is added, if there is one. The run with the lowest priority
     is launched first; among equals, the oldest. A paused run waits until it is resumed. Raises `StorageUnavailable`.
     """
     now, runs = backend.clock.now(), backend.runs
@@ -214,7 +217,9 @@ def withdraw(watch: Watch, *, cancel: Cancel | None = None, backend: Backend) ->
     """
     now, runs = backend.clock.now(), backend.runs
     while watch.task_token or watch.unlaunched:
-        without_token = watch.model_copy(update={"task_token": None, "updated_at": milliseconds(now)})
+        without_token = watch.model_copy(
+            update={"task_token": None, "earlier_tokens": (), "updated_at": milliseconds(now)}
+        )
         change = cancelled(without_token, cancel, now=now) if watch.unlaunched else Change(without_token, ())
         try:
             return runs.write(*change)
@@ -244,9 +249,12 @@ def _follows_up(prompt: Prompt | None) -> bool:
 
 
 def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: float) -> None:
+    """Add a task token to a run. The earlier ones stay: two tries of one task may run at once, and end in any order."""
     while watch := runs.get(org_id, key):
+        earlier = tuple(token for token in watch.task_tokens if token != task_token)[: MOST_TOKENS - 1]
+        changes = {"task_token": task_token, "earlier_tokens": earlier, "due_at": milliseconds(now)}
         try:
-            runs.write(watch.model_copy(update={"task_token": task_token, "due_at": milliseconds(now)}))
+            runs.write(watch.model_copy(update=changes))
         except ConditionFailed:
             continue
         return

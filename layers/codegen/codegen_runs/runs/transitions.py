@@ -412,12 +412,12 @@ def unawaited(watch: Watch, *, now: float) -> Change:
 
 def let_go(watch: Watch, *, now: float) -> Change:
     """Forget the task token of a run that continues, once its state machine has received that it does not wait."""
-    return _change(watch, now, task_token=None, due_at=milliseconds(now))
+    return _change(watch, now, task_token=None, earlier_tokens=(), due_at=milliseconds(now))
 
 
 def released(watch: Watch, *, now: float) -> Change:
     """Forget the task token of a run that has ended, once its state machine has received the outcome."""
-    return _change(watch, now, task_token=None, due_at=next_look_at(watch))
+    return _change(watch, now, task_token=None, earlier_tokens=(), due_at=next_look_at(watch))
 
 
 def looked(watch: Watch, look_at: int | None, *, now: float, writer: Writer | None = None, **changes: Any) -> Change:

@@ -203,6 +203,8 @@ class Watch(BaseModel):
     """When its launch was requested; None before that, and after it is known that the launch created nothing."""
     multi_run_id: str | None = None
     task_token: str | None = None
+    earlier_tokens: tuple[str, ...] = ()
+    """The tokens that `task_token` has replaced. One of them may be that of the task that waits."""
     unawaited: bool = False
     """Whether its state machine no longer waits for it, although it continues."""
     pull_requests: tuple[int, ...] = ()
@@ -246,6 +248,11 @@ class Watch(BaseModel):
     open: tuple[str, ...] = ()
     rev: int = 0
     """The number of writes. Each write requires the number that was read, so two pollers cannot both append."""
+
+    @property
+    def task_tokens(self) -> tuple[str, ...]:
+        """The tokens of the tasks that may wait for the run."""
+        return (self.task_token, *self.earlier_tokens) if self.task_token else ()
 
     @property
     def position(self) -> Position:

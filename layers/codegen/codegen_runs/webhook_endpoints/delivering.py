@@ -61,7 +61,7 @@ class Deliverer:
         if delivery is None or delivery.status is not DeliveryStatus.PENDING:
             return 0 if delivery and _is_given_up(delivery) else None
         if endpoint is None or not endpoint.is_enabled:
-            self._record(delivery, status=DeliveryStatus.FAILED, reason="The endpoint is disabled or deleted.")
+            self._record(delivery, None, status=DeliveryStatus.FAILED, reason="The endpoint is disabled or deleted.")
             return None
         began = self._backend.clock.now()
         answer = self._post(endpoint.url, self._headers(endpoint, delivery, began), delivery.body)
@@ -72,25 +72,24 @@ class Deliverer:
             milliseconds=milliseconds(self._backend.clock.now() - began),
             answer=answer.text or None,
         )
-        attempts = (*delivery.attempts, attempt)
         tries = delivery.tries + 1
         if answer.accepted:
-            self._record(delivery, attempts=attempts, status=DeliveryStatus.DELIVERED, next_attempt_at=None)
+            self._record(delivery, attempt, status=DeliveryStatus.DELIVERED, next_attempt_at=None, reason=None)
             if endpoint.failing_since is not None:
                 self._change(endpoint, failing_since=None)
             return None
         if reason := self._reason_to_disable(endpoint, answer, began):
-            self._record(delivery, attempts=attempts, status=DeliveryStatus.FAILED, reason=reason, next_attempt_at=None)
+            self._record(delivery, attempt, status=DeliveryStatus.FAILED, reason=reason, next_attempt_at=None)
             self._disable(endpoint, reason, began)
             return None
         if endpoint.failing_since is None:
             self._change(endpoint, failing_since=milliseconds(began))
         if tries >= ATTEMPTS:
             reason = f"The endpoint took the message in none of {ATTEMPTS} tries."
-            self._record(delivery, attempts=attempts, status=DeliveryStatus.FAILED, reason=reason, next_attempt_at=None)
+            self._record(delivery, attempt, status=DeliveryStatus.FAILED, reason=reason, next_attempt_at=None)
             return 0
         delay = delay_after(tries, self._spread())
-        self._record(delivery, attempts=attempts, next_attempt_at=milliseconds(began + delay))
+        self._record(delivery, attempt, next_attempt_at=milliseconds(began + delay))
         return delay
 
     def _headers(self, endpoint: Endpoint, delivery: Delivery, now: float) -> dict[str, str]:
@@ -117,25 +116,47 @@ class Deliverer:
 
     def _disable(self, endpoint: Endpoint, reason: str, now: float) -> None:
         logger.warning("A webhook endpoint was disabled.", endpoint_id=endpoint.id, reason=reason)
-        self._change(endpoint, disabled_at=milliseconds(now), disabled_reason=reason)
+        # Sent first, so that it is not lost if this function dies. Two messages at the same time send it with one id.
         data = {"organization_id": endpoint.org_id, "endpoint_id": endpoint.id, "reason": reason}
         content = messages.message(messages.DISABLED, timestamp(now), data)
         for other in self._backend.webhook_endpoints.of(endpoint.org_id):
             if other.id != endpoint.id and announcing.wants(other, messages.DISABLED):
-                message_id = f"msg_{endpoint.id}_disabled_{milliseconds(now)}"
+                message_id = f"msg_{endpoint.id}_disabled_{endpoint.rev}"
                 announcing.send(other, message_id, content, at=milliseconds(now), backend=self._backend)
+        current: Endpoint | None = endpoint
+        while current and current.is_enabled and current.url == endpoint.url:
+            if self._change(current, disabled_at=milliseconds(now), disabled_reason=reason):
+                return
+            current = self._backend.webhook_endpoints.get(endpoint.org_id, endpoint.id)
 
-    def _change(self, endpoint: Endpoint, **changes: object) -> None:
+    def _change(self, endpoint: Endpoint, **changes: object) -> bool:
+        """Change an endpoint. Return False if it was changed or deleted at the same moment."""
         try:
             self._backend.webhook_endpoints.write(endpoint, **changes)
         except ConditionFailed:
-            return  # It was changed or deleted at the same moment. The next message finds its new state.
+            return False
+        return True
 
-    def _record(self, delivery: Delivery, **changes: object) -> None:
-        try:
-            self._backend.webhook_endpoints.write_delivery(delivery, **changes)
-        except ConditionFailed:
-            return  # Another invocation delivered the same message at the same time.
+    def _record(self, delivery: Delivery, attempt: Attempt | None, **changes: object) -> None:
+        """Record a try and what follows.
+
+        The queue may hand a message out again while its first try still runs. Then both tries are recorded, and the
+        message is delivered if one of them was taken.
+        """
+        table, current = self._backend.webhook_endpoints, delivery
+        while True:
+            made = (*current.attempts, attempt) if attempt else current.attempts
+            is_decided = current.status is not DeliveryStatus.PENDING
+            kept = {} if is_decided and changes.get("status") is not DeliveryStatus.DELIVERED else changes
+            try:
+                table.write_delivery(current, attempts=made, **kept)
+            except ConditionFailed:
+                again = table.delivery(delivery.org_id, delivery.endpoint_id, delivery.position)
+                if again is None:
+                    return
+                current = again
+                continue
+            return
 
 
 def _is_given_up(delivery: Delivery) -> bool:
