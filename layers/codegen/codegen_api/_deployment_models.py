@@ -370,12 +370,13 @@ class RateLimits(Model):
 
 
 class OrganizationDetails(Model):
-    """An organization with the number of its members."""
+    """An organization with the number of its members, and your role there, which only deployments return."""
 
     id: int
     name: str
     settings: dict[str, Any]
     members_count: int
+    role: str | None = None
 
     @classmethod
     def of(cls, organization: Organization, members_count: int) -> "OrganizationDetails":

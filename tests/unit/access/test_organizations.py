@@ -9,7 +9,7 @@ from codegen_runs.storage.access import AccessTable
 from local.fake_codegen import FakeCodegen
 from tests.support.backend import TestClock
 from tests.support.overtaken import Overtaken
-from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, MARY, ORG, Service, unreachable, with_table
+from tests.unit.access.service import ADA, ATTIC, ELSEWHERE, HOME, IDS, MARY, ORG, Service, unreachable, with_table
 
 AT_CODEGEN = {"name": "Example Works", "settings": {"enable_pr_creation": True, "enable_rules_detection": True}}
 
@@ -29,6 +29,7 @@ def test_an_unchanged_organization_has_codegens_name_and_settings(service: Servi
         "id": ORG,
         **AT_CODEGEN,
         "members_count": 3,
+        "role": "member",
         "updated_at": None,
         "updated_by": None,
         "codegen": AT_CODEGEN,
@@ -45,6 +46,16 @@ def test_a_change_overrides_codegens_values_which_are_shown_as_well(service: Ser
     assert shown["codegen"] == AT_CODEGEN
     assert shown["updated_by"] == "user:789"
     assert service.send("GET", "/v1/organizations", ADA).json["items"][0]["name"] == "Example Works"
+
+
+def test_the_role_is_that_of_the_person_or_the_lower_one_of_their_token(service: Service) -> None:
+    made = service.send("POST", "/v1/users/me/api-tokens", ADA, {"name": "Reader", "role": "viewer"})
+    given = service.send("PATCH", f"{HOME}/users/{IDS[MARY]}", ADA, {"role": "viewer"})
+    assert (made.status, given.status) == (201, 200)
+
+    assert read(service, ADA)["role"] == "admin"
+    assert read(service, made.json["token"])["role"] == "viewer"
+    assert read(service, MARY)["role"] == "viewer"
 
 
 def test_a_setting_that_codegens_agents_ignore_has_a_warning(service: Service) -> None:

@@ -456,7 +456,7 @@ def test_the_candidates_of_a_multi_run_are_compared(client, wire):
 
 
 def test_the_operations_on_an_organization_and_its_members(client, wire):
-    organization = {"id": 42, "name": "Works", "settings": {"feature_x": True}, "members_count": 3}
+    organization = {"id": 42, "name": "Works", "settings": {"feature_x": True}, "members_count": 3, "role": "admin"}
     usage = {
         "organization_id": 42,
         "start_date": "2024-01-01",
@@ -470,7 +470,7 @@ def test_the_operations_on_an_organization_and_its_members(client, wire):
 
     def script(api):
         found = yield api.organizations.get_organization()
-        assert (found.name, found.members_count) == ("Works", 3)
+        assert (found.name, found.members_count, found.role) == ("Works", 3, "admin")
         counted = yield api.organizations.get_organization_usage(
             start_date=datetime(2024, 1, 1, tzinfo=UTC), end_date=date(2024, 1, 31)
         )

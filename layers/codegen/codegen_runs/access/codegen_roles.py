@@ -33,6 +33,11 @@ def own_role(caller: Caller, org_id: int) -> Role:
         return Role.MEMBER
 
 
+def role_in(caller: Caller, org_id: int) -> Role:
+    """Return the role of a caller in an organization: the recorded one, or else Codegen's. Raises `CodegenAPIError`."""
+    return caller.roles[org_id] if org_id in caller.roles else own_role(caller, org_id)
+
+
 def known_roles(user_id: int, organizations: tuple[int, ...], codegen: CodegenAPI) -> dict[int, Role]:
     """Return in which of the organizations a user is, with the role in each. The deployment's token is used.
 
@@ -43,14 +48,14 @@ def known_roles(user_id: int, organizations: tuple[int, ...], codegen: CodegenAP
         CredentialsRefused: Codegen refuses the deployment's token.
     """
 
-    def role_in(org_id: int) -> Role | None:
+    def known_role(org_id: int) -> Role | None:
         try:
             return role_of(codegen.users.get(user_id, org_id=org_id))
         except (NotFoundError, PermissionDeniedError):
             return None
 
     with ThreadPoolExecutor(_CONCURRENCY) as threads:
-        roles = dict(zip(organizations, threads.map(role_in, organizations), strict=True))
+        roles = dict(zip(organizations, threads.map(known_role, organizations), strict=True))
     return {org_id: role for org_id, role in roles.items() if role is not None}
 
 

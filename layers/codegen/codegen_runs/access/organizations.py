@@ -14,11 +14,13 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from codegen_api import CodegenAPI, Organization
+from codegen_runs.access.codegen_roles import role_in
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import Body, Warned, json_text
 from codegen_runs.callers import Caller
 from codegen_runs.events import timestamp
 from codegen_runs.problems import Conflict, NotAMember
+from codegen_runs.roles import Role
 from codegen_runs.storage.access import OrganizationRecord
 from codegen_runs.storage.table import ConditionFailed
 
@@ -78,6 +80,7 @@ class OrganizationCard(BaseModel):
         description="Codegen's settings, overridden by those that were set in this deployment."
     )
     members_count: int
+    role: Role = Field(description="Your role in the organization: that of your token, if it has a lower one.")
     updated_at: str | None = Field(
         None, description="When the name or a setting was last changed in this deployment; null if never."
     )
@@ -91,10 +94,10 @@ class UpdatedOrganization(OrganizationCard):
     warnings: list[Warned] = Field([], description="Accepted fields that have less effect than expected.")
 
 
-def get(org_id: int, *, backend: Backend) -> OrganizationCard:
+def get(org_id: int, *, caller: Caller, backend: Backend) -> OrganizationCard:
     """Read an organization. Raises `NotAMember`, `CodegenAPIError`, `StorageUnavailable`."""
     organization = _at_codegen(org_id, backend.codegen)
-    return OrganizationCard(**_members(organization, backend.access.organization(org_id), backend.codegen))
+    return OrganizationCard(**_members(organization, backend.access.organization(org_id), caller, backend.codegen))
 
 
 def update(request: UpdateOrganization, *, org_id: int, caller: Caller, backend: Backend) -> UpdatedOrganization:
@@ -121,7 +124,7 @@ def update(request: UpdateOrganization, *, org_id: int, caller: Caller, backend:
         except ConditionFailed:
             continue
         warnings = request.ignored() + _unchanged_at_codegen(request, organization)
-        return UpdatedOrganization(**_members(organization, record, backend.codegen), warnings=warnings)
+        return UpdatedOrganization(**_members(organization, record, caller, backend.codegen), warnings=warnings)
     raise OrganizationChanging("Other requests are changing the organization.")
 
 
@@ -150,13 +153,16 @@ def _unchanged_at_codegen(request: UpdateOrganization, organization: Organizatio
     return [Warned(code="not_changed_at_codegen", pointer=pointer, detail=detail) for pointer in pointers]
 
 
-def _members(organization: Organization, record: OrganizationRecord, codegen: CodegenAPI) -> dict[str, Any]:
+def _members(
+    organization: Organization, record: OrganizationRecord, caller: Caller, codegen: CodegenAPI
+) -> dict[str, Any]:
     at_codegen = AtCodegen(name=organization.name, settings=organization.settings.model_dump())
     return {
         "id": organization.id,
         "name": record.name or organization.name,
         "settings": at_codegen.settings | record.settings,
         "members_count": codegen.users.list(org_id=organization.id, limit=1).first.total,
+        "role": role_in(caller, organization.id),
         "updated_at": timestamp(record.updated_at) if record.updated_at else None,
         "updated_by": record.updated_by,
         "codegen": at_codegen,
