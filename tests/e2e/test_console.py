@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, Request, expect
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 from tests.e2e.test_browser import CuttingProxy
-from tests.e2e.test_webhook_endpoints import Receiver
 from tests.support.console import CHROMIUM, chromium, console
 
 pytestmark = [
@@ -127,7 +126,7 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
         "settings/tokens": "table, .state",
         "settings/members": "table",
         "settings/endpoints": ".deliveries td",
-        "settings/webhook": ".facts, .state",
+        "settings/webhook": ".pair",
         "settings/organization": ".facts",
         "settings/audit": "table",
     }
@@ -368,39 +367,6 @@ def test_a_person_chats_with_an_agent(kind: str, either: Stack, browser: Browser
         expect(messages.locator(".person").nth(1)).to_have_text("Another one")
         conversations = page.get_by_role("navigation", name="Conversations")
         expect(conversations.locator("[aria-current=page] b")).to_have_text("Recommend a book")
-
-
-def test_a_webhook_endpoint_is_created_pinged_and_its_message_sent_again(live: Stack, browser: Browser) -> None:
-    receiver = Receiver(204)
-    with console(browser, live.api_url) as opened:
-        page = opened.page
-        opened.sign_in()
-        page.locator(".run, .state").first.wait_for()
-        opened.open(f"{DEMO_ORG_ID}/settings/endpoints")
-        page.get_by_role("button", name="New endpoint").click()
-        page.get_by_label("URL").fill(receiver.url)
-        page.get_by_label("Events").fill("multi_run.picked")
-        page.get_by_role("button", name="Create").click()
-        expect(page.get_by_role("dialog")).to_contain_text("whsec_")
-        page.get_by_role("button", name="Done").click()
-
-        mine = page.locator(".endpoints > li", has_text=receiver.url)
-        mine.locator("summary").click()
-        expect(mine).to_contain_text("Nothing was sent")
-        mine.get_by_role("button", name="Ping").click()
-        message = receiver.take()[1]["webhook-id"]
-        expect(mine.locator("tbody")).to_contain_text(message)
-        mine.get_by_role("button", name="Send again").click()
-        assert receiver.take()[1]["webhook-id"] == message
-        mine.get_by_role("button", name="Refresh").click()
-        expect(mine.locator("tbody")).to_contain_text("HTTP 204")
-
-        mine.get_by_role("button", name="Disable").click()
-        expect(mine.locator(".about")).to_contain_text("Disabled")
-        mine.get_by_role("button", name="Delete").click()
-        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        expect(mine).to_have_count(0)
-    receiver.close()
 
 
 def test_budgets_are_set_and_their_use_is_shown_beside_the_usage(live: Stack, browser: Browser) -> None:

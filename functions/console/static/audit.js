@@ -13,7 +13,7 @@ const FILTERS = [["act", "Act", "run.cancel"], ["actor", "Actor", "user:42"], ["
 export function audit({ signal }) {
   const list = h("div.audit");
   const draw = (filters) => loaded(list, () => acts(filters, signal), signal);
-  const form = h("form.row.lead", { on: { submit: (event) => { event.preventDefault(); draw(Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim()))); } } },
+  const form = h("form.acts-filters.lead", { on: { submit: (event) => { event.preventDefault(); draw(Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim()))); } } },
     FILTERS.map(([name, label, placeholder]) => field(label, h("input", { name, placeholder, maxlength: "500", autocomplete: "off" }))),
     h("button.button", { type: "submit" }, "Filter"));
   draw({});

@@ -12,12 +12,12 @@ const NAMES = {
 const SCOPES = [["organization", "Everyone together"], ["caller", "Each caller"]];
 
 /** The section of the budgets, for the usage view. `again` draws the view anew. */
-export function budgetsSection(budgets, again) {
+export function budgetsSection(budgets, again, isAdmin) {
   const used = SCOPES.map(([scope, label]) => [scope === "caller" ? "You" : label, budgets.used.filter((each) => each.scope === scope)]).filter(([, uses]) => uses.length);
   return h("section", { "aria-label": "Budgets" },
-    h("div.row.lead", h("h2", "Budgets"), button("Set budgets", () => change(budgets, again))),
+    h("div.row.lead", h("h2", "Budgets"), isAdmin && button("Set budgets", () => change(budgets, again))),
     used.length ? h("div.plots", used.map(([label, uses]) => h("figure.plot", h("figcaption", label), h("div.bars.of-limits", uses.map(bar)))))
-      : h("p.muted", "No budget is set, so the number of runs is not limited here."));
+      : h("p.muted", `No budget is set, so the number of runs is not limited here.${isAdmin ? "" : " An admin can set one."}`));
 }
 
 function bar({ budget, limit, used, resets_at: resets }) {

@@ -2,44 +2,66 @@
 
 import { api, inOrganization } from "./api.js";
 import { h, icon } from "./elements.js";
-import { count, duration, moment, word } from "./format.js";
-import { ask, attempt, button, choice, copy, empty, field, loaded, since, table } from "./widgets.js";
+import { count, duration, instant, moment, word } from "./format.js";
+import { ask, attempt, button, choice, copy, effects, empty, field, loaded, since, table, toast } from "./widgets.js";
 
 const SHOWN = 20;
+const ANSWER = 120; // Characters of an answer that are shown.
+const HOUR = 3_600_000;
 const MARKS = { delivered: "completed", pending: "queued", failed: "failed" };
 
 /** The endpoints with their last deliveries. `again` draws the list anew. */
-export async function endpoints({ signal, again }) {
+export async function endpoints({ signal, again, isAdmin }) {
   const { items } = await api.get(inOrganization("webhook-endpoints"), undefined, signal);
-  const create = button("New endpoint", () => edit(null, again), { kind: "primary", symbol: "plus" });
-  if (!items.length) return empty("link", "No webhook endpoints", "This deployment can send signed messages to your own services: when a run ends, or needs someone.", create);
+  const create = isAdmin && button("New endpoint", () => edit(null, again), { kind: "primary", symbol: "plus" });
+  if (!items.length) return empty("link", "No webhook endpoints", "This deployment can send signed messages to your own services: when a run ends, or needs someone.", create || h("p", "An admin can create one."));
   return [h("div.row.lead", h("p.muted", "Each endpoint gets signed messages about the runs of this organization."), create),
-    h("ul.endpoints", { role: "list" }, items.map((each) => endpoint(each, again, signal)))];
+    h("ul.endpoints", { role: "list" }, items.map((each) => endpoint(each, again, signal, isAdmin)))];
 }
 
-function endpoint(item, again, signal) {
+function endpoint(item, again, signal, isAdmin) {
   const path = inOrganization(`webhook-endpoints/${encodeURIComponent(item.id)}`);
   const place = h("div.deliveries");
-  const draw = () => loaded(place, () => deliveries(path, item, draw, signal), signal);
+  const draw = () => loaded(place, () => deliveries(path, isAdmin && item.enabled, draw, signal), signal);
   const change = (body, said) => attempt(async () => { await api.patch(path, body); again(); }, said);
+  const disable = async () => {
+    const content = effects("Messages that wait for it are not delivered.", "What happens until it is enabled again is never sent to it.");
+    if (await ask({ title: "Disable this endpoint?", confirm: "Disable", content, act: () => api.patch(path, { enabled: false }) })) again();
+  };
   const remove = async () => {
-    const content = h("p", "It gets no further messages, and its deliveries are no longer shown.");
+    const content = effects("Messages that wait for it are not delivered.", "Its deliveries are no longer shown.");
     if (await ask({ title: "Delete this endpoint?", kind: "danger", confirm: "Delete", content, act: async () => { await api.delete(path); return true; } })) again();
   };
   const rotate = async () => {
-    const content = h("p", "Messages are signed with the new secret, and for a day also with the earlier one.");
+    const content = effects("Messages are signed with the new secret, and for a day also with the earlier one.");
     const made = await ask({ title: "Rotate the secret?", confirm: "Rotate", content, act: () => api.post(`${path}/rotate-secret`) });
     if (made) await showSecret(made.secret);
   };
+  const replay = async () => {
+    const start = new Date(instant(item.failing_since ?? new Date(Date.now() - HOUR).toISOString()));
+    const made = await ask({
+      title: "Send messages again?", confirm: "Send again",
+      content: [field("Created since", h("input", { name: "since", type: "datetime-local", required: true, value: local(start) })),
+        effects("Messages that it has already taken are sent again, too, with the same id.", "At most 100 are sent at once.")],
+      act: (form) => api.post(`${path}/deliveries`, { since: new Date(form.get("since")).toISOString() }),
+    });
+    if (!made) return;
+    toast(`${count(made.message_ids.length, "message")} sent again${made.more ? ". There are more: send again from the last one" : ""}.`);
+    details.open ? draw() : (details.open = true);
+  };
+  const details = h("details", { open: isAdmin && Boolean(item.failing_since || item.disabled_reason), on: { toggle: () => details.open && draw() } }, h("summary", icon("chevron"), "Deliveries"), place);
+  const actions = isAdmin && [
+    item.enabled && button("Ping", () => attempt(async () => { await api.post(`${path}/deliveries`); details.open ? await draw() : (details.open = true); }, "A test message is on its way."), { kind: "small", title: "Send a test message" }),
+    item.enabled && button("Send all since", replay, { kind: "small", title: "Send the messages since a time again" }),
+    button("Change", () => edit(item, again), { kind: "small" }),
+    button("Rotate the secret", rotate, { kind: "small" }),
+    item.enabled ? button("Disable", disable, { kind: "small" }) : button("Enable", () => change({ enabled: true }, "Enabled."), { kind: "small" }),
+    button("Delete", remove, { kind: "small.danger" })];
   return h("li.card", { data: { entry: "" } },
-    h("div.row", h("h2", h("code", item.url)), h("div.actions",
-      item.enabled && button("Ping", () => attempt(async () => { await api.post(`${path}/deliveries`); await draw(); }, "A test message is on its way."), { kind: "small" }),
-      button("Change", () => edit(item, again), { kind: "small" }),
-      button("Rotate the secret", rotate, { kind: "small" }),
-      item.enabled ? button("Disable", () => change({ enabled: false }, "Disabled."), { kind: "small" }) : button("Enable", () => change({ enabled: true }, "Enabled."), { kind: "small" }),
-      button("Delete", remove, { kind: "small.danger" }))),
-    h("p.about", state(item), item.description && h("span", item.description), h("span", item.format === "slack" ? "For Slack" : "Signed JSON"), h("span", { title: item.events.join(", ") }, count(item.events.length, "type of event", "types of events"))),
-    h("details", { on: { toggle: (event) => event.target.open && draw() } }, h("summary", icon("chevron"), "Deliveries"), place));
+    h("div.row", h("h2", h("code", item.url)), h("div.actions", actions)),
+    h("p.about", state(item), item.description && h("span", item.description), h("span", item.format === "slack" ? "For Slack" : "Signed JSON")),
+    h("details.types", h("summary", icon("chevron"), count(item.events.length, "type of event", "types of events")), h("p", item.events.map((each) => h("code", each)))),
+    details);
 }
 
 function state(item) {
@@ -48,7 +70,7 @@ function state(item) {
   return h("span", "Enabled");
 }
 
-async function deliveries(path, item, again, signal) {
+async function deliveries(path, canSend, again, signal) {
   const { items, has_more: more } = await api.get(`${path}/deliveries`, { limit: SHOWN }, signal);
   const refresh = button("Refresh", again, { kind: "small" });
   if (!items.length) return [h("p.muted", "Nothing was sent in the last 30 days."), refresh];
@@ -59,14 +81,16 @@ async function deliveries(path, item, again, signal) {
       [h(`span.status.status-${MARKS[each.status]}`, icon(MARKS[each.status]), h("span.word", word(each.status))), each.reason && h("p.muted", each.reason), each.next_attempt_at && each.status === "pending" && h("p.muted", `Next try ${moment(each.next_attempt_at)}`)],
       since(each.created_at),
       each.attempts.length ? each.attempts.slice(-3).map(tried) : h("span.muted", "None yet"),
-      item.enabled && button("Send again", () => repeat(each.message_id), { kind: "small" }),
+      canSend && button("Send again", () => repeat(each.message_id), { kind: "small" }),
     ])),
     h("div.row", more ? h("p.muted", `The last ${SHOWN} messages.`) : h("span"), refresh),
   ];
 }
 
 function tried({ status: code, error, milliseconds, answer }) {
-  return h("p", { title: answer }, h(code && code < 300 ? "span" : "span.bad", code ? `HTTP ${code}` : error ?? "No answer"), h("span.muted", ` after ${duration(milliseconds / 1000)}`));
+  const isTaken = code >= 200 && code < 300;
+  return [h("p", h(isTaken ? "span" : "span.bad", code ? `HTTP ${code}` : error ?? "No answer"), h("span.muted", ` after ${duration(milliseconds / 1000)}`)),
+    answer && h("p.muted.said", { title: answer }, answer.slice(0, ANSWER))];
 }
 
 async function edit(item, again) {
@@ -93,4 +117,9 @@ async function edit(item, again) {
 function showSecret(secret) {
   return ask({ title: "The secret of the signatures", confirm: "Done", act: async () => true,
     content: [h("p", "Copy it now: it is shown only once."), h("pre.prompt", secret), button("Copy", () => copy(secret, "The secret"), { symbol: "copy" })] });
+}
+
+/** A time as a field of a form has it: in the time zone of the person. */
+function local(time) {
+  return new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -6,7 +6,7 @@ import { LIVE, capital, clock, count, duration, firstLine, word } from "./format
 import { describe } from "./log.js";
 import { markdown } from "./markdown.js";
 import { follow } from "./stream.js";
-import { ask, attempt, button, empty, field, heading, loaded, pullRequests, since, skeleton, status, tabs, ticking, toast } from "./widgets.js";
+import { ask, attempt, button, empty, field, heading, loaded, pullRequests, sideEffects, since, skeleton, status, tabs, ticking, toast } from "./widgets.js";
 
 const OPEN = new Set(["queued", "launching", "running", "judging", "synthesizing"]);
 const LOOK = 2000;
@@ -149,7 +149,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       title: `Pick candidate ${index + 1}?`,
       confirm: "Pick",
       content: [h("p", "Its answer becomes the answer of this multi-run. You can change that later."),
-        allowed.side_effects?.length > 0 && h("ul.effects", allowed.side_effects.map((each) => h("li", icon("incomplete"), each.detail))),
+        sideEffects(allowed),
         losers.length > 0 && h("label.check", h("input", { type: "checkbox", name: "close" }), `Close the ${count(losers.length, "pull request")} of the others`),
         field("Reason", h("input", { name: "reason", maxlength: "200" }))],
       act: (form) => api.post(`${path}/pick`, { candidate: index, reason: form.get("reason") || null, close_losers: form.get("close") === "on", replaces: multiRun.pick?.candidate ?? null }),
@@ -165,12 +165,11 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     return multiRun.allowed_actions.filter((each) => each.enabled && names[each.action]).map((allowed) => {
       const [label, kind] = names[allowed.action];
       return button(label, async () => {
-        const effects = allowed.side_effects?.length > 0 && h("ul.effects", allowed.side_effects.map((each) => h("li", icon("incomplete"), each.detail)));
         if (allowed.action === "cancel") {
           const bans = allowed.means === "pr_ban" || allowed.side_effects?.some((each) => /ban/.test(each.code));
           const answered = await ask({
             title: "Cancel this multi-run?", kind: "danger", confirm: "Cancel it",
-            content: [h("p", "Candidates that wait are never started. Those at work are stopped as far as possible."), effects, bans && h("label.check", h("input", { type: "checkbox", name: "ban" }), "I accept these side effects"), field("Reason", h("input", { name: "reason", maxlength: "200" }))],
+            content: [h("p", "Candidates that wait are never started. Those at work are stopped as far as possible."), sideEffects(allowed), bans && h("label.check", h("input", { type: "checkbox", name: "ban" }), "I accept these side effects"), field("Reason", h("input", { name: "reason", maxlength: "200" }))],
             act: (form) => api.post(`${path}/cancel`, { allow_pr_ban: form.get("ban") === "on", reason: form.get("reason") || null }),
           });
           if (answered) await look();

@@ -7,7 +7,7 @@ import { ENDS, Log, asLines, asMarkdown, sizeOf } from "./log.js";
 import { markdown } from "./markdown.js";
 import { setStar } from "./runs.js";
 import { follow } from "./stream.js";
-import { ask, attempt, button, copy, download, empty, facts, field, heading, iconButton, problem, pullRequests, since, skeleton, star, status, tabs, ticking, toast } from "./widgets.js";
+import { ask, attempt, button, copy, download, empty, facts, field, heading, iconButton, problem, pullRequests, sideEffects, since, skeleton, star, status, tabs, ticking, toast } from "./widgets.js";
 
 const PAGE = 100;
 
@@ -262,12 +262,12 @@ export function buttons(card, { changed }) {
       content: [h("p", allowed.means === "pr_ban"
         ? "Codegen has no cancel. The only way to stop the agent is to ban it from its pull request."
         : "The run is stopped as far as this deployment can."),
-      effects(allowed), allowed.means === "pr_ban" && h("label.check", h("input", { type: "checkbox", name: "ban" }), "I accept these side effects"),
+      sideEffects(allowed), allowed.means === "pr_ban" && h("label.check", h("input", { type: "checkbox", name: "ban" }), "I accept these side effects"),
       field("Reason", h("input", { name: "reason", maxlength: "200" }))],
       act: (form) => api.post(`${path}/cancel`, { allow_pr_ban: form.get("ban") === "on", reason: form.get("reason") || null }),
     }),
     pause: (allowed) => ask({
-      title: "Pause this run?", confirm: "Pause", content: [h("p", "A pause holds back what would be sent next. An agent at work continues."), effects(allowed)],
+      title: "Pause this run?", confirm: "Pause", content: [h("p", "A pause holds back what would be sent next. An agent at work continues."), sideEffects(allowed)],
       act: () => api.post(`${path}/pause`),
     }),
     resume: async () => (await attempt(() => api.post(`${path}/resume`), "Resumed.")) || null,
@@ -279,10 +279,6 @@ export function buttons(card, { changed }) {
       attempt(changed);
     }
   }, { kind: allowed.action === "cancel" ? "danger" : "" }));
-}
-
-function effects(allowed) {
-  return allowed.side_effects?.length > 0 && h("ul.effects", allowed.side_effects.map((each) => h("li", icon("incomplete"), each.detail)));
 }
 
 function followUpForm(card, changed) {

@@ -1,21 +1,29 @@
-// Tokens, members and webhooks: what the person may see and change.
+// Tokens, members, webhooks and the audit trail: what the person may see and change.
 
-import { api, inOrganization } from "./api.js";
+import { api, includes, inOrganization, ownRole } from "./api.js";
 import { audit } from "./audit.js";
+import { webhook } from "./doorbell.js";
 import { fill, h } from "./elements.js";
 import { endpoints } from "./endpoints.js";
 import { moment, word } from "./format.js";
-import { ask, attempt, button, choice, copy, empty, facts, field, heading, loaded, since, table, tabs, toast } from "./widgets.js";
+import { ask, attempt, button, choice, copy, empty, facts, field, heading, loaded, since, skeleton, table, tabs } from "./widgets.js";
 
 const LABELS = { tokens: "API tokens", endpoints: "Webhook endpoints", webhook: "Webhook of Codegen", audit: "Audit trail" };
+// The role that may see a part, where not everyone may.
+const LEAST = { webhook: "member", audit: "admin" };
 const ROLES = [["viewer", "Viewer: reads"], ["member", "Member: also acts"], ["admin", "Admin: also manages"]];
 
 export async function show({ main, signal, titled, address, parameters: [part = "tokens"] }) {
   titled("Settings");
-  const body = h("div.body");
+  const body = h("div.body", skeleton());
   const parts = { tokens, members, endpoints, webhook, organization, audit };
-  fill(main, heading("Settings"), tabs("Settings", Object.keys(parts).map((each) => [each, LABELS[each] ?? word(each), address(`settings/${each}`)]), part), body);
-  const draw = () => loaded(body, () => (parts[part] ?? tokens)({ signal, again: draw }), signal);
+  const navigation = h("div");
+  fill(main, heading("Settings"), navigation, body);
+  const role = await ownRole(signal);
+  const isAdmin = includes(role, "admin");
+  const offered = Object.keys(parts).filter((each) => each === part || includes(role, LEAST[each] ?? "viewer"));
+  fill(navigation, tabs("Settings", offered.map((each) => [each, LABELS[each] ?? word(each), address(`settings/${each}`)]), part));
+  const draw = () => loaded(body, () => (parts[part] ?? tokens)({ signal, again: draw, isAdmin }), signal);
   await draw();
 }
 
@@ -41,35 +49,18 @@ async function createToken(again) {
   again();
 }
 
-async function members({ signal, again }) {
+async function members({ signal, again, isAdmin }) {
   const { items } = await api.get(inOrganization("members"), { limit: 100 }, signal);
   return table(["Member", "Role here", "Role at Codegen", "Changed"], items.map((each) => {
     const role = choice("role", ROLES, each.role, async (value) => {
       if (!(await attempt(() => api.patch(inOrganization(`users/${each.id}`), { role: value }), `${each.name ?? each.github_username} is now ${value}.`))) again();
     });
     role.setAttribute("aria-label", `Role of ${each.name ?? each.github_username}`);
-    return [[h("b", each.name ?? each.github_username), h("p.muted", each.email)], role, word(each.codegen_role), each.updated_at ? [since(each.updated_at), h("p.muted", each.updated_by)] : "–"];
+    return [[h("b", each.name ?? each.github_username), h("p.muted", each.email)], isAdmin ? role : word(each.role), word(each.codegen_role), each.updated_at ? [since(each.updated_at), h("p.muted", each.updated_by)] : "–"];
   }));
-}
-
-async function webhook({ signal, again }) {
-  const path = inOrganization("webhooks/agent-run");
-  const hook = await api.get(path, undefined, signal);
-  const change = async () => {
-    const saved = await ask({
-      title: "Webhook",
-      content: [field("URL", h("input", { name: "url", type: "url", required: true, value: hook.url ?? "", placeholder: "https://example.com/hook" })), field("Secret", h("input", { name: "secret", type: "password", autocomplete: "off" }), "Codegen signs each call with it"), h("label.check", h("input", { type: "checkbox", name: "enabled", checked: hook.enabled || !hook.url }), "Enabled")],
-      act: (form) => api.post(path, { url: form.get("url"), secret: form.get("secret") || null, enabled: form.get("enabled") === "on" }),
-    });
-    if (saved) { toast("Saved."); again(); }
-  };
-  if (!hook.url) return empty("link", "No webhook", "Codegen can call an address when a run of this organization ends.", button("Set one", change, { kind: "primary" }));
-  return [facts([["URL", h("code", hook.url)], ["Enabled", hook.enabled ? "Yes" : "No"], ["Secret", hook.has_secret ? "Set" : "None"]]),
-    h("div.actions.lead", button("Change", change), button("Test", () => attempt(() => api.post(`${path}/test`, { url: hook.url }), "Codegen has called the webhook.")),
-      button("Delete", async () => { if (await ask({ title: "Delete the webhook?", kind: "danger", confirm: "Delete", act: async () => { await api.delete(path); return true; } })) again(); }, { kind: "danger" }))];
 }
 
 async function organization({ signal }) {
   const found = await api.get(inOrganization("").replace(/\/$/, ""), undefined, signal);
-  return facts([["Name", found.name], ["Id", found.id], ["Members", found.members_count], ["Changed", found.updated_at && since(found.updated_at)], ["Name at Codegen", found.codegen?.name]]);
+  return facts([["Name", found.name], ["Id", found.id], ["Members", found.members_count], ["Your role", word(found.role)], ["Changed", found.updated_at && since(found.updated_at)], ["Name at Codegen", found.codegen?.name]]);
 }

@@ -140,6 +140,17 @@ export function ask({ title, content = [], confirm = "Save", kind = "primary", a
   });
 }
 
+/** What happens if the person goes on, for a dialog. Empty texts are skipped. */
+export function effects(...texts) {
+  const named = texts.flat().filter(Boolean);
+  return named.length > 0 && h("ul.effects", named.map((text) => h("li", icon("incomplete"), h("span", text))));
+}
+
+/** The side effects of an action that the API allows. */
+export function sideEffects(allowed) {
+  return effects((allowed.side_effects ?? []).map((each) => each.detail));
+}
+
 /** A labelled field of a form. */
 export function field(label, control, hint) {
   const id = control.id || `field-${Math.random().toString(36).slice(2, 9)}`;
@@ -193,8 +204,11 @@ export function heading(title, { actions = [], below, back } = {}) {
 
 /** Tabs as links. `current` is the key of the open one. */
 export function tabs(label, items, current) {
-  return h("nav.tabs", { "aria-label": label }, items.map(([key, name, href, number]) =>
+  const bar = h("nav.tabs", { "aria-label": label }, items.map(([key, name, href, number]) =>
     h("a", { href, "aria-current": key === current ? "page" : undefined }, name, number !== undefined && h("span.number", number))));
+  // On a narrow screen the open tab may be out of sight.
+  requestAnimationFrame(() => { const open = bar.querySelector("[aria-current]"); if (open) bar.scrollLeft = open.offsetLeft - bar.offsetLeft - 24; });
+  return bar;
 }
 
 /** Terms and their values. */
