@@ -295,7 +295,7 @@ def test_a_failed_candidate_is_retried_and_the_answers_are_joined_again(live: St
         page.on("request", lambda request: asked.append(request.url) if "markdown" in request.url else None)
         page.get_by_role("link", name="Answer", exact=True).click()
         expect(page.locator(".block .markdown > :not(.plain)").nth(2)).to_be_visible()
-        assert page.locator(".block .plain").count() == 0
+        expect(page.locator(".block .plain")).to_have_count(0)
         assert len(asked) == 1, "the blocks of an answer go in one request"
 
 

@@ -47,6 +47,14 @@ def api(live: Stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def endpoint(api: httpx.Client) -> Iterator[dict[str, Any]]:
+    """A webhook endpoint that takes no message."""
+    made: dict[str, Any] = api.post("webhook-endpoints", json={"url": f"{ELSEWHERE}/endpoint"}).json()
+    yield made
+    api.delete(f"webhook-endpoints/{made['id']}").raise_for_status()
+
+
+@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver(204)
     yield receiver
@@ -193,7 +201,7 @@ def test_a_webhook_endpoint_is_created_pinged_and_its_messages_sent_again(
 
 
 def test_the_answer_to_a_message_that_was_not_taken_is_shown_at_once(
-    live: Stack, api: httpx.Client, browser: Browser
+    live: Stack, endpoint: dict[str, Any], browser: Browser
 ) -> None:
     """An endpoint with a fault is unfolded. It is given, because its fault would take three days."""
     answer = {"at": "2026-11-27T10:00:00Z", "status": 500, "error": None, "milliseconds": 1200, "answer": "Out of ink"}
@@ -206,8 +214,7 @@ def test_the_answer_to_a_message_that_was_not_taken_is_shown_at_once(
         "reason": "All tries failed.",
         "attempts": [answer],
     }
-    made = api.post("webhook-endpoints", json={"url": ELSEWHERE}).json()
-    shown = made | {"enabled": False, "disabled_reason": "It took no message for three days."}
+    shown = endpoint | {"enabled": False, "disabled_reason": "It took no message for three days."}
     with console(browser, live.api_url) as opened:
         page = opened.page
         page.route("**/webhook-endpoints", lambda route: give(route, [shown]))
@@ -217,7 +224,6 @@ def test_the_answer_to_a_message_that_was_not_taken_is_shown_at_once(
         row = page.get_by_role("row", name="msg_123_1_0-1")
         expect(row).to_contain_text("HTTP 500 after 1.2 s")
         expect(row.get_by_text("Out of ink")).to_be_visible()
-    api.delete(f"webhook-endpoints/{made['id']}").raise_for_status()
 
 
 def give(route: Route, items: list[Any]) -> None:
@@ -232,14 +238,13 @@ def give(route: Route, items: list[Any]) -> None:
     ],
 )
 def test_others_see_what_they_may_and_no_button_that_is_refused(
-    role: str, shown: list[str], live: Stack, api: httpx.Client, browser: Browser
+    role: str, shown: list[str], live: Stack, api: httpx.Client, endpoint: dict[str, Any], browser: Browser
 ) -> None:
-    made = api.post("webhook-endpoints", json={"url": ELSEWHERE}).json()
     api.put("doorbell", json={}).raise_for_status()
     token = token_of(live, role)
     with console(browser, live.api_url) as opened:
         page = settings(opened, "endpoints", token)
-        mine = page.locator(".endpoints > li", has_text=ELSEWHERE)
+        mine = page.locator(".endpoints > li", has_text=endpoint["url"])
         mine.get_by_text("Deliveries").click()
         expect(mine).to_contain_text("Nothing was sent")
         expect(mine.get_by_role("button")).to_have_text(["Refresh"])
@@ -264,7 +269,6 @@ def test_others_see_what_they_may_and_no_button_that_is_refused(
         else:
             expect(page.get_by_role("region", name="Webhook of Codegen")).to_contain_text("An admin can turn it off.")
             expect(page.get_by_role("region", name="Doorbell")).to_have_count(0)
-    api.delete(f"webhook-endpoints/{made['id']}").raise_for_status()
 
 
 def test_the_doorbell_waits_for_codegen_and_names_its_failure(live: Stack, api: httpx.Client, browser: Browser) -> None:
@@ -273,13 +277,16 @@ def test_the_doorbell_waits_for_codegen_and_names_its_failure(live: Stack, api: 
         page = opened.page
         opened.expected = ["502"]
         page.route("**/doorbell", lambda route: held.append(route))
-        settings(opened, "webhook")
+        with page.expect_request("**/doorbell"):
+            settings(opened, "webhook")
         expect(page.locator("main .skeleton")).to_be_visible()
-        held[0].fulfill(status=502, json={"title": "Bad gateway", "detail": "Codegen fails.", "remedy": "Wait."})
+        held.pop().fulfill(status=502, json={"title": "Bad gateway", "detail": "Codegen fails.", "remedy": "Wait."})
         expect(page.get_by_role("alert")).to_contain_text("Codegen fails.")
         expect(page.get_by_role("alert")).to_contain_text("Wait.")
-        page.unroute("**/doorbell")
-        page.get_by_role("button", name="Try again").click()
+        with page.expect_request("**/doorbell"):
+            page.get_by_role("button", name="Try again").click()
+        expect(page.locator("main .skeleton")).to_be_visible()
+        held.pop().continue_()
         expect(page.get_by_role("region", name="Doorbell")).to_be_visible()
 
 
@@ -308,7 +315,7 @@ def test_badges_count_the_runs_at_work_and_those_that_need_attention(live: Stack
         card(6, "failed"),
         card(7, "incomplete"),
         card(8, "timed_out", created_at="2026-11-20T10:00:00Z"),
-        card(9, "paused", health="stalled"),
+        card(9, "paused"),
         card(10, "running", health="stalled"),
         card(11, "running", health="unreachable"),
     ]

@@ -11,6 +11,8 @@ import { ask, attempt, button, empty, field, heading, loaded, pullRequests, side
 const OPEN = new Set(["queued", "launching", "running", "judging", "synthesizing"]);
 const LOOK = 2000;
 const LAST_LINES = 7;
+const EXCERPT = 1200;
+const MOST_COLUMNS = 4;
 const SOURCES = { synthesis: "Joined from the usable answers", selected: "The best answer", base: "The best answer, with what is worth taking over from the others", only_candidate: "The only usable answer", fallback: "The best answer, because the synthesis failed", picked: "Picked by a person" };
 
 export async function show({ main, signal, titled, address, parameters: [id], query }) {
@@ -30,13 +32,14 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   const content = h("div.content");
   const panes = new Map();
   const grid = h("div.candidates-grid");
+  grid.style.setProperty("--most", Math.min(MOST_COLUMNS, multiRun.requested));
 
   fill(main, heading(firstLine(multiRun.prompt), { back: [h("a", { href: address("runs") }, "Runs"), " / Multi-run"], actions: [actions], below: sentence }), navigation, content);
   draw();
 
   const views = {
     candidates: () => fill(content, h("div.log-bar", counts, h("span.spacer"), connection), grid),
-    compare: () => loaded(content, async () => comparison(await api.get(`${path}/compare`, undefined, signal), address), signal),
+    compare: () => loaded(content, async () => comparison(await api.get(`${path}/compare`, undefined, signal), multiRun, address), signal),
     answer: () => loaded(content, () => answer(multiRun, path, signal, address), signal),
     prompt: () => fill(content, h("pre.prompt", multiRun.prompt)),
   };
@@ -92,15 +95,15 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
 
   function drawPanes() {
     for (const candidate of multiRun.candidates) pane(`c${candidate.index}`, `Candidate ${candidate.index + 1}`, candidate, candidate.index);
-    if (multiRun.synthesis) pane("synthesis", multiRun.strategy === "select" ? "Selection" : "Synthesis", multiRun.synthesis, null);
     for (const judge of multiRun.judging?.judges ?? []) pane(`j${judge.number}`, `Judge ${judge.number}`, judge, null);
+    if (multiRun.synthesis) pane("synthesis", multiRun.strategy === "select" ? "Selection" : "Synthesis", multiRun.synthesis, null);
   }
 
   function pane(key, name, run, index) {
     let known = panes.get(key);
     if (!known) {
       known = { lines: h("ol.lines"), head: h("header"), foot: h("footer"), count: -1, state: "" };
-      known.element = h("article.candidate", { data: { entry: "" }, tabindex: "-1", "aria-label": name }, known.head, known.lines, known.foot);
+      known.element = h(`article.candidate${key === "synthesis" ? ".joined" : ""}`, { data: { entry: "" }, tabindex: "-1", "aria-label": name }, known.head, known.lines, known.foot);
       panes.set(key, known);
       grid.append(known.element);
     }
@@ -112,14 +115,16 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       known.state = state;
       known.element.classList.toggle("chosen", Boolean(picked || chosen));
       known.element.classList.toggle("live", LIVE.has(run.status));
-      fill(known.head, h("h2.name", run.agent_run_id ?? run.key ? h("a", { href: address(`runs/${encodeURIComponent(run.agent_run_id ?? run.key)}`) }, name) : name,
+      const place = run.agent_run_id ?? run.key ? `runs/${encodeURIComponent(run.agent_run_id ?? run.key)}` : null;
+      const shown = index === null ? name : numbered(index);
+      fill(known.head, h("h2.name", place ? h("a", { href: address(place) }, shown) : shown,
         picked ? h("span.tag", "Picked") : chosen && h("span.tag", "Answer"), rank && h("span.tag", { title: rank.reasons.join(" ") }, `Rank ${rank.rank}`)),
       status(run.status, run.status_reason),
       h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${run.queue.position} in the queue, about ${clock(run.queue.expected_at)}`),
         run.log_count > 0 && h("span", count(run.log_count, "entry", "entries")), run.health && run.health !== "ok" && h("span.health", run.health_detail),
         run.usable === false && h("span.health", run.reason ?? "Not usable"), run.problem && h("span.health", run.problem)),
       rank?.reasons.length > 0 && h("p.why", rank.reasons[0]));
-      fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, 1200))), h("div.actions", pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
+      fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, EXCERPT))), h("div.actions", run.result && place && h("a", { href: address(`${key === "synthesis" ? here : place}?tab=answer`) }, "Whole answer"), pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
     }
     if (run.agent_run_id && run.log_count !== known.count) {
       known.count = run.log_count;
@@ -216,11 +221,33 @@ async function answer(multiRun, path, signal, address) {
   const chips = (block) => block.sources.length
     ? block.sources.map(({ candidate, score }) => h("a.chip", { href: address(`runs/${encodeURIComponent(multiRun.candidates[candidate]?.agent_run_id ?? "")}`), data: { candidate: candidate % 8 }, title: `Candidate ${candidate + 1}: ${Math.round(score * 100)} % of the words` }, candidate + 1))
     : block.kind !== "heading" && h("span.chip.novel", { title: "In no candidate's answer" }, "new");
+  const parts = provenance.blocks.map((block) => h("div.block", h("div.chips", chips(block)), markdown(restored(block))));
+  const legend = provenance.left_out.map((each) => {
+    const toggle = h("button.button.small", { type: "button", "aria-pressed": "false", title: "Show what the answer took from it", on: {
+      click: () => {
+        const on = toggle.getAttribute("aria-pressed") === "false";
+        for (const other of legend) other.setAttribute("aria-pressed", String(on && other === toggle));
+        parts.forEach((part, at) => part.classList.toggle("others", on && !provenance.blocks[at].sources.some(({ candidate }) => candidate === each.candidate)));
+      },
+    } }, numbered(each.candidate), h("span.muted", share(each)));
+    return toggle;
+  });
   return h("section.answer", { "aria-label": "Answer" }, told,
     h("p.muted.legend", "The numbers say whose words a part contains. It is measured, not claimed."),
-    h("div.blocks", provenance.blocks.map((block) => h("div.block", { data: { candidate: block.sources[0] ? block.sources[0].candidate % 8 : "none" } }, h("div.chips", chips(block)), markdown(restored(block))))),
+    h("div.actions.legend", { role: "group", "aria-label": "Taken from" }, legend),
+    h("div.blocks", parts),
     provenance.left_out.some((each) => each.texts.length) && [h("h2", "Not taken"), provenance.left_out.filter((each) => each.texts.length).map((each) => h("details.left-out",
-      h("summary", icon("chevron"), `Candidate ${each.candidate + 1}`, h("span.muted", `${each.taken} of ${count(each.blocks, "part")} taken`)), h("ul", each.texts.map((text) => h("li", firstLine(text))))))]);
+      h("summary", icon("chevron"), numbered(each.candidate), h("span.muted", count(each.texts.length, "part"))), h("ul", each.texts.map((text) => h("li", firstLine(text))))))]);
+}
+
+/** The name of a candidate, with its number in its colour. */
+function numbered(index) {
+  return h("span", "Candidate ", h("span.chip", { data: { candidate: index % 8 } }, index + 1));
+}
+
+/** How many parts of a candidate's answer the answer contains. */
+function share({ taken, blocks }) {
+  return `${taken} of ${count(blocks, "part")} taken`;
 }
 
 /** A part of the answer as Markdown of its kind. */
@@ -231,8 +258,10 @@ function restored({ kind, text }) {
   return text;
 }
 
-function comparison(found, address) {
+function comparison(found, multiRun, address) {
   const all = found.candidates;
+  const taken = (each) => found.provenance?.left_out.find((part) => part.candidate === each.index);
+  const isAnswer = (each) => each.index === (multiRun.pick?.candidate ?? multiRun.answer?.candidate);
   const evidence = (read) => (each) => (each.evidence ? read(each.evidence) : null);
   const rows = [
     ["Status", (each) => status(each.status, each.reason)],
@@ -248,12 +277,13 @@ function comparison(found, address) {
     ["Errors", evidence((e) => e.errors.length ? [h("span.bad", count(e.errors.length, "error")), h("p.muted", firstLine(e.errors[0].text))] : "None")],
     ["Pull requests", evidence((e) => pullRequests(e.pull_requests))],
     ["Open ends", evidence((e) => e.open_ends.length ? e.open_ends.slice(0, 4).map((end) => h("p", firstLine(end.text))) : null)],
+    ["Taken into the answer", (each) => multiRun.answer?.source === "synthesis" && taken(each)?.blocks > 0 && share(taken(each))],
     ["Answer", (each) => each.answer_characters !== null && each.answer_characters !== undefined && count(each.answer_characters, "character")],
   ].map(([name, read]) => [name, all.map(read)]).filter(([, cells]) => cells.some((cell) => cell !== null && cell !== undefined && cell !== false && cell !== "" && !(Array.isArray(cell) && !cell.length)));
   return [
     found.agreement && h("p.stands", capital(found.agreement.summary), h("span.muted", ", by their words")),
     h("div.scrolls", { tabindex: "0", role: "group", "aria-label": "Comparison" }, h("table.compare",
-      h("thead", h("tr", h("th", { scope: "col" }, h("span.visually-hidden", "Property")), all.map((each) => h("th", { scope: "col" }, each.agent_run_id ? h("a", { href: address(`runs/${each.agent_run_id}`) }, `Candidate ${each.index + 1}`) : `Candidate ${each.index + 1}`)))),
+      h("thead", h("tr", h("th", { scope: "col" }, h("span.visually-hidden", "Property")), all.map((each) => h("th", { scope: "col" }, each.agent_run_id ? h("a", { href: address(`runs/${each.agent_run_id}`) }, numbered(each.index)) : numbered(each.index), isAnswer(each) && h("span.tag", multiRun.pick ? "Picked" : "Answer"))))),
       h("tbody", rows.map(([name, cells]) => h("tr", h("th", { scope: "row" }, name), cells.map((cell) => h("td", cell ?? h("span.muted", "–")))))))),
     found.files.changed_by_all.length > 0 && h("p.stands", "All changed: ", found.files.changed_by_all.map((file, at) => [at > 0 && ", ", h("code", file)])),
   ];
