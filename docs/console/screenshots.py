@@ -63,6 +63,8 @@ VIEWS = [
     ("usage", "usage?days=7", ".plot"),
     ("limits", "limits", ".bar"),
     ("endpoints", "settings/endpoints", ".endpoints"),
+    ("doorbell", "settings/webhook", ".pair"),
+    ("audit", "settings/audit", "table"),
 ]
 
 
@@ -147,6 +149,9 @@ def present(team: Team, hook: str) -> dict[str, Any]:
     team.send("PATCH", endpoint, {"url": "https://hooks.example.com/runs", "description": "Build room"})
     at_work = {"prompt": "Move the images to the new bucket", "repo_id": 457, "metadata": {"fake": {"seconds": 9000}}}
     team.send("POST", "/agent/run", at_work)
+    # No run ends from now on, so nothing is forwarded.
+    team.send("POST", "/webhooks/agent-run", {"url": "https://hooks.example.com/codegen"})
+    team.send("PUT", "/doorbell", {"forward": True})
     return {"run": run, "multi_run": multi_run, "chat": said["run_id"]}
 
 
@@ -160,7 +165,7 @@ def take(opened: Console, ids: dict[str, Any]) -> None:
         opened.open(f"{DEMO_ORG_ID}/{address.format(**ids)}")
         page.locator(ready).first.wait_for()
         if name == "endpoints":
-            page.locator("summary").first.click()
+            page.get_by_text("Deliveries").first.click()
             page.locator(".deliveries td").first.wait_for()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")

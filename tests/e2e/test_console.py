@@ -145,7 +145,7 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
         for view, ready in views.items():
             opened.open(f"{DEMO_ORG_ID}/{view.replace('assistant', f'assistant-{width}-{scheme}')}")
             if view == "settings/endpoints":
-                page.locator("summary").first.click()
+                page.get_by_text("Deliveries").first.click()
             page.locator(ready).first.wait_for()
             found[view] = opened.violations()
 
@@ -235,8 +235,16 @@ def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser
 
         page.get_by_role("link", name="Compare").click()
         expect(page.get_by_role("rowheader", name="Duration")).to_be_visible()
+        expect(page.get_by_role("row", name="Taken into the answer")).to_contain_text("parts taken")
         page.get_by_role("link", name="Answer", exact=True).click()
-        expect(page.locator(".grafts, .block").first).to_be_visible()
+        parts = page.locator(".block")
+        expect(parts.first).to_be_visible()
+        page.get_by_role("group", name="Taken from").get_by_role("button", name="Candidate 2").click()
+        taken = page.locator(".block:not(.others)")
+        expect(taken).not_to_have_count(parts.count())
+        assert all("2" in chips.split() for chips in taken.locator(".chips").all_inner_texts())
+        page.get_by_role("group", name="Taken from").get_by_role("button", name="Candidate 2").click()
+        expect(taken).to_have_count(parts.count())
 
         page.get_by_role("link", name=re.compile("^Candidates")).click()
         page.get_by_role("button", name="Pick").nth(1).click()
@@ -345,6 +353,38 @@ def test_a_run_is_starred_filtered_and_forked(live: Stack, browser: Browser) -> 
         dialog.get_by_role("button", name="Start the run").click()
         expect(page).not_to_have_url(re.compile(rf"runs/{run_id}"))
         expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_keyboard_finds_opens_and_leaves(live: Stack, browser: Browser) -> None:
+    for number in range(3):
+        start(live, f"Play the piano {number}", seconds=1, steps=1)
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+        page.keyboard.press("/")
+        expect(page.get_by_label("Search")).to_be_focused()
+        page.keyboard.type("piano")
+        expect(page.locator(".run")).to_have_count(3)
+        page.keyboard.press("Escape")
+        expect(page.get_by_label("Search")).not_to_be_focused()
+        titles = page.locator(".run .title")
+        for key, at in (("j", 0), ("j", 1), ("j", 2), ("j", 2), ("k", 1)):
+            page.keyboard.press(key)
+            expect(titles.nth(at)).to_be_focused()
+        chosen = titles.nth(1).inner_text()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text(chosen)
+        page.keyboard.press("g")
+        page.keyboard.press("r")
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        page.keyboard.press("n")
+        expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
 
 
 @pytest.mark.parametrize("kind", ["live", "paged"])

@@ -137,8 +137,9 @@ export async function show({ main, signal, titled, address, query }) {
       const filtered = Object.values(filters).some(Boolean);
       fill(body, filtered
         ? empty("search", "No run matches", "Change the filters, or remove them.", button("Remove all filters", () => { location.hash = address("runs"); location.reload(); }))
-        : empty("runs", "No runs yet", "A run is one job of an agent: you give it a prompt, it works, and you watch. Start the first one here, or over the API.",
-          h("a.button.primary", { href: address("new") }, icon("plus"), "Start a run")));
+        : empty("runs", "No runs yet", "A run is one job of an agent: you give it a prompt, it works, and you watch. With several candidates, agents do the same job side by side, and you get one answer.",
+          h("a.button.primary", { href: address("new") }, icon("plus"), "Start a run"),
+          h("a.button", { href: address("new?candidates=3") }, icon("fan"), "Start three candidates")));
       return;
     }
     const kept = new Map();
