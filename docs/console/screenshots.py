@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from docs.console.palette import with_palette
 from local.fake_codegen import DEMO_ORG_ID, DEMO_REPO_ID, DEMO_TOKEN, DEMO_USER_ID, FakeCodegen, Script
 from local.fake_codegen.schemas import ApiAgentRunSourceType as Source
 from local.stack import Stack
@@ -168,7 +169,7 @@ def take(opened: Console, ids: dict[str, Any]) -> None:
             page.get_by_text("Deliveries").first.click()
             page.locator(".deliveries td").first.wait_for()
         page.wait_for_load_state("networkidle")
-        page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+        (FOLDER / f"{name}.png").write_bytes(with_palette(page.screenshot(animations="disabled")))
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ function doorbell(card, again) {
     h("div.row", h("h2", "Doorbell"), h("div.actions",
       !isCalled && button("Turn on", () => turnOn(card, again), { kind: "small.primary" }),
       card.state !== "off" && button("Turn off", () => turnOff(card, again), { kind: "small" }))),
-    h("p", h(`span.status.status-${mark}`, icon(mark), h("span.word", words)), begun && h("span.muted", " since ", h("time", { datetime: begun }, moment(begun)))),
+    h("p.sentence", h(`span.status.status-${mark}`, icon(mark), h("span.word", words)), begun && h("span.muted", "since ", h("time", { datetime: begun }, moment(begun)))),
     h("p.muted", why));
 }
 
