@@ -1,12 +1,12 @@
 """Every exchange on docs/api.md, sent in the page's order to the whole system."""
 
-import time
 from typing import Any
 
 import httpx
 import pytest
 
 from local.exchanges import Exchange
+from tests.e2e.test_multi_run import follow
 from tests.support import api_examples
 
 ORG = "/v1/organizations/123"
@@ -34,8 +34,7 @@ def ids(http: httpx.Client) -> dict[str, str]:
     found = {shown: str(_post(http, f"{ORG}/agent/run", {"prompt": prompt})["id"]) for shown in WORKING}
     multi_run = _post(http, f"{ORG}/multi-runs", {"prompt": prompt, "concurrency": 1})
     failed = _post(http, f"{ORG}/multi-runs", {"prompt": FAILING, "concurrency": 1})
-    while http.get(f"{ORG}/multi-runs/{failed['id']}").json()["status"] != "failed":
-        time.sleep(0.5)
+    follow(http, f"{ORG}/multi-runs/{failed['id']}", {"failed"})
     _post(http, f"{ORG}/agents", {"id": "assistant", "name": "Assistant"}, taken=True)
     assert http.put(f"{ORG}/doorbell", json={}).is_success
     doorbell = http.get(f"{ORG}/webhooks/agent-run").json()["url"].rpartition("/")[2]

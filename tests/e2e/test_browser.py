@@ -21,7 +21,7 @@ import pytest
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 
-PATIENCE = 60
+PATIENCE = 180
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 PAGE = """<!doctype html><title>A viewer</title><script>

@@ -18,6 +18,7 @@ from local import demo_agents
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 from tests.support import samples
+from tests.support.processes import wait_until
 from tests.support.viewers import frames
 
 TEXT = (Path(__file__).parent / "chat_examples.md").read_text("utf-8")
@@ -135,7 +136,7 @@ def test_a_browser_can_replace_the_javascript_client(stack: Stack) -> None:
     given = f"const api = {json.dumps(stack.api_url)}, token = {json.dumps(DEMO_TOKEN)};\n"
     assert NODE
     done = subprocess.run(
-        [NODE, "--input-type=module"], input=given + source, capture_output=True, text=True, check=True, timeout=60
+        [NODE, "--input-type=module"], input=given + source, capture_output=True, text=True, check=True, timeout=180
     )
 
     assert done.stderr == ""
@@ -153,16 +154,22 @@ def test_an_event_source_follows_a_turn_by_ticket(stack: Stack, http: httpx.Clie
 
 
 @pytest.mark.full
-def test_a_conversation_continues_through_the_gateway_and_a_busy_session_is_refused(http: httpx.Client) -> None:
+def test_a_conversation_continues_through_the_gateway_and_a_busy_session_is_refused(
+    stack: Stack, http: httpx.Client
+) -> None:
+    assert stack.fake
     first = http.post("/api/chat", json={"agent_id": "assistant", "message": "Hello!"}).json()
     more = {"agent_id": "assistant", "session_id": first["session_id"]}
     with http.stream(
-        "POST", "/api/chat", json={**more, "message": "Wait. [[fake seconds=60]]", "stream": True}
+        "POST", "/api/chat", json={**more, "message": "Wait. [[fake ending=NEVER]]", "stream": True}
     ) as told:
         lines = told.iter_lines()
         assert next(lines).startswith("retry")
         busy = http.post("/api/chat", json={**more, "message": "Are you there?"})
         assert (busy.status_code, busy.json()["code"]) == (409, "session_busy")
+        run = stack.fake.runs[first["run_id"]]
+        wait_until(lambda: len(run.turns) == 2)
+        stack.fake.finish(run.id)
         text = "\n".join(lines).lstrip() + "\n"
 
     assert frames(text)[-2]["event"] == "run_completed"

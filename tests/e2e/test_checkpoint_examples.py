@@ -17,7 +17,7 @@ from tests.support import examples
 FILE = Path(__file__).parent / "checkpoint_examples.md"
 EXAMPLES = examples.read(FILE)
 RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
-PATIENCE = 30
+PATIENCE = 120
 
 
 def start(http: httpx.Client, prompt: str) -> int:

@@ -11,6 +11,8 @@ from codegen_api import CodegenAPI, ConflictError, TaskStatus
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 
+PATIENCE = 120
+
 
 class LosingResponses(httpx.HTTPTransport):
     """A network that loses every second response after the server has sent it."""
@@ -81,20 +83,20 @@ def test_the_events_of_a_run_are_the_same_in_a_list_in_a_stream_and_in_pages(api
 
 
 def test_a_task_gets_a_follow_up_and_is_forked(api: CodegenAPI) -> None:
-    task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
+    task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=PATIENCE, poll_interval=0.3)
 
     forked = task.fork(prompt="Say hello in French. [[fake seconds=1]]")
 
     assert forked.id != task.id
-    assert forked.wait_for_completion(timeout=30, poll_interval=0.3).is_successful()
+    assert forked.wait_for_completion(timeout=PATIENCE, poll_interval=0.3).is_successful()
     lineages = [api.checkpoints.lineage(checkpoint.id) for checkpoint in task.checkpoints()]
     assert str(forked.id) in {fork.child for lineage in lineages for fork in lineage.descendants}
-    task.follow_up("And goodbye. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
+    task.follow_up("And goodbye. [[fake seconds=1]]").wait_for_completion(timeout=PATIENCE, poll_interval=0.3)
     assert task.is_successful()
 
 
 def test_a_task_is_paused_and_continues(api: CodegenAPI) -> None:
-    task = api.run_task("Say hello. [[fake seconds=30]]").pause()
+    task = api.run_task("Say hello. [[fake ending=NEVER]]").pause()
     assert api.run_cards.get(task.id).paused_scope == "queue_only"
 
     task.resume()
@@ -145,8 +147,8 @@ def test_run_cards_are_filtered_and_all_pages_are_read(api: CodegenAPI) -> None:
 
 
 def test_an_unchanged_response_is_not_sent_again(api: CodegenAPI) -> None:
-    task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=30, poll_interval=0.3)
-    deadline = time.monotonic() + 30
+    task = api.run_task("Say hello. [[fake seconds=1]]").wait_for_completion(timeout=PATIENCE, poll_interval=0.3)
+    deadline = time.monotonic() + PATIENCE
     statuses: dict[int, int] = {}
     while statuses != {304: 1}:  # The card of a run that has just ended still changes a little.
         assert time.monotonic() < deadline, statuses
@@ -164,7 +166,7 @@ def test_a_running_task_is_cancelled_only_with_consent_to_a_ban(api: CodegenAPI)
     with pytest.raises(ConflictError, match="pull request"):
         task.cancel()
 
-    task.cancel(allow_pr_ban=True).wait_for_completion(timeout=30, poll_interval=0.3)
+    task.cancel(allow_pr_ban=True).wait_for_completion(timeout=PATIENCE, poll_interval=0.3)
 
     assert task.status is TaskStatus.CANCELLED
 

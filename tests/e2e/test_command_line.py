@@ -27,7 +27,7 @@ def codegen_runs(stack: Stack, tmp_path: Path) -> Run:
 
     def run(*line: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "codegen_cli", *line]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
 
     return run
 

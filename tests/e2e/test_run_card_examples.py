@@ -41,7 +41,7 @@ def answers(title: str, stack: Stack) -> list[Any]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     return [json.loads(line) for line in ran.stdout.splitlines()]
 

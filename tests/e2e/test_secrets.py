@@ -19,7 +19,7 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 
 ORG = f"/v1/organizations/{DEMO_ORG_ID}"
-PATIENCE = 60
+PATIENCE = 180
 
 ALLOWED = {
     "an agent's system prompt": {"AgentsTable", "verbatim"},

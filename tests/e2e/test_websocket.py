@@ -15,8 +15,8 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
 
 RUNS = f"/v1/organizations/{DEMO_ORG_ID}/agent/run"
-PATIENCE = 60
-AT_ONCE = 30  # seconds: well before anybody looks after the subscriptions for their own sake
+PATIENCE = 180
+AT_ONCE = 45  # seconds: before the first check of the subscription, which would also send what is missing
 
 
 class Viewer:
@@ -135,6 +135,8 @@ def test_one_connection_follows_several_runs(viewer: Any, http: httpx.Client) ->
 
 
 def test_the_events_of_an_endpoint_are_pushed_at_once(viewer: Any, http: httpx.Client) -> None:
+    for verb, body in (("pause", None), ("cancel", {"allow_pr_ban": True})):  # both functions take long to start
+        http.post(f"{RUNS}/{start(http, ending='NEVER', steps=0)}/{verb}", json=body).raise_for_status()
     run_id = start(http, ending="NEVER", steps=0)
 
     async def story() -> None:

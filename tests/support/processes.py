@@ -11,7 +11,7 @@ def is_running(pid: int) -> bool:
     return bool(listed) and not listed.startswith("Z")
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a condition holds; fail after some seconds."""
     started = time.monotonic()
     while not condition():

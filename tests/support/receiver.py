@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from typing import Any
 
-SECONDS = 60
+SECONDS = 180
 """How long a test waits for a message."""
 
 

@@ -51,7 +51,7 @@ def session(url: str, *line: str, columns: int = 80, term: str = "xterm-256color
             break
         written += part
     os.close(master)
-    assert command.wait(timeout=30) == 0, written
+    assert command.wait(timeout=120) == 0, written
     return written.decode()
 
 

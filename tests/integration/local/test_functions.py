@@ -368,19 +368,19 @@ def meet(function, place, events):
 
 
 def test_concurrent_events_run_in_processes_of_their_own(deploy, tmp_path):
-    function = deploy(MEETING, timeout=20, max_workers=3)
+    function = deploy(MEETING, timeout=60, max_workers=3)
 
     assert len(meet(function, tmp_path / "place", events=3)) == 3
 
 
 def test_events_that_wait_for_long_get_spare_processes(deploy, tmp_path):
-    function = deploy(MEETING, timeout=20, max_workers=1, spare_workers=2)
+    function = deploy(MEETING, timeout=60, max_workers=1, spare_workers=2)
 
     assert len(meet(function, tmp_path / "place", events=3)) == 3
 
 
 def test_more_events_than_processes_wait(deploy, tmp_path):
-    function = deploy(MEETING, timeout=20, max_workers=3)
+    function = deploy(MEETING, timeout=60, max_workers=3)
 
     assert len(meet(function, tmp_path / "place", events=9)) == 3
 

@@ -22,6 +22,7 @@ from tests.support.processes import is_running, wait_until
 
 ROOT = Path(__file__).parents[3]
 DEMO_AGENTS = ("assistant", "customer_support")
+PATIENCE = 120
 ANY_PORT = {"PORT": "0", "WEBSOCKET_PORT": "0", "CODEGEN_PORT": "0", "AWS_PORT": "0"}
 
 
@@ -71,7 +72,7 @@ def descendants(pid: int) -> set[int]:
 def curl(line: str, **variables: str) -> tuple[int, str]:
     line += " -s -w '\\n%{http_code}'"
     answer = subprocess.run(
-        line, shell=True, env=os.environ | variables, capture_output=True, text=True, check=True, timeout=60
+        line, shell=True, env=os.environ | variables, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     body, _, status = answer.stdout.rpartition("\n")
     return int(status), body
@@ -94,7 +95,7 @@ def test_the_printed_commands_work_and_sigint_ends_every_process():
         started = descendants(process.pid)
         assert len(started) > 2  # the AWS stand-in, and at least two functions
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert not [pid for pid in started if is_running(pid)]
 
 
@@ -108,7 +109,7 @@ def test_no_process_is_left_when_the_stack_is_killed():
 
         process.kill()
 
-        wait_until(lambda: not any(is_running(pid) for pid in started), seconds=20)
+        wait_until(lambda: not any(is_running(pid) for pid in started))
 
 
 @pytest.mark.full
@@ -117,7 +118,7 @@ def test_with_a_token_the_real_codegen_is_used_and_the_token_is_never_shown(tmp_
         process.terminate()
         rest = process.stdout.read()
 
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert "The demo agents were not created: " in screen
         assert "https://api.codegen.com" in screen
         assert "/v1/organizations/42/" in screen
@@ -136,9 +137,9 @@ def test_a_stack_that_cannot_write_its_data_any_more_stops_with_a_sentence(tmp_p
         with suppress(httpx.TransportError):
             for number in range(100):
                 body = {"name": f"Agent {number}", "system_prompt": "x" * 1000}
-                httpx.post(agents, json=body, headers=bearer, timeout=30, trust_env=False)
+                httpx.post(agents, json=body, headers=bearer, timeout=PATIENCE, trust_env=False)
 
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=PATIENCE) == 1
         assert f"{tmp_path}/tables.journal cannot be written: File too large." in process.stdout.read()
 
 
@@ -218,7 +219,7 @@ def test_the_demo_uses_a_running_stack_and_its_multi_run_stays():
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=True,
         )
         (look,) = re.findall(r"^  (curl .*)$", demo.stdout, re.MULTILINE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from local.aws.server import Aws, serve
 from local.journal import DataError
 from local.loopback import listen
 from local.template import Template, load
+from tests.support.processes import wait_until
 from tests.support.profiles import examples
 
 NOW = 1_800_000_000
@@ -254,10 +254,8 @@ def test_an_execution_that_was_running_runs_again_under_its_name(start: Start) -
 
 
 def _wait_for(stand_in: StandIn, name: str, status: str) -> None:
-    deadline = time.monotonic() + 10
-    while stand_in.step_functions.describe_execution(executionArn=stand_in.execution(name))["status"] != status:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    execution = stand_in.execution(name)
+    wait_until(lambda: stand_in.step_functions.describe_execution(executionArn=execution)["status"] == status)
 
 
 def test_an_execution_of_a_state_machine_that_is_gone_is_left_out(

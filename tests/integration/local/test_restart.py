@@ -21,7 +21,7 @@ from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, serve
 ROOT = Path(__file__).parents[3]
 ORGANIZATION = f"/v1/organizations/{DEMO_ORG_ID}"
 STAR = ("agent_run_id", "note", "starred_at")
-PATIENCE = 60
+PATIENCE = 180
 
 
 @contextmanager

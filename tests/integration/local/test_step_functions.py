@@ -23,9 +23,10 @@ from werkzeug.serving import make_server
 
 from local.aws.server import Aws, serve
 from local.loopback import listen
+from tests.support.processes import wait_until
 
 ROLE = "arn:aws:iam::123456789012:role/r"
-WAIT = {"Type": "Wait", "Seconds": 30, "End": True}
+WAIT = {"Type": "Wait", "Seconds": 300, "End": True}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ class Machine:
 
     def wait_for(self, execution: str, state: str) -> None:
         """Wait until the execution has entered the state."""
-        self.until(lambda: any(event["type"] == state for event in self.events(execution)))
+        wait_until(lambda: any(event["type"] == state for event in self.events(execution)))
 
     def events(self, execution: str) -> list[dict[str, object]]:
         return self.client.get_execution_history(executionArn=execution)["events"]
@@ -85,15 +86,8 @@ class Machine:
 
     def end_of(self, execution: str) -> dict[str, str]:
         """Wait until the execution has ended and describe it."""
-        self.until(lambda: self.describe(execution)["status"] != "RUNNING")
+        wait_until(lambda: self.describe(execution)["status"] != "RUNNING")
         return self.describe(execution)
-
-    @staticmethod
-    def until(condition, seconds=10.0):
-        started = time.monotonic()
-        while not condition():
-            assert time.monotonic() - started < seconds
-            time.sleep(0.01)
 
 
 def outcome(described: dict[str, str]) -> tuple[str | None, ...]:
@@ -144,7 +138,7 @@ A_TOKEN = {
     "Type": "Task",
     "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
     "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/queue", "MessageBody.$": "$$.Task.Token"},
-    "TimeoutSeconds": 60,
+    "TimeoutSeconds": 300,
 }
 TOKEN = {**A_TOKEN, "End": True}
 
@@ -299,26 +293,26 @@ def test_moto_alone_makes_a_client_for_each_task(alone):
 
 # --- retries ---------------------------------------------------------------------------------------------------------
 
-RETRIED = {
-    "Type": "Task",
-    "Resource": "arn:aws:states:::sqs:sendMessage",
-    "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/nowhere", "MessageBody": "x"},
-    "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 3, "MaxAttempts": 1}],
-    "End": True,
-}
 
-
-def seconds_of_a_retry(aws: Aws) -> float:
-    machine = Machine(aws, {"Only": RETRIED})
+def seconds_of_a_retry(aws: Aws, *, after: int) -> float:
+    """Measure an execution with one retry, whose definition has a delay of so many seconds."""
+    retried = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage",
+        "Parameters": {"QueueUrl": "http://127.0.0.1/123456789012/nowhere", "MessageBody": "x"},
+        "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": after, "MaxAttempts": 1}],
+        "End": True,
+    }
+    machine = Machine(aws, {"Only": retried})
     started = time.monotonic()
     assert machine.end_of(machine.start(name="mr-1"))["status"] == "FAILED"
     return time.monotonic() - started
 
 
 def test_the_delay_of_a_retry_can_be_scaled(patched):
-    assert seconds_of_a_retry(patched) < 2.5
+    assert seconds_of_a_retry(patched, after=60) < 30
 
 
 @pytest.mark.full
 def test_moto_alone_waits_in_real_time(alone):
-    assert seconds_of_a_retry(alone) >= 3
+    assert seconds_of_a_retry(alone, after=2) >= 2

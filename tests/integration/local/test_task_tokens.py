@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from codegen_runs.poller.task_tokens import StepFunctionsTokens
 from local.aws.server import Aws, serve
 from local.loopback import listen
+from tests.support.processes import wait_until
 
 WAITING = {
     "Type": "Task",
@@ -20,7 +20,7 @@ WAITING = {
         "QueueUrl": "http://127.0.0.1/123456789012/tokens",
         "MessageBody": {"token.$": "$$.Task.Token", "candidate.$": "$"},
     },
-    "TimeoutSeconds": 60,
+    "TimeoutSeconds": 300,
     "End": True,
 }
 CANDIDATES = {
@@ -57,7 +57,7 @@ class Execution:
             "executionArn"
         ]
         self.tokens: dict[int, str] = {}
-        self._until(self._have_come)
+        wait_until(self._have_come)
 
     def _have_come(self) -> bool:
         for message in self._queues.receive_message(QueueUrl=self._queue).get("Messages", []):
@@ -70,19 +70,12 @@ class Execution:
 
     def output(self) -> Any:
         """Wait for the end, and return what the candidates gave."""
-        self._until(lambda: self.status() != "RUNNING")
+        wait_until(lambda: self.status() != "RUNNING")
         return json.loads(self._client.describe_execution(executionArn=self._arn)["output"])
 
     def ended_tasks(self) -> int:
         history = self._client.get_execution_history(executionArn=self._arn)["events"]
         return sum(event["type"] in ("TaskSucceeded", "TaskFailed") for event in history)
-
-    @staticmethod
-    def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-        started = time.monotonic()
-        while not condition():
-            assert time.monotonic() - started < seconds
-            time.sleep(0.01)
 
 
 @pytest.fixture
