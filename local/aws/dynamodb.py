@@ -7,22 +7,27 @@ Transactions. moto copies every table that a transaction writes to, once for eac
 transaction fails: with a few thousand items one write takes seconds. Patched, it copies the items that are written.
 
 Queries. moto sorts all items of a table for every query, and reads both keys again for each comparison. Patched, it
-reads each key once.
+reads each key once. moto also copies the items that it found, and copies and converts each of them again for every
+attribute that an index or a projection keeps. Patched, it returns the attributes of the items.
 
 For each patch a test fails once moto no longer needs it.
 """
 
 from __future__ import annotations
 
+import copy
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import camelcase_to_underscores
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models import table as tables
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from werkzeug.wrappers import Request, Response
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 
 # moto is only partly typed; what is patched here is not.
 _moto_transact_write_items: Any = DynamoDBBackend.transact_write_items
+_moto_project: Any = Item.project
 
 _TARGET = "DynamoDB_20120810."
 _CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -99,7 +105,7 @@ def _base64(value: bytes) -> str:
 @contextmanager
 def patched() -> Iterator[None]:
     """Apply all patches while the context lasts."""
-    with item_backups(), plain_keys():
+    with item_backups(), plain_keys(), shared_items():
         yield
 
 
@@ -107,6 +113,20 @@ def patched() -> Iterator[None]:
 def plain_keys() -> Iterator[None]:
     """Sort the items of a table by plain values while the context lasts."""
     with patch.object(Table, "all_items", _all_items):
+        yield
+
+
+@contextmanager
+def shared_items() -> Iterator[None]:
+    """Answer queries with parts of the stored items instead of copies while the context lasts.
+
+    An answer is turned into JSON before the next operation changes an item.
+    """
+    with (
+        patch.object(tables, "copy", SimpleNamespace(copy=copy.copy, deepcopy=_copy_unless_items)),
+        patch.object(Item, "project", _project),
+        patch.object(DynamoType, "to_regular_json", _to_regular_json),
+    ):
         yield
 
 
@@ -128,6 +148,40 @@ def _all_items(table: Any) -> list[Any]:
         for _, items in sorted(table.items.items(), key=lambda of_hash: of_hash[0].cast_value)
         for item in sorted(items.values(), key=lambda item: item.range_key.cast_value)
     ]
+
+
+def _copy_unless_items(value: Any) -> Any:
+    """Copy a value deeply, unless it is an item or a list of items, which moto copies in queries and scans only."""
+    items = value if isinstance(value, list) else [value]
+    return value if all(isinstance(each, Item) for each in items) else copy.deepcopy(value)
+
+
+def _project(item: Item, expressions: list[list[str]]) -> Any:
+    """Return an item with these attributes. moto reads paths into an attribute."""
+    if any(len(path) > 1 or "[" in path[0] for path in expressions):
+        return _moto_project(item, expressions)
+    projected = Item(item.hash_key, item.range_key, {})
+    for (name,) in expressions:
+        if name in item.attrs:
+            # The method of `dict`, because that of the attributes adds up the size of the item each time.
+            dict.__setitem__(projected.attrs, name, item.attrs[name])
+    return projected
+
+
+def _to_regular_json(value: DynamoType) -> dict[str, Any]:
+    match value.value:
+        case dict() as found:
+            return {value.type: {name: _plain(each) for name, each in found.items()}}
+        case list() as found:
+            return {value.type: [_plain(each) for each in found]}
+        case str() as found if value.is_binary():
+            return {value.type: b64decode(found)}
+        case found:
+            return {value.type: found}
+
+
+def _plain(value: Any) -> Any:
+    return _to_regular_json(value) if isinstance(value, DynamoType) else value
 
 
 def _transact_write_items(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:

@@ -39,6 +39,13 @@ def every_function() -> dict[str, Function]:
 
 
 @cache
+def environment() -> dict[str, str]:
+    """Return the variables that the template gives all of its functions together."""
+    functions = template().functions.values()
+    return {name: value for function in functions for name, value in function.environment.items()}
+
+
+@cache
 def document(*, live: bool = False) -> Document:
     """Read the template with all properties, also those that the local stack ignores."""
     deployed = template(LiveStreaming="true") if live else template()

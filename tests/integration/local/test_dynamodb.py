@@ -14,9 +14,9 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.dynamodb.models import Table
-from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-from local.aws.dynamodb import is_on_items, patched, plain_keys
+from local.aws.dynamodb import is_on_items, patched, plain_keys, shared_items
 from local.aws.server import serve
 from local.loopback import listen
 
@@ -138,6 +138,63 @@ def test_values_of_every_type_are_read_as_they_were_written(client: Any) -> None
     assert client.delete_item(**key, ReturnValues="ALL_OLD")["Attributes"] == item
 
 
+@pytest.fixture
+def indexed(client: Any) -> Any:
+    """A client of a table with an index of keys and one item with values of several types."""
+    client.create_table(
+        TableName="indexed",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[*ATTRIBUTES, {"AttributeName": "due", "AttributeType": "N"}],
+        KeySchema=KEYS,
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by_due",
+                "KeySchema": [{"AttributeName": "due", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )
+    client.put_item(TableName="indexed", Item=thing("first", {"N": "1.5"}, PARTS) | DUE | {"bytes": {"B": b"\x00\xff"}})
+    return client
+
+
+DUE: Any = {"due": {"N": "7"}}
+PARTS: Any = {"L": [{"M": {"a": {"SS": ["x"]}, "b": {"NULL": True}}}, {"B": b"\x01"}]}
+ASK_FOR_DUE: Any = {
+    "IndexName": "by_due",
+    "KeyConditionExpression": "due = :v",
+    "ExpressionAttributeValues": {":v": DUE["due"]},
+}
+ASK_FOR_FIRST: Any = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "first"}}}
+COUNT: Any = {"ExpressionAttributeNames": {"#count": "count"}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (ASK_FOR_DUE, thing("first") | DUE),
+        (ASK_FOR_FIRST, thing("first", {"N": "1.5"}, PARTS) | DUE | {"bytes": {"B": b"\x00\xff"}}),
+        (
+            {**ASK_FOR_FIRST, **COUNT, "ProjectionExpression": "#count, bytes, nothing"},
+            {"count": {"N": "1.5"}, "bytes": {"B": b"\x00\xff"}},
+        ),
+        ({**ASK_FOR_FIRST, "ProjectionExpression": "parts"}, {"parts": PARTS}),
+        ({**ASK_FOR_FIRST, "ProjectionExpression": "parts[0].a"}, {"parts": {"L": [{"M": {"a": {"SS": ["x"]}}}]}}),
+    ],
+    ids=["index", "whole", "attributes", "attribute", "path"],
+)
+def test_a_query_returns_what_an_index_or_a_projection_keeps(indexed: Any, asked: Any, expected: Any) -> None:
+    assert indexed.query(TableName="indexed", **asked)["Items"] == [expected]
+
+
+def test_an_item_that_was_found_does_not_change_with_the_stored_one(indexed: Any) -> None:
+    found = indexed.query(TableName="indexed", **ASK_FOR_FIRST)["Items"]
+    indexed.delete_item(TableName="indexed", Key=thing("first"))
+
+    assert found[0]["parts"] == PARTS
+    assert indexed.query(TableName="indexed", **ASK_FOR_FIRST)["Items"] == []
+
+
 @pytest.mark.parametrize("target", ["DynamoDB_20120810.ListTables", "DynamoDB_20111205.GetItem", "GetItem"])
 def test_only_operations_on_items_take_the_short_way(target: str) -> None:
     assert is_on_items("DynamoDB_20120810.GetItem")
@@ -185,3 +242,30 @@ def test_moto_alone_reads_keys_for_each_comparison(patches: Any, most: int) -> N
 
     assert [item.range_key.value for item in found] == [f"{number:02}" for number in range(100)]
     assert most / 10 < len(read) <= most
+
+
+@pytest.mark.parametrize(
+    ("patches", "copied", "converted"), [(nullcontext, 1, 2), (shared_items, 0, 0)], ids=["alone", "patched"]
+)
+def test_moto_alone_copies_an_item_that_it_found_and_converts_it_for_each_attribute(
+    patches: Any, copied: int, converted: int
+) -> None:
+    table = Table("things", "123456789012", "us-east-1", schema=KEYS, attr=ATTRIBUTES)
+    table.put_item(thing("first", {"N": "1"}))
+    copies, conversions = Item.__deepcopy__, Item.to_regular_json
+    names: list[str] = []
+
+    def note(name: str, real: Any) -> Any:
+        return lambda *arguments: names.append(name) or real(*arguments)
+
+    with (
+        patches(),
+        patch.object(Item, "__deepcopy__", note("copied", copies)),
+        patch.object(Item, "to_regular_json", note("converted", conversions)),
+    ):
+        asked = {"hash_key": DynamoType({"S": "first"}), "projection_expressions": [["pk"], ["count"]]}
+        rest: Any = dict.fromkeys(("range_comparison", "exclusive_start_key"))
+        ((found,), _, _) = table.query(**asked, **rest, range_objs=[], limit=9, scan_index_forward=True)
+
+    assert found.to_json()["Attributes"] == {"pk": {"S": "first"}, "count": {"N": "1"}}
+    assert (names.count("copied"), names.count("converted")) == (copied, converted)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from codegen_runs.backend import Backend
 from codegen_runs.bodies import is_blank
-from tests.support.backend import template
+from tests.support.backend import environment
 from tests.support.events import call, rest, working_with
 from tests.support.handlers import handler
 from tests.support.wire import Wire
@@ -45,9 +45,8 @@ OPERATIONS = [
 
 @pytest.fixture(autouse=True)
 def variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for function in template().functions.values():
-        for name, value in function.environment.items():
-            monkeypatch.setenv(name, value)
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
     with working_with(Backend()):
         yield
 

@@ -75,9 +75,8 @@ def served(
     runs: MemoryRuns, transport: Apart, handlers_clock: Polling, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """The handlers in their environment, on the tests' clock and over the fake."""
-    for function in backend.template().functions.values():
-        for name, value in function.environment.items():
-            monkeypatch.setenv(name, value)
+    for name, value in backend.environment().items():
+        monkeypatch.setenv(name, value)
     work = Backend(
         clock=handlers_clock,
         kick=Kicks(),

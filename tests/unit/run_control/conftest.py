@@ -15,7 +15,7 @@ from codegen_runs.storage.budgets import BudgetsTable
 from codegen_runs.storage.runs import Launch, RunsTable, Watch
 from local.fake_codegen import DEMO_ORG_ID, FakeCodegen, FakeTransport, Script
 from tests.support import handlers
-from tests.support.backend import Kicks, TestClock, Tokens, template
+from tests.support.backend import Kicks, TestClock, Tokens, environment
 from tests.support.events import Answer, call, rest, working_with
 from tests.support.memory import MemoryBudgets, MemoryRuns
 from tests.unit.run_control.controls import ADA, KEY, TOKEN, Act, stored
@@ -41,9 +41,8 @@ def act(
     runs: MemoryRuns, fake: FakeCodegen, clock: TestClock, kicks: Kicks, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Act]:
     """Cancel, pause or resume a run, as Ada unless another caller is given."""
-    for function in template().functions.values():
-        for name, value in function.environment.items():
-            monkeypatch.setenv(name, value)
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
 
     def act(verb: str, run: Any, body: Any = None, *, org_id: int = DEMO_ORG_ID, caller: Caller = ADA) -> Answer:
         path = f"/v1/organizations/{org_id}/agent/run/{run}/{verb}"
