@@ -14,7 +14,7 @@ from local.stack import Stack
 from local.template import Template
 from tests.support import aws, backend, profiles
 from tests.support.stack_log import StackLog
-from tests.support.stacks import is_paged
+from tests.support.stacks import is_paged, is_shared
 
 profiles.register()
 
@@ -77,8 +77,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _unit(nodeid: str) -> str:
-    """Return what a test belongs to that one worker runs: a file, or all tests of one stack."""
-    if not nodeid.startswith("tests/e2e/"):
+    """Return what a test belongs to that one worker runs: a file, or all tests of one shared stack."""
+    if not is_shared(nodeid):
         return nodeid.partition("::")[0]
     return "paged stack" if is_paged(nodeid) else "live stack"
 

@@ -18,7 +18,6 @@ import httpx
 import moto.dynamodb.models
 import pytest
 from moto.sqs.models import SQSBackend
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local.aws.server import Aws, serve
 from local.functions.client import FunctionError, FunctionsClient, InvocationError
@@ -299,6 +298,9 @@ def test_the_templates_state_machine_calls_the_functions(running, created, lambd
 
 
 def test_executions_that_still_run_at_the_end_are_aborted():
+    # Imported here, because it takes a second, and each worker imports this module.
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
     waiting = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
     with listen() as listening, serve(listening) as aws:
         client = aws.client("stepfunctions")

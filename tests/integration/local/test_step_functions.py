@@ -18,7 +18,6 @@ import pytest
 from botocore.config import Config
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from werkzeug.serving import make_server
 
 from local.aws.server import Aws, serve
@@ -193,6 +192,9 @@ def test_moto_alone_cannot_stop_an_execution_that_waits_for_a_task_token(alone):
 @pytest.fixture
 def parsing(monkeypatch) -> Iterator[tuple[threading.Event, Callable[[], None]]]:
     """An event, and a function after whose call executions wait for that event before they parse their definition."""
+    # Imported here, because it takes a second, and each worker imports this module.
+    from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+
     parse, may_parse = AmazonStateLanguageParser.parse, threading.Event()
 
     def wait_and_parse(definition: str) -> object:
