@@ -10,6 +10,8 @@ Queries. moto sorts all items of a table for every query, and reads both keys ag
 reads each key once. moto also copies the items that it found, and copies and converts each of them again for every
 attribute that an index or a projection keeps. Patched, it returns the attributes of the items.
 
+Writes. moto adds up the size of an item before it adds each attribute. Patched, it adds it up once.
+
 For each patch a test fails once moto no longer needs it.
 """
 
@@ -25,9 +27,10 @@ from unittest.mock import patch
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import camelcase_to_underscores
+from moto.dynamodb.exceptions import ItemSizeTooLarge
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models import table as tables
-from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from werkzeug.wrappers import Request, Response
@@ -44,6 +47,8 @@ _moto_project: Any = Item.project
 
 _TARGET = "DynamoDB_20120810."
 _CONTENT_TYPE = "application/x-amz-json-1.0"
+_LARGEST_ITEM = 405_000
+"""The size in bytes above which moto refuses an item."""
 _ON_ITEMS = frozenset(
     {
         *("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"),
@@ -105,7 +110,7 @@ def _base64(value: bytes) -> str:
 @contextmanager
 def patched() -> Iterator[None]:
     """Apply all patches while the context lasts."""
-    with item_backups(), plain_keys(), shared_items():
+    with item_backups(), plain_keys(), shared_items(), sizes_once():
         yield
 
 
@@ -131,6 +136,13 @@ def shared_items() -> Iterator[None]:
 
 
 @contextmanager
+def sizes_once() -> Iterator[None]:
+    """Add up the size of a new item once while the context lasts."""
+    with patch.object(Item, "__init__", _make_item):
+        yield
+
+
+@contextmanager
 def item_backups() -> Iterator[None]:
     """Back up items instead of tables in transactions while the context lasts."""
     with (
@@ -150,6 +162,14 @@ def _all_items(table: Any) -> list[Any]:
     ]
 
 
+def _make_item(item: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]) -> None:
+    item.hash_key, item.range_key, item.attrs = hash_key, range_key, LimitedSizeDict()
+    for name, value in attrs.items():
+        dict.__setitem__(item.attrs, name, DynamoType(value))
+    if item.size() > _LARGEST_ITEM:
+        raise ItemSizeTooLarge
+
+
 def _copy_unless_items(value: Any) -> Any:
     """Copy a value deeply, unless it is an item or a list of items, which moto copies in queries and scans only."""
     items = value if isinstance(value, list) else [value]
@@ -163,7 +183,7 @@ def _project(item: Item, expressions: list[list[str]]) -> Any:
     projected = Item(item.hash_key, item.range_key, {})
     for (name,) in expressions:
         if name in item.attrs:
-            # The method of `dict`, because that of the attributes adds up the size of the item each time.
+            # The method of `dict`, because that of the attributes adds up the size of the item.
             dict.__setitem__(projected.attrs, name, item.attrs[name])
     return projected
 

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 
 from codegen_api import CodegenAPI, RetryPolicy
@@ -19,7 +18,7 @@ from local.aws import dynamodb
 from local.cloudformation import Document
 from local.fake_codegen import DEMO_TOKEN, ManualClock
 from local.template import ANY_SECRET, Function, Table, Template, load
-from tests.support.aws import in_memory
+from tests.support import aws
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 # moto makes up the last six characters of an ARN. It finds a secret by a partial ARN, which ends with the name.
@@ -101,7 +100,7 @@ class Tokens:
 def tables() -> Iterator[Template]:
     """Serve the template's tables from memory."""
     found = template()
-    with in_memory():
+    with aws.in_memory():
         create_tables(found)
         yield found
 
@@ -112,9 +111,17 @@ def create_tables(found: Template) -> None:
         _create(table)
 
 
+def create_state_machine(found: Template) -> None:
+    """Create the state machine of multi-runs. It can be started, and does nothing."""
+    machine = found.state_machines["MultiRunStateMachine"]
+    aws.client("stepfunctions").create_state_machine(
+        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
+    )
+
+
 def create_queues(found: Template) -> None:
     """Create a template's queues, empty."""
-    client = boto3.client("sqs", region_name="us-east-1")
+    client = aws.client("sqs")
     for queue in sorted(found.queues.values(), key=lambda each: "RedrivePolicy" in each.attributes):
         client.create_queue(QueueName=queue.name, Attributes=dict(queue.attributes))
 

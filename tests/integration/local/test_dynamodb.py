@@ -16,7 +16,7 @@ from moto import mock_aws
 from moto.dynamodb.models import Table
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-from local.aws.dynamodb import is_on_items, patched, plain_keys, shared_items
+from local.aws.dynamodb import is_on_items, patched, plain_keys, shared_items, sizes_once
 from local.aws.server import serve
 from local.loopback import listen
 
@@ -187,6 +187,15 @@ def test_a_query_returns_what_an_index_or_a_projection_keeps(indexed: Any, asked
     assert indexed.query(TableName="indexed", **asked)["Items"] == [expected]
 
 
+def test_an_item_that_is_too_large_is_refused(client: Any) -> None:
+    half: Any = {"L": [{"S": "x" * 100_000}] * 2}
+    larger = {**thing("larger", parts=half), "other": half, "more": {"S": "x" * 9_000}}
+    client.put_item(TableName="things", Item=thing("large", parts=half))
+
+    with pytest.raises(client.exceptions.ClientError, match="Item size has exceeded the maximum allowed size"):
+        client.put_item(TableName="things", Item=larger)
+
+
 def test_an_item_that_was_found_does_not_change_with_the_stored_one(indexed: Any) -> None:
     found = indexed.query(TableName="indexed", **ASK_FOR_FIRST)["Items"]
     indexed.delete_item(TableName="indexed", Key=thing("first"))
@@ -269,3 +278,17 @@ def test_moto_alone_copies_an_item_that_it_found_and_converts_it_for_each_attrib
 
     assert found.to_json()["Attributes"] == {"pk": {"S": "first"}, "count": {"N": "1"}}
     assert (names.count("copied"), names.count("converted")) == (copied, converted)
+
+
+@pytest.mark.parametrize(("patches", "most"), [(nullcontext, 1_000), (sizes_once, 50)], ids=["alone", "patched"])
+def test_moto_alone_adds_up_the_size_of_an_item_for_each_attribute(patches: Any, most: int) -> None:
+    sizes, real = [], DynamoType.size
+
+    def note(value: DynamoType) -> int:
+        sizes.append(value)
+        return real(value)
+
+    with patches(), patch.object(DynamoType, "size", note):
+        Item(DynamoType({"S": "a"}), None, {f"attribute {number}": {"S": "x"} for number in range(40)})
+
+    assert most / 2 < len(sizes) <= most

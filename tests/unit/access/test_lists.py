@@ -5,11 +5,11 @@ import hashlib
 import json
 from collections.abc import Callable
 
-import boto3
 import pytest
 
 from codegen_runs.storage.webhook_endpoints import Delivery, Endpoint, WebhookEndpointsTable
 from local.template import Template
+from tests.support.backend import create_state_machine
 from tests.support.loops import current_loop
 from tests.support.sources import ROOT
 from tests.unit.access.service import ADA, ATTIC, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service
@@ -112,10 +112,7 @@ def endpoint(service: Service) -> None:
 
 @pytest.fixture(autouse=True)
 def machine(service: Service, deployed: Template) -> None:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    create_state_machine(deployed)
 
 
 def hashed(content: bytes, *scope: object) -> str:

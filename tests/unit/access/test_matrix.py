@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-import boto3
 import pytest
 
 from codegen_runs.access.authentication import TABLE_SECONDS
@@ -18,7 +17,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.roles import Role, needed_for
 from local.fake_codegen import FakeCodegen
 from local.template import Template
-from tests.support.backend import Kicks, TestClock
+from tests.support.backend import Kicks, TestClock, create_state_machine
 from tests.support.events import working_with
 from tests.support.loops import current_loop
 from tests.support.operations import Operation, operations
@@ -82,10 +81,7 @@ def refusal(operation: Operation, caller: Caller) -> tuple[int, str] | None:
 @pytest.fixture
 def tokens(service: Service, clock: TestClock, fake: FakeCodegen, deployed: Template) -> Iterator[dict[str, str]]:
     """The token of each kind of caller."""
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    create_state_machine(deployed)
     expiring = service.make_token(role="admin", expires_at="2030-01-01")
     clock.sleep(max(0, 1_893_456_000 - clock.now()))
     revoked = service.make_token(role="admin")

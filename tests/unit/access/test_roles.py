@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-import boto3
 import pytest
 
 from codegen_runs.access.standing import ROLE_SECONDS
@@ -15,7 +14,7 @@ from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, Trouble
 from local.template import Template
 from tests.support import aws
-from tests.support.backend import TestClock
+from tests.support.backend import TestClock, create_state_machine
 from tests.support.events import REQUEST_ID
 from tests.support.sources import ROOT
 from tests.unit.access.service import ADA, ATTIC, HOME, IDS, LINUS, MARY, ORG, TOKENS, Service, unreachable
@@ -93,10 +92,7 @@ def test_a_viewer_may_get_a_stream_ticket(service: Service, viewer: str) -> None
 def test_a_caller_with_a_codegen_token_and_no_recorded_role_may_act(
     service: Service, deployed: Template, method: str, path: str, body: Any
 ) -> None:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    create_state_machine(deployed)
 
     assert service.send(method, path, MARY, body).status in (200, 202, 204)
 

@@ -45,10 +45,7 @@ BOB = Caller("user:790", 790, frozenset({DEMO_ORG_ID, 124}), DEMO_TOKEN, roles={
 
 @pytest.fixture(autouse=True)
 def _world(deployed: Template, fake: FakeCodegen, clock: backend.TestClock) -> Iterator[None]:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    backend.create_state_machine(deployed)
     work = Backend(clock=clock, kick=backend.Kicks())
     with upstream.over(FakeTransport(fake)), working_with(work), current_loop():
         yield

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from codegen_runs import upstream
@@ -16,7 +15,7 @@ from codegen_runs.storage.runs import Watch
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen, FakeTransport, Script
 from local.fake_codegen.sample_data import Organization
 from local.template import Template
-from tests.support import handlers
+from tests.support import aws, handlers
 from tests.support.backend import Kicks, TestClock
 from tests.support.events import TOKEN, Answer, call, rest, working_with
 
@@ -44,7 +43,7 @@ class Queue:
     """The queue of deliveries. `take` ignores how long a message is hidden."""
 
     def __init__(self) -> None:
-        self._client = boto3.client("sqs", region_name="us-east-1")
+        self._client = aws.client("sqs")
         self._url = self._client.create_queue(QueueName="DeliveryQueue")["QueueUrl"]
 
     def take(self) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import boto3
 import pytest
 
 from codegen_runs.backend import Backend
@@ -17,10 +16,7 @@ from tests.unit.multi_runs.flow import Runs
 @pytest.fixture
 def state_machine(deployed: Template, clock: backend.TestClock) -> Iterator[None]:
     """A state machine that can be started but does nothing: the tests call its tasks."""
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    backend.create_state_machine(deployed)
     with working_with(Backend(clock=clock, kick=backend.Kicks())):
         yield
 

@@ -48,10 +48,7 @@ Post = Callable[..., Answer]
 def _world(
     deployed: Template, fake: FakeCodegen, clock: backend.TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    backend.create_state_machine(deployed)
     monkeypatch.setenv("MAX_QUEUED_RUNS_PER_CALLER", "8")
     monkeypatch.setenv("MAX_QUEUED_RUNS_PER_ORGANIZATION", "12")
     work = Backend(clock=clock, kick=backend.Kicks())

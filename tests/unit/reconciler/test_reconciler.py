@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from typing import Any, cast
 
-import boto3
 import pytest
 
 from codegen_api import CodegenAPI
@@ -84,10 +83,7 @@ def test_a_multi_run_published_meanwhile_keeps_its_answer(work: Backend, clock: 
 def test_the_function_reads_executions_from_step_functions(
     deployed: Template, work: Backend, clock: backend.TestClock
 ) -> None:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    backend.create_state_machine(deployed)
     work.multi_runs.add(multi_run(id="mr-never-started", created_at=round(clock.now() * 1000)))
     clock.sleep(600)
 

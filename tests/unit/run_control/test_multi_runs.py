@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-import boto3
 import pytest
 
 from codegen_runs import upstream
@@ -16,7 +15,7 @@ from codegen_runs.storage.runs import RunsTable
 from local.fake_codegen import FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
 from tests.support import handlers
-from tests.support.backend import Kicks, TestClock, Tokens, runs_table
+from tests.support.backend import Kicks, TestClock, Tokens, create_state_machine, runs_table
 from tests.support.events import Answer, call, current, rest, working_with
 from tests.support.overtaken import Overtaken
 from tests.unit.run_control.controls import ADA, offers
@@ -31,10 +30,7 @@ Poll = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def _surroundings(deployed: Template, fake: FakeCodegen, clock: TestClock) -> Iterator[None]:
-    machine = deployed.state_machines["MultiRunStateMachine"]
-    boto3.client("stepfunctions").create_state_machine(
-        name=machine.name, definition=machine.definition, roleArn="arn:aws:iam::123456789012:role/any"
-    )
+    create_state_machine(deployed)
     with upstream.over(FakeTransport(fake)), working_with(Backend(clock=clock, kick=Kicks())):
         yield
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import boto3
 import pytest
 
 from codegen_runs.backend import Backend
@@ -16,7 +15,7 @@ from codegen_runs.storage.webhook_endpoints import Delivery, Endpoint
 from codegen_runs.webhook_endpoints.delivering import Deliverer
 from codegen_runs.webhook_endpoints.posting import Answer
 from local.template import Template
-from tests.support import backend
+from tests.support import aws, backend
 from tests.support.events import working_with
 
 ORG = 123
@@ -45,7 +44,7 @@ class Queue:
     """The queue of deliveries, read at once whatever its visibility timeout."""
 
     def __init__(self, url: str) -> None:
-        self._client = boto3.client("sqs", region_name="us-east-1")
+        self._client = aws.client("sqs")
         self._url = url
 
     def take(self) -> list[dict[str, Any]]:
@@ -67,7 +66,7 @@ def work(deployed: Template, clock: backend.TestClock) -> Any:
 
 @pytest.fixture
 def queue(deployed: Template) -> Queue:
-    client = boto3.client("sqs", region_name="us-east-1")
+    client = aws.client("sqs")
     return Queue(client.create_queue(QueueName="DeliveryQueue")["QueueUrl"])
 
 
