@@ -6,7 +6,10 @@ from typing import Any, cast
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.poller.candidates import NoMultiRuns
 from codegen_runs.poller.loop import SHORT_PAUSE, Poller
+from codegen_runs.poller.publisher import NoViewers
+from codegen_runs.problems import StorageUnavailable
 from codegen_runs.runs.schedule import AWAITED_INTERVAL, COMMON_INTERVAL
 from local.fake_codegen import FakeCodegen, Script
 from tests.support.backend import TestClock, Tokens
@@ -49,13 +52,13 @@ def test_a_run_that_its_multi_run_waits_for_alone_is_read_no_more_than_another_o
     memory: MemoryRuns, fake: FakeCodegen, enqueue: Enqueue, poll_until_idle: Callable[[], None], seconds: float
 ) -> None:
     counts, lags = [], []
-    for key, multi_run_id in (("other", "another"), (SYNTHESIS, "mr-1")):
+    for key, multi_run_id in (("other", None), (SYNTHESIS, "mr-1")):
         before = reads(fake)
         fake.script(Script(seconds=seconds, steps=2, pull_request=False))
-        enqueue(f"{multi_run_id}-0" if key == "other" else key, multi_run_id=multi_run_id)
+        enqueue(key, multi_run_id=multi_run_id)
         poll_until_idle()
         counts.append(reads(fake) - before)
-        ended = watch_of(memory, f"{multi_run_id}-0" if key == "other" else key)
+        ended = watch_of(memory, key)
         assert ended.finished_at
         assert ended.launching_since
         lags.append(ended.finished_at / 1000 - ended.launching_since / 1000 - seconds)
@@ -98,3 +101,72 @@ def test_the_run_that_follows_a_completed_task_is_launched_soon(
 
     launched_at = (watch_of(memory, SYNTHESIS).launching_since or 0) / 1000
     assert launched_at - followed[0] <= SHORT_PAUSE + 0.01
+
+
+def test_the_state_machine_goes_on_before_anything_is_pushed_or_recorded(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
+) -> None:
+    acts: list[str] = []
+
+    class Noting(Tokens, NoViewers, NoMultiRuns):
+        def succeed(self, token: str, output: Any) -> None:
+            acts.append("complete")
+
+        def publish(self, watch: Any, events: Any) -> None:
+            acts.extend("push" for event in events if event.type == "run.completed")
+
+        def ended(self, watch: Any) -> None:
+            acts.append("record")
+            if acts.count("record") == 1:
+                raise StorageUnavailable("The table cannot be reached.")
+
+    noting = Noting()
+    fake.script(Script(seconds=1, steps=1, pull_request=False))
+    enqueue()
+    poller = Poller(
+        runs=cast("Any", memory),
+        codegen=codegen,
+        tokens=noting,
+        clock=clock,
+        holder="me",
+        publisher=noting,
+        candidates=noting,
+        concurrency=1,
+    )
+    with pytest.raises(BaseExceptionGroup):
+        poller.tick(clock.now() + 10)
+    poller.tick(clock.now() + 10)
+
+    # What failed is done again, and the task is complete then: the second completion has no effect.
+    assert acts == ["complete", "push", "record", "complete", "record"]
+    assert watch_of(memory).task_token is None
+
+
+def test_the_events_are_pushed_if_the_task_cannot_be_completed(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
+) -> None:
+    pushed: list[str] = []
+
+    class Silent(Tokens, NoViewers):
+        def succeed(self, token: str, output: Any) -> None:
+            raise StorageUnavailable("Step Functions did not accept the outcome of a run.")
+
+        def publish(self, watch: Any, events: Any) -> None:
+            pushed.extend(event.type for event in events)
+
+    silent = Silent()
+    fake.script(Script(seconds=1, steps=1, pull_request=False))
+    enqueue()
+    with pytest.raises(BaseExceptionGroup):
+        Poller(
+            runs=cast("Any", memory),
+            codegen=codegen,
+            tokens=silent,
+            clock=clock,
+            holder="me",
+            publisher=silent,
+            concurrency=1,
+        ).tick(clock.now() + 10)
+
+    assert "run.completed" in pushed
+    assert watch_of(memory).task_token is not None

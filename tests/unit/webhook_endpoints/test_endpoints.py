@@ -8,6 +8,7 @@ import pytest
 
 from codegen_runs.backend import Backend
 from codegen_runs.events import Event
+from codegen_runs.storage.outbox import Notice
 from codegen_runs.storage.webhook_endpoints import Endpoint
 from codegen_runs.webhook_endpoints import announcing, messages
 from codegen_runs.webhook_endpoints.posting import Answer
@@ -80,6 +81,43 @@ def test_the_end_of_a_run_is_announced_once_to_each_endpoint_that_wants_it(work:
     assert announcing.announce(backend=work) == 0
     (sent,) = queue.take()
     assert sent["endpoint_id"] == wants.id
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_thread_that_finds_another_one_announcing_does_not_wait_and_its_event_is_announced(
+    work: Backend, queue: Queue, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second event is stored when the first thread has read the outbox for the last time."""
+    counts: list[int] = []
+    waiting = work.outbox.waiting
+
+    def read(limit: int) -> list[Notice]:
+        found = waiting(limit)
+        if not found and not counts:
+            store(work, event("run.failed", 2))
+            counts.append(announcing.announce(backend=work))
+        return found
+
+    monkeypatch.setattr(work.outbox, "waiting", read)
+    store(work, event("run.completed"))
+
+    assert announcing.announce(backend=work) == 2
+    assert counts == [0]
+    assert len(queue.take()) == 2
+
+
+@pytest.mark.usefixtures("queue")
+def test_an_error_leaves_the_turn_to_the_next_call(
+    work: Backend, queue: Queue, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(work, event("run.completed"))
+    with monkeypatch.context() as patched:
+        patched.setattr(work.outbox, "waiting", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            announcing.announce(backend=work)
+
+    assert announcing.announce(backend=work) == 1
+    assert len(queue.take()) == 1
 
 
 def test_a_message_contains_nothing_that_an_agent_wrote(work: Backend, queue: Queue, endpoint: Endpoint) -> None:

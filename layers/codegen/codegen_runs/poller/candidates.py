@@ -6,8 +6,10 @@ from threading import Lock
 from typing import Protocol
 
 from codegen_runs.backend import Backend
+from codegen_runs.clock import milliseconds
 from codegen_runs.multi_runs import leaving, recording
 from codegen_runs.poller.publisher import Publisher
+from codegen_runs.storage.multi_runs import MultiRun
 from codegen_runs.storage.runs import Cancel, Watch
 
 
@@ -20,6 +22,12 @@ class Candidates(Protocol):
     def unwanted(self, watch: Watch) -> Cancel | None:
         """Return why a queued run is not to be launched, if so. Raises `StorageUnavailable`."""
 
+    def left(self, watch: Watch) -> float:
+        """Return the share of the candidates that have not ended, of those with which a candidate was launched.
+
+        Raises `StorageUnavailable`.
+        """
+
 
 class NoMultiRuns:
     """Records nothing."""
@@ -29,6 +37,10 @@ class NoMultiRuns:
 
     def unwanted(self, watch: Watch) -> None:
         """See `Candidates.unwanted`."""
+
+    def left(self, watch: Watch) -> float:  # noqa: ARG002 - nothing is known of any multi-run
+        """See `Candidates.left`."""
+        return 1.0
 
 
 class RecordedCandidates:
@@ -48,6 +60,8 @@ class RecordedCandidates:
         self._waiting: dict[tuple[int, str], list[Watch]] = {}
         self._adding = Lock()
         self._recording = Lock()
+        # The share that is left of each multi-run, and when its record was read, in epoch milliseconds.
+        self._left: dict[tuple[int, str], tuple[float, int]] = {}
 
     def ended(self, watch: Watch) -> None:
         """See `Candidates.ended`."""
@@ -69,6 +83,7 @@ class RecordedCandidates:
                 raise
         if multi_run is None:
             return
+        self._left[place] = (share_left(multi_run), milliseconds(self._backend.clock.now()))
         if is_changed:
             self._publisher.catch_up(multi_run.org_id, multi_run.key)
         leaving.carry_out(multi_run, backend=self._backend)
@@ -83,3 +98,23 @@ class RecordedCandidates:
             return None
         multi_run = self._backend.multi_runs.get(watch.org_id, watch.multi_run_id)
         return leaving.reason(multi_run, watch) if multi_run else None
+
+    def left(self, watch: Watch) -> float:
+        """See `Candidates.left`. The record is read once, and again for a candidate that was launched after that."""
+        place = (watch.org_id, watch.multi_run_id or "")
+        share, read_at = self._left.get(place, (1.0, 0))
+        if read_at <= (watch.launching_since or 0):
+            now = milliseconds(self._backend.clock.now())
+            multi_run = self._backend.multi_runs.get(*place)
+            share = share_left(multi_run) if multi_run else 1.0
+            self._left[place] = (share, now)
+        return share
+
+
+def share_left(multi_run: MultiRun) -> float:
+    """Return the share of the candidates that have not ended, of those that the state machine waits for."""
+    awaited = [
+        index for index in map(str, multi_run.waves[-1] if multi_run.waves else []) if index not in multi_run.dropped
+    ]
+    left = [index for index in awaited if index not in multi_run.outcomes]
+    return len(left) / len(awaited) if awaited else 1.0

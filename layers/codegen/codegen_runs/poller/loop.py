@@ -27,9 +27,10 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from codegen_api import CodegenAPI
 from codegen_runs import correlation
@@ -38,11 +39,12 @@ from codegen_runs.limits.buckets import Buckets
 from codegen_runs.limits.outages import Outages
 from codegen_runs.poller.backoff import within_limit
 from codegen_runs.poller.candidates import Candidates, NoMultiRuns
+from codegen_runs.poller.early_reads import Place
 from codegen_runs.poller.launching import adopt, launch, probe
 from codegen_runs.poller.lease import PollerLease
 from codegen_runs.poller.observing import look, observe
 from codegen_runs.poller.publisher import NoViewers, Publisher
-from codegen_runs.poller.resources import Place, Resources
+from codegen_runs.poller.resources import Resources
 from codegen_runs.poller.settling import end, let_go, settle
 from codegen_runs.poller.stopping import stop
 from codegen_runs.poller.task_tokens import TaskTokens
@@ -156,6 +158,7 @@ class Poller:
 
     def poll(self, org_id: int, key: str) -> None:
         """Take the step that is due for a watch."""
+        self._resources.early_reads.forget((org_id, key))
         watch = self._runs.get(org_id, key)
         if watch is None or watch.due_at is None:
             return
@@ -201,7 +204,8 @@ class Poller:
         self._outages.read()
         with ThreadPoolExecutor(self._concurrency) as threads:
             while self._clock.now() < until and self._lease.acquire():
-                due = self._due()
+                early = self._resources.early_reads.planned()
+                due = self._due(early)
                 queued = self._next_to_launch(threads)
                 launches = self._take_permits(queued) if queued else []
                 outlook = self._runs.outlook(most=MOST_FOLLOWED)
@@ -218,7 +222,7 @@ class Poller:
                 self._polls += len(steps)
                 if steps:
                     continue
-                next_turns = outlook[:1]
+                next_turns = [*outlook[:1], *map(milliseconds, early.values())]
                 if queued and self._launches_resume_at is not None:
                     next_turns.append(self._launches_resume_at)
                 if not next_turns or len(outlook) <= len(self._failed) or min(next_turns) / 1000 >= until:
@@ -234,9 +238,12 @@ class Poller:
         horizon = max(INTERVALS[-1], self._resources.shortest_interval())
         return bisect_right(outlook, milliseconds(self._clock.now() + horizon))
 
-    def _due(self) -> list[Place]:
-        due = self._runs.due(milliseconds(self._clock.now()), BATCH + len(self._failed))
-        return self._outages.in_turn([place for place in due if place not in self._failed])
+    def _due(self, early: Mapping[Place, float] = MappingProxyType({})) -> list[Place]:
+        """List the watches that are due, and those of `early` whose time has come, at most a batch."""
+        now = self._clock.now()
+        due = self._runs.due(milliseconds(now), BATCH + len(self._failed))
+        due += [place for place, at in early.items() if at <= now and place not in due]
+        return self._outages.in_turn([place for place in due if place not in self._failed][:BATCH])
 
     def _queued(self) -> list[Queued]:
         """List the first runs of each caller that waits for launches."""

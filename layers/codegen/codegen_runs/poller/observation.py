@@ -84,6 +84,11 @@ class Observation:
         self._recorder.milestones(self._entries)
 
     @property
+    def read_at(self) -> float:
+        """The time in epoch seconds."""
+        return self._now
+
+    @property
     def needs_details(self) -> bool:
         """Whether the run's pull requests and summary, which its logs do not contain, have to be read as well."""
         is_end = self._is_end and not self._watch.is_internal

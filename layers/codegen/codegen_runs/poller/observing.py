@@ -34,7 +34,7 @@ def observe(watch: Watch, resources: Resources) -> None:
     if change.watch.status.terminal:
         end(change, resources)
     else:
-        resources.store(change)
+        resources.early_reads.note(resources.store(change), now=observation.read_at)
 
 
 def look(watch: Watch, resources: Resources) -> None:

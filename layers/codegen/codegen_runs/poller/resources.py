@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from threading import Lock
 
 from codegen_api import CodegenAPI
 from codegen_runs.clock import Clock, milliseconds
@@ -13,14 +12,13 @@ from codegen_runs.events import Event, fingerprints
 from codegen_runs.limits.buckets import Buckets, limit_of
 from codegen_runs.limits.outages import Outages
 from codegen_runs.poller.candidates import Candidates
+from codegen_runs.poller.early_reads import EarlyReads, Place
+from codegen_runs.poller.permits import SharedPermits
 from codegen_runs.poller.publisher import Publisher
 from codegen_runs.poller.task_tokens import TaskTokens
 from codegen_runs.runs.schedule import VIEW_SECONDS
 from codegen_runs.runs.transitions import Change
 from codegen_runs.storage.runs import RunsTable, Watch
-
-Place = tuple[int, str]
-"""The organization and the key of a watch."""
 
 
 @dataclass
@@ -31,6 +29,8 @@ class Resources:
         followed: How many launched runs the poller follows at the moment.
         launchable: How many queued runs may be launched next. The fault of one of several launches is no outage.
         completed_at: When a task of a state machine was last completed, in epoch seconds.
+        permits: Gives the permits for calls.
+        early_reads: The candidates that may be read before they are due.
     """
 
     runs: RunsTable
@@ -44,8 +44,13 @@ class Resources:
     followed: int = 0
     launchable: int = 0
     completed_at: float = 0.0
-    _taking: Lock = field(default_factory=Lock)
+    permits: SharedPermits = field(init=False)
+    early_reads: EarlyReads = field(init=False)
     _entries: dict[Place, tuple[int, dict[int, str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.permits = SharedPermits(self.buckets)
+        self.early_reads = EarlyReads(self.candidates)
 
     def now(self) -> float:
         """Return the time in epoch seconds."""
@@ -63,14 +68,17 @@ class Resources:
             StorageUnavailable: The table cannot be reached.
         """
         written = self.runs.write(*change, launched=launched)
+        self.publish(written, change)
+        return written
+
+    def publish(self, written: Watch, change: Change) -> None:
+        """Push the events of a change that is stored."""
         if change.events:
             self.publisher.publish(written, change.events)
-        return written
 
     def take_permit(self, limit: str) -> bool:
         """Take a permit for one call, if there is one."""
-        with self._taking:  # threads that take turns do not fail each other's conditional writes
-            return self.buckets.take(limit) > 0
+        return self.permits.take(limit)
 
     def known_entries(self, watch: Watch) -> dict[int, str]:
         """Return the fingerprints of the log entries in a run's event log, by position.

@@ -17,10 +17,18 @@ logger = logging.getLogger(__name__)
 
 
 def end(change: Change, resources: Resources) -> None:
-    """Store a change that ends a run, and complete the task that waits for the run."""
-    watch = resources.store(change)
+    """Store a change that ends a run, and complete the task that waits for the run.
+
+    The state machine goes on while viewers are sent the events and the multi-run records the end.
+    """
+    watch = resources.runs.write(*change)
+    try:
+        if watch.task_token:
+            _complete(watch, resources)
+    finally:
+        resources.publish(watch, change)
     if watch.task_token:
-        _complete(watch, resources)
+        _release(watch, resources)
 
 
 def let_go(watch: Watch, resources: Resources) -> None:
@@ -35,6 +43,7 @@ def settle(watch: Watch, resources: Resources) -> None:
     """Take the next step for a run that has ended."""
     if watch.task_token:
         _complete(watch, resources)
+        _release(watch, resources)
     elif next_look_at(watch) is not None:
         _read_after_cancel(watch, resources)
     else:
@@ -42,7 +51,6 @@ def settle(watch: Watch, resources: Resources) -> None:
 
 
 def _complete(watch: Watch, resources: Resources) -> None:
-    resources.candidates.ended(watch)
     for token in watch.task_tokens:
         if watch.status is Status.COMPLETED:
             resources.tokens.succeed(token, {"run": watch.key, "status": watch.status})
@@ -50,6 +58,11 @@ def _complete(watch: Watch, resources: Resources) -> None:
             cause = watch.status_reason or f"The run ended {watch.status}."
             resources.tokens.fail(token, f"Run.{watch.status}", cause)
     resources.completed_at = resources.now()
+
+
+def _release(watch: Watch, resources: Resources) -> None:
+    """Record the end of a candidate, and forget the task. Until both are done, the run is settled again."""
+    resources.candidates.ended(watch)
     resources.store(released(watch, now=resources.now()))
 
 

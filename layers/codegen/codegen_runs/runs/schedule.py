@@ -23,6 +23,14 @@ INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 # candidate begins at the first read after its end; reads at different moments would find the ends one after the other.
 COMMON_INTERVAL = 2.0
 
+# The intervals of candidates. They are longer than `INTERVALS` while nothing happens, because the last candidates of a
+# multi-run are read before they are due: see `early_read_interval`.
+CANDIDATE_INTERVALS = (2.0, 2.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
+
+# The last candidates are those that are at most this share of all that their multi-run waits for.
+LAST_SHARE = 0.5
+EARLIEST_READ = 1.0
+
 # How long, and how often, a run that its multi-run waits for alone is read at first. The three reads that this takes
 # are those that such a run does not need: two looks, and one for its pull requests.
 AWAITED_SECONDS = 6.0
@@ -62,7 +70,8 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
         now: The time in epoch seconds.
         at_least: The interval at which all followed runs together keep to the limit of the Codegen API.
     """
-    interval = _at(INTERVALS, watch.quiet_polls)
+    is_candidate = watch.multi_run_id is not None and not watch.is_internal
+    interval = _at(CANDIDATE_INTERVALS if is_candidate else INTERVALS, watch.quiet_polls)
     if (watch.viewed_until or 0) > milliseconds(now):
         interval = min(interval, VIEWED_INTERVAL)
     if watch.is_internal:
@@ -71,6 +80,21 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
     if watch.multi_run_id is not None:
         return _to_common_moment(watch.multi_run_id, max(interval, at_least), now=now, at_least=at_least)
     return max(interval, at_least)
+
+
+def early_read_interval(interval: float, *, left: float) -> float:
+    """Return after how many seconds a candidate is read, which is earlier than usual if it is one of the last.
+
+    The answer waits for the end of the last one. Those that have ended are not read any more, so those that are left
+    are read more often: all together as often as all were before, and so within the limit of the Codegen API.
+
+    Args:
+        interval: The usual interval.
+        left: The share of the candidates, of those that the multi-run waits for, that have not ended.
+    """
+    if left > LAST_SHARE:
+        return interval
+    return min(interval, max(interval * left, EARLIEST_READ))
 
 
 def retry_interval(failures: int, *, urgent: bool = False) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from threading import Lock
 
 from codegen_runs import settings
@@ -20,25 +21,55 @@ DEFAULT_EVENTS = tuple(sorted(ENDS | NEEDS_ATTENTION | {messages.DISABLED}))
 
 _BATCH = 25
 
-# Threads of the poller may find new events at the same time. Two of them would send the same messages.
-_one_at_a_time = Lock()
+
+class _Turns:
+    """One thread announces at a time: two of them would send the same messages.
+
+    A thread of the poller that finds another one at it does not wait: that one looks into the outbox again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._is_taken = self._is_wanted = False
+
+    def take(self) -> bool:
+        """Return whether the caller is to announce. Otherwise another thread looks again."""
+        with self._lock:
+            self._is_wanted = self._is_taken
+            self._is_taken = True
+            return not self._is_wanted
+
+    def give_back(self) -> bool:
+        """End a turn, unless the outbox is to be looked into again; return whether it ended."""
+        with self._lock:
+            self._is_taken, self._is_wanted = self._is_wanted, False
+            return not self._is_taken
+
+    def abandon(self) -> None:
+        """End a turn that failed."""
+        with self._lock:
+            self._is_taken = self._is_wanted = False
+
+
+_turns = _Turns()
 
 
 def announce(*, backend: Backend) -> int:
-    """Hand every waiting notice to the queue; return how many there were.
+    """Hand every waiting notice to the queue; return how many this call handed over.
 
     A failure is logged. The notices wait in the outbox, and the next call tries again.
     """
     count = 0
-    with _one_at_a_time:
-        try:
-            while notices := backend.outbox.waiting(_BATCH):
-                for notice in notices:
-                    _announce(notice, backend)
-                    backend.outbox.remove(notice)
-                    count += 1
-        except StorageUnavailable:
-            logger.warning("Could not announce events to webhook endpoints. They wait.", exc_info=True)
+    if not _turns.take():
+        return count
+    try:
+        is_over = False
+        while not is_over:
+            count += _announce_all(backend)
+            is_over = _turns.give_back()
+    except BaseException:
+        _turns.abandon()
+        raise
     return count
 
 
@@ -89,7 +120,21 @@ def wants(endpoint: Endpoint, type_: str) -> bool:
     return endpoint.is_enabled and type_ in (endpoint.events or DEFAULT_EVENTS)
 
 
-def _announce(notice: Notice, backend: Backend) -> None:
-    for endpoint in backend.webhook_endpoints.of(notice.org_id):
+def _announce_all(backend: Backend) -> int:
+    count = 0
+    try:
+        while notices := backend.outbox.waiting(_BATCH):
+            endpoints = {org_id: backend.webhook_endpoints.of(org_id) for org_id in {each.org_id for each in notices}}
+            for notice in notices:
+                _announce(notice, endpoints[notice.org_id], backend)
+                backend.outbox.remove(notice)
+                count += 1
+    except StorageUnavailable:
+        logger.warning("Could not announce events to webhook endpoints. They wait.", exc_info=True)
+    return count
+
+
+def _announce(notice: Notice, endpoints: Iterable[Endpoint], backend: Backend) -> None:
+    for endpoint in endpoints:
         if wants(endpoint, notice.type):
             send(endpoint, notice.message_id, messages.announcing(notice), at=notice.at, backend=backend)
