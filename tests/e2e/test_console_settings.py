@@ -271,6 +271,16 @@ def test_others_see_what_they_may_and_no_button_that_is_refused(
             expect(page.get_by_role("region", name="Doorbell")).to_have_count(0)
 
 
+def test_a_role_that_cannot_be_read_hides_nothing(live: Stack, browser: Browser) -> None:
+    with console(browser, live.api_url) as opened:
+        opened.expected = ["502"]
+        page = opened.page
+        page.route(re.compile(rf"{HOME}$"), lambda route: route.fulfill(status=502, json={"detail": "Codegen fails."}))
+        settings(opened, "endpoints")
+        expect(page.get_by_role("button", name="New endpoint")).to_be_visible()
+        expect(parts(page).last).to_have_text("Audit trail")
+
+
 def test_the_doorbell_waits_for_codegen_and_names_its_failure(live: Stack, api: httpx.Client, browser: Browser) -> None:
     held: list[Route] = []
     with console(browser, live.api_url) as opened:
