@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
@@ -245,6 +245,32 @@ def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser
         page.get_by_role("dialog").get_by_role("button", name="Pick").click()
         expect(page.get_by_role("article", name="Candidate 2").get_by_text("Picked")).to_be_visible()
         expect(page.locator(".sentence")).to_contain_text("Picked by a person")
+
+
+def test_a_run_that_is_next_has_place_one_in_the_queue(live: Stack, browser: Browser) -> None:
+    """The queue is given, because no run of this stack waits."""
+    multi_run = str(post(live, "/multi-runs", {"prompt": "Write a ballad", "concurrency": 2})["id"])
+    place = {"position": 0, "expected_at": "2026-11-27T10:00:00Z"}
+
+    def give_queue(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        if "candidates" in found:
+            found["candidates"][1]["queue"] = place
+        else:
+            found["queue"] = {"length": 1, "runs": [{**place, "run": "waiting", "multi_run_id": None}]}
+        route.fulfill(response=answer, json=found)
+
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        page.route(re.compile(rf"/multi-runs/{multi_run}$|/rate-limits$"), give_queue)
+        opened.sign_in()
+        page.locator(".run", has_text="Write a ballad").first.locator("summary").click()
+        expect(page.locator(".nested")).to_contain_text("Place 1 in the queue")
+        opened.open(f"{DEMO_ORG_ID}/multi-runs/{multi_run}?tab=candidates")
+        expect(page.get_by_role("article", name="Candidate 2")).to_contain_text("Place 1 in the queue")
+        opened.open(f"{DEMO_ORG_ID}/limits")
+        expect(page.get_by_role("row", name="waiting").get_by_role("cell").first).to_have_text("1")
 
 
 def test_the_form_starts_each_variant_once_and_a_second_wave(live: Stack, browser: Browser) -> None:

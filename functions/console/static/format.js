@@ -64,6 +64,11 @@ export function bytes(number) {
   return number < 1e6 ? `${(number / 1000).toFixed(number < 1e4 ? 1 : 0)} kB` : `${(number / 1e6).toFixed(1)} MB`;
 }
 
+/** The place in the launch queue as people count. The API says how many runs are in front. */
+export function place({ position }) {
+  return position + 1;
+}
+
 /** The first line of a text with something in it, without the marks of Markdown at its start. */
 export function firstLine(text) {
   const line = String(text ?? "").split("\n").find((each) => each.trim()) ?? "";

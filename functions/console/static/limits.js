@@ -2,7 +2,7 @@
 
 import { api, inOrganization } from "./api.js";
 import { fill, h } from "./elements.js";
-import { clock, count, duration, word } from "./format.js";
+import { clock, count, duration, place, word } from "./format.js";
 import { empty, heading, loaded } from "./widgets.js";
 
 const LOOK = 3000;
@@ -27,7 +27,7 @@ function draw(limits, address) {
     h("div.plots", group("The deployment", limits.background), group("Your token", limits.caller)),
     h("section", { "aria-label": "Launch queue" }, h("h2", "Launch queue"), limits.queue.length
       ? h("div.scrolls", { tabindex: "0", role: "group", "aria-label": "Launch queue" }, h("table", h("thead", h("tr", ["Place", "Expected", "Run", "Multi-run"].map((each) => h("th", { scope: "col" }, each)))),
-        h("tbody", limits.queue.runs.map((each) => h("tr", h("td", each.position), h("td", clock(each.expected_at)), h("td", h("a", { href: address(`runs/${encodeURIComponent(each.run)}`) }, each.run)),
+        h("tbody", limits.queue.runs.map((each) => h("tr", h("td", place(each)), h("td", clock(each.expected_at)), h("td", h("a", { href: address(`runs/${encodeURIComponent(each.run)}`) }, each.run)),
           h("td", each.multi_run_id && h("a", { href: address(`multi-runs/${encodeURIComponent(each.multi_run_id)}`) }, "Open")))))))
       : empty("queued", "The queue is empty", "A new run is launched at once.")),
     limits.queue.length > limits.queue.runs.length && h("p.muted", `${count(limits.queue.length, "run")} in total`),

@@ -2,7 +2,7 @@
 
 import { api, inOrganization } from "./api.js";
 import { fill, h, icon } from "./elements.js";
-import { LIVE, capital, clock, count, duration, firstLine, word } from "./format.js";
+import { LIVE, capital, clock, count, duration, firstLine, place, word } from "./format.js";
 import { describe } from "./log.js";
 import { markdown } from "./markdown.js";
 import { follow } from "./stream.js";
@@ -115,16 +115,16 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       known.state = state;
       known.element.classList.toggle("chosen", Boolean(picked || chosen));
       known.element.classList.toggle("live", LIVE.has(run.status));
-      const place = run.agent_run_id ?? run.key ? `runs/${encodeURIComponent(run.agent_run_id ?? run.key)}` : null;
+      const there = run.agent_run_id ?? run.key ? `runs/${encodeURIComponent(run.agent_run_id ?? run.key)}` : null;
       const shown = index === null ? name : numbered(index);
-      fill(known.head, h("h2.name", place ? h("a", { href: address(place) }, shown) : shown,
+      fill(known.head, h("h2.name", there ? h("a", { href: address(there) }, shown) : shown,
         picked ? h("span.tag", "Picked") : chosen && h("span.tag", "Answer"), rank && h("span.tag", { title: rank.reasons.join(" ") }, `Rank ${rank.rank}`)),
       status(run.status, run.status_reason),
-      h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${run.queue.position} in the queue, about ${clock(run.queue.expected_at)}`),
+      h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${place(run.queue)} in the queue, about ${clock(run.queue.expected_at)}`),
         run.log_count > 0 && h("span", count(run.log_count, "entry", "entries")), run.health && run.health !== "ok" && h("span.health", run.health_detail),
         run.usable === false && h("span.health", run.reason ?? "Not usable"), run.problem && h("span.health", run.problem)),
       rank?.reasons.length > 0 && h("p.why", rank.reasons[0]));
-      fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, EXCERPT))), h("div.actions", run.result && place && h("a", { href: address(`${key === "synthesis" ? here : place}?tab=answer`) }, "Whole answer"), pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
+      fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, EXCERPT))), h("div.actions", run.result && there && h("a", { href: address(`${key === "synthesis" ? here : there}?tab=answer`) }, "Whole answer"), pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
     }
     if (run.agent_run_id && run.log_count !== known.count) {
       known.count = run.log_count;

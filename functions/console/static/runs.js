@@ -3,7 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { countRuns } from "./badges.js";
 import { fill, h, icon } from "./elements.js";
-import { LIVE, count, duration, titleOf, word } from "./format.js";
+import { LIVE, count, duration, place, titleOf, word } from "./format.js";
 import { sharing } from "./sharing.js";
 import { attempt, button, choice, empty, heading, iconButton, problem, pullRequests, since, skeleton, star, status, ticking } from "./widgets.js";
 
@@ -199,7 +199,7 @@ function candidates(card, open, address) {
         const multiRun = await api.get(inOrganization(`multi-runs/${encodeURIComponent(card.multi_run.id)}`));
         fill(inside, multiRun.candidates.map((each) => h("li.run", status(each.status, each.status_reason),
           h("div.what", h("a.title", { href: address(`runs/${encodeURIComponent(each.agent_run_id ?? each.key)}`) }, `Candidate ${each.index + 1}`),
-            h("p.about", each.model && h("span", each.model), each.queue && h("span", `Place ${each.queue.position} in the queue`), each.reason && h("span", each.reason))),
+            h("p.about", each.model && h("span", each.model), each.queue && h("span", `Place ${place(each.queue)} in the queue`), each.reason && h("span", each.reason))),
           h("div.prs", pullRequests(each.pull_requests)), h("span.age", count(each.log_count, "entry", "entries")))));
       }),
     },
