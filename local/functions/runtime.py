@@ -8,6 +8,7 @@ the shape that Lambda's own Python runtime gives them.
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import importlib
 import json
@@ -19,9 +20,11 @@ import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _RUNTIME_API = "/2018-06-01/runtime"
+# httpx's command line, with the packages that it needs. The layer does not have them, and httpx does without.
+_NOT_IN_THE_LAYER = "httpx._main"
 _true_time = time.time
 
 
@@ -142,11 +145,27 @@ def main() -> None:
     with contextlib.suppress(ConnectionError, http.client.HTTPException):
         try:
             os.chdir(os.environ["LAMBDA_TASK_ROOT"])
-            handler = import_handler(os.environ["_HANDLER"])
+            with _quick_imports():
+                handler = import_handler(os.environ["_HANDLER"])
         except Exception as error:  # noqa: BLE001 - whatever a module raises ends the worker
             api.fail("init/error", describe(error))
             sys.exit(1)
         serve(api, handler)
+
+
+@contextlib.contextmanager
+def _quick_imports() -> Iterator[None]:
+    """Import in half the time: without a package that is not needed, and without a search for garbage.
+
+    A stack starts a process for each function that is called, and an import leaves little garbage.
+    """
+    sys.modules.setdefault(_NOT_IN_THE_LAYER, None)  # type: ignore[arg-type]
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _end_with_the_parent() -> None:

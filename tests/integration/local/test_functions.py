@@ -145,6 +145,27 @@ def test_a_handler_imports_its_layer_as_source_and_as_built(deploy, tmp_path, bu
     assert function() == (False, 7)
 
 
+def test_a_handler_imports_httpx_without_its_command_line(deploy):
+    function = deploy("import sys, httpx\ndef handler(event, context): return [httpx.__name__, *sys.modules]")
+
+    _, modules = function()
+
+    assert modules[0] == "httpx"
+    assert not {"click", "rich", "pygments"} & set(modules)
+
+
+def test_garbage_is_collected_once_a_handler_is_imported(deploy):
+    function = deploy(
+        """
+        import gc
+        at_import = gc.isenabled()
+        def handler(event, context): return at_import, gc.isenabled(), gc.get_freeze_count() > 0
+        """
+    )
+
+    assert function() == (False, [False, True, True])
+
+
 def test_a_handler_cannot_import_the_local_stack(deploy):
     function = deploy("import worker\ndef handler(event, context): return worker.__file__")
 
