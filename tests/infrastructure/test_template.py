@@ -347,6 +347,14 @@ def test_many_candidates_go_through_the_same_states_each_in_an_execution_of_its_
     }
 
 
+def test_a_publish_that_dies_is_tried_again(template: Template) -> None:
+    """It may have stored the answer, and have pull requests left to close."""
+    (machine,) = template.state_machines.values()
+    (retry,) = json.loads(machine.definition)["States"]["Publish"]["Retry"]
+
+    assert {"Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"} <= set(retry["ErrorEquals"])
+
+
 def test_the_state_machine_waits_for_runs_is_traced_and_logs_errors_without_data(document: Document) -> None:
     """An express state machine ends after five minutes. The data of an execution holds prompts and answers."""
     properties = document.resources["MultiRunStateMachine"].properties

@@ -91,6 +91,76 @@ def test_the_pull_requests_of_the_others_are_closed_when_one_is_selected(upstrea
     assert [len(each["closed_pull_requests"]) for each in found["candidates"]] == [0, 1, 1]
 
 
+class Killed(BaseException):
+    """The process of the function is gone."""
+
+
+# Publish writes the record when it settles, and after each pull request.
+@pytest.mark.parametrize("write", [1, 2, 3])
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_publish_that_dies_is_completed_by_its_next_try(
+    upstream: Runs, monkeypatch: pytest.MonkeyPatch, write: int, is_stored: bool
+) -> None:
+    multi_run_id = selected(upstream, CODE, CODE, CODE)
+    with monkeypatch.context() as patched:
+        die_at(write, patched, is_stored=is_stored)
+        with pytest.raises(Killed):
+            task("publish", multi_run_id)
+    for _ in range(2):
+        task("publish", multi_run_id)
+
+    assert states(upstream, multi_run_id) == ["open", "closed", "closed"]
+    assert types(multi_run_id).count("pull_request_closed") == 2
+    assert kept(multi_run_id) == []
+    # One that Codegen has closed, but that is not recorded, is closed again, which changes nothing.
+    assert upstream.fake.calls[EDIT] == (3 if write > 1 and not is_stored else 2)
+
+
+def test_what_could_not_be_closed_is_reported_once(upstream: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    multi_run_id = selected(upstream, CODE, CODE, CODE)
+    upstream.fake.trouble(EDIT, Trouble("error", status=403))
+    with monkeypatch.context() as patched:
+        die_at(2, patched, is_stored=True)
+        with pytest.raises(Killed):
+            task("publish", multi_run_id)
+    for _ in range(2):
+        task("publish", multi_run_id)
+
+    assert len(kept(multi_run_id)) == 1
+    assert states(upstream, multi_run_id) == ["open", "open", "closed"]
+    assert upstream.fake.calls[EDIT] == 2
+
+
+def test_the_next_try_closes_nothing_after_a_pick(upstream: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    multi_run_id = selected(upstream, CODE, CODE, CODE)
+    with monkeypatch.context() as patched:
+        die_at(2, patched, is_stored=True)
+        with pytest.raises(Killed):
+            task("publish", multi_run_id)
+    event = rest("POST", f"{PATH}/{multi_run_id}/pick", body={"candidate": 2}, caller=ADA)
+    assert call(handlers.handler("multi_runs/pick"), event).status == 200
+    task("publish", multi_run_id)
+
+    assert states(upstream, multi_run_id) == ["open", "closed", "open"]
+
+
+def die_at(write: int, patched: pytest.MonkeyPatch, *, is_stored: bool) -> None:
+    """Let the process die at a write of the record: before it, or after it."""
+    table, writes = type(current().multi_runs), []
+    advance = table.advance
+
+    def dying(*arguments: Any, **more: Any) -> Any:
+        writes.append(1)
+        if len(writes) == write and not is_stored:
+            raise Killed
+        stored = advance(*arguments, **more)
+        if len(writes) == write:
+            raise Killed
+        return stored
+
+    patched.setattr(table, "advance", dying)
+
+
 def test_the_audit_trail_has_who_closed_them(upstream: Runs) -> None:
     multi_run_id = selected(upstream, CODE, CODE)
     task("publish", multi_run_id)

@@ -97,12 +97,18 @@ class _Seen:
 
 
 def close_losers(
-    multi_run: MultiRun, candidates: Sequence[Candidate], *, caller: Caller, until: float, backend: Backend
+    multi_run: MultiRun,
+    candidates: Sequence[Candidate],
+    *,
+    caller: Caller,
+    until: float,
+    backend: Backend,
+    once: bool = False,
 ) -> tuple[MultiRun, list[ClosedPullRequest]]:
     """Close the pull requests of all candidates but the picked or selected one, as far as there is time.
 
     What is tried becomes an event of the multi-run. When the choice changes meanwhile, no further pull request is
-    closed.
+    closed. If this dies between two of them, it can be called again: one that Codegen has closed already is closed.
 
     Args:
         multi_run: The multi-run, with its pick or its answer.
@@ -110,6 +116,7 @@ def close_losers(
         caller: The caller, as whom the pull requests are closed.
         until: The time at which the request must be answered, in epoch seconds.
         backend: The clock, the tables and the Codegen client of the caller.
+        once: Whether to leave out those whose outcome an earlier call recorded.
 
     Returns:
         The multi-run as stored, and the outcome for each pull request.
@@ -118,7 +125,7 @@ def close_losers(
     """
     chosen, outcomes = _choice(multi_run), []
     seen: _Seen | None = None
-    for loser in _losers(multi_run, candidates):
+    for loser in _losers(multi_run, candidates, once=once):
         if loser.pull_request.id in multi_run.closed_pull_requests:
             outcomes.append(_outcome(loser, Outcome.CLOSED, "It was closed before."))
             continue
@@ -141,12 +148,12 @@ def close_after_select(
 ) -> MultiRun:
     """Close the pull requests of all candidates but the selected one, as the caller who requested it at the start.
 
-    Every outcome becomes an event, and the audit trail has the act. If the API token of the caller has ended meanwhile,
-    or the caller may not start runs any more, nothing is closed. This ends before `seconds` have passed. Raises
-    `StorageUnavailable`.
+    Every outcome becomes an event, and the audit trail has the act. If this is called again, it goes on with those
+    whose outcome is not recorded. If the API token of the caller has ended meanwhile, or the caller may not start runs
+    any more, nothing is closed. This ends before `seconds` have passed. Raises `StorageUnavailable`.
     """
     until, closer = backend.clock.now() + seconds, multi_run.closer
-    if closer is None or not any(_losers(multi_run, candidates)):
+    if closer is None or not any(_losers(multi_run, candidates, once=True)):
         return multi_run
     caller = Caller(multi_run.created_by, closer.user_id, frozenset({multi_run.org_id}), kind=DEPLOYMENT)
     try:
@@ -163,7 +170,8 @@ def close_after_select(
     except AuditUnavailable:
         refusal = "The audit trail does not respond, so nothing was closed."
     if refusal:
-        outcomes = [_outcome(each, Outcome.NOT_TRIED, refusal) for each in _losers(multi_run, candidates)]
+        losers = _losers(multi_run, candidates, once=True)
+        outcomes = [_outcome(each, Outcome.NOT_TRIED, refusal) for each in losers]
     for outcome in outcomes:
         if outcome.outcome is Outcome.NOT_TRIED:
             multi_run = _record(multi_run, outcome, caller, backend)
@@ -187,7 +195,7 @@ def _audited(
         backend=backend,
     )
     acting = backend.acting_as(caller, deadline=seconds)
-    multi_run, outcomes = close_losers(multi_run, candidates, caller=caller, until=until, backend=acting)
+    multi_run, outcomes = close_losers(multi_run, candidates, caller=caller, until=until, backend=acting, once=True)
     recording_acts.conclude(attempted, status=200, code=None, answer={}, backend=backend)
     return multi_run, outcomes
 
@@ -196,11 +204,13 @@ def _choice(multi_run: MultiRun) -> Pick | Answer | None:
     return multi_run.pick or multi_run.answer
 
 
-def _losers(multi_run: MultiRun, candidates: Sequence[Candidate]) -> Iterator[_Loser]:
-    chosen = _choice(multi_run)
+def _losers(multi_run: MultiRun, candidates: Sequence[Candidate], *, once: bool) -> Iterator[_Loser]:
+    chosen, recorded = _choice(multi_run), {*multi_run.closed_pull_requests, *multi_run.kept_pull_requests}
     for candidate in candidates:
         if candidate.watch and chosen and candidate.index != chosen.candidate:
             for opened in opened_by(candidate.watch):
+                if once and opened.id in recorded:
+                    continue
                 yield _Loser(candidate.index, candidate.watch, opened)
 
 
@@ -228,7 +238,7 @@ def _close(loser: _Loser, org_id: int, caller: Caller, backend: Backend) -> tupl
             edited = backend.codegen.pull_requests.edit(loser.pull_request.id, "closed", org_id=org_id)
     except (CodegenAPIError, CredentialsRefused, NoPermit) as error:
         return Outcome.FAILED, f"Codegen did not close it: {error.summary}"
-    if not edited.success:
+    if not edited.success and edited.state != "closed":
         return Outcome.FAILED, f"Codegen did not close it: {edited.error or 'without a reason.'}"
     return Outcome.CLOSED, "It was closed now."
 

@@ -173,7 +173,7 @@ def publish(
 ) -> dict[str, str]:
     """Settle a multi-run with its answer, or with the reason why there is none.
 
-    If pull requests are to be closed, that follows.
+    If pull requests are to be closed, that follows. If an earlier attempt of this task died, this one does the rest.
 
     Args:
         org_id: The organization.
@@ -183,11 +183,14 @@ def publish(
         seconds: The seconds that this may take. Without enough of them, no pull request is closed.
         backend: The clock, the tables, and the Codegen client of the deployment.
     """
+    until = backend.clock.now() + seconds
     multi_run = backend.multi_runs.get(org_id, multi_run_id)
     if multi_run is None or _is_earlier(execution, multi_run):
         return {"multi_run_id": multi_run_id}
     if multi_run.status.terminal:
         leaving.release(multi_run, backend=backend)  # An earlier attempt of this task may have died before it did.
+        if not error:
+            _close_losers(multi_run, until, backend)
         return {"multi_run_id": multi_run_id}
     watches = watches_of(multi_run, backend=backend)
     judgement = judging.judge(multi_run, watches)
@@ -204,8 +207,7 @@ def publish(
             return transitions.failed(multi_run, reason, now=now)
         return transitions.completed(multi_run, answer, now=now)
 
-    until = backend.clock.now() + seconds
-    multi_run, is_settled = recording.update(multi_run, settle, backend=backend)
+    multi_run, _ = recording.update(multi_run, settle, backend=backend)
     backend.kick(multi_run)
     leaving.release(multi_run, backend=backend)
     if answer and answer.grafts and multi_run.synthesis.graft and not error:
@@ -214,12 +216,20 @@ def publish(
 
         # The run of the base begins its next turn, so the answer is stored before.
         backend.kick(grafting.send(multi_run, answer, judgement, backend=backend))
-    if is_settled and not error and _closes_losers(multi_run):
-        from codegen_runs.multi_runs import closing
-
-        left = until - backend.clock.now()
-        backend.kick(closing.close_after_select(multi_run, judgement.candidates, seconds=left, backend=backend))
+    if not error:
+        _close_losers(multi_run, until, backend)
     return {"multi_run_id": multi_run_id}
+
+
+def _close_losers(multi_run: MultiRun, until: float, backend: Backend) -> None:
+    """Close the pull requests of the candidates that were not selected, if that was requested."""
+    if not _closes_losers(multi_run):
+        return
+    # Imported here, because only this sends something to the Codegen API.
+    from codegen_runs.multi_runs import closing
+
+    judgement, left = judging.judge(multi_run, watches_of(multi_run, backend=backend)), until - backend.clock.now()
+    backend.kick(closing.close_after_select(multi_run, judgement.candidates, seconds=left, backend=backend))
 
 
 def _closes_losers(multi_run: MultiRun) -> bool:

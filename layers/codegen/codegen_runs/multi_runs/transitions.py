@@ -335,7 +335,8 @@ def pull_request_kept(multi_run: MultiRun, candidate: int, pull_request: int, re
     writer = _writer(multi_run, now)
     data = {"candidate": candidate, "pull_request_id": pull_request, "reason": _short(reason)}
     writer.add("multi_run.pull_request_kept", data)
-    return _change(multi_run.status, writer)
+    kept = [*dict.fromkeys([*multi_run.kept_pull_requests, pull_request])]
+    return _change(multi_run.status, writer, kept_pull_requests=kept)
 
 
 def grafted(multi_run: MultiRun, *, outcome: GraftOutcome, problem: str | None, now: float) -> Change:

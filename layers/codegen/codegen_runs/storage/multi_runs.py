@@ -434,6 +434,8 @@ class MultiRun(BaseModel):
     """None if nothing is closed when a candidate is selected."""
     closed_pull_requests: list[int] = []
     """The pull requests of candidates that were closed after a pick or a selection, by Codegen's ids."""
+    kept_pull_requests: list[int] = []
+    """Those that were to be closed and were not at the first try. After a selection, each is tried once."""
     reason: str | None = None
     attempts: dict[str, int] = {}
     """The number of the last attempt of each candidate that was retried, by its index. The first attempt is 1."""
