@@ -210,8 +210,10 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
         task("launch", multi_run_id, index=index, task_token=f"first-{index}")
         task("launch", multi_run_id, index=index, task_token=f"second-{index}")
     upstream.follow()
-    assert {token: answer for token, answer in tokens.answers.items() if token.startswith("first")} == {}
-    assert len([answer for answer in tokens.answers.values() if isinstance(answer, dict)]) == 2
+    # The state machine may wait for either try.
+    first, second = ([tokens.answers[f"{name}-{index}"] for index in range(3)] for name in ("first", "second"))
+    assert first == second
+    assert [isinstance(answer, dict) for answer in first] == [False, True, True]
     assert len(fake.creates) == 3
 
     assert upstream.gather(multi_run_id) == ["judge", "synthesize", "publish"]
