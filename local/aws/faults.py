@@ -30,6 +30,7 @@ import json
 import re
 import threading
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -269,7 +270,9 @@ class FaultyAws:
         else:
             functions.begin(self._deliver(functions, name, event, 0.0))
         body = json.dumps({"Type": "Service", "Message": "The answer was lost."})
-        return Response(body, 500, {"X-Amzn-ErrorType": "ServiceException"}, content_type="application/x-amz-json-1.0")
+        # Step Functions reads the request id of an error.
+        headers = {"X-Amzn-ErrorType": "ServiceException", "X-Amzn-RequestId": str(uuid.uuid4())}
+        return Response(body, 500, headers, content_type="application/x-amz-json-1.0")
 
     async def _kill(self, functions: Functions, name: str, delay: float) -> None:
         await asyncio.sleep(delay)

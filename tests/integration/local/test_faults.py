@@ -246,6 +246,7 @@ def test_an_unanswered_event_was_handled_or_is_still_being_handled(start: Start,
             aws.client("lambda").invoke(FunctionName="Function", Payload=json.dumps({"waits": waits}).encode())
 
         assert code(error) == "ServiceException"
+        assert error.value.response["ResponseMetadata"]["RequestId"]
         if not waits:
             assert events(lines) == 1
     wait_until(lambda: events(lines) == 2)
