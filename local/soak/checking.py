@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from local.soak.histories import History, Log
@@ -15,7 +15,7 @@ from local.soak.histories import History, Log
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from local.soak.histories import Event, Fault, Request, View
+    from local.soak.histories import Event, Fault, Load, Request, View
 
 UPSTREAM_CODES = frozenset({"upstream_failed", "upstream_unavailable", "upstream_timeout", "identity_unconfirmed"})
 """Codes of 5xx answers that report a failure of the upstream."""
@@ -31,6 +31,17 @@ _GROWTH_MB = 12.0
 _GROWTH_SHARE = 0.15
 # With fewer samples the memory of a process says nothing.
 _ENOUGH_SAMPLES = 8
+# The answers of API Gateway when a function, or the authorizer, takes 29 seconds, and what a client reports that got no
+# answer in 40 seconds.
+_NO_ANSWER_IN_TIME = frozenset(
+    {(504, "timeout"), (502, "authorizer_failed"), (0, "ConnectTimeout"), (0, "ReadTimeout"), (0, "WriteTimeout")}
+)
+# A request that the machine did not answer in time was late by the load if, while it ran, so many threads on average
+# competed for each core. Among these may be a request that hangs by a fault of ours, so they must be rare.
+OVERLOADED = 3.0
+_MOST_LATE = 0.01
+# API Gateway waits for 29 seconds.
+_GATEWAY_SECONDS = 28.0
 # A request ends a moment after the function that served it was killed.
 _SLACK = 0.5
 
@@ -47,6 +58,7 @@ def check(history: History) -> list[Violation]:
     """Return all violations."""
     return [
         *own_failures(history),
+        *overload(history),
         *wrong_logs(history),
         *wrong_views(history),
         *wrong_launches(history),
@@ -61,13 +73,14 @@ def own_failures(history: History) -> Iterator[Violation]:
     """Yield each 5xx that the deployment caused itself.
 
     A 5xx with a code of the upstream is the upstream's, and trouble there explains that a token could not be checked. A
-    function that was killed explains one answer of API
-    Gateway that a function failed, and a fault of the storage explains answers that say so.
+    function that was killed explains one answer of API Gateway that a function failed, and a fault of the storage
+    explains answers that say so. The load of the machine explains that there was no answer in time: see `late`.
     """
+    overloaded = {*late(history)}
     kills = [fault for fault in history.faults if fault.kind in ("killed", "crashed")]
     storage = [fault for fault in history.faults if fault.kind in ("throttled", "lost_answer")]
     for request in history.requests:
-        if 0 < request.status < 500 or request.code in UPSTREAM_CODES:
+        if 0 < request.status < 500 or request.code in UPSTREAM_CODES or request in overloaded:
             continue
         if request.code == "authorizer_failed" and _during(request, history.troubles):
             continue
@@ -77,6 +90,35 @@ def own_failures(history: History) -> Iterator[Violation]:
             kills.remove(kill)
             continue
         yield Violation("no 5xx of our own", f"{request.name}: {request.status} {request.code or 'without a code'}")
+
+
+def late(history: History) -> list[Request]:
+    """Return the requests that got no answer in time because the machine was overloaded.
+
+    Only the time that API Gateway allows can be over, not sooner, and the machine must have been overloaded all that
+    time on average. Every other 504, and every other 5xx, stays a failure of ours.
+    """
+    return [
+        request
+        for request in history.requests
+        if (request.status, request.code) in _NO_ANSWER_IN_TIME
+        and request.ended - request.began >= _GATEWAY_SECONDS
+        and _load(request, history.loads) >= OVERLOADED
+    ]
+
+
+def _load(request: Request, loads: Sequence[Load]) -> float:
+    """Return the mean load of the machine while a request ran; 0 if there is no sample."""
+    samples = [load.runnable for load in loads if request.began <= load.at <= request.ended]
+    return fmean(samples) if samples else 0.0
+
+
+def overload(history: History) -> Iterator[Violation]:
+    """Yield a violation if so many requests were late by the load that the soak does not prove anything."""
+    count = len(late(history))
+    if count > max(1, _MOST_LATE * len(history.requests)):
+        evidence = f"{count} of {len(history.requests)} requests were not answered in time. Use a longer --pause."
+        yield Violation("the machine keeps up with the load", evidence)
 
 
 def _during(request: Request, faults: Sequence[Fault]) -> Fault | None:

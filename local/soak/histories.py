@@ -95,6 +95,14 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How many threads of the machine could run for each of its cores, at an epoch second. 1 is a busy machine."""
+
+    at: float
+    runnable: float
+
+
+@dataclass(frozen=True)
 class Memory:
     """The memory of one process of a function over time, in MB."""
 
@@ -122,6 +130,7 @@ class History:
         faults: The faults that were injected into the AWS stand-in.
         troubles: The troubles at Codegen.
         memory: The memory of the functions' processes.
+        loads: The load of the machine, in the order of time.
     """
 
     requests: tuple[Request, ...] = ()
@@ -140,3 +149,4 @@ class History:
     faults: tuple[Fault, ...] = ()
     troubles: tuple[Fault, ...] = ()
     memory: tuple[Memory, ...] = ()
+    loads: tuple[Load, ...] = ()

@@ -88,8 +88,8 @@ def make(load: Load) -> tuple[Step, ...]:
 def _of(caller: int, load: Load) -> list[Step]:
     random = Random(f"{load.seed}:{caller}")
     steps: list[Step] = []
-    # The first step comes soon, so that each caller has one.
-    at = random.uniform(0, min(load.pause, load.seconds) / 2)
+    # Each caller has a first step, and together they take as many steps in each second from the beginning.
+    at = random.uniform(0, min(load.pause, load.seconds))
     while at < load.seconds:
         steps.append(
             Step(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median, quantiles
+from statistics import fmean, median, quantiles
 from typing import TYPE_CHECKING
+
+from local.soak.checking import late
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,9 @@ def _figures(load: Load, soaked: Soaked) -> Iterator[str]:
     if len(times) > 1:
         yield f"  time        median {median(times):.2f} s, p99 {quantiles(times, n=100)[98]:.2f} s, without long polls"
     yield f"  5xx         {_counts(failures)}"
+    yield f"  late        {len(late(history))} without an answer in time on an overloaded machine"
+    if history.loads:
+        yield f"machine       {fmean(load.runnable for load in history.loads):.1f} threads that could run for each core"
     yield f"runs          {len(history.started)} accepted, {len(history.upstream)} at Codegen with those of multi-runs"
     yield f"multi-runs    {_counts(Counter(each.status for each in history.multi_runs))}"
     yield f"views         {len(history.views)}, with {sum(len(view.events) for view in history.views)} events"

@@ -46,8 +46,9 @@ _PARAMETERS = {
     "ConnectionsPerCaller": "1000",
     "StreamsPerCaller": "1000",
 }
-# Each long poll and each page of a stream occupies a process for up to 25 s.
-_WORKERS = 32
+# Each long poll and each page of a stream occupies a process for up to 25 s. With more processes for each function, a
+# slow machine would be busy with their starts.
+_WORKERS = 10
 # A message whose function was killed comes again after this many seconds, and not after three minutes.
 _VISIBILITY = "20"
 
@@ -82,6 +83,7 @@ UPSTREAM_SHARE = 0.05
 
 _SAMPLE_SECONDS = 2.0
 _LOOK_SECONDS = 2.0
+_LOAD_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ async def _soak(
         assert created is not None
         created.raise_for_status()
         _shorten_visibility(stack)
-        memory = _Memory(stack)
-        sampling = asyncio.create_task(memory.sample())
+        memory, machine = _Memory(stack), _Machine()
+        samplings = [asyncio.create_task(memory.sample()), asyncio.create_task(machine.sample())]
         troubles.on = True
         await _switch(stack, on=True)
         await callers.play(steps)
@@ -155,7 +157,8 @@ async def _soak(
         observer = _Observer(stack, callers, receiver)
         settled = await observer.wait(settle - (time.monotonic() - began))
         settled_after = time.monotonic() - began if settled else None
-        sampling.cancel()
+        for sampling in samplings:
+            sampling.cancel()
         recorder = callers.recorder
         history = histories.History(
             requests=tuple(recorder.requests),
@@ -174,6 +177,7 @@ async def _soak(
             faults=tuple(histories.Fault(**fault) for fault in injected),
             troubles=tuple(troubles.met),
             memory=memory.taken(),
+            loads=tuple(machine.loads),
         )
     return Soaked(history, len(steps), settled_after)
 
@@ -310,6 +314,24 @@ class _Memory:
     def taken(self) -> tuple[histories.Memory, ...]:
         """Return all samples."""
         return tuple(histories.Memory(process, tuple(samples)) for process, samples in self._samples.items())
+
+
+class _Machine:
+    """The load of the machine over time, from /proc. Elsewhere than on Linux there are no samples."""
+
+    def __init__(self) -> None:
+        self.loads: list[histories.Load] = []
+
+    async def sample(self) -> None:
+        """Take samples until cancelled."""
+        try:
+            while True:
+                runnable = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
+                # Without the thread that reads.
+                self.loads.append(histories.Load(time.time(), (runnable - 1) / (os.cpu_count() or 1)))
+                await asyncio.sleep(_LOAD_SECONDS)
+        except FileNotFoundError:
+            return
 
 
 def _workers() -> Iterable[tuple[int, str]]:

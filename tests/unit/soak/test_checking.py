@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.soak.checking import check
-from local.soak.histories import Event, Fault, History, Log, Memory, MultiRun, Request, Upstream, View
+from local.soak.histories import Event, Fault, History, Load, Log, Memory, MultiRun, Request, Upstream, View
 
 EVENTS = (
     Event("0-1", 1, "run.started"),
@@ -41,6 +41,7 @@ GOOD = History(
         Request("POST agents", 503, "audit_unavailable", 13.0, 13.5),
         Request("GET runs", 429, "too_many_requests", 14.0, 14.1),
         Request("GET runs", 502, "authorizer_failed", 17.0, 17.6),
+        Request("GET runs", 504, "timeout", 120.0, 149.0),
     ),
     views=(View("stream", "100005", EVENTS, ended=True), View("long_poll", "100005", EVENTS, ended=True)),
     logs=(Log("100005", "100005", EVENTS), Log("mr-1", "mr-1", SETTLED)),
@@ -55,6 +56,7 @@ GOOD = History(
     undelivered=("msg_123_mr-1_0-2",),
     faults=(Fault("killed", "ListRuns", 12.3), Fault("killed", "Authorize", 15.9), Fault("throttled", "GetItem", 13.2)),
     troubles=(Fault("empty", "users_me", 17.3),),
+    loads=tuple(Load(float(at), 1.0 if at < 100 else 4.0) for at in range(200)),
     memory=(Memory("ListRuns 7", (40, 50, 60, 60, 61, 60, 62, 61)), Memory("Poller 8", (10, 200))),
 )
 
@@ -67,8 +69,8 @@ def writing(*events: Event) -> History:
     return replace(GOOD, logs=(Log("100005", "100005", events),), views=())
 
 
-def asking(status: int, code: str | None = None, at: float = 20.0) -> History:
-    return replace(GOOD, requests=(*GOOD.requests, Request("GET runs", status, code, at, at + 0.1)))
+def asking(status: int, code: str | None = None, at: float = 20.0, seconds: float = 0.1) -> History:
+    return replace(GOOD, requests=(*GOOD.requests, Request("GET runs", status, code, at, at + seconds)))
 
 
 def test_a_good_history_breaks_no_promise() -> None:
@@ -148,6 +150,26 @@ BROKEN: dict[str, tuple[Callable[[], History], str]] = {
         "no 5xx of our own",
     ),
     "no answer comes": (lambda: asking(0), "no 5xx of our own"),
+    "a request hangs on an idle machine": (lambda: asking(504, "timeout", 20.0, 29.0), "no 5xx of our own"),
+    "no answer comes on an idle machine": (lambda: asking(0, "ReadTimeout", 20.0, 40.0), "no 5xx of our own"),
+    "a request fails on an overloaded machine": (lambda: asking(502, "timeout", 120.0, 29.0), "no 5xx of our own"),
+    "a function fails late on an overloaded machine": (
+        lambda: asking(504, "internal_error", 120.0, 29.0),
+        "no 5xx of our own",
+    ),
+    "an authorizer fails soon on an overloaded machine": (
+        lambda: asking(502, "authorizer_failed", 120.0, 5.0),
+        "no 5xx of our own",
+    ),
+    "a gateway gives up too soon": (lambda: asking(504, "timeout", 120.0, 5.0), "no 5xx of our own"),
+    "the load of the machine is not known": (
+        lambda: replace(asking(504, "timeout", 120.0, 29.0), loads=()),
+        "no 5xx of our own",
+    ),
+    "too many requests are late by the load": (
+        lambda: asking(504, "timeout", 120.0, 29.0),
+        "the machine keeps up with the load",
+    ),
     "an audit entry is changed": (
         lambda: replace(GOOD, audit=(THIRD, SECOND | {"outcome": "refused"}, FIRST)),
         "the audit trail is intact",
