@@ -22,7 +22,7 @@ from codegen_runs.problems import StorageUnavailable
 from codegen_runs.roles import Role
 from codegen_runs.storage.budgets import Budgets, Limits
 from codegen_runs.storage.runs import RunsTable
-from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.storage.table import ConditionFailed, Table
 from local.fake_codegen import (
     DEMO_ORG_ID,
     DEMO_REPO_ID,
@@ -293,6 +293,22 @@ def test_what_was_not_started_is_given_back(fake: FakeCodegen, deployed: Templat
     assert multi_run(3, strategy="none").status >= 500
 
     assert used() == {("runs_per_day", "caller"): 0, ("concurrent_runs", "caller"): 0}
+
+
+def test_a_count_whose_answer_was_lost_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client repeats the write, whose condition no longer holds."""
+    put(caller={"runs_per_day": 5})
+    write = Table.put
+
+    def write_twice(table: Table, *args: Any) -> None:
+        write(table, *args)
+        if "runs_of_day" in args[0]:
+            write(table, *args)
+
+    monkeypatch.setattr(Table, "put", write_twice)
+    assert run().status == 200
+
+    assert used() == {("runs_per_day", "caller"): 1}
 
 
 def test_what_may_have_been_started_stays_counted(fake: FakeCodegen) -> None:

@@ -9,11 +9,12 @@ Limits and counts stand in one item, so one conditional write checks and counts 
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from codegen_runs.storage.table import ABSENT, Condition, Table
+from codegen_runs.storage.table import ABSENT, Condition, ConditionFailed, Table
 
 
 class Limits(BaseModel):
@@ -82,6 +83,8 @@ class Budgets(BaseModel):
     reserved: dict[str, Reserved] = {}
     """By the id of a multi-run that has not ended, or the key of a candidate that was added to it."""
     rev: int = 0
+    written_by: str = ""
+    """A random text, different for each write."""
 
     @property
     def any(self) -> bool:
@@ -115,9 +118,14 @@ class BudgetsTable:
 
     def put(self, org_id: int, budgets: Budgets) -> None:
         """Replace the budgets of an organization. Raises `ConditionFailed` if they were written in the meantime."""
-        following = budgets.model_copy(update={"rev": budgets.rev + 1})
+        following = budgets.model_copy(update={"rev": budgets.rev + 1, "written_by": secrets.token_hex(8)})
         unchanged = Condition("#rev = :rev", {"rev": budgets.rev}) if budgets.rev else ABSENT
-        self._table.put(_key(org_id) | following.model_dump(mode="json"), unchanged)
+        try:
+            self._table.put(_key(org_id) | following.model_dump(mode="json"), unchanged)
+        except ConditionFailed:
+            # A write whose answer was lost is repeated, and its repetition finds the condition broken.
+            if self.get(org_id).written_by != following.written_by:
+                raise
 
 
 def _key(org_id: int) -> dict[str, str]:
