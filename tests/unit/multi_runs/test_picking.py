@@ -1,6 +1,7 @@
 """Picks: a person decides, others' decisions are not lost, and pull requests are closed only where that is safe."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -240,6 +241,30 @@ def test_a_pull_request_that_is_not_the_candidates_own_is_not_closed(upstream: R
     assert upstream.fake.pull_requests[older].state == "open"
     assert types(multi_run_id)[-1] == "pull_request_kept"
     assert events(multi_run_id).json["items"][-1]["data"]["reason"] == answer.json["losers"][0]["detail"]
+
+
+def test_a_pull_request_that_is_older_than_the_candidates_run_is_not_closed(upstream: Runs) -> None:
+    """No other run at Codegen works on it: a person may have opened it."""
+    multi_run_id = finished(upstream, HELLO, CODE)
+    upstream.fake.pull_requests[opened(multi_run_id)[1]].created_at -= timedelta(hours=1)
+
+    answer = pick(multi_run_id, candidate=0, close_losers=True)
+
+    assert outcomes(answer) == {1: "refused"}
+    assert "was not opened by the candidate's run" in answer.json["losers"][0]["detail"]
+    assert upstream.fake.calls[EDIT] == 0
+
+
+def test_a_pull_request_that_codegen_does_not_list_with_the_run_any_more_is_not_closed(upstream: Runs) -> None:
+    multi_run_id = finished(upstream, HELLO, CODE)
+    run_id = get(multi_run_id).json["candidates"][1]["agent_run_id"]
+    upstream.fake.runs[run_id].pull_request = None
+
+    answer = pick(multi_run_id, candidate=0, close_losers=True)
+
+    assert outcomes(answer) == {1: "refused"}
+    assert "does not list it" in answer.json["losers"][0]["detail"]
+    assert upstream.fake.calls[EDIT] == 0
 
 
 def test_a_pull_request_that_another_run_works_on_is_not_closed(upstream: Runs) -> None:

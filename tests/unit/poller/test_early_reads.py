@@ -120,6 +120,23 @@ def test_the_last_candidates_are_read_at_least_a_second_apart(
     assert max(apart[-4:]) < COMMON_INTERVAL
 
 
+def test_a_tick_goes_on_for_early_reads_although_nothing_is_due_before_its_end(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
+) -> None:
+    fake.script(Script(seconds=600, steps=1, pull_request=False))
+    enqueue("mr-1-0")
+    group = Group(10)
+    for index in range(1, 10):
+        group.ended(Watch.model_construct(key=f"mr-1-{index}"))
+    poller = poller_of(group, memory, codegen, clock)
+    poller.tick(clock.now() + 100)
+    before, due_at = fake.calls[LOGS], watch_of(memory, "mr-1-0").due_at or 0
+    poller.tick(clock.now() + 12)
+
+    assert due_at / 1000 > clock.now()
+    assert fake.calls[LOGS] - before >= 3
+
+
 def test_a_read_that_failed_is_not_repeated_early(
     memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
 ) -> None:
