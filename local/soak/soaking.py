@@ -48,7 +48,7 @@ _PARAMETERS = {
 }
 # Each long poll and each page of a stream occupies a process for up to 25 s. With more processes for each function, a
 # slow machine would be busy with their starts.
-_WORKERS = 10
+_WORKERS = 16
 # A message whose function was killed comes again after this many seconds, and not after three minutes.
 _VISIBILITY = "20"
 
