@@ -76,6 +76,14 @@ def test_answers_of_the_second_wave_do_not_launch_more_of_the_first_one() -> Non
     assert waves.unneeded(found, judgement, now=NOW) == [([2, 3], "Not needed: 2 answers agree.")]
 
 
+def test_an_answer_of_the_second_wave_does_not_count_as_one_that_agrees() -> None:
+    found = record(4, 2, adaptive=Adaptive(start=2, agree=2)).model_copy(update={"launched": [0, 1, 4, 5]})
+    answers = {0: LOCK, 1: QUEUE, 4: LOCK, 5: LOCK}
+    ends = [watch_of(found.candidate_key(index), Status.COMPLETED, text) for index, text in answers.items()]
+
+    assert waves.further(found, judge(found, {watch.key: watch for watch in ends}), now=NOW) == [2]
+
+
 # --- from which candidates --------------------------------------------------------------------------------------------
 
 
