@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from codegen_api import CodegenAPI
@@ -293,6 +294,24 @@ def test_a_merged_pull_request_is_not_closed(upstream: Runs) -> None:
         answer = pick(multi_run_id, candidate=0, close_losers=True)
 
     assert (outcomes(answer), answer.json["losers"][0]["detail"]) == ({1: "refused"}, "It is merged.")
+
+
+class NoSuccess(FakeTransport):
+    """Codegen that reports no success for an edit, and the state after it."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        content = response.read().replace(b'"success":true', b'"success":false')
+        return httpx.Response(response.status_code, content=content, headers={"Content-Type": "application/json"})
+
+
+def test_a_pull_request_that_is_closed_already_counts_as_closed(upstream: Runs) -> None:
+    multi_run_id = finished(upstream, HELLO, CODE)
+
+    with connections.over(NoSuccess(upstream.fake)):
+        answer = pick(multi_run_id, candidate=0, close_losers=True)
+
+    assert outcomes(answer) == {1: "closed"}
 
 
 def test_a_refusal_by_codegen_is_reported_and_the_others_are_closed(upstream: Runs) -> None:
