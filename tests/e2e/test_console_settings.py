@@ -192,7 +192,11 @@ def test_a_webhook_endpoint_is_created_pinged_and_its_messages_sent_again(
         assert receiver.take()[1]["webhook-id"] == message
 
         mine.get_by_role("button", name="Disable").click()
-        confirm(page, "Disable", "What happens until it is enabled again is never sent to it.")
+        confirm(
+            page,
+            "Disable",
+            "Messages about what happens until it is enabled again are recorded, and an admin can send them then.",
+        )
         expect(mine.locator(".about")).to_contain_text("Disabled")
         expect(mine.get_by_role("button", name="Ping")).to_have_count(0)
         mine.get_by_role("button", name="Delete").click()

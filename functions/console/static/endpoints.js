@@ -25,7 +25,7 @@ function endpoint(item, again, signal, isAdmin) {
   const draw = () => loaded(place, () => deliveries(path, isAdmin && item.enabled, draw, signal), signal);
   const change = (body, said) => attempt(async () => { await api.patch(path, body); again(); }, said);
   const disable = async () => {
-    const content = effects("Messages that wait for it are not delivered.", "What happens until it is enabled again is never sent to it.");
+    const content = effects("Messages that wait for it are not delivered.", "Messages about what happens until it is enabled again are recorded, and an admin can send them then.");
     if (await ask({ title: "Disable this endpoint?", confirm: "Disable", content, act: () => api.patch(path, { enabled: false }) })) again();
   };
   const remove = async () => {

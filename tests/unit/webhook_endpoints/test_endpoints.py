@@ -74,7 +74,6 @@ def test_the_secret_is_shown_at_creation_and_rotation_only() -> None:
 def test_the_end_of_a_run_is_announced_once_to_each_endpoint_that_wants_it(work: Backend, queue: Queue) -> None:
     wants = add(work, "we-0000000000000001")
     add(work, "we-0000000000000002", events=("run.failed",))
-    add(work, "we-0000000000000003", disabled_at=1)
     store(work, event("run.log"), event("run.completed", 2))
 
     assert announcing.announce(backend=work) == 1
@@ -189,6 +188,21 @@ def test_nothing_is_sent_to_a_disabled_endpoint_until_it_is_enabled(work: Backen
     assert (refused.status, refused.json["code"]) == (409, "webhook_endpoint_disabled")
     assert (enabled["enabled"], enabled["disabled_reason"], enabled["failing_since"]) == (True, None, None)
     assert send("send", "POST", f"/{endpoint.id}/deliveries", {}).status == 202
+
+
+def test_what_a_disabled_endpoint_misses_is_recorded_and_sent_when_it_is_enabled(work: Backend, queue: Queue) -> None:
+    endpoint = add(work, "we-0000000000000001", disabled_at=1)
+    store(work, event("run.completed"), event("run.log", 2))
+    announcing.announce(backend=work)
+    (missed,) = send("deliveries", "GET", f"/{endpoint.id}/deliveries").json["items"]
+
+    assert queue.take() == []
+    assert (missed["status"], missed["reason"]) == ("failed", "The endpoint was disabled.")
+
+    send("update", "PATCH", f"/{endpoint.id}", {"enabled": True})
+    sent = send("send", "POST", f"/{endpoint.id}/deliveries", {"since": "1970-01-01T00:00:00Z"}).json
+    assert sent["message_ids"] == [missed["message_id"]]
+    assert len(queue.take()) == 1
 
 
 @pytest.mark.usefixtures("queue")

@@ -13,7 +13,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.logs import logger
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.outbox import ENDS, NEEDS_ATTENTION, Notice
-from codegen_runs.storage.webhook_endpoints import Delivery, Endpoint
+from codegen_runs.storage.webhook_endpoints import Delivery, DeliveryStatus, Endpoint
 from codegen_runs.webhook_endpoints import messages
 
 DEFAULT_EVENTS = tuple(sorted(ENDS | NEEDS_ATTENTION | {messages.DISABLED}))
@@ -74,7 +74,14 @@ def announce(*, backend: Backend) -> int:
 
 
 def send(endpoint: Endpoint, message_id: str, content: dict[str, object], *, at: int, backend: Backend) -> Delivery:
-    """Store a message to an endpoint, and put its delivery into the queue. Raises `StorageUnavailable`."""
+    """Store a message to an endpoint, and put its delivery into the queue.
+
+    A message to a disabled endpoint is stored as failed, and not sent: it can be sent when the endpoint is enabled.
+    Raises `StorageUnavailable`.
+    """
+    status, reason = (
+        (DeliveryStatus.PENDING, None) if endpoint.is_enabled else (DeliveryStatus.FAILED, "The endpoint was disabled.")
+    )
     delivery = backend.webhook_endpoints.add_delivery(
         Delivery(
             org_id=endpoint.org_id,
@@ -83,9 +90,12 @@ def send(endpoint: Endpoint, message_id: str, content: dict[str, object], *, at:
             type=str(content["type"]),
             created_at=at,
             body=messages.body(content, endpoint.format),
+            status=status,
+            reason=reason,
         )
     )
-    enqueue(delivery)
+    if endpoint.is_enabled:
+        enqueue(delivery)
     return delivery
 
 
@@ -116,8 +126,8 @@ def postpone(receipt: str, seconds: int) -> None:
 
 
 def wants(endpoint: Endpoint, type_: str) -> bool:
-    """Return whether an endpoint gets messages of a type."""
-    return endpoint.is_enabled and type_ in (endpoint.events or DEFAULT_EVENTS)
+    """Return whether an endpoint gets messages of a type, or would if it were enabled."""
+    return type_ in (endpoint.events or DEFAULT_EVENTS)
 
 
 def _announce_all(backend: Backend) -> int:

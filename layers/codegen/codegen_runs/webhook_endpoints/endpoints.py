@@ -104,7 +104,9 @@ class UpdateEndpoint(Body):
     description: Description = None
     events: EventTypes | None = None
     format: Format | None = None
-    enabled: bool | None = Field(None, description="False stops all messages. True starts them again.")
+    enabled: bool | None = Field(
+        None, description="False keeps all messages back: they are recorded as failed. True starts them again."
+    )
 
 
 class CreateDelivery(Body):
