@@ -9,8 +9,10 @@ const SHOWN = 1500;
 const BASE64 = /^(data:[^,]{0,100};base64,)?[A-Za-z0-9+/\s_-]{600,}={0,2}\s*$/;
 // Changes of the counts are told this far apart, in ms. Nobody reads faster.
 const READABLE = 250;
-// How long lines are made in one frame, in ms. Their layout follows in the same frame.
-const BUDGET = 6;
+// How long lines are added in one frame, in ms, with their layout. Then they are painted.
+const BUDGET = 16;
+// Lines that are laid out together.
+const TOGETHER = 8;
 // The browser skips what it does not show, a page at a time: more pages would cost more than they save.
 const LINES_OF_A_PAGE = 100;
 
@@ -92,16 +94,16 @@ export class Log {
   #draw() {
     this.frame = 0;
     const until = performance.now() + BUDGET;
-    let taken = 0;
     do {
-      const event = this.waiting[taken];
-      taken += 1;
-      this.events.push(event);
-      const line = this.#take(event);
-      if (line) this.#append(line);
-    } while (taken < this.waiting.length && performance.now() < until);
-    this.waiting.splice(0, taken);
-    if (this.following) this.toEnd();
+      for (const event of this.waiting.splice(0, TOGETHER)) {
+        this.events.push(event);
+        const line = this.#take(event);
+        if (line) this.#append(line);
+      }
+      // Each of the two asks for the layout.
+      if (this.following) this.toEnd();
+      else this.isAtEnd();
+    } while (this.waiting.length && performance.now() < until);
     if (this.waiting.length) this.frame = requestAnimationFrame(() => this.#draw());
     if (!this.waiting.length || performance.now() > this.told + READABLE) this.#tell();
   }
