@@ -265,12 +265,14 @@ def test_a_run_that_is_next_has_place_one_in_the_queue(live: Stack, browser: Bro
         page = opened.page
         page.route(re.compile(rf"/multi-runs/{multi_run}$|/rate-limits$"), give_queue)
         opened.sign_in()
-        page.locator(".run", has_text="Write a ballad").first.locator("summary").click()
-        expect(page.locator(".nested")).to_contain_text("Place 1 in the queue")
+        row = page.locator("li", has_text="Write a ballad").first
+        row.locator("summary").click()
+        expect(row.locator(".nested")).to_contain_text("Place 1 in the queue")
         opened.open(f"{DEMO_ORG_ID}/multi-runs/{multi_run}?tab=candidates")
         expect(page.get_by_role("article", name="Candidate 2")).to_contain_text("Place 1 in the queue")
         opened.open(f"{DEMO_ORG_ID}/limits")
         expect(page.get_by_role("row", name="waiting").get_by_role("cell").first).to_have_text("1")
+        page.unroute_all(behavior="wait")
 
 
 def test_the_form_starts_each_variant_once_and_a_second_wave(live: Stack, browser: Browser) -> None:
