@@ -211,6 +211,13 @@ def test_a_long_log_opens_at_its_end_and_grows_upwards_without_a_jump(live: Stac
         assert positions == list(range(len(positions)))
         assert len(positions) > 350
 
+        toggle, inside = entries.last.locator(".toggle"), entries.last.locator(".io")
+        expect(inside).to_have_attribute("hidden", "until-found")
+        toggle.click()
+        expect(toggle).to_have_attribute("aria-expanded", "true")
+        expect(inside).to_be_visible()
+        expect(inside).not_to_have_attribute("hidden", re.compile(""))
+
         texts = entries.evaluate_all("all => all.map((one) => one.textContent.toLowerCase())")
         word = Counter(found for text in texts for found in re.findall(r"[a-z]{6,}", text)).most_common()[-1][0]
         page.get_by_label("Search in the log").fill(word)
@@ -501,6 +508,7 @@ def test_nothing_that_an_agent_writes_is_alive(live: Stack, browser: Browser) ->
             page.locator(".skeleton").first.wait_for(state="detached")
             expect(page.locator("main")).to_contain_text("onerror")
             page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
+            page.evaluate("document.querySelectorAll('main .toggle').forEach(each => each.click())")
             alive = "main img, main script, main iframe, main svg[onload], main [onerror], main a[href^='javascript']"
             assert page.locator(alive).count() == 0
             assert page.evaluate("window.planted") is None

@@ -238,7 +238,7 @@ function step(by) {
   const entries = [...main.querySelectorAll("[data-entry]")].filter((each) => each.checkVisibility());
   const at = entries.findIndex((each) => each.contains(document.activeElement));
   const next = entries[Math.min(entries.length - 1, Math.max(0, at + by))];
-  const target = next?.matches("a, button, summary") ? next : next?.querySelector("a, button, summary");
+  const target = next?.matches("a, button, summary") ? next : next?.querySelector(".toggle") ?? next?.querySelector("a, button, summary");
   target?.focus();
   next?.scrollIntoView({ block: "nearest" });
 }

@@ -10,11 +10,14 @@ const BASE64 = /^(data:[^,]{0,100};base64,)?[A-Za-z0-9+/\s_-]{600,}={0,2}\s*$/;
 // Changes of the counts are told this far apart, in ms. Nobody reads faster.
 const READABLE = 250;
 // How long lines are added in one frame, in ms, with their layout. Then they are painted.
-const BUDGET = 16;
+const BUDGET = 6;
 // Lines that are laid out together.
 const TOGETHER = 8;
 // The browser skips what it does not show, a page at a time: more pages would cost more than they save.
 const LINES_OF_A_PAGE = 100;
+// What is folded is found by the browser's own search, and shown then. <details> would find it as well, but each one in
+// the document makes it slower to add another.
+const FOLDED = "until-found";
 
 const KINDS = {
   USER_MESSAGE: ["person", "Prompt"],
@@ -73,11 +76,19 @@ export class Log {
     this.addressOf = addressOf;
     this.onFork = onFork;
     this.onChange = onChange;
-    this.events = [];
+    this.last = null;
     this.lines = new Map();
     this.updates = new Map();
     this.failures = 0;
-    this.element = h("div.log");
+    this.element = h("div.log", {
+      on: {
+        click: ({ target }) => {
+          const toggle = target.closest(".toggle");
+          if (toggle) unfold(toggle.closest("li"), toggle.ariaExpanded === "false");
+        },
+        beforematch: ({ target }) => unfold(target.closest("li"), true),
+      },
+    });
     this.waiting = [];
     this.frame = 0;
     this.needle = "";
@@ -96,7 +107,7 @@ export class Log {
     const until = performance.now() + BUDGET;
     do {
       for (const event of this.waiting.splice(0, TOGETHER)) {
-        this.events.push(event);
+        if (isEntry(event)) this.last = event;
         const line = this.#take(event);
         if (line) this.#append(line);
       }
@@ -112,7 +123,7 @@ export class Log {
     let page = this.element.lastElementChild;
     if (!page || page.childElementCount >= LINES_OF_A_PAGE) {
       // The last page is on the screen while one follows the log.
-      if (page?.previousElementSibling) fold(page.previousElementSibling);
+      if (page?.previousElementSibling) skip(page.previousElementSibling);
       page = h("ol.page");
       this.element.append(page);
     }
@@ -130,8 +141,8 @@ export class Log {
     const anchor = page && [...page.children].find(isBelowTop);
     const before = anchor?.getBoundingClientRect().top;
     const lines = events.map((event) => this.#take(event, true)).filter(Boolean);
-    this.events.unshift(...events);
-    if (lines.length) this.element.prepend(fold(h("ol.page", lines)));
+    this.last ??= events.findLast(isEntry);
+    if (lines.length) this.element.prepend(skip(h("ol.page", lines)));
     if (anchor) {
       const moved = anchor.getBoundingClientRect().top - before;
       if (Math.abs(moved) > 1) scrollBy(0, moved);
@@ -168,7 +179,7 @@ export class Log {
   }
 
   clear() {
-    this.events = [];
+    this.last = null;
     this.lines.clear();
     this.updates.clear();
     this.failures = 0;
@@ -177,8 +188,7 @@ export class Log {
 
   /** The last entry that says what the agent does. */
   get latest() {
-    const event = this.events.findLast((each) => each.type === "run.log" || each.type === "run.log_updated");
-    return event?.data.log ? describe(event.data.log) : null;
+    return this.last?.data.log ? describe(this.last.data.log) : null;
   }
 
   get size() {
@@ -195,7 +205,7 @@ export class Log {
       }
       const next = this.#entry(event);
       this.failures += Number(next.classList.contains("failed")) - Number(line.classList.contains("failed"));
-      next.querySelector("details").open = line.querySelector("details")?.open ?? false;
+      unfold(next, isUnfolded(line));
       line.replaceWith(next);
       this.lines.set(position, next);
       this.#measure(position + 1);
@@ -211,7 +221,6 @@ export class Log {
       this.#measure(position + 1);
     } else if (event.type === "stream.reset") {
       this.clear();
-      this.events = [event];
       line = this.#mark(event, "flag", "Codegen has rewritten the log. It begins again here.");
     } else if (event.type === "checkpoint.created") {
       line = this.#mark(event, "flag", `Checkpoint: ${event.data.reason.replaceAll("_", " ")}`, "checkpoint",
@@ -239,11 +248,11 @@ export class Log {
     const parts = [["Thought", log.tool_name ? log.thought : null], ["Input", log.tool_input], ["Output", log.tool_output], ["Observation", log.tool_name || !speaks ? log.observation : null]]
       .filter(([, value]) => value !== null && value !== undefined && value !== "" && !(typeof value === "object" && !Object.keys(value).length));
     const whole = !log.tool_name || log.message_type === "USER_MESSAGE" ? textOf(log.thought ?? log.observation) ?? mainInputWhole(log.tool_input) : null;
-    const summary = h("summary", icon(symbol, failed ? "failed" : symbol), h("b", name), input && h("code", input), said && said !== input && h("span.said", said),
+    const toggle = h("button.toggle", { type: "button", "aria-expanded": "false" }, icon(symbol, failed ? "failed" : symbol), h("b", name), input && h("code", input), said && said !== input && h("span.said", said),
       failed && h("span.failure", "failed"), h("span.took"));
     return h(`li.entry.of-${symbol}${failed ? ".failed" : ""}`, { id: `entry-${event.seq}`, data: { at: instant(log.created_at), entry: "", position } },
       this.#time(event, log.created_at),
-      h("details", summary, whole && whole !== said ? h("div.io", value("Text", whole)) : h("div.io", parts.map(([label, each]) => value(label, each)))));
+      h("div", toggle, h("div.io", { hidden: FOLDED }, whole && whole !== said ? value("Text", whole) : parts.map(([label, each]) => value(label, each)))));
   }
 
   #time(event, at) {
@@ -270,13 +279,31 @@ export class Log {
   }
 }
 
+function isEntry(event) {
+  return event.type === "run.log" || event.type === "run.log_updated";
+}
+
+/** Show what an entry contains, or fold it. */
+export function unfold(line, open) {
+  const toggle = line.querySelector(".toggle");
+  if (!toggle) return;
+  toggle.ariaExpanded = String(open);
+  const inside = line.querySelector(".io");
+  if (open) inside.removeAttribute("hidden");
+  else inside.setAttribute("hidden", FOLDED);
+}
+
+function isUnfolded(line) {
+  return line.querySelector(".toggle")?.ariaExpanded === "true";
+}
+
 function isBelowTop(element) {
   return element.getBoundingClientRect().bottom > 0;
 }
 
 /** Let the browser skip a page of lines while it is not on the screen. Its height is estimated until then. */
-function fold(page) {
-  page.classList.add("full");
+function skip(page) {
+  page.classList.add("skipped");
   page.style.setProperty("--lines", page.childElementCount);
   return page;
 }

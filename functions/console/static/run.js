@@ -3,7 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { external, fill, h, icon } from "./elements.js";
 import { LIVE, ago, count, duration, moment, titleOf, word } from "./format.js";
-import { ENDS, Log, asLines, asMarkdown, sizeOf } from "./log.js";
+import { ENDS, Log, asLines, asMarkdown, sizeOf, unfold } from "./log.js";
 import { markdown } from "./markdown.js";
 import { setStar } from "./runs.js";
 import { follow } from "./stream.js";
@@ -183,7 +183,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     const target = wanted && document.getElementById(`entry-${wanted.split("-")[1]}`);
     if (target) {
       target.classList.add("target");
-      if (target.querySelector("details")) target.querySelector("details").open = true;
+      unfold(target, true);
       target.scrollIntoView({ block: "center" });
     } else if (LIVE.has(card.status)) log.toEnd();
     log.following = !target && LIVE.has(card.status);
