@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -127,6 +127,7 @@ def report(
     """
     longest = median(max(drawing.frames) for drawing in drawings)
     usual = median(median(drawing.frames) for drawing in drawings)
+    most = median(quantiles(drawing.frames, n=100)[-1] for drawing in drawings)
     one, ten = calls.values()
     few, many = heaps.values()
     intervals = median(delays) / VIEWED_INTERVAL
@@ -146,6 +147,7 @@ def report(
             ["requests until the first list", str(load.requests)],
             ["seconds until the first list", f"{load.seconds:.2f}"],
             ["median frame", f"{usual:.1f} ms"],
+            ["99 of 100 frames take at most", f"{most:.1f} ms"],
             ["longest frame, median of the runs", f"{longest:.1f} ms"],
             [f"seconds until all {ENTRIES} entries are drawn", f"{median(each.seconds for each in drawings):.1f}"],
             *([f"calls with {consoles} open", str(number)] for consoles, number in calls.items()),
