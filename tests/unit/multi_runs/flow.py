@@ -9,6 +9,8 @@ from codegen_api import CodegenAPI
 from codegen_runs.poller.candidates import RecordedCandidates
 from codegen_runs.poller.loop import Poller
 from codegen_runs.poller.publisher import NoViewers
+from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.runs import Watch
 from local.fake_codegen import FakeCodegen, FakeTransport
 from tests.support import backend, handlers
 from tests.support.events import Answer, Context, call, current, invoke, rest
@@ -107,3 +109,17 @@ class Runs:
 
 def _without_ids(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name not in ("org_id", "multi_run_id")}
+
+
+def stored(multi_run_id: str) -> MultiRun:
+    """Return a multi-run as it is stored."""
+    found = current().multi_runs.get(ORG, multi_run_id)
+    assert found is not None
+    return found
+
+
+def watch(multi_run_id: str, index: int) -> Watch:
+    """Return the watch of a candidate's run."""
+    found = current().runs.get(ORG, f"{multi_run_id}-{index}")
+    assert found is not None
+    return found

@@ -9,14 +9,12 @@ from codegen_runs.callers import Caller
 from codegen_runs.multi_runs import candidates, leaving
 from codegen_runs.roles import Role
 from codegen_runs.statuses import Status
-from codegen_runs.storage.multi_runs import MultiRun
-from codegen_runs.storage.runs import Watch
 from codegen_runs.upstream import over
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, Script, Trouble
 from tests.support import backend, handlers
 from tests.support.events import Answer, call, current, rest
 from tests.support.overtaken import Overtaken
-from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, get, task
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, get, stored, task, watch
 
 pytestmark = pytest.mark.usefixtures("state_machine")
 
@@ -58,18 +56,6 @@ def drop(multi_run_id: str, index: int) -> Answer:
 def act(action: str, multi_run_id: str, body: Any = None) -> Answer:
     path = f"{PATH}/{multi_run_id}/{action}"
     return call(handlers.handler(f"multi_runs/{action}"), rest("POST", path, body=body, caller=ADA))
-
-
-def stored(multi_run_id: str) -> MultiRun:
-    found = current().multi_runs.get(ORG, multi_run_id)
-    assert found is not None
-    return found
-
-
-def watch(multi_run_id: str, index: int) -> Watch:
-    found = current().runs.get(ORG, f"{multi_run_id}-{index}")
-    assert found is not None
-    return found
 
 
 def test_a_candidate_that_is_dropped_before_its_launch_is_given_back_once() -> None:

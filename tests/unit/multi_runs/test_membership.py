@@ -9,14 +9,12 @@ from codegen_runs.backend import Backend
 from codegen_runs.callers import Caller
 from codegen_runs.multi_runs.tasks import CandidateDropped
 from codegen_runs.runs.following import MOST_TOKENS
-from codegen_runs.storage.multi_runs import MultiRun
-from codegen_runs.storage.runs import Watch
 from codegen_runs.upstream import over
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, Script
 from tests.support import backend, handlers
 from tests.support.events import Answer, call, current, rest, working_with
 from tests.support.overtaken import Overtaken
-from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, task, types
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, stored, task, types, watch
 
 pytestmark = pytest.mark.usefixtures("state_machine")
 
@@ -52,18 +50,6 @@ def drop(multi_run_id: str, index: object, query: str = "") -> Answer:
 def launch(multi_run_id: str, *indexes: int) -> None:
     for index in indexes:
         task("launch", multi_run_id, index=index, task_token=f"token-{index}")
-
-
-def stored(multi_run_id: str) -> MultiRun:
-    found = current().multi_runs.get(ORG, multi_run_id)
-    assert found is not None
-    return found
-
-
-def watch(multi_run_id: str, index: int) -> Watch:
-    found = current().runs.get(ORG, f"{multi_run_id}-{index}")
-    assert found is not None
-    return found
 
 
 def queued() -> int:
