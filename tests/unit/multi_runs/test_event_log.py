@@ -28,16 +28,10 @@ from tests.support.events import call, current, rest, working_with
 from tests.support.overtaken import Overtaken
 from tests.support.schemas import unfit
 from tests.support.viewers import frames, stream_live
-from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, task, types
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, stored, task, types
 from tests.unit.multi_runs.records import multi_run, watch_of
 
 pytestmark = pytest.mark.usefixtures("state_machine")
-
-
-def stored(multi_run_id: str) -> MultiRun:
-    found = current().multi_runs.get(ORG, multi_run_id)
-    assert found is not None
-    return found
 
 
 def answered(upstream: Runs, **body: Any) -> str:

@@ -11,14 +11,13 @@ from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import reconciler, repairing
 from codegen_runs.multi_runs.repairing import MultiRunCancelled, MultiRunOpen, Resynthesize, RetryCandidates
 from codegen_runs.multi_runs.tasks import MultiRunGone
-from codegen_runs.storage.multi_runs import MultiRun
 from local.fake_codegen import FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
 from tests.support import handlers
 from tests.support.backend import Kicks, TestClock
 from tests.support.events import Answer, call, current, rest
 from tests.support.overtaken import Overtaken
-from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, task, types
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, stored, task, types
 from tests.unit.run_control.controls import ADA, offers
 
 FAILING = Script(seconds=1, steps=1, ending="FAILED")
@@ -42,12 +41,6 @@ def _codegen(upstream: Runs, fake: FakeCodegen) -> Iterator[None]:
 def act(verb: str, multi_run_id: str, body: Any = None) -> Answer:
     event = rest("POST", f"{PATH}/{multi_run_id}/{verb}", body=body, caller=ADA)
     return call(handlers.handler(f"multi_runs/{verb}"), event)
-
-
-def stored(multi_run_id: str) -> MultiRun:
-    found = current().multi_runs.get(ORG, multi_run_id)
-    assert found is not None
-    return found
 
 
 def finish(upstream: Runs, multi_run_id: str, *scripts: Script) -> None:
