@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from codegen_runs import forms
 from codegen_runs.problems import Unprocessable
@@ -102,6 +102,21 @@ def _not_blank(text: str) -> str:
 
 NotBlank = AfterValidator(_not_blank)
 """Refuses a text that shows nothing, such as a prompt of spaces."""
+
+
+def unfit(message: str, *place: str | int) -> ValidationError:
+    """Return the error that a model's validator raises when its fields do not fit together.
+
+    It names the field to correct, which a `ValueError` cannot do, and Pydantic adds no words to the message.
+
+    Args:
+        message: What is wrong.
+        place: The steps from the model to the field; none for the model itself.
+    """
+    error = InitErrorDetails(
+        type=PydanticCustomError("unfit_fields", "{message}", {"message": message}), loc=place, input=None
+    )
+    return ValidationError.from_exception_data("fields", [error])
 
 
 def json_text(value: Any) -> str:

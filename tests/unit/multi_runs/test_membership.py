@@ -395,19 +395,25 @@ def test_the_estimate_says_from_how_many_to_how_many(body: Any, least: int, most
 
 
 @pytest.mark.parametrize(
-    ("body", "pointer"),
+    ("body", "pointer", "words"),
     [
-        ({"first_k": 0}, "/body/first_k"),
-        ({"first_k": 4}, "/body"),
-        ({"first_k": 1, "quorum": 2}, "/body"),
-        ({"adaptive": {"start": 4}}, "/body"),
-        ({"adaptive": {"agree": 4}}, "/body"),
-        ({"adaptive": {"agree": 1}}, "/body/adaptive/agree"),
-        ({"adaptive": {"start": "2"}}, "/body/adaptive/start"),
+        ({"first_k": 0}, "first_k", "Input should be greater than or equal to 1"),
+        ({"first_k": 4}, "first_k", "first_k is more than the number of candidates, 3"),
+        ({"first_k": 1, "quorum": 2}, "first_k", "first_k is less than quorum, 2"),
+        ({"quorum": 4}, "quorum", "quorum is more than the number of candidates, 3"),
+        ({"adaptive": {"start": 4}}, "adaptive/start", "start is more than the number of candidates, 3"),
+        ({"adaptive": {"agree": 4}}, "adaptive/agree", "agree is more than the number of candidates, 3"),
+        ({"adaptive": {"agree": 1}}, "adaptive/agree", "Input should be greater than or equal to 2"),
+        ({"adaptive": {"start": "2"}}, "adaptive/start", "Input should be a valid integer"),
+        ({"close_losers": True}, "close_losers", "close_losers needs the strategy select"),
+        ({"variants": [{}] * 21}, "variants", "21 variants with concurrency 1 are 21 candidates"),
+        ({"variants": [{}] * 2, "concurrency": 11}, "concurrency", "2 variants with concurrency 11 are 22 candidates"),
     ],
 )
-def test_settings_that_cannot_be_met_are_refused(body: Any, pointer: str) -> None:
+def test_the_setting_that_cannot_be_met_is_named(body: Any, pointer: str, words: str) -> None:
     answer = create({"prompt": "Go.", **body})
 
     assert answer.status == 422
-    assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+    (error,) = answer.json["errors"]
+    assert error["pointer"] == f"/body/{pointer}"
+    assert error["detail"].startswith(words)

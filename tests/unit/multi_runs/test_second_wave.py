@@ -371,12 +371,20 @@ def test_the_last_launch_in_the_estimate_is_that_of_the_first_wave() -> None:
         ({"second_wave": "2"}, "/body/second_wave", "valid integer"),
         ({"second_wave": True}, "/body/second_wave", "valid integer"),
         ({"second_wave": 21}, "/body/second_wave", "the limit of this deployment"),
-        ({"concurrency": 18, "second_wave": 3}, "/body", "18 candidates and 3 of the second wave are 21; at most 20"),
-        ({"concurrency": 2, "second_wave": 1, "quorum": 4}, "/body", "quorum is more than"),
-        ({"concurrency": 2, "second_wave": 2, "adaptive": {"start": 3}}, "/body", "adaptive needs more candidates"),
-        ({"concurrency": 2, "second_wave": 2, "first_k": 3}, "/body", "first_k is less than quorum, or more than"),
+        (
+            {"concurrency": 18, "second_wave": 3},
+            "/body/second_wave",
+            "18 candidates and 3 of the second wave are 21; at most 20",
+        ),
+        ({"concurrency": 2, "second_wave": 1, "quorum": 4}, "/body/quorum", "quorum is more than"),
+        ({"concurrency": 2, "second_wave": 2, "adaptive": {"start": 3}}, "/body/adaptive/start", "start is more than"),
+        ({"concurrency": 2, "second_wave": 2, "first_k": 3}, "/body/first_k", "first_k is more than"),
         ({"concurrency": 1, "second_wave": 1, "prompt": "é" * 60_000}, None, None),
-        ({"concurrency": 1, "second_wave": 1, "prompt": "字" * 50_000}, "/body", "150000 bytes; with second_wave"),
+        (
+            {"concurrency": 1, "second_wave": 1, "prompt": "字" * 50_000},
+            "/body/second_wave",
+            "150000 bytes; with second_wave",
+        ),
     ],
 )
 def test_a_second_wave_that_cannot_be_is_refused(body: Any, pointer: str | None, words: str | None) -> None:

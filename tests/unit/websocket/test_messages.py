@@ -531,3 +531,11 @@ def test_a_user_opens_a_bounded_number_of_connections(monkeypatch: pytest.Monkey
     assert table.get("c=") is None
     change("DISCONNECT", "a=")
     assert change("CONNECT", "c=") == 200
+
+
+def test_a_message_whose_cursor_does_not_fit_its_subject_is_told_which_field_to_correct(client: Client) -> None:
+    problem = error(client.send(action="subscribe", run_id=1, after={"0": "0-1"}))
+
+    (fault,) = problem["errors"]
+    assert fault["pointer"] == "/message/after"
+    assert fault["detail"].startswith("Input should be an event id for a run")

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, Field, model_validator
 
 from codegen_runs.backend import Backend
-from codegen_runs.bodies import Body, IgnoredFields
+from codegen_runs.bodies import Body, IgnoredFields, unfit
 from codegen_runs.callers import Caller
 from codegen_runs.events import timestamp
 from codegen_runs.links import link_to_run
@@ -28,7 +28,7 @@ class IssueTicket(Body):
     @model_validator(mode="after")
     def _one_subject(self) -> Self:
         if (self.agent_run_id is None) == (self.multi_run_id is None):
-            raise ValueError("Give either agent_run_id or multi_run_id.")
+            raise unfit("Give either agent_run_id or multi_run_id.")
         return self
 
 

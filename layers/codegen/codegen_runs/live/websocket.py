@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from codegen_runs import forms, problems
 from codegen_runs.backend import Backend
+from codegen_runs.bodies import unfit
 from codegen_runs.clock import milliseconds
 from codegen_runs.cursors import InvalidCursor
 from codegen_runs.http import admission
@@ -79,7 +80,7 @@ class _AboutRuns(_Message):
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if (self.run_id is None) == (self.multi_run_id is None):
-            raise ValueError("Give either run_id or multi_run_id.")
+            raise unfit("Give either run_id or multi_run_id.")
         return self
 
 
@@ -93,7 +94,8 @@ class Subscribe(_AboutRuns):
     @model_validator(mode="after")
     def _fitting_cursor(self) -> Self:
         if self.after is not None and isinstance(self.after, str) != (self.run_id is not None):
-            raise ValueError("after must be an event id for a run, an object of parts and event ids for a multi-run.")
+            message = "Input should be an event id for a run, an object of parts and event ids for a multi-run"
+            raise unfit(message, "after")
         return self
 
 

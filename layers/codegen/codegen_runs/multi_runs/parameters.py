@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from codegen_api import Harness
 from codegen_runs import forms, settings
-from codegen_runs.bodies import Body, NotBlank, Warned
+from codegen_runs.bodies import Body, NotBlank, Warned, unfit
 from codegen_runs.checkpoints.requests import MAX_SYSTEM_PROMPT_CHARACTERS
 from codegen_runs.storage.multi_runs import JudgePolicy, OnDeadline, Prompt, Strategy, SynthesisOptions
 
@@ -206,28 +206,35 @@ class CreateMultiRun(Body):
     def _check_counts(self) -> CreateMultiRun:
         most = settings.most_candidates()
         if self.requested > most:
-            raise ValueError(
+            raise unfit(
                 f"{len(self.all_variants)} variants with concurrency {self.copies} are {self.requested} candidates; "
-                f"at most {most} are allowed"
+                f"at most {most} are allowed",
+                "concurrency" if self.copies > 1 else "variants",
             )
         total = self.requested + self.second_wave
         if total > most:
-            raise ValueError(
+            raise unfit(
                 f"{self.requested} candidates and {self.second_wave} of the second wave are {total}; "
-                f"at most {most} are allowed"
+                f"at most {most} are allowed",
+                "second_wave",
             )
         if self.quorum > total:
-            raise ValueError(f"quorum is more than the number of candidates, {total}")
-        if self.first_k is not None and not self.quorum <= self.first_k <= self.requested:
-            raise ValueError(f"first_k is less than quorum, or more than the number of candidates, {self.requested}")
-        if self.adaptive and max(self.adaptive.start, self.adaptive.agree) > self.requested:
-            raise ValueError(f"adaptive needs more candidates than there are, {self.requested}")
+            raise unfit(f"quorum is more than the number of candidates, {total}", "quorum")
+        if self.first_k is not None and self.first_k < self.quorum:
+            raise unfit(f"first_k is less than quorum, {self.quorum}", "first_k")
+        if self.first_k is not None and self.first_k > self.requested:
+            raise unfit(f"first_k is more than the number of candidates, {self.requested}", "first_k")
+        for name in ("start", "agree"):
+            if self.adaptive and getattr(self.adaptive, name) > self.requested:
+                raise unfit(f"{name} is more than the number of candidates, {self.requested}", "adaptive", name)
         return self
 
     @model_validator(mode="after")
     def _check_close_losers(self) -> CreateMultiRun:
         if self.close_losers and self.strategy is not Strategy.SELECT:
-            raise ValueError("close_losers needs the strategy select: only then there are candidates that lose")
+            raise unfit(
+                "close_losers needs the strategy select: only then there are candidates that lose", "close_losers"
+            )
         return self
 
     @model_validator(mode="after")
@@ -238,10 +245,11 @@ class CreateMultiRun(Body):
         shared = [self.prompt, self.synthesis.prompt, *[self.system_prompt] * len(candidates)]
         size = sum(len(text.encode(errors="replace")) for text in [*shared, *texts] if text)
         if size > MAX_PROMPT_BYTES:
-            raise ValueError(f"the prompts of all candidates together have {size} bytes, more than {MAX_PROMPT_BYTES}")
+            raise unfit(f"the prompts of all candidates together have {size} bytes, more than {MAX_PROMPT_BYTES}")
         longest = max(len((each.prompt or self.prompt).encode(errors="replace")) for each in candidates)
         if self.second_wave and longest > MAX_SECOND_WAVE_BYTES:
-            raise ValueError(
-                f"a prompt has {longest} bytes; with second_wave, at most {MAX_SECOND_WAVE_BYTES} are allowed"
+            raise unfit(
+                f"a prompt has {longest} bytes; with second_wave, at most {MAX_SECOND_WAVE_BYTES} are allowed",
+                "second_wave",
             )
         return self
