@@ -117,3 +117,25 @@ WITHOUT = {
     "update_check_suite_settings": _SETTING,
     "update_organization": _SETTING,
 }
+
+_CODE = "It is for programs, which call the API or the client."
+_MODIFICATIONS = "`--prompt`, `--model` and `--system-prompt` are modifications."
+
+FIELDS = {
+    "run start": {"webhooks": _CODE},
+    "run follow-up": {"agent_run_id": "run_id", "webhooks": _CODE},
+    "run resume": dict.fromkeys(("prompt", "images", "model", "webhooks"), "`run follow-up` has a prompt."),
+    "agent create": {"id": "agent_id", "type": "agent_type"},
+    "agent edit": {"type": "agent_type"},
+    "chat send": {"stream": "The answer is always shown as it comes."},
+    "checkpoint fork": {"modifications": _MODIFICATIONS},
+    "checkpoint restore": {"create_new_run": "same_run", "modifications": _MODIFICATIONS},
+    "doorbell on": {"secret": "with_secret"},
+    "multi-run start": {"synthesis": "synthesis_prompt"},
+    "multi-run estimate": {"synthesis": "synthesis_prompt"},
+    "star add": {"agent_run_id": "run_id", "starred": "`star remove` removes a star."},
+    "webhook-endpoint create": {"format": "form"},
+    "webhook-endpoint edit": {"format": "form"},
+    "webhook set": {"secret": "with_secret", "enabled": "disabled"},
+}
+"""The fields of bodies for which no parameter of the command is named: what sets each, or why nothing does."""

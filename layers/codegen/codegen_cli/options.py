@@ -55,6 +55,45 @@ class Text(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
+class JsonObject(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
+    """A JSON object."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the object."""
+        import json
+
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            self.fail("it is not a JSON object.", param, ctx)
+        return read
+
+
+class Image(click.ParamType):  # type: ignore[type-arg]
+    """The name of a file with an image, which becomes a data URI."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the data URI."""
+        from base64 import b64encode
+        from mimetypes import guess_type
+        from pathlib import Path
+
+        kind, _ = guess_type(value)
+        if kind is None or not kind.startswith("image/"):
+            self.fail(f"{value!r} is not the name of an image, such as screen.png.", param, ctx)
+        try:
+            content = Path(value).read_bytes()
+        except OSError as error:
+            self.fail(f"{value!r} cannot be read: {error.strerror}.", param, ctx)
+        return f"data:{kind};base64,{b64encode(content).decode()}"
+
+
 class Fields(click.ParamType):  # type: ignore[type-arg]
     """Names of fields with commas between them; nothing stands for all fields."""
 
@@ -97,6 +136,24 @@ class Group(click.Group):
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {meant[0]!r}? If not, use: {command}")
             args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+
+def image_option(command: C) -> C:
+    """Add `--image`, which can be repeated."""
+    help_ = "File with an image that belongs to the prompt; repeatable."
+    return click.option(
+        "--image",
+        "images",
+        type=Image(),
+        multiple=True,
+        callback=lambda _ctx, _param, images: images or None,
+        help=help_,
+    )(command)
+
+
+def metadata_option(command: C) -> C:
+    """Add `--metadata`."""
+    return click.option("--metadata", type=JsonObject(), help="JSON object that is stored with each run.")(command)
 
 
 def json_option(command: C) -> C:

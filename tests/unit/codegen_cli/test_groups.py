@@ -216,3 +216,11 @@ def test_a_broken_audit_trail_has_an_exit_code(at_deployment: Run, answers: list
     assert done.exit_code == 1
     assert json.loads(done.stdout) == {"intact": False, "broken_at": 1}
     assert "The chain is broken at entry 1. Its content has another hash: it was changed." in done.stderr
+
+
+def test_a_role_can_be_given_in_part(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:
+    answers.append({"id": 7, "name": "Ada", "role": "member"})
+
+    at_deployment("member", "set-role", "7", "member", "--permission", "read")
+
+    assert sent[-1][2] == {"role": "member", "permissions": ["read"]}

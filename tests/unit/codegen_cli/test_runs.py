@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -468,6 +469,47 @@ def test_a_multi_run_shows_its_checkpoint(at_deployment: Run, answers: list[Any]
     shown = at_deployment("multi-run", "view", "mr-1")
 
     assert "Checkpoint: 100005.0-36" in " ".join(shown.stdout.split())
+
+
+def test_how_a_multi_run_stops_and_how_its_answer_is_made(
+    at_deployment: Run, answers: list[Any], sent: list[Any]
+) -> None:
+    answers.append({"id": "mr-1", "status": "queued"})
+    stopping = ["--first-k", "2", "--adaptive", "2", "3", "--second-wave", "30"]
+    synthesis = ["--synthesis-prompt", "Be short.", "--synthesis-model", "a", "--top-k", "3", "--graft"]
+
+    at_deployment(
+        "multi-run", "start", "Do it", "--detach", "-n", "100", *stopping, *synthesis, "--metadata", '{"a": 1}'
+    )
+
+    assert sent[-1][2] == {
+        "prompt": "Do it",
+        "concurrency": 100,
+        "first_k": 2,
+        "adaptive": {"start": 2, "agree": 3},
+        "second_wave": 30,
+        "synthesis": {"prompt": "Be short.", "model": "a", "top_k": 3, "graft": True},
+        "metadata": {"a": 1},
+    }
+
+
+def test_images_go_with_a_prompt_as_data_uris(
+    at_deployment: Run, answers: list[Any], sent: list[Any], tmp_path: Path
+) -> None:
+    image = tmp_path / "screen.png"
+    image.write_bytes(b"\x89PNG")
+    answers.append({"id": 100001, "status": "queued"})
+
+    at_deployment("run", "start", "Do it", "--detach", "--image", str(image))
+
+    assert sent[-1][2]["images"] == ["data:image/png;base64,iVBORw=="]
+
+
+@pytest.mark.parametrize("name", ["absent.png", "notes.txt", "."])
+def test_what_is_no_image_is_a_usage_error(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "notes.txt").write_text("Not an image.")
+
+    assert run("run", "start", "Do it", "--image", str(tmp_path / name)).exit_code == 2
 
 
 def test_variants_and_an_estimate(at_deployment: Run, answers: list[Any], sent: list[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import Group, Id, Text, json_option, limit_option
+from ..options import Group, Id, JsonObject, Text, json_option, limit_option
 from ..output import Fields, Record, details, show, show_list
 from ..session import with_api
 from ..terminal import visible
@@ -25,22 +25,6 @@ COLUMNS = (
     ("NAME", lambda agent: agent.get("name")),
 )
 TYPES = ("general", "code_review", "issue_resolver", "documentation", "testing")
-
-
-class JsonObject(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
-    """A JSON object."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the object."""
-        try:
-            read = json.loads(value)
-        except ValueError:
-            read = None
-        if not isinstance(read, dict):
-            self.fail("it is not a JSON object.", param, ctx)
-        return read
 
 
 def profile_options(command: Any) -> Any:

@@ -41,8 +41,15 @@ def list_(api: CodegenAPI, limit: int, fields: Fields) -> None:
 @member.command("set-role")
 @click.argument("user_id", type=Id())
 @click.argument("role", type=click.Choice(["viewer", "member", "admin"]))
+@click.option(
+    "--permission",
+    "permissions",
+    type=click.Choice(["read", "write", "admin"]),
+    multiple=True,
+    help="Only this part of the role; repeatable. Default: all of it.",
+)
 @with_api
-def set_role(api: CodegenAPI, user_id: int, role: str) -> None:
+def set_role(api: CodegenAPI, user_id: int, role: str, permissions: tuple[str, ...]) -> None:
     """Set what a member may do on the deployment."""
-    changed = api.members.update(user_id, role=role)
+    changed = api.members.update(user_id, role=role, permissions=permissions or None)
     click.echo(visible(f"{changed.name or changed.id} has the role {changed.role}."))

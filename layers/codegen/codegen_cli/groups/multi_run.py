@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..following import announce_multi_run, follow_multi_run, multi_run_page, multi_run_record
-from ..options import Group, Id, Text, json_option, limit_option, web_option
+from ..options import Group, Id, Text, json_option, limit_option, metadata_option, web_option
 from ..output import Fields, Record, details, show, show_list, table
 from ..records import event_record
 from ..session import starting, with_api
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from codegen_api import CodegenAPI, MultiRun
 
 SECONDS = click.IntRange(1)
-HARNESSES = ("codegen", "claude_code")
+HARNESSES = click.Choice(["codegen", "claude_code"])
+SYNTHESIS = {"synthesis_prompt": "prompt", "synthesis_model": "model", "top_k": "top_k", "graft": "graft"}
 VARIES = ("prompt", "model", "agent_type", "repo_id", "agent_id", "system_prompt")
 
 COLUMNS = (
@@ -61,6 +62,16 @@ def definition_options(command: Any) -> Any:
     """Add the options for what a multi-run consists of."""
     strategies = click.Choice(["synthesize", "select", "rank", "none"])
     for option in (
+        metadata_option,
+        click.option(
+            "--graft",
+            is_flag=True,
+            default=None,
+            help="Send the best run what it should take over from the others, as a follow-up.",
+        ),
+        click.option("--top-k", type=click.IntRange(2), help="Join the best so many answers only."),
+        click.option("--synthesis-model", help="Language model of the judges and of the synthesis."),
+        click.option("--synthesis-prompt", type=Text(), help="Instructions for the synthesis, or -."),
         click.option("--candidate-timeout", "candidate_timeout_s", type=SECONDS, help="Seconds that one run may take."),
         click.option(
             "--on-deadline",
@@ -71,14 +82,12 @@ def definition_options(command: Any) -> Any:
         click.option("--system-prompt", type=Text(), help="Instructions at the beginning of each prompt, or -."),
         click.option("--agent", "agent_id", help="Id of an agent of the deployment."),
         click.option("--from-checkpoint", help="Id of a checkpoint of a run that each run continues from."),
-        click.option(
-            "--agent-type", type=click.Choice(["codegen", "claude_code"]), help="Program that drives the model."
-        ),
+        click.option("--agent-type", type=HARNESSES, help="Program that drives the model."),
         click.option("--model", help="Language model. Default: the organization's."),
         click.option("--repo-id", type=Id(), help="Id of the repository to work in."),
         click.option(
             "--second-wave",
-            type=click.IntRange(1, 19),
+            type=click.IntRange(1),
             help="Number of further runs that start from the best answers when all others have ended.",
         ),
         click.option(
@@ -87,6 +96,14 @@ def definition_options(command: Any) -> Any:
             default=None,
             help="With --strategy select, close the pull requests of the other runs. Needs an API token.",
         ),
+        click.option(
+            "--adaptive",
+            type=click.IntRange(1),
+            nargs=2,
+            metavar="START AGREE",
+            help="Launch START runs, and further ones only until AGREE answers agree, such as 2 2.",
+        ),
+        click.option("--first-k", type=click.IntRange(1), help="How many usable answers are enough to stop waiting."),
         click.option("--quorum", type=click.IntRange(1), help="How many usable answers it needs, to not fail."),
         click.option("--judges", type=click.IntRange(1, 2), help="Number of judges."),
         click.option("--judge", type=click.Choice(["auto", "always", "never"]), help="Whether runs rank the answers."),
@@ -101,8 +118,8 @@ def definition_options(command: Any) -> Any:
         click.option(
             "-n",
             "--concurrency",
-            type=click.IntRange(1, 20),
-            help="Number of runs, for each variant. Default: 3.",
+            type=click.IntRange(1),
+            help="Number of runs; with --variant, of each. Default: 3, or 1 with --variant.",
         ),
     ):
         command = option(command)
@@ -132,7 +149,7 @@ def start(
 
     Use - as PROMPT to read the prompt from standard input.
     """
-    started = starting(api, lambda: api.multi_runs.create(prompt, **_given(options)))
+    started = starting(api, lambda: api.multi_runs.create(prompt, **_definition(options)))
     announce_multi_run(api, started.id)
     if web:
         open_page(multi_run_page(api, started.id))
@@ -152,14 +169,17 @@ def start(
 @with_api
 def estimate(api: CodegenAPI, /, prompt: str, fields: Fields, **options: Any) -> None:
     """Show how many runs a multi-run would start, and why it would be refused. Nothing is started."""
-    show(api.multi_runs.estimate(prompt, **_given(options)).model_dump(), fields, _estimate)
+    show(api.multi_runs.estimate(prompt, **_definition(options)).model_dump(), fields, _estimate)
 
 
 @multi_run.command()
 @click.argument("multi_run_id")
 @click.option("--prompt", help="Its prompt, instead of that of the multi-run.")
 @click.option("--model", help="Its language model, instead of that of the multi-run.")
+@click.option("--agent-type", type=HARNESSES, help="The program that drives its model.")
+@click.option("--repo-id", type=Id(), help="The repository that it works in.")
 @click.option("--agent-id", help="The agent whose instructions it gets.")
+@click.option("--system-prompt", type=Text(), help="Its instructions, instead of the agent's, or -.")
 @with_api
 def add(api: CodegenAPI, /, multi_run_id: str, **options: Any) -> None:
     """Add a candidate to a running multi-run."""
@@ -398,8 +418,13 @@ def _report_cancelled_runs(multi_run: MultiRun) -> None:
         click.echo(visible(f"Run {name} is {run.status}. {run.detail or ''}".rstrip()), err=True)
 
 
-def _given(options: Record) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value not in (None, ())}
+def _definition(options: Record) -> dict[str, Any]:
+    """Return what the options say, as the client takes it."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    synthesis = {name: given.pop(option) for option, name in SYNTHESIS.items() if option in given}
+    if "adaptive" in given:
+        given["adaptive"] = dict(zip(("start", "agree"), given["adaptive"], strict=True))
+    return given | ({"synthesis": synthesis} if synthesis else {})
 
 
 def _number(index: Any) -> int | None:

@@ -10,7 +10,17 @@ import click
 
 from ..cards import COLUMNS, show_details, show_stars
 from ..following import announce_run, follow, follow_multi_run, print_events
-from ..options import Group, Id, RunOrMultiRun, Text, json_option, limit_option, web_option
+from ..options import (
+    Group,
+    Id,
+    RunOrMultiRun,
+    Text,
+    image_option,
+    json_option,
+    limit_option,
+    metadata_option,
+    web_option,
+)
 from ..output import Fields, Record, show, show_list
 from ..records import card_of, run_record
 from ..session import Unusable, starting, with_api
@@ -35,6 +45,8 @@ def run() -> None:
 @click.option("--model", help="Language model. Default: the organization's.")
 @click.option("--agent-type", type=click.Choice(["codegen", "claude_code"]), help="Program that drives the model.")
 @click.option("--agent", "agent_id", help="Id of an agent of the deployment.")
+@image_option
+@metadata_option
 @click.option("--detach", is_flag=True, help="Print the id of the run and exit without waiting.")
 @json_option
 @web_option
@@ -178,17 +190,19 @@ def resume(api: CodegenAPI, run_id: int) -> None:
 @run.command("follow-up")
 @click.argument("run_id", type=Id())
 @click.argument("prompt", type=Text())
+@click.option("--model", help="Language model from now on. Default: the same.")
+@image_option
 @click.option("--detach", is_flag=True, help="Exit without waiting for the answer.")
 @json_option
 @with_api
-def follow_up(api: CodegenAPI, run_id: int, prompt: str, detach: bool, fields: Fields) -> None:
+def follow_up(api: CodegenAPI, /, run_id: int, prompt: str, detach: bool, fields: Fields, **options: Any) -> None:
     """Send a further prompt to a run, show its progress and print the answer.
 
     Use - as PROMPT to read the prompt from standard input.
     """
     task = api.get_task(run_id)
     after = last_event_id(api, run_id)
-    starting(api, lambda: task.follow_up(prompt))
+    starting(api, lambda: task.follow_up(prompt, **options))
     task.refresh()
     announce_run(task)
     if not detach:
