@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from local.functions.worker import Answer, Worker, changed_at
+from local.functions.forking import ForkServers
+from local.functions.worker import RUNTIME, Answer, Worker, changed_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -75,8 +76,10 @@ class Functions:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         spare = _Spare(asyncio.Semaphore(spare_workers), patience)
+        self._fork_servers = ForkServers(python, RUNTIME) if sys.platform == "linux" else None
         self._pools = {
-            function.name: _Pool(function, python, log_dir, max_workers, spare, clock) for function in functions
+            function.name: _Pool(function, python, self._fork_servers, log_dir, max_workers, spare, clock)
+            for function in functions
         }
         self._events: set[asyncio.Task[None]] = set()
 
@@ -136,6 +139,8 @@ class Functions:
             task.cancel()
         await asyncio.gather(*self._events, return_exceptions=True)
         await asyncio.gather(*(pool.close() for pool in pools.values()))
+        if self._fork_servers:
+            await self._fork_servers.close()
 
     async def _handle(self, name: str, event: bytes) -> None:
         answer = await self.invoke(name, event)
@@ -164,6 +169,7 @@ class _Pool:
         self,
         function: Function,
         python: str,
+        fork_servers: ForkServers | None,
         log_dir: Path | None,
         max_workers: int,
         spare: _Spare,
@@ -172,6 +178,7 @@ class _Pool:
         self._function = function
         self._clock = clock
         self._python = python
+        self._fork_servers = fork_servers
         self._log_path = log_dir / f"{function.name}.log" if log_dir else None
         self._slots = asyncio.Semaphore(max_workers)
         self._spare = spare
@@ -218,7 +225,7 @@ class _Pool:
             if worker.is_alive and worker.changed_at == current:
                 return worker
             await worker.end()
-        return await Worker.start(self._function, self._python, self._log_path)
+        return await Worker.start(self._function, self._python, self._log_path, self._fork_servers)
 
     def kill(self) -> bool:
         for worker in self._busy:

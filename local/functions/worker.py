@@ -1,7 +1,7 @@
 """One worker: a process with one handler in it, and the Lambda Runtime API that feeds it.
 
-The process runs `runtime.py` with exactly the environment that the template gives the function and that Lambda adds,
-and the settings of this machine's network.
+The process is forked (`forking.py`) or started, and runs `runtime.py` with exactly the environment that the template
+gives the function and that Lambda adds, and the settings of this machine's network.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import h11
 
 from local.template import REGION
 
 if TYPE_CHECKING:
+    from local.functions.forking import ForkServers
     from local.template import Function
 
 RUNTIME = Path(__file__).with_name("runtime.py")
@@ -102,8 +103,11 @@ def changed_at(function: Function) -> int:
 
     A built layer does not count: it does not change.
     """
-    folders = [function.code_dir, *(layer for layer in function.layers if not (layer / "python").is_dir())]
-    return max(map(_newest, folders), default=0)
+    return max(_newest(function.code_dir), _layers_changed_at(function))
+
+
+def _layers_changed_at(function: Function) -> int:
+    return max((_newest(layer) for layer in function.layers if not (layer / "python").is_dir()), default=0)
 
 
 def trace_of(request_id: str) -> str:
@@ -140,6 +144,20 @@ def _command(function: Function, python: str) -> list[str]:
     return command
 
 
+class _Process(Protocol):
+    """A process, started or forked."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, or the negative number of the signal that ended it; None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait until it has ended, and return its status."""
+
+
 @dataclass(eq=False)
 class _Invocation:
     """One event and, in the end, its answer."""
@@ -165,7 +183,7 @@ class Worker:
     """
 
     _server: asyncio.Server
-    _process: asyncio.subprocess.Process
+    _process: _Process
     _exit: asyncio.Task[None]
 
     def __init__(self, function: Function) -> None:
@@ -177,21 +195,42 @@ class Worker:
         self._init_error: Answer | None = None
 
     @classmethod
-    async def start(cls, function: Function, python: str, log_path: Path | None) -> Worker:
-        """Start a process and return without waiting until it has imported its handler."""
+    async def start(
+        cls, function: Function, python: str, log_path: Path | None, fork_servers: ForkServers | None = None
+    ) -> Worker:
+        """Start a process and return without waiting until it has imported its handler.
+
+        Args:
+            function: The function that it runs.
+            python: The interpreter.
+            log_path: The file of its standard output and error. None: this process's standard error.
+            fork_servers: What forks the process. None: it is started. One with a wrapper is started always.
+
+        Raises:
+            OSError: the process could not be started.
+        """
         worker = cls(function)
         worker._server = await asyncio.start_server(worker._serve, "127.0.0.1", 0)
         host, port = worker._server.sockets[0].getsockname()
-        with ExitStack() as stack:
-            worker._process = await asyncio.create_subprocess_exec(
-                *_command(function, python),
-                env=runtime_environment(function, f"{host}:{port}"),
-                stdin=PIPE,
-                stdout=stack.enter_context(log_path.open("ab")) if log_path else 2,
-                stderr=STDOUT,
-                # Ctrl-C in a terminal is for the stack only, which then ends its workers.
-                start_new_session=True,
-            )
+        environment = runtime_environment(function, f"{host}:{port}")
+        try:
+            with ExitStack() as stack:
+                log = stack.enter_context(log_path.open("ab")).fileno() if log_path else 2
+                if fork_servers and not function.environment.get(_WRAPPER):
+                    worker._process = await fork_servers.fork(environment, _layers_changed_at(function), log)
+                else:
+                    worker._process = await asyncio.create_subprocess_exec(
+                        *_command(function, python),
+                        env=environment,
+                        stdin=PIPE,
+                        stdout=log,
+                        stderr=STDOUT,
+                        # Ctrl-C in a terminal is for the stack only, which then ends its workers.
+                        start_new_session=True,
+                    )
+        except BaseException:
+            worker._server.close()
+            raise
         worker._exit = asyncio.create_task(worker._watch())
         return worker
 

@@ -297,13 +297,14 @@ class _Memory:
     """The memory of the functions' processes over time, from /proc. Elsewhere than on Linux there are no samples."""
 
     def __init__(self, stack: Stack) -> None:
-        self._functions = set(stack.template.functions)
+        assert stack.log_dir
+        self._log_dir = stack.log_dir.resolve()
         self._samples: dict[str, list[float]] = defaultdict(list)
 
     async def sample(self) -> None:
         """Take samples until cancelled."""
         while True:
-            for pid, function in await asyncio.to_thread(lambda: list(_workers())):
+            for pid, function in await asyncio.to_thread(lambda: list(_workers(self._log_dir))):
                 try:
                     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
                 except OSError:
@@ -334,22 +335,12 @@ class _Machine:
             return
 
 
-def _workers() -> Iterable[tuple[int, str]]:
-    """Yield the id and the function of each worker of a stack of this process: its grandchildren."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
+def _workers(log_dir: Path) -> Iterable[tuple[int, str]]:
+    """Yield the id and the function of each worker of a stack: its standard output is the log of its function."""
+    for output in Path("/proc").glob("[0-9]*/fd/1"):
         try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            log = output.readlink()
         except OSError:
-            continue  # it has just ended
-    for pid, parent in parents.items():
-        if parents.get(parent) != os.getpid():
-            continue
-        try:
-            variables = (Path(f"/proc/{pid}") / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has just ended
-        for variable in variables:
-            name, _, value = variable.partition(b"=")
-            if name == b"AWS_LAMBDA_FUNCTION_NAME":
-                yield pid, value.decode()
+            continue  # it has just ended, or is somebody else's
+        if log.parent == log_dir:
+            yield int(output.parts[2]), log.stem
