@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -49,9 +50,12 @@ def is_fork_server(pid: int) -> bool:
     return b"fork_server.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def replaced(function) -> None:
-    """End the idle worker of a function."""
-    _, (pid, *_) = function()
+def is_asleep(pid: int) -> bool:
+    return "State:\tS" in Path(f"/proc/{pid}/status").read_text()
+
+
+def ended(pid: int) -> None:
+    """End a worker, so that the next event gets another one."""
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_running(pid))
 
@@ -60,7 +64,7 @@ def test_workers_are_forked_by_one_process(deploy) -> None:
     function = deploy(PIDS)
 
     _, (first, server) = function()
-    replaced(function)
+    ended(first)
     _, (second, again) = function()
 
     assert first != second
@@ -74,7 +78,7 @@ def test_a_worker_finds_the_modules_of_its_layer_imported(deploy, layer) -> None
 
     def is_of_the_fork_server() -> bool:
         _, (pid, imported_by) = function()
-        os.kill(pid, signal.SIGKILL)
+        ended(pid)
         return pid != imported_by
 
     # The first workers may come before the import, and import it themselves.
@@ -152,35 +156,44 @@ def test_a_worker_cannot_import_the_local_stack(deploy) -> None:
 
 
 def test_workers_have_random_numbers_of_their_own(deploy, layer) -> None:
-    source = """
-        import random, ssl, uuid
+    function = deploy(
+        """
+        import os, random, ssl, sys, uuid
+        is_forked_with_them = "codegen_runs.shared" in sys.modules
         from codegen_runs import shared
         def handler(event, context):
-            return random.random(), str(uuid.uuid4()), ssl.RAND_bytes(8).hex(), shared.secrets.token_hex()
-        """
-    function = deploy(source, layers=(layer("import random, secrets, ssl, uuid\nssl.RAND_bytes(8)"),))
+            numbers = random.random(), str(uuid.uuid4()), ssl.RAND_bytes(8).hex(), shared.secrets.token_hex()
+            return os.getpid(), is_forked_with_them, numbers
+        """,
+        layers=(layer("import random, secrets, ssl, uuid\nrandom.random()\nssl.RAND_bytes(8)\nuuid.uuid4()"),),
+    )
     seen = []
-    for _ in range(3):
-        seen.append(function()[1])
-        function.write(source)  # the next event gets another worker
-        os.utime(function.code / "code.py", ns=(len(seen), len(seen)))
+
+    def enough() -> bool:
+        _, (pid, is_forked_with_them, numbers) = function()
+        ended(pid)
+        seen.extend([numbers] if is_forked_with_them else [])
+        return len(seen) == 3
+
+    wait_until(enough)
 
     assert all(len(set(numbers)) == 3 for numbers in zip(*seen, strict=True))
 
 
 def test_a_module_of_the_folder_goes_before_one_that_is_imported_already(deploy, layer) -> None:
-    layers = (layer("import colorsys"),)
-    function = deploy("import colorsys\ndef handler(event, context): return colorsys.__file__", layers=layers)
+    function = deploy(
+        "import colorsys, os, sys\ndef handler(event, context): return os.getpid(), os.getppid(), colorsys.__file__",
+        layers=(layer("import colorsys"),),
+    )
     (function.code / "colorsys.py").touch()
+    _, (pid, server, file) = function()
+    ended(pid)
+    # When it waits without a time limit, it has imported everything.
+    wait_until(lambda: is_asleep(server))
+    _, (_, again, file_of_another) = function()
 
-    def own() -> bool:
-        failed, file = function()
-        assert (failed, file) == (False, str(function.code / "colorsys.py"))
-        os.utime(function.code / "code.py")  # the next event gets another worker
-        return (function.code.parent / "layer" / "codegen_runs" / "__pycache__").exists()
-
-    wait_until(own)
-    assert own()
+    assert server == again
+    assert file == file_of_another == str(function.code / "colorsys.py")
 
 
 def test_a_function_with_a_wrapper_is_started_from_nothing(deploy, tmp_path) -> None:
@@ -196,10 +209,11 @@ def test_a_function_with_a_wrapper_is_started_from_nothing(deploy, tmp_path) -> 
 def test_a_fork_server_that_died_is_replaced_and_its_workers_are_killed(deploy, tmp_path) -> None:
     function = deploy(
         """
-        import os, pathlib, time
+        import os, pathlib, subprocess, time
         def handler(event, context):
             if event:
-                pathlib.Path(event).write_text(f"{os.getpid()} {os.getppid()}")
+                child = subprocess.Popen(["sleep", "60"])
+                pathlib.Path(event).write_text(f"{os.getpid()} {child.pid} {os.getppid()}")
                 time.sleep(60)
             return os.getppid()
         """,
@@ -209,8 +223,8 @@ def test_a_fork_server_that_died_is_replaced_and_its_workers_are_killed(deploy, 
     answers = []
     busy = threading.Thread(target=lambda: answers.append(function(str(pids))))
     busy.start()
-    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
-    worker, server = map(int, pids.read_text().split())
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 3)
+    worker, child, server = map(int, pids.read_text().split())
 
     os.kill(server, signal.SIGKILL)
     busy.join()
@@ -218,7 +232,7 @@ def test_a_fork_server_that_died_is_replaced_and_its_workers_are_killed(deploy, 
     failed, error = answers[0]
     assert failed
     assert error["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
-    wait_until(lambda: not is_running(worker))
+    wait_until(lambda: not is_running(worker) and not is_running(child), 10)
     failed, another = function()
     assert not failed
     assert another != server
@@ -236,30 +250,30 @@ def test_closing_ends_the_fork_server(deploy, portal) -> None:
 def test_a_start_that_is_cancelled_leaves_no_process(tmp_path) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "code.py").write_text("def handler(event, context): return 1")
-    environment = runtime_environment(a_function(tmp_path), "127.0.0.1:9")
 
-    async def cancel() -> None:
+    async def cancel(address: str) -> None:
+        environment = runtime_environment(a_function(tmp_path), address)
         servers = ForkServers(sys.executable, RUNTIME)
         first = await servers.fork(environment, 0, 2)
-        await first.wait()  # there is no Runtime API
-        (server,) = (
-            pid for pid in children(os.getpid()) if b"fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
-        os.kill(server, signal.SIGSTOP)
+        (server,) = filter(is_fork_server, children(os.getpid()))
         cancelled = asyncio.create_task(servers.fork(environment, 0, 2))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(10):  # it sends its message
+            await asyncio.sleep(0)
+        # The event loop waits with this, so that it does not read the process id which is there.
+        wait_until(lambda: (forked := children(server) - {first.pid}) and all(map(is_asleep, forked)))
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
-        os.kill(server, signal.SIGCONT)
-        # The server forks in turn, so it has forked the first one when it has forked this one.
+        await asyncio.to_thread(wait_until, lambda: children(server) == {first.pid}, 10)
         last = await servers.fork(environment, 0, 2)
-        await last.wait()
-        await asyncio.to_thread(wait_until, lambda: not children(server))
+        for forked in (first, last):
+            os.killpg(forked.pid, signal.SIGKILL)
+            assert await forked.wait() == -signal.SIGKILL
         await servers.close()
 
-    asyncio.run(cancel())
+    # A Runtime API that has no event.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        host, port = listening.getsockname()
+        asyncio.run(cancel(f"{host}:{port}"))
 
 
 RECORD = """
