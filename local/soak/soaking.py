@@ -304,7 +304,7 @@ class _Memory:
     async def sample(self) -> None:
         """Take samples until cancelled."""
         while True:
-            for pid, function in await asyncio.to_thread(lambda: list(_workers(self._log_dir))):
+            for pid, function in await asyncio.to_thread(lambda: list(workers(self._log_dir))):
                 try:
                     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
                 except OSError:
@@ -335,8 +335,11 @@ class _Machine:
             return
 
 
-def _workers(log_dir: Path) -> Iterable[tuple[int, str]]:
-    """Yield the id and the function of each worker of a stack: its standard output is the log of its function."""
+def workers(log_dir: Path) -> Iterable[tuple[int, str]]:
+    """Yield the id and the function of each worker of a stack (Linux only).
+
+    A worker's standard output is the log of its function, in the folder `log_dir`, which has no links in its path.
+    """
     for output in Path("/proc").glob("[0-9]*/fd/1"):
         try:
             log = output.readlink()

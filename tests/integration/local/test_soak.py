@@ -1,15 +1,25 @@
 """A short soak: few callers, all faults, and no promise broken."""
 
+import sys
+
 import pytest
 
 from local.soak.checking import check
 from local.soak.plan import Load
 from local.soak.report import text
-from local.soak.soaking import RATES, soak
+from local.soak.soaking import RATES, soak, workers
 
 # The poller and the sender of webhooks are not killed: both would pause for longer than this soak lasts.
 SPARED = {f"{fault} {function}": 0.0 for fault in ("killed", "crashed") for function in ("PollRuns", "SendWebhooks")}
 SHORT = RATES | {"repeated": 0.3} | SPARED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of processes is read from /proc")
+def test_the_processes_of_a_function_are_found_by_their_log(deploy, tmp_path) -> None:
+    function = deploy("import os\ndef handler(event, context): return os.getpid()")
+    _, pid = function()
+
+    assert list(workers(tmp_path.resolve())) == [(pid, "Function")]
 
 
 @pytest.mark.full
