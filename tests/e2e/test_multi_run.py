@@ -140,7 +140,7 @@ def test_judges_that_prefer_the_first_place_leave_the_choice_to_the_evidence(htt
 
     assert snapshot["status"] == "completed"
     assert not snapshot["judging"]["by_judges"]
-    assert "The judges contradict each other about the candidates 0 and 1." in snapshot["judging"]["reason"]
+    assert "The judges contradict each other about the candidates 1 and 2." in snapshot["judging"]["reason"]
     assert len(snapshot["judging"]["judges"]) == 4
 
 

@@ -241,7 +241,7 @@ def test_the_tasks_take_a_multi_run_to_its_answer_and_can_be_repeated(upstream: 
     assert opening["summary"]
     assert opening["link"] == f"/v1/organizations/{ORG}/agent/run/{opening['agent_run_id']}"
     assert answer["answer"]["pull_requests"] == [pull_request]
-    assert answer["answer"]["stands_for"].startswith("The work of candidate 1:")
+    assert answer["answer"]["stands_for"].startswith("The work of candidate 2:")
 
 
 @pytest.mark.full

@@ -243,7 +243,7 @@ def test_none_is_acceptable_is_reported_and_does_not_decide_usability() -> None:
         (
             {},
             Standing(order=[1, 0, 2], failed=[0, 2]),
-            "No judge was asked: the tests of candidate 1 passed, those of all others failed.",
+            "No judge was asked: the tests of candidate 2 passed, those of all others failed.",
         ),
         (
             {"strategy": Strategy.SYNTHESIZE},

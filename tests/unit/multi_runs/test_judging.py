@@ -88,7 +88,7 @@ def test_at_its_deadline_a_multi_run_fails_only_if_it_is_to() -> None:
         return judging.shortfall(record, judged(in_time, late, late, **settings))
 
     assert shortfall() is None
-    assert shortfall(on_deadline="fail") == "Candidates without a result at the deadline: 1, 2."
+    assert shortfall(on_deadline="fail") == "Candidates without a result at the deadline: 2, 3."
     assert shortfall(on_deadline="fail", deadline_at=3_600_001) is None  # Their own timeout was earlier.
     assert str(shortfall(on_deadline="fail", quorum=2)).startswith("Usable candidates: 1, required: 2.")
 
@@ -147,8 +147,8 @@ def test_below_the_quorum_every_candidate_has_its_reason() -> None:
     shortfall = judging.shortfall(record, judging.judge(record, watches))
 
     assert shortfall == (
-        "Usable candidates: 1, required: 2. Candidate 1: The run ended with status failed (FAILED). "
-        "Candidate 2: no result in time."
+        "Usable candidates: 1, required: 2. Candidate 2: The run ended with status failed (FAILED). "
+        "Candidate 3: no result in time."
     )
 
 

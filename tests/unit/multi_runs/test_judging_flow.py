@@ -166,7 +166,7 @@ def test_candidates_whose_tests_failed_rank_last_and_no_judge_is_asked() -> None
     assert (snapshot["answer"]["source"], snapshot["answer"]["candidate"]) == ("selected", 1)
     assert snapshot["judging"]["judges"] == []
     assert snapshot["judging"]["reason"] == (
-        "No judge was asked: the tests of candidate 1 passed, those of all others failed."
+        "No judge was asked: the tests of candidate 2 passed, those of all others failed."
     )
     assert [each["reasons"] for each in snapshot["judging"]["ranking"]][1:] == [
         ["Its tests failed, and those of another candidate passed."]

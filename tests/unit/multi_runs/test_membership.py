@@ -371,7 +371,7 @@ def test_waves_that_come_too_late_fail_a_multi_run_that_is_to_fail_at_its_deadli
     task("publish", multi_run_id)
     snapshot = get(multi_run_id).json
 
-    assert (snapshot["status"], snapshot["reason"]) == ("failed", "Candidates without a result at the deadline: 2.")
+    assert (snapshot["status"], snapshot["reason"]) == ("failed", "Candidates without a result at the deadline: 3.")
 
 
 @pytest.mark.parametrize(

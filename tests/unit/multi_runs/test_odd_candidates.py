@@ -119,5 +119,5 @@ def test_if_all_fail_the_multi_run_fails_with_every_reason_and_costs_nothing_mor
 
     assert (found["status"], found["answer"], found["counts"]["failed"]) == ("failed", None, 3)
     assert found["reason"].startswith("Usable candidates: 0, required: 1.")
-    assert all(f"Candidate {index}: " in found["reason"] for index in range(3))
+    assert all(f"Candidate {number}: " in found["reason"] for number in (1, 2, 3))
     assert upstream.fake.calls["create_agent_run"] == 0

@@ -110,7 +110,7 @@ def test_the_synthesis_is_told_which_candidates_are_missing_and_no_more(upstream
     found = get(multi_run_id).json
     prompt = upstream.fake.runs[found["synthesis"]["agent_run_id"]].turns[0].prompt
 
-    assert "2 of the 5 candidates gave no usable answer and are missing here (by their numbers from 0: 0, 1)." in prompt
+    assert "2 of the 5 candidates gave no usable answer and are missing here (by their numbers: 1, 2)." in prompt
     for each in found["candidates"][:2]:
         assert each["reason"] not in prompt
         assert str(each["agent_run_id"]) not in prompt

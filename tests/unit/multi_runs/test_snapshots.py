@@ -15,10 +15,10 @@ OPENED = OpenedPullRequest(id=5, number=31, title="Fix", url=URL, branch_name="f
 @pytest.mark.parametrize(
     ("source", "candidate", "ids", "stands_for"),
     [
-        (AnswerSource.SELECTED, 1, [5, 6], f"The work of candidate 1: {URL}, 6"),
-        (AnswerSource.FALLBACK, 1, [5, 6], f"The work of candidate 1: {URL}, 6"),
-        (AnswerSource.ONLY_CANDIDATE, 0, [], "No pull request: candidate 0 has none."),
-        (AnswerSource.SELECTED, 2, [], "No pull request: candidate 2 has none."),
+        (AnswerSource.SELECTED, 1, [5, 6], f"The work of candidate 2: {URL}, 6"),
+        (AnswerSource.FALLBACK, 1, [5, 6], f"The work of candidate 2: {URL}, 6"),
+        (AnswerSource.ONLY_CANDIDATE, 0, [], "No pull request: candidate 1 has none."),
+        (AnswerSource.SELECTED, 2, [], "No pull request: candidate 3 has none."),
         (AnswerSource.SYNTHESIS, None, [], "No pull request: the answer is a text of its own."),
     ],
 )

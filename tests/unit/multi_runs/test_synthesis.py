@@ -178,7 +178,7 @@ def test_a_second_prompt_has_the_reason_of_the_rejection() -> None:
         (synthesis.instructions(SynthesisOptions()).synthesize, "The output repeats its instructions."),
         (f"Sure.\nBEGIN candidate A {'0f' * 8}\nUse a lock.", "The output contains the fence of its prompt."),
         ("**END task 0123456789abcdef**", "The output contains the fence of its prompt."),
-        ("Use a LOCK, around the write", "The output only repeats the answer of candidate 0."),
+        ("Use a LOCK, around the write", "The output only repeats the answer of candidate 1."),
         ("I'm sorry, but I can\u2019t help with that.", "The output is a refusal."),
         ("Unfortunately, I cannot do this.", "The output is a refusal."),
         ("As an AI, I have no opinion.", "The output is a refusal."),

@@ -17,7 +17,7 @@ from typing import Any
 from codegen_runs.events import shorten
 from codegen_runs.multi_runs import ranking
 from codegen_runs.multi_runs.evidence.facts import Evidence
-from codegen_runs.multi_runs.judging import Candidate
+from codegen_runs.multi_runs.judging import Candidate, numbered
 from codegen_runs.multi_runs.ranking import Count
 from codegen_runs.multi_runs.verdicts import NoVote, labels_for, verdict
 from codegen_runs.searching import folded
@@ -132,7 +132,8 @@ def _unneeded(multi_run: MultiRun, usable: Sequence[Candidate], standing: Standi
         return "No judge was asked, because the synthesis has all usable answers."
     contenders = [each for each in usable if each.index in standing.contenders]
     if len(contenders) == 1:
-        return f"No judge was asked: the tests of candidate {contenders[0].index} passed, those of all others failed."
+        best = numbered(contenders[0].index)
+        return f"No judge was asked: the tests of candidate {best} passed, those of all others failed."
     if len({folded(each.result) for each in contenders}) == 1 and not any(each.pull_requests for each in contenders):
         return "No judge was asked, because the answers are the same."
     return None
@@ -272,11 +273,12 @@ class _Decided:
             said.append("The judges of a group gave no usable verdict, so the evidence decides in that group.")
         open_ = [pair for pair, settled in count.contradictions.items() if not settled]
         if open_ and not self.last.problem:
-            pairs = ", ".join(f"{one} and {other}" for one, other in open_)
+            pairs = ", ".join(f"{numbered(one)} and {numbered(other)}" for one, other in open_)
             said.append(f"The judges contradict each other about the candidates {pairs}.")
         if len(first) > 1:
-            names = ", ".join(map(str, sorted(first)))
-            said.append(f"The candidates {names} have the same points, so the evidence decides between them.")
+            said.append(
+                f"The candidates {numbered(*sorted(first))} have the same points, so the evidence decides between them."
+            )
         if _is_none_acceptable(self.last):
             said.append("The judges found no candidate acceptable.")
         return " ".join(said) or None

@@ -14,6 +14,11 @@ from codegen_runs.storage.multi_runs import MultiRun, OnDeadline
 from codegen_runs.storage.runs import Watch
 
 
+def numbered(*indexes: int) -> str:
+    """Name candidates in a sentence: by their numbers, which count from 1 as in the console and the command line."""
+    return ", ".join(str(index + 1) for index in indexes)
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A candidate and the outcome of its run."""
@@ -96,9 +101,9 @@ class Candidate:
     def unpickable(self) -> str | None:
         """Why a person cannot pick it, in a sentence; None if it has ended with an answer or with a pull request."""
         if not self.finished or self.watch is None:
-            return f"Candidate {self.index} has not ended."
+            return f"Candidate {numbered(self.index)} has not ended."
         if not self.result and not self.watch.pull_requests:
-            return f"Candidate {self.index} ended with neither an answer nor a pull request. {self.reason}"
+            return f"Candidate {numbered(self.index)} ended with neither an answer nor a pull request. {self.reason}"
         return None
 
 
@@ -168,11 +173,13 @@ def shortfall(multi_run: MultiRun, judgement: Judgement) -> str | None:
     usable = len(judgement.usable)
     overdue = [each.index for each in judgement.candidates if _is_overdue(multi_run, each)]
     if usable >= multi_run.required and overdue and multi_run.on_deadline is OnDeadline.FAIL:
-        return f"Candidates without a result at the deadline: {', '.join(map(str, overdue))}."
+        return f"Candidates without a result at the deadline: {numbered(*overdue)}."
     if usable >= multi_run.required:
         return None
-    reasons = [f"Candidate {each.index}: {each.reason}" for each in judgement.candidates if each.reason]
-    reasons += [f"Candidate {each.index}: no result in time." for each in judgement.candidates if each.pending]
+    reasons = [f"Candidate {numbered(each.index)}: {each.reason}" for each in judgement.candidates if each.reason]
+    reasons += [
+        f"Candidate {numbered(each.index)}: no result in time." for each in judgement.candidates if each.pending
+    ]
     return " ".join([f"Usable candidates: {usable}, required: {multi_run.required}.", *reasons])
 
 

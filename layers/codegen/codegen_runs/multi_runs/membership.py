@@ -117,7 +117,9 @@ def drop(
     now = backend.clock.now()
     multi_run = find(org_id, multi_run_id, backend=backend)
     if index >= len(multi_run.candidates):
-        raise CandidateNotFound(f"The multi-run has no candidate {index}: it has {len(multi_run.candidates)}.")
+        raise CandidateNotFound(
+            f"No candidate has the index {index}: the multi-run has {len(multi_run.candidates)} candidates."
+        )
 
     def decide(multi_run: MultiRun) -> Change | None:
         if str(index) not in multi_run.dropped:

@@ -17,7 +17,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.multi_runs import recording, transitions
 from codegen_runs.multi_runs.closing import ClosedPullRequest, close_losers
-from codegen_runs.multi_runs.judging import Candidate, judge
+from codegen_runs.multi_runs.judging import Candidate, judge, numbered
 from codegen_runs.multi_runs.service import find, watches_of
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot, snapshot
 from codegen_runs.multi_runs.transitions import Change
@@ -65,7 +65,7 @@ class AnotherIsPicked(Conflict):
     def __init__(self, pick: Pick) -> None:
         why = f": {pick.reason}" if pick.reason else "."
         super().__init__(
-            f"Candidate {pick.candidate} was picked by {pick.picked_by}{why}",
+            f"Candidate {numbered(pick.candidate)} was picked by {pick.picked_by}{why}",
             remedy=f'Leave that pick, or send {{"replaces": {pick.candidate}}} to replace it.',
             picked=pick.candidate,
         )

@@ -21,7 +21,7 @@ from codegen_runs.callers import Caller
 from codegen_runs.clock import milliseconds
 from codegen_runs.limits import backlogs
 from codegen_runs.multi_runs import costs, executions, judges, leaving, recording, synthesis, transitions
-from codegen_runs.multi_runs.judging import Candidate, judge
+from codegen_runs.multi_runs.judging import Candidate, judge, numbered
 from codegen_runs.multi_runs.parameters import DEFAULT_JUDGES
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, find, watches_of
 from codegen_runs.multi_runs.snapshots import MultiRunSnapshot, snapshot
@@ -105,7 +105,7 @@ def retry(
             return None  # They run again already.
         _check_ended(multi_run)
         if not wanted or not set(wanted) <= set(failed):
-            names = ", ".join(str(index) for index in wanted if index not in failed)
+            names = numbered(*(index for index in wanted if index not in failed))
             raise NothingToRetry(
                 f"Candidates that have a usable answer or were dropped: {names}."
                 if names
@@ -140,7 +140,7 @@ def resynthesize(
             raise TooFewToCombine(f"Usable candidates: {len(usable)}, required: {multi_run.quorum}.")
         chosen = usable if wanted is None else wanted
         if not set(chosen) <= set(usable):
-            names = ", ".join(str(index) for index in chosen if index not in usable)
+            names = numbered(*(index for index in chosen if index not in usable))
             raise TooFewToCombine(f"Candidates without a usable answer: {names}.")
         changed = _requested(multi_run, request)
         keeps_ranking = (

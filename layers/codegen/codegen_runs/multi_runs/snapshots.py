@@ -14,7 +14,7 @@ from codegen_runs.limits.launch_queue import QueuePlace
 from codegen_runs.links import link, link_to_run
 from codegen_runs.multi_runs import costs
 from codegen_runs.multi_runs.grafts import follow_up
-from codegen_runs.multi_runs.judging import Candidate, Judgement, judge
+from codegen_runs.multi_runs.judging import Candidate, Judgement, judge, numbered
 from codegen_runs.multi_runs.judging_snapshots import JudgingSnapshot, judging
 from codegen_runs.multi_runs.provenance import Provenance, measured
 from codegen_runs.redaction import redact
@@ -425,9 +425,9 @@ def _answer(multi_run: MultiRun, answer: Answer, judgement: Judgement) -> Answer
         opened, stands_for = [], "No pull request: the answer is a text of its own."
     elif opened := opened_by(candidates[index].watch):
         names = ", ".join(each.url or str(each.id) for each in opened)
-        stands_for = f"The work of candidate {index}: {names}"
+        stands_for = f"The work of candidate {numbered(index)}: {names}"
     else:
-        stands_for = f"No pull request: candidate {index} has none."
+        stands_for = f"No pull request: candidate {numbered(index)} has none."
     texts = {each.index: each.result for each in judgement.usable}
     if index is not None:
         texts[index] = answer.text  # Its run may have got a follow-up since.

@@ -17,7 +17,7 @@ from typing import Any
 from codegen_runs.fences import cut, cut_to_share, fenced, frame, has_fence, new_mark
 from codegen_runs.multi_runs import grafts
 from codegen_runs.multi_runs.evidence.facts import Evidence
-from codegen_runs.multi_runs.judging import Candidate, Judgement, is_echo, shortfall
+from codegen_runs.multi_runs.judging import Candidate, Judgement, is_echo, numbered, shortfall
 from codegen_runs.multi_runs.similarity import runs, words
 from codegen_runs.multi_runs.verdicts import labels_for
 from codegen_runs.storage.multi_runs import Answer, AnswerSource, Instructions, MultiRun, Strategy, SynthesisOptions
@@ -136,10 +136,10 @@ def compose(
     else:
         said = f"{texts.graft}\n\n{grafts.form(labels)}"
         named.insert(0, ("base", judgement.candidates[multi_run.base]))
-    if gaps := [str(each.index) for each in judgement.candidates if each.gap]:
+    if gaps := [each.index for each in judgement.candidates if each.gap]:
         said += (
             f"\n\n{len(gaps)} of the {len(judgement.candidates)} candidates gave no usable answer and are missing here "
-            f"(by their numbers from 0: {', '.join(gaps)}). Do not guess what they would have said."
+            f"(by their numbers: {numbered(*gaps)}). Do not guess what they would have said."
         )
     if multi_run.rejections:
         said += f"\n\nAn earlier reply was rejected: {multi_run.rejections[-1].reason} Avoid this."
@@ -210,7 +210,7 @@ def _copied(multi_run: MultiRun, judgement: Judgement, result: str) -> str | Non
     same = [each.index for each in fused if _jaccard(output, _shingles(each.result)) >= COPIED_ANSWER]
     if not same or len(same) == len(fused):
         return None
-    return f"The output only repeats the answer of candidate {same[0]}."
+    return f"The output only repeats the answer of candidate {numbered(same[0])}."
 
 
 def _verbatim(candidate: Candidate, source: AnswerSource, reason: str | None) -> Answer:

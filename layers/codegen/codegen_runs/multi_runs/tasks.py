@@ -73,7 +73,7 @@ def launch(
     """
     multi_run = _open(org_id, multi_run_id, execution, backend)
     if index >= len(multi_run.candidates):
-        raise InvalidInput(f"{multi_run_id} has no candidate {index}.")
+        raise InvalidInput(f"{multi_run_id} has no candidate with the index {index}.")
     if str(index) in multi_run.dropped:
         raise CandidateDropped(multi_run.candidate_key(index))
     candidates.queue(multi_run, index, task_token, backend=backend)
