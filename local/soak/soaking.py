@@ -46,9 +46,9 @@ _PARAMETERS = {
     "ConnectionsPerCaller": "1000",
     "StreamsPerCaller": "1000",
 }
-# Each long poll and each page of a stream occupies a process for up to 25 s. With more processes for each function, a
-# slow machine would be busy with their starts.
-_WORKERS = 16
+# Each long poll and each page of a stream occupies a process for up to 25 s. AWS Lambda starts one for each. On Linux
+# they are forked here, so their starts cost little.
+_WORKERS = 64
 # A message whose function was killed comes again after this many seconds, and not after three minutes.
 _VISIBILITY = "20"
 
