@@ -119,7 +119,7 @@ class MemoryRuns:
             raise ConditionFailed
         self.backlogs[org_id] = backlog.model_copy(update={"rev": backlog.rev + 1})
 
-    def leave_backlog(self, org_id: int, multi_run_id: str, key: str | None = None) -> None:
+    def leave_backlog(self, org_id: int, multi_run_id: str, key: str) -> None:
         if (left := (backlog := self.get_backlog(org_id)).without(multi_run_id, key)) is not backlog:
             self.put_backlog(org_id, left)
 

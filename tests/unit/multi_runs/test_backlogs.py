@@ -17,6 +17,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.callers import DEPLOYMENT, Caller
 from codegen_runs.limits import backlogs
 from codegen_runs.limits.backlogs import TooManyQueuedRuns
+from codegen_runs.multi_runs import leaving
 from codegen_runs.poller.loop import Poller
 from codegen_runs.problems import StorageUnavailable
 from codegen_runs.storage.backlogs import Backlog
@@ -273,9 +274,29 @@ def test_a_multi_run_that_has_ended_counts_no_longer(ending: str, deployed: Temp
     assert queued() == 0
 
 
+def test_the_late_end_of_an_execution_leaves_the_queued_runs_of_a_retry_counted(
+    poll: Callable[[float], None], fake: FakeCodegen
+) -> None:
+    fake.script(Script(ending="FAILED", seconds=1), times=2)
+    created = multi_run(2, strategy="none")
+    task("plan", created.json["id"])
+    launch(created, 2)
+    poll(20)
+    task("publish", created.json["id"])
+    first_end = current().multi_runs.get(DEMO_ORG_ID, created.json["id"])
+    assert queued() == 0
+    assert post("multi_runs/retry", f"{ORG}/multi-runs/{created.json['id']}/retry").status == 202
+    assert queued() == 2
+    leaving.release(first_end, backend=current())
+
+    assert queued() == 2
+    post("multi_runs/cancel", f"{ORG}/multi-runs/{created.json['id']}/cancel")
+    assert queued() == 0
+
+
 def test_what_a_dead_function_reserved_counts_until_the_multi_run_must_have_ended(clock: backend.TestClock) -> None:
     until = round((clock.now() + 100) * 1000)
-    backlogs.reserve("mr-1", ["mr-1-0"], org_id=DEMO_ORG_ID, caller=ADA, until=until, backend=current())
+    backlogs.reserve("mr-1", ["mr-1-0"], execution=0, org_id=DEMO_ORG_ID, caller=ADA, until=until, backend=current())
     assert queued() == 1
     clock.sleep(100)
     assert queued() == 0
@@ -292,6 +313,7 @@ def test_requests_at_the_same_time_do_not_exceed_the_cap(runs: RunsTable, clock:
             backlogs.reserve(
                 name,
                 [f"{name}-0", f"{name}-1"],
+                execution=0,
                 org_id=DEMO_ORG_ID,
                 caller=ADA,
                 until=round((clock.now() + 100) * 1000),
@@ -316,22 +338,47 @@ def test_a_run_is_started_although_the_backlog_cannot_be_read(clock: backend.Tes
     unavailable = Backend(clock=clock, runs=Unavailable())  # type: ignore[typeddict-item]
     backlogs.check(org_id=DEMO_ORG_ID, caller=ADA, backend=unavailable)
     with pytest.raises(StorageUnavailable):
-        backlogs.reserve("mr-1", ["mr-1-0"], org_id=DEMO_ORG_ID, caller=ADA, until=1, backend=unavailable)
+        backlogs.reserve("mr-1", ["mr-1-0"], execution=0, org_id=DEMO_ORG_ID, caller=ADA, until=1, backend=unavailable)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.booleans()), max_size=40))
-def test_a_backlog_counts_each_run_once(steps: list[tuple[int, int, bool]]) -> None:
-    backlog, expected = Backlog(), dict[str, set[str]]()
-    for multi_run_number, run, adds in steps:
-        name = f"mr-{multi_run_number}"
-        if adds:
-            keys = [f"{name}-{number}" for number in range(run)] + [f"{name}-synthesis"]
-            backlog = backlog.added(name, f"user:{multi_run_number % 2}", keys, until=10, now=0)
-            expected[name] = expected.get(name, set()) | set(keys)
-        else:
-            key = f"{name}-{run}" if run else None
-            backlog = backlog.without(name, key)
-            expected[name] = expected.get(name, set()) - {key} if key else set()
+STEPS = st.tuples(st.sampled_from(["add", "leave", "end", "end late"]), st.integers(0, 3), st.integers(0, 4))
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_a_backlog_counts_each_run_once_until_its_own_execution_ends(steps: list[tuple[str, int, int]]) -> None:
+    backlog, expected, executions = Backlog(), dict[str, set[str]](), [0] * 4
+    for act, multi_run_number, run in steps:
+        name, execution = f"mr-{multi_run_number}", executions[multi_run_number]
+        before = expected.get(name, set())
+        match act:
+            case "add":
+                keys = [f"{name}-{number}" for number in range(run)] + [f"{name}-synthesis"]
+                added = {"execution": execution, "until": 10, "now": 0}
+                backlog = backlog.added(name, f"user:{multi_run_number % 2}", keys, **added)
+                expected[name] = before | set(keys)
+            case "leave":
+                backlog = backlog.without(name, f"{name}-{run}")
+                expected[name] = before - {f"{name}-{run}"}
+            case "end":
+                backlog = backlog.without_ended(name, execution)
+                expected[name] = set()
+                executions[multi_run_number] += 1
+            case "end late":
+                # Nothing but runs of the last execution is left, because the earlier ones have ended.
+                backlog = backlog.without_ended(name, execution - 1)
         assert backlog.count(9) == sum(map(len, expected.values()))
         assert backlog.count(10) == 0
         assert backlog.count(9, "user:0") == sum(len(expected.get(f"mr-{number}", ())) for number in (0, 2))
+
+
+def test_an_end_that_changes_nothing_is_not_written() -> None:
+    backlog = Backlog().added("mr-1", "user:1", ["mr-1-0"], execution=1, until=10, now=0)
+
+    for unchanged in (backlog.without_ended("mr-1", 0), backlog.without_ended("mr-2", 1), backlog.without("mr-1", "x")):
+        assert unchanged is backlog
+
+
+def test_runs_that_were_stored_without_an_execution_leave_the_backlog_with_the_first_end() -> None:
+    backlog = Backlog.model_validate({"multi_runs": {"mr-1": {"caller": "user:1", "runs": ["0"], "until": 10}}})
+
+    assert backlog.without_ended("mr-1", 0).count(9) == 0

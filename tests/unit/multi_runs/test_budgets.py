@@ -8,7 +8,9 @@ import pytest
 from codegen_runs.callers import Caller
 from codegen_runs.multi_runs import candidates, leaving
 from codegen_runs.roles import Role
+from codegen_runs.runs import transitions
 from codegen_runs.statuses import Status
+from codegen_runs.storage.multi_runs import MultiRunStatus
 from codegen_runs.upstream import over
 from local.fake_codegen import DEMO_TOKEN, FakeCodegen, FakeTransport, Script, Trouble
 from tests.support import backend, handlers
@@ -194,6 +196,50 @@ def test_a_run_that_is_queued_when_its_multi_run_has_ended_is_not_launched(upstr
     assert watch(multi_run_id, 0).status_reason == (
         "The run was cancelled before it was launched: The multi-run is failed."
     )
+
+
+def test_a_run_that_is_queued_when_its_multi_run_fails_is_cancelled_and_given_back_once(upstream: Runs) -> None:
+    multi_run_id = start(3)
+    launch(multi_run_id, 0, 1)
+    assert used() == 3
+    for _ in range(2):
+        task("publish", multi_run_id, error="The state machine failed.")
+
+        assert (used(), used("runs_per_month"), used("concurrent_runs")) == (0, 0, 0)
+    upstream.follow(1)
+
+    assert len(upstream.fake.creates) == 0
+    assert [watch(multi_run_id, index).status for index in (0, 1)] == [Status.CANCELLED] * 2
+    assert watch(multi_run_id, 0).status_reason == (
+        "The run was cancelled before it was launched: The multi-run is failed."
+    )
+
+
+def test_a_run_that_is_launched_when_its_multi_run_fails_stays_counted(upstream: Runs) -> None:
+    """The poller marks it between the read and the write of the function that publishes."""
+    upstream.fake.script(Script(ending="NEVER"))
+    multi_run_id = start(2)
+    launch(multi_run_id, 0)
+    runs = current().runs
+
+    def mark() -> None:
+        runs.write(*transitions.launching(watch(multi_run_id, 0), now=current().clock.now()))
+
+    current().__dict__["runs"] = Overtaken(runs, "write", mark)
+    task("publish", multi_run_id, error="The state machine failed.")
+
+    assert (watch(multi_run_id, 0).status, used()) == (Status.LAUNCHING, 1)
+
+
+def test_the_late_end_of_an_execution_cancels_no_run_for_which_a_retry_waits(upstream: Runs) -> None:
+    multi_run_id = start(2)
+    launch(multi_run_id, 0)
+    failed = stored(multi_run_id).model_copy(update={"status": MultiRunStatus.FAILED})
+    current().multi_runs.advance(stored(multi_run_id), MultiRunStatus.FAILED)
+    assert act("retry", multi_run_id).status == 202
+    leaving.release(failed, backend=current())
+
+    assert watch(multi_run_id, 0).status is Status.QUEUED
 
 
 def test_a_run_that_is_queued_when_its_candidate_was_dropped_is_not_launched(upstream: Runs) -> None:

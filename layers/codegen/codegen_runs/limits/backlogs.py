@@ -30,13 +30,21 @@ class TooManyQueuedRuns(RateLimited):
 
 
 def reserve(
-    multi_run_id: str, keys: Sequence[str], *, org_id: int, caller: Caller, until: int, backend: Backend
+    multi_run_id: str,
+    keys: Sequence[str],
+    *,
+    execution: int,
+    org_id: int,
+    caller: Caller,
+    until: int,
+    backend: Backend,
 ) -> None:
     """Count runs of a multi-run as queued, all of them or none.
 
     Args:
         multi_run_id: The multi-run.
         keys: The keys of the runs.
+        execution: The execution of the multi-run that queues them.
         org_id: The organization.
         caller: The caller who starts them.
         until: When it has ended in any case, in epoch milliseconds.
@@ -52,7 +60,7 @@ def reserve(
         if refused := _refusal(backlog, len(keys), caller=caller, now=now, backend=backend):
             raise refused
         try:
-            added = backlog.added(multi_run_id, caller.id, keys, until=until, now=now)
+            added = backlog.added(multi_run_id, caller.id, keys, execution=execution, until=until, now=now)
             backend.runs.put_backlog(org_id, added)
         except ConditionFailed:
             continue
@@ -68,13 +76,25 @@ def refusal(count: int, *, org_id: int, caller: Caller, backend: Backend) -> Too
     return _refusal(backend.runs.get_backlog(org_id), count, caller=caller, now=now, backend=backend)
 
 
-def release(multi_run_id: str, key: str | None = None, *, org_id: int, backend: Backend) -> None:
-    """Count a run of a multi-run as queued no more; without its key, none of its runs, because it has ended.
+def leave(multi_run_id: str, key: str, *, org_id: int, backend: Backend) -> None:
+    """Count a run of a multi-run as queued no more.
 
-    If the table cannot be reached, they count until the multi-run's latest end.
+    If the table cannot be reached, it counts until the multi-run's latest end.
     """
     try:
         backend.runs.leave_backlog(org_id, multi_run_id, key)
+    except StorageUnavailable:
+        logger.warning("A run still counts as queued.", extra={"run_key": key})
+
+
+def release(multi_run_id: str, *, execution: int, org_id: int, backend: Backend) -> None:
+    """Count the runs of a multi-run as queued no more, because its execution has ended.
+
+    If a later execution has begun, which queues runs of its own, nothing changes. If the table cannot be reached, they
+    count until the multi-run's latest end.
+    """
+    try:
+        backend.runs.end_backlog(org_id, multi_run_id, execution)
     except StorageUnavailable:
         logger.warning("The runs of a multi-run still count as queued.", extra={"multi_run_id": multi_run_id})
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from codegen_runs.backend import Backend
 from codegen_runs.budgets import spending
 from codegen_runs.limits import backlogs
+from codegen_runs.runs import transitions
 from codegen_runs.runs.following import leave
 from codegen_runs.storage.multi_runs import Drop, MultiRun
 from codegen_runs.storage.runs import Cancel, Watch
+from codegen_runs.storage.table import ConditionFailed
 
 
 def carry_out(multi_run: MultiRun, *, backend: Backend) -> list[Watch]:
@@ -28,20 +30,21 @@ def carry_out(multi_run: MultiRun, *, backend: Backend) -> list[Watch]:
 
 def release(multi_run: MultiRun, *, backend: Backend) -> None:
     """Count the runs that a multi-run that has ended did not launch neither as queued nor in the budgets."""
-    backlogs.release(multi_run.id, org_id=multi_run.org_id, backend=backend)
+    backlogs.release(multi_run.id, execution=multi_run.execution, org_id=multi_run.org_id, backend=backend)
     give_back(multi_run, backend=backend)
 
 
 def give_back(multi_run: MultiRun, *, backend: Backend) -> None:
     """Count runs in the budgets no more that the multi-run certainly does not launch.
 
-    While it is open, these are the runs of dropped candidates; when it has ended, all that were not launched. The
-    poller launches no run of a dropped candidate or of a multi-run that has ended (see `reason`), so a run without a
-    watch is not launched. A run whose launch had no answer stays counted. Raises `StorageUnavailable`.
+    While it is open, these are the runs of dropped candidates; when it has ended, all that were not launched, and those
+    that are queued are cancelled. The poller launches no run of a dropped candidate or of a multi-run that has ended
+    (see `reason`), so a run without a watch is not launched. A run whose launch had no answer stays counted. Raises
+    `StorageUnavailable`.
     """
     org_id = multi_run.org_id
     if multi_run.status.terminal:
-        watches = backend.runs.get_many(org_id, multi_run.every_key)
+        watches = _withdrawn(multi_run, backend.runs.get_many(org_id, multi_run.every_key), backend)
         launched = [key for key, watch in watches.items() if not watch.left_no_run]
         spending.release(multi_run.id, launched, execution=multi_run.execution, org_id=org_id, backend=backend)
         return
@@ -61,6 +64,32 @@ def reason(multi_run: MultiRun, watch: Watch) -> Cancel | None:
         if multi_run.candidate_key(int(index)) == watch.key:
             return _cancel(multi_run, drop)
     return None
+
+
+def _withdrawn(multi_run: MultiRun, watches: dict[str, Watch], backend: Backend) -> dict[str, Watch]:
+    """Cancel the runs of a multi-run that has ended which are queued; return the new states of all its runs.
+
+    A run that the poller launches at the same moment is not cancelled.
+    """
+    queued = [watch for watch in watches.values() if watch.unlaunched]
+    if not queued:
+        return watches
+    current = backend.multi_runs.get(multi_run.org_id, multi_run.id)
+    if current is None or not current.status.terminal:
+        return watches  # A retry has begun, and waits for these runs.
+    left = [_cancelled(multi_run, watch, backend) for watch in queued]
+    backend.kick(*left)
+    return watches | {watch.key: watch for watch in left}
+
+
+def _cancelled(multi_run: MultiRun, watch: Watch, backend: Backend) -> Watch:
+    """Cancel a run while it is queued; return its new state."""
+    while watch.unlaunched and (cancel := reason(multi_run, watch)):
+        try:
+            return backend.runs.write(*transitions.cancelled(watch, cancel, now=backend.clock.now()))
+        except ConditionFailed:
+            watch = backend.runs.get(watch.org_id, watch.key) or watch
+    return watch
 
 
 def _cancel(multi_run: MultiRun, drop: Drop) -> Cancel:

@@ -88,14 +88,22 @@ def add(
 
         with ExitStack() as on_error:
             on_error.callback(spending.take(need, org_id=org_id, backend=backend).give_back)
-            backlogs.reserve(multi_run.id, [key], org_id=org_id, caller=caller, until=until, backend=backend)
+            backlogs.reserve(
+                multi_run.id,
+                [key],
+                execution=multi_run.execution,
+                org_id=org_id,
+                caller=caller,
+                until=until,
+                backend=backend,
+            )
             try:
                 multi_run, _ = recording.update(multi_run, decide, backend=backend)
             except _IndexTaken:  # The other request has reserved the same key.
                 multi_run = find(org_id, multi_run_id, backend=backend)
                 continue
             except Conflict:
-                backlogs.release(multi_run.id, key, org_id=org_id, backend=backend)
+                backlogs.leave(multi_run.id, key, org_id=org_id, backend=backend)
                 raise
             on_error.pop_all()
         break
@@ -134,7 +142,7 @@ def drop(
     if not left:
         leaving.give_back(multi_run, backend=backend)
     if before is None:
-        backlogs.release(multi_run.id, multi_run.candidate_key(index), org_id=org_id, backend=backend)
+        backlogs.leave(multi_run.id, multi_run.candidate_key(index), org_id=org_id, backend=backend)
     backend.kick(multi_run, *left)
     found = snapshot(multi_run, watches_of(multi_run, backend=backend), now=now)
     return CancelledMultiRun(

@@ -217,7 +217,15 @@ def _reserve(multi_run: MultiRun, *, caller: Caller, backend: Backend) -> Spent:
     spent = spending.take(need, org_id=multi_run.org_id, backend=backend)
     with ExitStack() as on_error:
         on_error.callback(spent.give_back)
-        backlogs.reserve(multi_run.id, keys, org_id=multi_run.org_id, caller=caller, until=until, backend=backend)
+        backlogs.reserve(
+            multi_run.id,
+            keys,
+            execution=multi_run.execution,
+            org_id=multi_run.org_id,
+            caller=caller,
+            until=until,
+            backend=backend,
+        )
         on_error.pop_all()
     return spent
 

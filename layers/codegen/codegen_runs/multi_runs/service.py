@@ -80,8 +80,16 @@ def create(request: CreateMultiRun, *, org_id: int, caller: Caller, backend: Bac
         spent = spending.take(drafting.need(multi_run, until), org_id=org_id, backend=backend)
         on_error.callback(spent.give_back)
         keys = costs.keys(multi_run)
-        backlogs.reserve(multi_run.id, keys, org_id=org_id, caller=caller, until=until, backend=backend)
-        on_error.callback(backlogs.release, multi_run.id, org_id=org_id, backend=backend)
+        backlogs.reserve(
+            multi_run.id,
+            keys,
+            execution=multi_run.execution,
+            org_id=org_id,
+            caller=caller,
+            until=until,
+            backend=backend,
+        )
+        on_error.callback(backlogs.release, multi_run.id, execution=multi_run.execution, org_id=org_id, backend=backend)
         multi_run = recording.add(multi_run, spent.warnings, backend=backend)
         try:
             executions.start(multi_run)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -310,6 +310,11 @@ class Watch(BaseModel):
         """Whether the run was never sent to the upstream."""
         return self.agent_run_id is None and self.status in (Status.QUEUED, Status.PAUSED)
 
+    def is_same_launch(self, other: Watch) -> bool:
+        """Return whether this launch is still under way, and is the one of `other`."""
+        same = (self.status, self.launching_since) == (other.status, other.launching_since)
+        return same and self.status is Status.LAUNCHING and self.agent_run_id is None
+
     def at(self, position: Position) -> Watch:
         """Return the watch with another position of its event log."""
         return self.model_copy(update=position.__dict__)
@@ -389,9 +394,16 @@ class RunsTable:
         unchanged = Condition("#rev = :rev", {"rev": backlog.rev}) if backlog.rev else ABSENT
         self._table.put(_backlog_key(org_id) | following.model_dump(mode="json"), unchanged)
 
-    def leave_backlog(self, org_id: int, multi_run_id: str, key: str | None = None) -> None:
-        """Remove a run of a multi-run, or all its runs, from the backlog of its organization."""
-        while (left := (backlog := self.get_backlog(org_id)).without(multi_run_id, key)) is not backlog:
+    def leave_backlog(self, org_id: int, multi_run_id: str, key: str) -> None:
+        """Remove a run of a multi-run from the backlog of its organization."""
+        self._change_backlog(org_id, lambda backlog: backlog.without(multi_run_id, key))
+
+    def end_backlog(self, org_id: int, multi_run_id: str, execution: int) -> None:
+        """Remove all runs of a multi-run, unless runs of an execution after `execution` are among them."""
+        self._change_backlog(org_id, lambda backlog: backlog.without_ended(multi_run_id, execution))
+
+    def _change_backlog(self, org_id: int, change: Callable[[Backlog], Backlog]) -> None:
+        while (left := change(backlog := self.get_backlog(org_id))) is not backlog:
             try:
                 self.put_backlog(org_id, left)
             except ConditionFailed:
