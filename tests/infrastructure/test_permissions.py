@@ -369,7 +369,10 @@ def run_a_multi_run(functions: Functions) -> None:
     for _ in range(2):
         functions.run("AskJudge", **multi_run)
     poll(functions)
-    functions.run("GatherCandidates", **multi_run, next="judge", judge_runs=[1])
+    pausing, resuming = samples.read("PauseMultiRun"), samples.read("ResumeMultiRun")
+    functions.run("PauseMultiRun", pausing, path=at(pausing, multi_run), pathParameters=parameters(multi_run))
+    functions.run("GatherCandidates", **multi_run, next="judge", judge_runs=[1])  # The synthesis is queued and held.
+    functions.run("ResumeMultiRun", resuming, path=at(resuming, multi_run), pathParameters=parameters(multi_run))
     for _ in range(2):
         functions.run("SynthesizeCandidates", **multi_run)
     poll(functions)
@@ -462,8 +465,7 @@ def graft(functions: Functions) -> None:
     multi_run = start_a_multi_run(functions, body=json.dumps(body))
     functions.fake.script(Script(pull_request=True))
     finish_the_candidates(functions, multi_run)
-    functions.run("GatherCandidates", **multi_run)
-    functions.run("SynthesizeCandidates", **multi_run)
+    functions.run("SynthesizeCandidates", **multi_run)  # No earlier task has queued the synthesis.
     functions.run("PollRuns")
     functions.run("PublishMultiRun", **multi_run)
     assert '"outcome":"sent"' in read_a_multi_run(functions, multi_run).replace(" ", "")

@@ -11,6 +11,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import reconciler, repairing
 from codegen_runs.multi_runs.repairing import MultiRunCancelled, MultiRunOpen, Resynthesize, RetryCandidates
 from codegen_runs.multi_runs.tasks import MultiRunGone
+from codegen_runs.storage.runs import Watch
 from local.fake_codegen import FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
 from tests.support import handlers
@@ -371,3 +372,32 @@ def test_a_plan_that_is_used_up_halfway_ends_the_rest_and_a_retry_completes_them
     act("retry", multi_run_id)
     finish(upstream, multi_run_id, saying("Joined."))
     assert get(multi_run_id).json["status"] == "completed"
+
+
+@pytest.mark.parametrize("ends_first", [False, True])
+def test_the_synthesis_is_queued_before_the_state_that_waits_for_it(upstream: Runs, ends_first: bool) -> None:
+    """The state only adds its task token, also if the run has ended by then."""
+    for script in (*THREE[:2], saying("Use a lock, and copy what is read.")):
+        upstream.fake.script(script)
+    multi_run_id = str(create({"prompt": "Fix the race.", "concurrency": 2, "judge": "never"}).json["id"])
+    upstream.launch(multi_run_id)
+    for _ in range(2):
+        assert task("gather", multi_run_id, next="launch", wave=1)["next"] == "synthesize"
+    key = stored(multi_run_id).synthesis_key
+
+    def synthesis() -> Watch:
+        found = current().runs.get(ORG, key)
+        assert found is not None
+        return found
+
+    assert (synthesis().status, synthesis().task_token) == ("queued", None)
+    if ends_first:
+        upstream.follow()
+        assert synthesis().status.terminal
+    for _ in range(2):
+        task("synthesize", multi_run_id, task_token="synthesis")
+    upstream.follow()
+
+    assert (synthesis().status, synthesis().task_token) == ("completed", None)
+    assert upstream.tokens.answers["synthesis"]["status"] == "completed"
+    assert upstream.fake.calls["create_agent_run"] == 3

@@ -95,7 +95,7 @@ def test_a_straggler_costs_no_more_reads_than_if_all_had_lasted_as_long(
     _, reads = follow("mr-1", [30.0, 31, 32, 90], Group(4))
     _, most = follow("mr-2", [90.0] * 4, Unknown(4))
 
-    assert reads < most
+    assert reads <= most
 
 
 def test_the_last_candidates_are_read_at_least_a_second_apart(
@@ -116,7 +116,8 @@ def test_the_last_candidates_are_read_at_least_a_second_apart(
 
     moments = sorted({round(each, 3) for each in times})
     apart = [after - before for before, after in pairwise(moments)]
-    assert min(apart) >= EARLIEST_READ - 0.01
+    # The limit of the Codegen API admits one read of a log in a second.
+    assert min(apart) >= 0.99
     assert max(apart[-4:]) < COMMON_INTERVAL
 
 

@@ -6,11 +6,14 @@ from typing import Any, cast
 import pytest
 
 from codegen_api import CodegenAPI
+from codegen_runs.backend import Backend
 from codegen_runs.poller.candidates import NoMultiRuns
-from codegen_runs.poller.loop import SHORT_PAUSE, Poller
+from codegen_runs.poller.loop import BATCH, SHORT_PAUSE, Poller
 from codegen_runs.poller.publisher import NoViewers
 from codegen_runs.problems import StorageUnavailable
-from codegen_runs.runs.schedule import AWAITED_INTERVAL, COMMON_INTERVAL
+from codegen_runs.runs.following import add_token
+from codegen_runs.runs.schedule import COMMON_INTERVAL
+from codegen_runs.statuses import Status
 from local.fake_codegen import FakeCodegen, Script
 from tests.support.backend import TestClock, Tokens
 from tests.support.memory import MemoryRuns
@@ -64,7 +67,7 @@ def test_a_run_that_its_multi_run_waits_for_alone_is_read_no_more_than_another_o
         lags.append(ended.finished_at / 1000 - ended.launching_since / 1000 - seconds)
 
     assert counts[1] <= counts[0]
-    assert lags[1] <= AWAITED_INTERVAL + 0.1 or seconds > 6
+    assert lags[1] <= (0.6 if seconds < 3 else 1.1) or seconds > 6
 
 
 def test_the_ends_of_all_candidates_are_found_within_the_common_interval(
@@ -170,3 +173,44 @@ def test_the_events_are_pushed_if_the_task_cannot_be_completed(
 
     assert "run.completed" in pushed
     assert watch_of(memory).task_token is not None
+
+
+def test_runs_that_a_multi_run_waits_for_are_read_before_others_but_one(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, enqueue: Enqueue, make_poller: MakePoller
+) -> None:
+    fake.script(Script(seconds=600, steps=1, pull_request=False), times=BATCH * 3)
+    others, awaited = ([f"{name}-{number}" for number in range(BATCH)] for name in ("other", "mr-1"))
+    poller = make_poller()
+    for keys, multi_run_id in ((others, None), (awaited, "mr-1")):
+        for key in keys:
+            enqueue(key, multi_run_id=multi_run_id)
+        poller.tick(clock.now() + 30)
+        clock.sleep(61)
+    due = [key for _, key in poller._due()]
+
+    assert len(fake.creates) == 2 * BATCH
+    assert len(due) == BATCH
+    assert set(due[:-1]) < set(awaited)
+    assert due[-1] in others
+
+
+def test_a_token_that_is_added_during_a_launch_is_kept_with_the_run(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
+) -> None:
+    fake.script(Script(seconds=600, steps=1, pull_request=False))
+    enqueue(SYNTHESIS, task_token=None)
+    create = codegen.runs.create
+
+    def overtaken(*args: Any, **more: Any) -> Any:
+        created = create(*args, **more)
+        backend = Backend(runs=memory, clock=clock, kick=lambda *_: None)  # type: ignore[typeddict-item]
+        assert add_token(123, SYNTHESIS, "late", backend=backend)
+        return created
+
+    codegen.runs.create = overtaken  # type: ignore[method-assign]
+    runs, tokens = cast("Any", memory), Tokens()
+    Poller(runs=runs, codegen=codegen, tokens=tokens, clock=clock, holder="me", concurrency=1).tick(clock.now() + 0.5)
+    found = watch_of(memory, SYNTHESIS)
+
+    assert (found.status, found.task_token) == (Status.RUNNING, "late")
+    assert found.agent_run_id in fake.runs

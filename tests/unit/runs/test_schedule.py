@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen_runs.runs.schedule import (
-    AWAITED_INTERVAL,
-    AWAITED_SECONDS,
+    AWAITED_INTERVALS,
     CANDIDATE_INTERVALS,
     COMMON_INTERVAL,
+    FIRST_CANDIDATE_READ,
     INTERVALS,
     LOOK_PATIENCE,
     QUIET_POLLS,
@@ -142,7 +142,18 @@ def test_multi_runs_have_different_moments() -> None:
 def test_a_run_that_its_multi_run_waits_for_alone_is_read_often_at_first() -> None:
     synthesis = watch(key="mr-1-synthesis", multi_run_id="mr-1", launching_since=MS, quiet_polls=9)
 
-    intervals = [read_interval(synthesis, now=NOW + seconds, at_least=0) for seconds in (0, AWAITED_SECONDS - 0.1)]
-    assert intervals == [AWAITED_INTERVAL] * 2
-    assert read_interval(synthesis, now=NOW + AWAITED_SECONDS, at_least=0) == INTERVALS[-1]
+    ages = [0.0, *(until for until, _ in AWAITED_INTERVALS)]
+    intervals = [read_interval(synthesis, now=NOW + age, at_least=0) for age in ages]
+    assert intervals == [*(interval for _, interval in AWAITED_INTERVALS), INTERVALS[-1]]
     assert read_interval(synthesis, now=NOW, at_least=3) == 3
+
+
+@pytest.mark.parametrize("after", [0.0, 0.4, 1.0])
+def test_the_first_read_of_a_candidate_comes_later_unless_somebody_watches_it(after: float) -> None:
+    """After the launch, and at the common moment that is nearest."""
+    new = watch(key="mr-1-0", multi_run_id="mr-1", launching_since=MS)
+    first = after + read_interval(new, now=NOW + after, at_least=0)
+    viewed = new.model_copy(update={"viewed_until": MS + 60_000})
+
+    assert abs(first - FIRST_CANDIDATE_READ) <= COMMON_INTERVAL / 2 + 0.001
+    assert read_interval(viewed, now=NOW, at_least=0) <= VIEWED_INTERVAL + COMMON_INTERVAL / 2

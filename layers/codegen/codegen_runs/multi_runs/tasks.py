@@ -27,7 +27,7 @@ from codegen_runs.multi_runs.judging import Candidate, Judgement
 from codegen_runs.multi_runs.service import NET_SECONDS, SYNTHESIS_SECONDS, watches_of
 from codegen_runs.multi_runs.task_inputs import InvalidInput
 from codegen_runs.multi_runs.transitions import Change
-from codegen_runs.runs.following import enqueue
+from codegen_runs.runs.following import add_token, enqueue
 from codegen_runs.storage.multi_runs import AnswerSource, BestCandidate, MultiRun, Ranking, Strategy
 from codegen_runs.storage.runs import Launch, Watch
 
@@ -117,16 +117,17 @@ def gather(
     multi_run = _update_until_settled(multi_run, decide, backend)
     if len(multi_run.waves) > told:
         return _state(multi_run, LAUNCH)
-    judgement = judging.judge(multi_run, watches)
+    judgement, evidence = judging.judge(multi_run, watches), dict[int, Evidence]()
     if judging.shortfall(multi_run, judgement) or len(judgement.usable) < 2 or multi_run.strategy is Strategy.NONE:
         return _state(multi_run, PUBLISH)
     if multi_run.ranking is None:
-        multi_run, open_ = _judge(multi_run, judgement, watches, judge_runs, backend)
+        multi_run, open_ = _judge(multi_run, judgement, watches, judge_runs, evidence, backend)
         if open_:
             return _state(multi_run, JUDGE, judge_runs=open_)
     if waited_for == SYNTHESIZE:
         multi_run = _check_synthesis(multi_run, judgement, watches, backend)
     if synthesis.needed(multi_run, judgement, has_ended=waited_for == SYNTHESIZE):
+        _queue_synthesis(multi_run, judgement, None, evidence, backend)
         return _state(multi_run, SYNTHESIZE)
     return _state(multi_run, PUBLISH)
 
@@ -151,13 +152,31 @@ def ask(
 def synthesize(
     org_id: int, multi_run_id: str, task_token: str, *, execution: str | None = None, backend: Backend
 ) -> None:
-    """Queue the run that combines the usable answers. The poller answers the task token when the run has ended."""
-    now, multi_run = backend.clock.now(), _open(org_id, multi_run_id, execution, backend)
+    """Wait for the run that combines the usable answers. The poller answers the task token when the run has ended.
+
+    `gather` has queued it. An execution that began in an earlier version queues it here.
+    """
+    multi_run = _open(org_id, multi_run_id, execution, backend)
+    is_queued = multi_run.synthesis_order is not None
+    if is_queued and add_token(org_id, multi_run.synthesis_key, task_token, backend=backend):
+        return
     judgement = judging.judge(multi_run, watches_of(multi_run, backend=backend))
+    _queue_synthesis(multi_run, judgement, task_token, {}, backend)
+
+
+def _queue_synthesis(
+    multi_run: MultiRun,
+    judgement: Judgement,
+    task_token: str | None,
+    known: Mapping[int, Evidence],
+    backend: Backend,
+) -> None:
+    now = backend.clock.now()
     base, order = synthesis.parts(multi_run, judgement)
     multi_run = _update(multi_run, partial(transitions.synthesizing, base=base, order=order, now=now), backend)
     used = [multi_run.base, *(multi_run.synthesis_order or [])] if multi_run.base is not None else []
-    evidence = _evidence([judgement.candidates[index] for index in used if index is not None], backend)
+    unknown = [judgement.candidates[index] for index in used if index is not None and index not in known]
+    evidence = {**known, **_evidence(unknown, backend)}
     prompt = synthesis.compose(multi_run, judgement, evidence)
     _enqueue_internal(multi_run, multi_run.synthesis_key, prompt, task_token, role="synthesis", backend=backend)
 
@@ -260,9 +279,13 @@ def _judge(
     judgement: Judgement,
     watches: Mapping[str, Watch],
     waited_for: Sequence[int],
+    evidence: dict[int, Evidence],
     backend: Backend,
 ) -> tuple[MultiRun, list[int]]:
-    """Record the verdicts that have come. Return the multi-run and the judge runs to wait for; none if it is ranked."""
+    """Record the verdicts that have come. Return the multi-run and the judge runs to wait for; none if it is ranked.
+
+    What is read about the candidates is added to `evidence`.
+    """
     now = backend.clock.now()
     ended = {
         run.number: judges.read(run, watches.get(multi_run.judge_key(run.number)), len(multi_run.candidates))
@@ -270,7 +293,9 @@ def _judge(
         if run.number in waited_for
     }
     multi_run = _update(multi_run, partial(transitions.replied, ended=ended), backend)
-    standing = multi_run.standing or judges.standing(judgement.usable, _evidence(judgement.usable, backend))
+    if (standing := multi_run.standing) is None:
+        evidence.update(_evidence(judgement.usable, backend))
+        standing = judges.standing(judgement.usable, evidence)
     is_code = synthesis.is_code(multi_run, judgement.usable)
     following = judges.following(multi_run, judgement.usable, standing, is_code=is_code)
     if isinstance(following, Ranking):
@@ -281,8 +306,8 @@ def _judge(
 
 
 def _best(multi_run: MultiRun, judgement: Judgement, to_launch: Sequence[int], backend: Backend) -> list[BestCandidate]:
-    """Return the candidates from which the second wave starts, if it is to be launched."""
-    if multi_run.best or not set(to_launch) & set(multi_run.second_wave):
+    """Return the candidates from which the second wave starts, if it is to be launched. It is launched once."""
+    if not set(to_launch) & set(multi_run.second_wave):
         return []
     return second_wave.best(multi_run, judgement.usable, _evidence(judgement.usable, backend))
 
@@ -314,7 +339,7 @@ def _evidence(candidates: Sequence[Candidate], backend: Backend) -> dict[int, Ev
 
 
 def _enqueue_internal(
-    multi_run: MultiRun, key: str, prompt: str, task_token: str, *, role: str, backend: Backend
+    multi_run: MultiRun, key: str, prompt: str, task_token: str | None, *, role: str, backend: Backend
 ) -> None:
     now = backend.clock.now()
     enqueue(

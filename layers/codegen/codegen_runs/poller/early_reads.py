@@ -34,12 +34,16 @@ class EarlyReads:
         """Leave a run to the time at which it is due."""
         self._read.pop(place, None)
 
-    def planned(self) -> dict[Place, float]:
-        """Return when each of the last candidates is read, if that is before it is due. Raises `StorageUnavailable`."""
+    def planned(self, *, at_least: float = 0.0) -> dict[Place, float]:
+        """Return when each of the last candidates is read, if that is before it is due. Raises `StorageUnavailable`.
+
+        Args:
+            at_least: The interval at which all followed runs together keep to the limit of the Codegen API.
+        """
         planned = {}
         for place, (watch, read_at) in self._read.items():
             interval = (watch.due_at or 0) / 1000 - read_at
-            early = early_read_interval(interval, left=self._candidates.left(watch))
+            early = early_read_interval(interval, left=self._candidates.left(watch), at_least=at_least)
             if early < interval:
                 planned[place] = read_at + early
         return planned

@@ -25,6 +25,7 @@ from codegen_runs.problems import CredentialsRefused
 from codegen_runs.runs import transitions
 from codegen_runs.runs.client_run_ids import CLIENT_RUN_ID, client_run_id
 from codegen_runs.storage.runs import MAX_CLOCK_SKEW, Launch, Watch
+from codegen_runs.storage.table import ConditionFailed
 from codegen_runs.upstream.unreadable import is_identified
 
 logger = logging.getLogger(__name__)
@@ -113,14 +114,21 @@ def _requeue(watch: Watch, error: CodegenAPIError | CredentialsRefused, resource
 
 
 def _launched(watch: Watch, run: AgentRun, resources: Resources) -> None:
-    change = transitions.launched(
-        watch,
-        run,
-        now=resources.now(),
-        at_least=resources.shortest_interval(),
-        viewed=resources.publisher.watched(watch),
-    )
-    resources.store(change, launched=True)
+    """Store the run of a launch, also if a task token or a cancel was added to the watch in the meantime."""
+    viewed = resources.publisher.watched(watch)
+    while True:
+        change = transitions.launched(
+            watch, run, now=resources.now(), at_least=resources.shortest_interval(), viewed=viewed
+        )
+        try:
+            resources.store(change, launched=True)
+        except ConditionFailed:
+            again = resources.runs.get(watch.org_id, watch.key)
+            if again is None or not again.is_same_launch(watch):
+                raise
+            watch = again
+            continue
+        return
 
 
 def _find(watch: Watch, resources: Resources) -> AgentRun | None:

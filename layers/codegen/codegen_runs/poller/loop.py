@@ -27,8 +27,9 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -60,12 +61,18 @@ logger = logging.getLogger(__name__)
 CONCURRENCY = 8
 BATCH = 8
 
+# How many ended runs are followed up at the same time.
+FOLLOWERS = 4
+
+# Among so many due watches, those that a multi-run waits for come first.
+LOOKED_OVER = 5 * BATCH
+
 MOST_FOLLOWED = 500
 
 # The most seconds between two rounds. Work may be added at any time. A state machine whose task was completed is likely
 # to add the next run within a few seconds, and somebody waits for it.
 LONGEST_PAUSE = 1.0
-SHORT_PAUSE = 0.25
+SHORT_PAUSE = 0.1
 SHORT_PAUSES_FOR = 3.0
 
 
@@ -202,10 +209,13 @@ class Poller:
     def _drain(self, until: float) -> None:
         """Take steps until nothing will be due before `until`."""
         self._outages.read()
-        with ThreadPoolExecutor(self._concurrency) as threads:
+        # Steps do not wait for what follows the ends of runs, nor does the launch of what comes next.
+        with ThreadPoolExecutor(self._concurrency) as threads, self._followers(threads) as followers:
+            following: dict[Place, Future[None]] = {}
             while self._clock.now() < until and self._lease.acquire():
-                early = self._resources.early_reads.planned()
-                due = self._due(early)
+                self._follow_up(following, followers)
+                early = self._resources.early_reads.planned(at_least=self._resources.shortest_interval_of_awaited())
+                due = self._due(early, besides=following)
                 queued = self._next_to_launch(threads)
                 launches = self._take_permits(queued) if queued else []
                 outlook = self._runs.outlook(most=MOST_FOLLOWED)
@@ -222,12 +232,30 @@ class Poller:
                 self._polls += len(steps)
                 if steps:
                     continue
+                if following:
+                    wait(following.values(), return_when=FIRST_COMPLETED)
+                    continue
                 next_turns = [*outlook[:1], *map(milliseconds, early.values())]
                 if queued and self._launches_resume_at is not None:
                     next_turns.append(self._launches_resume_at)
                 if not next_turns or len(outlook) <= len(self._failed) or min(next_turns) / 1000 >= until:
                     break
                 self._clock.sleep(min(self._longest_pause(), max(0.05, min(next_turns) / 1000 - self._clock.now())))
+            while self._resources.followed_up or following:
+                self._follow_up(following, followers)
+                wait(following.values())
+
+    def _followers(self, threads: ThreadPoolExecutor) -> AbstractContextManager[ThreadPoolExecutor]:
+        """Return the threads that do what follows the ends of runs: the same one if there is only one."""
+        return nullcontext(threads) if self._concurrency == 1 else ThreadPoolExecutor(FOLLOWERS)
+
+    def _follow_up(self, following: dict[Place, Future[None]], followers: ThreadPoolExecutor) -> None:
+        """Begin what follows the ends of runs, and take note of what is done."""
+        for place in [place for place, each in following.items() if each.done()]:
+            if error := following.pop(place).exception():
+                self._failed[place] = error
+        acts = self._resources.take_followed_up()
+        following |= {place: followers.submit(self._finish, act) for place, act in acts.items()}
 
     def _longest_pause(self) -> float:
         is_expecting = self._clock.now() < self._resources.completed_at + SHORT_PAUSES_FOR
@@ -238,12 +266,20 @@ class Poller:
         horizon = max(INTERVALS[-1], self._resources.shortest_interval())
         return bisect_right(outlook, milliseconds(self._clock.now() + horizon))
 
-    def _due(self, early: Mapping[Place, float] = MappingProxyType({})) -> list[Place]:
-        """List the watches that are due, and those of `early` whose time has come, at most a batch."""
+    def _due(self, early: Mapping[Place, float] = MappingProxyType({}), besides: Collection[Place] = ()) -> list[Place]:
+        """List the watches that are due, and those of `early` whose time has come, at most a batch.
+
+        Runs that their multi-run waits for come first, as far as this tick knows them, but one place is for the others.
+        Those of `besides` are left out.
+        """
         now = self._clock.now()
-        due = self._runs.due(milliseconds(now), BATCH + len(self._failed))
+        due = self._runs.due(milliseconds(now), LOOKED_OVER + len(self._failed) + len(besides))
         due += [place for place, at in early.items() if at <= now and place not in due]
-        return self._outages.in_turn([place for place in due if place not in self._failed][:BATCH])
+        due = [place for place in due if place not in self._failed and place not in besides]
+        awaited = [place for place in due if place in self._resources.awaited]
+        others = [place for place in due if place not in self._resources.awaited]
+        first = awaited[: BATCH - 1] if others else awaited
+        return self._outages.in_turn([*first, *others][:BATCH])
 
     def _queued(self) -> list[Queued]:
         """List the first runs of each caller that waits for launches."""
@@ -280,6 +316,12 @@ class Poller:
             probe(watch, self._resources)
         finally:
             self._outages.done()
+
+    def _finish(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except ConditionFailed:
+            logger.info("Another writer was faster.")
 
     def _launch(self, watch: Watch) -> None:
         try:

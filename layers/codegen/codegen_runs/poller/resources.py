@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -31,6 +31,8 @@ class Resources:
         completed_at: When a task of a state machine was last completed, in epoch seconds.
         permits: Gives the permits for calls.
         early_reads: The candidates that may be read before they are due.
+        awaited: The runs at work that a multi-run waits for, among those that this tick has read or launched.
+        followed_up: What is still to be done for runs whose tasks were completed, by run.
     """
 
     runs: RunsTable
@@ -46,6 +48,8 @@ class Resources:
     completed_at: float = 0.0
     permits: SharedPermits = field(init=False)
     early_reads: EarlyReads = field(init=False)
+    followed_up: dict[Place, Callable[[], None]] = field(default_factory=dict)
+    awaited: set[Place] = field(default_factory=set)
     _entries: dict[Place, tuple[int, dict[int, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,13 +72,39 @@ class Resources:
             StorageUnavailable: The table cannot be reached.
         """
         written = self.runs.write(*change, launched=launched)
+        self._note(written)
         self.publish(written, change)
         return written
+
+    def end(self, change: Change) -> Watch:
+        """Store a change that ends a run, and leave its events to the caller. Raises what `store` raises."""
+        written = self.runs.write(*change)
+        self._note(written)
+        return written
+
+    def _note(self, watch: Watch) -> None:
+        place = (watch.org_id, watch.key)
+        if watch.multi_run_id and watch.agent_run_id is not None and not watch.status.terminal:
+            self.awaited.add(place)
+        else:
+            self.awaited.discard(place)
 
     def publish(self, written: Watch, change: Change) -> None:
         """Push the events of a change that is stored."""
         if change.events:
             self.publisher.publish(written, change.events)
+
+    def follow_up(self, watch: Watch, act: Callable[[], None]) -> None:
+        """Have something done for a run that has ended after the steps that are due. If it is lost, it is done again.
+
+        The run stays due until then, so the next tick settles it if this one dies.
+        """
+        self.followed_up[watch.org_id, watch.key] = act
+
+    def take_followed_up(self) -> dict[Place, Callable[[], None]]:
+        """Return what is still to be done for runs that have ended; the caller does it."""
+        taken, self.followed_up = self.followed_up, {}
+        return taken
 
     def take_permit(self, limit: str) -> bool:
         """Take a permit for one call, if there is one."""
@@ -115,5 +145,13 @@ class Resources:
 
     def shortest_interval(self) -> float:
         """Return the seconds between two reads of a run that keep all followed runs together within the limit."""
-        logs = limit_of("logs")
-        return self.followed * logs.seconds / logs.calls
+        return _interval_of(self.followed)
+
+    def shortest_interval_of_awaited(self) -> float:
+        """Return the seconds between two reads of a run that keep those together within the limit that are awaited."""
+        return _interval_of(len(self.awaited))
+
+
+def _interval_of(runs: int) -> float:
+    logs = limit_of("logs")
+    return runs * logs.seconds / logs.calls

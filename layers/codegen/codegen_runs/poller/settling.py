@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from codegen_api import CodegenAPIError
+from codegen_runs import correlation
 from codegen_runs.poller.resources import Resources
 from codegen_runs.problems import CredentialsRefused
 from codegen_runs.runs import transitions
@@ -19,16 +20,25 @@ logger = logging.getLogger(__name__)
 def end(change: Change, resources: Resources) -> None:
     """Store a change that ends a run, and complete the task that waits for the run.
 
-    The state machine goes on while viewers are sent the events and the multi-run records the end.
+    The state machine goes on while viewers are sent the events and the multi-run records the end. That follows after
+    the steps that are due: one of them may find the end for which the answer of the multi-run still waits.
     """
-    watch = resources.runs.write(*change)
-    try:
-        if watch.task_token:
-            _complete(watch, resources)
-    finally:
+    watch = resources.end(change)
+    if not watch.task_token:
         resources.publish(watch, change)
-    if watch.task_token:
-        _release(watch, resources)
+        return
+    try:
+        _complete(watch, resources)
+    except BaseException:
+        resources.publish(watch, change)
+        raise
+
+    def follow() -> None:
+        with correlation.of(watch.request_id):
+            resources.publish(watch, change)
+            _release(watch, resources)
+
+    resources.follow_up(watch, follow)
 
 
 def let_go(watch: Watch, resources: Resources) -> None:

@@ -163,6 +163,17 @@ def enqueue(
     backend.kick(watch)
 
 
+def add_token(org_id: int, key: str, task_token: str, *, backend: Backend) -> bool:
+    """Have the poller complete a task when a run has ended, or now if it has. Return whether there is such a run.
+
+    Raises `StorageUnavailable`.
+    """
+    watch = _renew_token(backend.runs, org_id, key, task_token, backend.clock.now())
+    if watch is not None and watch.status.terminal:
+        backend.kick(watch)
+    return watch is not None
+
+
 def view(watch: Watch, *, backend: Backend) -> None:
     """Record that a run is being viewed, so that the poller polls it often.
 
@@ -248,13 +259,18 @@ def _follows_up(prompt: Prompt | None) -> bool:
     return prompt is not None and prompt.follow_up
 
 
-def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: float) -> None:
-    """Add a task token to a run. The earlier ones stay: two tries of one task may run at once, and end in any order."""
+def _renew_token(runs: RunsTable, org_id: int, key: str, task_token: str, now: float) -> Watch | None:
+    """Add a task token to a run; return the run, if there is one.
+
+    The earlier tokens stay: two tries of one task may run at once, and end in any order.
+    """
     while watch := runs.get(org_id, key):
         earlier = tuple(token for token in watch.task_tokens if token != task_token)[: MOST_TOKENS - 1]
-        changes = {"task_token": task_token, "earlier_tokens": earlier, "due_at": milliseconds(now)}
+        changes: dict[str, Any] = {"task_token": task_token, "earlier_tokens": earlier}
+        if watch.status.terminal or watch.unawaited:  # The task is over. Any other run is read when it is due.
+            changes["due_at"] = milliseconds(now)
         try:
-            runs.write(watch.model_copy(update=changes))
+            return runs.write(watch.model_copy(update=changes))
         except ConditionFailed:
             continue
-        return
+    return None

@@ -21,20 +21,22 @@ INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 
 # The candidates of a multi-run are read at the same moments, which are so many seconds apart. What follows the last
 # candidate begins at the first read after its end; reads at different moments would find the ends one after the other.
-COMMON_INTERVAL = 2.0
+COMMON_INTERVAL = 2.25
 
 # The intervals of candidates. They are longer than `INTERVALS` while nothing happens, because the last candidates of a
 # multi-run are read before they are due: see `early_read_interval`.
-CANDIDATE_INTERVALS = (2.0, 2.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
+CANDIDATE_INTERVALS = (2.25, 2.25, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
+
+# A candidate is first read so many seconds after its launch, at the nearest common moment. Hardly any has ended before.
+FIRST_CANDIDATE_READ = 3.0
 
 # The last candidates are those that are at most this share of all that their multi-run waits for.
 LAST_SHARE = 0.5
-EARLIEST_READ = 1.0
+EARLIEST_READ = 0.5
 
-# How long, and how often, a run that its multi-run waits for alone is read at first. The three reads that this takes
-# are those that such a run does not need: two looks, and one for its pull requests.
-AWAITED_SECONDS = 6.0
-AWAITED_INTERVAL = 1.0
+# The intervals of a run that its multi-run waits for alone, each up to an age in seconds. The reads that this takes are
+# those that such a run does not need: two looks, and one for its pull requests.
+AWAITED_INTERVALS = ((0.75, 1.0), (2.25, 0.5), (5.5, 1.0))
 
 # After the first, second, ... failure in a row.
 RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
@@ -72,17 +74,20 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
     """
     is_candidate = watch.multi_run_id is not None and not watch.is_internal
     interval = _at(CANDIDATE_INTERVALS if is_candidate else INTERVALS, watch.quiet_polls)
+    age = now - (watch.launching_since or 0) / 1000
+    if is_candidate and age < FIRST_CANDIDATE_READ / 2:
+        interval = FIRST_CANDIDATE_READ - age
     if (watch.viewed_until or 0) > milliseconds(now):
         interval = min(interval, VIEWED_INTERVAL)
     if watch.is_internal:
-        is_new = milliseconds(now - AWAITED_SECONDS) < (watch.launching_since or 0)
-        return max(AWAITED_INTERVAL if is_new else interval, at_least)
+        awaited = next((seconds for until, seconds in AWAITED_INTERVALS if age < until), interval)
+        return max(awaited, at_least)
     if watch.multi_run_id is not None:
         return _to_common_moment(watch.multi_run_id, max(interval, at_least), now=now, at_least=at_least)
     return max(interval, at_least)
 
 
-def early_read_interval(interval: float, *, left: float) -> float:
+def early_read_interval(interval: float, *, left: float, at_least: float = 0.0) -> float:
     """Return after how many seconds a candidate is read, which is earlier than usual if it is one of the last.
 
     The answer waits for the end of the last one. Those that have ended are not read any more, so those that are left
@@ -91,10 +96,11 @@ def early_read_interval(interval: float, *, left: float) -> float:
     Args:
         interval: The usual interval.
         left: The share of the candidates, of those that the multi-run waits for, that have not ended.
+        at_least: The interval at which all followed runs together keep to the limit of the Codegen API.
     """
     if left > LAST_SHARE:
         return interval
-    return min(interval, max(interval * left, EARLIEST_READ))
+    return min(interval, max(interval * left, EARLIEST_READ, at_least))
 
 
 def retry_interval(failures: int, *, urgent: bool = False) -> float:
