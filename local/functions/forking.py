@@ -101,7 +101,7 @@ class ForkServers:
         raise OSError("The fork server starts no process.")
 
     async def close(self) -> None:
-        """End all fork servers, whose workers have ended."""
+        """End all fork servers, and workers that still run."""
         for _, server in (*self._servers.values(),):
             self._replace(server)
         await asyncio.gather(*(server.end() for server in self._replaced))
@@ -182,4 +182,6 @@ class _ForkServer:
 
     async def end(self) -> None:
         self.close()
+        if self._process.stdin:
+            self._process.stdin.close()
         await self._process.wait()

@@ -185,11 +185,15 @@ class _Pool:
         # Each with the time at which it became idle, the most recent last.
         self._idle: list[tuple[float, Worker]] = []
         self._busy: set[Worker] = set()
+        self._is_closed = False
 
     async def invoke(self, event: bytes, sink: Sink | None) -> Answer:
         slots = await self._slot()
         try:
             worker = await self._worker()
+            if self._is_closed:  # while the event waited for a process
+                await worker.end()
+                raise UnknownFunctionError(self._function.name)
             self._busy.add(worker)
             try:
                 answer = await worker.invoke(event, sink)
@@ -219,6 +223,8 @@ class _Pool:
 
     async def _worker(self) -> Worker:
         """Return an idle worker that runs the current code, or start one."""
+        if self._is_closed:
+            raise UnknownFunctionError(self._function.name)
         current = changed_at(self._function)
         while self._idle:
             _, worker = self._idle.pop()
@@ -247,6 +253,7 @@ class _Pool:
             await worker.end()
 
     async def close(self) -> None:
+        self._is_closed = True
         workers = [*(worker for _, worker in self._idle), *self._busy]
         self._idle.clear()
         await asyncio.gather(*(worker.end() for worker in workers))

@@ -48,7 +48,7 @@ _PARAMETERS = {
 }
 # Each long poll and each page of a stream occupies a process for up to 25 s. AWS Lambda starts one for each. On Linux
 # they are forked here, so their starts cost little.
-_WORKERS = 64
+_WORKERS = 200
 # A message whose function was killed comes again after this many seconds, and not after three minutes.
 _VISIBILITY = "20"
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from local.functions.forking import PACKAGES, ForkServers, read_at_start
+from local.functions.pool import UnknownFunctionError
 from local.functions.worker import RUNTIME, runtime_environment
 from tests.integration.local.conftest import a_function
 from tests.support import backend
@@ -245,6 +246,30 @@ def test_closing_ends_the_fork_server(deploy, portal) -> None:
     portal.call(function.functions.close)
 
     assert not is_running(server)
+
+
+def test_closing_starts_no_worker_for_the_events_that_wait(deploy, portal, tmp_path) -> None:
+    function = deploy(
+        """
+        import pathlib, time
+        def handler(event, context):
+            pathlib.Path(event).touch()
+            time.sleep(60)
+        """,
+        max_workers=1,
+        timeout=60,
+    )
+    started = tmp_path / "started"
+    event = json.dumps(str(started)).encode()
+    first, *others = [function.functions.begin(function.functions.invoke("Function", event)) for _ in range(3)]
+    wait_until(started.exists)
+
+    portal.start_task_soon(function.functions.close).result(20)
+
+    assert first.result(5).is_error
+    for other in others:
+        with pytest.raises(UnknownFunctionError):
+            other.result(5)
 
 
 def test_a_start_that_is_cancelled_leaves_no_process(tmp_path) -> None:
