@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
-from local.fake_codegen import DEMO_TOKEN, FakeCodegen
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN, FakeCodegen
 from local.stack import Stack
+from tests.support.console import chromium
+from tests.support.receiver import SECONDS
 from tests.support.stacks import is_paged
 
 _LIMITS = {
@@ -51,3 +54,23 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
     with httpx.Client(base_url=stack.api_url, headers=headers, timeout=35) as client:
         yield client
+
+
+@pytest.fixture
+def admin(stack: Stack) -> Iterator[httpx.Client]:
+    """A client of an admin of the organization. Codegen has no webhook before and after."""
+    headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
+    url = f"{stack.api_url}/v1/organizations/{DEMO_ORG_ID}"
+    with httpx.Client(base_url=url, headers=headers, timeout=SECONDS, trust_env=False) as client:
+        client.delete("doorbell").raise_for_status()
+        client.delete("webhooks/agent-run").raise_for_status()
+        yield client
+        client.delete("doorbell").raise_for_status()
+        client.delete("webhooks/agent-run").raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser of the machine."""
+    with chromium() as started:
+        yield started

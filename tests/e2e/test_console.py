@@ -2,34 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
+from local.fake_codegen.plans import NEVER
 from local.stack import Stack
 from tests.e2e.test_browser import CuttingProxy
-from tests.support.console import CHROMIUM, chromium, console
+from tests.support.console import IN_A_BROWSER, console, finish, post, post_to, start
 
-pytestmark = [
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium to test the console"),
-    # Playwright's own event loop and pipes.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = IN_A_BROWSER
 
-HOME = f"/v1/organizations/{DEMO_ORG_ID}"
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -37,22 +23,6 @@ def either(kind: str, request: pytest.FixtureRequest) -> Stack:
     """One of the two stacks, by the name of its fixture."""
     found: Stack = request.getfixturevalue(kind)
     return found
-
-
-def post(stack: Stack, path: str, body: dict[str, object]) -> dict[str, object]:
-    return post_to(stack, f"{HOME}{path}", body)
-
-
-def post_to(stack: Stack, path: str, body: dict[str, object]) -> dict[str, object]:
-    headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
-    answer = httpx.post(f"{stack.api_url}{path}", json=body, headers=headers, timeout=35, trust_env=False)
-    created: dict[str, object] = answer.raise_for_status().json()
-    return created
-
-
-def start(stack: Stack, prompt: str, **script: object) -> int:
-    run = post(stack, "/agent/run", {"prompt": prompt, "metadata": {"fake": script}})
-    return int(str(run["id"]))
 
 
 @pytest.mark.parametrize("kind", ["live", "paged"])
@@ -65,15 +35,17 @@ def test_a_person_signs_in_watches_a_run_and_signs_out(kind: str, either: Stack,
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
 
-        run_id = start(either, "Explain how a lighthouse works", seconds=200, steps=30)
+        run_id = start(either, "Explain how a lighthouse works", seconds=10, steps=30, ending=NEVER)
         page.get_by_role("link", name="Explain how a lighthouse works").first.click()
         expect(page).to_have_url(re.compile(rf"#/{DEMO_ORG_ID}/runs/{run_id}$"))
+        expect(page.locator(".sentence .status-running")).to_be_visible()
+        expect(page.locator(".log .entry")).to_have_count(32, timeout=60_000)
+        finish(either, run_id)
         expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=60_000)
-        page.get_by_role("link", name="Log", exact=True).click()
         expect(page.locator(".log .entry.of-answer")).to_be_visible()
         positions = [int(each.get_attribute("data-position") or -1) for each in page.locator(".log .entry").all()]
         assert positions == list(range(len(positions)))
-        assert len(positions) > 30
+        assert len(positions) == 33, "the prompt, 30 steps, a plan and the answer"
         told = page.locator(".log .mark", has_text="Completed.").bounding_box()
         assert told
         assert told["width"] > 300
@@ -156,13 +128,15 @@ def test_axe_finds_nothing(width: int, scheme: str, live: Stack, browser: Browse
 def test_a_cut_connection_is_resumed_and_nothing_is_missing(live: Stack, browser: Browser) -> None:
     api = urlsplit(live.api_url)
     proxy = CuttingProxy((str(api.hostname), int(api.port or 0)))
-    run_id = start(live, "Count the stars", seconds=300, steps=30)
+    run_id = start(live, "Count the stars", seconds=300, steps=30, ending=NEVER)
     with console(browser, proxy.url) as opened:
         opened.expected = ["ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource"]
         page = opened.page
         opened.sign_in()
         page.locator(".run").first.wait_for()
         opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        expect(page.locator(".connection")).to_contain_text("Live")
+        finish(live, run_id)
         expect(page.locator(".log .entry.of-answer")).to_be_visible(timeout=90_000)
         positions = [int(each.get_attribute("data-position") or -1) for each in page.locator(".log .entry").all()]
     proxy.close()
@@ -211,12 +185,21 @@ def test_a_long_log_opens_at_its_end_and_grows_upwards_without_a_jump(live: Stac
         assert positions == list(range(len(positions)))
         assert len(positions) > 350
 
-        toggle, inside = entries.last.locator(".toggle"), entries.last.locator(".io")
+        folded, found = page.locator(".log .entry", has=page.locator(".toggle code")).all()[-2:]
+        toggle, inside = folded.locator(".toggle"), folded.locator(".io")
         expect(inside).to_have_attribute("hidden", "until-found")
+        expect(inside).to_contain_text("Output")
         toggle.click()
         expect(toggle).to_have_attribute("aria-expanded", "true")
-        expect(inside).to_be_visible()
+        expect(inside.get_by_role("heading", name="Output")).to_be_visible()
         expect(inside).not_to_have_attribute("hidden", re.compile(""))
+        toggle.click()
+        expect(toggle).to_have_attribute("aria-expanded", "false")
+        expect(inside).to_have_attribute("hidden", "until-found")
+
+        found.locator(".io").dispatch_event("beforematch")
+        expect(found.locator(".toggle")).to_have_attribute("aria-expanded", "true")
+        expect(found.get_by_text(re.compile("Output"))).to_be_visible()
 
         texts = entries.evaluate_all("all => all.map((one) => one.textContent.toLowerCase())")
         word = Counter(found for text in texts for found in re.findall(r"[a-z]{6,}", text)).most_common()[-1][0]
@@ -233,11 +216,15 @@ def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser
         opened.sign_in()
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         opened.open(f"{DEMO_ORG_ID}/new?candidates=3")
-        page.get_by_label("Prompt", exact=True).fill("Write a limerick [[fake seconds=100 steps=8]]")
+        page.get_by_label("Prompt", exact=True).fill("Write a limerick [[fake ending=NEVER seconds=10 steps=8]]")
         expect(page.get_by_text(re.compile("runs in total"))).to_be_visible()
         page.get_by_role("button", name="Start 3 candidates").click()
         expect(page.locator(".candidate")).to_have_count(3)
 
+        links = page.locator(".candidate").get_by_role("link", name=re.compile(r"^Candidate \d$"))
+        expect(page.locator(".candidate .status-running")).to_have_count(3, timeout=90_000)
+        for link in links.all():
+            finish(live, int(str(link.get_attribute("href")).rpartition("/")[2]))
         expect(page.locator(".candidate").first.locator(".status-completed")).to_be_visible(timeout=90_000)
         expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=90_000)
 
@@ -363,7 +350,7 @@ def test_the_windows_of_one_person_share_one_poll(live: Stack, browser: Browser)
         context.on("request", note)
         for number in range(3):
             asked.clear()
-            start(live, f"Watch window {number}", ending="NEVER")
+            start(live, f"Watch window {number}", ending=NEVER)
             context.clock.fast_forward(16_000)
             for window in windows:
                 expect(window.get_by_role("link", name=f"Watch window {number}")).to_be_visible()

@@ -12,46 +12,22 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
 from local.stack import Stack
-from tests.support.console import CHROMIUM, Console, chromium, console
+from tests.support.console import IN_A_BROWSER, Console, console, token_of
 from tests.support.receiver import Receiver
 
-pytestmark = [
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium to test the console"),
-    # Playwright's own event loop and pipes.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = IN_A_BROWSER
 
 HOME = f"/v1/organizations/{DEMO_ORG_ID}"
 ELSEWHERE = "http://127.0.0.1:9/hooks"
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
-def api(live: Stack) -> Iterator[httpx.Client]:
-    """A client of an admin. Codegen has no webhook before and after."""
-    headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
-    with httpx.Client(base_url=f"{live.api_url}{HOME}", headers=headers, timeout=35, trust_env=False) as client:
-        client.delete("doorbell").raise_for_status()
-        client.delete("webhooks/agent-run").raise_for_status()
-        yield client
-        client.delete("doorbell").raise_for_status()
-        client.delete("webhooks/agent-run").raise_for_status()
-
-
-@pytest.fixture
-def endpoint(api: httpx.Client) -> Iterator[dict[str, Any]]:
+def endpoint(admin: httpx.Client) -> Iterator[dict[str, Any]]:
     """A webhook endpoint that takes no message."""
-    made: dict[str, Any] = api.post("webhook-endpoints", json={"url": f"{ELSEWHERE}/endpoint"}).json()
+    made: dict[str, Any] = admin.post("webhook-endpoints", json={"url": f"{ELSEWHERE}/endpoint"}).json()
     yield made
-    api.delete(f"webhook-endpoints/{made['id']}").raise_for_status()
+    admin.delete(f"webhook-endpoints/{made['id']}").raise_for_status()
 
 
 @pytest.fixture
@@ -69,16 +45,6 @@ def settings(opened: Console, part: str, token: str = DEMO_TOKEN) -> Page:
     return opened.page
 
 
-def token_of(live: Stack, role: str) -> str:
-    """Create an API token of the deployment."""
-    headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
-    body = {"name": f"Console of a {role}", "role": role}
-    answer = httpx.post(
-        f"{live.api_url}/v1/users/me/api-tokens", json=body, headers=headers, timeout=35, trust_env=False
-    )
-    return str(answer.raise_for_status().json()["token"])
-
-
 def confirm(page: Page, name: str, *effects: str) -> None:
     """Confirm in the dialog, which names these effects."""
     dialog = page.get_by_role("dialog")
@@ -93,9 +59,9 @@ def parts(page: Page) -> Locator:
 
 
 def test_an_admin_turns_the_doorbell_on_with_forwarding_and_off_again(
-    live: Stack, api: httpx.Client, receiver: Receiver, browser: Browser
+    live: Stack, admin: httpx.Client, receiver: Receiver, browser: Browser
 ) -> None:
-    api.post("webhooks/agent-run", json={"url": receiver.url, "secret": "not-secret"}).raise_for_status()
+    admin.post("webhooks/agent-run", json={"url": receiver.url, "secret": "not-secret"}).raise_for_status()
     host = receiver.url.split("/")[2]
     with console(browser, live.api_url) as opened:
         page = settings(opened, "webhook")
@@ -107,7 +73,7 @@ def test_an_admin_turns_the_doorbell_on_with_forwarding_and_off_again(
         doorbell.get_by_role("button", name="Turn on").click()
         page.get_by_label(f"Replace the webhook {host}").check()
         page.get_by_label("Its secret").fill("not-secret")
-        assert api.get("doorbell").json()["state"] == "off"
+        assert admin.get("doorbell").json()["state"] == "off"
         confirm(page, "Turn on", f"It no longer calls {host} itself. Each of its calls is forwarded to it instead.")
         expect(doorbell).to_contain_text("On, with forwarding")
         expect(doorbell).to_contain_text(f"Each call is forwarded to {host}, as it came.")
@@ -118,14 +84,14 @@ def test_an_admin_turns_the_doorbell_on_with_forwarding_and_off_again(
         assert receiver.take()
 
         doorbell.get_by_role("button", name="Turn off").click()
-        assert api.get("doorbell").json()["state"] == "forwarding"
+        assert admin.get("doorbell").json()["state"] == "forwarding"
         confirm(page, "Turn off", f"{host} is restored at Codegen, which calls it again.")
         expect(doorbell.locator(".status")).to_have_text("Off")
         expect(webhook).to_contain_text(receiver.url)
-    assert api.get("webhooks/agent-run").json()["url"] == receiver.url
+    assert admin.get("webhooks/agent-run").json()["url"] == receiver.url
 
 
-def test_the_doorbell_says_why_codegen_does_not_call_it(live: Stack, api: httpx.Client, browser: Browser) -> None:
+def test_the_doorbell_says_why_codegen_does_not_call_it(live: Stack, admin: httpx.Client, browser: Browser) -> None:
     with console(browser, live.api_url) as opened:
         page = settings(opened, "webhook")
         doorbell = page.get_by_role("region", name="Doorbell")
@@ -135,7 +101,7 @@ def test_the_doorbell_says_why_codegen_does_not_call_it(live: Stack, api: httpx.
         confirm(page, "Turn on", "when a run of this organization ends.")
         expect(doorbell.locator(".status")).to_have_text("On")
 
-        api.post("webhooks/agent-run", json={"url": ELSEWHERE}).raise_for_status()
+        admin.post("webhooks/agent-run", json={"url": ELSEWHERE}).raise_for_status()
         page.reload()
         expect(doorbell).to_contain_text("Somebody has set another webhook at Codegen since: 127.0.0.1:9.")
         doorbell.get_by_role("button", name="Turn off").click()
@@ -144,7 +110,7 @@ def test_the_doorbell_says_why_codegen_does_not_call_it(live: Stack, api: httpx.
 
 
 def test_a_webhook_is_set_and_deleted_and_the_effects_are_named_before(
-    live: Stack, api: httpx.Client, browser: Browser
+    live: Stack, admin: httpx.Client, browser: Browser
 ) -> None:
     with console(browser, live.api_url) as opened:
         page = settings(opened, "webhook")
@@ -242,9 +208,9 @@ def give(route: Route, items: list[Any]) -> None:
     ],
 )
 def test_others_see_what_they_may_and_no_button_that_is_refused(
-    role: str, shown: list[str], live: Stack, api: httpx.Client, endpoint: dict[str, Any], browser: Browser
+    role: str, shown: list[str], live: Stack, admin: httpx.Client, endpoint: dict[str, Any], browser: Browser
 ) -> None:
-    api.put("doorbell", json={}).raise_for_status()
+    admin.put("doorbell", json={}).raise_for_status()
     token = token_of(live, role)
     with console(browser, live.api_url) as opened:
         page = settings(opened, "endpoints", token)
@@ -285,7 +251,9 @@ def test_a_role_that_cannot_be_read_hides_nothing(live: Stack, browser: Browser)
         expect(parts(page).last).to_have_text("Audit trail")
 
 
-def test_the_doorbell_waits_for_codegen_and_names_its_failure(live: Stack, api: httpx.Client, browser: Browser) -> None:
+def test_the_doorbell_waits_for_codegen_and_names_its_failure(
+    live: Stack, admin: httpx.Client, browser: Browser
+) -> None:
     held: list[Route] = []
     with console(browser, live.api_url) as opened:
         page = opened.page
@@ -334,12 +302,15 @@ def test_badges_count_the_runs_at_work_and_those_that_need_attention(live: Stack
         card(11, "running", health="unreachable"),
     ]
     shown: list[dict[str, Any]] = []
+    more = False
     with console(browser, live.api_url) as opened:
         page = opened.page
         page.clock.install(time="2026-11-27T10:00:00Z")
         page.route(
             re.compile(r"/run-cards\?"),
-            lambda route: route.fulfill(json={"items": shown, "total": len(shown), "total_exact": True}),
+            lambda route: route.fulfill(
+                json={"items": shown, "total": len(shown), "total_exact": not more, "has_more": more}
+            ),
         )
         badges = page.get_by_role("link", name="Runs").locator(".badge")
         opened.sign_in()
@@ -348,14 +319,37 @@ def test_badges_count_the_runs_at_work_and_those_that_need_attention(live: Stack
 
         shown += calm
         page.reload()
-        expect(badges).to_have_text(["2 2 of the newest runs are at work"])
+        expect(badges).to_have_text(["2 2 runs are at work"])
 
         shown += pressing
         page.reload()
         expect(badges).to_have_text(
-            ["4 4 of the newest runs are at work", "6 6 of the newest runs need attention"],
+            ["4 4 runs are at work", "6 6 runs need attention"],
         )
         expect(badges.nth(1)).to_have_class(re.compile("attention"))
+
+        more = True
+        page.reload()
+        expect(badges).to_have_text(
+            [
+                "4+ 4 of the newest 11 runs are at work, and perhaps older ones",
+                "6+ 6 of the newest 11 runs need attention, and perhaps older ones",
+            ]
+        )
+
+
+def test_ages_and_durations_go_on(live: Stack, browser: Browser) -> None:
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        page.clock.install(time="2026-11-27T10:00:00Z")
+        page.route(re.compile(r"/run-cards\?"), lambda route: give(route, [card(1, "running")]))
+        opened.sign_in()
+        run = page.locator(".run")
+        expect(run.locator(".age")).to_have_text("1 h ago")
+        expect(run.locator(".took")).to_have_text("1 h 00 m")
+        page.clock.fast_forward("02:00:00")
+        expect(run.locator(".age")).to_have_text("3 h ago")
+        expect(run.locator(".took")).to_have_text("3 h 00 m")
 
 
 def card(number: int, status: str, *, health: str = "ok", **times: str) -> dict[str, Any]:

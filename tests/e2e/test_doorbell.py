@@ -25,18 +25,6 @@ QUICK = {"metadata": {"fake": {"seconds": 1, "steps": 1}}}
 
 
 @pytest.fixture
-def api(stack: Stack) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {stack.codegen.token}"}
-    url = f"{stack.api_url}/v1/organizations/{stack.codegen.org_id}"
-    with httpx.Client(base_url=url, headers=headers, timeout=SECONDS, trust_env=False) as client:
-        client.delete("doorbell").raise_for_status()
-        client.delete("webhooks/agent-run").raise_for_status()
-        yield client
-        client.delete("doorbell").raise_for_status()
-        client.delete("webhooks/agent-run").raise_for_status()
-
-
-@pytest.fixture
 def runs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> RunsTable:
     """The runs table of the stack. A request for a run would count as a view, and have it read often."""
     monkeypatch.setattr("codegen_runs.storage.table.dynamodb", lambda: stack.aws.client("dynamodb"))
@@ -79,11 +67,11 @@ def take(receiver: Receiver, run: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 @pytest.mark.full
 def test_the_end_of_a_run_that_is_read_rarely_is_stored_before_its_next_turn(
-    api: httpx.Client, stack: Stack, runs: RunsTable
+    admin: httpx.Client, stack: Stack, runs: RunsTable
 ) -> None:
-    assert api.put("doorbell", json={}).json()["state"] == "on"
+    assert admin.put("doorbell", json={}).json()["state"] == "on"
     assert stack.fake
-    run = api.post("agent/run", json={"prompt": PROMPT, "metadata": {"fake": {"ending": "NEVER", "steps": 0}}}).json()
+    run = admin.post("agent/run", json={"prompt": PROMPT, "metadata": {"fake": {"ending": "NEVER", "steps": 0}}}).json()
     next_turn = postpone(runs, stack, run)
     stack.fake.finish(run["id"])
 
@@ -92,37 +80,37 @@ def test_the_end_of_a_run_that_is_read_rarely_is_stored_before_its_next_turn(
     key = watch_of(runs, stack, run).key
     (end,) = (each for each in runs.events(stack.codegen.org_id, key) if each.type == "run.completed")
     assert datetime.fromisoformat(end.ts).timestamp() < next_turn / 1000 - SECONDS
-    events = api.get(f"agent/run/{run['id']}/events").json()
+    events = admin.get(f"agent/run/{run['id']}/events").json()
     assert events["ended"]
     assert events["items"][-1]["type"] == "run.completed"
 
 
 @pytest.mark.full
 def test_a_call_of_codegen_reaches_the_webhook_that_the_doorbell_replaced(
-    api: httpx.Client, customer: Receiver
+    admin: httpx.Client, customer: Receiver
 ) -> None:
     webhook = {"url": customer.url, "secret": "not-secret"}
-    api.post("webhooks/agent-run", json=webhook).raise_for_status()
-    assert api.put("doorbell", json={}).json()["code"] == "webhook_exists"
-    assert api.put("doorbell", json={"forward": True, "secret": "not-secret"}).json()["state"] == "forwarding"
+    admin.post("webhooks/agent-run", json=webhook).raise_for_status()
+    assert admin.put("doorbell", json={}).json()["code"] == "webhook_exists"
+    assert admin.put("doorbell", json={"forward": True, "secret": "not-secret"}).json()["state"] == "forwarding"
 
-    run = api.post("agent/run", json={"prompt": PROMPT, **QUICK}).json()
+    run = admin.post("agent/run", json={"prompt": PROMPT, **QUICK}).json()
     body, headers = take(customer, run)
 
     expected = hmac.new(b"not-secret", body.encode(), hashlib.sha256).hexdigest()
     assert headers[SIGNATURE.lower()] == f"sha256={expected}"
     assert headers["host"] == customer.url.split("/")[2]
-    assert api.delete("doorbell").json()["webhook"] == {"url": customer.url, "enabled": True, "has_secret": True}
-    restored = api.post("agent/run", json={"prompt": PROMPT, **QUICK}).json()
+    assert admin.delete("doorbell").json()["webhook"] == {"url": customer.url, "enabled": True, "has_secret": True}
+    restored = admin.post("agent/run", json={"prompt": PROMPT, **QUICK}).json()
     assert take(customer, restored)[1][SIGNATURE.lower()].startswith("sha256=")
 
 
-def test_the_webhooks_of_a_run_are_called_in_the_place_of_the_doorbell(api: httpx.Client, customer: Receiver) -> None:
-    api.put("doorbell", json={}).raise_for_status()
+def test_the_webhooks_of_a_run_are_called_in_the_place_of_the_doorbell(admin: httpx.Client, customer: Receiver) -> None:
+    admin.put("doorbell", json={}).raise_for_status()
 
     own = [{"url": customer.url}]
-    run = api.post("agent/run", json={"prompt": PROMPT, "webhooks": own, **QUICK}).json()
+    run = admin.post("agent/run", json={"prompt": PROMPT, "webhooks": own, **QUICK}).json()
 
     assert take(customer, run)
-    while api.get(f"agent/run/{run['id']}/events", params={"wait": 5}).json()["ended"] is False:
+    while admin.get(f"agent/run/{run['id']}/events", params={"wait": 5}).json()["ended"] is False:
         continue

@@ -8,12 +8,24 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from local.fake_codegen import DEMO_TOKEN
+from local.fake_codegen import DEMO_ORG_ID, DEMO_TOKEN
+from local.stack import Stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+IN_A_BROWSER = [
+    pytest.mark.full,
+    pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium to test the console"),
+    # Playwright's own event loop and pipes.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+"""The marks of tests that use the browser."""
 
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server")
 _SILENT = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -65,8 +77,9 @@ class Console:
 
     def check(self) -> None:
         """Fail if anything happened that must not."""
-        assert [fault for fault in self.faults if not any(re.search(each, fault) for each in self.expected)] == []
-        assert self.elsewhere == []
+        unexpected = [fault for fault in self.faults if not any(re.search(each, fault) for each in self.expected)]
+        assert not unexpected, unexpected
+        assert not self.elsewhere, self.elsewhere
 
 
 @contextmanager
@@ -91,3 +104,33 @@ def console(
         opened.check()
     finally:
         context.close()
+
+
+def post(stack: Stack, path: str, body: dict[str, object]) -> dict[str, object]:
+    """Send a request of the demo user about their organization, and return its answer."""
+    return post_to(stack, f"/v1/organizations/{DEMO_ORG_ID}{path}", body)
+
+
+def post_to(stack: Stack, path: str, body: dict[str, object]) -> dict[str, object]:
+    """Send a request of the demo user, and return its answer."""
+    headers = {"Authorization": f"Bearer {DEMO_TOKEN}"}
+    answer = httpx.post(f"{stack.api_url}{path}", json=body, headers=headers, timeout=35, trust_env=False)
+    created: dict[str, object] = answer.raise_for_status().json()
+    return created
+
+
+def start(stack: Stack, prompt: str, **script: object) -> int:
+    """Start a run that the fake Codegen plays as a script says, and return its id."""
+    run = post(stack, "/agent/run", {"prompt": prompt, "metadata": {"fake": script}})
+    return int(str(run["id"]))
+
+
+def finish(stack: Stack, run: int) -> None:
+    """Let a run end that the fake Codegen would never end."""
+    assert stack.fake
+    stack.fake.finish(run)
+
+
+def token_of(stack: Stack, role: str) -> str:
+    """Create an API token of the deployment with a role, and return its secret."""
+    return str(post_to(stack, "/v1/users/me/api-tokens", {"name": f"Console of a {role}", "role": role})["token"])

@@ -3,6 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { fill, h, icon } from "./elements.js";
 import { word } from "./format.js";
+import { may } from "./role.js";
 import { ask, button, choice, empty, facts, field, heading, loaded, since, toast } from "./widgets.js";
 
 const FIELDS = ["name", "description", "system_prompt", "model", "repo_id", "tags", "type", "configuration"];
@@ -11,10 +12,10 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   if (id) return one({ main, signal, titled, address, id, query });
   titled("Agents");
   const body = h("div.body");
-  fill(main, heading("Agents", { actions: [button("New agent", () => edit(null, address), { kind: "primary", symbol: "plus" })] }), body);
+  fill(main, heading("Agents", { acts: [button("New agent", () => edit(null, address), { kind: "primary", symbol: "plus" })] }), body);
   await loaded(body, async () => {
     const { items } = await api.get(inOrganization("agents"), { limit: 100 }, signal);
-    if (!items.length) return empty("agent", "No agents yet", "An agent is a set of instructions with a model and a repository, which you can use again and again.", button("Create one", () => edit(null, address), { kind: "primary" }));
+    if (!items.length) return empty("agent", "No agents yet", "An agent is a set of instructions with a model and a repository, which you can use again and again.", may("member") && button("Create one", () => edit(null, address), { kind: "primary" }));
     return h("ul.cards-list", { role: "list" }, items.map((each) => h("li.card", { data: { entry: "" } },
       h("h2", h("a", { href: address(`agents/${encodeURIComponent(each.id)}`) }, each.name)), h("p.muted", each.description ?? "No description"),
       h("p.about", h("span", `Version ${each.version}`), h("span", since(each.updated_at)), each.tags.map((tag) => h("span.tag", tag))))));
@@ -40,7 +41,7 @@ async function one({ main, signal, titled, address, id, query }) {
     return [
       heading(agent.name, {
         back: [h("a", { href: address("agents") }, "Agents"), ` / ${agent.id}`],
-        actions: [h("a.button", { href: address(`chat?agent=${encodeURIComponent(id)}`) }, icon("chat"), "Chat"), h("a.button", { href: address(`new?agent=${encodeURIComponent(id)}`) }, icon("plus"), "Run"), button("Edit", () => edit(agent, address), { symbol: "edit" }), button("Delete", () => remove(agent, address), { kind: "danger" })],
+        acts: [h("a.button", { href: address(`chat?agent=${encodeURIComponent(id)}`) }, icon("chat"), "Chat"), h("a.button", { href: address(`new?agent=${encodeURIComponent(id)}`) }, icon("plus"), "Run"), button("Edit", () => edit(agent, address), { symbol: "edit" }), button("Delete", () => remove(agent, address), { kind: "danger" })],
         below: agent.description && h("p.muted", agent.description),
       }),
       h("div.columns", h("div.content", h("h2", "Instructions"), h("pre.prompt", agent.system_prompt ?? "None"),

@@ -104,28 +104,6 @@ export async function identify() {
   session.organizations = organizations.items;
 }
 
-/** The person's role in the organization: "viewer", "member" or "admin". Null if it cannot be read: the API then decides. */
-export async function ownRole(signal) {
-  const { token, organization } = session;
-  if (known.token !== token || known.organization !== organization) {
-    try {
-      Object.assign(known, { token, organization, role: (await api.get(inOrganization("").replace(/\/$/, ""), undefined, signal)).role });
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      return null;
-    }
-  }
-  return known.role;
-}
-
-const known = { token: null, organization: null, role: null };
-const ROLES = ["viewer", "member", "admin"];
-
-/** Whether a role includes another. A role that is not known includes every one. */
-export function includes(role, least) {
-  return role === null || ROLES.indexOf(role) >= ROLES.indexOf(least);
-}
-
 // The limits of console/markdown, for one request.
 const MOST_TEXTS = 200;
 const MOST_CHARACTERS = 200_000;

@@ -4,6 +4,7 @@ import { Problem, base, identify, session, signedOut } from "./api.js";
 import { counted } from "./badges.js";
 import { fill, h, icon } from "./elements.js";
 import { count } from "./format.js";
+import { may, readRole } from "./role.js";
 import { button, iconButton, problem, skeleton } from "./widgets.js";
 
 // A token in the address is for this tab only: it leaves the address before anything else happens.
@@ -108,12 +109,14 @@ function logo() {
 const links = new Map();
 const badges = h("span.badges");
 
-counted.addEventListener("counted", ({ detail: { working, attention } }) => fill(badges,
-  working > 0 && badge(working, `${count(working, "of the newest runs is", "of the newest runs are")} at work`),
-  attention > 0 && badge(attention, `${count(attention, "of the newest runs needs", "of the newest runs need")} attention`, ".attention")));
+counted.addEventListener("counted", ({ detail: { working, attention, of } }) => fill(badges,
+  working > 0 && badge(working, of, "is at work", "are at work"),
+  attention > 0 && badge(attention, of, "needs attention", "need attention", ".attention")));
 
-function badge(number, words, kind = "") {
-  return h(`span.badge${kind}`, { title: words }, h("span", { "aria-hidden": "true" }, number), h("span.visually-hidden", ` ${words}`));
+/** A number of runs. Where only the newest ones were counted, older ones may add to it. */
+function badge(number, of, does, doIt, kind = "") {
+  const words = of === null ? count(number, `run ${does}`, `runs ${doIt}`) : `${number} of the newest ${of} runs ${number === 1 ? does : doIt}, and perhaps older ones`;
+  return h(`span.badge${kind}`, { title: words }, h("span", { "aria-hidden": "true" }, of === null ? number : `${number}+`), h("span.visually-hidden", ` ${words}`));
 }
 
 function shell() {
@@ -176,12 +179,14 @@ async function show() {
   const titled = (title) => (document.title = `${title} – Codegen Runs`);
   let view;
   try {
-    view = await import(module);
+    [view] = await Promise.all([import(module), readRole(signal)]);
   } catch {
+    if (signal.aborted) return;
     return fill(main, problem(new Problem(0, { title: "Not loaded", code: "console_updated",
       detail: "This part of the console could not be loaded.", remedy: "It may have been updated, or you are offline. Reload the page." })));
   }
   if (signal.aborted) return;
+  links.get("new").parentElement.hidden = !may("member");
   const opened = { main, signal, titled, address, parameters: pattern.exec(rest).slice(1).map((each) => each && decodeURIComponent(each)), query: new URLSearchParams(search) };
   fill(main);
   scrollTo(0, 0);
@@ -225,7 +230,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "?") help();
   else if (event.key === "/") main.querySelector("input[type=search]")?.focus();
   else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
-  else if (event.key === "n") location.hash = address("new");
+  else if (event.key === "n" && may("member")) location.hash = address("new");
   else if (event.key === "f") main.querySelector("[data-key=f]")?.click();
   else if (event.key === "g") leader = Date.now();
   else if (event.key === "r" && Date.now() - leader < 1000) location.hash = address("runs");

@@ -3,6 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { h } from "./elements.js";
 import { moment } from "./format.js";
+import { may } from "./role.js";
 import { ask, button, field, toast } from "./widgets.js";
 
 const NAMES = {
@@ -12,12 +13,12 @@ const NAMES = {
 const SCOPES = [["organization", "Everyone together"], ["caller", "Each caller"]];
 
 /** The section of the budgets, for the usage view. `again` draws the view anew. */
-export function budgetsSection(budgets, again, isAdmin) {
+export function budgetsSection(budgets, again) {
   const used = SCOPES.map(([scope, label]) => [scope === "caller" ? "You" : label, budgets.used.filter((each) => each.scope === scope)]).filter(([, uses]) => uses.length);
   return h("section", { "aria-label": "Budgets" },
-    h("div.row.lead", h("h2", "Budgets"), isAdmin && button("Set budgets", () => change(budgets, again))),
+    h("div.row.lead", h("h2", "Budgets"), may("admin") && button("Set budgets", () => change(budgets, again))),
     used.length ? h("div.plots", used.map(([label, uses]) => h("figure.plot", h("figcaption", label), h("div.bars.of-limits", uses.map(bar)))))
-      : h("p.muted", `No budget is set, so the number of runs is not limited here.${isAdmin ? "" : " An admin can set one."}`));
+      : h("p.muted", `No budget is set, so the number of runs is not limited here.${may("admin") ? "" : " An admin can set one."}`));
 }
 
 function bar({ budget, limit, used, resets_at: resets }) {

@@ -6,6 +6,7 @@ import { LIVE, firstLine } from "./format.js";
 import { describe } from "./log.js";
 import { markdown } from "./markdown.js";
 import { buttons } from "./run.js";
+import { may, whyNot } from "./role.js";
 import { follow } from "./stream.js";
 import { attempt, button, choice, empty, heading, since, skeleton, status } from "./widgets.js";
 
@@ -21,7 +22,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   ]);
   if (signal.aborted) return;
   if (!agents.items.length) {
-    return fill(main, heading("Chat"), empty("agent", "No agents yet", "A conversation is with an agent: instructions, a model and a repository.", h("a.button.primary", { href: address("agents") }, "Create an agent")));
+    return fill(main, heading("Chat"), empty("agent", "No agents yet", "A conversation is with an agent: instructions, a model and a repository.", may("member") && h("a.button.primary", { href: address("agents") }, "Create an agent")));
   }
   const nameOf = (each) => agents.items.find((agent) => agent.id === each.agent_id)?.name ?? each.agent_id;
   const entry = (each) => h("li", { data: { entry: "" } }, h("a", { href: address(`chat/${each.run_id}`), "aria-current": String(each.run_id) === id ? "page" : undefined },
@@ -35,7 +36,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   };
   put(sessions);
   const list = h("nav.sessions", { "aria-label": "Conversations" },
-    h("a.button", { href: address("chat") }, icon("plus"), "New conversation"), entries, more,
+    may("member") && h("a.button", { href: address("chat") }, icon("plus"), "New conversation"), entries, more,
     !sessions.items.length && h("p.muted", "Your conversations appear here."));
   const place = h("section.conversation", { "aria-label": "Conversation" });
   fill(main, heading("Chat"), h("div.chat", list, place));
@@ -72,6 +73,7 @@ function composer(placeholder, act, ...more) {
 }
 
 function begin({ place, agents, chosen, address }) {
+  if (!may("member")) return fill(place, empty("eye", "Members write to agents", null, whyNot()));
   const agent = choice("agent", agents.map((each) => [each.id, each.name]), chosen ?? agents[0].id);
   agent.setAttribute("aria-label", "Agent");
   fill(place, h("div.grow", empty("chat", "Ask an agent", "It works on your message as a run. You see what it does, and can stop it.")),
@@ -110,11 +112,11 @@ async function conversation({ id, place, signal, titled, agents, address }) {
   const messages = h("div.messages", { role: "log", "aria-label": "Messages" });
   const doing = h("p.sentence", { role: "status" });
   const name = agent?.name ?? "Agent";
-  const write = session && agent && composer(`Write to ${name}`, async (message) => {
+  const write = may("member") && session && agent && composer(`Write to ${name}`, async (message) => {
     await say({ agent_id: agent.id, message, session_id: session });
     replay();
   });
-  fill(place, h("header.row", h("h2", icon("agent"), " ", name), h("a", { href: address(`runs/${id}?tab=log`) }, "Log")), messages, doing, write || h("p.muted", "This conversation cannot be continued here."));
+  fill(place, h("header.row", h("h2", icon("agent"), " ", name), h("a", { href: address(`runs/${id}?tab=log`) }, "Log")), messages, doing, write || whyNot() || h("p.muted", "This conversation cannot be continued here."));
 
   let following = new AbortController();
   signal.addEventListener("abort", () => following.abort());

@@ -3,6 +3,7 @@
 import { api, base, inOrganization } from "./api.js";
 import { h, icon } from "./elements.js";
 import { moment } from "./format.js";
+import { may } from "./role.js";
 import { ask, attempt, button, effects, empty, facts, field, toast } from "./widgets.js";
 
 const PATH = "webhooks/agent-run";
@@ -10,10 +11,10 @@ const OWN = new URL("v1/doorbell/", base).href;
 const LATE = "Without the doorbell, the end of a run can be found half a minute late.";
 
 /** What Codegen calls, and what can be changed about it. Only an admin may see the doorbell. `again` draws both anew. */
-export async function webhook({ signal, again, isAdmin }) {
+export async function webhook({ signal, again }) {
   const [hook, card] = await Promise.all([
     api.get(inOrganization(PATH), undefined, signal),
-    isAdmin ? api.get(inOrganization("doorbell"), undefined, signal) : null,
+    may("admin") ? api.get(inOrganization("doorbell"), undefined, signal) : null,
   ]);
   return h("div.pair", card && doorbell(card, again), configured(hook, card, again));
 }

@@ -16,7 +16,8 @@ export function h(spec, ...rest) {
   return element;
 }
 
-function set(element, options) {
+/** Set what `h` sets. */
+export function set(element, options) {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "on") for (const [event, act] of Object.entries(value)) element.addEventListener(event, act);
@@ -113,6 +114,7 @@ const ICONS = {
   close: "M4 4l8 8M12 4l-8 8",
   menu: "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
   cards: "M2.5 3h4.5v4.5H2.5zM9 3h4.5v4.5H9zM2.5 9.5h4.5V14H2.5zM9 9.5h4.5V14H9z",
+  eye: "M1.5 8C3 5 5.3 3.5 8 3.5S13 5 14.5 8c-1.5 3-3.8 4.5-6.5 4.5S3 11 1.5 8ZM8 6a2 2 0 1 0 0 4 2 2 0 0 0 0-4",
   moon: "M13 9.8A5.5 5.5 0 0 1 6.2 3a5.5 5.5 0 1 0 6.8 6.8z",
   sun: "M8 5.3a2.7 2.7 0 1 0 0 5.4 2.7 2.7 0 0 0 0-5.4ZM8 1.5v1.2M8 13.3v1.2M1.5 8h1.2M13.3 8h1.2M3.4 3.4l.8.8M11.8 11.8l.8.8M3.4 12.6l.8-.8M11.8 4.2l.8-.8",
   exit: "M6.5 3H3v10h3.5M7 8h6.5M11 5.5 13.5 8 11 10.5",

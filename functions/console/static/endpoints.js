@@ -3,6 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { h, icon } from "./elements.js";
 import { count, duration, instant, moment, word } from "./format.js";
+import { may } from "./role.js";
 import { ask, attempt, button, choice, copy, effects, empty, field, loaded, since, table, toast } from "./widgets.js";
 
 const SHOWN = 20;
@@ -11,15 +12,16 @@ const HOUR = 3_600_000;
 const MARKS = { delivered: "completed", pending: "queued", failed: "failed" };
 
 /** The endpoints with their last deliveries. `again` draws the list anew. */
-export async function endpoints({ signal, again, isAdmin }) {
+export async function endpoints({ signal, again }) {
   const { items } = await api.get(inOrganization("webhook-endpoints"), undefined, signal);
-  const create = isAdmin && button("New endpoint", () => edit(null, again), { kind: "primary", symbol: "plus" });
+  const create = may("admin") && button("New endpoint", () => edit(null, again), { kind: "primary", symbol: "plus" });
   if (!items.length) return empty("link", "No webhook endpoints", "This deployment can send signed messages to your own services: when a run ends, or needs someone.", create || h("p", "An admin can create one."));
   return [h("div.row.lead", h("p.muted", "Each endpoint gets signed messages about the runs of this organization."), create),
-    h("ul.endpoints", { role: "list" }, items.map((each) => endpoint(each, again, signal, isAdmin)))];
+    h("ul.endpoints", { role: "list" }, items.map((each) => endpoint(each, again, signal)))];
 }
 
-function endpoint(item, again, signal, isAdmin) {
+function endpoint(item, again, signal) {
+  const isAdmin = may("admin");
   const path = inOrganization(`webhook-endpoints/${encodeURIComponent(item.id)}`);
   const place = h("div.deliveries");
   const draw = () => loaded(place, () => deliveries(path, isAdmin && item.enabled, draw, signal), signal);

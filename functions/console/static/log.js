@@ -1,6 +1,6 @@
 // A log: the events of a run as lines, which stay in the document so that the browser's own search finds them.
 
-import { external, fill, h, icon, visible } from "./elements.js";
+import { external, fill, h, icon, set, visible } from "./elements.js";
 import { bytes, capital, clock, count, duration, firstLine, instant } from "./format.js";
 
 // Longer values are shown in part, with their size.
@@ -67,6 +67,20 @@ export function isFailure(log) {
   return Boolean(output.error) || output.success === false || output.ok === false || output.status === "error" || (Number.isFinite(output.exit_code) && output.exit_code !== 0);
 }
 
+// What an entry has before its texts, by what it has. A copy costs less than its elements one by one, and leaves less
+// garbage, for the browser then makes no objects for most of them.
+const shapes = new Map();
+
+function shapeOf(symbol, failed, hasInput, hasSaid) {
+  const key = `${symbol} ${failed} ${hasInput} ${hasSaid}`;
+  if (!shapes.has(key)) {
+    const toggle = h("button.toggle", { type: "button", "aria-expanded": "false" }, icon(symbol, failed ? "failed" : symbol), h("b"),
+      hasInput && h("code"), hasSaid && h("span.said"), failed && h("span.failure", "failed"), h("span.took"));
+    shapes.set(key, h(`li.entry.of-${symbol}${failed ? ".failed" : ""}`, { data: { entry: "" } }, h("a.time"), h("div", toggle, h("div.io.plain", { hidden: FOLDED }))));
+  }
+  return shapes.get(key).cloneNode(true);
+}
+
 /** The lines of one log. */
 export class Log {
   /**
@@ -78,15 +92,17 @@ export class Log {
     this.onChange = onChange;
     this.last = null;
     this.lines = new Map();
+    this.logs = new Map();
     this.updates = new Map();
     this.failures = 0;
     this.element = h("div.log", {
       on: {
         click: ({ target }) => {
           const toggle = target.closest(".toggle");
-          if (toggle) unfold(toggle.closest("li"), toggle.ariaExpanded === "false");
+          if (toggle) this.unfold(toggle.closest("li"), toggle.ariaExpanded === "false");
         },
-        beforematch: ({ target }) => unfold(target.closest("li"), true),
+        // The text that the browser has found must stay as it is.
+        beforematch: ({ target }) => open(target.closest("li"), true),
       },
     });
     this.waiting = [];
@@ -181,6 +197,7 @@ export class Log {
   clear() {
     this.last = null;
     this.lines.clear();
+    this.logs.clear();
     this.updates.clear();
     this.failures = 0;
     this.element.replaceChildren();
@@ -205,7 +222,7 @@ export class Log {
       }
       const next = this.#entry(event);
       this.failures += Number(next.classList.contains("failed")) - Number(line.classList.contains("failed"));
-      unfold(next, isUnfolded(line));
+      this.unfold(next, isUnfolded(line));
       line.replaceWith(next);
       this.lines.set(position, next);
       this.#measure(position + 1);
@@ -235,8 +252,9 @@ export class Log {
   /** The time until the next entry is how long an entry took. */
   #measure(position) {
     const [before, after] = [this.lines.get(position - 1), this.lines.get(position)];
-    const place = before?.querySelector(".took");
-    const seconds = (after?.dataset.at - before?.dataset.at) / 1000;
+    if (!before || !after) return;
+    const place = before.querySelector(".took");
+    const seconds = (after.dataset.at - before.dataset.at) / 1000;
     if (place && seconds >= 0) place.textContent = duration(seconds);
   }
 
@@ -244,19 +262,33 @@ export class Log {
     const { position, log } = event.data;
     if (!log) return this.#mark(event, "flag", "This entry is too large to show here.", "large");
     const { symbol, name, input, said, failed } = describe(log);
-    const speaks = log.message_type === "FINAL_ANSWER" || log.message_type === "USER_MESSAGE" || (!log.tool_name && (log.thought ?? textOf(log.observation) ?? "").includes("\n"));
-    const parts = [["Thought", log.tool_name ? log.thought : null], ["Input", log.tool_input], ["Output", log.tool_output], ["Observation", log.tool_name || !speaks ? log.observation : null]]
-      .filter(([, value]) => value !== null && value !== undefined && value !== "" && !(typeof value === "object" && !Object.keys(value).length));
-    const whole = !log.tool_name || log.message_type === "USER_MESSAGE" ? textOf(log.thought ?? log.observation) ?? mainInputWhole(log.tool_input) : null;
-    const toggle = h("button.toggle", { type: "button", "aria-expanded": "false" }, icon(symbol, failed ? "failed" : symbol), h("b", name), input && h("code", input), said && said !== input && h("span.said", said),
-      failed && h("span.failure", "failed"), h("span.took"));
-    return h(`li.entry.of-${symbol}${failed ? ".failed" : ""}`, { id: `entry-${event.seq}`, data: { at: instant(log.created_at), entry: "", position } },
-      this.#time(event, log.created_at),
-      h("div", toggle, h("div.io", { hidden: FOLDED }, whole && whole !== said ? value("Text", whole) : parts.map(([label, each]) => value(label, each)))));
+    const hasSaid = Boolean(said) && said !== input;
+    const line = shapeOf(symbol, failed, Boolean(input), hasSaid);
+    set(line, { id: `entry-${event.seq}`, data: { at: instant(log.created_at), position } });
+    const [time, inside] = line.children;
+    this.#time(event, log.created_at, time);
+    const [toggle, io] = inside.children;
+    const texts = [name, ...(input ? [input] : []), ...(hasSaid ? [said] : [])];
+    texts.forEach((text, at) => { toggle.children[at + 1].textContent = visible(text); });
+    io.textContent = valuesOf(log).map(([label, content]) => visible(`${label}\n${asPart(content).shown}`)).join("\n");
+    this.logs.set(position, log);
+    return line;
   }
 
-  #time(event, at) {
-    return h("a.time", { href: this.addressOf(event.id), "aria-label": `Address of entry ${event.seq}`, title: at ?? event.ts }, clock(at ?? event.ts));
+  /** Show what an entry contains, or fold it. Until then it is one text, which the browser's own search finds. */
+  unfold(line, isOpen) {
+    const inside = line.querySelector(".io.plain");
+    if (isOpen && inside) {
+      inside.classList.remove("plain");
+      fill(inside, valuesOf(this.logs.get(Number(line.dataset.position))).map(([label, content]) => value(label, content)));
+    }
+    open(line, isOpen);
+  }
+
+  #time(event, at, link = h("a.time")) {
+    set(link, { href: this.addressOf(event.id), "aria-label": `Address of entry ${event.seq}`, title: at ?? event.ts });
+    link.textContent = clock(at ?? event.ts);
+    return link;
   }
 
   #mark(event, symbol, text, kind = "", ...more) {
@@ -283,13 +315,12 @@ function isEntry(event) {
   return event.type === "run.log" || event.type === "run.log_updated";
 }
 
-/** Show what an entry contains, or fold it. */
-export function unfold(line, open) {
+function open(line, isOpen) {
   const toggle = line.querySelector(".toggle");
   if (!toggle) return;
-  toggle.ariaExpanded = String(open);
+  toggle.ariaExpanded = String(isOpen);
   const inside = line.querySelector(".io");
-  if (open) inside.removeAttribute("hidden");
+  if (isOpen) inside.removeAttribute("hidden");
   else inside.setAttribute("hidden", FOLDED);
 }
 
@@ -314,23 +345,40 @@ function mainInputWhole(input) {
   return strings.length === 1 ? strings[0] : textOf(input);
 }
 
-/** A value with its name. A very long one is shown in part, with its size. */
-function value(label, content) {
-  const text = textOf(content);
+/** The values of an entry, with their names. */
+function valuesOf(log) {
+  const { said } = describe(log);
+  const whole = !log.tool_name || log.message_type === "USER_MESSAGE" ? textOf(log.thought ?? log.observation) ?? mainInputWhole(log.tool_input) : null;
+  if (whole && whole !== said) return [["Text", whole]];
+  const speaks = log.message_type === "FINAL_ANSWER" || log.message_type === "USER_MESSAGE" || (!log.tool_name && (log.thought ?? textOf(log.observation) ?? "").includes("\n"));
+  return [["Thought", log.tool_name ? log.thought : null], ["Input", log.tool_input], ["Output", log.tool_output], ["Observation", log.tool_name || !speaks ? log.observation : null]]
+    .filter(([, content]) => content !== null && content !== undefined && content !== "" && !(typeof content === "object" && !Object.keys(content).length));
+}
+
+/** A value as text, and what is shown of it at first. Base64 and very long values are shown in part, with their size. */
+function asPart(content) {
+  const pairs = pairsOf(content);
+  const text = pairs ? pairs.map((pair) => pair.join(" ")).join("\n") : textOf(content);
   const size = () => bytes(new Blob([text]).size);
+  if (typeof content === "string" && BASE64.test(text)) return { text, shown: `Base64 data, ${size()}`, more: "Show" };
+  if (text.length > LONG) return { text, shown: `${text.slice(0, SHOWN)}\n…`, more: `Show all (${size()})` };
+  return { text, shown: text, pairs };
+}
+
+/** A value with its name. */
+function value(label, content) {
+  const { text, shown, more, pairs } = asPart(content);
   const body = h("pre");
-  if (BASE64.test(text)) fill(body, h("span.muted", `Base64 data, ${size()} `), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, "Show"));
-  else if (text.length > LONG) fill(body, text.slice(0, SHOWN), h("span.muted", "\n… "), h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, `Show all (${size()})`));
-  else fill(body, lines(content, text));
+  if (more) fill(body, shown, " ", h("button.quiet", { type: "button", on: { click: () => fill(body, text) } }, more));
+  else fill(body, pairs ? pairs.map(([name, each], at) => [at > 0 && "\n", h("span.key", name), " ", String(each)]) : text);
   return h("div.value", h("h3", label), body);
 }
 
-/** An object of plain values reads best as lines. */
-function lines(content, text) {
-  if (!content || typeof content !== "object" || Array.isArray(content)) return text;
+/** The names and values of an object of few plain values, which reads best as lines. Otherwise null. */
+function pairsOf(content) {
+  if (!content || typeof content !== "object" || Array.isArray(content)) return null;
   const pairs = Object.entries(content);
-  if (pairs.length > 12 || pairs.some(([, each]) => each !== null && typeof each === "object")) return text;
-  return pairs.map(([name, each], at) => [at > 0 && "\n", h("span.key", name), " ", String(each)]);
+  return pairs.length > 12 || pairs.some(([, each]) => each !== null && typeof each === "object") ? null : pairs;
 }
 
 /** A log as Markdown. */

@@ -5,8 +5,9 @@ import { fill, h, icon } from "./elements.js";
 import { LIVE, capital, clock, count, duration, firstLine, place, word } from "./format.js";
 import { describe } from "./log.js";
 import { markdown } from "./markdown.js";
+import { allowedActions, may } from "./role.js";
 import { follow } from "./stream.js";
-import { ask, attempt, button, empty, field, heading, loaded, pullRequests, sideEffects, since, skeleton, status, tabs, ticking, toast } from "./widgets.js";
+import { ask, attempt, button, empty, field, heading, loaded, pullRequests, remaining, sideEffects, since, skeleton, status, tabs, ticking, toast } from "./widgets.js";
 
 const OPEN = new Set(["queued", "launching", "running", "judging", "synthesizing"]);
 const LOOK = 2000;
@@ -34,7 +35,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   const grid = h("div.candidates-grid");
   grid.style.setProperty("--most", Math.min(MOST_COLUMNS, multiRun.requested));
 
-  fill(main, heading(firstLine(multiRun.prompt), { back: [h("a", { href: address("runs") }, "Runs"), " / Multi-run"], actions: [actions], below: sentence }), navigation, content);
+  fill(main, heading(firstLine(multiRun.prompt), { back: [h("a", { href: address("runs") }, "Runs"), " / Multi-run"], acts: actions, below: sentence }), navigation, content);
   draw();
 
   const views = {
@@ -72,7 +73,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     onState: (state, until) => fill(connection, {
       connecting: () => ["Connecting …"],
       live: () => [h("span.dot"), "Live"],
-      waiting: () => [icon("offline"), "Reconnecting in ", h("span", { data: { until } }, duration((until - Date.now()) / 1000)), ". Nothing is lost."],
+      waiting: () => [icon("offline"), "Reconnecting in ", remaining(until), ". Nothing is lost."],
       ended: () => [],
     }[state]()),
     onProblem: (error) => fill(connection, icon("failed"), error.message),
@@ -143,8 +144,8 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   }
 
   function pickButton(run, index, picked) {
-    const allowed = multiRun.allowed_actions.find((each) => each.action === "pick");
-    if (!allowed?.enabled || picked || !run.result) return null;
+    const allowed = allowedActions(multiRun).find((each) => each.action === "pick");
+    if (!allowed || picked || !run.result) return null;
     return button("Pick", () => pick(index, allowed), { kind: "small", symbol: "trophy" });
   }
 
@@ -167,7 +168,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
 
   function buttons() {
     const names = { cancel: ["Cancel", "danger"], pause: ["Pause", ""], resume: ["Resume", ""], retry: ["Retry", ""], resynthesize: ["Join again", ""], unpick: ["Undo the pick", ""] };
-    return multiRun.allowed_actions.filter((each) => each.enabled && names[each.action]).map((allowed) => {
+    return allowedActions(multiRun).filter((each) => names[each.action]).map((allowed) => {
       const [label, kind] = names[allowed.action];
       return button(label, async () => {
         if (allowed.action === "cancel") {
@@ -210,7 +211,7 @@ async function answer(multiRun, path, signal, address) {
   const provenance = multiRun.answer.provenance ?? (await api.get(`${path}/compare`, undefined, signal).catch(() => ({ provenance: null }))).provenance;
   if (grafts.length) {
     told.push(h("section.grafts", { "aria-label": "Worth taking over" }, h("h3", "Worth taking over"), h("ul", grafts.map((each) => h("li", h("span.chip", { data: { candidate: each.candidate % 8 }, title: `From candidate ${each.candidate + 1}` }, each.candidate + 1), " ", each.what))),
-      followUp?.outcome ? h("p.muted", followUp.problem ?? `The follow-up with it: ${word(followUp.outcome).toLowerCase()}.`) : followUp && button("Send it to the agent as a follow-up", async () => {
+      followUp?.outcome ? h("p.muted", followUp.problem ?? `The follow-up with it: ${word(followUp.outcome).toLowerCase()}.`) : followUp && may("member") && button("Send it to the agent as a follow-up", async () => {
         const run = multiRun.candidates[multiRun.answer.candidate]?.agent_run_id ?? followUp.run;
         if (await attempt(() => api.post(inOrganization(`agent/run/${run}/resume`), { prompt: followUp.prompt }), "Sent. The agent continues.")) location.hash = address(`runs/${encodeURIComponent(run)}?tab=log`);
       }, { symbol: "fork" })));

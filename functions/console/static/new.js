@@ -3,13 +3,15 @@
 import { api, inOrganization } from "./api.js";
 import { fill, h, icon } from "./elements.js";
 import { count } from "./format.js";
-import { choice, field, heading, skeleton } from "./widgets.js";
+import { may, whyNot } from "./role.js";
+import { choice, empty, field, heading, skeleton } from "./widgets.js";
 
 const STRATEGIES = [["synthesize", "Join the answers into one"], ["select", "Select the best answer"], ["rank", "Rank the answers"], ["none", "Leave the answers side by side"]];
 const MOST = 20;
 
 export async function show({ main, signal, titled, address, query }) {
   titled("New run");
+  if (!may("member")) return fill(main, heading("New run"), empty("eye", "Members start runs", null, whyNot()));
   fill(main, skeleton(8));
   const none = () => ({ items: [], providers: [] });
   const [repos, agents, models, limits] = await Promise.all([

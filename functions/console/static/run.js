@@ -3,11 +3,12 @@
 import { api, inOrganization } from "./api.js";
 import { external, fill, h, icon } from "./elements.js";
 import { LIVE, ago, count, duration, moment, titleOf, word } from "./format.js";
-import { ENDS, Log, asLines, asMarkdown, sizeOf, unfold } from "./log.js";
+import { ENDS, Log, asLines, asMarkdown, sizeOf } from "./log.js";
 import { markdown } from "./markdown.js";
+import { allowedActions, may } from "./role.js";
 import { setStar } from "./runs.js";
 import { follow } from "./stream.js";
-import { ask, attempt, button, copy, download, empty, facts, field, heading, iconButton, problem, pullRequests, sideEffects, since, skeleton, star, status, tabs, ticking, toast } from "./widgets.js";
+import { ask, attempt, button, copy, download, empty, facts, field, heading, iconButton, problem, pullRequests, remaining, sideEffects, since, skeleton, star, status, tabs, ticking, toast } from "./widgets.js";
 
 const PAGE = 100;
 
@@ -20,6 +21,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   const path = `agent/run/${card.id}`;
 
   const sentence = h("p.sentence", { role: "status" });
+  const acts = h("div.actions");
   const actions = h("div.actions");
   const connection = h("span.connection", { role: "status" });
   const side = h("aside.side-panel", { "aria-label": "About this run" });
@@ -28,7 +30,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   const tab = query.get("tab") ?? (query.get("entry") || LIVE.has(card.status) || !card.result ? "log" : "answer");
   const log = new Log({
     addressOf: (event) => address(`${here}?entry=${event}`),
-    onFork: card.id ? (checkpoint, data) => fork(checkpoint, data, address) : null,
+    onFork: card.id && may("member") ? (checkpoint, data) => fork(checkpoint, data, address) : null,
     onChange: () => { describeNow(); bar.querySelector(".count").textContent = `${sizeOf(log)}${log.failures ? `, ${count(log.failures, "failure")}` : ""}`; },
   });
 
@@ -42,10 +44,10 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
 
   function draw() {
     describeNow();
-    fill(actions, buttons(card, { changed: refresh, log: () => log.element.scrollIntoView() }),
-      card.id && star(card, async (on) => { await setStar(card.id, on); card.starred = on; }),
-      iconButton("copy", "Copy as Markdown", async () => copy(asMarkdown(titleOf(card), await everything()), "The log")),
-      iconButton("download", "Download as JSON lines", async () => download(asLines(await everything()), `run-${card.id}.jsonl`, "application/jsonl")));
+    fill(acts, buttons(card, { changed: refresh }));
+    fill(actions, card.id && star(card, async (on) => { await setStar(card.id, on); card.starred = on; }),
+      iconButton("copy", "Copy as Markdown", () => attempt(async () => copy(asMarkdown(titleOf(card), await everything()), "The log"))),
+      iconButton("download", "Download as JSON lines", () => attempt(async () => download(asLines(await everything()), `run-${card.id}.jsonl`, "application/jsonl"))));
     fill(side, panel(card, address));
   }
 
@@ -118,11 +120,11 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     if (signal.aborted) return;
     fill(checkpoints, h("h2", "Checkpoints"), h("ol.checkpoints", answer.items.map((each) => h("li", icon("flag"),
       h("div", h("p", word(each.reason), " ", h("span.muted", `turn ${each.turn}`)), h("p.muted", { title: each.summary }, (each.summary ?? "").split("\n")[0])),
-      button("Fork", () => fork(each.id, each, address), { kind: "small", symbol: "fork" })))),
+      may("member") && button("Fork", () => fork(each.id, each, address), { kind: "small", symbol: "fork" })))),
     lineage && tree(lineage, card, address));
   }
 
-  fill(main, heading(titleOf(card), { back: [h("a", { href: address("runs") }, "Runs"), card.multi_run_id && [" / ", h("a", { href: address(`multi-runs/${encodeURIComponent(card.multi_run_id)}`) }, "Multi-run")], ` / ${card.id ?? "waiting"}`], actions: [actions], below: sentence }),
+  fill(main, heading(titleOf(card), { back: [h("a", { href: address("runs") }, "Runs"), card.multi_run_id && [" / ", h("a", { href: address(`multi-runs/${encodeURIComponent(card.multi_run_id)}`) }, "Multi-run")], ` / ${card.id ?? "waiting"}`], acts, actions, below: sentence }),
     h("div.columns", content, h("div", side, checkpoints)));
   draw();
   if (card.id) drawHistory();
@@ -183,7 +185,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     const target = wanted && document.getElementById(`entry-${wanted.split("-")[1]}`);
     if (target) {
       target.classList.add("target");
-      unfold(target, true);
+      log.unfold(target, true);
       target.scrollIntoView({ block: "center" });
     } else if (LIVE.has(card.status)) log.toEnd();
     log.following = !target && LIVE.has(card.status);
@@ -230,7 +232,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     onState: (state, until) => fill(connection, {
       connecting: () => ["Connecting …"],
       live: () => [h("span.dot"), "Live"],
-      waiting: () => [icon("offline"), "Reconnecting in ", h("span", { data: { until } }, duration((until - Date.now()) / 1000)), ". Nothing is lost."],
+      waiting: () => [icon("offline"), "Reconnecting in ", remaining(until), ". Nothing is lost."],
       ended: () => [],
     }[state]()),
     onProblem: (error) => fill(connection, icon("failed"), error.message),
@@ -248,7 +250,7 @@ function doing(card, live, now) {
 }
 
 function can(card, action) {
-  return (card.allowed_actions ?? []).some((each) => each.action === action && each.enabled);
+  return allowedActions(card).some((each) => each.action === action);
 }
 
 /** The actions that the API allows now. A side effect is named before it happens. */
@@ -272,7 +274,7 @@ export function buttons(card, { changed }) {
     }),
     resume: async () => (await attempt(() => api.post(`${path}/resume`), "Resumed.")) || null,
   };
-  return (card.allowed_actions ?? []).filter((each) => act[each.action] && each.enabled).map((allowed) => button(word(allowed.action), async () => {
+  return allowedActions(card).filter((each) => act[each.action]).map((allowed) => button(word(allowed.action), async () => {
     const answer = await act[allowed.action](allowed);
     if (answer) {
       if (answer.detail) toast(answer.detail);

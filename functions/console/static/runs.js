@@ -4,6 +4,7 @@ import { api, inOrganization } from "./api.js";
 import { countRuns } from "./badges.js";
 import { fill, h, icon } from "./elements.js";
 import { LIVE, count, duration, place, titleOf, word } from "./format.js";
+import { may } from "./role.js";
 import { sharing } from "./sharing.js";
 import { attempt, button, choice, empty, heading, iconButton, problem, pullRequests, since, skeleton, star, status, ticking } from "./widgets.js";
 
@@ -107,7 +108,7 @@ export async function show({ main, signal, titled, address, query }) {
     clearTimeout(timer);
     const seen = new Set();
     const cards = answers.flatMap((answer) => answer.items).filter((card) => !seen.has(keyOf(card)) && seen.add(keyOf(card)));
-    if (!Object.values(filters).some(Boolean)) countRuns(cards);
+    if (!Object.values(filters).some(Boolean)) countRuns(cards, answers.at(-1).has_more);
     offer(cards, answers.at(-1));
     plan(cards.some((card) => LIVE.has(card.status)) ? WHILE_LIVE : WHILE_QUIET);
   }
@@ -138,8 +139,8 @@ export async function show({ main, signal, titled, address, query }) {
       fill(body, filtered
         ? empty("search", "No run matches", "Change the filters, or remove them.", button("Remove all filters", () => { location.hash = address("runs"); location.reload(); }))
         : empty("runs", "No runs yet", "A run is one job of an agent: you give it a prompt, it works, and you watch. With several candidates, agents do the same job side by side, and you get one answer.",
-          h("a.button.primary", { href: address("new") }, icon("plus"), "Start a run"),
-          h("a.button", { href: address("new?candidates=3") }, icon("fan"), "Start three candidates")));
+          may("member") && h("a.button.primary", { href: address("new") }, icon("plus"), "Start a run"),
+          may("member") && h("a.button", { href: address("new?candidates=3") }, icon("fan"), "Start three candidates")));
       return;
     }
     const kept = new Map();
@@ -183,7 +184,7 @@ export async function show({ main, signal, titled, address, query }) {
   addEventListener("visibilitychange", () => { if (!document.hidden) read(); }, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
 
-  main.append(heading("Runs", { actions: [h("a.button.primary", { href: address("new") }, icon("plus"), "New run")] }), bar, fresh, body);
+  main.append(heading("Runs", { acts: [h("a.button.primary", { href: address("new") }, icon("plus"), "New run")] }), bar, fresh, body);
   await read();
   api.get(inOrganization("repos"), { limit: 100 }, signal)
     .then((answer) => fill(bar.querySelector("datalist"), answer.items.map((each) => h("option", { value: each.name }))))

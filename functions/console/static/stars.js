@@ -3,6 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { fill, h } from "./elements.js";
 import { titleOf } from "./format.js";
+import { may, whyNot } from "./role.js";
 import { setStar } from "./runs.js";
 import { ask, button, empty, field, heading, loaded, pullRequests, since, star, status, toast } from "./widgets.js";
 
@@ -18,13 +19,13 @@ export async function show({ main, signal, titled, address }) {
       items.push(...page.items);
       cursor = page.has_more ? page.next_cursor : null;
     } while (cursor && items.length < 500);
-    if (!items.length) return empty("star", "No starred runs", "Star a run to find it here again, with a note if you like.");
+    if (!items.length) return empty("star", "No starred runs", "Star a run to find it here again, with a note if you like.", whyNot());
     return h("ul.runs.table", { role: "list" }, items.map((each) => {
       const run = each.run ?? { id: each.agent_run_id, status: "unknown" };
       return h("li.run.starred", { data: { entry: "" } }, status(run.status),
         h("div.what", h("a.title", { href: address(`runs/${each.agent_run_id}`) }, titleOf(run)), each.note ? h("p.note", each.note) : h("p.about", run.repo_name && h("span", run.repo_name), each.stale && h("span", "As it was when it was last read"))),
         h("div.prs", pullRequests(run.pull_requests)), h("span.age", since(each.starred_at)),
-        button(each.note ? "Edit the note" : "Add a note", () => note(each, draw), { kind: "small" }),
+        may("member") && button(each.note ? "Edit the note" : "Add a note", () => note(each, draw), { kind: "small" }),
         star({ id: each.agent_run_id, starred: true }, (on) => setStar(each.agent_run_id, on)));
     }));
   }, signal);

@@ -8,7 +8,7 @@ const LONGEST_PAUSE = 15000;
 const SILENCE = 45000;
 const LONG_POLL = 20;
 // How long frames are read at a stretch, in ms. Then the page may draw and answer.
-const STRETCH = 8;
+const STRETCH = 6;
 
 /**
  * Follow an event log until it ends or the signal aborts.
@@ -131,9 +131,9 @@ async function* frames(body, onBytes) {
   }
 }
 
-/** Let the browser do what is more urgent. */
+/** Let the browser draw. After `scheduler.yield()` it would go on before that, for up to 100 ms. */
 function breath() {
-  return globalThis.scheduler?.yield?.() ?? new Promise((resume) => setTimeout(resume));
+  return new Promise((resume) => setTimeout(resume));
 }
 
 /** Wait; with `early`, only until the browser is online again. */

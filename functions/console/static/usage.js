@@ -1,6 +1,6 @@
 // Usage as plots; each has its numbers as a table.
 
-import { api, includes, inOrganization, ownRole } from "./api.js";
+import { api, inOrganization } from "./api.js";
 import { budgetsSection } from "./budgets.js";
 import { fill, h, svg } from "./elements.js";
 import { count, duration, instant, word } from "./format.js";
@@ -19,9 +19,9 @@ export async function show({ main, signal, titled, address, query }) {
   fill(main, heading("Usage", { actions: [span] }), body);
   const draw = () => loaded(body, async () => {
     const start = new Date(Date.now() - days * DAY).toISOString();
-    const [usage, [cards, complete], members, budgets, role] = await Promise.all([api.get(inOrganization("usage"), { start_date: start }, signal), runsSince(start, signal),
-      api.get(inOrganization("members"), { limit: 100 }, signal).catch(() => ({ items: [] })), api.get(inOrganization("budgets"), undefined, signal), ownRole(signal)]);
-    const limits = budgetsSection(budgets, draw, includes(role, "admin"));
+    const [usage, [cards, complete], members, budgets] = await Promise.all([api.get(inOrganization("usage"), { start_date: start }, signal), runsSince(start, signal),
+      api.get(inOrganization("members"), { limit: 100 }, signal).catch(() => ({ items: [] })), api.get(inOrganization("budgets"), undefined, signal)]);
+    const limits = budgetsSection(budgets, draw);
     const person = (key) => members.items.find((each) => key === `user:${each.id}`)?.name ?? (key === "unknown" ? "Started elsewhere" : key);
     if (!usage.runs.total) return [empty("usage", "Nothing to count yet", "The runs of the last days appear here."), limits];
     const took = cards.map((card) => card.duration_seconds).filter((seconds) => seconds !== null && seconds !== undefined).sort((a, b) => a - b);

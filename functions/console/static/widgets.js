@@ -3,6 +3,7 @@
 import { Offline } from "./api.js";
 import { add, external, fill, h, icon } from "./elements.js";
 import { ago, duration, instant, moment, word } from "./format.js";
+import { may, whyNot } from "./role.js";
 
 /** A status as icon and word. */
 export function status(name, title) {
@@ -12,20 +13,38 @@ export function status(name, title) {
 /** A time that keeps saying how long ago it was. */
 export function since(text) {
   if (!text) return h("span.muted", "–");
-  return h("time", { datetime: text, title: moment(text), data: { ago: text } }, ago(text));
+  return tick(h("time", { datetime: text, title: moment(text) }), (now) => ago(text, now));
 }
 
 /** A duration that ticks from a start until now. */
 export function ticking(start) {
-  return h("span.ticking", { data: { start: instant(start) } }, duration((Date.now() - instant(start)) / 1000));
+  const began = instant(start);
+  return tick(h("span.ticking"), (now) => duration((now - began) / 1000));
+}
+
+/** A duration that ticks down to a time in ms. */
+export function remaining(until) {
+  return tick(h("span"), (now) => duration(Math.max(0, until - now) / 1000));
+}
+
+// Each element whose text depends on the time, with that text at a time. To search the document for them would take long
+// when a log has thousands of entries.
+const ticks = new Set();
+
+function tick(element, textAt) {
+  ticks.add({ place: new WeakRef(element), textAt });
+  element.textContent = textAt(Date.now());
+  return element;
 }
 
 setInterval(() => {
   if (document.hidden) return;
   const now = Date.now();
-  for (const element of document.querySelectorAll("[data-ago]")) write(element, ago(element.dataset.ago, now));
-  for (const element of document.querySelectorAll("[data-start]")) write(element, duration((now - element.dataset.start) / 1000));
-  for (const element of document.querySelectorAll("[data-until]")) write(element, duration(Math.max(0, element.dataset.until - now) / 1000));
+  for (const each of ticks) {
+    const element = each.place.deref();
+    if (!element) ticks.delete(each);
+    else if (element.isConnected) write(element, each.textAt(now));
+  }
 }, 1000);
 
 function write(element, text) {
@@ -44,7 +63,7 @@ export function iconButton(symbol, label, act, options = {}) {
 
 /** What a view shows when there is nothing, with what to do about it. */
 export function empty(symbol, title, text, ...actions) {
-  return h("div.state", icon(symbol), h("h2", title), text && h("p", text), actions.length > 0 && h("div.actions", actions));
+  return h("div.state", icon(symbol), h("h2", title), text && h("p", text), actions.some(Boolean) && h("div.actions", actions));
 }
 
 /** A problem with its detail and remedy, and a way to try again. */
@@ -177,8 +196,9 @@ export function pullRequests(list) {
   });
 }
 
-/** A star that can be set. */
+/** A star that can be set. A viewer has none. */
 export function star(run, act) {
+  if (!may("member")) return h("span");
   const element = h("button.icon-button.star", {
     type: "button",
     "aria-pressed": String(Boolean(run.starred)),
@@ -197,9 +217,9 @@ export function star(run, act) {
   return element;
 }
 
-/** The heading of a view, with its actions. */
-export function heading(title, { actions = [], below, back } = {}) {
-  return h("header.heading", back && h("p.back", back), h("div.row", h("h1", title), h("div.actions", actions)), below);
+/** The heading of a view. `acts` are for those who may act, who are members; a viewer reads why they are missing. */
+export function heading(title, { acts, actions = [], below, back } = {}) {
+  return h("header.heading", back && h("p.back", back), h("div.row", h("h1", title), h("div.actions", may("member") && acts, actions)), below, acts && whyNot());
 }
 
 /** Tabs as links. `current` is the key of the open one. */
