@@ -380,9 +380,26 @@ def test_a_run_is_starred_filtered_and_forked(live: Stack, browser: Browser) -> 
         expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
+def test_the_first_screen_of_an_empty_deployment_says_what_to_do(live: Stack, browser: Browser) -> None:
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        nothing = {"items": [], "total": 0, "total_exact": True, "has_more": False}
+        page.route(re.compile(r"/run-cards\?"), lambda route: route.fulfill(json=nothing))
+        opened.sign_in()
+        state = page.locator("main .state")
+        expect(state).to_contain_text("No runs yet")
+        expect(state).to_contain_text("A run is one job of an agent: you give it a prompt, it works, and you watch.")
+        state.get_by_role("link", name="Start three candidates").click()
+        expect(page.get_by_label("Candidates", exact=True)).to_have_value("3")
+        page.go_back()
+        state.get_by_role("link", name="Start a run").click()
+        expect(page.get_by_label("Candidates", exact=True)).to_have_value("1")
+        expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
+
+
 def test_the_keyboard_finds_opens_and_leaves(live: Stack, browser: Browser) -> None:
     for number in range(3):
-        start(live, f"Play the piano {number}", seconds=1, steps=1)
+        start(live, f"Play the piano {number}", seconds=1, steps=1, ending="FAILED")
     with console(browser, live.api_url) as opened:
         page = opened.page
         opened.sign_in()
@@ -405,6 +422,12 @@ def test_the_keyboard_finds_opens_and_leaves(live: Stack, browser: Browser) -> N
         chosen = titles.nth(1).inner_text()
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text(chosen)
+        expect(page.locator(".log .entry.failed")).to_be_visible()
+        expect(page.locator(".log .entry:visible")).not_to_have_count(1)
+        page.keyboard.press("f")
+        expect(page.locator(".log .entry:visible")).to_have_count(1)
+        page.keyboard.press("f")
+        expect(page.locator(".log .entry:visible")).not_to_have_count(1)
         page.keyboard.press("g")
         page.keyboard.press("r")
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
