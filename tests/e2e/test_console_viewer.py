@@ -29,7 +29,7 @@ ACTING = {
     "chat/{run}": ".messages .agent",
     "agents": ".card",
     "agents/{agent}": ".prompt",
-    "stars": ".state",
+    "stars": ".state, .run",
 }
 READING = {
     "usage": ".plot",

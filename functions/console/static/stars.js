@@ -3,14 +3,14 @@
 import { api, inOrganization } from "./api.js";
 import { fill, h } from "./elements.js";
 import { titleOf } from "./format.js";
-import { may, whyNot } from "./role.js";
+import { may } from "./role.js";
 import { setStar } from "./runs.js";
 import { ask, button, empty, field, heading, loaded, pullRequests, since, star, status, toast } from "./widgets.js";
 
 export async function show({ main, signal, titled, address }) {
   titled("Starred");
   const body = h("div.body");
-  fill(main, heading("Starred runs", { below: h("p.muted", "Only you see your stars and notes.") }), body);
+  fill(main, heading("Starred runs", { acts: [], below: h("p.muted", "Only you see your stars and notes.") }), body);
   const draw = () => loaded(body, async () => {
     const items = [];
     let cursor;
@@ -19,7 +19,7 @@ export async function show({ main, signal, titled, address }) {
       items.push(...page.items);
       cursor = page.has_more ? page.next_cursor : null;
     } while (cursor && items.length < 500);
-    if (!items.length) return empty("star", "No starred runs", "Star a run to find it here again, with a note if you like.", whyNot());
+    if (!items.length) return empty("star", "No starred runs", "Star a run to find it here again, with a note if you like.");
     return h("ul.runs.table", { role: "list" }, items.map((each) => {
       const run = each.run ?? { id: each.agent_run_id, status: "unknown" };
       return h("li.run.starred", { data: { entry: "" } }, status(run.status),
