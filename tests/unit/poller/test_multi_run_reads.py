@@ -214,3 +214,27 @@ def test_a_token_that_is_added_during_a_launch_is_kept_with_the_run(
 
     assert (found.status, found.task_token) == (Status.RUNNING, "late")
     assert found.agent_run_id in fake.runs
+
+
+def test_what_follows_the_end_of_a_run_does_not_delay_the_reads_that_are_due(
+    memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
+) -> None:
+    acts: list[str] = []
+
+    class Noting(Tokens, NoViewers, NoMultiRuns):
+        def succeed(self, token: str, output: Any) -> None:
+            acts.append("complete")
+
+        def ended(self, watch: Any) -> None:
+            acts.append("record")
+
+    noting = Noting()
+    fake.script(Script(seconds=1, steps=1, pull_request=False), times=2)
+    for index in range(2):
+        enqueue(f"mr-1-{index}")
+    runs = cast("Any", memory)
+    Poller(runs=runs, codegen=codegen, tokens=noting, clock=clock, holder="me", candidates=noting, concurrency=1).tick(
+        clock.now() + 10
+    )
+
+    assert acts == ["complete", "complete", "record", "record"]
