@@ -75,8 +75,8 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
     is_candidate = watch.multi_run_id is not None and not watch.is_internal
     interval = _at(CANDIDATE_INTERVALS if is_candidate else INTERVALS, watch.quiet_polls)
     age = now - (watch.launching_since or 0) / 1000
-    if is_candidate and age < FIRST_CANDIDATE_READ / 2:
-        interval = FIRST_CANDIDATE_READ - age
+    if is_candidate:
+        interval = max(interval, FIRST_CANDIDATE_READ - age)
     if (watch.viewed_until or 0) > milliseconds(now):
         interval = min(interval, VIEWED_INTERVAL)
     if watch.is_internal:
