@@ -22,14 +22,14 @@ def main(arguments: list[str] | None = None) -> int:
     add("--callers", type=int, default=200, help="callers at the same time (default: 200)")
     add("--minutes", type=float, default=10.0, help="how long the load lasts (default: 10)")
     add("--seed", type=int, default=1, help="the seed of the load and of the faults (default: 1)")
-    add("--pause", type=float, help="seconds between two steps of a caller (default: 1.5 for each caller there is)")
+    add("--pause", type=float, help="seconds between two steps of a caller (default: 3 for each caller there is)")
     add("--settle", type=float, default=300.0, help="seconds in which everything must settle afterwards (default: 300)")
     add("--no-faults", action="store_true", help="load only")
     add("--logs", type=Path, metavar="DIR", help="the folder of the functions' logs (default: a temporary one)")
     options = parser.parse_args(arguments)
     if options.logs:
         options.logs.mkdir(parents=True, exist_ok=True)
-    load = Load(options.seed, options.callers, options.minutes * 60, options.pause or 1.5 * options.callers)
+    load = Load(options.seed, options.callers, options.minutes * 60, options.pause or 3 * options.callers)
     soaked = soak(
         load,
         settle=options.settle,
