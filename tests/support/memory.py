@@ -51,6 +51,8 @@ ONE_CALL = (
 class MemoryRuns:
     """Watches, events and leases. `before` and `after` are called around each write, and may raise.
 
+    Threads may read it while another one writes, so readers copy before they look through it.
+
     Args:
         made_up: Whether a test stores events of its own. Otherwise each event has to fit the schema of its type.
     """
@@ -127,7 +129,7 @@ class MemoryRuns:
         return max(self.checkpoints.get((org_id, key), []), key=lambda made: (made.epoch, made.seq), default=None)
 
     def due(self, now: int, limit: int) -> list[Place]:
-        waiting = [(due_at, place) for place, due_at in self._due.items() if due_at <= now]
+        waiting = [(due_at, place) for place, due_at in list(self._due.items()) if due_at <= now]
         return [place for _, place in sorted(waiting)[:limit]]
 
     def outlook(self, most: int) -> list[int]:
@@ -140,13 +142,13 @@ class MemoryRuns:
         return [queued for queued in self._queued() if queued.org_id == org_id and queued.line][:most]
 
     def _queued(self) -> list[Queued]:
-        ranked = sorted((rank, place) for place, rank in self._queue.items())
+        ranked = sorted((rank, place) for place, rank in list(self._queue.items()))
         return [Queued(*place, rank) for rank, place in ranked]
 
     def unlaunched(self, org_id: int, most: int) -> list[Watch]:
         waiting = [
             watch
-            for watch in self.watches.values()
+            for watch in list(self.watches.values())
             if watch.org_id == org_id and watch.agent_run_id is None and not watch.status.terminal
         ]
         return sorted(waiting, key=lambda watch: watch.created_at, reverse=True)[:most]

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.functions.forking import PACKAGES, ForkServers, read_at_start
 from local.functions.pool import UnknownFunctionError
 from local.functions.worker import RUNTIME, runtime_environment
-from tests.integration.local.conftest import a_function
+from tests.integration.local.conftest import Deployed, a_function
 from tests.support import backend
 from tests.support.processes import is_running, wait_until
 
@@ -55,18 +56,25 @@ def is_asleep(pid: int) -> bool:
     return "State:\tS" in Path(f"/proc/{pid}/status").read_text()
 
 
-def ended(pid: int) -> None:
-    """End a worker, so that the next event gets another one."""
+def next_worker(function: Deployed, pid: int) -> Any:
+    """End a worker, and return the answer of the one that replaces it."""
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_running(pid))
+    answers: list[Any] = []
+
+    def answered() -> bool:
+        failed, answer = function()  # fails before the stack has noticed the end
+        answers.append(answer)
+        return not failed
+
+    wait_until(answered)
+    return answers[-1]
 
 
 def test_workers_are_forked_by_one_process(deploy) -> None:
     function = deploy(PIDS)
 
     _, (first, server) = function()
-    ended(first)
-    _, (second, again) = function()
+    second, again = next_worker(function, first)
 
     assert first != second
     assert server == again
@@ -77,13 +85,9 @@ def test_a_worker_finds_the_modules_of_its_layer_imported(deploy, layer) -> None
     source = "import os\nfrom codegen_runs import shared\ndef handler(event, context): return os.getpid(), shared.PID"
     function = deploy(source, layers=(layer("import os\nPID = os.getpid()"),))
 
-    def is_of_the_fork_server() -> bool:
-        _, (pid, imported_by) = function()
-        ended(pid)
-        return pid != imported_by
-
-    # The first workers may come before the import, and import it themselves.
-    wait_until(is_of_the_fork_server)
+    _, (pid, imported_by) = function()
+    while pid == imported_by:  # the first workers may come before the import, and import it themselves
+        pid, imported_by = next_worker(function, pid)
 
 
 def test_an_edit_of_an_imported_module_reaches_the_next_event(deploy, layer) -> None:
@@ -168,15 +172,11 @@ def test_workers_have_random_numbers_of_their_own(deploy, layer) -> None:
         """,
         layers=(layer("import random, secrets, ssl, uuid\nrandom.random()\nssl.RAND_bytes(8)\nuuid.uuid4()"),),
     )
+    _, (pid, is_forked_with_them, numbers) = function()
     seen = []
-
-    def enough() -> bool:
-        _, (pid, is_forked_with_them, numbers) = function()
-        ended(pid)
+    while len(seen) < 3:
+        pid, is_forked_with_them, numbers = next_worker(function, pid)
         seen.extend([numbers] if is_forked_with_them else [])
-        return len(seen) == 3
-
-    wait_until(enough)
 
     assert all(len(set(numbers)) == 3 for numbers in zip(*seen, strict=True))
 
@@ -188,10 +188,9 @@ def test_a_module_of_the_folder_goes_before_one_that_is_imported_already(deploy,
     )
     (function.code / "colorsys.py").touch()
     _, (pid, server, file) = function()
-    ended(pid)
     # When it waits without a time limit, it has imported everything.
     wait_until(lambda: is_asleep(server))
-    _, (_, again, file_of_another) = function()
+    _, again, file_of_another = next_worker(function, pid)
 
     assert server == again
     assert file == file_of_another == str(function.code / "colorsys.py")
