@@ -10,9 +10,11 @@ const BASE64 = /^(data:[^,]{0,100};base64,)?[A-Za-z0-9+/\s_-]{600,}={0,2}\s*$/;
 // Changes of the counts are told this far apart, in ms. Nobody reads faster.
 const READABLE = 250;
 // How long lines are added in one frame, in ms, with their layout. Then they are painted.
-const BUDGET = 6;
+const BUDGET = 4;
 // Lines that are laid out together.
 const TOGETHER = 8;
+// More events than these do not wait to be drawn: the longer they wait, the more they cost when garbage is collected.
+const WAITING = 50;
 // The browser skips what it does not show, a page at a time: more pages would cost more than they save.
 const LINES_OF_A_PAGE = 100;
 // What is folded is found by the browser's own search, and shown then. <details> would find it as well, but each one in
@@ -74,7 +76,7 @@ const shapes = new Map();
 function shapeOf(symbol, failed, hasInput, hasSaid) {
   const key = `${symbol} ${failed} ${hasInput} ${hasSaid}`;
   if (!shapes.has(key)) {
-    const toggle = h("button.toggle", { type: "button", "aria-expanded": "false" }, icon(symbol, failed ? "failed" : symbol), h("b"),
+    const toggle = h("button.toggle", { type: "button", "aria-expanded": "false" }, h("b"),
       hasInput && h("code"), hasSaid && h("span.said"), failed && h("span.failure", "failed"), h("span.took"));
     shapes.set(key, h(`li.entry.of-${symbol}${failed ? ".failed" : ""}`, { data: { entry: "" } }, h("a.time"), h("div", toggle, h("div.io.plain", { hidden: FOLDED }))));
   }
@@ -116,6 +118,11 @@ export class Log {
   add(events) {
     this.waiting.push(...events);
     if (!this.frame) this.frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Whether as many events wait to be drawn as may. A page that is not seen draws nothing, so all of them wait. */
+  get isBehind() {
+    return this.waiting.length >= WAITING && !document.hidden;
   }
 
   #draw() {
@@ -251,11 +258,11 @@ export class Log {
 
   /** The time until the next entry is how long an entry took. */
   #measure(position) {
-    const [before, after] = [this.lines.get(position - 1), this.lines.get(position)];
-    if (!before || !after) return;
-    const place = before.querySelector(".took");
-    const seconds = (after.dataset.at - before.dataset.at) / 1000;
-    if (place && seconds >= 0) place.textContent = duration(seconds);
+    const before = this.lines.get(position - 1);
+    const after = before && this.lines.get(position);
+    if (!after) return;
+    const seconds = (after.getAttribute("data-at") - before.getAttribute("data-at")) / 1000;
+    if (seconds >= 0 && before.hasAttribute("data-at")) before.lastChild.firstChild.lastChild.textContent = duration(seconds);
   }
 
   #entry(event) {
@@ -264,13 +271,17 @@ export class Log {
     const { symbol, name, input, said, failed } = describe(log);
     const hasSaid = Boolean(said) && said !== input;
     const line = shapeOf(symbol, failed, Boolean(input), hasSaid);
-    set(line, { id: `entry-${event.seq}`, data: { at: instant(log.created_at), position } });
-    const [time, inside] = line.children;
+    line.id = `entry-${event.seq}`;
+    line.setAttribute("data-at", instant(log.created_at));
+    line.setAttribute("data-position", position);
+    const time = line.firstChild;
     this.#time(event, log.created_at, time);
-    const [toggle, io] = inside.children;
-    const texts = [name, ...(input ? [input] : []), ...(hasSaid ? [said] : [])];
-    texts.forEach((text, at) => { toggle.children[at + 1].textContent = visible(text); });
-    io.textContent = valuesOf(log).map(([label, content]) => visible(`${label}\n${asPart(content).shown}`)).join("\n");
+    const toggle = time.nextSibling.firstChild;
+    let place = toggle.firstChild;
+    place.textContent = visible(name);
+    if (input) (place = place.nextSibling).textContent = visible(input);
+    if (hasSaid) place.nextSibling.textContent = visible(said);
+    toggle.nextSibling.textContent = valuesOf(log).map(([label, content]) => visible(`${label}\n${asPart(content).shown}`)).join("\n");
     this.logs.set(position, log);
     return line;
   }

@@ -212,6 +212,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   follow(path, {
     after: first.next_cursor === "0-0" ? null : first.next_cursor,
     signal,
+    isBehind: () => log.isBehind,
     onEvent: (event) => {
       log.add([event]);
       if (event.type.startsWith("run.") && event.type !== "run.log" && event.type !== "run.log_updated") {

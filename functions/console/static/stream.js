@@ -17,8 +17,9 @@ const STRETCH = 6;
  * after: the id of the last event that is known; events that follow it are passed to `onEvent`, each once.
  * onSnapshot: gets the run or multi-run as it is now, at each connection.
  * onState: gets "connecting", "live", "waiting" (with the time of the next attempt) and "ended".
+ * isBehind: whether the view still draws earlier events. No more are read until it has.
  */
-export async function follow(path, { after = null, onEvent, onSnapshot, onState, onProblem, signal }) {
+export async function follow(path, { after = null, onEvent, onSnapshot, onState, onProblem, signal, isBehind = () => false }) {
   let cursor = after;
   let pause = FIRST_PAUSE;
   let streams = true;
@@ -32,7 +33,7 @@ export async function follow(path, { after = null, onEvent, onSnapshot, onState,
   while (!signal.aborted) {
     if (failures) onState("connecting");
     try {
-      const ended = streams ? await readStream(path, cursor, { take, onSnapshot, onState, signal, retry: (ms) => (pause = ms) })
+      const ended = streams ? await readStream(path, cursor, { take, onSnapshot, onState, signal, isBehind, retry: (ms) => (pause = ms) })
         : await readPage(path, cursor, { take, onSnapshot, onState, signal, resume: (id) => (cursor = id) });
       failures = 0;
       if (ended) {
@@ -57,7 +58,7 @@ export async function follow(path, { after = null, onEvent, onSnapshot, onState,
   }
 }
 
-async function readStream(path, cursor, { take, onSnapshot, onState, signal, retry }) {
+async function readStream(path, cursor, { take, onSnapshot, onState, signal, isBehind, retry }) {
   const cut = new AbortController();
   const stop = () => cut.abort();
   signal.addEventListener("abort", stop);
@@ -70,7 +71,7 @@ async function readStream(path, cursor, { take, onSnapshot, onState, signal, ret
     for await (const frame of frames(response.body, () => {
       clearTimeout(watchdog);
       watchdog = setTimeout(stop, SILENCE);
-    })) {
+    }, isBehind)) {
       if (frame.retry) retry(frame.retry);
       if (!frame.data) continue;
       if (frame.event === "stream_end") return true;
@@ -100,7 +101,7 @@ async function readPage(path, cursor, { take, onSnapshot, onState, signal, resum
 }
 
 /** Read the frames of a stream of server-sent events. */
-async function* frames(body, onBytes) {
+async function* frames(body, onBytes, isBehind) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   while (true) {
@@ -123,8 +124,9 @@ async function* frames(body, onBytes) {
       }
       rest = rest.slice(end + 2);
       yield frame;
-      if (performance.now() > until) {
-        await breath();
+      if (performance.now() > until || isBehind()) {
+        do await breath();
+        while (isBehind());
         until = performance.now() + STRETCH;
       }
     }
