@@ -1,7 +1,9 @@
 """The console in a real browser, on both local stacks: one streams live, the other has pages and a base path."""
 
+import json
 import re
 from collections import Counter
+from contextlib import nullcontext
 from urllib.parse import urlsplit
 
 import pytest
@@ -146,6 +148,63 @@ def test_a_cut_connection_is_resumed_and_nothing_is_missing(live: Stack, browser
     streams = [request for request in proxy.requests if "/logs/stream" in request.split("\r\n")[0]]
     assert len(streams) > 1
     assert all("last-event-id: " in request.lower() for request in streams)
+
+
+# Count the entries that were read from the stream and are not in the page yet, and keep the highest number.
+_COUNT_THE_UNDRAWN = """
+  const parse = JSON.parse;
+  let read = 0;
+  window.mostUndrawn = 0;
+  JSON.parse = (text) => {
+    const value = parse(text);
+    if (value?.type === "run.log") {
+      read += 1;
+      window.mostUndrawn = Math.max(window.mostUndrawn, read - document.querySelectorAll("[id^='entry-9']").length);
+    }
+    return value;
+  };
+"""
+
+# A page that is not seen gets no animation frames.
+_UNSEEN = """
+  Object.defineProperty(document, "hidden", { get: () => true });
+  window.requestAnimationFrame = () => 1;
+"""
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_no_more_of_a_stream_is_read_than_is_drawn_while_it_is_seen(
+    unseen: bool, live: Stack, browser: Browser
+) -> None:
+    run_id = start(live, "Count the drops", seconds=300, steps=2, ending=NEVER)
+    entries = 1000
+    stream = "".join(
+        f"id: 0-{number}\nevent: run.log\ndata: {json.dumps(_event(number))}\n\n"
+        for number in range(9000, 9000 + entries)
+    )
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        page.add_init_script(_COUNT_THE_UNDRAWN)
+        if unseen:
+            page.add_init_script(_UNSEEN)
+        answers = iter([{"status": 200, "content_type": "text/event-stream", "body": stream}])
+        page.route("**/logs/stream*", lambda route: route.fulfill(**next(answers, {"status": 204})))
+        page.goto("about:blank")
+        with page.expect_response(re.compile(r"/icons\.svg$")) if not unseen else nullcontext():
+            opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        if unseen:
+            page.wait_for_function("most => window.mostUndrawn === most", arg=entries, polling=100)
+        else:
+            page.locator(f"#entry-{9000 + entries - 1}").wait_for(state="attached")
+            assert 0 < page.evaluate("window.mostUndrawn") <= 50
+
+
+def _event(number: int) -> dict[str, object]:
+    log = {"message_type": "ACTION", "tool_name": "view_file", "created_at": "2026-01-01T00:00:00Z"}
+    data = {"position": number, "log": log}
+    return {"id": f"0-{number}", "seq": number, "type": "run.log", "ts": log["created_at"], "data": data}
 
 
 # Scroll near the beginning, and return the first entry on the screen: its position in the log, and its place.

@@ -145,3 +145,40 @@ def test_a_script_uses_what_it_imports(script: Path) -> None:
     names = [name.strip() for found in re.findall(r"import \{([^}]*)\} from", text) for name in found.split(",")]
 
     assert [name for name in names if len(re.findall(rf"\b{re.escape(name)}\b", text)) < 2] == []
+
+
+def test_the_icons_of_log_lines_are_those_of_the_other_views() -> None:
+    """The picture repeats the paths of elements.js and the colours of console.css."""
+    elements, styles, picture = (
+        (STATIC / name).read_text("utf-8") for name in ("elements.js", "console.css", "icons.svg")
+    )
+    paths = dict(re.findall(r'^  (\w+): "([^"]+)",$', elements, re.MULTILINE))
+    drawn = re.findall(r'<path id="(\w+)" transform="translate\((\d+)\)" d="([^"]+)"/>', picture)
+    tones = [
+        re.findall(rf"--{name}: light-dark\((#\w+), (#\w+)\)", styles)[0] for name in ("muted", "accent", "good", "bad")
+    ]
+    places = {
+        name: -int(place) for name, place in re.findall(r"\.of-(\w+) [^{]*\{ background-position-x: -(\d+)px", styles)
+    }
+
+    assert {name: path for name, _, path in drawn} == {name: paths[name] for name, _, _ in drawn}
+    assert places | {"person": 0} == {name: -14 * int(x) // 16 for name, x, _ in drawn}
+    assert re.findall(r'stroke="(#\w+)"', picture) == [tone[theme] for theme in (0, 1) for tone in tones]
+
+
+def test_each_icon_of_a_log_line_is_in_the_picture() -> None:
+    log = (STATIC / "log.js").read_text("utf-8")
+    table = log[log.index("const KINDS") : log.index("const VERBS")]
+    names = set(re.findall(r'\["(\w+)", "|/, "(\w+)"\]', table))
+
+    assert {"".join(found) for found in names} | {"tool", "flag"} == set(
+        re.findall(r'<path id="(\w+)"', (STATIC / "icons.svg").read_text("utf-8"))
+    )
+
+
+def test_the_styles_load_only_files_of_the_console() -> None:
+    addresses = re.findall(r'url\("?([^")]*)"?\)', get(f"{folder()}/console.css").text)
+
+    assert addresses
+    for address in addresses:
+        assert get(urljoin(f"{folder()}/console.css", address)).headers["content-type"] == "image/svg+xml"
