@@ -225,8 +225,10 @@ def test_a_long_log_opens_at_its_end_and_grows_upwards_without_a_jump(live: Stac
         page.locator(".run").first.wait_for()
         opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
         expect(page.locator(".sentence .status-completed")).to_be_visible(timeout=60_000)
-        page.reload()
         entries = page.locator(".log .entry")
+        # The card can say that a run is completed before the last entries of its log are stored.
+        expect(entries.last).to_have_class(re.compile("of-answer"), timeout=60_000)
+        page.reload()
         expect(entries.last).to_have_class(re.compile("of-answer"))
         newest = entries.evaluate_all("all => all.map((one) => Number(one.dataset.position))")
         assert 0 < newest[0] < newest[-1]
@@ -417,6 +419,15 @@ def test_the_windows_of_one_person_share_one_poll(live: Stack, browser: Browser)
             assert sorted(page is others[2] for page in asked) == [False, True], "one request for each person"
 
 
+def _summarize(route: Route) -> None:
+    """Answer with the checkpoints, each with a summary in Markdown."""
+    answer = route.fetch()
+    checkpoints = answer.json()
+    for checkpoint in checkpoints["items"]:
+        checkpoint["summary"] = "## A heron\n\nIt stands in the water."
+    route.fulfill(response=answer, json=checkpoints)
+
+
 def test_a_run_is_starred_filtered_and_forked(live: Stack, browser: Browser) -> None:
     run_id = start(live, "Describe a heron", seconds=5, steps=4)
     with console(browser, live.api_url) as opened:
@@ -430,9 +441,13 @@ def test_a_run_is_starred_filtered_and_forked(live: Stack, browser: Browser) -> 
         page.reload()
         expect(page.locator(".run")).to_have_count(1)
 
+        page.route(re.compile(r"/checkpoints\?"), _summarize)
         page.locator(".run .title").click()
         page.get_by_role("button", name="Fork", exact=True).first.click()
         dialog = page.get_by_role("dialog")
+        expect(page.locator(".checkpoints li").first).to_contain_text("A heron")
+        expect(page.locator(".checkpoints")).not_to_contain_text("#")
+        expect(dialog.locator("blockquote")).to_have_text("A heron")
         dialog.get_by_label("Instead of the last prompt").fill("Describe a crane")
         dialog.get_by_role("button", name="Start the run").click()
         expect(page).not_to_have_url(re.compile(rf"runs/{run_id}"))

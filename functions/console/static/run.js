@@ -2,7 +2,7 @@
 
 import { api, inOrganization } from "./api.js";
 import { external, fill, h, icon } from "./elements.js";
-import { LIVE, ago, count, duration, moment, titleOf, word } from "./format.js";
+import { LIVE, ago, count, duration, firstLine, moment, titleOf, word } from "./format.js";
 import { ENDS, Log, asLines, asMarkdown, sizeOf } from "./log.js";
 import { markdown } from "./markdown.js";
 import { allowedActions, may } from "./role.js";
@@ -119,7 +119,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     const lineage = await api.get(inOrganization(`checkpoints/${answer.items.at(0).id}/lineage`), undefined, signal).catch(() => null);
     if (signal.aborted) return;
     fill(checkpoints, h("h2", "Checkpoints"), h("ol.checkpoints", answer.items.map((each) => h("li", icon("flag"),
-      h("div", h("p", word(each.reason), " ", h("span.muted", `turn ${each.turn}`)), h("p.muted", { title: each.summary }, (each.summary ?? "").split("\n")[0])),
+      h("div", h("p", word(each.reason), " ", h("span.muted", `turn ${each.turn}`)), h("p.muted", { title: each.summary }, firstLine(each.summary))),
       may("member") && button("Fork", () => fork(each.id, each, address), { kind: "small", symbol: "fork" })))),
     lineage && tree(lineage, card, address));
   }
@@ -335,7 +335,7 @@ export async function fork(checkpoint, data, address) {
     title: "Fork from this checkpoint",
     confirm: "Start the run",
     content: [h("p", "A new run starts with the conversation until this point. The files of its sandbox are not restored."),
-      data.summary && h("blockquote", String(data.summary).split("\n")[0]),
+      data.summary && h("blockquote", firstLine(data.summary)),
       field("Instead of the last prompt", h("textarea", { name: "modified_query", rows: 3, placeholder: "Leave empty to send the same prompt again" })),
       field("Further instructions", h("textarea", { name: "system_prompt", rows: 2 })),
       field("Model", h("input", { name: "model", placeholder: "As before" }))],
