@@ -158,14 +158,18 @@ export class Log {
     this.onChange();
   }
 
-  /** Put events before those that are shown. What is on the screen stays where it is. */
-  prepend(events) {
+  /**
+   * Put events before those that are shown. What is on the screen stays where it is.
+   * change: changes what stands above the log, at the same time.
+   */
+  prepend(events, change = () => {}) {
     const page = [...this.element.children].find(isBelowTop);
     const anchor = page && [...page.children].find(isBelowTop);
     const before = anchor?.getBoundingClientRect().top;
     const lines = events.map((event) => this.#take(event, true)).filter(Boolean);
     this.last ??= events.findLast(isEntry);
     if (lines.length) this.element.prepend(skip(h("ol.page", lines)));
+    change();
     if (anchor) {
       const moved = anchor.getBoundingClientRect().top - before;
       if (Math.abs(moved) > 1) scrollBy(0, moved);

@@ -164,15 +164,14 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     loading = true;
     try {
       const page = await api.get(inOrganization(`${path}/events`), { before: earliest, limit: PAGE }, signal);
-      log.prepend(page.items);
       earliest = page.items[0]?.id ?? earliest;
       more = page.has_more && page.items.length > 0;
+      log.prepend(page.items, markOlder);
       if (log.needle) log.search(log.needle);
     } catch (error) {
       if (error.name !== "AbortError") fill(older, problem(error, () => { fill(older); loadOlder(); }));
     } finally {
       loading = false;
-      markOlder();
     }
   }
   function markOlder() {
