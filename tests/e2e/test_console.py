@@ -273,6 +273,46 @@ def test_a_long_log_opens_at_its_end_and_grows_upwards_without_a_jump(live: Stac
         assert all(word in text.lower() for text in shown)
 
 
+@pytest.mark.parametrize("entry", ["", "1-1"], ids=["the log", "an entry"])
+def test_earlier_entries_that_cannot_be_loaded_are_asked_for_once_until_one_tries_again(
+    entry: str, live: Stack, browser: Browser
+) -> None:
+    run_id = start(live, "Count the grains", seconds=10, steps=350)
+    earlier = re.compile(r"/events\?.*before=(?!latest)")
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=503, json={"title": "Codegen is away", "detail": "Nothing can be read at the moment."})
+
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.expected.append("503")
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        entries = page.locator(".log .entry")
+        expect(entries.last).to_have_class(re.compile("of-answer"), timeout=60_000)
+        page.route(earlier, refuse)
+        opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log&entry={entry}")
+        page.reload()
+
+        expect(page.get_by_text("Nothing can be read at the moment.")).to_be_visible()
+        page.evaluate("scrollTo(0, 0)")
+        # What is drawn two frames later was observed before.
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        expect(page.get_by_text("Nothing can be read at the moment.")).to_be_visible()
+        assert len(asked) == 1
+
+        page.unroute(earlier)
+        first = int(entries.first.get_attribute("data-position") or 0)
+        page.get_by_role("button", name="Try again").click()
+        page.locator(f".log .entry[data-position='{first - 1}']").wait_for(state="attached")
+        page.evaluate("scrollTo(0, 0)")
+        page.locator(f".log .entry[data-position='{first - 101}']").wait_for(state="attached")
+        expect(page.get_by_text("Nothing can be read at the moment.")).not_to_be_attached()
+
+
 def test_several_candidates_are_watched_compared_and_picked(live: Stack, browser: Browser) -> None:
     with console(browser, live.api_url) as opened:
         page = opened.page

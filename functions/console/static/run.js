@@ -159,8 +159,10 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   let more = first.has_more;
 
   let loading = false;
+  // After a failure nothing is loaded until the person asks for it: each try would fail at once.
+  let halted = false;
   async function loadOlder() {
-    if (loading || !more) return;
+    if (loading || halted || !more) return;
     loading = true;
     try {
       const page = await api.get(inOrganization(`${path}/events`), { before: earliest, limit: PAGE }, signal);
@@ -169,10 +171,28 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       log.prepend(page.items, markOlder);
       if (log.needle) log.search(log.needle);
     } catch (error) {
-      if (error.name !== "AbortError") fill(older, problem(error, () => { fill(older); loadOlder(); }));
+      if (error.name === "AbortError") return;
+      halted = true;
+      fill(older, problem(error, resume));
     } finally {
       loading = false;
     }
+  }
+  async function resume() {
+    halted = false;
+    markOlder();
+    await loadOlder();
+    lookAbove();
+  }
+  const above = new IntersectionObserver(async ([entry]) => {
+    if (!entry.isIntersecting) return;
+    await loadOlder();
+    lookAbove();
+  }, { rootMargin: "800px 0px 0px 0px" });
+  /** Observing anew asks whether there is room for more. */
+  function lookAbove() {
+    above.unobserve(older);
+    if (more && !halted && !signal.aborted) above.observe(older);
   }
   function markOlder() {
     fill(older, more ? h("p.muted", "Loading earlier entries …") : first.expired ? h("p.muted", `${count(first.expired, "earlier event")} are no longer stored.`) : null);
@@ -180,7 +200,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   markOlder();
 
   if (tab === "log") {
-    while (wanted && more && !document.getElementById(`entry-${wanted.split("-")[1]}`)) await loadOlder();
+    while (wanted && more && !halted && !signal.aborted && !document.getElementById(`entry-${wanted.split("-")[1]}`)) await loadOlder();
     const target = wanted && document.getElementById(`entry-${wanted.split("-")[1]}`);
     if (target) {
       target.classList.add("target");
@@ -188,14 +208,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       target.scrollIntoView({ block: "center" });
     } else if (LIVE.has(card.status)) log.toEnd();
     log.following = !target && LIVE.has(card.status);
-    const above = new IntersectionObserver(async ([entry]) => {
-      if (!entry.isIntersecting) return;
-      await loadOlder();
-      // Observing again asks whether there is still room.
-      above.unobserve(older);
-      if (more && !signal.aborted) above.observe(older);
-    }, { rootMargin: "800px 0px 0px 0px" });
-    requestAnimationFrame(() => above.observe(older));
+    requestAnimationFrame(lookAbove);
     signal.addEventListener("abort", () => above.disconnect());
     addEventListener("scroll", () => {
       log.following = log.isAtEnd();
