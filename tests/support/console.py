@@ -103,6 +103,8 @@ def console(
         yield opened
         opened.check()
     finally:
+        # What a page still asks for is none of the next test's faults.
+        page.unroute_all(behavior="ignoreErrors")
         context.close()
 
 

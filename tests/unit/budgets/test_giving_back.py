@@ -151,6 +151,7 @@ def one_after_the_other(*names: str) -> list[tuple[Any, list[Any]]]:
 @example(DAILY, one_after_the_other("start", "launch", "end", "start", "end_late"))
 @example(DAILY, one_after_the_other("start", "drop", "end", "start", "drop", "drop"))
 @example(DAILY, [(("start", 0, 0), [("start", 0, 0)])])
+@example(DAILY, [*one_after_the_other("start", "launch", "launch"), (("end", 0, 0), [("start", 0, 0)])])
 @given(st.integers(0, DAILY), steps)
 def test_a_run_is_given_back_once_and_never_if_it_was_launched_whatever_other_functions_do(
     limit: int, planned: list[tuple[Any, list[Any]]]

@@ -178,6 +178,21 @@ def given_back(budgets: Budgets, need: Need, before: Budgets) -> Budgets:
     return _less(budgets, need.caller, runs, before.day, before.month).model_copy(update=changes)
 
 
+def without_earlier(budgets: Budgets, need: Need) -> Budgets:
+    """Return the budgets without what an earlier execution of a multi-run did not launch, before a later one counts.
+
+    The earlier one has ended. If it has not given these runs back yet, it finds the reservation of the later one and
+    changes nothing.
+    """
+    earlier = budgets.reserved.get(need.key)
+    if earlier is None or earlier.execution >= need.execution:
+        return budgets
+    unlaunched = max(0, earlier.runs - len(_covered(budgets, need.key, earlier, need.existing)))
+    budgets = _less(budgets, earlier.caller, unlaunched, earlier.day, earlier.month)
+    others = {name: reserved for name, reserved in budgets.reserved.items() if name != need.key}
+    return budgets.model_copy(update={"reserved": others})
+
+
 def without_dropped(budgets: Budgets, multi_run_id: str, dropped: Collection[str]) -> Budgets:
     """Return the budgets without runs of a multi-run that are certainly never launched, given by their keys.
 

@@ -29,6 +29,7 @@ from codegen_runs.budgets.counting import (
     warning,
     warnings,
     without_dropped,
+    without_earlier,
     without_ended,
 )
 from codegen_runs.callers import Caller
@@ -184,6 +185,7 @@ def without_ended_runs(budgets: Budgets, org_id: int, backend: Backend) -> Budge
 
 
 def _checked(budgets: Budgets, need: Need, org_id: int, backend: Backend) -> tuple[Budgets, BudgetExhausted | None]:
+    budgets = without_earlier(budgets, need)
     refused = refusal(budgets, need)
     if refused and refused.use.budget is Budget.CONCURRENT_RUNS:
         # The poller does not report the end of a run to the budgets: ended runs are looked for when a place is needed.
