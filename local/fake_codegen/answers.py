@@ -3,7 +3,7 @@
 These kinds of prompt are recognised, in any wording:
 
 * **A ranking.** Its instructions show a JSON object with a `ranking`. The answer is such an object: the candidate with
-  the most distinct words is the best.
+  the most distinct words is the best, wherever it stands.
 * **A graft.** Its instructions show a JSON object with a `graft`. The answer is such an object, with the first point
   that only one candidate makes.
 
@@ -178,7 +178,9 @@ def _carry_out(prompt: str, run_id: int, model: str) -> str:
 
 def _rank(found: list[Candidate]) -> str:
     words = {candidate.label: len(set(candidate.text.lower().split())) for candidate in found}
-    ranking = sorted(words, key=lambda label: (-words[label], label))
+    texts = {candidate.label: candidate.text for candidate in found}
+    # By the texts if they have as many words: two judges who read them in different orders agree.
+    ranking = sorted(words, key=lambda label: (-words[label], texts[label], label))
     reasons = {label: f"It has {count} distinct words." for label, count in words.items()}
     return json.dumps({"ranking": ranking, "reasons": reasons, "disagreements": [], "none_acceptable": False})
 

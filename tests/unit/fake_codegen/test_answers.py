@@ -1,5 +1,8 @@
 """The texts of runs' results."""
 
+import json
+from itertools import permutations
+
 import pytest
 
 from local.fake_codegen.answers import answer, candidates
@@ -105,3 +108,15 @@ def test_an_answer_names_its_topic_and_does_not_repeat_the_prompt():
 def test_a_long_prompt_without_words_still_gets_an_answer():
     assert answer("\n\n***\n", run_id=1, model="m").startswith("## the request")
     assert len(answer("x" * 90_000, run_id=1, model="m").splitlines()[0]) < 80
+
+
+def test_judges_who_read_candidates_in_different_orders_agree():
+    layout = 'Rank them: {{"ranking": ["label"]}}\n' + PROMPTS["marks"]
+    texts = ("Use a queue.", "Keep it small.", "Use a lock.")  # as many words each
+
+    firsts = set()
+    for first, second in permutations(texts, 2):
+        ranking = json.loads(answer(layout.format(first, second), run_id=1, model="m"))["ranking"]
+        firsts.add((frozenset((first, second)), (first, second)["AB".index(ranking[0])]))
+
+    assert len(firsts) == 3
