@@ -23,6 +23,23 @@ READS = ("get_agent_run", "get_agent_run_logs", "list_agent_runs")
 SYNTHESIS = "mr-1-synthesis"
 
 
+class Noting(Tokens, NoViewers, NoMultiRuns):
+    """Notes what follows the end of a run, in `acts`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acts: list[str] = []
+
+    def succeed(self, token: str, output: Any) -> None:
+        self.acts.append("complete")
+
+    def publish(self, watch: Any, events: Any) -> None:
+        self.acts.extend("push" for event in events if event.type == "run.completed")
+
+    def ended(self, watch: Any) -> None:
+        self.acts.append("record")
+
+
 def reads(fake: FakeCodegen) -> int:
     return sum(fake.calls[operation] for operation in READS)
 
@@ -109,21 +126,13 @@ def test_the_run_that_follows_a_completed_task_is_launched_soon(
 def test_the_state_machine_goes_on_before_anything_is_pushed_or_recorded(
     memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
 ) -> None:
-    acts: list[str] = []
-
-    class Noting(Tokens, NoViewers, NoMultiRuns):
-        def succeed(self, token: str, output: Any) -> None:
-            acts.append("complete")
-
-        def publish(self, watch: Any, events: Any) -> None:
-            acts.extend("push" for event in events if event.type == "run.completed")
-
+    class Faulty(Noting):
         def ended(self, watch: Any) -> None:
-            acts.append("record")
-            if acts.count("record") == 1:
+            super().ended(watch)
+            if self.acts.count("record") == 1:
                 raise StorageUnavailable("The table cannot be reached.")
 
-    noting = Noting()
+    noting = Faulty()
     fake.script(Script(seconds=1, steps=1, pull_request=False))
     enqueue()
     poller = Poller(
@@ -141,7 +150,7 @@ def test_the_state_machine_goes_on_before_anything_is_pushed_or_recorded(
     poller.tick(clock.now() + 10)
 
     # What failed is done again, and the task is complete then: the second completion has no effect.
-    assert acts == ["complete", "push", "record", "complete", "record"]
+    assert noting.acts == ["complete", "push", "record", "complete", "record"]
     assert watch_of(memory).task_token is None
 
 
@@ -219,15 +228,6 @@ def test_a_token_that_is_added_during_a_launch_is_kept_with_the_run(
 def test_what_follows_the_end_of_a_run_does_not_delay_the_reads_that_are_due(
     memory: MemoryRuns, fake: FakeCodegen, clock: TestClock, codegen: CodegenAPI, enqueue: Enqueue
 ) -> None:
-    acts: list[str] = []
-
-    class Noting(Tokens, NoViewers, NoMultiRuns):
-        def succeed(self, token: str, output: Any) -> None:
-            acts.append("complete")
-
-        def ended(self, watch: Any) -> None:
-            acts.append("record")
-
     noting = Noting()
     fake.script(Script(seconds=1, steps=1, pull_request=False), times=2)
     for index in range(2):
@@ -237,4 +237,4 @@ def test_what_follows_the_end_of_a_run_does_not_delay_the_reads_that_are_due(
         clock.now() + 10
     )
 
-    assert acts == ["complete", "complete", "record", "record"]
+    assert noting.acts == ["complete", "complete", "record", "record"]
