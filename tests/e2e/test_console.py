@@ -74,7 +74,7 @@ def test_a_refused_token_is_explained(live: Stack, browser: Browser) -> None:
         opened.expected = ["401"]
         opened.sign_in("obviously-wrong")
 
-        expect(opened.page.get_by_role("alert")).to_contain_text("Send a valid Codegen token")
+        expect(opened.page.get_by_role("alert")).to_contain_text("This token is not valid.")
         expect(opened.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
@@ -379,10 +379,10 @@ def test_the_form_starts_each_variant_once_and_a_second_wave(live: Stack, browse
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         opened.open(f"{DEMO_ORG_ID}/new?candidates=3")
         page.get_by_label("Prompt", exact=True).fill("Write a limerick")
-        page.get_by_text("A model or a prompt of its own").click()
+        page.get_by_text("Give each candidate its own model or prompt").click()
         page.get_by_label("Prompt of candidate 2").fill("Write a sonnet")
         page.get_by_label("Second wave").fill("2")
-        page.get_by_label("Then").select_option("none")
+        page.get_by_label("At the end").select_option("none")
         expect(page.get_by_text("5 runs in total")).to_be_visible()
         page.get_by_role("button", name="Start 3 candidates").click()
         expect(page.locator(".candidate")).to_have_count(5)

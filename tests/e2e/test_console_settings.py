@@ -131,13 +131,17 @@ def test_a_webhook_is_set_and_deleted_and_the_effects_are_named_before(
 def test_a_webhook_endpoint_is_created_pinged_and_its_messages_sent_again(
     live: Stack, receiver: Receiver, browser: Browser
 ) -> None:
-    with console(browser, live.api_url) as opened:
+    with console(browser, live.api_url, permissions=["clipboard-write"]) as opened:
         page = settings(opened, "endpoints")
         page.get_by_role("button", name="New endpoint").click()
         page.get_by_label("URL").fill(receiver.url)
         page.get_by_label("Events").fill("multi_run.picked")
         page.get_by_role("button", name="Create").click()
-        expect(page.get_by_role("dialog")).to_contain_text("whsec_")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("whsec_")
+        expect(dialog.get_by_role("button")).to_have_text(["Copy", "Done"])
+        dialog.get_by_role("button", name="Copy").click()
+        expect(dialog.get_by_text("The secret was copied.")).to_be_visible()
         page.get_by_role("button", name="Done").click()
 
         mine = page.locator(".endpoints > li", has_text=receiver.url)

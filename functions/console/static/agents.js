@@ -3,10 +3,15 @@
 import { api, inOrganization } from "./api.js";
 import { fill, h, icon } from "./elements.js";
 import { word } from "./format.js";
+import { readPeople } from "./people.js";
 import { may } from "./role.js";
 import { ask, button, choice, empty, facts, field, heading, loaded, since, toast } from "./widgets.js";
 
-const FIELDS = ["name", "description", "system_prompt", "model", "repo_id", "tags", "type", "configuration"];
+// The fields that a version has, and what the console calls them.
+const FIELDS = {
+  name: "Name", description: "Description", system_prompt: "Instructions", model: "Model", repo_id: "Repository", tags: "Tags",
+  type: "Type", configuration: "Configuration",
+};
 
 export async function show({ main, signal, titled, address, parameters: [id], query }) {
   if (id) return one({ main, signal, titled, address, id, query });
@@ -25,7 +30,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
 async function one({ main, signal, titled, address, id, query }) {
   const path = inOrganization(`agents/${encodeURIComponent(id)}`);
   await loaded(main, async () => {
-    const [agent, versions] = await Promise.all([api.get(path, undefined, signal), api.get(`${path}/versions`, { limit: 50 }, signal)]);
+    const [agent, versions, people] = await Promise.all([api.get(path, undefined, signal), api.get(`${path}/versions`, { limit: 50 }, signal), readPeople(signal)]);
     titled(agent.name);
     const known = versions.items;
     const newest = known[0]?.version ?? agent.version;
@@ -46,8 +51,8 @@ async function one({ main, signal, titled, address, id, query }) {
       }),
       h("div.columns", h("div.content", h("h2", "Instructions"), h("pre.prompt", agent.system_prompt ?? "None"),
         known.length > 1 && h("section", { "aria-label": "Changes" }, h("div.row.changes", h("h2", "Changes"), h("span.muted", "from"), older, h("span.muted", "to"), newer), difference(find(from), find(to)))),
-      h("div", facts([["Version", agent.version], ["Model", agent.model ?? "Default"], ["Repository", agent.repo_id], ["Tags", agent.tags.length > 0 && agent.tags.map((tag) => h("span.tag", tag))], ["Type", word(agent.type)], ["Created", since(agent.created_at)], ["By", agent.created_by], ["Changed", since(agent.updated_at)]]),
-        h("h2", "Versions"), h("ol.versions", known.map((each) => h("li", h("a", { href: address(`agents/${encodeURIComponent(id)}?from=${Math.max(1, each.version - 1)}&to=${each.version}`) }, `Version ${each.version}`), h("span.muted", since(each.updated_at), " · ", each.updated_by)))))),
+      h("div", facts([["Version", agent.version], ["Model", agent.model ?? "Default"], ["Repository", agent.repo_id], ["Tags", agent.tags.length > 0 && agent.tags.map((tag) => h("span.tag", tag))], ["Type", word(agent.type)], ["Created", since(agent.created_at)], ["By", agent.created_by && people(agent.created_by)], ["Changed", since(agent.updated_at)]]),
+        h("h2", "Versions"), h("ol.versions", known.map((each) => h("li", h("a", { href: address(`agents/${encodeURIComponent(id)}?from=${Math.max(1, each.version - 1)}&to=${each.version}`) }, `Version ${each.version}`), h("span.muted", since(each.updated_at), " · ", people(each.updated_by))))))),
     ];
   }, signal);
 }
@@ -55,9 +60,9 @@ async function one({ main, signal, titled, address, id, query }) {
 /** What differs between two versions, field by field. */
 function difference(before, after) {
   if (!before || !after || before.version === after.version) return h("p.muted", "Choose two versions.");
-  const changed = FIELDS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  const changed = Object.keys(FIELDS).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
   if (!changed.length) return h("p.muted", "Nothing changed.");
-  return changed.map((name) => h("div.change", h("h3", word(name)), h("pre.diff", { tabindex: "0" }, lineDiff(asText(before[name]), asText(after[name])).map(([sign, text]) =>
+  return changed.map((name) => h("div.change", h("h3", FIELDS[name]), h("pre.diff", { tabindex: "0" }, lineDiff(asText(before[name]), asText(after[name])).map(([sign, text]) =>
     h(`span.line${sign === "+" ? ".added" : sign === "-" ? ".removed" : ""}`, h("span.sign", sign), text, "\n")))));
 }
 

@@ -47,7 +47,7 @@ export class Problem extends Error {
 export class Offline extends Problem {
   constructor() {
     super(0, { title: "No connection", detail: "The API cannot be reached.", code: "offline",
-      remedy: "Check your connection. The console tries again by itself." });
+      remedy: "Check your connection, then try again." });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { Problem, base, identify, session, signedOut } from "./api.js";
 import { counted } from "./badges.js";
-import { fill, h, icon } from "./elements.js";
+import { fill, h, icon, nameOf, refocus } from "./elements.js";
 import { count } from "./format.js";
 import { may, readRole } from "./role.js";
 import { button, iconButton, problem, skeleton } from "./widgets.js";
@@ -92,9 +92,10 @@ function signIn(why) {
     },
   },
   h("p.brand", logo(), "Codegen Runs"), h("h1", "Sign in"),
-  why && h("div.fault", { role: "alert" }, h("p", why.message), why.remedy && h("p.remedy", why.remedy)),
+  h("p.muted", "Start Codegen's agents, watch them at work, and compare their answers."),
+  why && h("div.fault", { role: "alert" }, h("p", "This token is not valid."), h("p.remedy", "It may be incomplete, expired or revoked. Enter another one.")),
   h("div.field", h("label", { for: "token" }, "Token"), token,
-    h("p.hint", "A Codegen API token, or an API token of this deployment. It stays in this tab and goes only to this address.")),
+    h("p.hint", "A Codegen API token, or an API token that was created here under Settings. It stays in this tab and goes only to this address.")),
   h("button.button.primary", { type: "submit" }, "Sign in"),
   h("p.links", h("a", { href: new URL("docs", base).href }, "API documentation")))));
   token.focus();
@@ -156,13 +157,15 @@ async function show() {
   current.abort();
   current = new AbortController();
   const { signal } = current;
+  const focused = main.contains(document.activeElement) && nameOf(document.activeElement);
+  if (!main.hasChildNodes()) fill(main, skeleton(8));
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [, organization, rest] = /^(\d+)\/(.*)$/.exec(path) ?? [];
   const known = session.organizations.some((each) => each.id === Number(organization));
   if (!rest) return location.replace(address("runs"));
   if (!known) {
     return fill(main, problem(new Problem(403, { detail: `You are not in the organization ${organization}, or it does not exist.`,
-      remedy: "Choose one of your organizations in the menu." })));
+      remedy: "Choose one of your organizations in the menu." }), null, toRuns()));
   }
   if (Number(organization) !== session.organization) {
     session.organization = organization;
@@ -174,7 +177,7 @@ async function show() {
     else link.removeAttribute("aria-current");
   }
   if (!module) {
-    return fill(main, problem(new Problem(404, { detail: "The console has no such page.", remedy: "Choose one in the menu." })));
+    return fill(main, problem(new Problem(404, { detail: "The console has no such page.", remedy: "Choose one in the menu." }), null, toRuns()));
   }
   const titled = (title) => (document.title = `${title} – Codegen Runs`);
   let view;
@@ -188,15 +191,20 @@ async function show() {
   if (signal.aborted) return;
   links.get("new").parentElement.hidden = !may("member");
   const opened = { main, signal, titled, address, parameters: pattern.exec(rest).slice(1).map((each) => each && decodeURIComponent(each)), query: new URLSearchParams(search) };
-  fill(main);
+  fill(main, skeleton(8));
   scrollTo(0, 0);
   try {
     await view.show(opened);
+    if (focused && document.activeElement === document.body && !refocus(main, focused)) main.focus({ preventScroll: true });
   } catch (error) {
     if (signal.aborted) return;
     if (error.status === undefined) console.error(error);
     fill(main, problem(error, show));
   }
+}
+
+function toRuns() {
+  return h("a.button.primary", { href: address("runs") }, "Open the runs");
 }
 
 addEventListener("hashchange", () => {

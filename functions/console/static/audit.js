@@ -3,6 +3,7 @@
 import { api, inOrganization } from "./api.js";
 import { fill, h, icon } from "./elements.js";
 import { moment, word } from "./format.js";
+import { readPeople } from "./people.js";
 import { attempt, button, empty, field, loaded, table } from "./widgets.js";
 
 const PAGE = 100;
@@ -26,12 +27,12 @@ async function acts(filters, signal) {
   const place = h("div");
   let cursor;
   const more = async () => {
-    const page = await api.get(inOrganization("audit"), { ...filters, limit: PAGE, cursor }, signal);
+    const [page, people] = await Promise.all([api.get(inOrganization("audit"), { ...filters, limit: PAGE, cursor }, signal), readPeople(signal)]);
     for (const entry of page.items) {
       // The outcome of an act stands for it; its attempt is shown only without one.
       if (entry.outcome === "attempted" && concluded.has(entry.sequence)) continue;
       concluded.add(entry.attempt);
-      rows.push(row(entry));
+      rows.push(row(entry, people));
     }
     cursor = page.has_more ? page.next_cursor : null;
     fill(place, rows.length ? table(["Act", "Target", "Actor", "Outcome", "Time"], rows) : empty("search", "No such acts", cursor ? "There are none among the newest entries." : "Nothing was recorded."),
@@ -41,12 +42,28 @@ async function acts(filters, signal) {
   return place;
 }
 
-function row({ act, target, details, actor, token_id: token, outcome, status, code, at, sequence }) {
+/** An act as people say it: "api_token.create" is "API token: create". */
+function named(act) {
+  return word(act.replaceAll("_", " ").replace(".", ": ")).replace(/^Api /, "API ");
+}
+
+/** The details of an act, each as a name and a value. */
+function told(details) {
+  return Object.entries(details).map(([name, value]) => `${name.replaceAll("_", " ")}: ${inWords(value)}`).join(", ");
+}
+
+function inWords(value) {
+  if (Array.isArray(value)) return value.map(inWords).join(" ");
+  if (value && typeof value === "object") return `(${told(value)})`;
+  return value === true ? "yes" : value === false ? "no" : value ?? "none";
+}
+
+function row({ act, target, details, actor, token_id: token, outcome, status, code, at, sequence }, people) {
   return [
-    [h("b", word(act.replaceAll("_", " ").replace(".", ": "))), Object.keys(details).length > 0 && h("p.muted", h("code", JSON.stringify(details)))],
+    [h("b", { title: act }, named(act)), h("p.muted", told(details))],
     target ? h("code", target) : h("span.muted", "–"),
-    [actor, token && h("p.muted", h("code", token))],
-    [h(`span.status.status-${MARKS[outcome]}`, icon(MARKS[outcome]), h("span.word", outcome === "attempted" ? "No outcome" : word(outcome))), code && h("p.muted", `${status} ${code}`)],
+    [h("span.name", people(actor)), people(actor) !== actor && h("p.muted", h("code", actor)), token && h("p.muted", h("code", token))],
+    [h(`span.status.status-${MARKS[outcome]}`, icon(MARKS[outcome]), h("span.word", outcome === "attempted" ? "No outcome" : word(outcome))), code && h("p.muted", `${word(code)} (${status})`)],
     h("time", { datetime: at, title: `Entry ${sequence}` }, moment(at)),
   ];
 }

@@ -40,10 +40,27 @@ export function add(parent, children) {
   return parent;
 }
 
-/** Replace all children. */
+const FOCUSABLE = "a, button, input, select, textarea, summary, [tabindex]";
+
+/** Replace all children. The focus stays on the control that has the same name as before. */
 export function fill(parent, ...children) {
+  const focused = parent.contains(document.activeElement) && document.activeElement !== parent && nameOf(document.activeElement);
   parent.replaceChildren();
-  return add(parent, children);
+  add(parent, children);
+  if (focused) refocus(parent, focused);
+  return parent;
+}
+
+/** What stays the same of a control when it is drawn anew. */
+export function nameOf(element) {
+  return [element.localName, element.getAttribute("aria-label") ?? element.name ?? "", element.textContent].join(" ");
+}
+
+/** Focus the control with a name. Returns whether it is there. */
+export function refocus(parent, name) {
+  const control = [...parent.querySelectorAll(FOCUSABLE)].find((each) => nameOf(each) === name);
+  control?.focus({ preventScroll: true });
+  return Boolean(control);
 }
 
 /** A text with its control characters made visible. */

@@ -68,7 +68,7 @@ function endpoint(item, again, signal) {
 
 function state(item) {
   if (!item.enabled) return h("span.health.health-stalled", { title: item.disabled_reason }, item.disabled_reason ? `Disabled: ${item.disabled_reason}` : "Disabled");
-  if (item.failing_since) return h("span.health.health-stalled", "Takes no messages since ", since(item.failing_since));
+  if (item.failing_since) return h("span.health.health-stalled", `Has taken no message since ${moment(item.failing_since)}`);
   return h("span", "Enabled");
 }
 
@@ -117,7 +117,7 @@ async function edit(item, again) {
 }
 
 function showSecret(secret) {
-  return ask({ title: "The secret of the signatures", confirm: "Done", act: async () => true,
+  return ask({ title: "The secret of the signatures", confirm: "Done", dismiss: null,
     content: [h("p", "Copy it now: it is shown only once."), h("pre.prompt", secret), button("Copy", () => copy(secret, "The secret"), { symbol: "copy" })] });
 }
 

@@ -39,6 +39,6 @@ function group(title, states) {
     const left = h(`span.fill${each.remaining === 0 ? ".empty" : ""}`);
     left.style.width = `${(100 * each.remaining) / each.calls}%`;
     return h("div.bar", h("span.label", { title: each.name }, MEANING[each.name] ?? word(each.name)), h("span.track", left),
-      h("span.value-of", `${each.remaining} of ${each.calls}`), h("span.note-of", each.window_seconds === 60 ? "per minute" : `per ${duration(each.window_seconds)}`, each.blocked_reason && `, ${each.blocked_reason}`));
+      h("span.value-of", `${each.remaining} of ${each.calls} left`), h("span.note-of", each.window_seconds === 60 ? "per minute" : `per ${duration(each.window_seconds)}`, each.blocked_reason && `, ${each.blocked_reason}`));
   })));
 }

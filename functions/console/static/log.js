@@ -41,10 +41,10 @@ export function describe(log) {
   const failed = isFailure(log);
   if (log.tool_name && kind !== "USER_MESSAGE" && log.tool_name !== "user_input") {
     const symbol = TOOLS.find(([pattern]) => pattern.test(log.tool_name))?.[1] ?? "tool";
-    return { symbol, name: log.tool_name, input, said: firstLine(log.thought ?? textOf(log.observation)), failed, doing: `${VERBS[symbol]} ${input || log.tool_name}` };
+    return { symbol, name: log.tool_name, input, said: firstLine(log.thought ?? saidIn(log.observation)), failed, doing: `${VERBS[symbol]} ${input || log.tool_name}` };
   }
   const [symbol, name] = KINDS[kind] ?? ["flag", capital(String(kind ?? "entry").toLowerCase().replaceAll("_", " "))];
-  const said = log.thought ?? textOf(log.observation) ?? input;
+  const said = log.thought ?? saidIn(log.observation) ?? input;
   return { symbol, name, input: "", said: firstLine(said || input), failed, doing: kind === "PLAN_EVALUATION" ? "Planning" : kind === "FINAL_ANSWER" ? "Writing its answer" : name };
 }
 
@@ -54,6 +54,11 @@ function mainInput(input) {
   const name = MAIN_INPUTS.find((each) => typeof input[each] === "string");
   const value = name ? input[name] : Object.values(input).find((each) => typeof each === "string");
   return value ? firstLine(value).slice(0, 300) : "";
+}
+
+/** What an observation says: its error, if it has one. */
+function saidIn(observation) {
+  return typeof observation?.error === "string" ? observation.error : textOf(observation);
 }
 
 function textOf(value) {

@@ -108,7 +108,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       panes.set(key, known);
       grid.append(known.element);
     }
-    const rank = index === null ? null : (multiRun.judging?.ranking ?? []).find((each) => each.candidate === index);
+    const rank = index === null ? null : rankOf(multiRun, index);
     const picked = multiRun.pick && multiRun.pick.candidate === index && index !== null;
     const chosen = multiRun.answer && index !== null && multiRun.answer.candidate === index;
     const state = JSON.stringify([run, rank, picked, chosen, multiRun.allowed_actions]);
@@ -121,11 +121,11 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       fill(known.head, h("h2.name", there ? h("a", { href: address(there) }, shown) : shown,
         picked ? h("span.tag", "Picked") : chosen && h("span.tag", "Answer"), rank && h("span.tag", { title: rank.reasons.join(" ") }, `Rank ${rank.rank}`)),
       status(run.status, run.status_reason),
-      h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${place(run.queue)} in the queue, about ${clock(run.queue.expected_at)}`),
+      h("p.about", run.model && h("span", run.model), run.agent_type && run.agent_type !== "codegen" && h("span", run.agent_type), run.queue && h("span", `Place ${place(run.queue)} in the queue, begins about ${clock(run.queue.expected_at)}`),
         run.log_count > 0 && h("span", count(run.log_count, "entry", "entries")), run.health && run.health !== "ok" && h("span.health", run.health_detail),
         run.usable === false && h("span.health", run.reason ?? "Not usable"), run.problem && h("span.health", run.problem)),
       rank?.reasons.length > 0 && h("p.why", rank.reasons[0]));
-      fill(known.foot, run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, EXCERPT))), h("div.actions", run.result && there && h("a", { href: address(`${key === "synthesis" ? here : there}?tab=answer`) }, "Whole answer"), pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
+      fill(known.foot, run.ranking ? verdict(run) : run.result && h("div.excerpt", { tabindex: "0", role: "group", "aria-label": `Answer of ${name.toLowerCase()}` }, markdown(run.result.slice(0, EXCERPT))), h("div.actions", run.result && there && h("a", { href: address(`${key === "synthesis" ? here : there}?tab=answer`) }, "Whole answer"), pullRequests(run.pull_requests), index !== null && pickButton(run, index, picked)));
     }
     if (run.agent_run_id && run.log_count !== known.count) {
       known.count = run.log_count;
@@ -156,7 +156,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
       confirm: "Pick",
       content: [h("p", "Its answer becomes the answer of this multi-run. You can change that later."),
         sideEffects(allowed),
-        losers.length > 0 && h("label.check", h("input", { type: "checkbox", name: "close" }), `Close the ${count(losers.length, "pull request")} of the others`),
+        losers.length > 0 && h("label.check", h("input", { type: "checkbox", name: "close" }), losers.length === 1 ? "Close the pull request of the other" : `Close the ${losers.length} pull requests of the others`),
         field("Reason", h("input", { name: "reason", maxlength: "200" }))],
       act: (form) => api.post(`${path}/pick`, { candidate: index, reason: form.get("reason") || null, close_losers: form.get("close") === "on", replaces: multiRun.pick?.candidate ?? null }),
     });
@@ -167,22 +167,30 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   }
 
   function buttons() {
-    const names = { cancel: ["Cancel", "danger"], pause: ["Pause", ""], resume: ["Resume", ""], retry: ["Retry", ""], resynthesize: ["Join again", ""], unpick: ["Undo the pick", ""] };
+    // Label, kind, what it does, and what to say when it is done.
+    const names = {
+      cancel: ["Cancel", "danger"],
+      pause: ["Pause", "", "Launch nothing more until it is resumed", "Paused."],
+      resume: ["Resume", "", "Launch what waits", "Resumed."],
+      retry: ["Retry", "", "Run the candidates without a usable answer again", "The candidates run again."],
+      resynthesize: ["Join again", "", "Make the answer anew from the candidates' answers", "The answer is made anew."],
+      unpick: ["Undo the pick", "", "Return to the answer before the pick"],
+    };
     return allowedActions(multiRun).filter((each) => names[each.action]).map((allowed) => {
-      const [label, kind] = names[allowed.action];
+      const [label, kind, title, done] = names[allowed.action];
       return button(label, async () => {
         if (allowed.action === "cancel") {
           const bans = allowed.means === "pr_ban" || allowed.side_effects?.some((each) => /ban/.test(each.code));
           const answered = await ask({
-            title: "Cancel this multi-run?", kind: "danger", confirm: "Cancel it",
+            title: "Cancel this multi-run?", kind: "danger", confirm: "Cancel the multi-run", dismiss: "Keep it",
             content: [h("p", "Candidates that wait are never started. Those at work are stopped as far as possible."), sideEffects(allowed), bans && h("label.check", h("input", { type: "checkbox", name: "ban" }), "I accept these side effects"), field("Reason", h("input", { name: "reason", maxlength: "200" }))],
             act: (form) => api.post(`${path}/cancel`, { allow_pr_ban: form.get("ban") === "on", reason: form.get("reason") || null }),
           });
           if (answered) await look();
         } else if (allowed.action === "unpick") {
           if (await attempt(() => api.delete(`${path}/pick`), "The pick was undone.")) await look();
-        } else if (await attempt(() => api.post(`${path}/${allowed.action}`), `${label}: done.`)) await look();
-      }, { kind });
+        } else if (await attempt(() => api.post(`${path}/${allowed.action}`), done)) await look();
+      }, { kind, title });
     });
   }
 }
@@ -192,11 +200,25 @@ function countsOf(multiRun) {
   return `${counts.finished} of ${counts.requested} finished, ${counts.usable} usable, ${multiRun.quorum} needed`;
 }
 
+/** The rank of a candidate. Where nothing was compared, the API ranks by number, which says nothing. */
+function rankOf({ judging }, index) {
+  return judging?.by_judges || judging?.ranking.some((each) => each.reasons.length) ? judging.ranking.find((each) => each.candidate === index) : null;
+}
+
+/** How many candidates are at work and how many wait. */
+function atWork({ candidates }) {
+  const waiting = candidates.filter((each) => each.status === "queued").length;
+  const working = candidates.filter((each) => LIVE.has(each.status)).length - waiting;
+  return [working > 0 && `${count(working, "candidate")} at work`, waiting > 0 && `${waiting} in the queue`].filter(Boolean).join(", ") || "Looks at the answers";
+}
+
 function doing(multiRun) {
   if (multiRun.paused_scope) return "Paused: nothing more is launched until it is resumed.";
+  // Each candidate says why it gave no usable answer, so the list of reasons stays in the tooltip.
+  if (multiRun.reason?.startsWith("Usable candidates:")) return `Too few usable answers: ${multiRun.counts.usable} of ${multiRun.quorum} needed.`;
   if (multiRun.reason) return multiRun.reason;
   const steps = { judging: "Judges rank the usable answers", synthesizing: "A further run joins the usable answers" };
-  if (OPEN.has(multiRun.status)) return [steps[multiRun.status] ?? countsOf(multiRun), " · ", ticking(multiRun.created_at)];
+  if (OPEN.has(multiRun.status)) return [steps[multiRun.status] ?? atWork(multiRun), " · ", ticking(multiRun.created_at)];
   return [multiRun.answer ? SOURCES[multiRun.answer.source] ?? word(multiRun.answer.source) : "No answer", ", ", since(multiRun.finished_at)];
 }
 
@@ -246,6 +268,11 @@ function numbered(index) {
   return h("span", "Candidate ", h("span.chip", { data: { candidate: index % 8 } }, index + 1));
 }
 
+/** What a judge decided: the candidates from the best on, with its reasons. */
+function verdict({ ranking, reasons, none_acceptable: none }) {
+  return [none && h("p.health", "No answer is acceptable."), h("ol.verdict", ranking.map((index) => h("li", numbered(index), reasons[index] && h("p.muted", reasons[index]))))];
+}
+
 /** How many parts of a candidate's answer the answer contains. */
 function share({ taken, blocks }) {
   return `${taken} of ${count(blocks, "part")} taken`;
@@ -267,7 +294,7 @@ function comparison(found, multiRun, address) {
   const rows = [
     ["Status", (each) => status(each.status, each.reason)],
     ["Usable", (each) => each.usable === null ? null : each.usable ? "Yes" : h("span.health", each.reason ?? "No")],
-    ["Rank", (each) => each.rank && [h("b", each.rank), (each.rank_reasons ?? []).map((reason) => h("p.muted", reason))]],
+    ["Rank", (each) => rankOf(multiRun, each.index) && each.rank && [h("b", each.rank), (each.rank_reasons ?? []).map((reason) => h("p.muted", reason))]],
     ["Model", (each) => each.model],
     ["Duration", evidence((e) => duration(e.duration_seconds))],
     ["Steps", evidence((e) => e.steps)],

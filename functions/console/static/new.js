@@ -35,11 +35,11 @@ export async function show({ main, signal, titled, address, query }) {
   const variants = h("div.variants");
   const several = h("fieldset.several", h("legend", "Several candidates"),
     h("div.fields",
-      field("Then", choice("strategy", STRATEGIES, "synthesize", change)),
-      field("Quorum", quorum, "How many usable answers are needed"),
+      field("At the end", choice("strategy", STRATEGIES, "synthesize", change)),
+      field("Quorum", quorum, "The fewest usable answers that are enough"),
       field("Second wave", secondWave, "Further candidates that start from the best answers"),
       field("Deadline in minutes", deadline)),
-    h("details", h("summary", icon("chevron"), "A model or a prompt of its own for each candidate"), variants));
+    h("details", h("summary", icon("chevron"), "Give each candidate its own model or prompt"), variants));
   const estimate = h("p.estimate", { role: "status" });
   const fault = h("div.fault", { role: "alert" });
   const send = h("button.button.primary", { type: "submit" });
@@ -48,7 +48,7 @@ export async function show({ main, signal, titled, address, query }) {
     h("div.fields",
       field("Repository", choice("repo", [["", "None"], ...repos.items.map((each) => [String(each.id), each.full_name ?? each.name])], "")),
       field("Model", choice("model", modelChoices("Default"), "")),
-      field("Candidates", candidates, "More than one is a multi-run"),
+      field("Candidates", candidates, "Agents that do the same job side by side"),
       h("div.single", field("Agent", agent))),
     several, fault, h("div.actions", send, estimate));
   fill(main, heading("New run", { back: [h("a", { href: address("runs") }, "Runs"), " / New"] }), form);
@@ -78,8 +78,9 @@ export async function show({ main, signal, titled, address, query }) {
   async function foretell() {
     const { runs, runs_at_least: least, minutes_until_last_launch: minutes, refusals = [] } = await api.post(inOrganization("multi-runs/estimate"), { ...wanted(), prompt: prompt.value.trim() || "An estimate" })
       .catch((error) => ({ refusals: [{ detail: error.message }] }));
-    if (signal.aborted || Number(candidates.value) === 1) return;
-    fill(estimate, runs && `${least === runs ? count(runs, "run") : `${least} to ${count(runs, "run")}`} in total. `,
+    const number = Number(candidates.value);
+    if (signal.aborted || number === 1) return;
+    fill(estimate, runs && `${least === runs ? count(runs, "run") : `${least} to ${count(runs, "run")}`} in total${runs > number ? ", with those that compare or join the answers" : ""}. `,
       minutes !== undefined && `The last one begins ${minutes < 1 ? "within a minute" : `in about ${count(Math.ceil(minutes), "minute")}`}. `,
       refusals.map((each) => h("span.bad", each.detail ?? each.message, " ")));
   }

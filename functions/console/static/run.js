@@ -257,6 +257,7 @@ function doing(card, live, now) {
   if (card.paused_scope) return "Paused: nothing more is sent to it. Work that has begun continues.";
   if (card.health && card.health !== "ok" && live) return card.health_detail;
   if (card.status === "queued") return "Waits for its launch.";
+  if (card.status === "paused") return "Codegen has paused it. A follow-up may continue it.";
   if (live) return [now ? now.doing : "At work", " · ", ticking(card.created_at)];
   const took = card.duration_seconds !== null && card.duration_seconds !== undefined ? ` after ${duration(card.duration_seconds)}` : "";
   return [card.status_reason ?? `${card.status === "completed" ? "Finished" : "Ended"}${took}`, ", ", since(card.updated_at ?? card.created_at)];
@@ -273,7 +274,7 @@ export function buttons(card, { changed }) {
     cancel: (allowed) => ask({
       title: "Cancel this run?",
       kind: "danger",
-      confirm: "Cancel the run",
+      confirm: "Cancel the run", dismiss: "Keep it",
       content: [h("p", allowed.means === "pr_ban"
         ? "Codegen has no cancel. The only way to stop the agent is to ban it from its pull request."
         : "The run is stopped as far as this deployment can."),

@@ -2,7 +2,7 @@
 
 import { api, inOrganization } from "./api.js";
 import { countRuns } from "./badges.js";
-import { fill, h, icon } from "./elements.js";
+import { fill, h, icon, nameOf, refocus } from "./elements.js";
 import { LIVE, count, duration, place, titleOf, word } from "./format.js";
 import { may } from "./role.js";
 import { sharing } from "./sharing.js";
@@ -27,6 +27,8 @@ export async function show({ main, signal, titled, address, query }) {
 
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
   const list = h(`ul.runs.${layout()}`, { role: "list" });
+  // Names of the columns, for people who see them; each value has its own name in the row.
+  const columns = h("p.columns-head", { "aria-hidden": "true" }, ["Status", "Run", "Started", "Duration"].map((each) => h("span", each)));
   const fresh = h("div.fresh", { role: "status" });
   const rest = h("div.rest");
   const body = h("div.body", skeleton(8));
@@ -153,11 +155,14 @@ export async function show({ main, signal, titled, address, query }) {
       return row.element;
     });
     rows = kept;
+    const focused = list.contains(document.activeElement) && document.activeElement;
+    const within = focused && focused.closest("[data-key]")?.dataset.key;
     arrange(list, elements);
+    if (focused && !focused.isConnected && rows.has(within)) refocus(rows.get(within).element, nameOf(focused));
     fill(rest, h("p.muted", answer.total_exact ? count(answer.total, "run") : `${answer.total} runs or more`,
       answer.truncated && ", as far as the search reached"),
     answer.has_more && button("Show more", () => { pages += 1; ask = null; read(); }));
-    if (!list.isConnected) fill(body, list, rest);
+    if (!list.isConnected) fill(body, columns, list, rest);
   }
 
   function item(card, before) {
@@ -175,7 +180,7 @@ export async function show({ main, signal, titled, address, query }) {
         card.paused_scope && h("span", "Queue paused"))),
       h("div.prs", pullRequests(card.pull_requests)),
       h("span.age", since(card.created_at)),
-      h("span.took", live && card.created_at ? ticking(card.created_at) : card.duration_seconds !== null ? duration(card.duration_seconds) : ""),
+      h("span.took", { title: "Duration" }, live && card.created_at ? ticking(card.created_at) : card.duration_seconds !== null ? duration(card.duration_seconds) : ""),
       card.id ? star(card, (on) => setStar(card.id, on)) : h("span"),
       card.multi_run && candidates(card, Boolean(unfolded), address));
     return row;
@@ -184,7 +189,7 @@ export async function show({ main, signal, titled, address, query }) {
   addEventListener("visibilitychange", () => { if (!document.hidden) read(); }, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
 
-  main.append(heading("Runs", { acts: [h("a.button.primary", { href: address("new") }, icon("plus"), "New run")] }), bar, fresh, body);
+  fill(main, heading("Runs", { acts: [h("a.button.primary", { href: address("new") }, icon("plus"), "New run")] }), bar, fresh, body);
   await read();
   api.get(inOrganization("repos"), { limit: 100 }, signal)
     .then((answer) => fill(bar.querySelector("datalist"), answer.items.map((each) => h("option", { value: each.name }))))

@@ -6,13 +6,14 @@ import { webhook } from "./doorbell.js";
 import { fill, h } from "./elements.js";
 import { endpoints } from "./endpoints.js";
 import { moment, word } from "./format.js";
+import { readPeople } from "./people.js";
 import { may, mayCreateTokens } from "./role.js";
 import { ask, attempt, button, choice, copy, empty, facts, field, heading, loaded, since, skeleton, table, tabs } from "./widgets.js";
 
 const LABELS = { tokens: "API tokens", endpoints: "Webhook endpoints", webhook: "Webhook of Codegen", audit: "Audit trail" };
 // The role that may see a part, where not everyone may.
 const LEAST = { webhook: "member", audit: "admin" };
-const ROLES = [["viewer", "Viewer: reads"], ["member", "Member: also acts"], ["admin", "Admin: also manages"]];
+const ROLES = [["viewer", "Viewer: looks only"], ["member", "Member: also starts runs"], ["admin", "Admin: also manages"]];
 
 export async function show({ main, signal, titled, address, parameters: [part = "tokens"] }) {
   titled("Settings");
@@ -44,18 +45,18 @@ async function createToken(again) {
     act: (form) => api.post("v1/users/me/api-tokens", { name: form.get("name"), role: form.get("role"), expires_at: form.get("days") ? new Date(Date.now() + Number(form.get("days")) * 86400000).toISOString() : null }),
   });
   if (!made) return;
-  await ask({ title: "Your new token", confirm: "Done", content: [h("p", "Copy it now: it is shown only once."), h("pre.prompt", made.token), button("Copy", () => copy(made.token, "The token"), { symbol: "copy" })], act: async () => true });
+  await ask({ title: "Your new token", confirm: "Done", dismiss: null, content: [h("p", "Copy it now: it is shown only once."), h("pre.prompt", made.token), button("Copy", () => copy(made.token, "The token"), { symbol: "copy" })] });
   again();
 }
 
 async function members({ signal, again }) {
-  const { items } = await api.get(inOrganization("members"), { limit: 100 }, signal);
+  const [{ items }, people] = await Promise.all([api.get(inOrganization("members"), { limit: 100 }, signal), readPeople(signal)]);
   return table(["Member", "Role here", "Role at Codegen", "Changed"], items.map((each) => {
     const role = choice("role", ROLES, each.role, async (value) => {
       if (!(await attempt(() => api.patch(inOrganization(`users/${each.id}`), { role: value }), `${each.name ?? each.github_username} is now ${value}.`))) again();
     });
     role.setAttribute("aria-label", `Role of ${each.name ?? each.github_username}`);
-    return [[h("b", each.name ?? each.github_username), h("p.muted", each.email)], may("admin") ? role : word(each.role), word(each.codegen_role), each.updated_at ? [since(each.updated_at), h("p.muted", each.updated_by)] : "–"];
+    return [[h("b", each.name ?? each.github_username), h("p.muted", each.email)], may("admin") ? role : word(each.role), word(each.codegen_role), each.updated_at ? [since(each.updated_at), h("p.muted", people(each.updated_by))] : "–"];
   }));
 }
 

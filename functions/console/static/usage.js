@@ -2,8 +2,9 @@
 
 import { api, inOrganization } from "./api.js";
 import { budgetsSection } from "./budgets.js";
-import { fill, h, svg } from "./elements.js";
+import { fill, h, icon, svg } from "./elements.js";
 import { count, duration, instant, word } from "./format.js";
+import { readPeople } from "./people.js";
 import { choice, empty, heading, loaded } from "./widgets.js";
 
 const PAGES = 5;
@@ -19,16 +20,16 @@ export async function show({ main, signal, titled, address, query }) {
   fill(main, heading("Usage", { actions: [span] }), body);
   const draw = () => loaded(body, async () => {
     const start = new Date(Date.now() - days * DAY).toISOString();
-    const [usage, [cards, complete], members, budgets] = await Promise.all([api.get(inOrganization("usage"), { start_date: start }, signal), runsSince(start, signal),
-      api.get(inOrganization("members"), { limit: 100 }, signal).catch(() => ({ items: [] })), api.get(inOrganization("budgets"), undefined, signal)]);
+    const [usage, [cards, complete], people, budgets] = await Promise.all([api.get(inOrganization("usage"), { start_date: start }, signal), runsSince(start, signal),
+      readPeople(signal), api.get(inOrganization("budgets"), undefined, signal)]);
     const limits = budgetsSection(budgets, draw);
-    const person = (key) => members.items.find((each) => key === `user:${each.id}`)?.name ?? (key === "unknown" ? "Started elsewhere" : key);
+    const person = (key) => (key === "unknown" ? "Started elsewhere" : people(key));
     if (!usage.runs.total) return [empty("usage", "Nothing to count yet", "The runs of the last days appear here."), limits];
     const took = cards.map((card) => card.duration_seconds).filter((seconds) => seconds !== null && seconds !== undefined).sort((a, b) => a - b);
     const ended = cards.filter((card) => ["completed", "failed", "timed_out", "incomplete"].includes(card.status));
     const share = ended.length ? Math.round((100 * ended.filter((card) => card.status === "completed").length) / ended.length) : null;
     return [
-      h("dl.numbers", [["Runs", usage.runs.total.toLocaleString("en")], ["Completed", share === null ? "–" : `${share} %`], ["Median duration", took.length ? duration(took[Math.floor(took.length / 2)]) : "–"], ["Multi-runs", usage.multi_runs.total], ["Runs of multi-runs", usage.upstream_creations.of_multi_runs]].map(([term, value]) => h("div", h("dt", term), h("dd", value)))),
+      h("dl.numbers", [["Runs", usage.runs.total.toLocaleString("en")], ["Completed", share === null ? "–" : `${share} %`], ["Median duration", took.length ? duration(took[Math.floor(took.length / 2)]) : "–"], ["Multi-runs", usage.multi_runs.total], ["Runs in multi-runs", usage.upstream_creations.of_multi_runs]].map(([term, value]) => h("div", h("dt", term), h("dd", value)))),
       limits,
       (!complete || !usage.complete) && h("p.muted", `The plots show the newest ${count(cards.length, "run")}.`),
       h("div.plots",
@@ -94,7 +95,7 @@ function plot(title, rows, stacked = false) {
   const statuses = stacked ? ORDER.filter((name) => rows.some(([, , by]) => by[name])) : [];
   return h(`figure.plot${stacked ? ".wide" : ""}`, h("figcaption", title), rows.length ? drawn : h("p.muted", "Nothing yet"),
     stacked && h("p.key-of", statuses.map((name) => h("span", h(`i.swatch.fill-${name}`), word(name)))),
-    h("details", h("summary", "Numbers"), h("div.scrolls", { tabindex: "0", role: "group", "aria-label": `${title}, numbers` }, h("table",
+    h("details", h("summary", icon("chevron"), "Show as a table"), h("div.scrolls", { tabindex: "0", role: "group", "aria-label": `${title}, numbers` }, h("table",
       h("thead", h("tr", h("th", { scope: "col" }, stacked ? "Day" : "What"), h("th", { scope: "col" }, "Runs"), statuses.map((name) => h("th", { scope: "col" }, word(name))))),
       h("tbody", rows.map(([label, number, by]) => h("tr", h("th", { scope: "row" }, label), h("td", number), statuses.map((name) => h("td", by[name] ?? 0)))))))));
 }
@@ -112,5 +113,5 @@ function columns(rows, most) {
   });
   const every = Math.ceil(rows.length / 8);
   return h("div.columns-plot", { "aria-hidden": "true" }, h("span.top-value", top), svg("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none" }, svg("line", { x1: 0, x2: 100, y1: height, y2: height, class: "axis" }), bars),
-    h("div.axis-labels", rows.map(([label], at) => h("span", at % every === 0 ? label : ""))));
+    h("div.axis-labels", rows.map(([label], at) => h(`span${(at / every) % 2 ? ".spare" : ""}`, at % every === 0 ? label : ""))));
 }

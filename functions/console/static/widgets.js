@@ -66,19 +66,22 @@ export function empty(symbol, title, text, ...actions) {
   return h("div.state", icon(symbol), h("h2", title), text && h("p", text), actions.some(Boolean) && h("div.actions", actions));
 }
 
-/** A problem with its detail and remedy, and a way to try again. */
-export function problem(error, again) {
+/** A problem with its detail and remedy, and a way to try again or another way out. */
+export function problem(error, again, ...acts) {
   const offline = error instanceof Offline || error.status === 0;
   const title = offline ? "No connection" : error.status === 403 ? "Not allowed" : error.status === 404 ? "Not found" : error.title ?? "Something went wrong";
-  return h("div.state.problem", { role: "alert" }, icon(offline ? "offline" : "failed"),
+  const element = h("div.state.problem", { role: "alert" }, icon(offline ? "offline" : "failed"),
     h("h2", title), h("p", error.message), error.remedy && h("p.remedy", error.remedy),
-    h("div.actions", again && button("Try again", again), error.code === "console_updated" && button("Reload", () => location.reload(), { kind: "primary" })),
+    h("div.actions", again && button("Try again", again), acts, error.code === "console_updated" && button("Reload", () => location.reload(), { kind: "primary" })),
     error.requestId && h("p.request-id", "Request ", h("code", error.requestId)));
+  if (offline && again) addEventListener("online", () => element.isConnected && again(), { once: true });
+  return element;
 }
 
 /** Lines that stand for what is being loaded. */
 export function skeleton(lines = 6) {
-  return h("div.skeleton", { role: "status" }, h("span.visually-hidden", "Loading"), Array.from({ length: lines }, () => h("div")));
+  return h("div.skeleton", { role: "status" }, h("span.visually-hidden", "Loading"), Array.from({ length: lines }, () => h("div")),
+    h("p.slow", "Still loading. Codegen accepts a limited number of calls, so this can take half a minute."));
 }
 
 /** Replace the content of `place` by what `load` returns; shows loading and problems. */
@@ -101,7 +104,9 @@ const toasts = h("div.toasts", { role: "status", "aria-live": "polite" });
 
 /** Say something for a moment. */
 export function toast(text, kind = "") {
-  if (!toasts.isConnected) document.body.append(toasts);
+  // In a dialog, so that the dialog does not cover it.
+  const place = document.querySelector("dialog[open]") ?? document.body;
+  if (toasts.parentNode !== place) place.append(toasts);
   const line = h(`div.toast${kind ? `.${kind}` : ""}`, text);
   toasts.append(line);
   setTimeout(() => line.remove(), kind === "bad" ? 9000 : 4000);
@@ -123,9 +128,9 @@ export async function attempt(act, success) {
 
 /**
  * Ask in a dialog. `act` gets the form's data when it is confirmed; a problem is shown in the dialog, which stays.
- * Resolves to what `act` returned, or null if the dialog was closed.
+ * Without `act`, the dialog only tells something. Resolves to what `act` returned, or null if the dialog was closed.
  */
-export function ask({ title, content = [], confirm = "Save", kind = "primary", act, wide = false }) {
+export function ask({ title, content = [], confirm = "Save", dismiss = "Cancel", kind = "primary", act = () => null, wide = false }) {
   return new Promise((resolve) => {
     const fault = h("div.fault", { role: "alert" });
     const send = h(`button.button.${kind}`, { type: "submit" }, confirm);
@@ -149,7 +154,7 @@ export function ask({ title, content = [], confirm = "Save", kind = "primary", a
         },
       },
     }, h("h2", { id: "dialog-title" }, title), content, fault,
-    h("div.actions", button("Cancel", () => dialog.close()), send));
+    h("div.actions", dismiss && button(dismiss, () => dialog.close()), send));
     const dialog = h(`dialog${wide ? ".wide" : ""}`, {
       "aria-labelledby": "dialog-title",
       on: { close: () => { dialog.remove(); resolve(answer); } },
@@ -245,7 +250,7 @@ export function table(heads, rows) {
 
 /** Copy a text to the clipboard, and say so. */
 export async function copy(text, what) {
-  await attempt(() => navigator.clipboard.writeText(text), `${what} copied.`);
+  await attempt(() => navigator.clipboard.writeText(text), `${what} was copied.`);
 }
 
 /** Let the person download a text as a file. */
