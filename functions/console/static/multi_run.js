@@ -202,7 +202,8 @@ function countsOf(multiRun) {
 
 /** The rank of a candidate. Where nothing was compared, the API ranks by number, which says nothing. */
 function rankOf({ judging }, index) {
-  return judging?.by_judges || judging?.ranking.some((each) => each.reasons.length) ? judging.ranking.find((each) => each.candidate === index) : null;
+  const ranking = judging?.ranking ?? [];
+  return judging?.by_judges || ranking.some((each) => each.reasons.length) ? ranking.find((each) => each.candidate === index) : null;
 }
 
 /** How many candidates are at work and how many wait. */
