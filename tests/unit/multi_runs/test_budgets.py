@@ -231,15 +231,52 @@ def test_a_run_that_is_launched_when_its_multi_run_fails_stays_counted(upstream:
     assert (watch(multi_run_id, 0).status, used()) == (Status.LAUNCHING, 1)
 
 
-def test_the_late_end_of_an_execution_cancels_no_run_for_which_a_retry_waits(upstream: Runs) -> None:
+def test_a_retry_first_completes_the_end_before_it_and_runs_queued_candidates_anew(upstream: Runs) -> None:
+    """The function that published the failure died before it cancelled the queued run."""
     multi_run_id = start(2)
     launch(multi_run_id, 0)
-    failed = stored(multi_run_id).model_copy(update={"status": MultiRunStatus.FAILED})
     current().multi_runs.advance(stored(multi_run_id), MultiRunStatus.FAILED)
-    assert act("retry", multi_run_id).status == 202
+    retried = act("retry", multi_run_id).json
+
+    assert [each["attempt"] for each in retried["candidates"]] == [2, 2]
+    first = current().runs.get(ORG, f"{multi_run_id}-0")
+    assert first is not None
+    assert (first.status, first.status_reason) == (
+        Status.CANCELLED,
+        "The run was cancelled before it was launched: The multi-run is failed.",
+    )
+    assert used() == 2
+
+
+def test_the_late_end_of_an_execution_cancels_no_run_of_a_retry(upstream: Runs) -> None:
+    """The launch that was under way when the retry began was refused, so its run is queued again."""
+    multi_run_id = start(2)
+    launch(multi_run_id, 0)
+    current().runs.write(*transitions.launching(watch(multi_run_id, 0), now=current().clock.now()))
+    current().multi_runs.advance(stored(multi_run_id), MultiRunStatus.FAILED)
+    failed = stored(multi_run_id)
+    assert [each["attempt"] for each in act("retry", multi_run_id).json["candidates"]] == [1, 2]
+    launching = watch(multi_run_id, 0)
+    queued = launching.model_copy(update={"status": Status.QUEUED, "launching_since": None})
+    current().runs.write(queued)
     leaving.release(failed, backend=current())
 
     assert watch(multi_run_id, 0).status is Status.QUEUED
+
+
+def test_a_run_that_a_late_task_queues_for_an_earlier_attempt_is_not_launched(upstream: Runs) -> None:
+    multi_run_id = start(1)
+    task("plan", multi_run_id)
+    before = stored(multi_run_id)
+    task("publish", multi_run_id, error="The state machine failed.")
+    act("retry", multi_run_id)
+    candidates.queue(before, 0, "token-0", backend=current())
+    upstream.follow(1)
+
+    late = current().runs.get(ORG, f"{multi_run_id}-0")
+    assert late is not None
+    assert (len(upstream.fake.creates), late.status) == (0, Status.CANCELLED)
+    assert late.status_reason == "The run was cancelled before it was launched: A later attempt takes its place."
 
 
 def test_a_run_that_is_queued_when_its_candidate_was_dropped_is_not_launched(upstream: Runs) -> None:

@@ -40,6 +40,11 @@ class Candidate:
         return self.watch is not None and self.watch.status.terminal
 
     @property
+    def under_way(self) -> bool:
+        """Whether the run is queued or was launched, and has not ended."""
+        return self.watch is not None and not self.watch.status.terminal
+
+    @property
     def launched(self) -> bool:
         """Whether the run exists upstream."""
         return self.watch is not None and self.watch.agent_run_id is not None

@@ -39,8 +39,8 @@ def give_back(multi_run: MultiRun, *, backend: Backend) -> None:
 
     While it is open, these are the runs of dropped candidates; when it has ended, all that were not launched, and those
     that are queued are cancelled. The poller launches no run of a dropped candidate or of a multi-run that has ended
-    (see `reason`), so a run without a watch is not launched. A run whose launch had no answer stays counted. Raises
-    `StorageUnavailable`.
+    (see `reason`), so a run without a watch is not launched. A run whose launch is under way or had no answer stays
+    counted. Raises `StorageUnavailable`.
     """
     org_id = multi_run.org_id
     if multi_run.status.terminal:
@@ -57,9 +57,13 @@ def give_back(multi_run: MultiRun, *, backend: Backend) -> None:
 def reason(multi_run: MultiRun, watch: Watch) -> Cancel | None:
     """Return why a queued run of a multi-run is not to be launched; None if it is."""
     if multi_run.status.terminal:
-        cause = f"The multi-run is {multi_run.status}."
-        requested_at = multi_run.finished_at or watch.created_at
-        return Cancel(requested_at=requested_at, requested_by=multi_run.created_by, reason=cause)
+        at = multi_run.finished_at or watch.created_at
+        return Cancel(
+            requested_at=at, requested_by=multi_run.created_by, reason=f"The multi-run is {multi_run.status}."
+        )
+    if watch.key not in multi_run.current_keys:
+        at = multi_run.reopened_at or watch.created_at
+        return Cancel(requested_at=at, requested_by=multi_run.created_by, reason="A later attempt takes its place.")
     for index, drop in multi_run.dropped.items():
         if multi_run.candidate_key(int(index)) == watch.key:
             return _cancel(multi_run, drop)
@@ -69,22 +73,24 @@ def reason(multi_run: MultiRun, watch: Watch) -> Cancel | None:
 def _withdrawn(multi_run: MultiRun, watches: dict[str, Watch], backend: Backend) -> dict[str, Watch]:
     """Cancel the runs of a multi-run that has ended which are queued; return the new states of all its runs.
 
-    A run that the poller launches at the same moment is not cancelled.
+    A run that the poller launches at the same moment is not cancelled, and nothing is once a retry has begun.
     """
     queued = [watch for watch in watches.values() if watch.unlaunched]
-    if not queued:
-        return watches
-    current = backend.multi_runs.get(multi_run.org_id, multi_run.id)
-    if current is None or not current.status.terminal:
-        return watches  # A retry has begun, and waits for these runs.
     left = [_cancelled(multi_run, watch, backend) for watch in queued]
-    backend.kick(*left)
+    if left:
+        backend.kick(*left)
     return watches | {watch.key: watch for watch in left}
 
 
 def _cancelled(multi_run: MultiRun, watch: Watch, backend: Backend) -> Watch:
-    """Cancel a run while it is queued; return its new state."""
-    while watch.unlaunched and (cancel := reason(multi_run, watch)):
+    """Cancel a run while it is queued and its multi-run does not go on; return its new state.
+
+    The multi-run is read after the run. A retry that waits for the run touches it, so the write fails.
+    """
+    while watch.unlaunched:
+        current = backend.multi_runs.get(multi_run.org_id, multi_run.id)
+        if current is None or not (cancel := reason(current, watch)):
+            return watch
         try:
             return backend.runs.write(*transitions.cancelled(watch, cancel, now=backend.clock.now()))
         except ConditionFailed:

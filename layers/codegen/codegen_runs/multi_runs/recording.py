@@ -13,7 +13,7 @@ from codegen_runs.backend import Backend
 from codegen_runs.multi_runs import transitions
 from codegen_runs.multi_runs.judging import candidate
 from codegen_runs.multi_runs.transitions import Change
-from codegen_runs.storage.multi_runs import MultiRun
+from codegen_runs.storage.multi_runs import Action, MultiRun
 from codegen_runs.storage.runs import Watch
 from codegen_runs.storage.table import ConditionFailed
 
@@ -44,12 +44,20 @@ def update(
         The multi-run as stored, and whether this changed it.
     """
     while change := decide(multi_run):
-        also = backend.runs.event_actions(multi_run.org_id, multi_run.key, change.events)
         try:
-            return backend.multi_runs.advance(multi_run, change.status, also=also, **change.fields), True
+            return store(multi_run, change, backend=backend), True
         except ConditionFailed:
             multi_run = backend.multi_runs.get(multi_run.org_id, multi_run.id) or multi_run
     return multi_run, False
+
+
+def store(multi_run: MultiRun, change: Change, *, also: Sequence[Action] = (), backend: Backend) -> MultiRun:
+    """Store a change of a multi-run as it was read, with further actions of the transaction; return the new state.
+
+    Raises `ConditionFailed` if it was written since it was read, or if an action fails.
+    """
+    events = backend.runs.event_actions(multi_run.org_id, multi_run.key, change.events)
+    return backend.multi_runs.advance(multi_run, change.status, also=[*events, *also], **change.fields)
 
 
 def candidates_ended(watches: Sequence[Watch], *, backend: Backend) -> tuple[MultiRun | None, bool]:

@@ -29,6 +29,8 @@ from codegen_runs.multi_runs.transitions import Change
 from codegen_runs.problems import Conflict, StorageUnavailable, Unprocessable
 from codegen_runs.secret_forms import MASK
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Prompt, Strategy, SynthesisOptions
+from codegen_runs.storage.runs import Watch
+from codegen_runs.storage.table import ConditionFailed
 
 Indexes = list[int]
 
@@ -114,7 +116,7 @@ def retry(
         prompts = [multi_run.candidates[index].prompt or multi_run.prompt for index in wanted]
         if any(MASK in prompt for prompt in prompts):
             raise PromptMasked("The prompt contained a secret. Secrets are masked when a multi-run has ended.")
-        attempts = {index: multi_run.attempt(index) + candidates[index].finished for index in wanted}
+        attempts = {index: multi_run.attempt(index) + (not candidates[index].under_way) for index in wanted}
         return transitions.candidates_retried(
             multi_run, attempts, by=caller.id, now=backend.clock.now(), **_combined_anew(multi_run)
         )
@@ -164,26 +166,36 @@ def _reopen(
     caller: Caller,
     backend: Backend,
 ) -> MultiRunSnapshot:
-    """Store a change that has a multi-run go on, and start its next execution."""
+    """Store a change that has a multi-run go on, and start its next execution.
 
-    def change(multi_run: MultiRun) -> Change | None:
-        candidates = judge(multi_run, watches_of(multi_run, backend=backend)).candidates
-        return decide(multi_run, candidates)
-
-    now, multi_run = backend.clock.now(), find(org_id, multi_run_id, backend=backend)
+    If the multi-run, or a run that it waits for, is written in the meantime, decide again.
+    """
     is_changed = False
-    if first := change(multi_run):
+    while not is_changed:
+        multi_run = find(org_id, multi_run_id, backend=backend)
+        if multi_run.status.terminal:
+            # The function that ended it may still be at work, or may have died. A queued run is cancelled before the
+            # decision, so nothing goes on that waits for a run which is about to be cancelled.
+            leaving.release(multi_run, backend=backend)
+        watches = watches_of(multi_run, backend=backend)
+        change = decide(multi_run, judge(multi_run, watches).candidates)
+        if change is None:
+            break
         with ExitStack() as on_error:
-            changed = multi_run.model_copy(update=dict(first.fields))
+            changed = multi_run.model_copy(update=dict(change.fields))
             on_error.callback(_reserve(changed, caller=caller, backend=backend).give_back)
-            multi_run, is_changed = recording.update(multi_run, change, backend=backend)
-            if is_changed:
-                on_error.pop_all()
+            touches = backend.runs.touch_actions(_at_launch(changed, watches))
+            try:
+                multi_run = recording.store(multi_run, change, also=touches, backend=backend)
+            except ConditionFailed:
+                continue
+            is_changed = True
+            on_error.pop_all()
     if is_changed:
         try:
             executions.start(multi_run)
         except StorageUnavailable:
-            reason = "The multi-run could not go on."
+            reason, now = "The multi-run could not go on.", backend.clock.now()
             multi_run, _ = recording.update(
                 multi_run, lambda current: transitions.failed(current, reason, now=now), backend=backend
             )
@@ -194,12 +206,18 @@ def _reopen(
     return snapshot(multi_run, watches, now=backend.clock.now())
 
 
+def _at_launch(multi_run: MultiRun, watches: Mapping[str, Watch]) -> list[Watch]:
+    """Return the runs of candidates that Codegen may be about to receive. If it refuses one, that is queued again."""
+    found = [watches[key] for key in multi_run.candidate_keys if key in watches]
+    return [watch for watch in found if watch.agent_run_id is None and not watch.status.terminal]
+
+
 def _reserve(multi_run: MultiRun, *, caller: Caller, backend: Backend) -> Spent:
     """Count the runs that are to come as queued, and take them from the budgets. Those with watches count already.
 
     Raises `BudgetExhausted`, `TooManyQueuedRuns`, and nothing is counted, or `StorageUnavailable`.
     """
-    watches = watches_of(multi_run, backend=backend)
+    watches = backend.runs.get_many(multi_run.org_id, multi_run.every_key)
     keys = [key for key in costs.keys(multi_run) if key not in watches]
     now = milliseconds(backend.clock.now())
     until = max(multi_run.deadline_at, now) + milliseconds(SYNTHESIS_SECONDS + NET_SECONDS)
@@ -212,7 +230,7 @@ def _reserve(multi_run: MultiRun, *, caller: Caller, backend: Backend) -> Spent:
         until=until,
         ahead=True,
         execution=multi_run.execution,
-        existing=tuple(sorted(backend.runs.get_many(multi_run.org_id, multi_run.every_key))),
+        existing=tuple(sorted(watches)),
     )
     spent = spending.take(need, org_id=multi_run.org_id, backend=backend)
     with ExitStack() as on_error:

@@ -538,6 +538,11 @@ class MultiRun(BaseModel):
         return [*attempts, *self.internal_keys]
 
     @property
+    def current_keys(self) -> list[str]:
+        """The keys of the watches of the runs that count now, without those of earlier attempts and rankings."""
+        return [*self.candidate_keys, *(self.judge_key(run.number) for run in self.judge_runs), self.synthesis_key]
+
+    @property
     def identities(self) -> set[str]:
         """The names of the models and harnesses of the candidates, which a judge must not see."""
         named = ((variant.model, variant.agent_type) for variant in self.candidates)

@@ -554,6 +554,17 @@ class RunsTable:
                 actions.append(("Put", self._table.put_action(announced)))
         return actions
 
+    def touch_actions(self, watches: Sequence[Watch]) -> list[tuple[str, dict[str, Any]]]:
+        """Return the actions of a transaction that requires watches to be as they were read.
+
+        It writes them unchanged, so every other function that has read one before has to read it again.
+        """
+        actions = []
+        for watch in watches:
+            item = _item(watch.model_copy(update={"rev": watch.rev + 1}))
+            actions.append(("Put", self._table.put_action(item, Condition("#rev = :rev", {"rev": watch.rev}))))
+        return actions
+
     def imprints(self, org_id: int, key: str, epoch: int) -> list[str]:
         """List the imprints of the log entries in the events of an epoch, oldest first. See `Event.imprint`."""
         condition = Condition(
