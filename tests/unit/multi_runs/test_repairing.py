@@ -158,6 +158,28 @@ def test_resynthesize_costs_one_run_and_runs_no_candidate_again(upstream: Runs) 
     assert read["candidates"] == first["candidates"]
 
 
+def test_resynthesize_launches_no_candidate_that_was_never_launched(
+    upstream: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state machine failed before it queued the third one."""
+    for script in THREE[:2]:
+        upstream.fake.script(script)
+    multi_run_id = str(create({"prompt": "Fix it.", "concurrency": 3, "judge": "never", "quorum": 2}).json["id"])
+    for index in task("plan", multi_run_id)["candidates"][:2]:
+        task("launch", multi_run_id, index=index, task_token=f"token-{index}")
+    upstream.follow()
+    task("publish", multi_run_id, error="The state machine failed.")
+    upstream.fake.calls.clear()
+    monkeypatch.setenv("MAX_QUEUED_RUNS_PER_CALLER", "1")  # Only the synthesis is queued.
+
+    assert act("resynthesize", multi_run_id, {"candidates": [0, 1]}).status == 202
+    finish(upstream, multi_run_id, saying("Use a lock, and copy what is read."))
+
+    found = get(multi_run_id).json
+    assert (found["answer"]["source"], found["candidates"][2]["status"]) == ("synthesis", "queued")
+    assert upstream.fake.calls["create_agent_run"] == 1
+
+
 def test_with_fewer_usable_answers_than_the_quorum_the_candidates_to_combine_are_named(upstream: Runs) -> None:
     multi_run_id = ended(upstream, FAILING, *THREE, quorum=4)
 

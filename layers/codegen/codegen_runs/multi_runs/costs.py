@@ -52,7 +52,7 @@ def of(multi_run: MultiRun) -> Costs:
 def further(multi_run: MultiRun, existing: Collection[str]) -> int:
     """Return the most runs that a multi-run that goes on starts, besides those whose keys exist already."""
     cost = of(multi_run)
-    candidates = sum(key not in existing for key in multi_run.candidate_keys)
+    candidates = sum(key not in existing for key in _candidate_keys(multi_run))
     return candidates + (0 if multi_run.ranking else cost.judges.at_most) + cost.syntheses.at_most
 
 
@@ -62,7 +62,12 @@ def keys(multi_run: MultiRun) -> list[str]:
     first = multi_run.earlier_judge_runs + 1
     of_judges = [multi_run.judge_key(first + number) for number in range(_expected_judges(multi_run, count))]
     of_synthesis = [multi_run.synthesis_key] if _syntheses(multi_run, count) else []
-    return [*multi_run.candidate_keys, *of_judges, *of_synthesis]
+    return [*_candidate_keys(multi_run), *of_judges, *of_synthesis]
+
+
+def _candidate_keys(multi_run: MultiRun) -> list[str]:
+    """Return the keys of the watches of all candidates but those that a caller left out, which are not launched."""
+    return [key for index, key in enumerate(multi_run.candidate_keys) if index not in multi_run.left_out]
 
 
 def _fewest_judges(multi_run: MultiRun, count: int) -> int:

@@ -103,6 +103,11 @@ class Candidate:
         return not self.finished and not self.dropped
 
     @property
+    def awaited(self) -> bool:
+        """Whether the multi-run launches it or waits for it: a result can still come, and no caller left it out."""
+        return self.pending and not self.left_out
+
+    @property
     def unpickable(self) -> str | None:
         """Why a person cannot pick it, in a sentence; None if it has ended with an answer or with a pull request."""
         if not self.finished or self.watch is None:

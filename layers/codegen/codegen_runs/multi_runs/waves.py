@@ -30,7 +30,7 @@ class Unneeded(NamedTuple):
 def first(multi_run: MultiRun, judgement: Judgement) -> list[int]:
     """Return the candidates to launch when the state machine starts."""
     wanted = {*_at_start(multi_run), *multi_run.launched}
-    return [each.index for each in judgement.candidates if each.pending and each.index in wanted]
+    return [each.index for each in judgement.candidates if each.awaited and each.index in wanted]
 
 
 def further(multi_run: MultiRun, judgement: Judgement, *, now: float) -> list[int]:
@@ -73,7 +73,7 @@ def _at_start(multi_run: MultiRun) -> Sequence[int]:
 def _to_launch(multi_run: MultiRun, judgement: Judgement) -> list[int]:
     """Return the candidates that the state machine was not told to launch."""
     launched = set(multi_run.launched)
-    return [each.index for each in judgement.candidates if each.pending and each.index not in launched]
+    return [each.index for each in judgement.candidates if each.awaited and each.index not in launched]
 
 
 def _missing_answers(multi_run: MultiRun, judgement: Judgement) -> int:
