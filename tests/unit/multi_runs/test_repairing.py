@@ -271,6 +271,21 @@ def test_what_cannot_be_repaired_is_refused_with_the_reason(upstream: Runs) -> N
     assert act("retry", secret).json["code"] == "prompt_masked"
 
 
+def test_more_candidates_than_one_write_records_are_retried_in_parts(
+    upstream: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MAX_CANDIDATES", "MAX_QUEUED_RUNS_PER_CALLER", "MAX_QUEUED_RUNS_PER_ORGANIZATION"):
+        monkeypatch.setenv(name, "200")
+    multi_run_id = str(create({"prompt": "Fix it.", "concurrency": 120, "strategy": "none"}).json["id"])
+    task("publish", multi_run_id, error="The state machine failed.")
+
+    refused = act("retry", multi_run_id)
+    assert (refused.status, refused.json["code"]) == (409, "too_many_to_retry")
+    assert act("retry", multi_run_id, {"candidates": list(range(51))}).status == 409
+    assert act("retry", multi_run_id, {"candidates": list(range(50))}).status == 202
+    assert types(multi_run_id).count("candidate_retried") == 50
+
+
 def test_nothing_of_a_cancelled_multi_run_runs_again(upstream: Runs) -> None:
     multi_run_id = str(create({"prompt": "Fix it.", "concurrency": 2}).json["id"])
     upstream.fake.script(FAILING)

@@ -75,6 +75,13 @@ class NothingToRetry(Conflict):
     code = "nothing_to_retry"
 
 
+class TooManyToRetry(Conflict):
+    """The retry has more candidates than one write can record."""
+
+    code = "too_many_to_retry"
+    remedy = f"Name at most {transitions.MOST_RETRIED} of them in `candidates`, and the others in a later retry."
+
+
 class PromptMasked(Conflict):
     """The prompt is no longer stored as it was."""
 
@@ -96,7 +103,8 @@ def retry(
 
     A candidate whose run has not ended is not started again: the multi-run waits for it. If the multi-run is at work
     and all candidates run already, nothing changes. Raises `MultiRunNotFound`, `MultiRunOpen`,
-    `MultiRunCancelled`, `NothingToRetry`, `PromptMasked`, `Unprocessable`, `TooManyQueuedRuns`, `StorageUnavailable`.
+    `MultiRunCancelled`, `NothingToRetry`, `TooManyToRetry`, `PromptMasked`, `Unprocessable`, `TooManyQueuedRuns`,
+    `StorageUnavailable`.
     """
 
     def decide(multi_run: MultiRun, candidates: Sequence[Candidate]) -> Change | None:
@@ -113,6 +121,8 @@ def retry(
                 if names
                 else "No candidate has failed."
             )
+        if len(wanted) > transitions.MOST_RETRIED:
+            raise TooManyToRetry(f"{len(wanted)} candidates cannot run again at once.")
         prompts = [multi_run.candidates[index].prompt or multi_run.prompt for index in wanted]
         if any(MASK in prompt for prompt in prompts):
             raise PromptMasked("The prompt contained a secret. Secrets are masked when a multi-run has ended.")

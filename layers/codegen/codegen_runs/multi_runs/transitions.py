@@ -34,6 +34,9 @@ REASON_CHARACTERS = 500
 # The most ends of candidates in one change. A transaction has at most 100 actions, and an end has up to two events.
 MOST_ENDS = 40
 
+# The most candidates in one retry. Each is an event, and the runs that are being launched are written, too.
+MOST_RETRIED = 50
+
 
 class Change(NamedTuple):
     """The status of a multi-run from now on, its other fields that change, and the events to append."""
