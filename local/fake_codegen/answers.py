@@ -196,14 +196,13 @@ def _merge(found: list[Candidate]) -> str:
     points = {candidate.label: _points(candidate.text) for candidate in found}
     counts = Counter(point for own in points.values() for point in own)
     shared = [point for point, count in counts.items() if count > 1]
-    sections = []
-    if shared:
-        sections.append(("Points that several candidates make", shared))
-    for label, own in points.items():
-        if alone := [point for point in own if counts[point] == 1]:
-            sections.append((f"Points that only candidate {label} makes", alone))
-    body = "\n\n".join(f"### {title}\n\n" + "\n".join(f"- {point}" for point in lines) for title, lines in sections)
-    return f"## Synthesised answer\n\nJoins {len(found)} candidates: {', '.join(points)}.\n\n{body}"
+    alone = [point for own in points.values() for point in own if counts[point] == 1]
+    # The prompt forbids naming the candidates, whose letters mean nothing to a reader.
+    sections = [("Points in several answers", shared), ("Points in one answer", alone)]
+    body = "".join(
+        f"\n\n### {title}\n\n" + "\n".join(f"- {point}" for point in lines) for title, lines in sections if lines
+    )
+    return f"## Synthesised answer\n\nThe points of {len(found)} answers, those that several share first.{body}"
 
 
 def _points(text: str) -> dict[str, None]:

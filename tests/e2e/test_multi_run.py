@@ -43,7 +43,7 @@ def test_three_candidates_become_one_answer(http: httpx.Client, stack: Stack) ->
 
     assert snapshot["status"] == "completed"
     assert snapshot["answer"]["source"] == "synthesis"
-    assert "candidates" in snapshot["answer"]["text"]
+    assert "3 answers" in snapshot["answer"]["text"]
     assert snapshot["counts"] == {
         "requested": 3, "launched": 3, "finished": 3, "usable": 3, "failed": 0, "missing": 0, "dropped": 0
     }  # fmt: skip

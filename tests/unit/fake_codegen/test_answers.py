@@ -38,10 +38,13 @@ def test_candidates_are_found_with_their_labels_in_every_format(formatted):
 def test_a_synthesis_lists_shared_points_once_and_then_each_candidates_own(formatted):
     text = answer(f"Join these answers.\n\n{formatted}", run_id=1, model="m")
 
-    assert text.startswith("## Synthesised answer\n\nJoins 2 candidates: A, B.")
+    assert text.startswith(
+        "## Synthesised answer\n\nThe points of 2 answers, those that several share first.\n\n### Points in several"
+    )
     assert [text.count(point) for point in ("Use a queue.", "Keep it small.", "Measure it")] == [1, 1, 1]
-    own = text.index("### Points that only candidate A makes")
+    own = text.index("### Points in one answer")
     assert text.index("Use a queue.") < own < text.index("Keep it small.")
+    assert "andidate" not in text
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_the_points_of_a_candidate_are_its_lines_without_headings_fences_and_sig
 
     merged = answer(f"Join these.\n<answer_A>{text}</answer_A><answer_B>Third.</answer_B>", run_id=1, model="m")
 
-    assert merged.partition("candidate A makes\n\n")[2].partition("\n\n")[0] == "- First.\n- Second."
+    assert merged.partition("in one answer\n\n")[2] == "- First.\n- Second.\n- Third."
 
 
 def test_text_inside_a_quoted_task_does_not_make_a_prompt_a_choice():
