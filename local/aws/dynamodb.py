@@ -6,11 +6,13 @@ as for the operation itself. `answer` calls the operation directly. moto still a
 Transactions. moto copies every table that a transaction writes to, once for each of its actions, to restore it if the
 transaction fails: with a few thousand items one write takes seconds. Patched, it copies the items that are written.
 
-Queries. moto sorts all items of a table for every query, and reads both keys again for each comparison. Patched, it
-reads each key once. moto also copies the items that it found, and copies and converts each of them again for every
-attribute that an index or a projection keeps. Patched, it returns the attributes of the items.
+Queries. moto looks at all items of a table for every query, sorts them, and reads both keys again for each comparison.
+Patched, it looks only at those with the partition key or of the index, and reads each key once. moto also copies the
+items that it found, and copies and converts each of them again for every attribute that an index or a projection keeps.
+Patched, it returns the attributes of the items.
 
-Writes. moto adds up the size of an item before it adds each attribute. Patched, it adds it up once.
+Sizes. moto adds up the size of an item before it adds each attribute, and twice for every query that finds it.
+Patched, it adds it up once for each write.
 
 For each patch a test fails once moto no longer needs it.
 """
@@ -21,6 +23,7 @@ import copy
 import json
 from base64 import b64decode, b64encode
 from contextlib import contextmanager
+from inspect import signature
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -43,7 +46,11 @@ if TYPE_CHECKING:
 
 # moto is only partly typed; what is patched here is not.
 _moto_transact_write_items: Any = DynamoDBBackend.transact_write_items
+_moto_update_item: Any = DynamoDBBackend.update_item
+_moto_query: Any = Table.query
+_QUERY = signature(_moto_query)
 _moto_project: Any = Item.project
+_moto_size: Any = Item.size
 
 _TARGET = "DynamoDB_20120810."
 _CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -110,7 +117,7 @@ def _base64(value: bytes) -> str:
 @contextmanager
 def patched() -> Iterator[None]:
     """Apply all patches while the context lasts."""
-    with item_backups(), plain_keys(), shared_items(), sizes_once():
+    with item_backups(), plain_keys(), partitions(), shared_items(), sizes_once():
         yield
 
 
@@ -118,6 +125,13 @@ def patched() -> Iterator[None]:
 def plain_keys() -> Iterator[None]:
     """Sort the items of a table by plain values while the context lasts."""
     with patch.object(Table, "all_items", _all_items):
+        yield
+
+
+@contextmanager
+def partitions() -> Iterator[None]:
+    """Look only at the items that a query can find while the context lasts."""
+    with patch.object(Table, "query", _query):
         yield
 
 
@@ -137,8 +151,12 @@ def shared_items() -> Iterator[None]:
 
 @contextmanager
 def sizes_once() -> Iterator[None]:
-    """Add up the size of a new item once while the context lasts."""
-    with patch.object(Item, "__init__", _make_item):
+    """Add up the size of an item once for each write while the context lasts."""
+    with (
+        patch.object(Item, "__init__", _make_item),
+        patch.object(Item, "size", _size),
+        patch.object(DynamoDBBackend, "update_item", _update_item),
+    ):
         yield
 
 
@@ -160,6 +178,46 @@ def _all_items(table: Any) -> list[Any]:
         for _, items in sorted(table.items.items(), key=lambda of_hash: of_hash[0].cast_value)
         for item in sorted(items.values(), key=lambda item: item.range_key.cast_value)
     ]
+
+
+def _query(*arguments: Any, **options: Any) -> Any:
+    given = _QUERY.bind(*arguments, **options).arguments
+    table, index_name = given["self"], given.get("index_name")
+    found = _of_index(table, index_name) if index_name else _of_partition(table, given["hash_key"])
+    # moto asks the table for all its items, and looks among them.
+    with patch.object(table, "all_items", lambda: found, create=True):
+        return _moto_query(*arguments, **options)
+
+
+def _of_partition(table: Any, hash_key: DynamoType) -> list[Any]:
+    found = table.items.get(hash_key)
+    if found is None:
+        return []
+    return list(found.values()) if table.range_key_attr else [found]
+
+
+def _of_index(table: Any, index_name: str) -> list[Any]:
+    """Return the items of an index: those that have its first key. moto looks for the rest."""
+    keys = [index.schema[0]["AttributeName"] for index in table.all_indexes() if index.name == index_name]
+    of_hashes = table.items.values()
+    items = (item for items in of_hashes for item in items.values()) if table.range_key_attr else of_hashes
+    return [item for item in items if all(key in item.attrs for key in keys)]
+
+
+def _size(item: Any) -> int:
+    if not hasattr(item, "known_size"):
+        item.known_size = _moto_size(item)
+    size: int = item.known_size
+    return size
+
+
+def _update_item(backend: Any, table_name: str, key: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+    """Update an item, which changes the stored one."""
+    try:
+        return _moto_update_item(backend, table_name, key, *arguments, **options)
+    finally:
+        if item := backend.get_item(table_name, key):
+            vars(item).pop("known_size", None)
 
 
 def _make_item(item: Item, hash_key: DynamoType, range_key: DynamoType | None, attrs: dict[str, Any]) -> None:

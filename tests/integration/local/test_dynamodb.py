@@ -16,7 +16,7 @@ from moto import mock_aws
 from moto.dynamodb.models import Table
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-from local.aws.dynamodb import is_on_items, patched, plain_keys, shared_items, sizes_once
+from local.aws.dynamodb import is_on_items, partitions, patched, plain_keys, shared_items, sizes_once
 from local.aws.server import serve
 from local.loopback import listen
 
@@ -166,6 +166,7 @@ ASK_FOR_DUE: Any = {
     "ExpressionAttributeValues": {":v": DUE["due"]},
 }
 ASK_FOR_FIRST: Any = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "first"}}}
+ASK_FOR_LARGE: Any = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "large"}}}
 COUNT: Any = {"ExpressionAttributeNames": {"#count": "count"}}
 
 
@@ -292,3 +293,76 @@ def test_moto_alone_adds_up_the_size_of_an_item_for_each_attribute(patches: Any,
         Item(DynamoType({"S": "a"}), None, {f"attribute {number}": {"S": "x"} for number in range(40)})
 
     assert most / 2 < len(sizes) <= most
+
+
+def test_the_size_of_an_item_that_was_updated_counts_for_the_page(client: Any) -> None:
+    for number in range(4):
+        key: Any = {"pk": {"S": "large"}, "sk": {"S": str(number)}}
+        client.put_item(TableName="things", Item=key)
+        client.query(TableName="things", **ASK_FOR_LARGE)
+        client.update_item(
+            TableName="things",
+            Key=key,
+            UpdateExpression="SET content = :content",
+            ExpressionAttributeValues={":content": {"S": "x" * 390_000}},
+        )
+
+    first = client.query(TableName="things", **ASK_FOR_LARGE)
+    second = client.query(TableName="things", **ASK_FOR_LARGE, ExclusiveStartKey=first["LastEvaluatedKey"])
+
+    assert [item["sk"]["S"] for page in (first, second) for item in page["Items"]] == ["0", "1", "2", "3"]
+    assert len(first["Items"]) == 2
+
+
+def test_a_query_for_a_key_that_no_item_has_finds_nothing(client: Any) -> None:
+    assert client.query(TableName="things", **ASK_FOR_LARGE)["Items"] == []
+
+
+def test_an_index_has_only_items_with_its_key_in_the_order_of_their_keys(indexed: Any) -> None:
+    for name, due in [("second", {"N": "8"}), ("third", {"N": "7"}), ("zero", {"N": "7"}), ("fourth", None)]:
+        indexed.put_item(TableName="indexed", Item=thing(name) | ({"due": due} if due else {}))
+
+    found = indexed.query(TableName="indexed", **ASK_FOR_DUE)["Items"]
+
+    assert [item["pk"]["S"] for item in found] == ["first", "third", "zero"]
+
+
+@pytest.mark.parametrize(("patches", "most"), [(nullcontext, 500), (partitions, 5)], ids=["alone", "patched"])
+def test_moto_alone_looks_at_all_items_for_a_query(patches: Any, most: int) -> None:
+    table = Table("things", "123456789012", "us-east-1", schema=KEYS, attr=ATTRIBUTES)
+    for number in range(50):
+        table.put_item(thing(str(number)))
+    keys, real = [], DynamoType.__eq__
+
+    def note(key: DynamoType, other: Any) -> bool:
+        keys.append(key)
+        return real(key, other)
+
+    with patches(), patch.object(DynamoType, "__eq__", note):
+        rest: Any = dict.fromkeys(("range_comparison", "exclusive_start_key", "projection_expressions"))
+        asked: Any = {"range_objs": [], "limit": 9, "scan_index_forward": True}
+        ((found,), _, _) = table.query(DynamoType({"S": "7"}), **rest, **asked)
+
+    assert found.hash_key.value == "7"
+    assert most / 10 <= len(keys) <= most
+
+
+@pytest.mark.parametrize(("patches", "most"), [(nullcontext, 1_000), (sizes_once, 40)], ids=["alone", "patched"])
+def test_moto_alone_adds_up_the_size_of_an_item_for_each_query(patches: Any, most: int) -> None:
+    sizes, real = [], DynamoType.size
+
+    def note(value: DynamoType) -> int:
+        sizes.append(value)
+        return real(value)
+
+    with patches():
+        table = Table("things", "123456789012", "us-east-1", schema=KEYS, attr=ATTRIBUTES)
+        table.put_item(thing("first") | {f"attribute {number}": {"S": "x"} for number in range(30)})
+        with patch.object(DynamoType, "size", note):
+            for _ in range(10):
+                rest: Any = dict.fromkeys(("range_comparison", "exclusive_start_key", "projection_expressions"))
+                asked: Any = {"range_objs": [], "limit": 9, "scan_index_forward": True}
+                table.query(DynamoType({"S": "first"}), **rest, **asked)
+
+    assert len(sizes) <= most
+    assert (len(sizes) > most / 2) == (patches is nullcontext)
