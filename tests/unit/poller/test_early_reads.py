@@ -1,4 +1,4 @@
-"""The last candidates of a multi-run are read earlier, with the reads that the others do not need any more."""
+"""The candidates that are left are read more often, with the reads that the others do not need any more."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,7 +14,6 @@ from codegen_runs.runs.schedule import (
     COMMON_INTERVAL,
     EARLIEST_READ,
     INTERVALS,
-    LAST_SHARE,
     early_read_interval,
 )
 from codegen_runs.storage.runs import Watch
@@ -158,8 +157,8 @@ def test_a_read_that_failed_is_not_repeated_early(
 
 def test_all_that_are_left_are_read_as_often_as_all_were_before() -> None:
     assert early_read_interval(30, left=0.1) == pytest.approx(3)
-    assert early_read_interval(30, left=LAST_SHARE) == 30 * LAST_SHARE
-    assert early_read_interval(30, left=LAST_SHARE + 0.01) == 30
+    assert early_read_interval(30, left=0.9) == pytest.approx(27)
+    assert early_read_interval(30, left=1) == 30
     assert early_read_interval(30, left=0.01) == EARLIEST_READ
     assert early_read_interval(0.5, left=0.01) == 0.5
 

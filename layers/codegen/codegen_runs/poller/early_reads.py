@@ -1,4 +1,4 @@
-"""Reading the last candidates of a multi-run before they are due, because the answer waits for them.
+"""Reading the candidates that are left before they are due, because the answer of their multi-run waits for the last.
 
 How many are left is known only after the candidates that are due have been read. So these reads are planned in memory,
 and the watches keep the time at which they are due anyway: a tick that ends forgets the plan, and nothing is lost.
@@ -35,7 +35,7 @@ class EarlyReads:
         self._read.pop(place, None)
 
     def planned(self, *, at_least: float = 0.0) -> dict[Place, float]:
-        """Return when each of the last candidates is read, if that is before it is due. Raises `StorageUnavailable`.
+        """Return when each of these candidates is read, if that is before it is due. Raises `StorageUnavailable`.
 
         Args:
             at_least: The interval at which all followed runs together keep to the limit of the Codegen API.

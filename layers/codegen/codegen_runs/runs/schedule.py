@@ -23,20 +23,19 @@ INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 # candidate begins at the first read after its end; reads at different moments would find the ends one after the other.
 COMMON_INTERVAL = 2.25
 
-# The intervals of candidates. They are longer than `INTERVALS` while nothing happens, because the last candidates of a
-# multi-run are read before they are due: see `early_read_interval`.
+# The intervals of candidates. They are longer than `INTERVALS` while nothing happens, because candidates are read before
+# they are due once others of their multi-run have ended: see `early_read_interval`.
 CANDIDATE_INTERVALS = (2.25, 2.25, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 
 # A candidate is first read so many seconds after its launch, at the nearest common moment. Hardly any has ended before.
 FIRST_CANDIDATE_READ = 3.0
 
-# The last candidates are those that are at most this share of all that their multi-run waits for.
-LAST_SHARE = 0.5
+# The candidates that are left are read at most as often as this.
 EARLIEST_READ = 0.5
 
-# The intervals of a run that its multi-run waits for alone, each up to an age in seconds. The reads that this takes are
-# those that such a run does not need: two looks, and one for its pull requests.
-AWAITED_INTERVALS = ((0.75, 1.0), (2.25, 0.5), (5.5, 1.0))
+# The intervals of a run that its multi-run waits for alone, each up to an age in seconds. Most of the reads that this
+# takes are those that such a run does not need: two looks, and one for its pull requests.
+AWAITED_INTERVALS = ((0.75, 1.0), (3.0, 0.5), (5.5, 1.0))
 
 # After the first, second, ... failure in a row.
 RETRY_INTERVALS = (2.0, 5.0, 15.0, 30.0, 60.0)
@@ -88,7 +87,7 @@ def read_interval(watch: Watch, *, now: float, at_least: float) -> float:
 
 
 def early_read_interval(interval: float, *, left: float, at_least: float = 0.0) -> float:
-    """Return after how many seconds a candidate is read, which is earlier than usual if it is one of the last.
+    """Return after how many seconds a candidate is read, which is earlier than usual once others have ended.
 
     The answer waits for the end of the last one. Those that have ended are not read any more, so those that are left
     are read more often: all together as often as all were before, and so within the limit of the Codegen API.
@@ -98,8 +97,6 @@ def early_read_interval(interval: float, *, left: float, at_least: float = 0.0) 
         left: The share of the candidates, of those that the multi-run waits for, that have not ended.
         at_least: The interval at which all followed runs together keep to the limit of the Codegen API.
     """
-    if left > LAST_SHARE:
-        return interval
     return min(interval, max(interval * left, EARLIEST_READ, at_least))
 
 
