@@ -23,8 +23,8 @@ INTERVALS = (2.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 # candidate begins at the first read after its end; reads at different moments would find the ends one after the other.
 COMMON_INTERVAL = 2.25
 
-# The intervals of candidates. They are longer than `INTERVALS` while nothing happens, because candidates are read before
-# they are due once others of their multi-run have ended: see `early_read_interval`.
+# The intervals of candidates. They are longer than `INTERVALS` while nothing happens, because candidates are read
+# before they are due once others of their multi-run have ended: see `early_read_interval`.
 CANDIDATE_INTERVALS = (2.25, 2.25, 4.0, 6.0, 8.0, 12.0, 20.0, 30.0)
 
 # A candidate is first read so many seconds after its launch, at the nearest common moment. Hardly any has ended before.
