@@ -11,6 +11,8 @@ import { follow } from "./stream.js";
 import { ask, attempt, button, copy, download, empty, facts, field, heading, iconButton, problem, pullRequests, remaining, sideEffects, since, skeleton, star, status, tabs, ticking, toast } from "./widgets.js";
 
 const PAGE = 100;
+// Events that come together are followed by one request, so long after the last, in ms.
+const SOON = 150;
 
 export async function show({ main, signal, titled, address, parameters: [id], query }) {
   fill(main, skeleton(10));
@@ -221,12 +223,17 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
   // --- live ---
 
   let refreshing = 0;
+  let recording = 0;
   follow(path, {
     after: first.next_cursor === "0-0" ? null : first.next_cursor,
     signal,
     isBehind: () => log.isBehind,
     onEvent: (event) => {
       log.add([event]);
+      if (event.type === "checkpoint.created") {
+        clearTimeout(recording);
+        recording = setTimeout(drawHistory, SOON);
+      }
       if (event.type.startsWith("run.") && event.type !== "run.log" && event.type !== "run.log_updated") {
         // The event itself says how a turn ended. The rest of the card follows.
         if (ENDS.has(event.type)) {
@@ -234,7 +241,7 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
           draw();
         }
         clearTimeout(refreshing);
-        refreshing = setTimeout(refreshSurely, 150);
+        refreshing = setTimeout(refreshSurely, SOON);
       }
     },
     onSnapshot: (run) => {
