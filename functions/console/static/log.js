@@ -151,7 +151,7 @@ export class Log {
     let page = this.element.lastElementChild;
     if (!page || page.childElementCount >= LINES_OF_A_PAGE) {
       // The last page is on the screen while one follows the log.
-      if (page?.previousElementSibling) skip(page.previousElementSibling);
+      if (page?.previousElementSibling) leave(page.previousElementSibling);
       page = h("ol.page");
       this.element.append(page);
     }
@@ -357,6 +357,18 @@ function skip(page) {
   page.classList.add("skipped");
   page.style.setProperty("--lines", page.childElementCount);
   return page;
+}
+
+/**
+ * Skip a page that was shown, and free its layout. It is most of the memory of a log, and slows down each garbage
+ * collection. The browser keeps the layout of what it only skips, and makes it anew for what comes to the screen.
+ */
+function leave(page) {
+  const { height } = page.getBoundingClientRect();
+  page.style.setProperty("--height", `${height}px`);
+  page.classList.add("freed");
+  page.getBoundingClientRect();
+  skip(page).classList.remove("freed");
 }
 
 function mainInputWhole(input) {
