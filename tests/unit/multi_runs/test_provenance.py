@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen_runs.multi_runs.provenance import MOST_BLOCKS, MOST_LEFT_OUT, blocks, measured
+from codegen_runs.multi_runs.provenance import MOST_BLOCKS, MOST_LEFT_OUT, OVERLAPS, blocks, measured
 
 RACE = "Two workers read the clock before either of them has written the entry."
 FIX = "Take the clock as a parameter and write the entry under a condition."
@@ -54,6 +54,12 @@ def test_a_block_of_code_is_one_block() -> None:
     ]
 
 
+def test_only_a_fence_like_the_first_one_and_as_long_ends_a_block_of_code() -> None:
+    text = "````\nfirst\n```\n~~~~\n```` no end\nlast\n`````\nThen stop.\n"
+
+    assert [block.text for block in blocks(text)] == [text.removesuffix("\nThen stop.\n"), "Then stop."]
+
+
 def test_list_items_and_paragraphs_are_blocks_of_their_own() -> None:
     text = "Intro\ncontinues.\n1. One\n   goes on\n2) Two\n* Three\n\n---\n\nEnd."
 
@@ -64,6 +70,13 @@ def test_list_items_and_paragraphs_are_blocks_of_their_own() -> None:
         "* Three",
         "End.",
     ]
+
+
+def test_a_candidate_with_a_quarter_of_the_shingles_of_a_block_is_a_source() -> None:
+    found = measured("one two three four five six", {0: "one two three and more", 1: "one two and more"})
+
+    assert [(source.candidate, source.score) for source in found.blocks[0].sources] == [(0, OVERLAPS)]
+    assert measured("one two three and more", {0: "one two three four five six"}).left_out[0].taken == 1
 
 
 def test_short_blocks_are_compared_as_a_whole() -> None:

@@ -108,6 +108,10 @@ def test_only_pairs_that_can_decide_the_first_place_are_compared_again_for_it() 
     opposite = ranking.count([0, 1, 2], [[0, 1, 2], [2, 1, 0]])
     assert opposite.open_pairs(for_first_place=True) == [(0, 1), (0, 2), (1, 2)]
 
+    # Candidate 2 can come to share the first place.
+    shared = ranking.count([0, 1, 2], [[0, 1, 2], [1, 2, 0]])
+    assert shared.open_pairs(for_first_place=True) == [(0, 1), (0, 2)]
+
 
 votes = st.permutations(range(5)).flatmap(lambda each: st.integers(0, 5).map(lambda length: each[:length]))
 

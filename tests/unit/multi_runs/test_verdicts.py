@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen_runs.multi_runs.verdicts import MOST_REASON_CHARACTERS, NoVote, Verdict, choice, labels_for, verdict
+from codegen_runs.multi_runs.verdicts import (
+    MOST_DISAGREEMENTS,
+    MOST_REASON_CHARACTERS,
+    NoVote,
+    Verdict,
+    choice,
+    labels_for,
+    verdict,
+)
 
 THREE, TWELVE = list(ascii_uppercase[:3]), list(ascii_uppercase[:12])
 
@@ -140,6 +148,14 @@ def test_none_is_acceptable_is_a_verdict_with_or_without_a_ranking() -> None:
         assert isinstance(found, Verdict)
         assert found.none_acceptable
         assert list(found.ranking) == ranking
+
+
+def test_only_the_first_disagreements_are_kept() -> None:
+    listed = [f"Point {number}" for number in range(MOST_DISAGREEMENTS + 1)]
+    found = verdict(json.dumps({"ranking": ["A"], "disagreements": listed}), THREE)
+
+    assert isinstance(found, Verdict)
+    assert list(found.disagreements) == listed[:-1]
 
 
 def test_a_long_reason_is_cut_and_has_one_line() -> None:
