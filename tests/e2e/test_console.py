@@ -604,6 +604,25 @@ def test_a_checkpoint_appears_when_it_is_created(live: Stack, browser: Browser) 
         expect(page.locator(".checkpoints li", has_text="Manual")).to_be_visible()
 
 
+@pytest.mark.parametrize("failing", ["checkpoints", "lineage"])
+def test_checkpoints_that_cannot_be_loaded_are_asked_for_again(failing: str, live: Stack, browser: Browser) -> None:
+    run_id = start(live, "Describe a heron", seconds=300, steps=2, ending=NEVER)
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        answer = {"title": "Unavailable", "detail": "The table cannot be read."}
+        opened.expected.append("503")
+        page.route(f"**/{failing}*", lambda route: route.fulfill(status=503, json=answer))
+        opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        expect(page.locator(".problem")).to_contain_text("The table cannot be read.")
+
+        page.unroute_all()
+        page.locator(".problem").get_by_role("button", name="Try again").click()
+        expect(page.locator(".checkpoints li")).to_have_count(1)
+        expect(page.locator(".problem")).to_have_count(0)
+
+
 def test_the_first_screen_of_an_empty_deployment_says_what_to_do(live: Stack, browser: Browser) -> None:
     with console(browser, live.api_url) as opened:
         page = opened.page

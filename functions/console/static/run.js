@@ -116,14 +116,20 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
     tab !== "prompt" && followUp);
 
   async function drawHistory() {
-    const answer = await api.get(inOrganization(`${path}/checkpoints`), { limit: 50 }, signal).catch(() => ({ items: [] }));
-    if (signal.aborted || !answer.items.length) return;
-    const lineage = await api.get(inOrganization(`checkpoints/${answer.items.at(0).id}/lineage`), undefined, signal).catch(() => null);
-    if (signal.aborted) return;
-    fill(checkpoints, h("h2", "Checkpoints"), h("ol.checkpoints", answer.items.map((each) => h("li", icon("flag"),
+    let items;
+    let lineage;
+    try {
+      ({ items } = await api.get(inOrganization(`${path}/checkpoints`), { limit: 50 }, signal));
+      if (items.length) lineage = await api.get(inOrganization(`checkpoints/${items[0].id}/lineage`), undefined, signal);
+    } catch (error) {
+      if (!signal.aborted) fill(checkpoints, h("h2", "Checkpoints"), problem(error, drawHistory));
+      return;
+    }
+    if (signal.aborted || !items.length) return;
+    fill(checkpoints, h("h2", "Checkpoints"), h("ol.checkpoints", items.map((each) => h("li", icon("flag"),
       h("div", h("p", word(each.reason), " ", h("span.muted", `turn ${each.turn}`)), h("p.muted", { title: each.summary }, firstLine(each.summary))),
       may("member") && button("Fork", () => fork(each.id, each, address), { kind: "small", symbol: "fork" })))),
-    lineage && tree(lineage, card, address));
+    tree(lineage, card, address));
   }
 
   fill(main, heading(titleOf(card), { back: [h("a", { href: address("runs") }, "Runs"), card.multi_run_id && [" / ", h("a", { href: address(`multi-runs/${encodeURIComponent(card.multi_run_id)}`) }, "Multi-run")], ` / ${card.id ?? "waiting"}`], acts, actions, below: sentence }),
