@@ -167,7 +167,7 @@ def queue_late_and_poll(ended: Ended) -> None:
         pytest.param(poll, marks=pytest.mark.full),
         queue_again_and_end_late,
         pytest.param(queue_again_and_poll, marks=pytest.mark.full),
-        queue_late_and_end_late,
+        pytest.param(queue_late_and_end_late, marks=pytest.mark.full),
         pytest.param(queue_late_and_poll, marks=pytest.mark.full),
     ],
 )
