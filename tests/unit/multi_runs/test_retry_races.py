@@ -159,7 +159,7 @@ def queue_late_and_poll(ended: Ended) -> None:
     ended.poll()
 
 
-@pytest.mark.parametrize("is_launching", [False, True])
+@pytest.mark.parametrize("is_launching", [pytest.param(False, marks=pytest.mark.full), True])
 @pytest.mark.parametrize(
     "act",
     [
