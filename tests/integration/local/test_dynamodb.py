@@ -273,9 +273,7 @@ def test_moto_alone_copies_an_item_that_it_found_and_converts_it_for_each_attrib
         patch.object(Item, "__deepcopy__", note("copied", copies)),
         patch.object(Item, "to_regular_json", note("converted", conversions)),
     ):
-        asked = {"hash_key": DynamoType({"S": "first"}), "projection_expressions": [["pk"], ["count"]]}
-        rest: Any = dict.fromkeys(("range_comparison", "exclusive_start_key"))
-        ((found,), _, _) = table.query(**asked, **rest, range_objs=[], limit=9, scan_index_forward=True)
+        found = _found(table, "first", [["pk"], ["count"]])
 
     assert found.to_json()["Attributes"] == {"pk": {"S": "first"}, "count": {"N": "1"}}
     assert (names.count("copied"), names.count("converted")) == (copied, converted)
@@ -339,9 +337,7 @@ def test_moto_alone_looks_at_all_items_for_a_query(patches: Any, most: int) -> N
         return real(key, other)
 
     with patches(), patch.object(DynamoType, "__eq__", note):
-        rest: Any = dict.fromkeys(("range_comparison", "exclusive_start_key", "projection_expressions"))
-        asked: Any = {"range_objs": [], "limit": 9, "scan_index_forward": True}
-        ((found,), _, _) = table.query(DynamoType({"S": "7"}), **rest, **asked)
+        found = _found(table, "7")
 
     assert found.hash_key.value == "7"
     assert most / 10 <= len(keys) <= most
@@ -360,9 +356,16 @@ def test_moto_alone_adds_up_the_size_of_an_item_for_each_query(patches: Any, mos
         table.put_item(thing("first") | {f"attribute {number}": {"S": "x"} for number in range(30)})
         with patch.object(DynamoType, "size", note):
             for _ in range(10):
-                rest: Any = dict.fromkeys(("range_comparison", "exclusive_start_key", "projection_expressions"))
-                asked: Any = {"range_objs": [], "limit": 9, "scan_index_forward": True}
-                table.query(DynamoType({"S": "first"}), **rest, **asked)
+                _found(table, "first")
 
     assert len(sizes) <= most
     assert (len(sizes) > most / 2) == (patches is nullcontext)
+
+
+def _found(table: Table, name: str, projections: list[list[str]] | None = None) -> Item:
+    """Query for the only item with a partition key."""
+    rest: Any = {"range_comparison": None, "range_objs": [], "exclusive_start_key": None}
+    ((found,), _, _) = table.query(
+        DynamoType({"S": name}), limit=9, scan_index_forward=True, projection_expressions=projections, **rest
+    )
+    return found

@@ -13,13 +13,11 @@ from codegen_runs.multi_runs.repairing import RetryCandidates
 from codegen_runs.multi_runs.tasks import CandidateDropped, MultiRunGone
 from codegen_runs.problems import Conflict
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus
-from codegen_runs.upstream import over
-from local.fake_codegen import FakeCodegen, FakeTransport, Script
-from tests.support import handlers
-from tests.support.events import call, current, rest
+from local.fake_codegen import FakeCodegen, Script
+from tests.support.events import current
 from tests.unit.multi_runs.flow import ORG, Runs, stored
-from tests.unit.multi_runs.test_budgets import ADA, BUDGETS, drop, start, used
-from tests.unit.multi_runs.test_retry_races import Interruption
+from tests.unit.multi_runs.test_budgets import ADA, drop, start, used
+from tests.unit.multi_runs.test_retry_races import Interruption, counted
 
 CANDIDATES = 3
 
@@ -27,9 +25,7 @@ CANDIDATES = 3
 @pytest.fixture(autouse=True)
 def _world(upstream: Runs, fake: FakeCodegen) -> Iterator[None]:
     upstream.ticks, upstream.seconds = 1, 4
-    with over(FakeTransport(fake)):
-        body = {"organization": {"runs_per_month": 100_000, "concurrent_runs": 200}}
-        assert call(handlers.handler("budgets/set"), rest("PUT", BUDGETS, body=body, caller=ADA)).status == 200
+    with counted(fake, "runs_per_month"):
         yield
 
 

@@ -4,6 +4,7 @@ A step is a call of a table. The other function acts as a whole before one of th
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -60,12 +61,19 @@ class Interruption:
             self._act()
 
 
+@contextmanager
+def counted(fake: FakeCodegen, limit: str) -> Iterator[None]:
+    """Count runs in a budget that is never used up, and call Codegen as the deployment does."""
+    with over(FakeTransport(fake)):
+        body = {"organization": {limit: 100_000, "concurrent_runs": 200}}
+        assert call(handlers.handler("budgets/set"), rest("PUT", BUDGETS, body=body, caller=ADA)).status == 200
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _world(upstream: Runs, fake: FakeCodegen) -> Iterator[None]:
     upstream.ticks, upstream.seconds = 1, 12
-    with over(FakeTransport(fake)):
-        body = {"organization": {"runs_per_day": 100_000, "concurrent_runs": 200}}
-        assert call(handlers.handler("budgets/set"), rest("PUT", BUDGETS, body=body, caller=ADA)).status == 200
+    with counted(fake, "runs_per_day"):
         yield
 
 
