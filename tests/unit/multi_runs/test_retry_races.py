@@ -3,7 +3,7 @@
 A step is a call of a table. The other function acts as a whole before one of them, and each of them has its turn.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -96,6 +96,10 @@ class Ended:
         self.record = current().multi_runs.advance(stored(self.id), MultiRunStatus.FAILED, reason="It failed.")
         return self
 
+    def all_of(self, names: Sequence[str]) -> Callable[[], object]:
+        """Return a function that calls these methods."""
+        return lambda: [getattr(self, name)() for name in names]
+
     def end_late(self) -> None:
         assert self.record is not None
         leaving.release(self.record, backend=current())
@@ -139,55 +143,27 @@ class Ended:
         assert current().runs.get_backlog(ORG).count(round(current().clock.now() * 1000)) == 0
 
 
-def end_late(ended: Ended) -> None:
-    ended.end_late()
-
-
-def poll(ended: Ended) -> None:
-    ended.poll()
-
-
-def queue_again_and_end_late(ended: Ended) -> None:
-    ended.queue_again()
-    ended.end_late()
-
-
-def queue_again_and_poll(ended: Ended) -> None:
-    ended.queue_again()
-    ended.poll()
-
-
-def queue_late_and_end_late(ended: Ended) -> None:
-    ended.queue_late()
-    ended.end_late()
-
-
-def queue_late_and_poll(ended: Ended) -> None:
-    ended.queue_late()
-    ended.poll()
-
-
 @pytest.mark.parametrize("is_launching", [pytest.param(False, marks=pytest.mark.full), True])
 @pytest.mark.parametrize(
-    "act",
+    "acts",
     [
-        end_late,
-        pytest.param(poll, marks=pytest.mark.full),
-        queue_again_and_end_late,
-        pytest.param(queue_again_and_poll, marks=pytest.mark.full),
-        pytest.param(queue_late_and_end_late, marks=pytest.mark.full),
-        pytest.param(queue_late_and_poll, marks=pytest.mark.full),
+        "end_late",
+        pytest.param("poll", marks=pytest.mark.full),
+        "queue_again end_late",
+        pytest.param("queue_again poll", marks=pytest.mark.full),
+        pytest.param("queue_late end_late", marks=pytest.mark.full),
+        pytest.param("queue_late poll", marks=pytest.mark.full),
     ],
 )
 def test_a_retry_that_is_interrupted_at_any_step_waits_for_no_run_that_is_cancelled(
-    upstream: Runs, act: Callable[[Ended], None], is_launching: bool
+    upstream: Runs, acts: str, is_launching: bool
 ) -> None:
     for step in range(1, MOST_STEPS):
         ended = Ended(upstream)
         if is_launching:
             ended.mark()
         ended.end()
-        interruption = Interruption(step, lambda ended=ended: act(ended))
+        interruption = Interruption(step, ended.all_of(acts.split()))
         ended.retry(interruption.backend)
         if not interruption.acted:
             break
