@@ -14,7 +14,6 @@ from local.fake_codegen.plans import NEVER
 from local.stack import Stack
 from tests.e2e.test_browser import CuttingProxy
 from tests.support.console import IN_A_BROWSER, console, finish, post, post_to, start
-from tests.support.processes import wait_until
 
 pytestmark = IN_A_BROWSER
 
@@ -228,8 +227,8 @@ def test_the_layout_of_entries_that_left_the_screen_is_freed_and_nothing_moves(
                 page.evaluate(_CHOOSE_THE_FIRST)
             elif first and not following:
                 read.evaluate("entry => entry.scrollIntoView({ block: 'center' })")
-                # To look for a role would make the browser lay out the whole log.
-                expect(page.locator(".end .pill")).to_be_visible()
+                # What Playwright does to expect something, or to find a role, lays out the whole log.
+                page.wait_for_function("document.querySelector('.end .pill')")
                 tops.append(read.evaluate(_TOP))
             route.fulfill(status=200 if first else 204, content_type="text/event-stream", body=_stream(first, entries))
 
@@ -239,8 +238,7 @@ def test_the_layout_of_entries_that_left_the_screen_is_freed_and_nothing_moves(
         opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
         page.locator("#entry-11079").wait_for(state="attached")
 
-        # About 2,100 entries have 12 each.
-        wait_until(lambda: _layout_objects(page) < 8000)
+        assert _layout_objects(page) < 8000, "about 2,100 entries have 12 each"
         assert page.evaluate("document.activeElement === document.querySelector('.log .entry .toggle')")
         assert page.evaluate("String(getSelection())") == "Prompt"
         if following:
@@ -252,7 +250,7 @@ def test_the_layout_of_entries_that_left_the_screen_is_freed_and_nothing_moves(
 def _layout_objects(page: Page) -> float:
     tools = page.context.new_cdp_session(page)
     tools.send("Performance.enable")
-    # They are counted until garbage is collected, and those of the last frame are garbage only after the next one.
+    # They are counted until garbage is collected.
     tools.send("HeapProfiler.collectGarbage")
     metrics = tools.send("Performance.getMetrics")["metrics"]
     return next(float(each["value"]) for each in metrics if each["name"] == "LayoutObjects")
