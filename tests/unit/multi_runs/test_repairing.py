@@ -8,9 +8,10 @@ import pytest
 
 from codegen_runs import upstream as connections
 from codegen_runs.backend import Backend
-from codegen_runs.multi_runs import reconciler, repairing
+from codegen_runs.multi_runs import candidates, reconciler, repairing
 from codegen_runs.multi_runs.repairing import MultiRunCancelled, MultiRunOpen, Resynthesize, RetryCandidates
 from codegen_runs.multi_runs.tasks import MultiRunGone
+from codegen_runs.runs import transitions
 from codegen_runs.storage.runs import Watch
 from local.fake_codegen import FakeCodegen, FakeTransport, Script, Trouble
 from local.template import Template
@@ -18,7 +19,7 @@ from tests.support import handlers
 from tests.support.backend import Kicks, TestClock
 from tests.support.events import Answer, call, current, rest
 from tests.support.overtaken import Overtaken
-from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, stored, task, types
+from tests.unit.multi_runs.flow import ORG, PATH, Runs, cancel, create, events, get, stored, task, types, watch
 from tests.unit.run_control.controls import ADA, offers
 
 FAILING = Script(seconds=1, steps=1, ending="FAILED")
@@ -284,6 +285,23 @@ def test_more_candidates_than_one_write_records_are_retried_in_parts(
     assert act("retry", multi_run_id, {"candidates": list(range(51))}).status == 409
     assert act("retry", multi_run_id, {"candidates": list(range(50))}).status == 202
     assert types(multi_run_id).count("candidate_retried") == 50
+
+
+def test_a_retry_counts_the_runs_at_launch_that_it_writes(upstream: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_CANDIDATES", "MAX_QUEUED_RUNS_PER_CALLER", "MAX_QUEUED_RUNS_PER_ORGANIZATION"):
+        monkeypatch.setenv(name, "200")
+    multi_run_id = str(create({"prompt": "Fix it.", "concurrency": 100, "strategy": "none"}).json["id"])
+    task("plan", multi_run_id)
+    for index in range(60):
+        candidates.queue(stored(multi_run_id), index, f"token-{index}", backend=current())
+        current().runs.write(*transitions.launching(watch(multi_run_id, index), now=upstream.clock.now()))
+    task("publish", multi_run_id, error="The state machine failed.")
+
+    refused = act("retry", multi_run_id, {"candidates": list(range(40))})
+    assert (refused.status, refused.json["code"]) == (409, "too_many_to_retry")
+    assert refused.json["detail"] == "Codegen is about to receive 60 of its runs."
+    assert act("retry", multi_run_id, {"candidates": list(range(39))}).status == 202
+    assert types(multi_run_id).count("candidate_retried") == 39
 
 
 def test_nothing_of_a_cancelled_multi_run_runs_again(upstream: Runs) -> None:

@@ -19,7 +19,12 @@ OPENED = OpenedPullRequest(id=5, number=31, title="Fix", url=URL, branch_name="f
         (AnswerSource.FALLBACK, 1, [5, 6], f"The work of candidate 2: {URL}, 6"),
         (AnswerSource.ONLY_CANDIDATE, 0, [], "No pull request: candidate 1 has none."),
         (AnswerSource.SELECTED, 2, [], "No pull request: candidate 3 has none."),
-        (AnswerSource.SYNTHESIS, None, [], "No pull request: the answer is a text of its own."),
+        (
+            AnswerSource.SYNTHESIS,
+            None,
+            [],
+            "No pull request: a further run wrote this answer from the candidates' answers.",
+        ),
     ],
 )
 def test_an_answer_says_which_pull_requests_it_stands_for(

@@ -30,7 +30,7 @@ from codegen_runs.problems import Conflict, StorageUnavailable, Unprocessable
 from codegen_runs.secret_forms import MASK
 from codegen_runs.storage.multi_runs import MultiRun, MultiRunStatus, Prompt, Strategy, SynthesisOptions
 from codegen_runs.storage.runs import Watch
-from codegen_runs.storage.table import ConditionFailed
+from codegen_runs.storage.table import TRANSACTION_ACTIONS, ConditionFailed
 
 Indexes = list[int]
 
@@ -79,7 +79,7 @@ class TooManyToRetry(Conflict):
     """The retry has more candidates than one write can record."""
 
     code = "too_many_to_retry"
-    remedy = f"Name at most {transitions.MOST_RETRIED} of them in `candidates`, and the others in a later retry."
+    remedy = f"Name fewer of them in `candidates`, at most {transitions.MOST_RETRIED}, and the others in a later retry."
 
 
 class PromptMasked(Conflict):
@@ -195,6 +195,8 @@ def _reopen(
             changed = multi_run.model_copy(update=dict(change.fields))
             on_error.callback(_reserve(changed, caller=caller, backend=backend).give_back)
             touches = backend.runs.touch_actions(_at_launch(changed, watches))
+            if len(change.events) + len(touches) >= TRANSACTION_ACTIONS:
+                raise TooManyToRetry(f"Codegen is about to receive {len(touches)} of its runs.")
             try:
                 multi_run = recording.store(multi_run, change, also=touches, backend=backend)
             except ConditionFailed:

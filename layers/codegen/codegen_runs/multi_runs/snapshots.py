@@ -422,7 +422,7 @@ def _allowed_actions(
 def _answer(multi_run: MultiRun, answer: Answer, judgement: Judgement) -> AnswerSnapshot:
     index, candidates, sent = answer.candidate, judgement.candidates, multi_run.graft
     if index is None or not 0 <= index < len(candidates):
-        opened, stands_for = [], "No pull request: the answer is a text of its own."
+        opened, stands_for = [], "No pull request: a further run wrote this answer from the candidates' answers."
     elif opened := opened_by(candidates[index].watch):
         names = ", ".join(each.url or str(each.id) for each in opened)
         stands_for = f"The work of candidate {numbered(index)}: {names}"
