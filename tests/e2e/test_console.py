@@ -466,18 +466,25 @@ def test_a_run_that_is_next_has_place_one_in_the_queue(live: Stack, browser: Bro
 
 
 def test_the_form_starts_each_variant_once_and_a_second_wave(live: Stack, browser: Browser) -> None:
+    for agent in ("poet", "critic"):
+        post(live, "/agents", {"id": agent, "name": agent.title(), "system_prompt": f"You are a {agent}."})
     with console(browser, live.api_url) as opened:
         page = opened.page
         opened.sign_in()
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
         opened.open(f"{DEMO_ORG_ID}/new?candidates=3")
         page.get_by_label("Prompt", exact=True).fill("Write a limerick")
-        page.get_by_text("Give each candidate its own model or prompt").click()
+        page.get_by_label("Agent", exact=True).select_option("Poet")
+        page.get_by_text("Give each candidate its own model, agent or prompt").click()
         page.get_by_label("Prompt of candidate 2").fill("Write a sonnet")
+        page.get_by_label("Agent of candidate 3").select_option("Critic")
         page.get_by_label("Second wave").fill("2")
         page.get_by_label("At the end").select_option("none")
         expect(page.get_by_text("5 runs in total")).to_be_visible()
-        page.get_by_role("button", name="Start 3 candidates").click()
+        with page.expect_response(re.compile(r"/multi-runs$")) as started:
+            page.get_by_role("button", name="Start 3 candidates").click()
+        agents = [each["agent_id"] for each in started.value.json()["candidates"][:3]]
+        assert agents == ["poet", "poet", "critic"]
         expect(page.locator(".candidate")).to_have_count(5)
 
 

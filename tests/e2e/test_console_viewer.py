@@ -80,6 +80,10 @@ def test_a_viewer_finds_nothing_that_the_api_refuses(live: Stack, ids: dict[str,
 
         page.keyboard.press("n")
         expect(page).to_have_url(re.compile("settings/organization$"))
+        opened.expected.append("403")
+        opened.open(f"{DEMO_ORG_ID}/settings/audit")
+        expect(page.get_by_role("alert")).to_contain_text("Not allowed")
+        expect(page.locator("main form")).to_have_count(0)
         opened.open(f"{DEMO_ORG_ID}/settings/tokens")
         expect(page.get_by_role("button", name="Revoke")).to_have_count(1)
         expect(page.get_by_role("button", name="New token")).to_have_count(0)

@@ -214,6 +214,77 @@ def test_people_and_fields_have_names(live: Stack, browser: Browser) -> None:
         expect(page.locator(".versions li").first).to_contain_text("Ada Example")
 
 
+def test_an_agent_gets_a_repository_and_a_model_by_their_names(live: Stack, browser: Browser) -> None:
+    post(live, "/agents", {"id": "shop-keeper", "name": "Shop keeper", "model": "retired-1", "repo_id": 987})
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run, .state").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/agents/shop-keeper")
+        page.get_by_role("button", name="Edit").click()
+        dialog = page.get_by_role("dialog")
+        assert "example-works/attic" not in dialog.get_by_label("Repository").inner_text(), "it is archived"
+        # What the agent has stays, even if it is no longer offered.
+        expect(dialog.get_by_label("Repository")).to_have_value("987")
+        expect(dialog.get_by_label("Model")).to_have_value("retired-1")
+        dialog.get_by_label("Repository").select_option("example-works/shop")
+        dialog.get_by_label("Model").select_option("Claude Sonnet")
+        dialog.get_by_role("button", name="Save as a new version").click()
+        expect(page.locator(".facts")).to_contain_text("example-works/shop")
+        expect(page.locator(".facts")).to_contain_text("claude-sonnet")
+        changes = page.get_by_role("region", name="Changes")
+        expect(changes.get_by_role("heading", level=3)).to_have_text(["Model", "Repository"])
+        expect(changes.locator(".added")).to_have_text(["+claude-sonnet", "+example-works/shop"])
+
+
+def test_what_is_paused_says_what_goes_on(live: Stack, browser: Browser) -> None:
+    prompt = f"Count the waves [[fake ending={NEVER} seconds=600]]"
+    run_id = start(live, "Count the tides", ending=NEVER)
+    multi_run = str(post(live, "/multi-runs", {"prompt": prompt, "concurrency": 2})["id"])
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/runs/{run_id}?tab=log")
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+        expect(page.locator(".sentence")).to_contain_text(
+            "Paused: nothing more is sent to it. Work that has begun continues."
+        )
+
+        opened.open(f"{DEMO_ORG_ID}/multi-runs/{multi_run}?tab=candidates")
+        pause = page.get_by_role("button", name="Pause")
+        expect(pause).to_have_attribute("title", "Launch nothing more until it is resumed")
+        pause.click()
+        expect(page.locator(".sentence")).to_contain_text("Paused: nothing more is launched until it is resumed.")
+        expect(page.get_by_role("button", name="Resume")).to_have_attribute("title", "Launch what waits")
+
+
+def test_a_limit_says_how_many_calls_are_left(live: Stack, browser: Browser) -> None:
+    def use_up(found: dict[str, Any]) -> None:
+        for name, remaining in (("create", 0), ("logs", 15)):
+            limit = next(each for each in found["caller"] if each["name"] == name)
+            limit |= {"calls": 60, "remaining": remaining, "window_seconds": 60}
+
+    with console(browser, live.api_url) as opened:
+        page = opened.page
+        page.route(re.compile(r"/rate-limits$"), changed(use_up))
+        opened.sign_in()
+        page.locator(".run, .state").first.wait_for()
+        opened.open(f"{DEMO_ORG_ID}/limits")
+        limits = page.get_by_role("figure").filter(has_text="Your token")
+        for label, words, share in (("New runs", "0 of 60 left", 0.0), ("Logs", "15 of 60 left", 0.25)):
+            bar = limits.locator(".bar", has=page.get_by_text(label, exact=True))
+            expect(bar).to_contain_text(words)
+            expect(bar).to_contain_text("per minute")
+            # How much of the bar is filled is how much is left.
+            assert bar.locator(".fill").evaluate(_SHARE) == pytest.approx(share, abs=0.02)
+        page.unroute_all(behavior="wait")
+
+
+_SHARE = "fill => fill.getBoundingClientRect().width / fill.parentElement.getBoundingClientRect().width"
+
+
 def test_a_failure_is_told_in_words_and_not_as_an_object(live: Stack, browser: Browser) -> None:
     run_id = start(live, "Solve the maze", seconds=1, steps=2, ending="FAILED")
     with console(browser, live.api_url) as opened:

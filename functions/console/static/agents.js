@@ -1,6 +1,7 @@
 // Agents, their versions, and what changed between two.
 
 import { api, inOrganization } from "./api.js";
+import { readChoices, readRepositoryNames } from "./choices.js";
 import { fill, h, icon } from "./elements.js";
 import { word } from "./format.js";
 import { readPeople } from "./people.js";
@@ -30,7 +31,8 @@ export async function show({ main, signal, titled, address, parameters: [id], qu
 async function one({ main, signal, titled, address, id, query }) {
   const path = inOrganization(`agents/${encodeURIComponent(id)}`);
   await loaded(main, async () => {
-    const [agent, versions, people] = await Promise.all([api.get(path, undefined, signal), api.get(`${path}/versions`, { limit: 50 }, signal), readPeople(signal)]);
+    const [agent, versions, people, repositories] = await Promise.all([
+      api.get(path, undefined, signal), api.get(`${path}/versions`, { limit: 50 }, signal), readPeople(signal), readRepositoryNames(signal)]);
     titled(agent.name);
     const known = versions.items;
     const newest = known[0]?.version ?? agent.version;
@@ -42,7 +44,10 @@ async function one({ main, signal, titled, address, id, query }) {
     const newer = choice("to", numbers, String(to), (value) => go(from, value));
     older.setAttribute("aria-label", "Earlier version");
     newer.setAttribute("aria-label", "Later version");
-    const find = (number) => known.find((each) => each.version === number);
+    const find = (number) => {
+      const version = known.find((each) => each.version === number);
+      return version && { ...version, repo_id: version.repo_id && repositories(version.repo_id) };
+    };
     return [
       heading(agent.name, {
         back: [h("a", { href: address("agents") }, "Agents"), ` / ${agent.id}`],
@@ -51,7 +56,7 @@ async function one({ main, signal, titled, address, id, query }) {
       }),
       h("div.columns", h("div.content", h("h2", "Instructions"), h("pre.prompt", agent.system_prompt ?? "None"),
         known.length > 1 && h("section", { "aria-label": "Changes" }, h("div.row.changes", h("h2", "Changes"), h("span.muted", "from"), older, h("span.muted", "to"), newer), difference(find(from), find(to)))),
-      h("div", facts([["Version", agent.version], ["Model", agent.model ?? "Default"], ["Repository", agent.repo_id], ["Tags", agent.tags.length > 0 && agent.tags.map((tag) => h("span.tag", tag))], ["Type", word(agent.type)], ["Created", since(agent.created_at)], ["By", agent.created_by && people(agent.created_by)], ["Changed", since(agent.updated_at)]]),
+      h("div", facts([["Version", agent.version], ["Model", agent.model ?? "Default"], ["Repository", agent.repo_id && repositories(agent.repo_id)], ["Tags", agent.tags.length > 0 && agent.tags.map((tag) => h("span.tag", tag))], ["Type", word(agent.type)], ["Created", since(agent.created_at)], ["By", agent.created_by && people(agent.created_by)], ["Changed", since(agent.updated_at)]]),
         h("h2", "Versions"), h("ol.versions", known.map((each) => h("li", h("a", { href: address(`agents/${encodeURIComponent(id)}?from=${Math.max(1, each.version - 1)}&to=${each.version}`) }, `Version ${each.version}`), h("span.muted", since(each.updated_at), " · ", people(each.updated_by))))))),
     ];
   }, signal);
@@ -87,6 +92,7 @@ export function lineDiff(before, after) {
 }
 
 async function edit(agent, address) {
+  const { repositories, models } = await readChoices();
   const input = (name, options = {}) => h("input", { name, value: agent?.[name] ?? "", ...options });
   const instructions = h("textarea", { name: "system_prompt", rows: 8 });
   instructions.value = agent?.system_prompt ?? "";
@@ -95,10 +101,13 @@ async function edit(agent, address) {
     confirm: agent ? "Save as a new version" : "Create",
     wide: true,
     content: [field("Name", input("name", { required: true, maxlength: "100" })), field("Description", input("description")), field("Instructions", instructions, "What the agent is told before each prompt"),
-      h("div.fields", field("Model", input("model", { placeholder: "Default" })), field("Tags", h("input", { name: "tags", value: (agent?.tags ?? []).join(", "), placeholder: "Separated by commas" })))],
+      h("div.fields",
+        field("Repository", choice("repo_id", withOwn(agent?.repo_id, "None", repositories), String(agent?.repo_id ?? ""))),
+        field("Model", choice("model", withOwn(agent?.model, "Default", models), agent?.model ?? "")),
+        field("Tags", h("input", { name: "tags", value: (agent?.tags ?? []).join(", "), placeholder: "Separated by commas" })))],
     act: (form) => {
       const text = (name) => form.get(name)?.trim() || null;
-      const body = { name: text("name"), description: text("description"), system_prompt: text("system_prompt"), model: text("model"), tags: (text("tags") ?? "").split(",").map((each) => each.trim()).filter(Boolean) };
+      const body = { name: text("name"), description: text("description"), system_prompt: text("system_prompt"), model: text("model"), repo_id: Number(form.get("repo_id")) || null, tags: (text("tags") ?? "").split(",").map((each) => each.trim()).filter(Boolean) };
       return agent ? api.patch(inOrganization(`agents/${encodeURIComponent(agent.id)}`), { ...body, version: agent.version }) : api.post(inOrganization("agents"), body);
     },
   });
@@ -107,6 +116,13 @@ async function edit(agent, address) {
   const next = address(`agents/${encodeURIComponent(saved.id)}`);
   if (location.hash === next) dispatchEvent(new HashChangeEvent("hashchange"));
   else location.hash = next;
+}
+
+/** Options with a first one for none, and with the agent's own, which may be none of those that are offered now. */
+function withOwn(own, none, options) {
+  const values = options.flatMap(([value, inside]) => (Array.isArray(inside) ? inside.map(([each]) => each) : [value]));
+  const more = own && !values.includes(String(own)) ? [[String(own), String(own)]] : [];
+  return [["", none], ...more, ...options];
 }
 
 async function remove(agent, address) {

@@ -11,13 +11,12 @@ const MARKS = { succeeded: "completed", refused: "incomplete", failed: "failed",
 const FILTERS = [["act", "Act", "run.cancel"], ["actor", "Actor", "user:42"], ["target", "Target", "100005"]];
 
 /** The acts, with filters. `codegen-runs audit verify` checks the chain of their entries. */
-export function audit({ signal }) {
-  const list = h("div.audit");
+export async function audit({ signal }) {
+  const list = h("div.audit", await acts({}, signal));
   const draw = (filters) => loaded(list, () => acts(filters, signal), signal);
   const form = h("form.acts-filters.lead", { on: { submit: (event) => { event.preventDefault(); draw(Object.fromEntries([...new FormData(form)].filter(([, value]) => value.trim()))); } } },
     FILTERS.map(([name, label, placeholder]) => field(label, h("input", { name, placeholder, maxlength: "500", autocomplete: "off" }))),
     h("button.button", { type: "submit" }, "Filter"));
-  draw({});
   return [h("p.muted", "Each entry has the hash of the one before it. ", h("code", "codegen-runs audit verify"), " checks that none was changed."), form, list];
 }
 

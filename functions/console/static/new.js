@@ -1,6 +1,7 @@
 // The form that starts a run, or several runs of one prompt.
 
 import { api, inOrganization } from "./api.js";
+import { readChoices } from "./choices.js";
 import { fill, h, icon } from "./elements.js";
 import { count } from "./format.js";
 import { may, whyNot } from "./role.js";
@@ -13,15 +14,11 @@ export async function show({ main, signal, titled, address, query }) {
   titled("New run");
   if (!may("member")) return fill(main, heading("New run"), empty("eye", "Members start runs", null, whyNot()));
   fill(main, skeleton(8));
-  const none = () => ({ items: [], providers: [] });
-  const [repos, agents, models, limits] = await Promise.all([
-    api.get(inOrganization("repos"), { limit: 100 }, signal).catch(none),
-    api.get(inOrganization("agents"), { limit: 100 }, signal).catch(none),
-    api.get(inOrganization("models"), undefined, signal).catch(none),
+  const [{ repositories, models, agents }, limits] = await Promise.all([
+    readChoices(signal),
     api.get(inOrganization("rate-limits"), undefined, signal).catch(() => null),
   ]);
   if (signal.aborted) return;
-  const modelChoices = (first) => [["", first], ...models.providers.map((each) => [each.name, each.models.map(({ value, label }) => [value, label])])];
 
   const prompt = h("textarea", { name: "prompt", rows: 6, required: true, placeholder: "What should the agent do?" });
   prompt.value = query.get("prompt") ?? "";
@@ -31,7 +28,6 @@ export async function show({ main, signal, titled, address, query }) {
   const quorum = h("input", { type: "number", name: "quorum", min: 1, max: MOST, value: "1" });
   const secondWave = h("input", { type: "number", name: "second-wave", min: 0, max: MOST - 1, value: "0", on: { input: change } });
   const deadline = h("input", { type: "number", name: "deadline", min: 1, max: 1440, value: "60" });
-  const agent = choice("agent", [["", "None"], ...agents.items.map((each) => [each.id, each.name])], query.get("agent") ?? "");
   const variants = h("div.variants");
   const several = h("fieldset.several", h("legend", "Several candidates"),
     h("div.fields",
@@ -39,17 +35,17 @@ export async function show({ main, signal, titled, address, query }) {
       field("Quorum", quorum, "The fewest usable answers that are enough"),
       field("Second wave", secondWave, "Further candidates that start from the best answers"),
       field("Deadline in minutes", deadline)),
-    h("details", h("summary", icon("chevron"), "Give each candidate its own model or prompt"), variants));
+    h("details", h("summary", icon("chevron"), "Give each candidate its own model, agent or prompt"), variants));
   const estimate = h("p.estimate", { role: "status" });
   const fault = h("div.fault", { role: "alert" });
   const send = h("button.button.primary", { type: "submit" });
   const form = h("form.new", { on: { submit: start } },
     field("Prompt", prompt),
     h("div.fields",
-      field("Repository", choice("repo", [["", "None"], ...repos.items.map((each) => [String(each.id), each.full_name ?? each.name])], "")),
-      field("Model", choice("model", modelChoices("Default"), "")),
-      field("Candidates", candidates, "Agents that do the same job side by side"),
-      h("div.single", field("Agent", agent))),
+      field("Repository", choice("repo", [["", "None"], ...repositories], "")),
+      field("Model", choice("model", [["", "Default"], ...models], "")),
+      field("Agent", choice("agent", [["", "None"], ...agents], query.get("agent") ?? ""), "Instructions that each run gets"),
+      field("Candidates", candidates, "Runs that do the same job side by side")),
     several, fault, h("div.actions", send, estimate));
   fill(main, heading("New run", { back: [h("a", { href: address("runs") }, "Runs"), " / New"] }), form);
   prompt.focus();
@@ -59,13 +55,13 @@ export async function show({ main, signal, titled, address, query }) {
     const number = Math.max(1, Math.min(MOST, Number(candidates.value) || 1));
     const isSeveral = number > 1;
     several.hidden = !isSeveral;
-    form.querySelector(".single").hidden = isSeveral;
     quorum.max = number;
     while (variants.children.length > number) variants.lastChild.remove();
     while (variants.children.length < number) {
       const at = variants.children.length + 1;
       variants.append(h("div.variant", h("span.muted", at),
-        labelled(`Model of candidate ${at}`, choice(`model-${at}`, modelChoices("As above"), "")),
+        labelled(`Model of candidate ${at}`, choice(`model-${at}`, [["", "Model as above"], ...models], "")),
+        labelled(`Agent of candidate ${at}`, choice(`agent-${at}`, [["", "Agent as above"], ...agents], "")),
         labelled(`Prompt of candidate ${at}`, h("input", { name: `prompt-${at}`, placeholder: "Prompt, if another" }))));
     }
     fill(send, icon("plus"), isSeveral ? `Start ${number} candidates` : "Start the run");
@@ -89,11 +85,11 @@ export async function show({ main, signal, titled, address, query }) {
   function wanted() {
     const data = new FormData(form);
     const number = Number(data.get("concurrency"));
-    const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null };
-    if (number === 1) return { ...common, agent_id: data.get("agent") || undefined };
-    const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
+    const common = { prompt: data.get("prompt"), repo_id: Number(data.get("repo")) || null, model: data.get("model") || null, agent_id: data.get("agent") || undefined };
+    if (number === 1) return common;
+    const own = Array.from({ length: number }, (_, at) => ({ model: data.get(`model-${at + 1}`) || null, agent_id: data.get(`agent-${at + 1}`) || null, prompt: data.get(`prompt-${at + 1}`)?.trim() || null }));
     // With variants, `concurrency` is the number of candidates of each.
-    const which = own.some((each) => each.model || each.prompt) ? { variants: own } : { concurrency: number };
+    const which = own.some((each) => each.model || each.agent_id || each.prompt) ? { variants: own } : { concurrency: number };
     return { ...common, ...which, strategy: data.get("strategy"), quorum: Number(data.get("quorum")), second_wave: Number(data.get("second-wave")), deadline_s: Number(data.get("deadline")) * 60 };
   }
 

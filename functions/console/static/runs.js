@@ -2,6 +2,7 @@
 
 import { api, inOrganization } from "./api.js";
 import { countRuns } from "./badges.js";
+import { readRepositories } from "./choices.js";
 import { fill, h, icon, nameOf, refocus } from "./elements.js";
 import { LIVE, count, duration, place, titleOf, word } from "./format.js";
 import { may } from "./role.js";
@@ -191,9 +192,7 @@ export async function show({ main, signal, titled, address, query }) {
 
   fill(main, heading("Runs", { acts: [h("a.button.primary", { href: address("new") }, icon("plus"), "New run")] }), bar, fresh, body);
   await read();
-  api.get(inOrganization("repos"), { limit: 100 }, signal)
-    .then((answer) => fill(bar.querySelector("datalist"), answer.items.map((each) => h("option", { value: each.name }))))
-    .catch(() => { /* The field works without suggestions. */ });
+  readRepositories(signal).then((repositories) => fill(bar.querySelector("datalist"), repositories.map((each) => h("option", { value: each.name }))));
 }
 
 function candidates(card, open, address) {
