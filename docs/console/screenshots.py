@@ -130,6 +130,8 @@ def present(team: Team, hook: str) -> dict[str, Any]:
         "name": "Reviewer",
         "description": "Reads changes before people do",
         "tags": ["quality"],
+        "repo_id": DEMO_REPO_ID,
+        "model": "claude-sonnet",
         "system_prompt": "You review changes of the shop.\nSay first what is wrong, then what is good.\nBe brief.",
     }
     team.send("POST", "/agents", first)
