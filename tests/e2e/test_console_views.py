@@ -285,6 +285,50 @@ def test_a_limit_says_how_many_calls_are_left(live: Stack, browser: Browser) -> 
 _SHARE = "fill => fill.getBoundingClientRect().width / fill.parentElement.getBoundingClientRect().width"
 
 
+def test_every_view_fits_a_narrow_screen(live: Stack, browser: Browser) -> None:
+    run_id = start(live, "Fold the map of the whole coast", seconds=1, steps=2)
+    multi_run = post(live, "/multi-runs", {"prompt": "Fold it", "concurrency": 2, "strategy": "none"})["id"]
+    post(live, "/agents", {"id": "map-folder", "name": "Map folder", "system_prompt": "Fold " * 40, "repo_id": 456})
+    views = {
+        f"runs/{run_id}?tab=log": ".log .entry",
+        f"multi-runs/{multi_run}?tab=candidates": ".candidate",
+        f"multi-runs/{multi_run}?tab=compare": ".compare, .state",
+        "new?candidates=3": ".several",
+        "chat": ".composer",
+        "agents": ".card",
+        "agents/map-folder": ".prompt",
+        "stars": ".state, .run",
+        "usage": ".plot",
+        "limits": ".bar",
+        "settings/tokens": "table, .state",
+        "settings/members": "table",
+        "settings/endpoints": ".endpoints, .state",
+        "settings/webhook": ".pair, .state",
+        "settings/organization": ".facts",
+        "settings/audit": "table",
+    }
+    with console(browser, live.api_url, width=360) as opened:
+        page = opened.page
+        opened.sign_in()
+        page.locator(".run").first.wait_for()
+        beyond = {"runs": page.evaluate(_BEYOND)}
+        for view, ready in views.items():
+            opened.open(f"{DEMO_ORG_ID}/{view}")
+            page.locator(f"main {ready}").first.wait_for()
+            beyond[view] = page.evaluate(_BEYOND)
+    assert {view: width for view, width in beyond.items() if width > 0} == {}
+
+
+# How far what can be used reaches into the margin of the page, except where it scrolls.
+_BEYOND = """() => {
+  const main = document.querySelector("main");
+  const margin = main.getBoundingClientRect().right - parseFloat(getComputedStyle(main).paddingRight);
+  return Math.max(...[...main.querySelectorAll("a, button, input, select, textarea")]
+    .filter((each) => !each.closest(".scrolls, .tabs, pre") && each.checkVisibility())
+    .map((each) => Math.floor(each.getBoundingClientRect().right - margin)));
+}"""
+
+
 def test_a_failure_is_told_in_words_and_not_as_an_object(live: Stack, browser: Browser) -> None:
     run_id = start(live, "Solve the maze", seconds=1, steps=2, ending="FAILED")
     with console(browser, live.api_url) as opened:
