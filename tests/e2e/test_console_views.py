@@ -288,7 +288,8 @@ _SHARE = "fill => fill.getBoundingClientRect().width / fill.parentElement.getBou
 def test_every_view_fits_a_narrow_screen(live: Stack, browser: Browser) -> None:
     run_id = start(live, "Fold the map of the whole coast", seconds=1, steps=2)
     multi_run = post(live, "/multi-runs", {"prompt": "Fold it", "concurrency": 2, "strategy": "none"})["id"]
-    post(live, "/agents", {"id": "map-folder", "name": "Map folder", "system_prompt": "Fold " * 40, "repo_id": 456})
+    name = "Folder of maps, charts and plans " * 3
+    post(live, "/agents", {"id": "map-folder", "name": name, "system_prompt": "Fold " * 40, "repo_id": 456})
     views = {
         f"runs/{run_id}?tab=log": ".log .entry",
         f"multi-runs/{multi_run}?tab=candidates": ".candidate",
