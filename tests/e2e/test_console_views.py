@@ -384,7 +384,7 @@ def test_too_few_answers_and_the_verdict_of_a_judge_are_told_in_words(live: Stac
 
 
 @pytest.mark.parametrize("days", [7, 14, 30])
-def test_the_days_of_a_plot_do_not_overlap(days: int, live: Stack, browser: Browser) -> None:
+def test_the_days_of_a_plot_fit_and_do_not_overlap(days: int, live: Stack, browser: Browser) -> None:
     start(live, "Fill the plot", seconds=1, steps=1)
     with console(browser, live.api_url, width=360) as opened:
         page = opened.page
@@ -395,6 +395,7 @@ def test_the_days_of_a_plot_do_not_overlap(days: int, live: Stack, browser: Brow
         spans = page.evaluate(_SPANS)
         assert len(spans) > 2
         assert all(right + 4 <= left for (_, right), (left, _) in pairwise(spans))
+        assert spans[-1][1] <= 360, "the plot is as wide as the page"
 
 
 # The left and right end of each day that is seen under the plot.

@@ -141,7 +141,7 @@ def resynthesize(
 
     A ranking of the same candidates is kept if answers are joined. Candidates that the request names are enough, even
     if they are fewer than the quorum. Raises `MultiRunNotFound`, `MultiRunOpen`, `MultiRunCancelled`,
-    `TooFewToCombine`, `Unprocessable`, `TooManyQueuedRuns`, `StorageUnavailable`.
+    `TooFewToCombine`, `TooManyToRetry`, `Unprocessable`, `TooManyQueuedRuns`, `StorageUnavailable`.
     """
 
     def decide(multi_run: MultiRun, candidates: Sequence[Candidate]) -> Change:
